@@ -1,0 +1,39 @@
+# make run | test | check | bench. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.run
+	$(BIN)/enqueuer demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.check $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python tests/guards.py
+	$(BIN)/python -m pytest -q -m "not server and not storm"
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench
+
+# One stamp a set of packages, made anew when setup.cfg changes.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Enqueuer needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No venv module: apt install python3-venv"; exit 1; }
+
+$(VENV)/.run: setup.cfg | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.bench $(VENV)/.check: $(VENV)/.%: setup.cfg $(VENV)/.run
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

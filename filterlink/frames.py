@@ -1,0 +1,90 @@
+"""Every frame that crosses a link to or from the multiplexer: msgpack arrays, one a SEQPACKET record. Pure.
+
+Fields are added at the end only, with defaults. A frame about a message carries (id, n): the message and its dispatch
+number; whoever holds another n drops it. Recipients and messages never travel: a frame has to fit into one record.
+"""
+
+import enum
+
+import msgspec
+
+__all__ = ["MAX_FRAME", "MAX_TEXT", "Ask", "Hello", "Kind", "Park", "Verdict", "Wake", "encode"]
+
+MAX_FRAME = 200_000
+"""A SEQPACKET record of more than about 212 kB fails with EMSGSIZE on a stock kernel (net.core.wmem_default)."""
+MAX_TEXT = 64 << 10
+"""The longest report of a verdict, and the most bytes of header fields that one verdict may add."""
+
+
+class Kind(enum.StrEnum):
+    """What a filter said of a message, or why it said nothing."""
+
+    OK = "ok"
+    """Go on; `fields` are to be added (the protocol's OK and ADDHEADER)."""
+    ERROR = "error"
+    """Keep it from being enqueued, with the report in `text`."""
+    REJECTED = "rejected"
+    """Not now: hold the message and offer it again later."""
+    DISCARD = "discard"
+    FAILURE = "failure"
+    """The filter could not decide: the message passes, and the log has a problem."""
+    TIMEOUT = "timeout"
+    """No answer within the filter's time-out: `on_failure` says what follows."""
+    UNAVAILABLE = "unavailable"
+    """The filter cannot be started or is not ready for too long: `on_failure` says what follows."""
+
+
+class Frame(msgspec.Struct, array_like=True, gc=False, tag=lambda name: name.lower()):
+    """Base of all frames; the tag is the class name in lower case."""
+
+
+class Hello(Frame):
+    """The first frame on each link: who calls. `generation` is the supervisor's count of forks and never repeats."""
+
+    role: str
+    number: int
+    generation: int
+    pid: int
+
+
+class Ask(Frame):
+    """Processor -> filterlink: have this filter judge Queue/<id>.msg of `size` bytes."""
+
+    id: int
+    n: int
+    filter: str
+    large: bool
+    size: int
+    park: bool = True
+    """False: wait for a slot for as long as it takes instead of being told to park."""
+
+
+class Verdict(Frame):
+    """filterlink -> processor: the one answer to an Ask that was not parked."""
+
+    id: int
+    n: int
+    filter: str
+    kind: Kind
+    text: str = ""
+    fields: tuple[bytes, ...] = ()
+    """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""
+
+
+class Park(Frame):
+    """filterlink -> processor: the filter has no room or is not ready; a Wake to the queue manager will follow."""
+
+    id: int
+    n: int
+    filter: str
+    reason: str = ""
+
+
+class Wake(Frame):
+    """filterlink -> queue manager: the filter has room for `count` of those it parked."""
+
+    filter: str
+    count: int
+
+
+encode = msgspec.msgpack.Encoder().encode

@@ -1,0 +1,181 @@
+"""Links between the processes: AF_UNIX SOCK_SEQPACKET, one frame a record, read to the end.
+
+Every link is a connect to a listener that outlives the process which serves it, so a caller whose peer was killed
+connects again and waits in the backlog for the next one. After a peer's SIGKILL the first recv can say ECONNRESET and
+only *then* give the peer's last frames: both classes read on until the end is certain.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from filterlink.frames import MAX_FRAME
+from filterlink.loop import READ, WRITE, Loop
+
+__all__ = ["Channel", "Link", "connect", "listen", "serve"]
+
+BACKLOG = 1024
+"""Connections that wait while a served process is being replaced; more than the most processors."""
+MAX_UNSENT = 10_000
+"""Frames kept for a peer that does not read; beyond it the peer counts as gone."""
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
+
+
+def listen(path: str) -> socket.socket:
+    """Bind a listener at `path` (relative, at most 107 bytes), replacing a stale one."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def connect(path: str) -> socket.socket:
+    """Connect to a listener. Raises OSError when nobody has bound it."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _receive(sock: socket.socket, flags: int = 0) -> bytes | None:
+    """One frame; b"" at the end; None when there is none yet. An ECONNRESET is not the end."""
+    while True:
+        try:
+            return sock.recv(MAX_FRAME + 4096, flags)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            continue
+
+
+class Channel:
+    """One link for a process that waits for one thing at a time: send and receive block."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def send(self, frame: bytes) -> bool:
+        """Send one frame; False when the peer is gone."""
+        try:
+            self.sock.send(frame, socket.MSG_NOSIGNAL)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            return False
+        return True
+
+    def receive(self) -> bytes:
+        """The next frame; b"" at the end of the link."""
+        return _receive(self.sock) or b""
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class Link:
+    """One link in a loop: frames come as calls, sending never blocks, the end is told once.
+
+    `on_frame(link, frame)` gets what `decode` made of each record; a record that cannot be decoded raises: between our
+    own processes that is our own bug.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        decode: Callable[[bytes], Any],
+        on_frame: Callable[["Link", Any], None],
+        on_end: Callable[["Link"], None],
+    ) -> None:
+        sock.setblocking(False)
+        self.peer: Any = None  # the Hello of the peer, or what the owner wants to remember of it
+        self._loop, self._sock, self._decode, self._on_frame, self._on_end = loop, sock, decode, on_frame, on_end
+        self._unsent: deque[bytes] = deque()
+        self.closed = False
+        loop.watch(sock.fileno(), self._ready)
+
+    def send(self, frame: bytes) -> None:
+        """Send now, or as soon as the peer reads; quietly nothing when the link has ended."""
+        if self.closed:
+            return
+        if self._unsent or not self._send_now(frame):
+            self._unsent.append(frame)
+            self._loop.modify(self._sock.fileno(), READ | WRITE)
+            if len(self._unsent) > MAX_UNSENT:
+                self._end()
+
+    def read_to_end(self) -> None:
+        """Take all frames that are there now: for a peer that is known to be dead."""
+        while not self.closed and self._read_one():
+            pass
+
+    def close(self) -> None:
+        """Close without telling on_end."""
+        if not self.closed:
+            self.closed = True
+            self._loop.forget(self._sock.fileno())
+            self._sock.close()
+
+    def _send_now(self, frame: bytes) -> bool:
+        try:
+            self._sock.send(frame, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+        return True  # sent, or the peer is gone: then its end is read after its last frames
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if events & ~WRITE:
+            for _ in range(64):  # a talkative peer must not keep the loop from the others
+                if self.closed or not self._read_one():
+                    return
+
+    def _read_one(self) -> bool:
+        record = _receive(self._sock)
+        if record is None:
+            return False
+        if not record:
+            self._end()
+            return False
+        self._on_frame(self, self._decode(record))
+        return True
+
+    def _flush(self) -> None:
+        while self._unsent and self._send_now(self._unsent[0]):
+            self._unsent.popleft()
+        if not self._unsent and not self.closed:
+            self._loop.modify(self._sock.fileno(), READ)
+
+    def _end(self) -> None:
+        self.close()
+        self._on_end(self)
+
+
+def serve(loop: Loop, listener: socket.socket, accepted: Callable[[socket.socket], None]) -> None:
+    """Call `accepted` with each connection that comes to the listener."""
+
+    def ready(_events: int) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                accepted(listener.accept()[0])
+
+    loop.watch(listener.fileno(), ready, select.EPOLLIN)

@@ -1,0 +1,89 @@
+"""One epoll loop with timers: what each long-lived process of the engine turns on. No threads, no callbacks from elsewhere."""
+
+import heapq
+import itertools
+import select
+import time
+from collections.abc import Callable
+
+__all__ = ["READ", "WRITE", "Loop", "Timer"]
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+class Timer:
+    """A call that is due at `when` (time.monotonic seconds)."""
+
+    __slots__ = ("action", "when")
+
+    def __init__(self, when: float, action: Callable[[], None]) -> None:
+        self.when = when
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class Loop:
+    """Call back when a descriptor is ready or a time has come, until somebody says stop."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._watched: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self._stopped = False
+
+    def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
+        """Call `callback(events)` whenever `fd` is ready; hang-up and error always count."""
+        self._poll.register(fd, events)
+        self._watched[fd] = callback
+
+    def modify(self, fd: int, events: int) -> None:
+        self._poll.modify(fd, events)
+
+    def forget(self, fd: int) -> None:
+        """Watch `fd` no longer; call it before the descriptor is closed."""
+        if self._watched.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def at(self, when: float, action: Callable[[], None]) -> Timer:
+        """Call `action` once, at `when` on the clock of time.monotonic()."""
+        timer = Timer(when, action)
+        heapq.heappush(self._timers, (when, next(self._count), timer))
+        return timer
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        return self.at(time.monotonic() + seconds, action)
+
+    def stop(self) -> None:
+        """Leave run() after this turn."""
+        self._stopped = True
+
+    def run(self) -> None:
+        self._stopped = False
+        while not self._stopped:
+            self.turn()
+
+    def turn(self, most: float = 3600.0) -> None:
+        """Wait `most` seconds at most, then do what is due, once."""
+        for fd, events in self._poll.poll(self._pause(most)):
+            if (callback := self._watched.get(fd)) is not None:  # an earlier callback of this turn may have closed it
+                callback(events)
+        self._run_timers()
+
+    def close(self) -> None:
+        self._poll.close()
+
+    def _pause(self, most: float) -> float:
+        while self._timers and self._timers[0][2].action is None:
+            heapq.heappop(self._timers)
+        return max(0.0, min(most, self._timers[0][0] - time.monotonic())) if self._timers else most
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            if (action := timer.action) is not None:
+                timer.action = None
+                action()

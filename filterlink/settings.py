@@ -1,0 +1,64 @@
+"""What an administrator says of one filter: the [[filters]] table of the config file. Pure."""
+
+import math
+import shlex
+from typing import Literal
+
+import msgspec
+
+from filterlink.units import Seconds
+
+__all__ = ["Filter", "LogLevel", "OnFailure"]
+
+OnFailure = Literal["hold", "pass", "quarantine", "reject"]
+LogLevel = Literal["crashes", "failures", "major", "problems", "low-level", "all"]
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One External Filter. Durations are seconds; infinity means "never"."""
+
+    name: str
+    program: str
+    """Shell-style words. Relative to the base directory, else on PATH."""
+    enabled: bool = True
+    log_level: LogLevel = "problems"
+    timeout: Seconds = Seconds(120)
+    """An answer that takes longer counts as a failure; the helper is restarted."""
+    auto_restart: Seconds = Seconds(5)
+    """The pause before a helper that ended is started again; "never" leaves it to the administrator."""
+    slow_after: Seconds = Seconds(5)
+    instances: int = 1
+    max_in_flight: int = 16
+    pipelining: bool = False
+    """True lets several request lines stand in the helper's pipe at once."""
+    on_failure: OnFailure = "hold"
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.isprintable() or any(c in self.name for c in "()\"'"):
+            raise ValueError(f"filter name {self.name!r}: give it a short name of printable characters without brackets and quotes")
+        if len(self.name.encode()) > 60:
+            raise ValueError(f"filter name {self.name!r}: at most 60 bytes")
+        if not self.words():
+            raise ValueError(f'filter "{self.name}": program is empty: write the command that starts the helper')
+        if not 1 <= self.instances <= 64:
+            raise ValueError(f'filter "{self.name}": instances = {self.instances}: write a number from 1 to 64')
+        if not 1 <= self.max_in_flight <= 1000:
+            raise ValueError(f'filter "{self.name}": max_in_flight = {self.max_in_flight}: write a number from 1 to 1000')
+        if self.timeout <= 0 or self.slow_after <= 0:
+            raise ValueError(f'filter "{self.name}": timeout and slow_after must be longer than 0s')
+
+    def words(self) -> list[str]:
+        """Split `program` as a shell would. Raises ValueError where a quote is left open."""
+        try:
+            return shlex.split(self.program)
+        except ValueError as error:
+            raise ValueError(f'filter "{self.name}": program = {self.program!r}: {error}') from None
+
+    @property
+    def slots(self) -> int:
+        """How many requests the filter takes at once."""
+        return self.instances * self.max_in_flight
+
+    @property
+    def restarts(self) -> bool:
+        return self.auto_restart != math.inf

@@ -1,0 +1,61 @@
+"""Sizes and durations as administrators write them: "10K", "1M", "30s", "5m", "2h". Pure."""
+
+import math
+import re
+
+__all__ = ["Seconds", "Size", "show_seconds", "show_size"]
+
+_SIZE = re.compile(r"(\d+) ?([KMGT]?)B?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)")
+_SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Size(int):
+    """A number of bytes; K, M, G and T are powers of 1024."""
+
+    @classmethod
+    def parse(cls, text: object) -> "Size":
+        """Read "10K", "1M", "512" or a whole number of bytes. Raises ValueError with the cure."""
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+            return cls(text)
+        match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f'{text!r} is no size: write a number of bytes or "10K", "1M", "2G"')
+        return cls(int(match[1]) << 10 * " KMGT".index(match[2].upper() or " "))
+
+
+class Seconds(float):
+    """A duration in seconds; "never" is infinity."""
+
+    @classmethod
+    def parse(cls, text: object) -> "Seconds":
+        """Read "200ms", "30s", "5m", "2h", "1d" or "never". Raises ValueError with the cure."""
+        if text == "never":
+            return cls(math.inf)
+        match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f'{text!r} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
+        return cls(float(match[1]) * _SCALE[match[2]])
+
+
+def show_size(size: int) -> str:
+    """Show a number of bytes in at most six characters: "812", "6.7K", "1.0M"."""
+    if size < 1024:
+        return str(size)
+    value = float(size)
+    for unit in "KMGT":
+        value /= 1024
+        if value < 999.5 or unit == "T":
+            break
+    return f"{value:.1f}{unit}" if value < 99.5 else f"{value:.0f}{unit}"
+
+
+def show_seconds(seconds: float) -> str:
+    """Show a duration as a person would say it: "0.4 s", "12 s", "5 min", "2.0 h"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
