@@ -1,0 +1,142 @@
+"""What the file names of the base directory mean, and how they are made. Pure: no file is touched here.
+
+    Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
+    Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
+    Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
+    where a place publishes to     Outbound, Quarantine, Bad      final
+    Submitted/NAME.bad, .bad.why   a refused drop                 refused
+
+Names in our own folders are ASCII, so str; names of drops are whatever their writer chose, so bytes. Every parse_ answers
+None for a foreign name: such files are left alone.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+__all__ = [
+    "MAX_NAME",
+    "PLACES",
+    "Kind",
+    "QueueName",
+    "StagedName",
+    "TakenName",
+    "final",
+    "is_module",
+    "parse_queue",
+    "parse_shelf",
+    "parse_staged",
+    "parse_taken",
+    "queue",
+    "refused",
+    "staged",
+    "taken",
+]
+
+MAX_NAME = 255
+"""The longest file name in bytes (NAME_MAX) of every filesystem that a spool may stand on."""
+PLACES = {"quarantine": "Quarantine/{}.msg", "quarantine-why": "Quarantine/{}.why", "bad": "Bad/{}.msg", "bad-why": "Bad/{}.why"}
+"""The places that are no module queue. They are lower case and modules are upper case, so that neither hides the other."""
+
+Kind = Literal["msg", "tmp", "done"]
+
+# At most 18 digits: an id is microseconds since 1970 (16 digits), and has to fit into 64 bits.
+_ID = r"([1-9][0-9]{0,17})"
+_N = r"(0|[1-9][0-9]{0,17})"
+_MODULE = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
+_QUEUE = re.compile(rf"{_ID}\.(?:(msg|tmp)|{_N}\.(done))")
+_STAGED = re.compile(rf"{_ID}\.{_N}\.({_MODULE.pattern}|{'|'.join(PLACES)})")
+_SHELF = re.compile(rf"{_ID}\.msg")
+_TAKEN = re.compile(rf"{_ID}\.(.+)".encode(), re.DOTALL)
+
+
+class TakenName(NamedTuple):
+    id: int
+    name: bytes
+    """The drop's own name, shortened where it was very long."""
+
+
+class QueueName(NamedTuple):
+    id: int
+    kind: Kind
+    n: int
+    """The dispatch that was decided; 0 for what is not `done`."""
+
+
+class StagedName(NamedTuple):
+    id: int
+    n: int
+    place: str
+
+
+def is_module(name: str) -> bool:
+    """Say whether `name` can be a module: its folder in Outbound is called so."""
+    return _MODULE.fullmatch(name) is not None
+
+
+def taken(id: int, name: bytes) -> bytes:
+    """Name a claimed drop, shortened in the middle where it would pass MAX_NAME; its suffix stays."""
+    head = b"%d." % id
+    return head + _shorten(name, MAX_NAME - len(head))
+
+
+def parse_taken(name: bytes) -> TakenName | None:
+    match = _TAKEN.fullmatch(name)
+    return TakenName(int(match[1]), match[2]) if match else None
+
+
+def queue(id: int, kind: Kind = "msg", n: int = 0) -> str:
+    """Name a message in Queue/; `n` counts for "done" only."""
+    return f"{id}.{n}.done" if kind == "done" else f"{id}.{kind}"
+
+
+def parse_queue(name: str) -> QueueName | None:
+    match _QUEUE.fullmatch(name):
+        case None:
+            return None
+        case found if found[4]:
+            return QueueName(int(found[1]), "done", int(found[3]))
+        case found:
+            return QueueName(int(found[1]), "msg" if found[2] == "msg" else "tmp", 0)
+
+
+def staged(id: int, n: int, place: str) -> str:
+    """Name the output of dispatch `n` for `place`: a module, or a key of PLACES. Raises ValueError for anything else."""
+    return f"{id}.{n}.{_checked(place)}"
+
+
+def parse_staged(name: str) -> StagedName | None:
+    match = _STAGED.fullmatch(name)
+    return StagedName(int(match[1]), int(match[2]), match[3]) if match else None
+
+
+def final(id: int, place: str) -> str:
+    """Say where `place` publishes message `id` to, relative to the base directory. Raises ValueError for an unknown place."""
+    return PLACES.get(_checked(place), f"Outbound/{place}/{{}}.msg").format(id)
+
+
+def parse_shelf(name: str) -> int | None:
+    """The id of a message file in Quarantine/ or Bad/."""
+    match = _SHELF.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def refused(name: bytes, number: int = 1) -> tuple[bytes, bytes]:
+    """Name a refused drop and the reason beside it: `a.eml` -> `a.bad`, `a.bad.why`; the second of its name is `a-2.bad`."""
+    stem = name.rpartition(b".")[0] or name
+    tail = b".bad" if number == 1 else b"-%d.bad" % number
+    bad = _shorten(stem, MAX_NAME - len(tail + b".why")) + tail
+    return bad, bad + b".why"
+
+
+def _checked(place: str) -> str:
+    if place not in PLACES and not is_module(place):
+        raise ValueError(f"{place!r} is no module and no place")
+    return place
+
+
+def _shorten(name: bytes, limit: int) -> bytes:
+    """Cut bytes out of the middle, so that what tells names apart, beginning and suffix, stays."""
+    if len(name) <= limit:
+        return name
+    half = (limit - 1) // 2
+    return name[:half] + b"~" + name[-(limit - 1 - half) :]

@@ -1,0 +1,83 @@
+"""File names: what is written is read back, what is foreign is not, and nothing passes 255 bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enqueuer.queue import names
+
+ids = st.integers(1, 10**17)
+drop_names = st.binary(min_size=1, max_size=255).filter(lambda name: b"/" not in name and b"\0" not in name)
+places = st.sampled_from(["OUT", "SMTP", "A-B_2", *names.PLACES])
+
+
+@given(ids, drop_names)
+def test_a_taken_name_gives_back_id_and_name(id: int, name: bytes) -> None:
+    """A claimed drop keeps its name, whatever bytes are in it, and is never too long for the folder."""
+    made = names.taken(id, name)
+    parsed = names.parse_taken(made)
+
+    assert len(made) <= names.MAX_NAME
+    assert parsed is not None
+    assert id == parsed.id
+    assert name == parsed.name or len(made) == names.MAX_NAME
+
+
+def test_a_long_taken_name_keeps_its_suffix() -> None:
+    """A name of 255 bytes is shortened in the middle."""
+    made = names.taken(1764000000000000, b"\xff" * 251 + b".eml")
+
+    assert len(made) == names.MAX_NAME
+    assert made.startswith(b"1764000000000000.\xff")
+    assert made.endswith(b"\xff.eml")
+
+
+@given(ids, st.integers(0, 10**9))
+def test_queue_names_are_read_back(id: int, n: int) -> None:
+    """Each of the three states of a message has a name of its own."""
+    assert (id, "msg", 0) == names.parse_queue(names.queue(id))
+    assert (id, "tmp", 0) == names.parse_queue(names.queue(id, "tmp"))
+    assert (id, "done", n) == names.parse_queue(names.queue(id, "done", n))
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".ids", "1.msg\n", "01.msg", "-1.msg", "x.msg", "1.done", "1.2.3.done", "1.msg.bak", "\u0661.msg", "9" * 30 + ".msg"]
+)
+def test_foreign_names_in_the_queue_are_nobodys(name: str) -> None:
+    """A name that is not ours is never taken for a message."""
+    assert names.parse_queue(name) is None
+
+
+@given(ids, st.integers(0, 10**9), places)
+def test_staged_names_are_read_back(id: int, n: int, place: str) -> None:
+    """A staged file says whose it is, of which dispatch, and where it goes."""
+    assert (id, n, place) == names.parse_staged(names.staged(id, n, place))
+
+
+def test_a_place_publishes_to_its_folder() -> None:
+    """Each place has one final path."""
+    expected = ["Outbound/OUT/7.msg", "Quarantine/7.msg", "Quarantine/7.why", "Bad/7.msg", "Bad/7.why"]
+
+    assert expected == [names.final(7, place) for place in ("OUT", "quarantine", "quarantine-why", "bad", "bad-why")]
+
+
+@pytest.mark.parametrize("place", ["out", "../OUT", "OUT/..", "", "{}", "A" * 33])
+def test_no_other_place_can_be_named(place: str) -> None:
+    """A place never leads out of its folder."""
+    with pytest.raises(ValueError, match="no module"):
+        names.staged(7, 1, place)
+    with pytest.raises(ValueError, match="no module"):
+        names.final(7, place)
+
+
+def test_refused_drops_are_numbered() -> None:
+    """a.eml and a.sub both become .bad, and neither overwrites the other."""
+    assert names.refused(b"a.eml") == (b"a.bad", b"a.bad.why")
+    assert names.refused(b"a.sub", 2) == (b"a-2.bad", b"a-2.bad.why")
+    assert names.refused(b".eml") == (b".eml.bad", b".eml.bad.why")
+
+
+@given(drop_names, st.integers(1, 10**6))
+def test_refused_names_fit(name: bytes, number: int) -> None:
+    """Neither of the pair passes the longest file name."""
+    assert all(len(made) <= names.MAX_NAME for made in names.refused(name, number))
