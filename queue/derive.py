@@ -1,0 +1,109 @@
+"""From a claimed drop to the message file that filters see: Queue/<id>.msg, written whole, then named.
+
+Runs in a processor, so that a drop of 100 MB keeps nobody else waiting. Whatever is left half is Queue/<id>.tmp.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import msgspec
+
+from enqueuer.queue import envelope as envelopes
+from enqueuer.queue import header as headers
+from enqueuer.queue import names
+from enqueuer.queue.disk import CHUNK, Disk, Stamp
+
+__all__ = ["Message", "Refused", "derive", "load", "queue_path"]
+
+FIRST = 64 << 10
+"""Bytes read first: most messages whole, and nearly every header."""
+
+
+class Refused(Exception):
+    """The drop can never become a message; the text is for whoever dropped it."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message file in Queue/: its envelope, and where its parts are."""
+
+    id: int
+    envelope: envelopes.Envelope
+    head: int
+    """Bytes above the message: envelope lines and empty line."""
+    size: int
+    """Bytes of the message, without envelope."""
+    stamp: Stamp
+    """As the file was when we wrote it: a helper that rewrites it is seen by this."""
+
+
+def queue_path(id: int) -> str:
+    return f"Queue/{id}.msg"
+
+
+def derive(disk: Disk, id: int, drop: str, at: str, domain: str) -> Message:
+    """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
+    temporary = "Queue/" + names.queue(id, "tmp")
+    chunks = disk.chunks(drop, first=FIRST)
+    try:
+        head, rest = _split(chunks)
+        try:
+            header = headers.read(head)
+        except headers.HeaderError as error:
+            raise Refused(str(error)) from None
+        envelope = envelopes.make(header.sender, header.recipients, at, domain)
+        total = _write(disk, temporary, envelope, itertools.chain(header.kept, (rest,), chunks))
+    finally:
+        chunks.close()
+    disk.rename(temporary, queue_path(id))
+    length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
+    return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0))
+
+
+def load(disk: Disk, id: int, stamp: Stamp | None) -> Message:
+    """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was derived, where that is known.
+
+    Raises ValueError when the file is no message file, FileNotFoundError when it is gone.
+    """
+    now = disk.stamp(queue_path(id))
+    if now is None:
+        raise FileNotFoundError(queue_path(id))
+    head, chunks = b"", disk.chunks(queue_path(id), first=FIRST)
+    try:
+        while (end := envelopes.head_end(head)) < 0:
+            chunk = next(chunks, b"")
+            if not chunk or len(head) > envelopes.MAX_HEAD:
+                raise ValueError(f"{queue_path(id)}: no empty line after the envelope")
+            head += chunk
+    finally:
+        chunks.close()
+    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now)
+
+
+def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
+    """Read until the header has ended: (header, what was read beyond it)."""
+    data = next(chunks, b"")
+    while (end := headers.header_end(data)) < 0 and len(data) <= headers.MAX_HEADER:
+        if not (chunk := next(chunks, b"")):
+            end = len(data)  # a message without a body
+            break
+        data += chunk
+    if end < 0 or end > headers.MAX_HEADER:
+        raise Refused(f"the header has no end within {headers.MAX_HEADER >> 20} MiB: is this a mail message?")
+    return data[:end], data[end:]
+
+
+def _write(disk: Disk, path: str, envelope: envelopes.Envelope, message: Iterator[bytes]) -> int:
+    """Write envelope and message; the O line, which tells their digest, goes into its place last."""
+    above, below = envelope.above, envelope.below
+    digest = envelopes.Digest(above, below)
+    first = bytearray()
+    for chunk in digest.through(message):
+        first += chunk
+        if len(first) > CHUNK:
+            break
+    else:  # small: one write has it all
+        return disk.create(path, (b"".join((above, digest.line(), below, first)),))
+    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
+    total = disk.create(path, itertools.chain((above + blank + below, bytes(first)), digest.through(message)))
+    disk.patch(path, len(above), digest.line())
+    return total

@@ -1,0 +1,133 @@
+"""The Disk port: every call that the store makes to a filesystem, and nothing that decides anything.
+
+Paths are relative to the base directory, in which all our processes run; names that are not UTF-8 travel as os.fsdecode
+makes them. Another implementation (an in-memory disk in tests) needs only these methods.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Generator, Iterable
+
+__all__ = ["CHUNK", "Disk", "Stamp", "no_space"]
+
+CHUNK = 1 << 20
+"""Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
+RENAME_NOREPLACE = 1
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Stamp = tuple[int, int]
+"""(modification time in ns, size): tells whether somebody rewrote a file of ours."""
+
+
+def no_space(error: OSError) -> bool:
+    """Whether the filesystem is full (bytes, inodes or quota), a state that passes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+class Disk:
+    """The real filesystem below the current directory."""
+
+    def __init__(self) -> None:
+        self._base = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        os.close(self._base)
+
+    def create(self, path: str, chunks: Iterable[bytes]) -> int:
+        """Write a new file at `path` (replacing one); return its size. On an error nothing is left of it."""
+        fd = os.open(path, _CREATE, 0o640)
+        try:
+            return sum(_write(fd, chunk) for chunk in chunks)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+        finally:
+            os.close(fd)
+
+    def patch(self, path: str, offset: int, data: bytes) -> None:
+        """Overwrite bytes of a file in place."""
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, data, offset)
+        finally:
+            os.close(fd)
+
+    def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
+        """Read a file from `offset` to its end; the first chunk has `first` bytes at the most, and may be empty."""
+        fd = os.open(path, _READ)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", path)
+            chunk = os.pread(fd, first, offset)
+            yield chunk
+            while chunk:
+                offset += len(chunk)
+                if chunk := os.pread(fd, CHUNK, offset):
+                    yield chunk
+        finally:
+            os.close(fd)
+
+    def stamp(self, path: str) -> Stamp | None:
+        """(mtime in ns, size) of a file; None when there is none."""
+        try:
+            found = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def rename_new(self, source: str, target: str) -> None:
+        """Rename, but raise FileExistsError rather than replace anything."""
+        if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), source, None, target)
+
+    def link(self, source: str, target: str) -> None:
+        """Give the file a second name, replacing what a killed processor left at `target`."""
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            os.unlink(target)
+            os.link(source, target)
+
+    def unlink(self, path: str) -> bool:
+        """Remove a name; False when it was not there."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """All names in a folder, in no order."""
+        return os.listdir(folder)
+
+    def fsync(self, path: str) -> None:
+        """Make a file's data, or a folder's names, durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync(self) -> None:
+        """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
+        if _libc.syncfs(self._base):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), "syncfs")
+
+
+def _write(fd: int, data: bytes) -> int:
+    """write(2) until all of it is written: a disk that fills up takes a part first."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    return len(data)

@@ -1,0 +1,122 @@
+"""The lines above a message in its queue file, and the digest that says the file is whole. Pure.
+
+The form is CommuniGate Pro's: lines of one letter and its words, then an empty line, then the message. We write P, O, S, A
+and one R a recipient (P first: ClamAV knows the format by it; five lines for one recipient: helpers count them) and read
+any order. The O line carries, behind its option letter, the length and SHA-256 of all bytes of the file but that line, so
+that a file which a power cut left incomplete is told from one that is whole.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+__all__ = ["MAX_HEAD", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
+
+MAX_HEAD = 64 << 20
+"""The longest envelope that is read: 10,000 recipients take about 1 MB."""
+O_LENGTH = 65
+NO_MARK = b"00000000"
+_ADDRESS = re.compile(rb".*<([^<>]*)>")
+_O = re.compile(rb"^O L v1 (\d{15}) ([0-9a-f]{32}) ([0-9a-f]{8})\n", re.MULTILINE)
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Sender and recipients of a message, and the lines (without the O line) that say so in its queue file."""
+
+    lines: tuple[bytes, ...]
+    """Each with its line feed, the P line first."""
+    sender: bytes
+    recipients: tuple[bytes, ...]
+
+    def only(self, recipients: frozenset[bytes]) -> "Envelope":
+        """The same envelope with these recipients only."""
+        kept = tuple(line for line in self.lines if line[:2] != b"R " or _address(line) in recipients)
+        return Envelope(kept, self.sender, tuple(r for r in self.recipients if r in recipients))
+
+    @property
+    def above(self) -> bytes:
+        """What stands above the O line."""
+        return self.lines[0]
+
+    @property
+    def below(self) -> bytes:
+        """What stands between the O line and the message, the empty line included."""
+        return b"".join(self.lines[1:]) + b"\n"
+
+
+class OLine(msgspec.Struct, frozen=True):
+    """What the O line says, and where it stands."""
+
+    offset: int
+    length: int
+    digest: bytes
+    mark: bytes
+
+
+class Digest:
+    """Length and SHA-256 of the bytes fed: a queue file's, without its O line."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._hash, self.length = hashlib.sha256(), 0
+        for chunk in chunks:
+            self.feed(chunk)
+
+    def feed(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.length += len(chunk)
+
+    def through(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
+        """Pass the chunks on, and count them."""
+        for chunk in chunks:
+            self.feed(chunk)
+            yield chunk
+
+    def line(self, mark: bytes = NO_MARK) -> bytes:
+        return o_line(self.length, self._hash.hexdigest()[:32].encode(), mark)
+
+
+def o_line(length: int, digest: bytes, mark: bytes = NO_MARK) -> bytes:
+    """`O L v1 <length, 15 digits> <32 hex digits> <8 hex digits>`: always O_LENGTH bytes, so that it can be written last."""
+    return b"O L v1 %015d %s %s\n" % (length, digest, mark)
+
+
+def make(sender: bytes, recipients: Iterable[bytes], at: str, domain: str, source: str = "PIPE [0.0.0.0]") -> Envelope:
+    """The envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`."""
+    when, recipients = at.encode(), tuple(recipients)
+    lines = [
+        b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),
+        b"S %s\n" % source.encode(),
+        b"A %s\n" % domain.encode("ascii", "replace"),
+        *(b"R W %s 0000 ____ _FY_ <%s>\n" % (when, recipient) for recipient in recipients),
+    ]
+    return Envelope(tuple(lines), sender, recipients)
+
+
+def head_end(data: bytes) -> int:
+    """Where the message begins in a queue file; -1 while the empty line has not come."""
+    return 1 if data[:1] == b"\n" else data.find(b"\n\n") + 2 or -1
+
+
+def parse(head: bytes) -> Envelope:
+    """Read the lines above a message, tolerantly: any order, unknown letters kept. Raises ValueError without a P line."""
+    lines = [line + b"\n" for line in head.split(b"\n") if line and line[:2] != b"O "]
+    sender = next((line for line in lines if line[:2] == b"P "), None)
+    if sender is None:
+        raise ValueError("no P line: not a queue file")
+    lines.remove(sender)
+    recipients = tuple(_address(line) for line in lines if line[:2] == b"R ")
+    return Envelope((sender, *lines), _address(sender), recipients)
+
+
+def parse_o(head: bytes) -> OLine | None:
+    """Find the O line that we wrote; None when there is none."""
+    match = _O.search(head)
+    return OLine(match.start(), int(match[1]), match[2], match[3]) if match else None
+
+
+def _address(line: bytes) -> bytes:
+    """The address between the last pair of angle brackets (the lines of others have more than one)."""
+    match = _ADDRESS.match(line)
+    return match[1] if match else b""

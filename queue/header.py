@@ -1,0 +1,125 @@
+"""From the header of a dropped file to an envelope, and the bytes that the envelope takes out. Pure, and linear in time.
+
+The rules are those of CommuniGate Pro's PIPE module: Envelope-To, where there is one, names the recipients; else To, Cc
+and Bcc do, less what Envelope-Ignore lists. Return-Path names the sender, else From, else Sender. Bcc, Envelope-To,
+Envelope-Ignore and Return-Path are taken out; every other byte stays as it came.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+__all__ = ["MAX_ADDRESS", "MAX_HEADER", "Header", "HeaderError", "addresses", "header_end", "read"]
+
+MAX_HEADER = 4 << 20
+"""A header that has not ended by then is refused: 100,000 fields fit, and a reader's memory stays small."""
+MAX_ADDRESS = 1000
+"""Bytes; RFC 5321 (4.5.3.1.3) gives a path 256, and no envelope line may grow without bound."""
+
+_FIELD = re.compile(
+    rb"^(return-path|envelope-to|envelope-ignore|bcc|to|cc|from|sender)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_END = re.compile(rb"(?:\A|\n)(\r?\n)")
+_TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
+_JUNK = bytes(range(32)) + b"<>\x7f"
+
+
+class HeaderError(Exception):
+    """The header cannot become an envelope; the text says why, and what would help."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What a header says of the envelope, and what stays of it."""
+
+    sender: bytes
+    recipients: tuple[bytes, ...]
+    kept: tuple[bytes, ...]
+    """The header's bytes in pieces, without the fields that were taken out."""
+
+
+def header_end(data: bytes) -> int:
+    """Where the empty line after the header begins; -1 when there is none (yet)."""
+    match = _END.search(data)
+    return match.start(1) if match else -1
+
+
+def read(header: bytes) -> Header:
+    """Read a header (without the empty line). Raises HeaderError when it names no recipient."""
+    found: dict[bytes, list[bytes]] = {}
+    kept, at = [], 0
+    for match in _FIELD.finditer(header):
+        name = match[1].lower()
+        found.setdefault(name, []).append(match[2])
+        if name in _TAKEN_OUT:
+            kept.append(header[at : match.start()])
+            at = match.end()
+    kept.append(header[at:])
+    recipients = _recipients(found)
+    if not recipients:
+        raise HeaderError("no recipient: write an Envelope-To, To, Cc or Bcc field with an address")
+    return Header(_sender(found), recipients, tuple(piece for piece in kept if piece))
+
+
+def addresses(text: bytes) -> Iterator[bytes]:
+    """The addresses of a list as RFC 5322 writes it: names, comments, groups and routes left out. Never raises."""
+    plain: list[bytes] = []
+    angle: list[bytes] | None = None
+    open_angle, depth = False, 0
+    for token in _TOKEN.findall(text):
+        if token in (b"(", b")"):
+            depth = max(0, depth + (1 if token == b"(" else -1))
+        elif depth:
+            continue
+        elif open_angle and token != b">":
+            assert angle is not None
+            angle.append(token)
+        elif token in (b",", b";"):
+            yield from _address(plain, angle)
+            plain, angle = [], None
+        elif token == b":":
+            plain = []  # the name of a group
+        elif token == b"<":
+            angle, open_angle = [], True
+        elif token == b">":
+            open_angle = False
+        else:
+            plain.append(token)
+    yield from _address(plain, angle)
+
+
+def _address(plain: list[bytes], angle: list[bytes] | None) -> Iterator[bytes]:
+    """The one address of a list's item; nothing where there is none."""
+    text = b"".join(plain if angle is None else angle).strip()
+    if text.startswith(b"@"):  # <@relay.example:user@example.com>, an obsolete route
+        text = text.rpartition(b":")[2].strip()
+    text = text.translate(None, _JUNK)
+    if text and (b" " not in text or text.startswith(b'"')):
+        yield text
+
+
+def _recipients(found: dict[bytes, list[bytes]]) -> tuple[bytes, ...]:
+    names = (b"envelope-to",) if b"envelope-to" in found else (b"to", b"cc", b"bcc")
+    ignored = set(_all(found, b"envelope-ignore")) if len(names) > 1 else set()
+    recipients = dict.fromkeys(a for name in names for a in _all(found, name) if a not in ignored)
+    for address in recipients:
+        if len(address) > MAX_ADDRESS:
+            raise HeaderError(f"a recipient of {len(address)} bytes: addresses have at most {MAX_ADDRESS}")
+    return tuple(recipients)
+
+
+def _sender(found: dict[bytes, list[bytes]]) -> bytes:
+    """The first address of the first field that is there; b"" is the null sender."""
+    for name in (b"return-path", b"from", b"sender"):
+        if name in found:
+            address = next(_all(found, name), b"")
+            if address or name == b"return-path":
+                return address[:MAX_ADDRESS]
+    return b""
+
+
+def _all(found: dict[bytes, list[bytes]], name: bytes) -> Iterator[bytes]:
+    for text in found.get(name, ()):
+        yield from addresses(text)

@@ -1,0 +1,193 @@
+"""The drop folder, which is hostile ground: list it, claim what is complete, refuse what can never be mail.
+
+Names are bytes with anything in them. A drop is opened without following links and without waiting (a FIFO would hang),
+must be a regular file that nobody writes to, and is claimed by one rename into .taken/, which is ours alone.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from enqueuer.queue import names
+from enqueuer.queue.disk import Disk
+
+__all__ = ["Candidate", "Intake", "Refusal", "printable"]
+
+log = logging.getLogger("SPOOL")
+
+FOLDER, TAKEN = "Submitted", "Submitted/.taken"
+QUIET = 1.0
+"""Seconds without change after which a file counts as complete, where the filesystem has no leases."""
+PATIENCE = 5.0
+"""Seconds that a second link (`ln` + `rm` writers), an unreadable file or an empty one gets before it is refused."""
+SLICE = 2000
+"""Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Claim = Literal["taken", "later", "gone"]
+
+
+class Candidate(msgspec.Struct, order=True, gc=False):
+    """A name of the drop folder that looks like mail. Sorts by the time of its last change: a rename into the folder sets it."""
+
+    changed: int
+    size: int
+    name: bytes
+
+
+class Refusal(Exception):
+    """This drop can never be taken; the text says why."""
+
+
+def printable(name: bytes) -> str:
+    """A name as it may stand in a log line."""
+    return os.fsdecode(name).encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode("ascii")
+
+
+class Intake:
+    """Claims drops for the queue manager."""
+
+    def __init__(self, disk: Disk, suffixes: tuple[str, ...], max_size: int) -> None:
+        self.disk, self.max_size = disk, max_size
+        self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
+        self._first_seen: dict[bytes, float] = {}
+        # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def listing(self) -> Iterator[list[Candidate]]:
+        """Everything in the folder that looks like mail, in slices of SLICE names, in no order."""
+        found: list[Candidate] = []
+        with os.scandir(os.fsencode(FOLDER)) as entries:
+            for count, entry in enumerate(entries, 1):
+                if entry.name.endswith(self._suffixes) and not entry.name.startswith(b"."):
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    found.append(Candidate(status.st_ctime_ns, status.st_size, entry.name))
+                if count % SLICE == 0:
+                    yield found
+                    found = []
+        yield found
+
+    def claim(self, name: bytes, id: int) -> Claim:
+        """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
+        path = os.fsencode(FOLDER) + b"/" + name
+        try:
+            fd = os.open(path, _OPEN)
+        except FileNotFoundError:
+            return self._settled(name, "gone")
+        except OSError as error:
+            return self._not_opened(name, error)
+        try:
+            return self._claim_open(fd, path, name, os.fsencode(TAKEN) + b"/" + names.taken(id, name))
+        finally:
+            os.close(fd)
+
+    def refuse(self, path: bytes, name: bytes, reason: str) -> bytes:
+        """Rename the drop at `path` to NAME.bad in the drop folder, with the reason beside it; return the new name.
+
+        The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
+        """
+        text = json.dumps(
+            {"name": os.fsdecode(name).encode("utf-8", "backslashreplace").decode(), "reason": reason, "time": _utc()}, indent=1
+        )
+        for number in range(1, 100_000):
+            bad, why = names.refused(name, number)
+            if self._refuse_as(path, bad, why, text + "\n"):
+                self._settled(name, "gone")
+                return bad
+        raise OSError(errno.EEXIST, "100,000 refused drops of one name", name)
+
+    def forget_unseen(self, seen: set[bytes]) -> None:
+        """Drop the memory of names that have gone."""
+        for name in self._first_seen.keys() - seen:
+            del self._first_seen[name]
+
+    def _refuse_as(self, path: bytes, bad: bytes, why: bytes, text: str) -> bool:
+        folder = os.fsencode(FOLDER) + b"/"
+        try:
+            fd = os.open(folder + why, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+        try:
+            self.disk.rename_new(os.fsdecode(path), os.fsdecode(folder + bad))
+        except FileExistsError:
+            os.unlink(folder + why)
+            return False
+        except FileNotFoundError:
+            os.unlink(folder + why)
+        return True
+
+    def _claim_open(self, fd: int, path: bytes, name: bytes, target: bytes) -> Claim:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal(f"not a regular file but {_kind(status.st_mode)}")
+        if status.st_size > self.max_size:
+            raise Refusal(f"{status.st_size} bytes are more than max_size = {self.max_size}")
+        if status.st_nlink != 1:
+            return self._patience(name, "it has a second hard link")
+        if status.st_size == 0:
+            return self._patience(name, "it is empty")
+        leased = _lease(fd)
+        if leased is False or (leased is None and not _quiet(status)):
+            return "later"
+        os.rename(path, target)
+        # a writer that came between the look and the rename waits for our lease: give its file back
+        if os.fstat(fd).st_nlink != 1 or (leased and fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK):
+            self.disk.rename_new(os.fsdecode(target), os.fsdecode(path))
+            return "later"
+        return self._settled(name, "taken")
+
+    def _not_opened(self, name: bytes, error: OSError) -> Claim:
+        if error.errno == errno.ELOOP:
+            raise Refusal("not a regular file but a symbolic link")
+        if error.errno in (errno.ENXIO, errno.ENODEV):
+            raise Refusal("not a regular file but a socket or device")
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return self._patience(name, "the engine's user may not read it")
+        raise error
+
+    def _patience(self, name: bytes, reason: str) -> Claim:
+        """Wait PATIENCE seconds for the state to pass, then refuse."""
+        now = time.monotonic()
+        if now - self._first_seen.setdefault(name, now) < PATIENCE:
+            return "later"
+        raise Refusal(f"{reason}, for more than {PATIENCE:.0f} seconds")
+
+    def _settled(self, name: bytes, claim: Claim) -> Claim:
+        self._first_seen.pop(name, None)
+        return claim
+
+
+def _lease(fd: int) -> bool | None:
+    """True: nobody has it open for writing. False: somebody has. None: this file or filesystem gives us no leases."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return False if error.errno == errno.EAGAIN else None
+    return True
+
+
+def _quiet(status: os.stat_result) -> bool:
+    return time.time() - max(status.st_mtime, status.st_ctime) >= QUIET
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISLNK, "a symbolic link"))
+    return next((text for test, text in kinds if test(mode)), "a device")
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,193 @@
+"""What a new engine, or a new queue manager, makes of the files that it finds: DESIGN.md's table of states, row by row.
+
+Everything here may be interrupted and repeated. Sorted numbers and one pass: a million messages take some 10 MB a folder.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import msgspec
+
+from enqueuer.queue import envelope as envelopes
+from enqueuer.queue import names
+from enqueuer.queue.derive import FIRST, queue_path
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.store import Store
+
+__all__ = ["Found", "Offer", "recover", "whole"]
+
+log = logging.getLogger("QUEUE")
+
+
+class Offer(msgspec.Struct):
+    """A message that is to be judged."""
+
+    id: int
+    drop: str | None
+    derived: bool
+    """Queue/<id>.msg is there and is to be trusted."""
+    size: int
+    """Bytes of the drop or of the message file: what its lane is chosen by."""
+
+
+class Found(msgspec.Struct):
+    """What lay in the base directory."""
+
+    highest: int = 0
+    """The highest id that any file bears."""
+    offers: list[Offer] = []
+    finished: list[tuple[int, str]] = []
+    """Messages whose outcome was decided and is now carried out: id and fate."""
+    broken: list[int] = []
+    """Messages that a power cut left incomplete; they lie in Bad/ now."""
+    foreign: list[str] = []
+
+
+class _Disk(msgspec.Struct):
+    """The names found, by what they are."""
+
+    drops: dict[int, str] = {}
+    messages: set[int] = set()
+    done: dict[int, list[int]] = {}
+    temporary: list[str] = []
+    staged: dict[int, list[names.StagedName]] = {}
+    foreign: list[str] = []
+
+
+def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None]) -> Found:
+    """Bring every message into a state from which it can go on.
+
+    `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
+    the queue manager is new: files are as they were left, and filters may be reading them.
+    `decided(id, n, fate)` is called for each message that was committed, after its outputs are published and before its
+    last name goes.
+    """
+    seen, found = _look(store.disk), Found()
+    found.foreign = seen.foreign
+    found.highest = max((0, *seen.drops, *seen.messages, *seen.done, *seen.staged))
+    for id, dispatches in sorted(seen.done.items()):
+        _finish(store, seen, id, dispatches, found, decided)
+    for id, drop in sorted(seen.drops.items()):
+        _drop(store, seen, id, drop, cold, found)
+    for id in sorted(seen.messages - seen.drops.keys()):
+        _alone(store, id, cold, found)
+    for name in seen.temporary:
+        store.disk.unlink("Queue/" + name)
+    for each in seen.staged.values():
+        for left in each:
+            store.disk.unlink("Staged/" + names.staged(*left))
+    _lonely_reasons(store.disk)
+    if cold:
+        store.disk.sync()
+    return found
+
+
+def whole(disk: Disk, id: int) -> bool:
+    """Whether Queue/<id>.msg is as its O line says. A file of somebody else, without an O line of ours, counts as whole."""
+    with closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
+        head = next(chunks, b"")
+        line = envelopes.parse_o(head[: max(envelopes.head_end(head), FIRST)])
+        if line is None:
+            return head[:2] in (b"P ", b"S ", b"A ") and b"\nO L v1 " not in head and envelopes.head_end(head) > 0
+        digest = envelopes.Digest(head[: line.offset], head[line.offset + envelopes.O_LENGTH :])
+        for chunk in chunks:
+            digest.feed(chunk)
+        return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
+
+
+def _look(disk: Disk) -> _Disk:
+    seen = _Disk()
+    for name in disk.names("Submitted/.taken"):
+        if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
+            seen.drops[taken.id] = name
+        else:
+            seen.foreign.append("Submitted/.taken/" + name)
+    for name in disk.names("Queue"):
+        _look_queue(seen, name)
+    for name in disk.names("Staged"):
+        if staged := names.parse_staged(name):
+            seen.staged.setdefault(staged.id, []).append(staged)
+        else:
+            seen.foreign.append("Staged/" + name)
+    return seen
+
+
+def _look_queue(seen: _Disk, name: str) -> None:
+    match names.parse_queue(name):
+        case None if name not in (".ids", ".ids.tmp", ".attempts"):
+            seen.foreign.append("Queue/" + name)
+        case names.QueueName(id, "msg", _):
+            seen.messages.add(id)
+        case names.QueueName(_, "tmp", _):
+            seen.temporary.append(name)
+        case names.QueueName(id, "done", n):
+            seen.done.setdefault(id, []).append(n)
+
+
+def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Found, decided: Callable[[int, int, str], None]) -> None:
+    """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
+    for n in sorted(dispatches):
+        mine = [each for each in seen.staged.get(id, ()) if each.n == n]
+        store.finish(id, n, seen.drops.pop(id, None), [each.place for each in mine])
+        fate = _fate(store.disk, id)
+        decided(id, n, fate)
+        store.forget(id, n)
+        found.finished.append((id, fate))
+        seen.staged[id] = [each for each in seen.staged.get(id, ()) if each.n != n]
+    seen.messages.discard(id)
+
+
+def _fate(disk: Disk, id: int) -> str:
+    """What became of a message whose last name in Queue/ still stands: read off where its outputs are.
+
+    A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
+    the first is by far the likelier, and the board corrects it where it knows better.
+    """
+    if disk.stamp(names.final(id, "quarantine-why")):
+        text = b"".join(disk.chunks(names.final(id, "quarantine-why")))
+        return "rejected" if b'"fate": "rejected"' in text else "quarantined"
+    return "bad" if disk.stamp(names.final(id, "bad-why")) else "enqueued"
+
+
+def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
+    """A drop without .done. Cold: its message file is not trusted, it is derived again; else it stays as it is."""
+    if cold and id in seen.messages:
+        store.disk.unlink(queue_path(id))
+    stamp = store.disk.stamp("Submitted/.taken/" + drop)
+    if stamp is not None:
+        found.offers.append(Offer(id, drop, not cold and id in seen.messages, stamp[1]))
+
+
+def _alone(store: Store, id: int, cold: bool, found: Found) -> None:
+    """A message file without a drop: held, from a door, or released. It is mail, so it is never wiped."""
+    if cold and not whole(store.disk, id):
+        _set_aside(store.disk, id)
+        found.broken.append(id)
+        return
+    stamp = store.disk.stamp(queue_path(id))
+    found.offers.append(Offer(id, None, derived=True, size=stamp[1] if stamp else 0))
+
+
+def _set_aside(disk: Disk, id: int) -> None:
+    reason = "the file does not match its own digest: it was not whole when the machine stopped"
+    text = json.dumps({"id": id, "fate": "bad", "reason": reason, "attempts": 0}, indent=1) + "\n"
+    disk.create(names.final(id, "bad-why"), (text.encode(),))
+    disk.rename(queue_path(id), names.final(id, "bad"))
+    log.error("%s", reason, extra={"tag": f"QUEUE([{id}])"})
+
+
+def _lonely_reasons(disk: Disk) -> None:
+    """A .why without its message is what a death between the two renames left, and was published again or never will be."""
+    for folder in ("Quarantine", "Bad"):
+        there = set(disk.names(folder))
+        for name in _lonely(there):
+            disk.unlink(f"{folder}/{name}")
+
+
+def _lonely(there: set[str]) -> Iterator[str]:
+    for name in there:
+        stem, _, suffix = name.rpartition(".")
+        if suffix == "why" and stem.isdigit() and stem + ".msg" not in there:
+            yield name

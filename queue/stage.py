@@ -1,0 +1,66 @@
+"""Outputs, complete but not yet anywhere that counts: Staged/<id>.<n>.<place>.
+
+The last step of a processor. The queue manager publishes them after the commit; what it does not publish is wiped.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from enqueuer.queue import envelope as envelopes
+from enqueuer.queue import names
+from enqueuer.queue.derive import Message, queue_path
+from enqueuer.queue.disk import Disk
+
+__all__ = ["modules_of", "stage_file", "stage_why"]
+
+
+def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:
+    """Which recipients each module gets."""
+    found: dict[str, set[bytes]] = {}
+    for recipient in recipients:
+        found.setdefault(module_of(recipient), set()).add(recipient)
+    return {module: frozenset(theirs) for module, theirs in found.items()}
+
+
+def stage_file(disk: Disk, message: Message, n: int, place: str, recipients: frozenset[bytes] | None, fields: Iterable[bytes]) -> None:
+    """Stage the message for one place with these recipients (None = all), and with `fields` on top of its header.
+
+    Where nothing differs from the queue file it is a second name of it (a hard link), not a copy: +29 % messages/s and
+    twice the rate for 1 MiB mail, measured beside a copy.
+    """
+    target = "Staged/" + names.staged(message.id, n, place)
+    everybody = recipients is None or len(recipients) == len(message.envelope.recipients)
+    if everybody and not fields and disk.stamp(queue_path(message.id)) == message.stamp:
+        disk.link(queue_path(message.id), target)
+        return
+    envelope = message.envelope if everybody or recipients is None else message.envelope.only(recipients)
+    _copy(disk, message, target, envelope, fields)
+
+
+def stage_why(disk: Disk, id: int, n: int, place: str, why: dict[str, object]) -> None:
+    """Stage the .why file that lies beside a message in Quarantine or Bad."""
+    text = json.dumps(why, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
+
+
+def _copy(disk: Disk, message: Message, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
+    above, below = envelope.above, envelope.below
+    digest = envelopes.Digest(above, below)
+    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
+
+    def chunks() -> Iterator[bytes]:
+        yield above + blank + below
+        body = disk.chunks(queue_path(message.id), offset=message.head)
+        first = next(body, b"")
+        yield from digest.through((_on_top(fields, first), first))
+        yield from digest.through(body)
+
+    disk.create(target, chunks())
+    disk.patch(target, len(above), digest.line())
+
+
+def _on_top(fields: Iterable[bytes], message: bytes) -> bytes:
+    """The fields as lines with the message's own line end; they are LF or CRLF as its first line is."""
+    first_line, newline, _ = message.partition(b"\n")
+    end = b"\r\n" if newline and first_line.endswith(b"\r") else b"\n"
+    return b"".join(field.replace(b"\n", end) + end for field in fields)

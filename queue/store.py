@@ -1,0 +1,68 @@
+"""The store: what the queue manager does to a message's files, one call a step, in the order that neither loses nor doubles.
+
+                      before            the call that changes it         after
+    commit            <id>.msg          rename to <id>.<n>.done          decided: from here on it is only carried out
+    finish            drop, staged      unlink drop, rename staged       published
+    forget            <id>.<n>.done     unlink                           gone from the queue
+
+Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
+Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
+"""
+
+from collections.abc import Iterable
+
+from enqueuer.queue import names
+from enqueuer.queue.derive import queue_path
+from enqueuer.queue.disk import Disk
+
+__all__ = ["Store", "drop_path"]
+
+
+def drop_path(drop: str) -> str:
+    return "Submitted/.taken/" + drop
+
+
+class Store:
+    """The files of all messages. One process at a time may hold one of these."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+
+    def commit(self, id: int, n: int) -> None:
+        """THE COMMIT POINT. Before this rename the message is undecided, after it its outcome is carried out."""
+        self.disk.rename(queue_path(id), "Queue/" + names.queue(id, "done", n))
+
+    def finish(self, id: int, n: int, drop: str | None, places: Iterable[str]) -> None:
+        """Carry out what dispatch `n` decided: the drop goes, its outputs come to where they are for."""
+        if drop is not None:
+            self.disk.unlink(drop_path(drop))
+        for place in sorted(places, reverse=True):  # a reason (quarantine-why) before its message
+            self.publish(id, n, place)
+
+    def publish(self, id: int, n: int, place: str) -> None:
+        """Rename one staged output to its place; nothing when that has been done."""
+        try:
+            self.disk.rename("Staged/" + names.staged(id, n, place), names.final(id, place))
+        except FileNotFoundError:
+            if self.disk.stamp("Staged/" + names.staged(id, n, place)) is not None:
+                raise  # it is the folder that is missing
+
+    def forget(self, id: int, n: int) -> None:
+        """The message has left: its last name in Queue/ goes."""
+        self.disk.unlink("Queue/" + names.queue(id, "done", n))
+
+    def wipe(self, id: int, keep: int | None = None) -> None:
+        """Unlink what is staged of a message, but for dispatch `keep`: only what the deciding dispatch staged is published."""
+        for name in self.disk.names("Staged"):
+            found = names.parse_staged(name)
+            if found and found.id == id and found.n != keep:
+                self.disk.unlink("Staged/" + name)
+
+    def release_drop(self, drop: str) -> None:
+        """The message file is durable and stands for itself: the drop may go (a held message would cost the disk twice)."""
+        self.disk.unlink(drop_path(drop))
+
+    def undo_derive(self, id: int) -> None:
+        """Remove what was made of a drop that is to be refused."""
+        self.disk.unlink(queue_path(id))
+        self.disk.unlink("Queue/" + names.queue(id, "tmp"))
