@@ -1,0 +1,284 @@
+"""The config file: bytes -> one frozen Config, or one line that names file, key and cure. Pure.
+
+A file is taken whole or not at all: unknown keys are refused, rules and routes are required, and what one table says of
+another (a rule of a filter) is checked here too. Whoever holds a Config needs no check of his own.
+"""
+
+import difflib
+import math
+import re
+import tomllib
+import typing
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from enqueuer import routes, rules
+from filterlink.settings import Filter, LogLevel
+from filterlink.units import Seconds, Size
+
+__all__ = ["LIVE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load", "warnings"]
+
+LIVE = frozenset({"enqueuer.processors", "enqueuer.log_level"})
+"""The keys that a running engine takes over; any other change needs a restart."""
+MAX_FILE = 1 << 20
+"""No config file that a person wrote is larger; more is some other file under its name."""
+OURS = (".tmp", ".bad", ".why")
+"""Suffixes in the drop folder that mean something else than a message to take."""
+
+
+class ConfigError(Exception):
+    """The file cannot be taken; the text is one line."""
+
+
+class MinFree(str):
+    """How much of the disk stays free, as it was written: "2%" of it, or a size."""
+
+    @classmethod
+    def parse(cls, text: object) -> "MinFree":
+        """Raises ValueError with the cure."""
+        if isinstance(text, str) and re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?%", text):
+            return cls(text)
+        try:
+            return cls(Size.parse(text))
+        except ValueError:
+            raise ValueError(f'{text!r} is neither a part of the disk nor a size: write "2%" or "5G"') from None
+
+    def of(self, total: int) -> int:
+        """How many of `total` bytes must stay free."""
+        return math.ceil(total * float(self[:-1]) / 100) if self.endswith("%") else int(self)
+
+
+# Tables are frozen, since all who hold the Config share them; forbid_unknown_fields: a misspelt key must not mean its default.
+
+
+def _within(key: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{key} = {value}: write a number from {low} to {high}")
+
+
+def _finite(key: str, value: Seconds) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f'{key}: write a duration longer than 0s, e.g. "30s"; it cannot be switched off')
+
+
+class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[enqueuer.lanes]: large messages never take all processors."""
+
+    large_over: Size = Size(1 << 20)
+    large_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.large_share <= 1:
+            raise ValueError(f"large_share = {self.large_share}: write a number over 0 and at most 1, e.g. 0.5")
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[enqueuer]"""
+
+    processors: int = 4
+    log_level: LogLevel = "problems"
+    max_attempts: int = 5
+    retry_after: Seconds = Seconds(300)
+    queue_limit: int = 100_000
+    drain_timeout: Seconds = Seconds(20)
+    lanes: Lanes = Lanes()
+
+    def __post_init__(self) -> None:
+        _within("processors", self.processors, 1, 1000)
+        _within("max_attempts", self.max_attempts, 1, 1000)
+        _within("queue_limit", self.queue_limit, 1, 100_000_000)
+        _finite("retry_after", self.retry_after)
+
+
+class Spool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[spool]: the drop folder and the disk."""
+
+    suffixes: tuple[str, ...] = (".sub", ".eml")
+    rescan: Seconds = Seconds(30)
+    durability: Literal["group", "each", "off"] = "group"
+    min_free: MinFree = MinFree("2%")
+    max_size: Size = Size(256 << 20)
+
+    def __post_init__(self) -> None:
+        for suffix in self.suffixes:
+            if not re.fullmatch(r"\.[^/\0]{1,31}", suffix) or suffix.endswith(OURS):
+                raise ValueError(f'suffixes: {suffix!r}: begin it with a dot, and use none of .tmp, .bad and .why, e.g. ".eml"')
+        if not self.suffixes:
+            raise ValueError('suffixes is empty, so that no drop would be taken: write [".sub", ".eml"]')
+        _finite("rescan", self.rescan)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    enqueuer: Engine = Engine()
+    spool: Spool = Spool()
+    filters: tuple[Filter, ...] = ()
+    rules: tuple[rules.Rule, ...]
+    routes: tuple[routes.Route, ...]
+
+
+def load(data: bytes, file: str = "enqueuer.toml") -> Config:
+    """Raises ConfigError with one line: file, key and cure."""
+    raw: dict[str, Any] = {}
+    try:
+        if len(data) > MAX_FILE:
+            raise ValueError(f"larger than {MAX_FILE >> 20} MB: this is no config file")
+        raw = tomllib.loads(data.decode("utf-8-sig"))
+        return _checked(msgspec.convert(raw, Config, dec_hook=_parse))
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start + 1} is not UTF-8: save the file as UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"not TOML: {error}"
+    except RecursionError:
+        problem = "brackets are nested too deep"
+    except msgspec.ValidationError as error:
+        problem = _explain(str(error), raw)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError(_one_line(f"{file}: {problem}"))
+
+
+def warnings(config: Config) -> list[str]:
+    """What is allowed, but perhaps not meant."""
+    found = []
+    if config.enqueuer.processors == 1:
+        found.append("enqueuer.processors = 1: a large message keeps all others waiting; 2 or more keep a lane for small ones")
+    used = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
+    for filter in config.filters:
+        found += [f'filter "{filter.name}": {problem}' for problem in _doubts(filter, filter.name in used)]
+    if not any(filter.enabled and filter.name in used for filter in config.filters):
+        found.append("no rule asks an enabled filter: mail goes on unscanned")
+    if (first := [route.recipient for route in config.routes].index("*")) < len(config.routes) - 1:
+        found.append(f'routes[{first}]: recipient = "*" takes all, so that the routes after it are never used')
+    if config.spool.durability != "group":
+        found.append(f'spool.durability = "{config.spool.durability}" is not there yet: "group" is used')
+    return found
+
+
+def changes(old: Config, new: Config) -> list[str]:
+    """The keys that differ and that a running engine cannot take over."""
+    return [path for path in _differences("", old, new) if path not in LIVE]
+
+
+def _doubts(filter: Filter, used: bool) -> Iterator[str]:
+    if filter.enabled and not used:
+        yield "enabled, but no rule asks it: it does nothing"
+    if not filter.enabled and used:
+        yield "disabled, so that the rules that name it pass mail by it unscanned"
+    if filter.slots == 1:
+        yield "one request at a time (instances x max_in_flight = 1): a large scan keeps small messages waiting"
+    if filter.timeout == math.inf:
+        yield 'timeout = "never": a scan that hangs keeps its message for ever'
+
+
+def _checked(config: Config) -> Config:
+    """Check what holds between the tables. Raises ValueError."""
+    _unique("filters", [filter.name for filter in config.filters])
+    _unique("rules", [rule.name for rule in config.rules])
+    rules.compile(config)
+    routes.compile(config.routes)
+    return config
+
+
+def _unique(what: str, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f'{what}[{index}].name = "{name}" is there twice: give each its own name')
+
+
+def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, msgspec.Struct) and type(old) is type(new):
+        for key in old.__struct_fields__:
+            yield from _differences(f"{path}.{key}".lstrip("."), getattr(old, key), getattr(new, key))
+    elif isinstance(old, tuple) and len(old) == len(new) and old and isinstance(old[0], msgspec.Struct):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _differences(f"{path}[{index}]", *pair)
+    elif old != new:
+        yield path
+
+
+# What msgspec says, in the file's own words and with the cure.
+
+
+def _parse(wanted: type, value: object) -> Any:
+    """msgspec's hook for the types it does not know."""
+    if issubclass(wanted, (Size, Seconds, MinFree)):
+        return wanted.parse(value)
+    raise NotImplementedError(wanted)
+
+
+TABLES: dict[str, Any] = {
+    "": Config,
+    "enqueuer": Engine,
+    "enqueuer.lanes": Lanes,
+    "spool": Spool,
+    "filters[]": Filter,
+    "rules[]": rules.Rule,
+    "routes[]": routes.Route,
+}
+KINDS = {
+    "str": 'text in quotes, e.g. "OUT"',
+    "int": "a whole number without quotes",
+    "float": "a number without quotes",
+    "bool": "true or false without quotes",
+    "array": "a list in square brackets",
+    "object": "a table",
+}
+REQUIRED = {
+    "rules": "write at least rules = [] above the first [table] (no rule: nothing is scanned)",
+    "routes": 'write at least [[routes]] with recipient = "*" and to = "OUT"',
+}
+
+
+def _explain(text: str, raw: dict[str, Any]) -> str:
+    message, _, place = text.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".")
+    table, _, key = path.rpartition(".")
+    if match := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
+        return _joined(path, match[1], raw) + _did_you_mean(match[1], _keys(path))
+    if match := re.fullmatch("Object missing required field `(.*)`", message):
+        return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
+    if message.startswith("Invalid enum value"):
+        return f"{_joined(table, key, raw)} = {message[19:]}: write one of {', '.join(_choices(table, key))}"
+    if match := re.fullmatch("Expected `(.*)`, got `.*`", message):
+        return f"{_joined(table, key, raw)}: write {KINDS.get(match[1], match[1])}"
+    if _pattern(path) in TABLES:  # raised by a table's own check, whose text begins with the key
+        return message if message.startswith("filter ") else _joined(path, message, raw)
+    return f"{_joined(table, key, raw)}: {message}"
+
+
+def _joined(table: str, key: str, raw: dict[str, Any]) -> str:
+    """A key as a person would look for it: `spool.rescan`, or `filter "VirusScan": timeout`."""
+    match = re.match(r"(filter|rule)s\[(\d+)\](.*)", table)
+    if match:
+        entry = raw[match[1] + "s"][int(match[2])]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if name and isinstance(name, str):
+            return f'{match[1]} "{name}": {match[3].lstrip(".")}{key}'
+    return f"{table}.{key}".lstrip(".")
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\d+", "", path)
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    table = TABLES.get(_pattern(path))
+    return table.__struct_fields__ if table else ()
+
+
+def _choices(table: str, key: str) -> tuple[str, ...]:
+    hints = typing.get_type_hints(TABLES[_pattern(table)])
+    return tuple(f'"{choice}"' for choice in typing.get_args(hints[key]))
+
+
+def _did_you_mean(key: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(key, known, 1)
+    return f": no such key, did you mean {close[0]}?" if close else f": no such key, there are {', '.join(known)}"
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

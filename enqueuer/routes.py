@@ -1,0 +1,71 @@
+"""Which module queue a recipient goes to: the [[routes]] of the config file. Pure.
+
+The first route whose pattern fits the whole address wins, and the last one takes all: no recipient is without a way.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from enqueuer.queue.names import is_module
+
+__all__ = ["Route", "Routes", "compile"]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One [[routes]] table."""
+
+    recipient: str
+    """An address; `*` stands for any text, and case does not matter."""
+    to: str
+    """The module: its queue is the folder of that name in Outbound/."""
+
+
+class Routes:
+    """The compiled routes."""
+
+    def __init__(self, table: Sequence[tuple[Callable[[bytes], bool], str]]) -> None:
+        self._table = tuple(table)
+        self.modules = tuple(dict.fromkeys(module for _, module in self._table))
+        """Each module once, in the order of the file."""
+
+    def module_of(self, recipient: bytes) -> str:
+        """Say which module takes `recipient`: the first that fits."""
+        address = recipient.lower()
+        return next(module for fits, module in self._table if fits(address))
+
+
+def compile(routes: Sequence[Route]) -> Routes:
+    """Raises ValueError with the cure where a route has no module, or the last does not take all."""
+    if not routes or routes[-1].recipient != "*":
+        raise ValueError('routes: the last route must take all: add recipient = "*" with the module for everything else')
+    return Routes([(_pattern(route.recipient), _module(index, route.to)) for index, route in enumerate(routes)])
+
+
+def _module(index: int, to: str) -> str:
+    if is_module(to):
+        return to
+    if "(" in to:
+        raise ValueError(f'routes[{index}].to = "{to}": MODULE(queue)address is not there yet: write the module alone, e.g. "OUT"')
+    raise ValueError(f'routes[{index}].to = "{to}" is no module: write capital letters, digits, - and _, at most 32, e.g. "OUT"')
+
+
+def _pattern(pattern: str) -> Callable[[bytes], bool]:
+    """Match by pieces and not by a regular expression: the time stays linear, whatever address comes."""
+    head, *rest = pattern.encode().lower().split(b"*")
+    if not rest:
+        return head.__eq__
+    *middle, tail = rest
+
+    def fits(address: bytes) -> bool:
+        if len(address) < len(head) + len(tail) or not (address.startswith(head) and address.endswith(tail)):
+            return False
+        at, end = len(head), len(address) - len(tail)
+        for piece in middle:
+            found = address.find(piece, at, end)
+            if found < 0:
+                return False
+            at = found + len(piece)
+        return True
+
+    return fits

@@ -1,0 +1,234 @@
+"""Server-Wide Rules: which filters a message is shown to, and what follows from their verdicts. Pure.
+
+`decide` starts from the beginning each time with the verdicts so far, and says what is missing or how it ends. So a
+message may stop at any filter, wait for hours, and go on in another process and under changed rules: all there is to
+keep are the verdicts. Conditions are functions compiled once from the file; a new one is one more line in CONDITIONS.
+"""
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from filterlink.frames import Kind, Verdict
+from filterlink.settings import Filter, OnFailure
+from filterlink.units import Size
+
+__all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide"]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One [[rules]] table."""
+
+    name: str
+    priority: int = 5
+    """0 switches the rule off; the higher go first, equal ones in the order of the file."""
+    conditions: tuple[tuple[str, ...], ...] = ()
+    """All of them must hold; none means every message."""
+    actions: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.name.isprintable() or len(self.name.encode()) > 100:
+            raise ValueError(f"name = {self.name!r}: give the rule a name of 1 to 100 printable characters")
+        if not 0 <= self.priority <= 1000:
+            raise ValueError(f"priority = {self.priority}: write a number from 0 (off) to 1000 (first)")
+
+
+class Fate(enum.StrEnum):
+    """How a message ends, or that it waits: the words of the log and of the totals."""
+
+    ENQUEUED = "enqueued"
+    DISCARDED = "discarded"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+    HELD = "held"
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What conditions may ask about."""
+
+    size: int
+    """Bytes of the message without its envelope."""
+    sender: bytes
+    recipients: int
+
+
+class AskFilter(msgspec.Struct, frozen=True):
+    """The verdict of this filter is needed next."""
+
+    filter: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The end of it: what to do with the message, and why."""
+
+    fate: Fate
+    reason: str = ""
+    filter: str = ""
+    """The filter whose verdict decided; empty where a rule did, or nothing stopped the message."""
+    rule: str = ""
+    """The rule that ended it; empty where all rules were gone through."""
+    fields: tuple[bytes, ...] = ()
+    """Header fields to add on top of the header, newest first."""
+
+
+Condition = Callable[[Facts], bool]
+Made = TypeVar("Made")
+
+
+class _Progress(msgspec.Struct):
+    """What one walk through the rules has gathered."""
+
+    verdicts: Mapping[str, Verdict]
+    rule: str = ""
+    fields: tuple[bytes, ...] = ()
+    seen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Filters that could not judge and were passed over: the reason of an enqueued message."""
+
+
+Action = Callable[[_Progress], AskFilter | Outcome | None]
+"""None: go on."""
+
+
+class _Compiled(msgspec.Struct, frozen=True):
+    name: str
+    conditions: tuple[Condition, ...]
+    actions: tuple[Action, ...]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The rules that are on, highest priority first."""
+
+    active: tuple[_Compiled, ...]
+
+
+class _Source(Protocol):
+    @property
+    def rules(self) -> tuple[Rule, ...]: ...
+
+    @property
+    def filters(self) -> tuple[Filter, ...]: ...
+
+
+def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict]) -> AskFilter | Outcome:
+    """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name."""
+    progress = _Progress(verdicts)
+    for rule in rules.active:
+        if all(holds(facts) for holds in rule.conditions):
+            progress.rule = rule.name
+            for act in rule.actions:
+                if (end := act(progress)) is not None:
+                    return end
+    return Outcome(Fate.ENQUEUED, "; ".join(progress.notes), fields=progress.fields)
+
+
+def compile(config: _Source) -> Rules:
+    """Turn the file's tables into what decide() walks. Raises ValueError with rule and cure; rules that are off are checked too."""
+    filters = {filter.name: filter for filter in config.filters}
+    compiled = [_compile(rule, filters) for rule in config.rules]
+    order = sorted((n for n, rule in enumerate(config.rules) if rule.priority), key=lambda n: (-config.rules[n].priority, n))
+    return Rules(tuple(compiled[n] for n in order))
+
+
+def _compile(rule: Rule, filters: Mapping[str, Filter]) -> _Compiled:
+    try:
+        conditions = tuple(_make("condition", line, CONDITIONS) for line in rule.conditions)
+        actions = tuple(_make("action", line, ACTIONS, filters) for line in rule.actions)
+    except ValueError as error:
+        raise ValueError(f'rule "{rule.name}": {error}') from None
+    return _Compiled(rule.name, conditions, actions)
+
+
+def _make(what: str, line: Sequence[str], table: Mapping[str, Callable[..., Made]], *context: object) -> Made:
+    name = line[0] if line else ""
+    if name not in table:
+        close = get_close_matches(name, table, 1)
+        raise ValueError(f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f": there are {_quoted(table)}"))
+    try:
+        return table[name](line[1:], *context)
+    except ValueError as error:
+        raise ValueError(f'{what} "{name}": {error}') from None
+
+
+def _quoted(names: Mapping[str, object]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+# Conditions: the words after the name -> a function of the facts.
+
+
+def _message_size(words: Sequence[str]) -> Condition:
+    """["Message Size", "greater than" | "less than", "10K"]: without the envelope."""
+    if len(words) != 2 or words[0] not in ("greater than", "less than"):
+        raise ValueError('write ["Message Size", "greater than", "10K"] or ["Message Size", "less than", "10K"]')
+    limit = Size.parse(words[1])
+    if words[0] == "greater than":
+        return lambda facts: facts.size > limit
+    return lambda facts: facts.size < limit
+
+
+CONDITIONS: Mapping[str, Callable[[Sequence[str]], Condition]] = {"Message Size": _message_size}
+
+
+# Actions: the words after the name, and the filters there are -> a step of the walk.
+
+
+def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Action:
+    """["ExternalFilter", NAME]: ask the filter once, and act on its verdict; a disabled filter does nothing."""
+    if len(words) != 1:
+        raise ValueError('write ["ExternalFilter", "name of the filter"]')
+    if words[0] not in filters:
+        known = f"there are {_quoted(filters)}" if filters else "there are none: add a [[filters]] table"
+        raise ValueError(f'no filter is named "{words[0]}": {known}')
+    filter = filters[words[0]]
+    return lambda progress: _judge(progress, filter) if filter.enabled else None
+
+
+def _discard(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
+    _no_words(words)
+    return lambda progress: Outcome(Fate.DISCARDED, f"rule {progress.rule}", rule=progress.rule)
+
+
+def _stop(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
+    _no_words(words)
+    return lambda progress: Outcome(Fate.ENQUEUED, "; ".join(progress.notes), rule=progress.rule, fields=progress.fields)
+
+
+def _no_words(words: Sequence[str]) -> None:
+    if words:
+        raise ValueError(f"takes no parameter: leave out {_quoted(dict.fromkeys(words))}")
+
+
+ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] = {
+    "ExternalFilter": _external_filter,
+    "Discard": _discard,
+    "Stop Processing": _stop,
+}
+
+
+# Verdicts
+
+VERDICTS: Mapping[Kind, Fate] = {Kind.ERROR: Fate.QUARANTINED, Kind.REJECTED: Fate.HELD, Kind.DISCARD: Fate.DISCARDED}
+"""The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it."""
+NO_VERDICT: Mapping[OnFailure, Fate | None] = {"hold": Fate.HELD, "pass": None, "quarantine": Fate.QUARANTINED, "reject": Fate.REJECTED}
+"""on_failure: what follows where the filter gave none in time, or could not be started."""
+
+
+def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
+    verdict = progress.verdicts.get(filter.name)
+    if verdict is None:
+        return AskFilter(filter.name)
+    if filter.name in progress.seen:
+        return None
+    progress.seen += (filter.name,)
+    progress.fields = verdict.fields + progress.fields
+    fate = NO_VERDICT[filter.on_failure] if verdict.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE) else VERDICTS.get(verdict.kind)
+    reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
+    if fate is not None:
+        return Outcome(fate, reason, filter.name, progress.rule, progress.fields)
+    if verdict.kind is not Kind.OK:
+        progress.notes += (f"passed by {filter.name}: {reason}",)
+    return None
