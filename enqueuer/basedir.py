@@ -1,0 +1,113 @@
+"""The base directory: which one is meant, its folders, and how it is made. No file in it but the first config file."""
+
+import os
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+from enqueuer.queue.names import is_module
+
+__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "is_base", "make_modules"]
+
+FOLDERS = {
+    "Submitted": 0o755,  # the administrator may open it to other writers
+    "Submitted/.taken": 0o700,  # ours alone: what is in it has been taken
+    "Queue": 0o750,
+    "Staged": 0o750,
+    "Outbound": 0o750,
+    "Quarantine": 0o750,
+    "Bad": 0o750,
+    "Settings": 0o750,
+    "SystemLogs": 0o750,
+    "Run": 0o750,
+}
+"""The folders and their modes when made; an existing folder keeps what its administrator gave it."""
+CONFIG = "Settings/enqueuer.toml"
+DEFAULT_BASE = "/var/spool/enqueuer"
+
+
+class BaseDirError(Exception):
+    """There is no usable base directory; the text says what to do."""
+
+
+def is_base(path: Path) -> bool:
+    """Say whether `path` is a base directory: it has a queue and a config file."""
+    return (path / "Queue").is_dir() and (path / CONFIG).is_file()
+
+
+def find(base: str | None) -> Path:
+    """The base directory of a command: --base, else $ENQUEUER_BASE, else ./spool if it is one, else /var/spool/enqueuer.
+
+    Raises BaseDirError where what was named is none.
+    """
+    named = base or os.environ.get("ENQUEUER_BASE")
+    if not named:
+        named = "spool" if is_base(Path("spool")) else DEFAULT_BASE
+    path = Path(named).absolute()
+    if is_base(path):
+        return path
+    if _readable(path):
+        raise BaseDirError(f"{path} is no base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
+    raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
+
+
+def create(path: Path) -> bool:
+    """Make `path` a base directory and have it on the disk for good; True if there was something to make.
+
+    What is there stays as it is. Raises BaseDirError where `path` holds something else, and OSError.
+    """
+    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    foreign = sorted({entry.name for entry in path.iterdir()} - {name.partition("/")[0] for name in FOLDERS} - {"lost+found"})
+    if foreign and not is_base(path):
+        raise BaseDirError(f"{path} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")
+    made = [_make(path / name, mode) for name, mode in FOLDERS.items()]
+    made.append(_write_default(path))
+    made.append(make_modules(path, ["OUT"]))
+    for folder in (*FOLDERS, ".", ".."):
+        _fsync(path / folder)
+    return any(made)
+
+
+def make_modules(base: Path, modules: Iterable[str]) -> bool:
+    """Make the module queues of `modules` in Outbound; True if one was missing."""
+    names = [name for name in modules if is_module(name)]
+    made = [_make(base / "Outbound" / name, 0o750) for name in names]
+    if any(made):
+        _fsync(base / "Outbound")
+    return any(made)
+
+
+def _make(folder: Path, mode: int) -> bool:
+    try:
+        folder.mkdir(mode)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise BaseDirError(f"{folder} is no folder: move it away") from None
+        return False
+    return True
+
+
+def _write_default(path: Path) -> bool:
+    """Write the commented default, whole or not at all; never over a file of the administrator's."""
+    config = path / CONFIG
+    if config.exists():
+        return False
+    new = config.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(resources.files("enqueuer").joinpath("default.toml").read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(config)
+    return True
+
+
+def _fsync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _readable(path: Path) -> bool:
+    return not path.exists() or os.access(path, os.R_OK | os.X_OK)

@@ -1,0 +1,72 @@
+"""How many processors there should be, which of them leave, and when a dead one may start again. Pure: now is an argument.
+
+Policy only: nothing here forks, kills or waits.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Plan", "Slot", "Throttle", "plan"]
+
+SHORTEST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Long enough that a process which cannot start costs next to nothing, short enough that a cured fault is soon forgotten."""
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One processor as the supervisor sees it."""
+
+    number: int
+    leaving: bool = False
+    busy: bool = False
+    large: bool = False
+    """Busy with a large message."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What brings the pool to its size."""
+
+    start: int = 0
+    leave: tuple[int, ...] = ()
+
+
+def plan(configured: int, slots: Sequence[Slot]) -> Plan:
+    """Compare what there is with what is wanted; those that are leaving already count for nothing.
+
+    Those busy with large messages leave first, then the busy, then the idle: who stays is who is free soonest, so that
+    small mail flows on. Among equals the highest number leaves.
+    """
+    staying = [slot for slot in slots if not slot.leaving]
+    surplus = len(staying) - configured
+    if surplus <= 0:
+        return Plan(start=-surplus)
+    first_to_go = sorted(staying, key=lambda slot: (slot.busy and slot.large, slot.busy, slot.number), reverse=True)
+    return Plan(leave=tuple(slot.number for slot in first_to_go[:surplus]))
+
+
+class Throttle:
+    """The pause before a process of one kind is started again.
+
+    A death before the process was of use (ready, first job done) hints at a fault that the next one will have too; the
+    pause doubles with each. One SIGKILL is somebody's doing and does not count; a second in a row does (the OOM killer
+    comes back).
+    """
+
+    def __init__(self) -> None:
+        self._pause = 0.0
+        self._killed = False
+        self._until = 0.0
+
+    def died(self, now: float, early: bool, killed: bool) -> float:
+        """Note a death; say how long to wait before the next start."""
+        forgiven = killed and not self._killed
+        self._killed = killed
+        if early and not forgiven:
+            self._pause = min(max(SHORTEST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+            self._until = max(self._until, now + self._pause)
+        return max(0.0, self._until - now)
+
+    def worked(self) -> None:
+        """Note that a process was of use: the next death is the first again."""
+        self._pause, self._killed, self._until = 0.0, False, 0.0
