@@ -96,7 +96,10 @@ def make(sender: bytes, recipients: Iterable[bytes], at: str, domain: str, sourc
 
 def head_end(data: bytes) -> int:
     """Where the message begins in a queue file; -1 while the empty line has not come."""
-    return 1 if data[:1] == b"\n" else data.find(b"\n\n") + 2 or -1
+    if data[:1] == b"\n":
+        return 1
+    at = data.find(b"\n\n")
+    return at + 2 if at >= 0 else -1
 
 
 def parse(head: bytes) -> Envelope:
