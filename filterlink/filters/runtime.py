@@ -1,0 +1,254 @@
+"""What every filter we ship runs on: a helper of the CommuniGate External Filter protocol on stdin and stdout.
+
+A filter is a function from the path of a queue file to a Verdict; `serve` does the rest: many requests at once in a
+bounded number of worker processes, answers in any order, one write a line, QUIT and end of input. Large messages get
+half of the workers at most, so that small ones never wait for them. It works typed at by hand as well.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import re
+import select
+import selectors
+import stat
+import time
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, quote, rejected, reply
+from filterlink.filters.workers import Judge, Unreadable, Worker
+
+__all__ = ["Judge", "Message", "Unreadable", "Verdict", "discard", "error", "failure", "header", "ok", "open_message", "rejected", "serve"]
+
+VERSION = 4
+"""The newest interface version that we speak."""
+MAX_LINE = 8192
+"""A path is at most 4096 bytes; longer lines are thrown away."""
+MAX_NUMBER = 64
+MAX_WAITING = 1000
+"""Requests taken and not begun; beyond it the pipe is left unread. A server sends its max_in_flight, some tens."""
+LARGE = 1 << 20
+"""Files over this size share half of the workers."""
+QUIT_GRACE = 10.0
+"""Seconds between our answer to QUIT and our end, when the server does not close our standard input."""
+_ENVELOPE = re.compile(rb"[PSAOR] ")
+
+
+class Message(NamedTuple):
+    """A queue file: the envelope lines, and the message (header, empty line, body) as it is."""
+
+    envelope: list[bytes]
+    data: bytes
+
+
+class Request(NamedTuple):
+    """A FILE command that waits for its verdict."""
+
+    number: bytes
+    path: bytes
+    large: bool
+
+
+def open_message(path: str) -> Message:
+    """Read a queue file, or a plain mail file without envelope. Raises Unreadable."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Unreadable(f"cannot open {path}: not a regular file")
+        with Path(path).open("rb") as file:
+            line = file.readline()
+            if not _ENVELOPE.match(line):
+                return Message([], line + file.read())
+            envelope = []
+            while line.strip():
+                envelope.append(line.rstrip())
+                line = file.readline()
+            return Message(envelope, file.read())
+    except (OSError, ValueError) as fault:
+        raise Unreadable(f"cannot open {path}: {getattr(fault, 'strerror', None) or fault}") from None
+
+
+def serve(name: str, judge: Judge, workers: int = 0) -> int:
+    """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
+
+    Return the exit code.
+    """
+    with contextlib.suppress(ImportError):
+        from setproctitle import setproctitle
+
+        setproctitle(f"enqueuer: filter {name}")
+    helper = _Helper(judge, workers or max(4, os.cpu_count() or 1))
+    try:
+        helper.run(f"enqueuer filter {name} {_version()} ready")
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return os.EX_IOERR  # nobody reads our answers any more
+    finally:
+        helper.close()
+    return os.EX_OK
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("enqueuer")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+class _Helper:
+    """The loop between standard input, the workers and standard output."""
+
+    def __init__(self, judge: Judge, most: int) -> None:
+        self._judge, self._most = judge, most
+        self._input = _Lines()
+        self._version = VERSION
+        self._waiting: dict[bool, deque[tuple[int, Request]]] = {False: deque(), True: deque()}
+        self._taken = 0
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, Request] = {}
+        self._ready = selectors.PollSelector()  # epoll refuses a plain file as standard input
+        self._reading = False
+        self._quit: bytes | None = None
+        self._end = float("inf")
+
+    def run(self, greeting: str) -> None:
+        self._write(f"* {greeting}".encode())
+        while not self._done():
+            self._read_while_room()
+            pause = self._end - time.monotonic()
+            for key, _ in self._ready.select(None if pause == float("inf") else max(0.0, pause)):
+                if key.fileobj == 0:
+                    self._read()
+                else:
+                    self._finish(key.data)
+            self._begin()
+
+    def close(self) -> None:
+        for worker in (*self._idle, *self._busy):
+            worker.end()
+        self._ready.close()
+
+    def _waits(self) -> int:
+        return len(self._waiting[False]) + len(self._waiting[True])
+
+    def _done(self) -> bool:
+        """Whether it is time to end. Answers a QUIT as soon as nothing is open any more."""
+        if self._busy or self._waits():
+            return False
+        if self._quit is not None:
+            self._write(self._quit + b" OK")
+            self._quit, self._end = None, time.monotonic() + QUIT_GRACE
+        return self._input.ended or time.monotonic() >= self._end
+
+    # Standard input
+
+    def _read_while_room(self) -> None:
+        wanted = not self._input.ended and self._waits() < MAX_WAITING
+        if wanted and not self._reading:
+            self._ready.register(0, selectors.EVENT_READ)
+        elif self._reading and not wanted:
+            self._ready.unregister(0)
+        self._reading = wanted
+
+    def _read(self) -> None:
+        try:
+            data = os.read(0, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # a terminal that went away
+        for line in self._input.feed(data):
+            self._command(line)
+
+    def _command(self, line: bytes) -> None:
+        number, verb, argument = (*line.split(None, 2), b"", b"", b"")[:3]
+        if not number:
+            return
+        if not number.isdigit() or len(number) > MAX_NUMBER:
+            self._write(b'* not understood: commands look like "1 FILE mail.msg", "2 QUIT"')
+        elif (verb := verb.upper()) == b"FILE" and argument.strip():
+            self._take(number, argument.strip())
+        elif verb == b"INTF":
+            self._negotiate(number, argument)
+        elif verb == b"KEY":
+            self._write(number + b" OK")
+        elif verb == b"QUIT":
+            self._quit = number
+        else:
+            self._write(
+                b"%b FAILURE %b" % (number, quote("unexpected command: " + (verb + b" " + argument).decode("utf-8", "replace"), 200))
+            )
+
+    def _negotiate(self, number: bytes, argument: bytes) -> None:
+        asked = argument.strip()
+        self._version = min(VERSION, int(asked)) if asked.isdigit() and len(asked) < 10 else VERSION
+        self._write(b"%b INTF %d" % (number, self._version))
+
+    def _take(self, number: bytes, path: bytes) -> None:
+        if len(path) > 2 and path[:1] == path[-1:] == b'"':
+            path = path[1:-1]
+        large = False
+        with contextlib.suppress(OSError, ValueError):  # the worker will say what is wrong with it
+            large = os.stat(path).st_size > LARGE
+        self._taken += 1
+        self._waiting[large].append((self._taken, Request(number, path, large)))
+
+    # The workers
+
+    def _begin(self) -> None:
+        """Give work to whoever is free: the oldest first, large ones while half of the workers are left."""
+        while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
+            request = self._waiting[lane].popleft()[1]
+            worker = self._idle.pop() if self._idle else Worker(self._judge, [*self._busy])
+            worker.give(request.path)
+            self._busy[worker] = request
+            self._ready.register(worker, selectors.EVENT_READ, worker)
+
+    def _next_lane(self) -> bool | None:
+        large = sum(request.large for request in self._busy.values())
+        open_lanes = [lane for lane in (False, True) if self._waiting[lane] and not (lane and large >= max(1, self._most // 2))]
+        return min(open_lanes, key=lambda lane: self._waiting[lane][0][0], default=None)
+
+    def _finish(self, worker: Worker) -> None:
+        self._ready.unregister(worker)
+        request = self._busy.pop(worker)
+        said = worker.result()
+        if said is None:
+            said = reply(rejected(f"the process that judged this message ended with {worker.end()}"))
+        else:
+            self._idle.append(worker)
+        if said.startswith(b"ADDHEADER") and self._version >= 4:
+            said += b" OK"
+        self._write(request.number + b" " + said)
+
+    # Standard output
+
+    def _write(self, line: bytes) -> None:
+        """Write one line with one call; the pipe may be a non-blocking one."""
+        rest = line + b"\n"
+        while rest:
+            try:
+                rest = rest[os.write(1, rest) :]
+            except BlockingIOError:
+                select.select([], [1], [])
+
+
+class _Lines:
+    """Standard input in lines, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what was read (b"" is the end) and return the lines that are complete now."""
+        self.ended = not data
+        *lines, self._rest = (self._rest + (data or b"\n")).split(b"\n")
+        if lines and self._skipping:
+            lines, self._skipping = lines[1:], False
+        if self._skipping or len(self._rest) > MAX_LINE:
+            self._rest, self._skipping = b"", True
+        return [line.strip() for line in lines if len(line) <= MAX_LINE]

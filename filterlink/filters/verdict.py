@@ -1,0 +1,92 @@
+"""What a filter says of a message, and how that is said in one reply line of the helper protocol. Pure.
+
+A reply line is at most 4096 bytes: longer texts are shortened, and header fields that do not fit are left out whole.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["MAX_REPLY", "Verdict", "discard", "error", "failure", "header", "ok", "quote", "rejected", "reply"]
+
+MAX_REPLY = 4096
+"""The longest reply line that the protocol allows."""
+ROOM = MAX_REPLY - 96
+"""What a quoted string may take: the rest is for the request number (at most 64 bytes), the verb, OK and the line's end."""
+_IN_TEXT = {"\\": b"\\\\", '"': b'\\"', "\n": b"\\n", "\r": b"\\r", "\t": b"\\t"}
+_IN_HEADER = _IN_TEXT | {"\n": b"\\e", "\r": b""}
+
+
+class Verdict(NamedTuple):
+    """One of the protocol's verdicts. Make it with the functions below."""
+
+    word: str
+    text: str = ""
+    fields: tuple[str, ...] = ()
+
+
+def ok() -> Verdict:
+    """Go on."""
+    return Verdict("OK")
+
+
+def error(text: str) -> Verdict:
+    """Refuse the message for good; its sender may read the text."""
+    return Verdict("ERROR", text)
+
+
+def rejected(text: str) -> Verdict:
+    """Not now: the server keeps the message and asks again later."""
+    return Verdict("REJECTED", text)
+
+
+def discard() -> Verdict:
+    """Drop the message without a word."""
+    return Verdict("DISCARD")
+
+
+def failure(text: str) -> Verdict:
+    """This filter cannot say: the message goes on, and the server's log has the text."""
+    return Verdict("FAILURE", text)
+
+
+def header(fields: tuple[str, ...]) -> Verdict:
+    """Go on with these header fields ("Name: value") added."""
+    return Verdict("ADDHEADER", fields=fields)
+
+
+def reply(verdict: Verdict) -> bytes:
+    """Say the verdict as it follows the request number, without the OK that interface version 4 puts after ADDHEADER."""
+    if verdict.word == "ADDHEADER":
+        text = _fitting(verdict.fields)
+        return b'ADDHEADER "%b"' % text if text else b"OK"
+    if not verdict.text:
+        return verdict.word.encode()
+    return b"%b %b" % (verdict.word.encode(), quote(verdict.text))
+
+
+def quote(text: str, room: int = ROOM) -> bytes:
+    """Put a text into double quotes and at most `room` bytes; control characters become blanks."""
+    written = bytearray(b'"')
+    for char in text:
+        piece = _escaped(char, _IN_TEXT)
+        if len(written) + len(piece) > room - 4:
+            written += b"..."
+            break
+        written += piece
+    return bytes(written + b'"')
+
+
+def _fitting(fields: tuple[str, ...]) -> bytes:
+    r"""Join the fields with \e, as many as fit whole."""
+    written = b""
+    for field in fields:
+        longer = b"\\e".join(filter(None, (written, b"".join(_escaped(char, _IN_HEADER) for char in field))))
+        if len(longer) <= ROOM - 2:
+            written = longer
+    return written
+
+
+def _escaped(char: str, table: dict[str, bytes]) -> bytes:
+    found = table.get(char)
+    if found is not None:
+        return found
+    return char.encode("utf-8", "replace") if char.isprintable() else b" "

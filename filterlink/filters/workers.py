@@ -1,0 +1,112 @@
+"""The processes in which a helper program judges: forked when they are needed, one message at a time in each.
+
+Processes and not threads, because a YARA scan, a base64 decoding and all of Python's own work hold the interpreter's
+lock: with threads one large message stops all the small ones beside it (measured: a scan of 60 MB lets no other thread
+run until it ends). A process also may crash without taking its neighbours along. The helper's own process stays
+single-threaded, so that it may fork at any time.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from filterlink.filters.verdict import Verdict, failure, rejected, reply
+
+__all__ = ["Judge", "Unreadable", "Worker", "judged"]
+
+MAX_RECORD = 16 << 10
+"""A path is at most 4096 bytes, a reply as well."""
+_PR_SET_PDEATHSIG = 1
+
+Judge = Callable[[str], Verdict]
+
+
+class Unreadable(Exception):
+    """The queue file cannot be read, so nothing can be said of the message."""
+
+
+def judged(judge: Judge, path: str) -> Verdict:
+    """Judge one file; whatever goes wrong is a verdict as well.
+
+    A file that cannot be read is REJECTED: the message must not pass without a scan. A fault of the filter itself is
+    FAILURE, with the traceback in one line on stderr.
+    """
+    try:
+        return judge(path)
+    except Unreadable as fault:
+        return rejected(str(fault))
+    except MemoryError:
+        return rejected("out of memory")
+    except Exception as fault:  # noqa: BLE001 - the boundary: a filter's bug costs one verdict, never the helper
+        print(" | ".join(traceback.format_exc().splitlines()), file=sys.stderr, flush=True)
+        return failure(f"internal error: {type(fault).__name__}: {fault}")
+
+
+class Worker:
+    """One process, seen from the helper: give it a path, and its socket becomes readable with the reply."""
+
+    def __init__(self, judge: Judge, others: Iterable["Worker"]) -> None:
+        """Fork. The child lets go of the sockets of `others`."""
+        self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _work(childs, judge, parent, [self, *others])
+        childs.close()
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def give(self, path: bytes) -> None:
+        """Have it judge `path`. One that has died says so in result()."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.sock.send(path)
+
+    def result(self) -> bytes | None:
+        """Take the reply; None when the process has ended instead."""
+        try:
+            return self.sock.recv(MAX_RECORD) or None
+        except ConnectionResetError:
+            return None
+
+    def end(self) -> str:
+        """End it, and say how it ended."""
+        self.sock.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker]) -> NoReturn:
+    """Be a worker until the helper closes the socket or ends."""
+    status = 1
+    try:
+        _settle(parent, foreign)
+        while path := sock.recv(MAX_RECORD):
+            sock.send(reply(judged(judge, os.fsdecode(path))))
+        status = 0
+    except BaseException as fault:  # noqa: BLE001 - e.g. a panic in native code: the parent answers for this process
+        print(f"worker ends: {type(fault).__name__}: {fault}".replace("\n", " | "), file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def _settle(parent: int, foreign: list[Worker]) -> None:
+    """Die with the helper, keep nothing of its own open, and never write to its standard output."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for worker in foreign:
+        worker.sock.close()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)

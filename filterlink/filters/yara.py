@@ -1,0 +1,139 @@
+"""The filter in the box: YARA rules on the message, on each of its parts and on what zip files hold.
+
+A rule's `meta` says what follows from a match: verdict = "ERROR" (also where nothing is said), "DISCARD" or
+"ADDHEADER"; text, or description, for the report; header = "Name: value". ERROR goes before DISCARD before ADDHEADER.
+Rules see the variables `filename`, `filepath`, `extension`, `filetype` and `flags` of the part.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yara_x
+
+from filterlink.filters.mime import Part, parts
+from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, serve
+
+__all__ = ["DEFAULT_RULES", "BadRules", "YaraFilter", "compile_rules", "run"]
+
+DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
+VARIABLES = ("filename", "filepath", "extension", "filetype", "flags")
+
+
+class BadRules(Exception):
+    """A rule file cannot be used; the text names file, line and reason."""
+
+
+class Finding(NamedTuple):
+    """A rule that matched, and where."""
+
+    rule: str
+    place: str
+    meta: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        return str(self.meta.get("verdict", "ERROR"))
+
+    @property
+    def report(self) -> str:
+        text = self.meta.get("text") or self.meta.get("description") or "YARA rule"
+        return f"{text} in {self.place} ({self.rule})"
+
+    @property
+    def field(self) -> str:
+        return str(self.meta.get("header") or f"X-Yara: {self.rule} in {self.place}".encode("ascii", "replace").decode())
+
+
+def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0) -> int:
+    """Be the helper program; `threads` messages are judged at once (0 = by the processors). Return the exit code."""
+    files = [str(DEFAULT_RULES)] * default_rules + list(rules)
+    try:
+        judge = YaraFilter(compile_rules(files)).judge
+    except BadRules as fault:
+        print(f"enqueuer filter yara: {fault}", file=sys.stderr)
+        return os.EX_CONFIG
+    return serve("yara", judge, threads)
+
+
+def compile_rules(files: Sequence[str]) -> yara_x.Rules:
+    """Compile rule files, each in a namespace of its own. Raises BadRules."""
+    if not files:
+        raise BadRules("no rules: name a file with --rules, or leave out --no-default-rules")
+    compiler = yara_x.Compiler()
+    for name in VARIABLES:
+        compiler.define_global(name, "")
+    kind: Any = yara_x.MetaType
+    compiler.allowed_metadata("verdict", kind.STRING, required=False, regexp="^(ERROR|DISCARD|ADDHEADER)$", error=True)
+    for file in files:
+        _add(compiler, file)
+    return compiler.build()
+
+
+def _add(compiler: yara_x.Compiler, file: str) -> None:
+    try:
+        source = Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as fault:
+        raise BadRules(f"{file}: cannot be read: {getattr(fault, 'strerror', None) or fault}") from None
+    compiler.add_include_dir(str(Path(file).resolve().parent))
+    compiler.new_namespace(file)
+    try:
+        compiler.add_source(source, origin=file)
+    except yara_x.CompileError:
+        raise BadRules(_explain(compiler.errors()[0], file)) from None
+
+
+def _explain(fault: dict[str, Any], file: str) -> str:
+    label = (fault["labels"] or [{}])[0]
+    place = f"{label.get('code_origin') or file}:{label.get('line', fault.get('line'))}"
+    return f"{place}: {fault['title']}" + (f": {label['text']}" if label.get("text") else "")
+
+
+class YaraFilter:
+    """Judge messages by compiled rules."""
+
+    def __init__(self, rules: yara_x.Rules) -> None:
+        self._rules = rules
+        self._own: yara_x.Scanner | None = None
+
+    def judge(self, path: str) -> Verdict:
+        """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
+        message = open_message(path).data
+        fields: dict[str, None] = {}
+        drop = False
+        for finding in self._findings(message):
+            if finding.verdict == "ERROR":
+                return error(finding.report)
+            drop = drop or finding.verdict == "DISCARD"
+            if finding.verdict == "ADDHEADER":
+                fields[finding.field] = None
+        if drop:
+            return discard()
+        return header(tuple(fields)) if fields else ok()
+
+    def _findings(self, message: bytes) -> Iterator[Finding]:
+        for part in parts(message):
+            for number, name in enumerate(part.names or ("",)):
+                yield from self._scan(part._replace(data=part.data if number == 0 else b""), name)
+        yield from self._scan(Part("the message", (), "", message), "")
+
+    def _scan(self, part: Part, name: str) -> Iterator[Finding]:
+        scanner = self._scanner()
+        for variable, value in zip(VARIABLES, (name, name, extension(name), part.type, part.flag), strict=True):
+            scanner.set_global(variable, value.encode("utf-8", "replace").decode())
+        for rule in scanner.scan(part.data).matching_rules:
+            yield Finding(rule.identifier, part.place, dict(rule.metadata))
+
+    def _scanner(self) -> yara_x.Scanner:
+        """Made at the first message: a scanner belongs to the thread, and so to the process, that made it."""
+        if self._own is None:
+            self._own = yara_x.Scanner(self._rules)
+        return self._own
+
+
+def extension(name: str) -> str:
+    """Give the extension that Windows acts on: it ignores dots and blanks at the end."""
+    stem, dot, last = name.rstrip(" .").rpartition(".")
+    return last.lower() if dot and stem else ""
