@@ -1,0 +1,69 @@
+"""What all commands share: their options, the look of their help, how they fail, and the way to base directory and engine."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from enqueuer import exits
+
+__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "enter", "fail", "help", "printable"]
+
+
+class Failure(Exception):
+    """A command cannot do its work: one line for the user, and the exit code."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def fail(text: str, code: int) -> NoReturn:
+    raise Failure(text, code)
+
+
+BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool, /var/spool/enqueuer.")
+JSON = typer.Option("--json", help="One JSON document instead of a table.")
+Base = Annotated[str | None, BASE]
+Json = Annotated[bool, JSON]
+
+
+def help(summary: str, *examples: str, text: str = "") -> dict[str, Any]:
+    """What @app.command() needs for a help page that shows examples first."""
+    shown = "".join(f"    {example}\n" for example in examples)
+    return {"short_help": summary, "help": f"{summary}\n\n\b\nExamples:\n{shown}\n{text}"}
+
+
+def enter(base: str | None) -> Path:
+    """Go into the base directory, as all our paths are relative to it. Raises BaseDirError."""
+    from enqueuer import basedir
+
+    path = basedir.find(base)
+    os.chdir(path)
+    return path
+
+
+def ask(base: Path, **request: object) -> dict[str, Any]:
+    """Have the running engine answer. Raises Failure where none does."""
+    from enqueuer import control
+
+    try:
+        return control.ask(base, request)
+    except control.NotRunning as error:
+        fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
+
+
+def answer(document: object) -> None:
+    """Print one JSON document."""
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def printable(text: str | bytes) -> str:
+    """Whatever came from outside as something that cannot steer a terminal."""
+    if isinstance(text, bytes):
+        text = text.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,81 @@
+"""Listing and showing messages of one folder: what the commands queue and quarantine share."""
+
+import json as jsons
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from enqueuer import exits
+from enqueuer.cli._common import answer, enter, fail
+from enqueuer.queue import shelf
+from enqueuer.queue.disk import Disk
+
+__all__ = ["list_folder", "show_message"]
+
+
+def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
+    """Print all messages of the folder."""
+    enter(base)
+    disk = Disk()
+    now = time.time()
+    found = (_document(entry, now) for entry in shelf.entries(disk, folder))
+    if json:
+        _stream(found)
+    else:
+        from enqueuer.cli import _show
+
+        _show.messages(found, folder)
+    disk.close()
+
+
+def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) -> None:
+    """Print envelope, header and reason of one message."""
+    enter(base)
+    disk = Disk()
+    try:
+        entry = shelf.read(disk, folder, id)
+        lines, header = (b"", b"") if entry.state == "waiting" else shelf.head(disk, folder, id)
+    except FileNotFoundError:
+        fail(f"{folder} holds no message {id}", exits.NOINPUT)
+    except ValueError as error:
+        fail(str(error), exits.DATAERR)
+    finally:
+        disk.close()
+    document = _document(entry, time.time()) | {"envelope": _lines(lines), "header": _lines(header)}
+    if json:
+        answer(document)
+    else:
+        from enqueuer.cli import _show
+
+        _show.message(document)
+
+
+def _document(entry: shelf.Entry, now: float) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "age_s": round(max(0.0, now - entry.time), 1),
+        "size": entry.size,
+        "sender": None if entry.sender is None else _text(entry.sender),
+        "recipients": [_text(recipient) for recipient in entry.recipients],
+        "drop": None if entry.drop is None else _text(entry.drop),
+        "why": entry.why,
+    }
+
+
+def _stream(documents: Iterable[dict[str, Any]]) -> None:
+    """One JSON array, written as it is read: a queue may hold a million messages."""
+    mark = "["
+    for document in documents:
+        sys.stdout.write(mark + "\n" + jsons.dumps(document))
+        mark = ","
+    sys.stdout.write("[]\n" if mark == "[" else "\n]\n")
+
+
+def _lines(data: bytes) -> list[str]:
+    return [_text(line) for line in data.replace(b"\r\n", b"\n").split(b"\n") if line]
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")

@@ -1,0 +1,158 @@
+"""How listings look to a person: tables by rich, plain where there is no terminal. Nothing here asks or changes anything.
+
+The first lines answer the question of three in the morning: does it run, is it stuck, and on what?
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from enqueuer.cli._common import printable
+from filterlink.units import show_seconds, show_size
+
+__all__ = ["filters", "message", "messages", "status"]
+
+MAX_TASKS = 20
+"""Busy processors shown, the longest first: what hangs is at the top, and the page stays a page."""
+WIDTH = 200
+"""Columns where the output is no terminal: nothing is folded or cut for a file or a pipe."""
+COLOURS = {
+    "running": "green",
+    "ready": "green",
+    "starting": "yellow",
+    "draining": "yellow",
+    "restarting": "yellow",
+    "stalled": "bold red",
+    "failed": "bold red",
+    "disabled": "dim",
+}
+
+
+def status(document: dict[str, Any]) -> None:
+    """The whole status on one page."""
+    console = _console()
+    _head(console, document)
+    console.print(_flow(document))
+    _tasks(console, document["processors"])
+    if document["filters"]:
+        console.print()
+        console.print(_filters(document["filters"]))
+    console.print()
+    console.print(_counts("Since start", document["totals"]))
+
+
+def filters(found: list[dict[str, Any]]) -> None:
+    _console().print(_filters(found) if found else "no filters are configured")
+
+
+def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
+    """One line a message, as it is read: a table would have to see all of them first."""
+    count = 0
+    for count, entry in enumerate(found, 1):
+        if count == 1:
+            print(f"{'ID':<18} {'AGE':>7} {'SIZE':>6} {'STATE':<10} {'TO':>3} SENDER")
+        sender = entry["drop"] if entry["sender"] is None else f"<{entry['sender']}>"
+        why = f"  {entry['why']['reason']}" if entry["why"].get("reason") else ""
+        age, size = show_seconds(entry["age_s"]), show_size(entry["size"])
+        print(printable(f"{entry['id']:<18} {age:>7} {size:>6} {entry['state']:<10} {len(entry['recipients']) or '':>3} {sender}{why}"))
+    print(f"{count} in {folder}", file=sys.stderr)
+
+
+def message(document: dict[str, Any]) -> None:
+    """Reason, envelope, header."""
+    print(f"{document['id']}  {document['state']}, {show_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    for key, value in document["why"].items():
+        for line in value if isinstance(value, list) else [value]:
+            print(f"{printable(str(key)):>10}: {printable(str(line))}")
+    for part in ("envelope", "header"):
+        if document[part]:
+            print()
+        for line in document[part]:
+            print(printable(line.replace("\t", "    ")))
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _coloured(state: str) -> Text:
+    return Text(printable(state), COLOURS.get(state, ""))
+
+
+def _head(console: Console, document: dict[str, Any]) -> None:
+    title = Text.assemble(("Enqueuer ", "bold"), printable(document["version"]), "  ", _coloured(document["state"]))
+    title.append(f"  up {show_seconds(document['uptime_s'])}, pid {document['pid']}, {printable(document['base'])}")
+    console.print(title)
+    if error := document["config"]["error"]:
+        console.print(Text(f"Config refused, the last good one is in force: {printable(error)}", "bold red"))
+    console.print()
+
+
+def _flow(document: dict[str, Any]) -> Table:
+    """Where messages are: a line a stage."""
+    queue, lanes, table = document["queue"], document["lanes"], Table(box=None, pad_edge=False, show_header=False)
+    oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
+    rows = {
+        "Submitted": f"{document['spool']['waiting']} not taken yet",
+        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked, {queue['held']} held",
+        "Small": f"{lanes['small']['waiting']} waiting, {lanes['small']['active']} active",
+        "Large": f"{lanes['large']['waiting']} waiting, {lanes['large']['active']} active of at most {lanes['large']['limit']}",
+        "Processors": _pool(document["processors"]),
+    }
+    for name, text in rows.items():
+        table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["held"] else ""))
+    return table
+
+
+def _pool(pool: dict[str, Any]) -> str:
+    leaving = f", {pool['leaving']} leaving" if pool["leaving"] else ""
+    return f"{pool['running']} of {pool['configured']} running, {pool['busy']} busy{leaving}"
+
+
+def _tasks(console: Console, pool: dict[str, Any]) -> None:
+    """What the busy ones do, the longest first."""
+    busy = sorted((task for task in pool["tasks"] if task["state"] != "idle"), key=lambda task: -task["since_s"])
+    if not busy:
+        return
+    table = _table("", "PROCESSOR", "PID", "DOES", "FOR", "MESSAGE", right=("PROCESSOR", "PID", "FOR"))
+    for task in busy[:MAX_TASKS]:
+        does = f"{task['state']} {task['filter']}" if task.get("filter") else task["state"]
+        row = (task["id"], task["pid"], does, show_seconds(task["since_s"]), task.get("message") or "")
+        table.add_row("", *(Text(printable(str(cell))) for cell in row))
+    console.print(table)
+    if len(busy) > MAX_TASKS:
+        console.print(Text(f"  and {len(busy) - MAX_TASKS} more", "dim"))
+
+
+def _filters(found: list[dict[str, Any]]) -> Table:
+    numbers = ("IN WORK", "PARKED", "ANSWERED", "RESTARTS", "MEDIAN", "P99")
+    table = _table("FILTER", "STATE", *numbers, "LAST ERROR", right=numbers)
+    for one in found:
+        counts = (str(one[key]) for key in ("in_flight", "parked", "answered", "restarts"))
+        times = (_time(one[key]) for key in ("median_s", "p99_s"))
+        error = Text(printable(one["last_error"] or ""), "red")
+        table.add_row(Text(printable(one["name"])), _coloured(one["state"]), *counts, *times, error)
+    return table
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)
+
+
+def _counts(title: str, counts: dict[str, int]) -> Text:
+    line = Text(f"{title}: ", "dim")
+    line.append(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no message yet", "default")
+    return line

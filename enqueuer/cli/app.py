@@ -1,0 +1,137 @@
+"""The command `enqueuer`: all commands, and how their failures end. Each command is in the file of its noun."""
+
+import errno
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli import config, engine, filters, quarantine, queue, submit
+from enqueuer.cli._common import Failure
+
+__all__ = ["app", "main"]
+
+HELP = """Enqueuer takes mail from every door, has each message judged by filters, and hands it on.
+
+\b
+Examples:
+    enqueuer demo                        see it work, in a temporary folder
+    enqueuer init /var/spool/enqueuer    make a base directory
+    enqueuer run                         run the engine in it
+    cp mail.eml /var/spool/enqueuer/Submitted/
+    enqueuer status                      what it does now
+"""
+EXITS = """Exit codes are those of sysexits.h: 0 done, 64 usage, 65 bad data, 66 no such input, 69 no engine runs, 70 our
+own fault, 73 cannot create, 74 I/O, 75 try again, 77 permission, 78 configuration."""
+
+OPTIONS = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    name="enqueuer",
+    help=HELP,
+    epilog=EXITS,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=OPTIONS,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print("enqueuer", version("enqueuer"))
+        raise typer.Exit()
+
+
+@app.callback(help=HELP)
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    pass
+
+
+for part in (engine, submit, queue, quarantine, filters, config):
+    part.add_to(app)
+
+
+def main() -> None:
+    """Run one command; every failure is one clear line and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names of files are bytes with anything in them
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False, prog_name="enqueuer")
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _usage(error)
+    except typer.Abort:
+        return exits.INTERRUPTED
+    except BrokenPipeError:  # `enqueuer queue list | head`: the reader has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except Exception as error:  # noqa: BLE001  the last place to turn a failure into a line and a code
+        return _failed(error)
+    return code if isinstance(code, int) else exits.OK
+
+
+def _usage(error: typer.TyperException) -> int:
+    """click says 2; sysexits.h says 64."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "enqueuer")
+    text = error.format_message()
+    if "\n" in text:  # a group called without a command: its help page
+        print(text, file=sys.stderr)
+    else:
+        print(f"{path}: {text.rstrip('.')} (see `{path} --help`)", file=sys.stderr)
+    return exits.USAGE
+
+
+def _failed(error: Exception) -> int:
+    text, code = _explain(error)
+    print(f"enqueuer: {text}", file=sys.stderr)
+    if code == exits.SOFTWARE and os.environ.get("ENQUEUER_TRACEBACK"):
+        traceback.print_exception(error)
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    from enqueuer.basedir import BaseDirError
+    from enqueuer.config import ConfigError
+
+    match error:
+        case Failure():
+            return str(error), error.code
+        case BaseDirError():
+            return str(error), exits.NOINPUT
+        case ConfigError():
+            return str(error), exits.CONFIG
+        case OSError(errno=code) if code is not None:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            return f"{where}{error.strerror}", ERRORS.get(code, exits.IOERR)
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(at.filename)}:{at.lineno}"
+    return f"internal error: {type(error).__name__}: {error} at {place} (ENQUEUER_TRACEBACK=1 shows the whole traceback)", exits.SOFTWARE
+
+
+ERRORS = {
+    errno.ENOENT: exits.NOINPUT,
+    errno.ENOTDIR: exits.NOINPUT,
+    errno.EACCES: exits.NOPERM,
+    errno.EPERM: exits.NOPERM,
+    errno.EROFS: exits.NOPERM,
+    errno.ENOSPC: exits.TEMPFAIL,
+    errno.EDQUOT: exits.TEMPFAIL,
+}
+"""What the system says, as an exit code; everything else is EX_IOERR."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""`enqueuer config`: is the config file good?"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, help
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="Check the config file.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("check", **help("Say whether a config file can be taken.", "enqueuer config check", "enqueuer config check new.toml"))(
+        _check
+    )
+    app.add_typer(group, name="config")
+
+
+def _check(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
+) -> int:
+    from enqueuer import basedir
+    from enqueuer import config as configs
+
+    path = file if file is not None else basedir.find(base) / basedir.CONFIG
+    config = configs.load(path.read_bytes(), str(path))
+    for warning in configs.warnings(config):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{path}: ok")
+    return exits.OK

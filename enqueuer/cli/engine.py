@@ -1,0 +1,81 @@
+"""`enqueuer init, run, status, reload, stop`: the engine as a whole."""
+
+import os
+import select
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("init", **help("Make a base directory.", "enqueuer init /var/spool/enqueuer", text=INIT))(_init)
+    app.command("run", **help("Run the engine in the foreground.", "enqueuer run --base /var/spool/enqueuer", text=RUN))(_run)
+    app.command("status", **help("Show what the engine does.", "enqueuer status", "enqueuer status --json | jq .queue"))(_status)
+    app.command("reload", **help("Have the engine take its config file.", "enqueuer reload", text=RELOAD))(_reload)
+    app.command("stop", **help("End the engine.", "enqueuer stop", "enqueuer stop --now", text=STOP))(_stop)
+
+
+INIT = "DIR may be missing or empty. What is there of a base directory already stays as it is, its config file too."
+RUN = "SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads."
+RELOAD = "Exit code 0: the new configuration is in force. 78: it was refused and the old one stays; the reason is printed."
+STOP = "Messages in work are finished first (drain_timeout); --now leaves them in the queue. Returns when the engine has ended."
+
+
+def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
+    from enqueuer import basedir
+
+    try:
+        made = basedir.create(dir)
+    except (basedir.BaseDirError, FileExistsError, NotADirectoryError) as error:
+        fail(str(error), exits.CANTCREAT)
+    print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")
+    return exits.OK
+
+
+def _run(base: Base = None) -> int:
+    path = enter(base)
+    from enqueuer import supervisor
+
+    return supervisor.run(path)
+
+
+def _status(base: Base = None, json: Json = False) -> int:
+    document = ask(enter(base), command="status")
+    if json:
+        answer(document)
+    else:
+        from enqueuer.cli import _show
+
+        _show.status(document)
+    return exits.OK
+
+
+def _reload(base: Base = None) -> int:
+    said = ask(enter(base), command="reload")
+    if not said.get("ok"):
+        raise Failure(str(said.get("error") or "refused"), exits.CONFIG)
+    print("the new configuration is in force")
+    return exits.OK
+
+
+def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do not wait for messages in work.")] = False) -> int:
+    path = enter(base)
+    pid = int(ask(path, command="status")["pid"])
+    try:
+        engine = os.pidfd_open(pid)  # its end is seen without taking the lock from an engine that starts next
+    except ProcessLookupError:
+        return exits.OK
+    try:
+        ask(path, command="stop", now=now)
+        print("stopping", file=sys.stderr)
+        select.select([engine], [], [])
+    finally:
+        os.close(engine)
+    return exits.OK

@@ -1,0 +1,45 @@
+"""`enqueuer filters` lists the configured filters; `enqueuer filter NAME` is a filter we ship, as a helper program."""
+
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, Json, answer, ask, enter, help
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="List the external filters.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", **help("List the filters and how they do.", "enqueuer filters list", "enqueuer filters list --json"))(_list)
+    app.add_typer(group, name="filters")
+    shipped = typer.Typer(help="A filter we ship, as a helper program on stdin and stdout.", no_args_is_help=True, rich_markup_mode=None)
+    shipped.command("yara", **help("Look for patterns of YARA rules in messages and attachments.", *EXAMPLES, text=YARA))(_yara)
+    app.add_typer(shipped, name="filter")
+
+
+EXAMPLES = ("enqueuer filter yara", "enqueuer filter yara --rules /etc/enqueuer/mine.yar")
+YARA = "Speaks the helper protocol of CommuniGate Pro: for `1 FILE mail.msg` it answers 1 OK, 1 ERROR, 1 DISCARD or 1 ADDHEADER."
+
+
+def _list(base: Base = None, json: Json = False) -> int:
+    found = ask(enter(base), command="status")["filters"]
+    if json:
+        answer(found)
+    else:
+        from enqueuer.cli import _show
+
+        _show.filters(found)
+    return exits.OK
+
+
+def _yara(
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="FILE", help="YARA rules; may be given several times.")] = None,
+    no_default_rules: Annotated[bool, typer.Option("--no-default-rules", help="Leave out the rules in the box.")] = False,
+    threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
+    more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,
+) -> int:
+    from filterlink.filters import yara
+
+    return yara.run([*(rules or []), *(more_rules or [])], not no_default_rules, threads)

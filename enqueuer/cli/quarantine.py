@@ -1,0 +1,30 @@
+"""`enqueuer quarantine`: the messages that a filter or a rule kept from going on."""
+
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, Json, help
+from enqueuer.cli._shelf import list_folder, show_message
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="List and show messages in quarantine.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", **help("List the quarantine, oldest first.", "enqueuer quarantine list", "enqueuer quarantine list --json"))(
+        _list
+    )
+    group.command("show", **help("Show a message, and why it was kept.", "enqueuer quarantine show 1764000000000000"))(_show)
+    app.add_typer(group, name="quarantine")
+
+
+def _list(base: Base = None, json: Json = False) -> int:
+    list_folder("Quarantine", base, json)
+    return exits.OK
+
+
+def _show(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
+    show_message("Quarantine", id, base, json)
+    return exits.OK

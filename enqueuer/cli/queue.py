@@ -1,0 +1,30 @@
+"""`enqueuer queue`: the messages that wait or are being judged. Listings read the disk and need no engine."""
+
+from typing import Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, Json, help
+from enqueuer.cli._shelf import list_folder, show_message
+
+__all__ = ["add_to"]
+
+TEXT = "States: waiting = taken from Submitted, not begun; derived = being judged; held = waits for a filter that could not judge it."
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="List and show messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", **help("List the queue, oldest first.", "enqueuer queue list", "enqueuer queue list --json", text=TEXT))(_list)
+    group.command("show", **help("Show envelope and header of a message.", "enqueuer queue show 1764000000000000"))(_show)
+    app.add_typer(group, name="queue")
+
+
+def _list(base: Base = None, json: Json = False) -> int:
+    list_folder("Queue", base, json)
+    return exits.OK
+
+
+def _show(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
+    show_message("Queue", id, base, json)
+    return exits.OK

@@ -1,0 +1,144 @@
+"""`enqueuer submit`: put messages into the drop folder, durably. Needs no engine: what runs later finds them."""
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, enter, fail, help
+
+__all__ = ["add_to"]
+
+_count = itertools.count(1)
+_JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
+_FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("submit", **help("Put a message into the queue.", *EXAMPLES, text=TEXT))(_submit)
+
+
+EXAMPLES = (
+    "enqueuer submit -f ann@example.com bob@example.com < mail.eml",
+    "enqueuer submit -t --file one.eml --file two.eml",
+)
+TEXT = "Prints one line with its name per message. The message is on the disk for good when the command is done."
+
+
+def _submit(
+    recipients: Annotated[
+        list[str] | None, typer.Argument(metavar="RECIPIENT", help="Else those of the header; - is stdin.")
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("-f", metavar="SENDER", help='Return-path; "" is the null sender. Else that of the header.')
+    ] = None,
+    header: Annotated[bool, typer.Option("-t", help="Recipients from the header; further words are files.")] = False,
+    files: Annotated[list[str] | None, typer.Option("--file", metavar="FILE", help="May be given several times; - is stdin.")] = None,
+    base: Base = None,
+) -> int:
+    words = [word for word in recipients or [] if word != "-"]
+    inputs = [*(files or []), *(words if header else [])]
+    if not inputs or "-" in (recipients or []):
+        inputs.append("-")
+    envelope = _envelope(sender, [] if header else words)
+    with contextlib.ExitStack() as stack:
+        sources = [sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb")) for name in inputs]
+        suffix = _suffix(enter(base))
+        for name, source in zip(inputs, sources, strict=True):
+            print(_drop(source, envelope, suffix, name))
+    return exits.OK
+
+
+def _envelope(sender: str | None, recipients: Sequence[str]) -> tuple[bytes, ...]:
+    """The fields that say sender and recipients to the engine."""
+    fields = [] if sender is None else [b"Return-Path: <%s>" % _address(sender)]
+    return (*fields, *(b"Envelope-To: <%s>" % _address(recipient) for recipient in recipients))
+
+
+def _address(text: str) -> bytes:
+    """The address as the engine will read it. Fails where it would read something else."""
+    from enqueuer.queue import header
+
+    address = os.fsencode(text.removeprefix("<").removesuffix(">"))
+    if address and (_JUNK.search(address) or [address] != list(header.addresses(b"<%s>" % address))):
+        fail(f"{text!r} is no address: write it as user@example.com", exits.DATAERR)
+    if len(address) > header.MAX_ADDRESS:
+        fail(f"an address of {len(address)} bytes: at most {header.MAX_ADDRESS} are taken", exits.DATAERR)
+    return address
+
+
+def _suffix(base: Path) -> str:
+    """A suffix that the engine looks for."""
+    from enqueuer import basedir, config
+
+    try:
+        return config.load((base / basedir.CONFIG).read_bytes()).spool.suffixes[0]
+    except (OSError, config.ConfigError):
+        return config.Spool().suffixes[0]  # a broken file is for `config check`; the engine works by its last good one
+
+
+def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -> str:
+    """Write one drop under another name, sync it, and only then give it the name that the engine takes."""
+    pieces = _pieces(source, envelope, name)
+    drop = f"{time.time_ns()}-{os.getpid()}-{next(_count)}"
+    temporary, final = f"Submitted/{drop}.tmp", f"Submitted/{drop}{suffix}"
+    ours = os.stat("Submitted").st_uid == os.geteuid()
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640 if ours else 0o644)  # the engine has to read it
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.writelines(pieces)
+            shutil.copyfileobj(source, file, 1 << 20)
+            file.flush()
+            os.fsync(fd)
+        os.rename(temporary, final)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _fsync("Submitted")
+    return f"{drop}{suffix}"
+
+
+def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[bytes]:
+    """What comes before the rest of `source`: our fields, and its header without those that ours replace."""
+    from enqueuer.queue import header
+
+    data = source.read(header.MAX_HEADER)
+    if not data.strip():
+        fail(f"{name}: the message is empty", exits.DATAERR)
+    end = header.header_end(data)
+    head = data if end < 0 else data[:end]
+    eol = b"\r\n" if b"\r\n" in head else b"\n"
+    ours = b"".join(field + eol for field in envelope)
+    if head and not _FIELD.match(head):  # no header at all, e.g. `echo text | enqueuer submit bob@example.com`
+        head, ours = b"", ours + eol
+    try:
+        header.read(ours + head)
+    except header.HeaderError as error:
+        fail(f"{name}: {error}", exits.DATAERR)
+    kept = _without(head, {field.partition(b":")[0].lower() for field in envelope})
+    return iter((ours, kept, data[len(head) :]))
+
+
+def _without(head: bytes, fields: set[bytes]) -> bytes:
+    """The header without these fields: a recipient left in it would get the message as well."""
+    for field in fields:
+        head = re.sub(rb"(?im)^%s[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)" % re.escape(field), b"", head)
+    return head
+
+
+def _fsync(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

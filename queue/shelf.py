@@ -1,0 +1,117 @@
+"""What stands on the shelves, for people and scripts: Queue, Quarantine and Bad, read from the disk. Changes nothing.
+
+A listing needs no engine and takes no lock, so a file may go while it is read: it is then left out. Ages are of the
+files' times; an id is no clock.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from enqueuer.queue import envelope, header, names
+from enqueuer.queue.disk import Disk
+
+__all__ = ["Entry", "Folder", "entries", "head", "read", "waiting"]
+
+Folder = Literal["Queue", "Quarantine", "Bad"]
+FIRST = 16 << 10
+"""Bytes read first: the envelope and header of nearly every message."""
+MAX_SHOWN = 1 << 20
+"""The longest envelope and header that is shown, and the longest .why that is read; what is beyond it is no help."""
+TAKEN = "Submitted/.taken"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One message."""
+
+    id: int
+    state: str
+    """waiting = claimed, not begun; derived = being judged; held = waits for a filter; else the folder's word."""
+    time: float
+    """When the file came to be, in seconds since 1970."""
+    size: int
+    """Bytes of the message without envelope; of a waiting drop, as it is."""
+    sender: bytes | None = None
+    recipients: tuple[bytes, ...] = ()
+    drop: bytes | None = None
+    """The name of the drop that it came from, while that is still there."""
+    why: dict[str, Any] = {}
+    """What the .why file says: reason, filter, rule, ..."""
+
+
+def entries(disk: Disk, folder: Folder) -> Iterator[Entry]:
+    """All messages of a folder by id. Files that cannot be read are left out."""
+    drops = dict(waiting(disk)) if folder == "Queue" else {}
+    ids = {id for name in disk.names(folder) if (id := names.parse_shelf(name)) is not None}
+    for id in sorted(ids | set(drops)):
+        try:
+            yield _entry(disk, folder, id, drops.get(id))
+        except (OSError, ValueError):
+            continue
+
+
+def read(disk: Disk, folder: Folder, id: int) -> Entry:
+    """One message. Raises FileNotFoundError where it is not there, ValueError where the file is no message."""
+    drops = dict(waiting(disk)) if folder == "Queue" else {}
+    return _entry(disk, folder, id, drops.get(id))
+
+
+def waiting(disk: Disk) -> Iterator[tuple[int, bytes]]:
+    """The claimed drops: id and name in .taken."""
+    for name in disk.names(TAKEN):
+        raw = name.encode(errors="surrogateescape")
+        if parsed := names.parse_taken(raw):
+            yield parsed.id, raw
+
+
+def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
+    """Envelope lines and header of a message, both without the empty line behind them."""
+    data, end, blank = b"", -1, -1
+    with contextlib.closing(disk.chunks(f"{folder}/{names.queue(id)}", first=FIRST)) as chunks:
+        for chunk in chunks:
+            data += chunk
+            end = envelope.head_end(data)
+            blank = header.header_end(data[end:]) if end >= 0 else -1
+            if blank >= 0 or len(data) > MAX_SHOWN:
+                break
+    if end < 0:
+        raise ValueError(f"{folder}/{names.queue(id)}: no empty line after the envelope")
+    return data[: end - 1], data[end:][: blank if blank >= 0 else MAX_SHOWN]
+
+
+def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
+    stamp = disk.stamp(f"{folder}/{names.queue(id)}")
+    if stamp is None:
+        return _drop(disk, folder, id, drop)
+    lines, _ = head(disk, folder, id)
+    parsed = envelope.parse(lines)
+    state = ("derived" if drop else "held") if folder == "Queue" else folder.lower()
+    return Entry(
+        id=id,
+        state=state,
+        time=stamp[0] / 1e9,
+        size=stamp[1] - len(lines) - 1,
+        sender=parsed.sender,
+        recipients=parsed.recipients,
+        drop=drop.partition(b".")[2] if drop else None,
+        why=_why(disk, folder, id),
+    )
+
+
+def _drop(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
+    stamp = disk.stamp(f"{TAKEN}/{drop.decode(errors='surrogateescape')}") if drop else None
+    if drop is None or stamp is None:
+        raise FileNotFoundError(f"{folder} holds no message {id}")
+    return Entry(id=id, state="waiting", time=stamp[0] / 1e9, size=stamp[1], drop=drop.partition(b".")[2])
+
+
+def _why(disk: Disk, folder: Folder, id: int) -> dict[str, Any]:
+    """The reason beside a message; empty where there is none or it cannot be read."""
+    try:
+        found = json.loads(next(disk.chunks(f"{folder}/{id}.why", first=MAX_SHOWN)))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
