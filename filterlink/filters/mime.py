@@ -21,8 +21,8 @@ MAX_DEPTH = 20
 MAX_PARTS = 1000
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
-MAX_GROUPS = 10_000
-"""Pieces of base64 that each end in padding; a message has one, joined ones some."""
+MAX_PADDING = 10_000
+"""Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
@@ -70,7 +70,7 @@ def parts(message: bytes) -> Iterator[Part]:
             if header.names:
                 yield Part(header.names[0], header.names, header.type, b"")
             continue
-        cut = bool(inner) or _too_many_groups(piece, header, body)
+        cut = bool(inner) or _too_much_padding(piece, header, body)
         for part in _leaf(f"part {number}", header, piece.buffer[body : piece.end]):
             budget -= len(part.data)
             yield part._replace(flag="limit") if cut else part
@@ -85,7 +85,7 @@ def _inner(piece: _Piece, header: Header, body: int) -> list[_Piece]:
     if header.type.startswith("multipart/"):
         return [_Piece(*span, depth) for span in _multipart(buffer, body, end, header)]
     if header.type in ("message/rfc822", "message/global", "message/news") or any(n.lower().endswith(".eml") for n in header.names):
-        if _too_many_groups(piece, header, body):
+        if _too_much_padding(piece, header, body):
             return []
         if header.encoding:
             decoded = _decode(buffer[body:end], header.encoding)
@@ -118,7 +118,7 @@ def _spans(buffer: bytes, start: int, end: int, boundary: bytes, line_end: re.Pa
             ends.append(max(at - 1, start))
             starts.append(line.end())
         at = _next_line(buffer, delimiter, line.end() - 1 if line else at, end)
-    spans = zip(starts, [*ends[1:], end], strict=True)
+    spans = zip(starts, [*ends[1:], end], strict=False)  # without a delimiter both are empty but for the end
     return [(a, b) for a, b in spans if _NOT_BLANK.search(buffer, a, b)]
 
 
@@ -141,8 +141,8 @@ def _leaf(place: str, header: Header, body: bytes) -> Iterator[Part]:
         yield from _uuencoded(place, data)
 
 
-def _too_many_groups(piece: _Piece, header: Header, body: int) -> bool:
-    return header.encoding == "base64" and piece.buffer.count(b"=", body, piece.end) > MAX_GROUPS
+def _too_much_padding(piece: _Piece, header: Header, body: int) -> bool:
+    return header.encoding == "base64" and piece.buffer.count(b"=", body, piece.end) > MAX_PADDING
 
 
 def _member_names(name: str) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def _decode(body: bytes, encoding: str) -> bytes:
 def decode_base64(body: bytes) -> bytes:
     """Decode every group, also those after padding in the middle; strange characters count as nothing."""
     text = body.translate(None, _NOT_BASE64)
-    groups = text.rstrip(b"=").split(b"=", MAX_GROUPS)[:MAX_GROUPS]
+    groups = text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING]
     return b"".join(_group(group) for group in groups if group)
 
 

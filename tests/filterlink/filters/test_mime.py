@@ -1,0 +1,215 @@
+import base64
+import binascii
+import io
+import time
+import zipfile
+from email import policy
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filterlink.filters import mime
+from filterlink.filters.mime import Part, decode_base64, parts
+
+HEAD = b'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n'
+
+
+def contents(message: bytes) -> list[bytes]:
+    return [part.data for part in parts(message)]
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(name, data)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("lines", [policy.default, policy.SMTP])
+def test_a_message_as_mail_programs_write_it(lines: policy.EmailPolicy) -> None:
+    """Texts and attachments come out decoded, with name, type and place, in LF and CRLF."""
+    message = EmailMessage()
+    message["Subject"] = "x"
+    message.set_content("plain ä\n", cte="quoted-printable")
+    message.add_alternative("<p>html</p>\n", subtype="html")
+    message.add_attachment(bytes(range(256)) * 9, "application", "x-any", filename="ä b.bin")
+    found = list(parts(message.as_bytes(policy=lines)))
+
+    assert [part.type for part in found] == ["text/plain", "text/html", "application/x-any"]
+    assert ["plain ä".encode(), b"<p>html</p>", bytes(range(256)) * 9] == [part.data.rstrip(b"\r\n") for part in found[:2]] + [
+        found[2].data
+    ]
+    assert (found[2].names, found[2].place) == (("ä b.bin",), "ä b.bin")
+
+
+def test_messages_inside_of_messages() -> None:
+    """A forwarded message is opened, as it is, encoded, or attached as a file."""
+    inner = HEAD + b"--b\nContent-Type: a/b\n\nhidden\n--b--\n"
+    coded = base64.encodebytes(inner)
+
+    for message in (
+        b"Content-Type: message/rfc822\n\n" + inner,
+        b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" + coded,
+        b"Content-Type: application/octet-stream; name=a.eml\nContent-Transfer-Encoding: base64\n\n" + coded,
+    ):
+        assert b"hidden" in contents(message)
+
+
+def test_base64_goes_on_after_padding() -> None:
+    """Every group counts, and characters that do not belong there do not."""
+    assert decode_base64(b"aGVsbG8=IHdv\r\ncmxk") == b"hello world"
+    assert decode_base64(b"aG!Vsb\0G8===\n=\nIHd v-cmxk====") == b"hello world"
+    assert decode_base64(b"aGVsbA") == b"hell"
+    assert decode_base64(b"aGVsb") == b"hel"
+    assert decode_base64(b"") == b""
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_base64_is_what_was_encoded(data: bytes) -> None:
+    """For any data."""
+    assert data == decode_base64(base64.encodebytes(data))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"Content-Type: multipart/mixed\n\n--b\n\nhidden\n--b--\n",  # no boundary named
+        b"Content-Type: multipart/mixed; boundary=other\n\n--b\n\nhidden\n--b--\n",  # another one named
+        b"Content-Type: multipart/mixed; boundary=\n\n--b\n\nhidden\n--b--\n",
+        HEAD + b"--b\n\nhidden",  # never closed
+        HEAD + b"--b\r\n\r\nhidden\r\n--b--\r\n",
+        HEAD + b"--b--\n\nhidden\n--b--\n",  # after a closing one
+        HEAD + b"--b--\n--b\n\nhidden\n--b--\n",
+        HEAD + b"--bcd\n\nhidden\n--bcd\n",  # only begins like it
+        HEAD + b"--b   \n\nhidden\n--b",
+        HEAD + b"preamble\n--b\n--b\n--b\n\nhidden\n--b--\nepilogue",
+        HEAD + b"--b\n" + b"\n" * 200 + b"hidden\n--b--\n",
+        b"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n" + base64.b64encode(b"--b\n\nhidden\n--b--\n"),
+        b"From ann Mon Jan 1\n" + HEAD + b"--b\n\nhidden\n--b--\n",
+    ],
+)
+def test_broken_multiparts(message: bytes) -> None:
+    """What some mail program would show is found."""
+    assert b"hidden" in [data.strip() for data in contents(message)]
+
+
+def test_nested_boundaries_that_begin_alike() -> None:
+    """A longer boundary is not taken for the shorter one."""
+    message = HEAD + b"--b\nContent-Type: multipart/mixed; boundary=bb\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n--b\n\nthree\n--b--\n"
+
+    assert contents(message) == [b"one", b"two", b"three"]
+
+
+def test_uuencoded_files_in_a_text() -> None:
+    """As mail was sent before MIME."""
+    data = bytes(range(256))
+    lines = b"".join(binascii.b2a_uu(data[at : at + 45]) for at in range(0, 256, 45))
+    found = list(parts(b"Subject: x\n\nsee:\nbegin 644 a.exe\n" + lines + b"`\nend\nbegin 644 b.txt\n" + lines))
+
+    assert [("a.exe", data), ("b.txt", data)] == [(part.names[0], part.data) for part in found[1:]]
+    assert [data] == contents(b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a.exe\n" + lines + b"`\nend\n")
+
+
+def test_zip_members_are_parts() -> None:
+    """One level deep, with the path to them."""
+    message = b"Content-Type: a/b; name=x.zip\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(zipped("d/a.exe", b"hidden"))
+
+    assert Part("x.zip/d/a.exe", ("a.exe",), "", b"hidden") == list(parts(message))[-1]
+
+
+def test_the_name_of_a_container_counts() -> None:
+    """A multipart or a message may be shown as a file as well."""
+    message = b"Content-Type: message/rfc822; name=a.exe\n\nSubject: x\n\nbody"
+
+    assert [part.names for part in parts(message)] == [("a.exe",), ()]
+
+
+def test_nesting_has_a_limit() -> None:
+    """The part that is too deep is flagged and handed out as it is."""
+    message = b"Content-Type: message/rfc822\n\n" * 50 + b"hidden"
+
+    assert [part.flag for part in parts(message)] == ["limit"]
+    assert b"hidden" in contents(message)[0]
+
+
+def test_the_number_of_parts_has_a_limit() -> None:
+    """The last thing said is that there is more."""
+    found = list(parts(HEAD + b"--b\n\nx\n" * 1500))
+
+    assert mime.MAX_PARTS >= len(found) > 990
+    assert found[-1].flag == "limit"
+
+
+def test_pieces_of_base64_have_a_limit() -> None:
+    """They are decoded one by one, and it is said that not all were."""
+    found = list(parts(b"Content-Transfer-Encoding: base64\n\n" + b"QQ==" * mime.MAX_PADDING))
+
+    assert [(part.flag, len(part.data)) for part in found] == [("limit", mime.MAX_PADDING // 2)]
+
+
+def test_decoded_bytes_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes after them is not looked at."""
+    monkeypatch.setattr(mime, "MAX_DECODED", 5)
+    assert [part.flag for part in parts(HEAD + b"--b\n\n1234567\n--b\n\n1\n--b--\n")] == ["", "limit"]
+
+
+PIECES = st.sampled_from(
+    [
+        b"\n",
+        b"\r\n",
+        b"--b",
+        b"--",
+        b"--bb--",
+        HEAD,
+        b"Content-Type: message/rfc822",
+        b"; boundary=",
+        b"; name*0*=a'b'%4",
+        b'"',
+        b"=",
+        b"\x00",
+        b"\xff",
+        b"begin 644 x",
+        b"end",
+        b"M1",
+        b"Content-Transfer-Encoding: base64",
+        b"Content-Type: ",
+        b"multipart/x",
+        b" ",
+        b"PK\x03\x04",
+        b"=?u?b?A?=",
+        zipped("a", b"b"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=40).map(b"".join))
+@settings(max_examples=300, deadline=None)
+def test_nothing_raises(message: bytes) -> None:
+    """Whatever the bytes are, there is at least the whole of them."""
+    assert list(parts(message)) or not message.strip() or b"--" in message or b"rfc822" in message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HEAD + b"--b\x01\n" * 300_000,
+        HEAD + b"--b\n" * 300_000,
+        b"Content-Type: a/b" + b';a="\\' * 200_000 + b"\n\n",
+        b"Content-Type: a/b; name=" + b"=?a?q?" * 200_000 + b"\n\n",
+        b"Content-Transfer-Encoding: base64\n\n" + b"Q=" * 500_000,
+        b"\nbegin 644 x\n" * 100_000,
+        (b"Content-Type: message/rfc822\n\n" * 30) + b"x" * 1_000_000,
+        b"a: b\n" * 200_000,
+        b"\r\n \r\n" * 200_000,
+    ],
+)
+def test_the_time_is_linear(message: bytes) -> None:
+    """One megabyte made to be slow takes far less than the seconds that a quadratic reading would."""
+    began = time.process_time()
+    for _ in parts(message):
+        pass
+
+    assert time.process_time() - began < 2.0

@@ -1,0 +1,259 @@
+"""The runtime as a real program on real pipes, with a filter that does what the file's name says."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from filterlink.filters.runtime import Unreadable, open_message
+
+PROGRAM = """
+import os, sys
+from filterlink.filters.runtime import *
+
+def judge(path):
+    data = open_message(path).data
+    name = os.path.basename(path)
+    if "wait" in name:
+        os.close(os.open(os.path.join(os.path.dirname(path), "gate"), os.O_RDONLY))
+    if "bug" in name:
+        raise ValueError("a bug")
+    if "kill" in name:
+        os.kill(os.getpid(), 9)
+    if "print" in name:
+        print("noise")
+    if "header" in name:
+        return header(("X-A: 1",))
+    return error(f"{len(data)} bytes") if "error" in name else ok()
+
+sys.exit(serve("test", judge, int(sys.argv[1])))
+"""
+
+
+class Helper:
+    """A running helper; its answers are read line by line, without the number's order."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder = folder
+        os.mkfifo(folder / "gate")  # opening it to read waits for somebody who has it open to write
+        self.gate = -1
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(workers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.greeting = self.read()
+
+    def mail(self, name: str, size: int = 20) -> bytes:
+        path = self.folder / name
+        path.write_bytes(b"Subject: x\n\n".ljust(size, b"a"))
+        return os.fsencode(path)
+
+    def write(self, data: bytes) -> None:
+        self.stdin.write(data)
+        self.stdin.flush()
+
+    def file(self, number: int, name: str, size: int = 20) -> None:
+        self.write(b"%d FILE %b\n" % (number, self.mail(name, size)))
+
+    def read(self) -> bytes:
+        return self.stdout.readline().rstrip(b"\n")
+
+    def ask(self, line: bytes) -> bytes:
+        self.write(line + b"\n")
+        return self.read()
+
+    def open_gate(self) -> None:
+        self.gate = os.open(self.folder / "gate", os.O_RDWR)
+
+    def end(self) -> int:
+        self.stdin.close()
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> Iterator[Helper]:
+    running = Helper(tmp_path, 4)
+    with running.process:
+        yield running
+        running.process.kill()
+    if running.gate >= 0:
+        os.close(running.gate)
+
+
+def test_it_greets_with_an_information_line(helper: Helper) -> None:
+    """The server's log says what has started."""
+    assert helper.greeting.startswith(b"* enqueuer filter test ")
+    assert helper.greeting.endswith(b" ready")
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(b"1", b"1"), (b"3", b"3"), (b"4", b"4"), (b"9", b"4")])
+def test_the_interface_version_is_the_lower_of_both(helper: Helper, asked: bytes, answered: bytes) -> None:
+    """And the number comes back as it was written."""
+    assert b"00001 INTF " + answered == helper.ask(b"00001 INTF " + asked)
+
+
+def test_key_is_ok_and_unknown_verbs_are_a_failure(helper: Helper) -> None:
+    """No command goes without an answer."""
+    assert helper.ask(b"1 key ABC") == b"1 OK"
+    assert helper.ask(b"2 noop") == b'2 FAILURE "unexpected command: NOOP "'
+    assert helper.ask(b"3 FILE") == b'3 FAILURE "unexpected command: FILE "'
+    assert helper.ask(b"hello").startswith(b"* not understood")
+
+
+def test_a_file_is_judged(helper: Helper) -> None:
+    """OK, or the text of the filter; a carriage return is no part of the name."""
+    helper.file(7, "mail")
+    assert helper.read() == b"7 OK"
+    assert helper.ask(b"8 file " + helper.mail("error") + b"\r") == b'8 ERROR "20 bytes"'
+    assert helper.ask(b"9 FILE " + helper.mail("an error with blanks")) == b'9 ERROR "20 bytes"'
+
+
+def test_addheader_ends_in_ok_from_version_four_on(helper: Helper) -> None:
+    """Older servers take ADDHEADER itself for the last word."""
+    assert helper.ask(b"1 FILE " + helper.mail("header")) == b'1 ADDHEADER "X-A: 1" OK'
+    helper.ask(b"2 INTF 3")
+    assert helper.ask(b"3 FILE " + helper.mail("header")) == b'3 ADDHEADER "X-A: 1"'
+
+
+def test_lines_come_in_pieces_and_many_at_once(helper: Helper) -> None:
+    """What a read returns has nothing to do with lines."""
+    helper.write(b"1 IN")
+    helper.write(b"TF 4\n2 KEY x\n3 K")
+    helper.write(b"EY y\n")
+
+    assert [helper.read() for _ in range(3)] == [b"1 INTF 4", b"2 OK", b"3 OK"]
+
+
+def test_answers_come_in_any_order(helper: Helper) -> None:
+    """A slow one holds nobody."""
+    helper.file(1, "wait")
+    helper.file(2, "mail")
+    assert helper.read() == b"2 OK"
+    helper.open_gate()
+    assert helper.read() == b"1 OK"
+
+
+def test_large_files_take_half_of_the_workers_at_most(helper: Helper) -> None:
+    """Eight large ones that hang do not delay a small one, and all are answered in the end."""
+    for number in range(8):
+        helper.file(number, f"wait{number}", (1 << 20) + 1)
+    helper.file(99, "mail")
+    assert helper.read() == b"99 OK"
+    helper.open_gate()
+    assert {b"%d OK" % number for number in range(8)} == {helper.read() for _ in range(8)}
+
+
+def test_a_file_that_cannot_be_opened_is_rejected(helper: Helper) -> None:
+    """The message must not pass without a scan."""
+    path = os.fsencode(helper.folder)
+    assert b'1 REJECTED "cannot open %b/none: No such file or directory"' % path == helper.ask(b"1 FILE %b/none" % path)
+    assert b'2 REJECTED "cannot open %b: not a regular file"' % path == helper.ask(b"2 FILE " + path)
+    assert helper.ask(b"3 FILE a\0b").startswith(b"3 REJECTED")
+
+
+def test_a_bug_of_the_filter_is_a_failure(helper: Helper) -> None:
+    """With the traceback in one line on stderr, and the helper goes on."""
+    assert helper.ask(b"1 FILE " + helper.mail("bug")) == b'1 FAILURE "internal error: ValueError: a bug"'
+    assert helper.ask(b"2 FILE " + helper.mail("mail")) == b"2 OK"
+    assert helper.end() == 0
+    assert helper.process.stderr
+    lines = helper.process.stderr.read().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(b"Traceback")
+    assert lines[0].endswith(b"ValueError: a bug")
+
+
+def test_a_crash_costs_nobody_else(helper: Helper) -> None:
+    """The message that crashes its worker is rejected, the one beside it and the next one are judged."""
+    helper.file(1, "wait")
+    helper.file(2, "kill")
+    assert helper.read() == b'2 REJECTED "the process that judged this message ended with signal 9"'
+    assert helper.ask(b"3 FILE " + helper.mail("mail")) == b"3 OK"
+    helper.open_gate()
+    assert helper.read() == b"1 OK"
+
+
+def test_what_a_filter_prints_is_no_answer(helper: Helper) -> None:
+    """Standard output belongs to the protocol."""
+    assert helper.ask(b"1 FILE " + helper.mail("print")) == b"1 OK"
+
+
+def test_quit_finishes_what_is_open_first(helper: Helper) -> None:
+    """Then it says OK, and ends with its standard input."""
+    helper.file(1, "wait")
+    helper.write(b"2 QUIT\n3 KEY\n")
+    assert helper.read() == b"3 OK"
+    helper.open_gate()
+    assert [helper.read(), helper.read()] == [b"1 OK", b"2 OK"]
+    assert helper.end() == 0
+
+
+def test_the_end_of_input_finishes_what_is_open(helper: Helper) -> None:
+    """Also a last line without its end."""
+    helper.file(1, "wait")
+    helper.write(b"2 FILE " + helper.mail("mail"))
+    helper.stdin.close()
+    assert helper.read() == b"2 OK"
+    helper.open_gate()
+    assert [helper.read(), helper.read()] == [b"1 OK", b""]
+    assert helper.process.wait(10) == 0
+
+
+def test_an_endless_line_is_thrown_away(helper: Helper) -> None:
+    """In bounded memory, and the next line counts."""
+    for _ in range(100):
+        helper.write(b"1 FILE " + b"x" * 10_000)
+    assert helper.ask(b"\n2 KEY") == b"2 OK"
+
+
+def test_a_thousand_requests_at_once(helper: Helper) -> None:
+    """Each is answered once."""
+    path = helper.mail("mail")
+    helper.write(b"".join(b"%d FILE %b\n" % (number, path) for number in range(500)))
+    assert {b"%d OK" % number for number in range(500)} == {helper.read() for _ in range(500)}
+
+
+def test_workers_die_with_a_killed_helper(helper: Helper) -> None:
+    """Even one that is busy for ever: its end of standard error closes."""
+    helper.file(1, "wait")
+    assert helper.ask(b"2 FILE " + helper.mail("mail")) == b"2 OK"
+    helper.process.send_signal(signal.SIGKILL)
+    assert helper.process.stderr
+    assert helper.process.stderr.read() == b""
+
+
+def test_standard_input_may_be_a_file(tmp_path: Path) -> None:
+    """`enqueuer filter yara < commands` works as well."""
+    (tmp_path / "mail").write_bytes(b"Subject: x\n\n")
+    (tmp_path / "commands").write_bytes(b"1 FILE %b/mail\n2 QUIT\n" % os.fsencode(tmp_path))
+    with (tmp_path / "commands").open("rb") as commands:
+        done = subprocess.run([sys.executable, "-c", PROGRAM, "2"], stdin=commands, stdout=subprocess.PIPE, timeout=20, check=True)
+    assert done.stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]
+
+
+def test_envelope_and_message_are_told_apart(tmp_path: Path) -> None:
+    """A queue file has envelope lines first, a plain mail file has none."""
+    mail = tmp_path / "mail"
+    mail.write_bytes(b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nO L\nR W x <c@d>\n\nSubject: x\n\nbody\n")
+    assert open_message(str(mail)) == ([b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>", b"O L", b"R W x <c@d>"], b"Subject: x\n\nbody\n")
+    mail.write_bytes(b"Subject: x\n\nbody\n")
+    assert open_message(str(mail)) == ([], b"Subject: x\n\nbody\n")
+    mail.write_bytes(b"")
+    assert open_message(str(mail)) == ([], b"")
+
+
+def test_a_pipe_is_no_queue_file(tmp_path: Path) -> None:
+    """Opening one would wait for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(Unreadable, match="not a regular file"):
+        open_message(str(tmp_path / "fifo"))

@@ -1,0 +1,207 @@
+import base64
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from filterlink.filters.verdict import Verdict, discard, header, ok
+from filterlink.filters.yara import DEFAULT_RULES, BadRules, YaraFilter, compile_rules, extension
+
+EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
+GTUBE = "".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN", "*GTUBE-STANDARD-", "ANTI-UBE-TEST-EMAIL*C.34X")).encode()
+PROGRAM = "import sys; from filterlink.filters.yara import run; sys.exit(run(sys.argv[2:], sys.argv[1] == 'default'))"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> YaraFilter:
+    return YaraFilter(compile_rules([str(DEFAULT_RULES)]))
+
+
+def attached(name: str, data: bytes) -> bytes:
+    message = EmailMessage()
+    message["Subject"] = "x"
+    message.set_content("see the file")
+    message.add_attachment(data, "application", "octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, data)
+    return target.getvalue()
+
+
+def judge(judging: YaraFilter, message: bytes, folder: Path) -> Verdict:
+    path = folder / "1.msg"
+    path.write_bytes(b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n" + message)
+    return judging.judge(str(path))
+
+
+def own(folder: Path, *sources: str) -> YaraFilter:
+    files = [folder / f"{number}.yar" for number in range(len(sources))]
+    for file, source in zip(files, sources, strict=True):
+        file.write_text(source)
+    return YaraFilter(compile_rules([str(file) for file in files]))
+
+
+@pytest.mark.parametrize(
+    ("message", "report"),
+    [
+        (attached("a.bin", EICAR), "EICAR test file in a.bin (Eicar_Test_File)"),
+        (attached("readme.zip", zipped("eicar.com", EICAR)), "EICAR test file in readme.zip/eicar.com (Eicar_Test_File)"),
+        (b"Subject: x\n\n" + EICAR, "EICAR test file in part 1 (Eicar_Test_File)"),
+        (b"Subject: " + EICAR + b"\n\nx", "EICAR test file in the message (Eicar_Test_File)"),
+        (b"Subject: x\n\nhello\n" + GTUBE + b"\n", "GTUBE test message (unsolicited bulk mail) in part 1 (Gtube_Test_Message)"),
+        (attached("a", b"MZ\x90\0\3" + bytes(60)), "Windows or DOS executable in a (Executable_Windows)"),
+        (attached("a", b"\x7fELF\2\1\1"), "Unix executable (ELF) in a (Executable_Unix)"),
+        (attached("a", b"\xcf\xfa\xed\xfe\7"), "macOS executable (Mach-O) or Java class in a (Executable_Mac_Or_Java)"),
+        (attached("report.PDF.exe ", b"x"), "executable that poses as a document in report.PDF.exe (Double_Extension)"),
+        (attached("report.pdf   .scr.", b"x"), "executable that poses as a document in report.pdf   .scr. (Double_Extension)"),
+        (attached("a.vbs", b"x"), "file of a kind that runs when it is opened in a.vbs (Dangerous_Extension)"),
+        (attached("a.zip", zipped("b.js", b"x")), "file of a kind that runs when it is opened in a.zip/b.js (Dangerous_Extension)"),
+        (attached("a\u202egpj.exe", b"x"), "file name that is turned around to hide its extension in a\u202egpj.exe (Reversed_File_Name)"),
+        (attached("a.zip", zipped("b", bytes(30 << 20))), "archive bomb in a.zip/b (Archive_Bomb)"),
+        (b"Content-Type: message/rfc822\n\n" * 30, "too much in it to be looked at whole in part 21 (Beyond_Limits)"),
+    ],
+)
+def test_what_the_rules_in_the_box_catch(shipped: YaraFilter, tmp_path: Path, message: bytes, report: str) -> None:
+    """The report names the part and the rule."""
+    assert ("ERROR", report, ()) == judge(shipped, message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"Subject: x\n\nMZ is how some texts begin, and \x7fELF stands in others\n",
+        b"Subject: x\n\nsee http://example.com/setup.exe\n",
+        attached("report.pdf", b"%PDF-1.7\n"),
+        attached("photo.jpg", os.urandom(100_000)),
+        attached("a.zip", zipped("report.pdf", b"x")),
+        attached("exe", b"x"),
+        b"",
+        b"\0\xff\n\n\n",
+    ],
+)
+def test_what_they_let_pass(shipped: YaraFilter, tmp_path: Path, message: bytes) -> None:
+    """Ordinary mail, also where it speaks of dangerous things."""
+    assert ok() == judge(shipped, message, tmp_path)
+
+
+def test_the_verdict_is_what_the_rule_says(tmp_path: Path) -> None:
+    """ERROR goes before DISCARD, DISCARD before header fields, and several fields are all added."""
+    add = 'rule {} {{ meta: verdict = "ADDHEADER" header = "X-{}: 1" strings: $a = "{}" condition: $a }}'
+    drop = 'rule drop { meta: verdict = "DISCARD" strings: $a = "drop" condition: $a }'
+    plain = 'rule plain { meta: description = "says" strings: $a = "fail" condition: $a }'
+    judging = own(tmp_path, add.format("one", "One", "one") + add.format("two", "Two", "two"), drop + plain)
+
+    assert header(("X-One: 1", "X-Two: 1")) == judge(judging, b"\none two", tmp_path)
+    assert discard() == judge(judging, b"\none drop", tmp_path)
+    assert judge(judging, b"\none drop fail", tmp_path) == ("ERROR", "says in part 1 (plain)", ())
+    assert ok() == judge(judging, b"\nother", tmp_path)
+
+
+def test_a_field_without_text_names_the_rule(tmp_path: Path) -> None:
+    """An administrator sees why it is there."""
+    judging = own(tmp_path, 'rule r { meta: verdict = "ADDHEADER" condition: filesize > 0 }')
+
+    assert judge(judging, b"\nx", tmp_path).fields == ("X-Yara: r in part 1", "X-Yara: r in the message")
+
+
+def test_rules_know_the_part(tmp_path: Path) -> None:
+    """Its name, extension, type and what could not be looked at."""
+    judging = own(tmp_path, 'rule r { condition: filename == "A.Txt" and extension == "txt" and filetype == "a/b" and flags == "" }')
+
+    assert judge(judging, b"Content-Type: a/b; name=A.Txt\n\nx", tmp_path).word == "ERROR"
+    assert ok() == judge(judging, b"Content-Type: a/c; name=A.Txt\n\nx", tmp_path)
+
+
+def test_every_name_of_a_part_is_tried(shipped: YaraFilter, tmp_path: Path) -> None:
+    """A harmless one hides no other."""
+    assert (
+        judge(shipped, b'Content-Type: a/b; name=a.exe\nContent-Disposition: attachment; filename="a.txt"\n\nx', tmp_path).word == "ERROR"
+    )
+
+
+def test_equal_names_in_two_files(tmp_path: Path) -> None:
+    """Each file is a namespace of its own."""
+    judging = own(tmp_path, 'rule r { strings: $a = "one" condition: $a }', 'rule r { strings: $a = "two" condition: $a }')
+
+    assert [judge(judging, b"\n" + word, tmp_path).word for word in (b"one", b"two")] == ["ERROR", "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (b"rule a {\n condition: nope }", ":2: unknown identifier `nope`: this identifier has not been declared"),
+        (b'rule a { meta: verdict = "DROP" condition: true }', ":1: metadata `verdict` is not valid"),
+        (b"rule", ":1: syntax error"),
+        (b"\xff", ": cannot be read: 'utf-8' codec"),
+    ],
+)
+def test_bad_rules_are_explained(tmp_path: Path, source: bytes, reason: str) -> None:
+    """In one line, with the file and the line in it."""
+    file = tmp_path / "bad.yar"
+    file.write_bytes(source)
+    with pytest.raises(BadRules) as caught:
+        compile_rules([str(file)])
+    assert str(caught.value).startswith(f"{file}{reason}")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_rules_at_all_are_refused() -> None:
+    """Nobody wants a filter that catches nothing."""
+    with pytest.raises(BadRules, match="no rules"):
+        compile_rules([])
+
+
+def test_extensions_as_windows_reads_them() -> None:
+    """In lower case, without what stands behind."""
+    assert [extension(name) for name in ("a.EXE", "a.exe. .", "a", ".exe", "a.tar.gz")] == ["exe", "exe", "", "", "gz"]
+
+
+def test_the_helper_program(tmp_path: Path) -> None:
+    """The whole of it, as a server starts it, with a rule file beside those in the box."""
+    (tmp_path / "mine.yar").write_text('rule mine { strings: $a = "mine" condition: $a }')
+    for name, text in (("a", b"\nhello"), ("b", b"\nmine"), ("c", b"\n" + base64.b64encode(b"x") + GTUBE)):
+        (tmp_path / name).write_bytes(text)
+    commands = b"1 INTF 4\n2 FILE a\n3 FILE b\n4 FILE c\n5 QUIT\n"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "default", "mine.yar"], input=commands, cwd=tmp_path, capture_output=True, timeout=30, check=False
+    )
+
+    expected = [
+        b"1 INTF 4",
+        b"2 OK",
+        b'3 ERROR "YARA rule in part 1 (mine)"',
+        b'4 ERROR "GTUBE test message (unsolicited bulk mail) in part 1 (Gtube_Test_Message)"',
+        b"5 OK",
+    ]
+    assert (0, b"", expected) == (done.returncode, done.stderr, sorted(done.stdout.splitlines()[1:]))
+
+
+def test_the_helper_program_with_a_bad_file(tmp_path: Path) -> None:
+    """It says why, and ends with the code for a wrong configuration."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "none", "no.yar"], input=b"", cwd=tmp_path, capture_output=True, timeout=30, check=False
+    )
+
+    assert (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    ) == (78, b"", b"enqueuer filter yara: no.yar: cannot be read: No such file or directory\n")
+
+
+def test_the_rule_file_is_no_test_file() -> None:
+    """Else other scanners would take it away."""
+    source = DEFAULT_RULES.read_bytes()
+
+    assert EICAR not in source
+    assert GTUBE not in source
+    assert EICAR[27:] not in source
