@@ -1,6 +1,7 @@
 """The command `enqueuer`: all commands, and how their failures end. Each command is in the file of its noun."""
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -62,7 +63,7 @@ for part in (engine, submit, queue, quarantine, filters, config):
 def main() -> None:
     """Run one command; every failure is one clear line and its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes with anything in them
     sys.exit(_run())
 

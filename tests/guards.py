@@ -1,0 +1,224 @@
+"""Guards that no linter has: the shape of the code, who may import whom, and what must not stand in the tree.
+
+Run by `make check`, where it prints the shape; tests/test_layout.py runs each guard as a test. A guard answers with its
+complaints, one line each.
+"""
+
+import ast
+import itertools
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["GUARDS", "ROOT", "Function", "functions", "main", "modules", "shape"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("enqueuer", "queue", "filterlink")
+MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
+"""Lines. The four limits of the code's shape: short enough that each function and each file is read at a glance."""
+
+PURE = {
+    "enqueuer": ("config", "frames", "pool", "routes", "rules", "schedule"),
+    "queue": ("envelope", "header", "names", "states"),
+    "filterlink": ("frames", "lifecycle", "mux", "protocol", "settings", "strings", "units"),
+}
+"""Modules that decide and touch nothing: bytes and the time are their arguments."""
+IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}
+
+
+class Function(NamedTuple):
+    lines: int
+    place: str
+
+
+class Import(NamedTuple):
+    module: str
+    place: str
+    top: bool
+    """At the top of the file, not inside a function."""
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    """The Python files of these folders; enqueuer/queue is a link, and is read as queue/."""
+    for folder in folders:
+        yield from sorted(path for path in (ROOT / folder).rglob("*.py") if "enqueuer/queue/" not in path.as_posix())
+
+
+def functions() -> list[Function]:
+    """Every function of the program with its length, docstring and decorators not counted."""
+    return [Function(_lines(node), f"{_name(path)}:{node.lineno} {node.name}") for path in sources(*PARTS) for node in _functions(path)]
+
+
+def modules() -> list[Function]:
+    return [Function(len(path.read_text().splitlines()), _name(path)) for path in sources(*PARTS)]
+
+
+def shape() -> str:
+    """The shape of the code in two lines."""
+    lengths = sorted(function.lines for function in functions())
+    median, longest, module = statistics.median(lengths), max(functions()), max(modules())
+    return (
+        f"functions: {len(lengths)}, median {median:g}, p90 {_p90(lengths)}, longest {longest.lines} ({longest.place})\n"
+        f"modules:   {len(modules())}, longest {module.lines} ({module.place})"
+    )
+
+
+# The guards
+
+
+def code_is_small() -> Iterator[str]:
+    lengths = sorted(function.lines for function in functions())
+    if statistics.median(lengths) > MEDIAN:
+        yield f"the median function has {statistics.median(lengths):g} lines: at most {MEDIAN}"
+    if _p90(lengths) > P90:
+        yield f"one function in ten has more than {_p90(lengths)} lines: at most {P90}"
+    yield from (f"{place} has {lines} lines: at most {LONGEST}" for lines, place in functions() if lines > LONGEST)
+    yield from (f"{place} has {lines} lines: at most {MODULE}" for lines, place in modules() if lines > MODULE)
+
+
+def queue_never_shadows_the_standard_library() -> Iterator[str]:
+    if (ROOT / "queue/__init__.py").exists():
+        yield "queue/__init__.py: it would hide the standard library's queue, which multiprocessing imports"
+    if not (ROOT / "enqueuer/queue").is_symlink():
+        yield "enqueuer/queue is no symlink to ../queue: it is what gives the folder its import name"
+    if (ROOT / "enqueuer/__init__.py").read_bytes():
+        yield "enqueuer/__init__.py is not empty: importing the queue would import the engine"
+
+
+def arrows_point_one_way() -> Iterator[str]:
+    """queue/ may import filterlink's pure parts and itself; filterlink imports itself only."""
+    for path in sources("queue", "filterlink"):
+        for module, place, _ in _imports(path):
+            own = module.startswith("enqueuer.queue") and path.is_relative_to(ROOT / "queue")
+            if module.partition(".")[0] == "enqueuer" and not own:
+                yield f"{place} imports {module}: queue/ and filterlink/ know nothing of the engine"
+
+
+def pure_modules_touch_nothing() -> Iterator[str]:
+    for path in (ROOT / folder / f"{name}.py" for folder, names in PURE.items() for name in names):
+        if path.exists():
+            yield from (f"{place} imports {module}" for module, place, _ in _imports(path) if module.partition(".")[0] in IMPURE)
+
+
+def commands_start_fast() -> Iterator[str]:
+    """What takes long to import, or starts threads, is imported by the command that needs it."""
+    heavy = {"multiprocessing", "multiprocessing_logging", "rich", "watchdog", "yara_x"}
+    for path in sources("enqueuer/cli"):
+        for module, place, top in _imports(path):
+            if top and module.partition(".")[0] in heavy and path.name != "_show.py":
+                yield f"{place} imports {module} for every command"
+
+
+def modules_name_what_they_offer() -> Iterator[str]:
+    for path in sources(*PARTS):
+        tree = _tree(path)
+        if not tree.body:
+            continue
+        if ast.get_docstring(tree) is None:
+            yield f"{_name(path)} has no docstring: say what may be in it, and what may not"
+        names = {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+        if "__all__" not in names:
+            yield f"{_name(path)} has no __all__"
+
+
+def tests_never_sleep() -> Iterator[str]:
+    """A sleep is too short on a slow machine and too long on all others: wait for a condition, with a deadline."""
+    for path in sources("tests"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if re.search(r"(?<![\w.\"'])(time|asyncio)\.sleep\(|from time import.*\bsleep\b", line):
+                yield f"{_name(path)}:{number} sleeps"
+
+
+def tests_mirror_the_modules() -> Iterator[str]:
+    """tests/<folder>/test_<module>.py tests a module that is there."""
+    for path in sources("tests/enqueuer", "tests/queue", "tests/filterlink"):
+        if path.name.startswith("test_"):
+            folder = path.parent.relative_to(ROOT / "tests")
+            tested = path.name.removeprefix("test_")
+            if not any((ROOT / folder / name).exists() for name in (tested, f"_{tested}", tested.removesuffix(".py"))):
+                yield f"{_name(path)} tests no module: {folder}/{tested} is not there"
+
+
+def tree_holds_no_bait() -> Iterator[str]:
+    """Scanners stop at the test strings wherever they stand, so they are put together at run time."""
+    bait = {"EICAR": b"EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE", "GTUBE": b"XJS*C4JDBQADN1." + b"NSBN3*2IDNEN*GTUBE"}
+    for path in _files():
+        data = path.read_bytes()
+        yield from (f"{_name(path)} holds {name} whole" for name, text in bait.items() if text in data)
+        if b"../" + b"shared" in data or b"/work/" + b"shared" in data:
+            yield f"{_name(path)} mentions a place outside of the project"
+
+
+GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
+    code_is_small,
+    queue_never_shadows_the_standard_library,
+    arrows_point_one_way,
+    pure_modules_touch_nothing,
+    commands_start_fast,
+    modules_name_what_they_offer,
+    tests_never_sleep,
+    tests_mirror_the_modules,
+    tree_holds_no_bait,
+)
+
+
+def main() -> int:
+    """Print the shape, then all complaints; 1 if there are any."""
+    print(shape())
+    complaints = list(itertools.chain.from_iterable(guard() for guard in GUARDS))
+    print("\n".join(complaints) or f"{len(GUARDS)} guards: nothing to complain of")
+    return bool(complaints)
+
+
+# Reading the tree
+
+SKIPPED = {".git", ".venv", "__pycache__", "build", "dist", "spool", "results"}
+
+
+def _files() -> Iterator[Path]:
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if path.is_file() and not (SKIPPED & set(parts) or any(part.endswith(("_cache", ".egg-info")) for part in parts)):
+            yield path
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From `def` to the last line, without the docstring."""
+    documented = ast.get_docstring(node) is not None
+    docstring = node.body[0].end_lineno or 0
+    return (node.end_lineno or 0) - node.lineno + 1 - (docstring - node.body[0].lineno + 1 if documented else 0)
+
+
+def _p90(lengths: list[int]) -> int:
+    return lengths[int(len(lengths) * 0.9)]
+
+
+def _imports(path: Path) -> Iterator[Import]:
+    tree = _tree(path)
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        place = f"{_name(path)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, place, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from enqueuer import queue` imports enqueuer.queue as much as `import enqueuer.queue` does
+            yield from (Import(f"{node.module}.{alias.name}", place, id(node) in top) for alias in node.names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
