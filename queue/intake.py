@@ -49,8 +49,9 @@ class Refusal(Exception):
 
 
 def printable(name: bytes) -> str:
-    """A name as it may stand in a log line."""
-    return os.fsdecode(name).encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode("ascii")
+    """A name or address of any bytes, as it may stand in a log line: on one line, and telling what is in it."""
+    text = name.decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Intake:
@@ -99,7 +100,7 @@ class Intake:
         The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
         """
         text = json.dumps(
-            {"name": os.fsdecode(name).encode("utf-8", "backslashreplace").decode(), "reason": reason, "time": _utc()}, indent=1
+            {"name": printable(name), "reason": reason, "time": _utc()}, indent=1
         )
         for number in range(1, 100_000):
             bad, why = names.refused(name, number)

@@ -1,0 +1,192 @@
+"""DESIGN.md's table of states: each row is built on disk, recovered, and compared."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enqueuer.queue import derive, envelope, names, recovery, stage
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.store import Store
+
+MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
+DROP, MSG, OUT = "Submitted/.taken/7.a.eml", "Queue/7.msg", "Outbound/OUT/7.msg"
+
+
+@pytest.fixture
+def store(disk: Disk) -> Store:
+    return Store(disk)
+
+
+def _drop() -> None:
+    Path(DROP).write_bytes(MAIL)
+
+
+def _msg(disk: Disk, *, keep_drop: bool = True) -> derive.Message:
+    _drop()
+    message = derive.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
+    if not keep_drop:
+        Path(DROP).unlink()
+    return message
+
+
+def _files() -> set[str]:
+    folders = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Quarantine", "Bad")
+    return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name != ".ids"}
+
+
+def _recover(store: Store, *, cold: bool) -> tuple[recovery.Found, list[tuple[int, int, str]]]:
+    decided: list[tuple[int, int, str]] = []
+    found = recovery.recover(store, cold=cold, decided=lambda *what: decided.append(what))
+    return found, decided
+
+
+def _a_drop(disk: Disk) -> None:
+    _drop()
+
+
+def _half_derived(disk: Disk) -> None:
+    _drop()
+    Path("Queue/7.tmp").write_bytes(b"half")
+
+
+def _derived(disk: Disk) -> None:
+    _msg(disk)
+
+
+def _staged(disk: Disk) -> None:
+    stage.stage_file(disk, _msg(disk), 3, "OUT", None, ())
+
+
+def _alone(disk: Disk) -> None:
+    _msg(disk, keep_drop=False)
+
+
+def _alone_staged(disk: Disk) -> None:
+    stage.stage_file(disk, _msg(disk, keep_drop=False), 3, "OUT", None, ())
+
+
+OFFERED: list[tuple[Callable[[Disk], None], bool, set[str], bool, bool]] = [
+    # state on disk, cold start, files afterwards, offered with its drop, message file trusted
+    (_a_drop, True, {DROP}, True, False),
+    (_a_drop, False, {DROP}, True, False),
+    (_half_derived, True, {DROP}, True, False),
+    (_half_derived, False, {DROP}, True, False),
+    (_derived, True, {DROP}, True, False),
+    (_derived, False, {DROP, MSG}, True, True),
+    (_staged, True, {DROP}, True, False),
+    (_staged, False, {DROP, MSG}, True, True),
+    (_alone, True, {MSG}, False, True),
+    (_alone, False, {MSG}, False, True),
+    (_alone_staged, True, {MSG}, False, True),
+    (_alone_staged, False, {MSG}, False, True),
+]
+
+
+@pytest.mark.parametrize(("build", "cold", "files", "with_drop", "derived"), OFFERED)
+def test_undecided_messages_are_offered(
+    store: Store, build: Callable[[Disk], None], cold: bool, files: set[str], with_drop: bool, derived: bool
+) -> None:
+    """Before the commit nothing is published: what was staged goes, and the message is judged (again)."""
+    build(store.disk)
+
+    found, decided = _recover(store, cold=cold)
+
+    assert [(offer.id, offer.drop is not None, offer.derived) for offer in found.offers] == [(7, with_drop, derived)]
+    assert _files() == files
+    assert decided == []
+    assert found.highest == 7
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("steps", range(5))
+def test_decided_messages_are_finished(store: Store, cold: bool, steps: int) -> None:
+    """After the commit the outcome is carried out from whatever step it had come to, and only what dispatch 3 staged is."""
+    message = _msg(store.disk)
+    stage.stage_why(store.disk, 7, 3, "quarantine", {"fate": "quarantined"})
+    stage.stage_file(store.disk, message, 3, "quarantine", None, ())
+    stage.stage_file(store.disk, message, 2, "OUT", None, ())
+    done: list[Callable[[], object]] = [
+        lambda: store.commit(7, 3),
+        lambda: store.release_drop("7.a.eml"),
+        lambda: store.publish(7, 3, "quarantine-why"),
+        lambda: store.publish(7, 3, "quarantine"),
+        lambda: None,
+    ]
+    for step in done[: steps + 1]:
+        step()
+
+    found, decided = _recover(store, cold=cold)
+
+    assert _files() == {"Quarantine/7.msg", "Quarantine/7.why"}
+    assert found.offers == []
+    assert decided == [(7, 3, "quarantined")]
+
+
+def test_a_discard_leaves_nothing(store: Store) -> None:
+    _msg(store.disk)
+    store.commit(7, 3)
+
+    _recover(store, cold=True)
+
+    assert _files() == set()
+
+
+def test_a_message_file_that_is_not_whole_is_set_aside(store: Store) -> None:
+    """It stands alone, so it is mail: it is never wiped and never delivered."""
+    _msg(store.disk, keep_drop=False)
+    data = Path(MSG).read_bytes()
+    Path(MSG).write_bytes(data[:-3] + b"\0\0\0")
+
+    found, _ = _recover(store, cold=True)
+
+    assert found.broken == [7]
+    assert _files() == {"Bad/7.msg", "Bad/7.why"}
+    assert "digest" in json.loads(Path("Bad/7.why").read_text())["reason"]
+
+
+def test_foreign_files_are_left_alone_and_named(store: Store) -> None:
+    for name in ("Queue/notes.txt", "Staged/x", "Submitted/.taken/readme"):
+        Path(name).write_text("mine")
+
+    found, _ = _recover(store, cold=True)
+
+    assert sorted(found.foreign) == ["Queue/notes.txt", "Staged/x", "Submitted/.taken/readme"]
+    assert _files() == set(found.foreign)
+
+
+def test_a_reason_without_its_message_goes(store: Store) -> None:
+    Path("Quarantine/7.why").write_text("{}")
+    Path("Quarantine/8.why").write_text("{}")
+    Path("Quarantine/8.msg").write_text("x")
+
+    _recover(store, cold=True)
+
+    assert _files() == {"Quarantine/8.why", "Quarantine/8.msg"}
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_recovery_may_be_interrupted_and_repeated(store: Store, cold: bool) -> None:
+    """A second recovery of the same files offers the same and changes nothing."""
+    _staged(store.disk)
+    first, _ = _recover(store, cold=cold)
+    files = _files()
+
+    second, _ = _recover(store, cold=cold)
+
+    assert second.offers == first.offers
+    assert _files() == files
+
+
+def test_an_output_that_is_there_already_does_not_count_as_done(store: Store) -> None:
+    """EEXIST never means done: what is staged replaces what lies at its place."""
+    message = _msg(store.disk)
+    stage.stage_file(store.disk, message, 3, "OUT", None, ())
+    Path(OUT).write_bytes(b"broken by a power cut")
+    store.commit(7, 3)
+
+    _recover(store, cold=True)
+
+    assert envelope.parse_o(Path(OUT).read_bytes()) is not None
+    assert names.parse_shelf("7.msg") == 7

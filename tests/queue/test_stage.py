@@ -1,0 +1,75 @@
+"""Demands on outputs: whole, with the right recipients and fields, and a copy only where something differs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from enqueuer.queue import derive, envelope, stage
+from enqueuer.queue.disk import Disk
+
+BODY = b"Subject: x\nTo: a@a.example, b@b.example\n\nhello\n"
+
+
+@pytest.fixture
+def message(disk: Disk) -> derive.Message:
+    Path("Submitted/.taken/7.a.eml").write_bytes(BODY)
+    return derive.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
+
+
+def _read(path: str) -> tuple[envelope.Envelope, bytes]:
+    data = Path(path).read_bytes()
+    end, line = envelope.head_end(data), envelope.parse_o(data)
+    assert line is not None
+    rest = data[: line.offset] + data[line.offset + envelope.O_LENGTH :]
+    assert envelope.Digest(rest).line() == envelope.o_line(line.length, line.digest)
+    return envelope.parse(data[:end]), data[end:]
+
+
+def test_an_unchanged_output_is_a_second_name(disk: Disk, message: derive.Message) -> None:
+    """No bytes are copied where nothing differs; what a killed processor left at the name is replaced."""
+    Path("Staged/7.3.OUT").write_bytes(b"left over")
+    stage.stage_file(disk, message, 3, "OUT", None, ())
+
+    assert os.path.samefile("Staged/7.3.OUT", "Queue/7.msg")
+
+
+def test_added_fields_stand_on_top_of_the_header(disk: Disk, message: derive.Message) -> None:
+    stage.stage_file(disk, message, 3, "OUT", None, (b"X-Spam: yes", b"X-Folded: a\n\tb"))
+
+    found, text = _read("Staged/7.3.OUT")
+    assert text == b"X-Spam: yes\nX-Folded: a\n\tb\n" + BODY
+    assert found == message.envelope
+
+
+def test_added_fields_end_as_the_messages_lines_do(disk: Disk) -> None:
+    Path("Submitted/.taken/8.a.eml").write_bytes(b"To: a@a.example\r\n\r\nhello\r\n")
+    message = derive.derive(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
+    stage.stage_file(disk, message, 3, "OUT", None, (b"X-Folded: a\n\tb",))
+
+    assert _read("Staged/8.3.OUT")[1] == b"X-Folded: a\r\n\tb\r\nTo: a@a.example\r\n\r\nhello\r\n"
+
+
+def test_each_module_gets_its_own_recipients(disk: Disk, message: derive.Message) -> None:
+    modules = stage.modules_of(message.envelope.recipients, lambda r: "A" if r.startswith(b"a") else "B")
+    for module, recipients in modules.items():
+        stage.stage_file(disk, message, 3, module, recipients, ())
+
+    assert _read("Staged/7.3.A")[0].recipients == (b"a@a.example",)
+    assert _read("Staged/7.3.B")[0].recipients == (b"b@b.example",)
+
+
+def test_what_a_helper_rewrote_is_copied_as_it_is_now(disk: Disk, message: derive.Message) -> None:
+    """Helpers that rewrite the queue file exist; the output is the new text, under a digest that is true of it."""
+    data = Path("Queue/7.msg").read_bytes().replace(b"Subject: x", b"Subject: [spam] x")
+    Path("Queue/7.msg").write_bytes(data)
+    stage.stage_file(disk, message, 3, "OUT", None, ())
+
+    assert _read("Staged/7.3.OUT")[1] == BODY.replace(b"x\n", b"[spam] x\n", 1)
+
+
+def test_a_reason_lies_beside_its_message(disk: Disk) -> None:
+    stage.stage_why(disk, 7, 3, "quarantine", {"reason": "EICAR"})
+
+    assert json.loads(Path("Staged/7.3.quarantine-why").read_text()) == {"reason": "EICAR"}
