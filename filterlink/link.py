@@ -119,6 +119,10 @@ class Link:
             if len(self._unsent) > MAX_UNSENT:
                 self._end()
 
+    def handle(self, on_frame: Callable[["Link", Any], None], on_end: Callable[["Link"], None]) -> None:
+        """From the next frame on, call these instead: the first frame said who the peer is."""
+        self._on_frame, self._on_end = on_frame, on_end
+
     def read_to_end(self) -> None:
         """Take all frames that are there now: for a peer that is known to be dead."""
         while not self.closed and self._read_one():
@@ -130,6 +134,11 @@ class Link:
             self.closed = True
             self._loop.forget(self._sock.fileno())
             self._sock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's link without touching the loop, whose epoll both would share."""
+        self.closed = True
+        self._sock.close()
 
     def _send_now(self, frame: bytes) -> bool:
         try:

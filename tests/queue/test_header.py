@@ -29,7 +29,8 @@ def test_bcc_is_removed_and_all_else_stays_byte_for_byte() -> None:
 
 def test_envelope_to_alone_counts_where_there_is_one() -> None:
     """Several Envelope-To fields and lists in one are both read; To and Bcc name nobody then."""
-    found = _read("Return-Path: <r@r.example>\nEnvelope-To: a@a.example, b@b.example\nEnvelope-To: c@c.example\nTo: no@no.example\nBcc: no@no.example\n")
+    envelope = "Return-Path: <r@r.example>\nEnvelope-To: a@a.example, b@b.example\nEnvelope-To: c@c.example\n"
+    found = _read(envelope + "To: no@no.example\nBcc: no@no.example\n")
 
     assert found.recipients == (b"a@a.example", b"b@b.example", b"c@c.example")
     assert found.sender == b"r@r.example"

@@ -1,0 +1,147 @@
+"""The board: one shared page of memory on which every process says what it does, and on which the totals stand.
+
+Forked processes write it without a lock and without a system call, so the supervisor can tell what goes on even when the
+queue manager hangs, and what a killed queue manager had counted is still there. Each word has one writer.
+"""
+
+import mmap
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from filterlink.frames import FilterState
+
+__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "STATES", "TOTALS", "Board", "Task"]
+
+MAX_PROCESSORS = 1000
+MAX_SLOTS = 2 * MAX_PROCESSORS
+"""Those that leave still occupy a slot while their successors start."""
+TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
+FATES = TOTALS[2:7]
+GAUGES = ("spool", "waiting", "active", "parked", "held", "oldest", "small_waiting", "small_active", "large_waiting", "large_active")
+STATES = ("idle", "reading", "rules", "filter", "writing")
+
+_DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD = range(5)
+_TOTALS = 8
+_GAUGES = _TOTALS + len(TOTALS)
+_SLOTS = 64  # in words of 8 bytes
+_SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), 2 free
+_FILTERS = _SLOTS + MAX_SLOTS * _SLOT
+_FILTERS_BYTES = 256 << 10
+_SIZE = _FILTERS * 8 + _FILTERS_BYTES
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What one processor does."""
+
+    state: str
+    since: float
+    """time.monotonic() seconds."""
+    message: int
+    large: bool
+    filter: str
+
+
+class Board:
+    """An anonymous shared mapping; made before the first fork."""
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, _SIZE)
+        self._words = memoryview(self._map).cast("Q")
+        self._good: tuple[FilterState, ...] = ()
+
+    # ---- totals and gauges: written by the queue manager
+
+    def total(self, name: str) -> int:
+        return self._words[_TOTALS + TOTALS.index(name)]
+
+    def totals(self) -> dict[str, int]:
+        return {name: self._words[_TOTALS + at] for at, name in enumerate(TOTALS)}
+
+    def add(self, name: str, count: int = 1) -> None:
+        self._words[_TOTALS + TOTALS.index(name)] += count
+
+    def set_total(self, name: str, value: int) -> None:
+        self._words[_TOTALS + TOTALS.index(name)] = value
+
+    def gauges(self) -> dict[str, int]:
+        return {name: self._words[_GAUGES + at] for at, name in enumerate(GAUGES)}
+
+    def set_gauges(self, values: Sequence[int]) -> None:
+        """All gauges, in the order of GAUGES; `oldest` is time.monotonic_ns() of its arrival, 0 = nothing waits."""
+        for at, value in enumerate(values, _GAUGES):
+            self._words[at] = value
+
+    def announce(self, id: int, fate: str) -> None:
+        """Before a commit: which total is about to rise, and from what. The id comes last: it makes the rest count."""
+        kind = TOTALS.index(fate)
+        self._words[_FATE_ID] = 0
+        self._words[_FATE_KIND] = kind
+        self._words[_FATE_OLD] = self._words[_TOTALS + kind]
+        self._words[_FATE_ID] = id
+
+    def announced(self, id: int) -> str | None:
+        """The fate announced for this message, with its total put back to what it was; None when it was another's."""
+        if self._words[_FATE_ID] != id:
+            return None
+        kind = self._words[_FATE_KIND]
+        self._words[_TOTALS + kind] = self._words[_FATE_OLD]
+        return TOTALS[kind]
+
+    def next_dispatch(self) -> int:
+        """A dispatch number that this engine never gave before, whichever queue manager asks."""
+        self._words[_DISPATCH] += 1
+        return self._words[_DISPATCH]
+
+    @property
+    def recovered(self) -> bool:
+        """A recovery of this engine has once run to its end: from then on only the queue manager can be new."""
+        return bool(self._words[_RECOVERED])
+
+    @recovered.setter
+    def recovered(self, done: bool) -> None:
+        self._words[_RECOVERED] = done
+
+    # ---- processors: each writes its own slot
+
+    def work(self, slot: int, state: str, message: int = 0, *, large: bool = False, filter: str = "") -> None:
+        """Say what the processor in this slot does from now on."""
+        at, name = _SLOTS + slot * _SLOT, filter.encode()[:64]
+        self._words[at] = STATES.index(state)
+        self._words[at + 1] = time.monotonic_ns()
+        self._words[at + 2] = message
+        self._words[at + 3] = large
+        self._words[at + 5] = len(name)
+        if name:
+            self._map[(at + 6) * 8 : (at + 6) * 8 + len(name)] = name
+
+    def task(self, slot: int) -> Task:
+        """Read a slot. A processor that writes at this instant may show a mixture; the next look is right."""
+        at = _SLOTS + slot * _SLOT
+        state, since, message, large, _, length = self._words[at : at + 6]
+        name = self._map[(at + 6) * 8 : (at + 6) * 8 + min(length, 64)].decode("utf-8", "replace")
+        return Task(STATES[min(state, len(STATES) - 1)], since / 1e9, message, bool(large), name)
+
+    # ---- filters: written by filterlink
+
+    def publish_filters(self, states: Sequence[FilterState]) -> None:
+        """Store the filters' states whole: an odd version says that somebody writes, or died writing."""
+        data = msgspec.msgpack.encode(states)
+        if len(data) > _FILTERS_BYTES - 16:
+            return
+        version = self._words[_FILTERS] | 1
+        self._words[_FILTERS] = version
+        self._words[_FILTERS + 1] = len(data)
+        start = (_FILTERS + 2) * 8
+        self._map[start : start + len(data)] = data
+        self._words[_FILTERS] = version + 1
+
+    def filters(self) -> tuple[FilterState, ...]:
+        """The states published last, or the last ones read whole."""
+        start = (_FILTERS + 2) * 8
+        before = self._words[_FILTERS]
+        data = self._map[start : start + self._words[_FILTERS + 1]]
+        if before and before % 2 == 0 and before == self._words[_FILTERS]:
+            self._good = msgspec.msgpack.decode(data, type=tuple[FilterState, ...])
+        return self._good

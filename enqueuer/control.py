@@ -1,0 +1,150 @@
+"""The commands' way to a running engine: Run/control.sock, one JSON request a connection, one JSON answer.
+
+A stream socket, since a status of many processors does not fit into one record of the other links.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filterlink.link import serve
+from filterlink.loop import READ, WRITE, Loop
+
+__all__ = ["CONTROL", "ControlServer", "NotRunning", "Reply", "ask", "listen"]
+
+CONTROL = "Run/control.sock"
+MAX_REQUEST = 64 << 10
+"""A request is a few words; whoever sends more is cut off."""
+
+Answer = dict[str, Any]
+Reply = Callable[[Answer], None]
+
+
+class NotRunning(Exception):
+    """No engine answers at this base directory; the text says so for people."""
+
+
+def ask(base: Path, request: Answer, timeout: float = 5.0) -> Answer:
+    """Send one request to the engine that runs on `base` and return its answer. Raises NotRunning."""
+    data = b""
+    try:
+        with _connect(base, timeout) as sock:
+            sock.sendall(json.dumps(request).encode() + b"\n")
+            while chunk := sock.recv(1 << 16):
+                data += chunk
+        answer: Answer = json.loads(data)
+    except (FileNotFoundError, ConnectionError, NotADirectoryError):
+        raise NotRunning(f"no engine runs on {base}: start it with: enqueuer run --base {base}") from None
+    except TimeoutError:
+        raise NotRunning(f"the engine on {base} does not answer within {timeout:.0f} s") from None
+    except ValueError:
+        raise NotRunning(f"the engine on {base} ended before it had answered") from None
+    return answer
+
+
+def _connect(base: Path, timeout: float) -> socket.socket:
+    """By way of /proc/self/fd: a socket's path ends at 108 bytes, a base directory's does not."""
+    folder = os.open(base / "Run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(f"/proc/self/fd/{folder}/control.sock")
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.close(folder)
+    return sock
+
+
+def listen() -> socket.socket:
+    """Bind the control socket below the current directory, for the engine's own user only."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(CONTROL)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(CONTROL)
+    os.chmod(CONTROL, 0o600)
+    listener.listen(64)
+    listener.setblocking(False)
+    return listener
+
+
+class ControlServer:
+    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks."""
+
+    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Answer, Reply], None]) -> None:
+        self._loop, self._handle = loop, handle
+        self._open: set[_Connection] = set()
+        serve(loop, listener, self._accept)
+
+    def _accept(self, sock: socket.socket) -> None:
+        self._open.add(_Connection(self._loop, sock, self._handle, self._open.discard))
+
+    def abandon(self) -> None:
+        """In a child: close what the supervisor talks over, without a word."""
+        for connection in self._open:
+            connection.sock.close()
+
+
+class _Connection:
+    def __init__(
+        self, loop: Loop, sock: socket.socket, handle: Callable[[Answer, Reply], None], gone: "Callable[[_Connection], None]"
+    ) -> None:
+        self.sock = sock
+        self._loop, self._handle, self._gone = loop, handle, gone
+        self._read, self._unsent = b"", b""
+        self._asked = self._closed = False
+        sock.setblocking(False)
+        loop.watch(sock.fileno(), self._ready)
+
+    def _ready(self, events: int) -> None:
+        try:
+            if self._unsent:
+                self._unsent = self._unsent[self.sock.send(self._unsent) :]
+                if not self._unsent:
+                    self._close()
+            elif events & READ:
+                self._receive()
+            else:
+                self._close()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._close()
+
+    def _receive(self) -> None:
+        data = self.sock.recv(MAX_REQUEST)
+        self._read += data
+        line, newline, _ = self._read.partition(b"\n")
+        if not data or len(self._read) > MAX_REQUEST:
+            self._close()
+        elif newline and not self._asked:
+            self._asked = True
+            self._loop.modify(self.sock.fileno(), 0)
+            self._dispatch(line)
+
+    def _dispatch(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = None
+        if isinstance(request, dict):
+            self._handle(request, self._reply)
+        else:
+            self._reply({"ok": False, "error": "a request is one JSON object on one line"})
+
+    def _reply(self, answer: Answer) -> None:
+        if not self._closed:
+            self._unsent = json.dumps(answer).encode() + b"\n"
+            self._loop.modify(self.sock.fileno(), WRITE)
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.forget(self.sock.fileno())
+            self.sock.close()
+            self._gone(self)

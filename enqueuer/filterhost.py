@@ -1,0 +1,62 @@
+"""The process in which the filter multiplexer runs: it ties filterlink, which knows nothing of the engine, to the engine's links."""
+
+import logging
+
+from filterlink.server import Server
+
+from enqueuer import frames
+from enqueuer.child import MANAGER, SUPERVISOR, Birth
+from filterlink.link import Link
+from filterlink.loop import Loop
+
+__all__ = ["run"]
+
+log = logging.getLogger("ENQUEUER")
+
+
+def run(birth: Birth) -> None:
+    """The life of the filterlink process."""
+    FilterHost(birth).loop.run()
+
+
+class FilterHost:
+    def __init__(self, birth: Birth) -> None:
+        self.loop = Loop()
+        self._birth = birth
+        self._manager = self._call_manager()
+        assert birth.listener is not None
+        self._server = Server(
+            self.loop,
+            birth.listener,
+            birth.config.filters,
+            wake=lambda wake: self._manager.send(frames.encode(wake)),
+            publish=birth.board.publish_filters,
+        )
+        self._server.start()
+        self._supervisor = Link(self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop())
+        self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+
+    def _call_manager(self) -> Link:
+        """The link on which parked messages are woken; its Hello alone wakes all of them."""
+        return Link(self.loop, self._birth.call(MANAGER), frames.decode_from_manager, _unexpected, self._lost_manager)
+
+    def _lost_manager(self, _link: Link) -> None:
+        self._manager = self._call_manager()
+
+    def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
+        match frame:
+            case frames.Config(edition):
+                self._birth.take(edition)
+                self._supervisor.send(frames.encode(frames.InForce(edition)))
+            case frames.Exit():
+                self._stop()
+            case _:
+                pass
+
+    def _stop(self) -> None:
+        """Stop the helpers in steps, then end."""
+        self._server.stop(self.loop.stop)
+
+
+def _unexpected(_link: Link, frame: object) -> None:
+    log.warning("filterlink: unexpected from the queue manager: %r", frame)

@@ -1,0 +1,162 @@
+"""Every frame between the engine's own processes, beside those of the multiplexer (filterlink.frames). Pure.
+
+S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. Each link begins with Hello.
+"""
+
+import msgspec
+
+from filterlink.frames import Frame, Hello, Verdict, Wake, encode
+
+__all__ = [
+    "Config",
+    "Derived",
+    "Drain",
+    "Exit",
+    "FromManager",
+    "FromSupervisor",
+    "Held",
+    "Hello",
+    "Idle",
+    "InForce",
+    "Job",
+    "Leave",
+    "Look",
+    "Outcome",
+    "Parked",
+    "Reaped",
+    "Refused",
+    "ToManager",
+    "ToSupervisor",
+    "Trouble",
+    "Wake",
+    "decode_from_manager",
+    "decode_from_supervisor",
+    "decode_to_manager",
+    "decode_to_supervisor",
+    "encode",
+]
+
+
+class Config(Frame):
+    """S -> all: Run/config.<edition> is to be in force."""
+
+    edition: int
+
+
+class Drain(Frame):
+    """S -> Q: dispatch nothing more."""
+
+
+class Exit(Frame):
+    """S -> all: end now, in good order."""
+
+
+class Reaped(Frame):
+    """S -> Q: this processor is dead and gone. Nothing else frees its message: a pipe's end proves nothing."""
+
+    generation: int
+
+
+class Leave(Frame):
+    """S -> Q: give this processor no more work. Q -> P: end."""
+
+    generation: int
+
+
+class InForce(Frame):
+    """all -> S: this edition of the configuration is in force here; from Q the first one means that recovery is done."""
+
+    edition: int
+
+
+class Idle(Frame):
+    """Q -> S: drained: no message is active, no outcome uncommitted."""
+
+
+class Look(Frame):
+    """W -> Q: something happened in the drop folder."""
+
+
+class Job(Frame):
+    """Q -> P: judge this message."""
+
+    id: int
+    n: int
+    edition: int
+    large: bool
+    drop: bytes
+    """Name in .taken/, or b"" when the message file stands alone."""
+    derived: bool
+    """Queue/<id>.msg is there."""
+    first: bool
+    """Nobody has counted it as received."""
+    stamp: tuple[int, int] | None
+    """The message file as it was when derived."""
+    verdicts: tuple[Verdict, ...]
+
+
+class Derived(Frame):
+    """P -> Q: the message file is there."""
+
+    id: int
+    n: int
+    stamp: tuple[int, int]
+
+
+class Outcome(Frame):
+    """P -> Q: decided, and everything it needs is staged."""
+
+    id: int
+    n: int
+    fate: str
+    places: tuple[str, ...]
+    reason: str
+    stamp: tuple[int, int]
+
+
+class Held(Frame):
+    """P -> Q: a filter could not judge it; offer it again after retry_after."""
+
+    id: int
+    n: int
+    filter: str
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    stamp: tuple[int, int]
+
+
+class Parked(Frame):
+    """P -> Q: that filter has no room; a Wake will follow."""
+
+    id: int
+    n: int
+    filter: str
+    verdicts: tuple[Verdict, ...]
+    stamp: tuple[int, int]
+
+
+class Refused(Frame):
+    """P -> Q: the drop can never become a message."""
+
+    id: int
+    n: int
+    reason: str
+
+
+class Trouble(Frame):
+    """P -> Q: this machine could not do it now (disk full, I/O error ...); nothing is staged, try again later."""
+
+    id: int
+    n: int
+    reason: str
+
+
+FromSupervisor = Config | Drain | Exit | Reaped | Leave
+ToSupervisor = Hello | InForce | Idle
+FromManager = Job | Leave
+ToManager = Hello | Look | Wake | Derived | Outcome | Held | Parked | Refused | Trouble
+
+decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
+decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode
+decode_from_manager = msgspec.msgpack.Decoder(FromManager).decode
+decode_to_manager = msgspec.msgpack.Decoder(ToManager).decode

@@ -1,0 +1,329 @@
+"""The queue manager: the one process that owns the spool and the order. It claims, dispatches, commits and publishes.
+
+It never reads a message and never waits for anybody: the work is the processors', the syncs are the committer's.
+"""
+
+import logging
+import socket
+import time
+
+import msgspec
+
+from enqueuer import frames, serverlog
+from enqueuer.board import FATES
+from enqueuer.child import SUPERVISOR, Birth
+from enqueuer.committer import Committer
+from enqueuer.queue import recovery
+from enqueuer.queue.derive import queue_path
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.ids import Ids
+from enqueuer.queue.intake import Intake, printable
+from enqueuer.queue.names import parse_taken
+from enqueuer.queue.store import Store, drop_path
+from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.spooler import Spooler
+from filterlink.link import Link, serve
+from filterlink.loop import Loop
+
+__all__ = ["Manager", "run"]
+
+log = logging.getLogger("QUEUE")
+
+TROUBLE_PAUSE = 5.0
+"""Until a message is tried again that the machine could not work on (disk full, I/O error)."""
+REPEAT = 1.0
+"""Until a commit or publish that the disk refused is repeated: it is never undone."""
+
+
+class Worker(msgspec.Struct):
+    """One processor, as the queue manager sees it."""
+
+    link: Link
+    hello: frames.Hello
+    entry: Entry | None = None
+
+
+class Settling(msgspec.Struct):
+    """What the next sync makes durable: an outcome to be committed, or a first hold, after which the drop may go."""
+
+    entry: Entry
+    n: int
+    outcome: frames.Outcome | None
+    committed: bool = False
+
+
+def run(birth: Birth) -> None:
+    """The life of the queue manager's process."""
+    Manager(birth).run()
+
+
+class Manager:
+    def __init__(self, birth: Birth) -> None:
+        self._birth, self._board, self._loop = birth, birth.board, Loop()
+        self._disk = Disk()
+        self._store = Store(self._disk)
+        self._schedule = Schedule(self._lanes())
+        self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
+        self._committer: Committer[Settling] = Committer(self._loop, self._disk.sync, self._synced)
+        self._workers: dict[int, Worker] = {}  # by generation
+        self._reaped: set[int] = set()  # generations; few, as a queue manager does not live for ever
+        self._leaving: set[int] = set()
+        self._draining = self._ended = False
+        self._told_idle = False
+        self._spooler = self._recover()
+        self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
+        assert birth.listener is not None
+        serve(self._loop, birth.listener, self._accepted)
+        self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+
+    def run(self) -> None:
+        pause = 0.0
+        while not self._ended:
+            self._loop.turn(pause)
+            pause = self._pump()
+        self._committer.close()
+
+    def _pump(self) -> float:
+        """What there is to do after each turn; the seconds until there is more."""
+        now = time.monotonic()
+        due = self._schedule.release_due(now)
+        pause = min(3600.0, due - now if due is not None else 3600.0)
+        if not self._draining:
+            pause = min(pause, self._spooler.pump())
+            self._dispatch()
+        self._committer.pump()
+        self._show()
+        if self._draining and not self._told_idle and not self._busy():
+            self._told_idle = True
+            self._supervisor.send(frames.encode(frames.Idle()))
+        return max(0.0, pause)
+
+    # ---- start
+
+    def _lanes(self) -> Lanes:
+        settings = self._birth.config.enqueuer
+        return Lanes(settings.lanes.large_over, settings.lanes.large_share, settings.processors)
+
+    def _recover(self) -> Spooler:
+        """Take over what is on disk: after an engine start with distrust, after the end of a queue manager as it is."""
+        cold = not self._board.recovered
+        found = recovery.recover(self._store, cold=cold, decided=self._decided)
+        for name in found.foreign:
+            log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
+        now, present = time.monotonic(), 0
+        for offer in found.offers:
+            counted = offer.derived and (not cold or offer.drop is None)
+            present += counted
+            self._schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=offer.derived, counted=counted))
+        if found.offers or found.finished or found.broken:
+            counts = f"{len(found.offers)} to be judged, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
+            log.warning("found in the queue: %s", counts)
+        for _ in found.broken:
+            self._board.add("bad")
+        # exact whatever was killed: what came in is what left and what is here
+        self._board.set_total("received", sum(map(self._board.total, FATES)) - self._board.total("returned") + present)
+        self._board.recovered = True
+        ids = Ids(self._disk, found.highest)
+        return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
+
+    def _decided(self, id: int, _n: int, fate: str) -> None:
+        """Recovery carried out an outcome: count it, once, and write its line."""
+        fate = self._board.announced(id) or fate
+        self._board.add(fate)
+        log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))
+
+    # ---- links
+
+    def _accepted(self, sock: socket.socket) -> None:
+        Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop holds it
+
+    def _first(self, link: Link, hello: frames.Hello) -> None:
+        if hello.role == "processor":
+            if hello.generation < self._birth.generation or hello.generation in self._reaped:
+                link.close()  # it died before we accepted it
+                return
+            self._workers[hello.generation] = worker = Worker(link, hello)
+            link.handle(lambda _, frame: self._told(worker, frame), _nothing)
+            self._let_go(worker)
+        elif hello.role == "filterlink":
+            self._schedule.wake_all()
+            link.handle(lambda _, wake: self._schedule.wake(wake.filter, wake.count), _nothing)
+        else:
+            link.handle(lambda _, _look: self._spooler.look(), _nothing)
+            self._spooler.look()  # it watches from now on; what came before nobody told
+
+    def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
+        match frame:
+            case frames.Config(edition):
+                self._birth.take(edition)
+                self._schedule.lanes = self._lanes()
+                self._supervisor.send(frames.encode(frames.InForce(edition)))
+            case frames.Reaped(generation):
+                self._bury(generation)
+            case frames.Leave(generation):
+                self._leaving.add(generation)
+                if (worker := self._workers.get(generation)) is not None:
+                    self._let_go(worker)
+            case frames.Drain():
+                self._draining = True
+            case frames.Exit():
+                self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+
+    # ---- dispatch
+
+    def _dispatch(self) -> None:
+        """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
+        for generation, worker in self._workers.items():
+            if worker.entry is None and generation not in self._leaving and not worker.link.closed:
+                entry = self._schedule.next()
+                if entry is None:
+                    return
+                self._send_job(worker, entry)
+
+    def _send_job(self, worker: Worker, entry: Entry) -> None:
+        entry.n = self._board.next_dispatch()
+        worker.entry = entry
+        drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
+        job = frames.Job(
+            entry.id, entry.n, self._birth.edition, entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
+        )
+        worker.link.send(frames.encode(job))
+
+    def _told(self, worker: Worker, frame: frames.ToManager) -> None:
+        """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
+        entry = worker.entry
+        if entry is None or isinstance(frame, frames.Hello | frames.Look | frames.Wake) or (frame.id, frame.n) != (entry.id, entry.n):
+            return
+        if isinstance(frame, frames.Derived | frames.Outcome | frames.Held | frames.Parked):
+            self._count(entry, frame.stamp)
+        if isinstance(frame, frames.Derived):
+            return
+        worker.entry = None
+        entry.deaths = 0
+        match frame:
+            case frames.Outcome():
+                self._schedule.settle(entry)
+                self._committer.add(Settling(entry, entry.n, frame))
+            case frames.Parked():
+                entry.verdicts = frame.verdicts
+                self._schedule.park(entry, frame.filter)
+            case frames.Held():
+                self._hold(entry, frame)
+            case frames.Refused():
+                self._refuse(entry, frame.reason)
+            case frames.Trouble():
+                log.error("waits %.0f s: %s", TROUBLE_PAUSE, frame.reason, extra=serverlog.message_tag(entry.id))
+                self._put_off(entry, TROUBLE_PAUSE)
+        self._let_go(worker)
+
+    def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
+        entry.derived, entry.stamp = True, stamp
+        if not entry.counted:
+            entry.counted = True
+            self._board.add("received")
+
+    def _hold(self, entry: Entry, frame: frames.Held) -> None:
+        entry.verdicts = frame.verdicts
+        if not entry.was_held:
+            entry.was_held = True
+            log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+        if entry.drop is not None:
+            self._committer.add(Settling(entry, entry.n, None))
+        self._schedule.hold(entry, frame.filter, time.monotonic() + self._birth.config.enqueuer.retry_after)
+
+    def _refuse(self, entry: Entry, reason: str) -> None:
+        """The drop goes back to where its writer looks for it."""
+        assert entry.drop is not None
+        drop = entry.drop.encode("utf-8", "surrogateescape")
+        taken = parse_taken(drop)
+        name = taken.name if taken else drop
+        self._store.undo_derive(entry.id)
+        bad = self._intake.refuse(drop_path(entry.drop).encode("utf-8", "surrogateescape"), name, reason)
+        log.warning("refused: %s; %s is %s now", reason, printable(name), printable(bad), extra=serverlog.message_tag(entry.id))
+        self._board.add("refused")
+        self._schedule.remove(entry)
+
+    def _put_off(self, entry: Entry, seconds: float) -> None:
+        """Try again later, with whatever is on disk then."""
+        self._store.wipe(entry.id)
+        entry.derived = self._disk.stamp(queue_path(entry.id)) is not None
+        self._schedule.hold(entry, "", time.monotonic() + seconds)
+
+    # ---- processors that end
+
+    def _let_go(self, worker: Worker) -> None:
+        """A processor that is to leave does so once it is idle."""
+        if worker.hello.generation in self._leaving and worker.entry is None:
+            worker.link.send(frames.encode(frames.Leave(worker.hello.generation)))
+
+    def _bury(self, generation: int) -> None:
+        """The supervisor has reaped a processor: only now its message is free, and what it staged can go."""
+        self._reaped.add(generation)
+        worker = self._workers.get(generation)
+        if worker is None:
+            return
+        worker.link.read_to_end()  # its last answers count
+        worker.link.close()
+        del self._workers[generation]
+        if (entry := worker.entry) is not None:
+            entry.deaths += 1
+            log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
+            self._put_off(entry, 0.0 if entry.deaths == 1 else min(60.0, 0.5 * 2**entry.deaths))
+
+    # ---- commit
+
+    def _synced(self, batch: list[Settling], error: OSError | None) -> None:
+        if error is not None:
+            log.critical("sync failed: %s; %d messages are judged again, nothing of them had been published", error, len(batch))
+        for item in batch:
+            if error is None:
+                self._settle(item)
+            elif item.outcome is not None:
+                self._put_off(item.entry, REPEAT)
+
+    def _settle(self, item: Settling) -> None:
+        """Carry out what has been made durable. What the disk refuses is repeated until it works."""
+        try:
+            if item.outcome is not None:
+                self._carry_out(item, item.outcome)
+            elif item.entry.drop is not None:
+                self._store.release_drop(item.entry.drop)
+                item.entry.drop = None
+        except OSError as error:
+            log.error("will be repeated: %s", error, extra=serverlog.message_tag(item.entry.id))
+            self._loop.after(REPEAT, lambda: self._settle(item))
+
+    def _carry_out(self, item: Settling, outcome: frames.Outcome) -> None:
+        """Commit, publish, count, log, forget: one message at a time, so that at most one .done exists."""
+        entry, fate = item.entry, outcome.fate
+        if not item.committed:
+            self._board.announce(entry.id, fate)
+            self._store.commit(entry.id, item.n)
+            item.committed = True
+        self._store.finish(entry.id, item.n, entry.drop, outcome.places)
+        self._board.add(fate)
+        log.log(serverlog.MAJOR, "%s: %s", fate, outcome.reason, extra=serverlog.message_tag(entry.id))
+        self._store.forget(entry.id, item.n)
+        self._schedule.remove(entry)
+
+    # ---- what others see
+
+    def _busy(self) -> bool:
+        return self._committer.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
+
+    def _show(self) -> None:
+        schedule, oldest = self._schedule, self._schedule.oldest()
+        counts = schedule.counts
+        active = counts["active"] + counts["settling"]
+        since = int(oldest.since * 1e9) if oldest else 0
+        waiting = (schedule.lane("waiting", large=False), schedule.lane("active", large=False))
+        large = (schedule.lane("waiting", large=True), schedule.lane("active", large=True))
+        gauges = (self._spooler.unclaimed, counts["waiting"], active, counts["parked"], counts["held"], since, *waiting, *large)
+        self._board.set_gauges(gauges)
+
+
+def _nothing(_link: Link) -> None:
+    """The end of a link proves nothing: only REAPED frees a message."""

@@ -1,0 +1,139 @@
+"""Birth and death of our processes: fork, reap, kill. Mechanism only; who is to live is the supervisor's to say.
+
+Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
+away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
+"""
+
+import contextlib
+import ctypes
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from enqueuer import exits, frames
+from enqueuer.child import Birth, settle_in
+from filterlink.link import Link
+
+__all__ = ["Child", "Nursery"]
+
+log = logging.getLogger("ENQUEUER")
+
+PR_SET_CHILD_SUBREAPER = 36
+_context = multiprocessing.get_context("fork")
+
+
+class Child:
+    """One of our processes, from its fork until it is reaped."""
+
+    def __init__(self, birth: Birth, title: str, process: BaseProcess) -> None:
+        self.birth, self.title, self.process = birth, title, process
+        self.born = time.monotonic()
+        self.link: Link | None = None
+        self.leaving = False
+        self.in_force = 0
+        """The edition of the configuration that it last said is in force there; 0 = not ready yet."""
+        self._unsent: list[frames.FromSupervisor] = []
+
+    @property
+    def role(self) -> str:
+        return self.birth.role
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    def tell(self, frame: frames.FromSupervisor) -> None:
+        """Send it, or keep it until the child has said hello."""
+        if self.link is None:
+            self._unsent.append(frame)
+        else:
+            self.link.send(frames.encode(frame))
+
+    def greeted(self, link: Link) -> None:
+        self.link = link
+        for frame in self._unsent:
+            link.send(frames.encode(frame))
+        self._unsent.clear()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        code = self.process.exitcode or 0
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+class Nursery:
+    """All children that live."""
+
+    def __init__(self, let_go: Callable[[Birth], None]) -> None:
+        """`let_go` closes, in a new child, every descriptor that is the supervisor's own."""
+        self._let_go = let_go
+        self.children: list[Child] = []
+        self._generation = 0
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    def next_generation(self) -> int:
+        self._generation += 1
+        return self._generation
+
+    def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> Child:
+        """Bring a process into the world. `live` is its life; it ends when that returns."""
+        process = _context.Process(target=_live, args=(birth, title, live, self._let_go, os.getpid(), waits), name=title)
+        process.start()
+        child = Child(birth, title, process)
+        self.children.append(child)
+        return child
+
+    def of(self, role: str) -> list[Child]:
+        return [child for child in self.children if child.role == role]
+
+    def one(self, role: str) -> Child | None:
+        return next((child for child in self.children if child.role == role), None)
+
+    def reap(self) -> Iterator[Child]:
+        """Each child that has ended, once; and quietly whatever was left to us by others."""
+        ended = [child for child in self.children if child.process.exitcode is not None]
+        for child in ended:
+            self.children.remove(child)
+            yield child
+            child.process.close()
+        self._reap_strangers()
+
+    def end_strangers(self) -> None:
+        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours."""
+        ours = {child.pid for child in self.children}
+        with contextlib.suppress(OSError, ValueError):
+            for pid in map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()):
+                if pid not in ours:
+                    log.warning("pid %d, left behind by a helper, is ended", pid)
+                    os.kill(pid, signal.SIGKILL)
+
+    def _reap_strangers(self) -> None:
+        ours = {child.pid for child in self.children}
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if found.si_pid in ours:
+                    return  # the next reap() takes it by its own way
+                os.waitpid(found.si_pid, 0)
+
+
+def _live(birth: Birth, title: str, live: Callable[[Birth], None], let_go: Callable[[Birth], None], parent: int, waits: bool) -> None:
+    """A child's whole life. A fault of ours is in the log with its traceback, and only its first line on the terminal."""
+    signal.set_wakeup_fd(-1)
+    let_go(birth)
+    settle_in(birth, title, parent, waits=waits)
+    try:
+        live(birth)
+    except Exception:
+        log.critical("%s failed: this is a fault in Enqueuer, please report it", title, exc_info=True)
+        os._exit(exits.SOFTWARE)
+    os._exit(exits.OK)

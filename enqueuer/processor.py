@@ -1,0 +1,191 @@
+"""An ENQUEUER processor: one message at a time from claim to staged outcome. It decides nothing about order and commits nothing."""
+
+import logging
+import select
+import socket
+import time
+
+from filterlink.client import Client
+
+from enqueuer import frames, routes, rules, serverlog
+from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.queue import derive, stage
+from enqueuer.queue.disk import Disk, no_space
+from enqueuer.queue.intake import printable
+from enqueuer.queue.names import parse_taken
+from enqueuer.queue.store import drop_path
+from filterlink.frames import MAX_TEXT, Ask, Park, Verdict
+from filterlink.link import Channel
+
+__all__ = ["Processor", "run"]
+
+log = logging.getLogger("ENQUEUER")
+
+
+def run(birth: Birth) -> None:
+    """The life of a processor process."""
+    processor = Processor(birth)
+    try:
+        while True:
+            processor.work()
+    except Ended:
+        pass
+
+
+class Processor:
+    def __init__(self, birth: Birth) -> None:
+        self._birth = birth
+        self._disk = Disk()
+        self._domain = socket.gethostname() or "localhost"
+        self._supervisor = Channel(birth.call(SUPERVISOR))
+        self._manager = Channel(birth.call(MANAGER))
+        self._filters = Client(FILTERLINK, birth.hello)
+        self._compile()
+        self._say("idle")
+
+    def work(self) -> None:
+        """Wait for one job and do it. Raises Ended when there will be none."""
+        self._wait(self._manager.fileno())
+        data = self._manager.receive()
+        if not data:
+            raise Ended
+        match frames.decode_from_manager(data):
+            case frames.Leave():
+                raise Ended
+            case job:
+                if job.edition != self._birth.edition:
+                    self._take(job.edition)
+                self._send(self._judge(job))
+                self._say("idle")
+
+    def _judge(self, job: frames.Job) -> frames.ToManager:
+        """What becomes of a message, everything staged that it needs. Errors of the disk are an answer, not our end."""
+        try:
+            message = self._message(job)
+            return self._decide(job, message)
+        except derive.Refused as refused:
+            return frames.Refused(job.id, job.n, str(refused))
+        except FileNotFoundError as error:
+            if job.drop and not job.derived:
+                return frames.Refused(job.id, job.n, "it was removed before it could be read")
+            return frames.Trouble(job.id, job.n, str(error))
+        except (OSError, ValueError) as error:
+            reason = f"the disk is full: {error}" if isinstance(error, OSError) and no_space(error) else str(error)
+            return frames.Trouble(job.id, job.n, reason)
+
+    def _message(self, job: frames.Job) -> derive.Message:
+        self._say("reading", job)
+        if job.derived:
+            message = derive.load(self._disk, job.id, job.stamp)
+        else:
+            at = time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime())
+            message = derive.derive(self._disk, job.id, drop_path(_drop(job)), at, self._domain)
+        if job.first:
+            self._log_received(job, message)
+            self._send(frames.Derived(job.id, job.n, message.stamp))
+        return message
+
+    def _decide(self, job: frames.Job, message: derive.Message) -> frames.ToManager:
+        facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
+        verdicts = {verdict.filter: verdict for verdict in job.verdicts}
+        while isinstance(result := rules.decide(self._rules, facts, verdicts), rules.AskFilter):
+            self._say("filter", job, result.filter)
+            answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
+            if isinstance(answer, Park):
+                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp)
+            verdicts[result.filter] = answer
+            self._say("rules", job)
+        if result.fate is rules.Fate.HELD:
+            verdicts.pop(result.filter, None)
+            return frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp)
+        return self._stage(job, message, result, verdicts)
+
+    def _stage(self, job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
+        """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
+        self._say("writing", job)
+        places: dict[str, frozenset[bytes] | None] = {}
+        why = result.reason
+        if result.fate is rules.Fate.ENQUEUED:
+            places |= stage.modules_of(message.envelope.recipients, self._routes.module_of)
+            why = ", ".join(f"{module}({len(theirs or ())})" for module, theirs in places.items()) + (f"; {why}" if why else "")
+        elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
+            places["quarantine"] = None
+            stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
+        for place, recipients in places.items():
+            stage.stage_file(self._disk, message, job.n, place, recipients, result.fields)
+        staged = tuple(places) + (("quarantine-why",) if "quarantine" in places else ())
+        return frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp)
+
+    def _wait(self, fd: int) -> None:
+        """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""
+        poll = select.poll()
+        poll.register(self._manager.fileno(), 0)  # its end only: told as a hang-up
+        poll.register(self._supervisor.fileno(), select.POLLIN)
+        poll.register(fd, select.POLLIN)
+        while True:
+            ready = dict(poll.poll())
+            if self._supervisor.fileno() in ready:
+                self._hear()
+            if fd in ready:
+                return
+            if self._manager.fileno() in ready:
+                raise Ended
+
+    def _hear(self) -> None:
+        data = self._supervisor.receive()
+        match frames.decode_from_supervisor(data) if data else frames.Exit():
+            case frames.Config(edition):
+                self._take(edition)
+            case _:
+                raise Ended
+
+    def _take(self, edition: int) -> None:
+        self._birth.take(edition)
+        self._compile()
+        self._supervisor.send(frames.encode(frames.InForce(edition)))
+
+    def _compile(self) -> None:
+        self._rules = rules.compile(self._birth.config)
+        self._routes = routes.compile(self._birth.config.routes)
+
+    def _send(self, frame: frames.ToManager) -> None:
+        if not self._manager.send(frames.encode(frame)):
+            raise Ended
+
+    def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
+        self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)
+
+    def _log_received(self, job: frames.Job, message: derive.Message) -> None:
+        sender = printable(message.envelope.sender)
+        taken = parse_taken(job.drop)
+        name = printable(taken.name) if taken else "found in the queue"
+        log.log(serverlog.MAJOR, "from <%s>, %d bytes, %s", sender, message.size, name, extra=serverlog.message_tag(job.id))
+
+
+def _drop(job: frames.Job) -> str:
+    return job.drop.decode("utf-8", "surrogateescape")
+
+
+def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
+    kept, room = [], MAX_TEXT
+    for verdict in verdicts.values():
+        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields))
+        if room < 0:
+            break
+        kept.append(verdict)
+    return tuple(kept)
+
+
+def _why(job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "fate": str(result.fate),
+        "reason": result.reason,
+        "filter": result.filter or None,
+        "rule": result.rule or None,
+        "attempts": 0,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "sender": printable(message.envelope.sender),
+        "log": [f"{v.filter}: {v.kind.upper()} {v.text}".strip() for v in verdicts.values()],
+    }

@@ -1,0 +1,173 @@
+"""The messages of `enqueuer demo`: about forty, made anew each time, the same for the same seed. Pure.
+
+The test strings of virus and spam filters are put together here while the program runs: standing whole in a file, they
+would have other scanners take the file away.
+"""
+
+import base64
+import binascii
+import io
+import random
+import zipfile
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+__all__ = ["EICAR", "GTUBE", "Expect", "Sample", "samples"]
+
+Expect = Literal["enqueued", "quarantined", "refused"]
+
+EICAR = b"".join((rb"X5O!P%@AP[4\PZX54(P^)", b"7CC)7}$EICAR", b"-STANDARD-", b"ANTIVIRUS-TEST-FILE!$H+H*"))
+GTUBE = b"".join((b"XJS*C4JDBQADN1.NSBN3*2IDNEN", b"*GTUBE-STANDARD-", b"ANTI-UBE-TEST-EMAIL*C.34X"))
+MIB = 1 << 20
+
+
+class Sample(NamedTuple):
+    """One message: the name of its file, its bytes, what has to become of it, and what it is."""
+
+    name: str
+    data: bytes
+    expect: Expect
+    why: str
+
+
+def samples(seed: int = 1) -> list[Sample]:
+    """Make them all, mixed as mail is."""
+    chance = random.Random(seed)
+    made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_refused()]
+    chance.shuffle(made)
+    return made
+
+
+# What is in a message
+
+
+def _mail(name: str, body: bytes, header: str = "", to: str = "To: Bob <bob@example.com>") -> bytes:
+    """A message with the header that all have, and these fields besides."""
+    fields = ["From: Ann <ann@example.org>", to, f"Subject: {name}", f"Message-ID: <demo.{name}@example.org>", header]
+    return "\n".join(field for field in fields if field).encode() + b"\n\n" + body
+
+
+def _multipart(*parts: bytes, boundary: bytes = b"=_part", end: bytes = b"--") -> bytes:
+    return b"".join(b"--%b\n%b\n" % (boundary, part) for part in parts) + b"--" + boundary + end + b"\n"
+
+
+def _mixed(name: str, *parts: bytes) -> bytes:
+    text = b"Content-Type: text/plain\n\nPlease see the attached file.\n"
+    return _mail(name, _multipart(text, *parts), 'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="=_part"')
+
+
+def _file(name: str, data: bytes, type: str = "application/octet-stream") -> bytes:
+    """An attachment; its name is given as it has to stand in the header."""
+    name = name if name.startswith("filename") else f'filename="{name}"'
+    head = f"Content-Type: {type}\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; {name}\n\n"
+    return head.encode() + base64.encodebytes(data)
+
+
+def _zip(**files: bytes) -> bytes:
+    """A zip file; a double underscore in a name stands for its dot. Its times are constant, as all of a sample is."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name.replace("__", "."), (2026, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+    return target.getvalue()
+
+
+def _locked(data: bytes) -> bytes:
+    """Mark the only member of a zip file as encrypted."""
+    changed = bytearray(data)
+    changed[6] |= 1
+    changed[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(changed)
+
+
+# The messages
+
+
+def _ordinary() -> Iterator[Sample]:
+    html = "MIME-Version: 1.0\nContent-Type: text/html; charset=utf-8"
+    both = _multipart(b"Content-Type: text/plain\n\nHello\n", b"Content-Type: text/html\n\n<p>Hello</p>\n")
+    alternative = 'MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="=_part"'
+    qp = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable"
+    forward = b"Content-Type: message/rfc822\n\n" + _mail("forwarded", b"The inner message.\n").replace(b"demo.", b"inner.")
+    begin = b"begin 644 list.csv\n" + binascii.b2a_uu(b"name,age\nann,30\n") + b"`\nend\n"
+    harmless = _zip(report__pdf=b"%PDF-1.7\n" * 50, notes__txt=b"Notes\n")
+    talk = b"MZ begins every Windows program, \x7fELF every Linux one; EICAR and GTUBE are test strings.\nhttp://example.com/setup.exe\n"
+    deep = b"Content-Type: text/plain\n\nThe innermost.\n"
+    for level in range(5):
+        boundary = b"=_level%d" % level
+        deep = b'Content-Type: multipart/mixed; boundary="%b"\n\n' % boundary + _multipart(deep, boundary=boundary)
+    yield Sample("plain", _mail("plain", b"Hello Bob,\n\nhow are you?\n\nAnn\n"), "enqueued", "a few lines of text")
+    yield Sample("crlf", _mail("crlf", b"Lines that end\nas on Windows.\n").replace(b"\n", b"\r\n"), "enqueued", "line ends are CR LF")
+    yield Sample("html", _mail("html", "<p>Grüße</p>\n".encode(), html), "enqueued", "HTML only")
+    yield Sample("alternative", _mail("alternative", both, alternative), "enqueued", "text and HTML")
+    yield Sample("quoted", _mail("quoted", b"Gr=C3=BC=C3=9Fe=\n aus K=C3=B6ln\n", qp), "enqueued", "quoted-printable")
+    yield Sample("pdf", _mixed("pdf", _file("report.pdf", b"%PDF-1.7\n" + b"0 obj\n" * 500)), "enqueued", "a PDF attached")
+    yield Sample("zip", _mixed("zip", _file("report.zip", harmless)), "enqueued", "a zip of documents")
+    yield Sample("locked-zip", _mixed("locked-zip", _file("a.zip", _locked(_zip(a__txt=b"x")))), "enqueued", "a zip with a password")
+    yield Sample("forwarded", _mixed("forwarded", forward), "enqueued", "a message in a message")
+    yield Sample("nested", _mail("nested", b"", deep.decode().rstrip("\n")), "enqueued", "six levels of parts")
+    yield Sample("uuencoded", _mail("uuencoded", b"As in 1990:\n" + begin), "enqueued", "a file in the text")
+    yield Sample("about-viruses", _mail("about-viruses", talk), "enqueued", "a text that speaks of dangerous things")
+    yield Sample("empty-body", _mail("empty-body", b""), "enqueued", "nothing after the header")
+
+
+def _large(chance: random.Random) -> Iterator[Sample]:
+    photo = b"\xff\xd8\xff\xe0" + chance.randbytes(MIB * 9 // 4)
+    video = b"\0\0\0\x20ftypisom" + chance.randbytes(6 * MIB)
+    log = b"".join(b"%08d an ordinary line of a log\n" % number for number in range(30_000))
+    yield Sample("photo-3mb", _mixed("photo-3mb", _file("beach.jpg", photo, "image/jpeg")), "enqueued", "3 MB, encoded")
+    yield Sample("video-8mb", _mixed("video-8mb", _file("party.mp4", video, "video/mp4")), "enqueued", "8 MB, encoded")
+    yield Sample("log-1mb", _mail("log-1mb", log), "enqueued", "1 MB of text")
+
+
+def _envelopes() -> Iterator[Sample]:
+    many = "To: " + ",\n\t".join(f"User {number} <user{number}@example.com>" for number in range(300))
+    long = "References: " + "\n\t".join(f"<{number}.{number**5}@example.org>" for number in range(1500))
+    odd = 'To: "Doe, Jane" <jane@example.com>, (a comment) "quoted one"@example.com, friends: joe@example.com;'
+    yield Sample("many-recipients", _mail("many-recipients", b"To all.\n", to=many), "enqueued", "300 recipients")
+    yield Sample("bcc", _mail("bcc", b"Hush.\n", "Bcc: secret@example.com"), "enqueued", "a hidden recipient")
+    yield Sample("envelope-to", _mail("envelope-to", b"x\n", "Envelope-To: eve@example.com"), "enqueued", "recipients by Envelope-To")
+    yield Sample("bounce", b"Return-Path: <>\n" + _mail("bounce", b"Could not be delivered.\n"), "enqueued", "no sender, as reports have")
+    yield Sample("odd-addresses", _mail("odd-addresses", b"x\n", to=odd), "enqueued", "addresses as RFC 5322 allows them")
+    yield Sample("long-header", _mail("long-header", b"x\n", long), "enqueued", "a field of 40 kB")
+    yield Sample("long-line", _mail("long-line", b"x" * 100_000 + b"\n"), "enqueued", "a line of 100 kB")
+
+
+def _malformed() -> Iterator[Sample]:
+    base64_field = "MIME-Version: 1.0\nContent-Transfer-Encoding: base64"
+    lost = _multipart(b"Content-Type: text/plain\n\nHello\n", boundary=b"other")
+    multipart = "MIME-Version: 1.0\nContent-Type: multipart/mixed"
+    yield Sample("no-boundary", _mail("no-boundary", lost, multipart), "enqueued", "a multipart without boundary")
+    yield Sample(
+        "wrong-boundary", _mail("wrong-boundary", lost, f"{multipart}; boundary=this"), "enqueued", "another boundary than announced"
+    )
+    yield Sample("unclosed", _mixed("unclosed", b"Content-Type: text/plain\n\nx")[:-10], "enqueued", "a multipart that never ends")
+    yield Sample(
+        "broken-base64", _mail("broken-base64", b"SGVsbG8=!*=SGVs\0bG8\n", base64_field), "enqueued", "base64 that cannot be decoded"
+    )
+    yield Sample("eight-bit", _mail("eight-bit", bytes(range(1, 256)) + b"\n"), "enqueued", "bytes of no known charset")
+    yield Sample("zero-bytes", _mail("zero-bytes", b"a\0b\0\0\n"), "enqueued", "zero bytes in the text")
+
+
+def _dangerous() -> Iterator[Sample]:
+    windows = b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0" + bytes(44) + b"\x40\0\0\0PE\0\0" + bytes(200)
+    encoded = "filename*0*=utf-8''holiday%20; filename*1*=pictures%2E; filename*2=scr"
+    inner = b"Content-Type: message/rfc822\n\n" + _mixed("inner", _file("notes.txt", EICAR)).replace(b"=_part", b"=_in")
+    hidden = _file("notes.txt", b"x").replace(b"eA==", base64.b64encode(b"first") + b"\n" + base64.b64encode(EICAR))
+    yield Sample("eicar", _mixed("eicar", _file("eicar.com", EICAR)), "quarantined", "EICAR attached")
+    yield Sample("eicar-zip", _mixed("eicar-zip", _file("readme.zip", _zip(eicar__com=EICAR))), "quarantined", "EICAR in a zip")
+    yield Sample("eicar-text", _mail("eicar-text", EICAR + b"\n"), "quarantined", "EICAR as the text")
+    yield Sample("eicar-forwarded", _mixed("eicar-forwarded", inner), "quarantined", "EICAR in a message in a message")
+    yield Sample("eicar-padding", _mixed("eicar-padding", hidden), "quarantined", "EICAR after the end of base64")
+    yield Sample("gtube", _mail("gtube", b"Buy now!\n\n" + GTUBE + b"\n"), "quarantined", "GTUBE")
+    yield Sample("program", _mixed("program", _file("photo.jpg", windows, "image/jpeg")), "quarantined", "a Windows program as a picture")
+    yield Sample("program-linux", _mixed("program-linux", _file("update", b"\x7fELF\2\1\1" + bytes(57))), "quarantined", "a Linux program")
+    yield Sample("two-extensions", _mixed("two-extensions", _file("report.pdf.exe", b"x")), "quarantined", "report.pdf.exe")
+    yield Sample("encoded-name", _mixed("encoded-name", _file(encoded, b"x")), "quarantined", "a name in three encoded pieces")
+    yield Sample("script-zip", _mixed("script-zip", _file("invoice.zip", _zip(invoice__js=b"x"))), "quarantined", "a script in a zip")
+    yield Sample("zip-bomb", _mixed("zip-bomb", _file("small.zip", _zip(a=bytes(20 * MIB)))), "quarantined", "20 MB in a zip of 20 kB")
+
+
+def _refused() -> Iterator[Sample]:
+    yield Sample("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "nobody to send it to")
+    yield Sample("undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "a group of nobody")

@@ -1,0 +1,194 @@
+"""Which message goes next: lanes, and who is parked, held or active. Pure: no file, no clock; `now` is an argument.
+
+The oldest message whose lane has room goes first. A message is in one state:
+
+    waiting -> active -> (settling -> gone | parked -> waiting | held -> waiting)
+
+waiting    may be dispatched
+active     a processor has it
+settling   its outcome waits for the next sync and its commit
+parked     waits for room in a filter
+held       a filter could not judge it; offered again at a time
+"""
+
+import heapq
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from filterlink.frames import Verdict
+
+__all__ = ["Entry", "Lanes", "Schedule", "State"]
+
+State = Literal["waiting", "active", "settling", "parked", "held"]
+
+
+class Entry(msgspec.Struct):
+    """One message that the queue manager knows of."""
+
+    id: int
+    drop: str | None
+    """Its name in .taken/, as long as that exists."""
+    size: int
+    since: float
+    """time.monotonic() of its arrival here."""
+    derived: bool = False
+    counted: bool = False
+    """It was counted as received."""
+    stamp: tuple[int, int] | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    state: State = "waiting"
+    n: int = 0
+    """The dispatch under way, or the last one."""
+    large: bool = False
+    filter: str = ""
+    """The filter that it is parked for, or that held it."""
+    was_held: bool = False
+    deaths: int = 0
+    """Processors that ended in a row while they had it."""
+
+
+class Lanes(msgspec.Struct, frozen=True):
+    """How much of the processors large messages may take."""
+
+    large_over: int
+    large_share: float
+    processors: int
+
+    @property
+    def limit(self) -> int:
+        """Processors that large messages may occupy: at least one, and never all but where there is only one."""
+        return min(max(1, int(self.processors * self.large_share)), max(1, self.processors - 1))
+
+
+class Schedule:
+    """All messages between claim and commit."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.lanes = lanes
+        self.entries: dict[int, Entry] = {}
+        self.counts: dict[State, int] = {"waiting": 0, "active": 0, "settling": 0, "parked": 0, "held": 0}
+        self._large = dict(self.counts)  # how many of each are large
+        self._ready: tuple[list[int], list[int]] = ([], [])  # waiting ids by lane: heaps, stale ones are skipped
+        self._parked: dict[str, list[int]] = {}
+        self._owed: dict[str, int] = {}
+        self._held: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def add(self, entry: Entry) -> None:
+        """Take a message on; it waits."""
+        self.entries[entry.id] = entry
+        self._enter_lane(entry)
+
+    def next(self) -> Entry | None:
+        """Make the oldest message whose lane has room active, and return it."""
+        small, large = (self._head(lane) for lane in self._ready)
+        if large is not None and self._large["active"] < self.lanes.limit and (small is None or large < small):
+            chosen = self.entries[heapq.heappop(self._ready[1])]
+        elif small is not None:
+            chosen = self.entries[heapq.heappop(self._ready[0])]
+        else:
+            return None
+        self._become(chosen, "active")
+        return chosen
+
+    def settle(self, entry: Entry) -> None:
+        """Its processor is done with it; its outcome is to be committed."""
+        self._become(entry, "settling")
+
+    def park(self, entry: Entry, filter: str) -> None:
+        """Set it aside until that filter wakes it; the wake may have come before."""
+        if self._owed.get(filter, 0) > 0:
+            self._owed[filter] -= 1
+            self.wait(entry)
+            return
+        entry.filter = filter
+        self._become(entry, "parked")
+        heapq.heappush(self._parked.setdefault(filter, []), entry.id)
+
+    def wake(self, filter: str, count: int) -> None:
+        """The filter has room for so many: the oldest go on, and what is not parked yet is owed."""
+        heap = self._parked.get(filter, [])
+        while count and heap:
+            entry = self.entries.get(heapq.heappop(heap))
+            if entry is not None and entry.state == "parked" and entry.filter == filter:
+                self.wait(entry)
+                count -= 1
+        self._owed[filter] = min(count, self.counts["active"])
+
+    def wake_all(self) -> None:
+        """The multiplexer is a new one and knows of nobody: all that are parked ask again."""
+        for filter in list(self._parked):
+            self.wake(filter, len(self.entries))
+        self._owed.clear()
+
+    def hold(self, entry: Entry, filter: str, until: float) -> None:
+        """Set it aside until a time."""
+        entry.filter = filter
+        self._become(entry, "held")
+        heapq.heappush(self._held, (until, entry.id))
+
+    def release_due(self, now: float) -> float | None:
+        """Let all held messages whose time has come wait again; return when the next one is due."""
+        while self._held:
+            until, id = self._held[0]
+            entry = self.entries.get(id)
+            if entry is not None and entry.state == "held" and until > now:
+                return until
+            heapq.heappop(self._held)
+            if entry is not None and entry.state == "held":
+                self.wait(entry)
+        return None
+
+    def wait(self, entry: Entry) -> None:
+        """Put a message back among those that wait."""
+        entry.filter = ""
+        self._leave(entry)
+        self._enter_lane(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """It has left the queue."""
+        self._leave(entry)
+        del self.entries[entry.id]
+
+    def lane(self, state: State, *, large: bool) -> int:
+        """How many of a lane are in a state."""
+        return self._large[state] if large else self.counts[state] - self._large[state]
+
+    def oldest(self) -> Entry | None:
+        """The waiting message that is next by age, whatever its lane."""
+        heads = [id for lane in self._ready if (id := self._head(lane)) is not None]
+        return self.entries[min(heads)] if heads else None
+
+    def active(self) -> Iterator[Entry]:
+        return (entry for entry in self.entries.values() if entry.state == "active")
+
+    def _enter_lane(self, entry: Entry) -> None:
+        entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on
+        self._enter(entry, "waiting")
+        heapq.heappush(self._ready[entry.large], entry.id)
+
+    def _head(self, lane: list[int]) -> int | None:
+        """The first id of a lane that still waits in it."""
+        while lane:
+            entry = self.entries.get(lane[0])
+            if entry is not None and entry.state == "waiting" and self._ready[entry.large] is lane:
+                return lane[0]
+            heapq.heappop(lane)
+        return None
+
+    def _become(self, entry: Entry, state: State) -> None:
+        self._leave(entry)
+        self._enter(entry, state)
+
+    def _enter(self, entry: Entry, state: State) -> None:
+        entry.state = state
+        self.counts[state] += 1
+        self._large[state] += entry.large
+
+    def _leave(self, entry: Entry) -> None:
+        self.counts[entry.state] -= 1
+        self._large[entry.state] -= entry.large

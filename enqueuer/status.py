@@ -1,0 +1,72 @@
+"""The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
+
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from enqueuer.board import Board
+from enqueuer.nursery import Child
+from enqueuer.reload import ConfigFile
+from enqueuer.schedule import Lanes
+
+__all__ = ["document", "our_version"]
+
+
+def our_version() -> str:
+    try:
+        return version("enqueuer")
+    except PackageNotFoundError:  # run from a checkout without an installation
+        return "0"
+
+
+def document(state: str, base: str, pid: int, born: float, file: ConfigFile, board: Board, processors: Sequence[Child]) -> dict[str, Any]:
+    """`born` is time.monotonic() of the engine's start."""
+    now, gauges = time.monotonic(), board.gauges()
+    settings = file.config.enqueuer
+    lanes = Lanes(settings.lanes.large_over, settings.lanes.large_share, settings.processors)
+    oldest = gauges["oldest"]
+    return {
+        "version": our_version(),
+        "state": state,
+        "base": base,
+        "pid": pid,
+        "uptime_s": round(now - born, 3),
+        "processors": _processors(settings.processors, board, processors, now),
+        "spool": {"waiting": gauges["spool"]},
+        "queue": {name: gauges[name] for name in ("waiting", "active", "parked", "held")}
+        | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
+        "lanes": {
+            "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
+            "large": {"waiting": gauges["large_waiting"], "active": gauges["large_active"], "limit": lanes.limit},
+        },
+        "filters": msgspec.to_builtins(board.filters()),
+        "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
+        "totals": board.totals(),
+    }
+
+
+def _processors(configured: int, board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:
+    tasks = []
+    for child in sorted(processors, key=lambda each: each.birth.number):
+        task = board.task(child.birth.slot)
+        tasks.append(
+            {
+                "id": child.birth.number,
+                "pid": child.pid,
+                "state": task.state,
+                "since_s": round(max(0.0, now - task.since), 3),
+                "message": str(task.message) if task.message else None,
+                "filter": task.filter or None,
+            }
+        )
+    ready = [child for child in processors if not child.leaving and child.link is not None]
+    return {
+        "configured": configured,
+        "running": len(ready),
+        "leaving": sum(child.leaving for child in processors),
+        "busy": sum(task["state"] != "idle" for task in tasks),
+        "tasks": tasks,
+    }

@@ -1,0 +1,324 @@
+"""The supervisor: forks, watches and replaces all other processes, takes the config file, answers the commands. It owns no message.
+
+It is single-threaded for ever, because it must be able to fork at any time: no watchdog, no asyncio, no live display here.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from enqueuer import exits, filterhost, frames, manager, pool, processor, serverlog, startup, status, watcher
+from enqueuer.board import Board
+from enqueuer.child import Birth
+from enqueuer.control import Answer, ControlServer, Reply
+from enqueuer.nursery import Child, Nursery
+from filterlink.link import Link, serve
+from filterlink.loop import Loop
+
+__all__ = ["Supervisor", "run"]
+
+log = logging.getLogger("ENQUEUER")
+
+CONFIG_EACH = 0.5
+"""Seconds between two looks at the config file."""
+IN_FORCE_WITHIN = 5.0
+STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "logger": 5.0}
+"""Seconds that processes get to end by themselves before they are killed."""
+
+
+def _write_log(birth: Birth) -> None:
+    """The life of the logger's process: write what comes, until the supervisor says that all others have ended."""
+    birth.log.serve(birth.call("Run/supervisor.sock").fileno())
+
+
+SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
+    "logger": ("logger", _write_log, False),
+    "filterlink": ("filterlink", filterhost.run, False),
+    "manager": ("queue manager", manager.run, False),
+    "watcher": ("watcher", watcher.run, True),
+}
+"""Role -> title, life, and whether it may wait for a full log. In the order of their start."""
+
+
+def run(base: Path) -> int:
+    """Run an engine on `base` until it is told to stop; return the exit code."""
+    try:
+        started = startup.prepare(base)
+    except startup.CannotStart as problem:
+        startup.complain(str(problem))
+        return problem.code
+    return Supervisor(started).run()
+
+
+class Supervisor:
+    def __init__(self, started: startup.Started) -> None:
+        self._started, self._file = started, started.config
+        self._loop, self._board, self._born = Loop(), Board(), time.monotonic()
+        self._state = "starting"
+        self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self._file.config.enqueuer.log_level)
+        self._nursery = Nursery(self._let_go)
+        self._throttles: dict[str, pool.Throttle] = {}
+        self._not_before: dict[str, float] = {}
+        self._links: list[Link] = []
+        self._waiting: list[tuple[int, float, Reply]] = []
+        self._stopping: list[Reply] = []
+        self._stop_now = False
+        serve(self._loop, started.supervisor, self._accepted)
+        self._control = ControlServer(self._loop, started.control, self._command)
+        self._signals = self._catch_signals()
+
+    def run(self) -> int:
+        log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self._started.base, os.getpid())
+        self._maintain()
+        self._watch_config()
+        self._loop.run()
+        self._stop_everybody()
+        for reply in self._stopping:
+            reply({"ok": True})
+        self._loop.turn(0)
+        self._started.close()
+        return exits.OK
+
+    # ---- births
+
+    def _maintain(self) -> None:
+        """Bring everything to life that should live and does not."""
+        if self._state == "stopping":
+            return
+        for role, (title, live, waits) in SINGLES.items():
+            if self._nursery.one(role) is None and self._may_start(role):
+                self._nursery.fork(self._birth(role), title, live, waits=waits)
+        if self._nursery.one("manager") is not None:
+            self._fill_pool()
+
+    def _may_start(self, role: str) -> bool:
+        if role == "manager" and self._nursery.of("processor"):
+            return False  # each processor works for one queue manager; they are being killed
+        pause = self._not_before.get(role, 0.0) - time.monotonic()
+        if pause > 0:
+            self._loop.after(pause, self._maintain)
+        return pause <= 0
+
+    def _fill_pool(self) -> None:
+        slots = []
+        for child in self._nursery.of("processor"):
+            task = self._board.task(child.birth.slot)
+            slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
+        plan = pool.plan(self._file.config.enqueuer.processors, slots)
+        for child in self._nursery.of("processor"):
+            if child.birth.number in plan.leave and not child.leaving:
+                child.leaving = True
+                self._tell("manager", frames.Leave(child.birth.generation))
+        for _ in range(plan.start if plan.start and self._may_start("processor") else 0):
+            self._fork_processor()
+
+    def _fork_processor(self) -> None:
+        taken = {child.birth.number for child in self._nursery.of("processor")}
+        number = next(number for number in range(1, len(taken) + 2) if number not in taken)
+        self._board.work(number - 1, "idle")
+        self._nursery.fork(self._birth("processor", number), f"processor {number}", processor.run, waits=True)
+
+    def _birth(self, role: str, number: int = 0) -> Birth:
+        listener = {"manager": self._started.manager, "filterlink": self._started.filterlink}.get(role)
+        generation = self._nursery.next_generation()
+        return Birth(role, number, number - 1, generation, self._file.config, self._file.edition, self._board, self._log, listener)
+
+    def _let_go(self, birth: Birth) -> None:
+        """In a new child: close what is the supervisor's alone. Siblings that hold our ends would hide our death from each other."""
+        self._started.abandon(birth.listener)
+        for link in self._links:
+            link.abandon()
+        self._control.abandon()
+        for end in self._signals:
+            end.close()
+        self._loop.close()
+
+    # ---- what children say
+
+    def _accepted(self, sock: socket.socket) -> None:
+        self._links.append(Link(self._loop, sock, frames.decode_to_supervisor, self._first, self._forget))
+
+    def _first(self, link: Link, hello: frames.Hello) -> None:
+        child = next((each for each in self._nursery.children if each.birth.generation == hello.generation), None)
+        if child is None:
+            link.close()
+            self._forget(link)
+            return
+        link.handle(lambda _, frame: self._told(child, frame), self._forget)
+        child.greeted(link)
+
+    def _forget(self, link: Link) -> None:
+        if link in self._links:
+            self._links.remove(link)
+
+    def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
+        if isinstance(frame, frames.Idle):
+            self._drained()
+        elif isinstance(frame, frames.InForce):
+            if child.role == "manager" and self._state == "starting":
+                self._state = "running"
+                log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
+            child.in_force = frame.edition
+            self._answer_reloads()
+
+    def _tell(self, role: str, frame: frames.FromSupervisor) -> None:
+        for child in self._nursery.of(role):
+            child.tell(frame)
+
+    # ---- deaths
+
+    def _reap(self) -> None:
+        for child in self._nursery.reap():
+            if child.link is not None:
+                child.link.read_to_end()
+                child.link.close()
+                self._forget(child.link)
+            if self._state != "stopping":
+                self._died(child)
+        self._maintain()
+
+    def _died(self, child: Child) -> None:
+        """Note a death that nobody ordered, and what follows from it."""
+        early, killed = not child.in_force and child.role != "processor", child.process.exitcode == -signal.SIGKILL
+        if not child.leaving:
+            log.warning("%s (pid %d) %s", child.title, child.birth.number or child.pid, child.how)
+            self._not_before[child.role] = time.monotonic() + self._throttle(child).died(time.monotonic(), early=early, killed=killed)
+        if child.role == "processor":
+            self._tell("manager", frames.Reaped(child.birth.generation))
+        elif child.role == "manager":
+            for each in self._nursery.of("processor"):
+                each.kill()
+        elif child.role == "filterlink":
+            self._nursery.end_strangers()
+
+    def _throttle(self, child: Child) -> pool.Throttle:
+        throttle = self._throttles.setdefault(child.role, pool.Throttle())
+        if time.monotonic() - child.born > pool.LONGEST_PAUSE * 2:
+            throttle.worked()
+        return throttle
+
+    # ---- configuration
+
+    def _watch_config(self) -> None:
+        if self._file.poll(time.monotonic()):
+            self._reload()
+        self._loop.after(CONFIG_EACH, self._watch_config)
+
+    def _reload(self) -> None:
+        """Take the file, if it can be taken; then tell everybody."""
+        old = self._file.config.enqueuer
+        if not self._file.take():
+            if self._file.error:
+                log.warning("configuration refused, the old one stays in force: %s", self._file.error)
+            return
+        new = self._file.config.enqueuer
+        serverlog.set_level(new.log_level)
+        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self._file.edition, old.processors, new.processors)
+        for child in self._nursery.children:
+            child.tell(frames.Config(self._file.edition))
+        self._maintain()
+
+    def _answer_reloads(self) -> None:
+        """Answer those who wait for an edition to be in force everywhere that counts."""
+        children = [self._nursery.one("manager"), self._nursery.one("filterlink")]
+        reached = min((child.in_force if child else 0) for child in children)
+        now, still = time.monotonic(), []
+        for edition, until, reply in self._waiting:
+            if reached >= edition:
+                reply({"ok": True, "edition": edition})
+            elif now >= until:
+                reply({"ok": False, "error": "the new configuration is not in force everywhere yet", "edition": edition})
+            else:
+                still.append((edition, until, reply))
+        self._waiting = still
+
+    # ---- commands and signals
+
+    def _command(self, request: Answer, reply: Reply) -> None:
+        match request.get("command"):
+            case "status":
+                reply(self._status())
+            case "reload":
+                self._reload()
+                if self._file.error:
+                    reply({"ok": False, "error": self._file.error})
+                    return
+                self._waiting.append((self._file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
+                self._answer_reloads()
+                self._loop.after(IN_FORCE_WITHIN, self._answer_reloads)
+            case "stop":
+                self._stopping.append(reply)
+                self._stop(now=bool(request.get("now")))
+            case other:
+                reply({"ok": False, "error": f"unknown command {other!r}"})
+
+    def _status(self) -> Answer:
+        state = {"stopping": "draining"}.get(self._state, self._state)
+        processors = self._nursery.of("processor")
+        return status.document(state, str(self._started.base), os.getpid(), self._born, self._file, self._board, processors)
+
+    def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
+        """Handlers do nothing; the numbers come through a pipe and are acted on in the loop."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        self._loop.watch(ours.fileno(), lambda _: self._signalled(ours.recv(4096)))
+        return ours, theirs
+
+    def _signalled(self, numbers: bytes) -> None:
+        for number in dict.fromkeys(numbers):
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGHUP:
+                self._reload()
+            else:
+                self._stop(now=self._state == "draining" or numbers.count(number) > 1)
+
+    # ---- the end
+
+    def _stop(self, *, now: bool) -> None:
+        """Drain: no new work, what is under way is finished within drain_timeout. `now`: not even that."""
+        if now or self._state == "starting":
+            self._stop_now = now
+            self._loop.stop()
+        elif self._state == "running":
+            self._state = "draining"
+            timeout = self._file.config.enqueuer.drain_timeout
+            log.log(serverlog.MAJOR, "draining: what is under way is finished, for at most %.0f s", timeout)
+            self._tell("manager", frames.Drain())
+            self._loop.after(timeout, self._loop.stop)
+
+    def _drained(self) -> None:
+        if self._state == "draining":
+            self._loop.stop()
+
+    def _stop_everybody(self) -> None:
+        """End all processes, the logger last; whoever does not end in time is killed."""
+        self._state = "stopping"
+        workers = ("watcher", "processor", "manager")
+        self._end(workers, 0.5 if self._stop_now else STOP_GRACE["workers"])
+        self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
+        self._nursery.end_strangers()
+        log.log(serverlog.MAJOR, "stopped")
+        self._end(("logger",), STOP_GRACE["logger"])
+
+    def _end(self, roles: tuple[str, ...], grace: float) -> None:
+        for role in roles:
+            self._tell(role, frames.Exit())
+        until, killed = time.monotonic() + grace, False
+        while any(self._nursery.of(role) for role in roles):
+            self._loop.turn(0.05)
+            self._reap()
+            if time.monotonic() > until and not killed:
+                killed = True
+                for role in roles:
+                    for child in self._nursery.of(role):
+                        log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
+                        child.kill()

@@ -1,0 +1,56 @@
+"""Demands on the board: what one process writes another reads, and a death in the middle leaves sense."""
+
+import multiprocessing
+
+from enqueuer.board import Board
+from filterlink.frames import FilterState
+
+
+def test_another_process_sees_what_is_written() -> None:
+    board = Board()
+
+    def child() -> None:
+        board.work(3, "filter", 17, large=True, filter="VirusScan é")
+        board.add("enqueued", 5)
+        board.set_gauges(range(10))
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+
+    task = board.task(3)
+    assert (task.state, task.message, task.large, task.filter) == ("filter", 17, True, "VirusScan é")
+    assert board.total("enqueued") == 5
+    assert board.gauges()["large_active"] == 9
+
+
+def test_an_announced_fate_is_counted_once() -> None:
+    """A queue manager that died after counting left its total one too high; its successor puts it back and counts."""
+    board = Board()
+    board.add("discarded", 7)
+    board.announce(17, "discarded")
+    board.add("discarded")
+
+    assert board.announced(18) is None
+    assert board.announced(17) == "discarded"
+    assert board.total("discarded") == 7
+
+
+def test_dispatch_numbers_go_on() -> None:
+    board = Board()
+
+    assert [board.next_dispatch(), board.next_dispatch()] == [1, 2]
+
+
+def test_filters_are_read_whole_or_as_they_were() -> None:
+    board = Board()
+    states = [FilterState("A", "ready", (1,), 2, 3, 4, 5, None, 0.1, 0.2)]
+    assert board.filters() == ()
+    board.publish_filters(states)
+    assert list(board.filters()) == states
+
+    board._words[64 + 2000 * 16] += 1  # somebody died while writing
+
+    assert list(board.filters()) == states
+    board.publish_filters([])
+    assert board.filters() == ()
