@@ -1,0 +1,81 @@
+"""The base directory: made once and whole, found by the documented order, and never mistaken for another folder."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from enqueuer import basedir, config
+
+
+def test_create_makes_all_and_a_config_that_loads(tmp_path: Path) -> None:
+    """What init makes can be run at once."""
+    base = tmp_path / "new" / "base"
+
+    assert basedir.create(base)
+    assert basedir.is_base(base)
+    assert all((base / folder).is_dir() for folder in (*basedir.FOLDERS, "Outbound/OUT"))
+    assert stat.S_IMODE((base / "Submitted/.taken").stat().st_mode) == 0o700
+    assert config.load((base / basedir.CONFIG).read_bytes()).routes
+
+
+def test_create_is_idempotent_and_never_overwrites(tmp_path: Path) -> None:
+    """A second init changes nothing, and completes what a first left half."""
+    basedir.create(tmp_path)
+    (tmp_path / basedir.CONFIG).write_text("# mine")
+    (tmp_path / "Queue/1.msg").write_text("mail")
+    (tmp_path / "Bad").rmdir()
+
+    assert basedir.create(tmp_path)
+    assert not basedir.create(tmp_path)
+    assert (tmp_path / basedir.CONFIG).read_text() == "# mine"
+    assert (tmp_path / "Queue/1.msg").read_text() == "mail"
+    assert (tmp_path / "Bad").is_dir()
+
+
+def test_a_fresh_filesystem_counts_as_empty(tmp_path: Path) -> None:
+    """mkfs leaves a lost+found."""
+    (tmp_path / "lost+found").mkdir()
+
+    assert basedir.create(tmp_path)
+
+
+def test_create_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
+    """A mistyped path must not spread a spool over somebody's home."""
+    (tmp_path / "letter.txt").write_text("")
+
+    with pytest.raises(basedir.BaseDirError, match=r"letter\.txt"):
+        basedir.create(tmp_path)
+    assert os.listdir(tmp_path) == ["letter.txt"]
+
+
+def test_find_goes_by_the_documented_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--base, then $ENQUEUER_BASE, then ./spool if it is one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENQUEUER_BASE", raising=False)
+    for name in ("given", "named", "spool"):
+        basedir.create(tmp_path / name)
+
+    assert basedir.find(None) == tmp_path / "spool"
+    monkeypatch.setenv("ENQUEUER_BASE", "named")
+    assert basedir.find(None) == tmp_path / "named"
+    assert basedir.find("given") == tmp_path / "given"
+
+
+def test_find_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named folder that is no base directory is never passed over in silence."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spool").mkdir()
+
+    with pytest.raises(basedir.BaseDirError, match=f"enqueuer init {tmp_path}/spool"):
+        basedir.find("spool")
+
+
+def test_make_modules_makes_queues_only(tmp_path: Path) -> None:
+    """A module's folder is made once, and no name leads out of Outbound."""
+    basedir.create(tmp_path)
+
+    assert basedir.make_modules(tmp_path, ["SMTP", "OUT"])
+    assert not basedir.make_modules(tmp_path, ["SMTP", "../X"])
+    assert sorted(os.listdir(tmp_path / "Outbound")) == ["OUT", "SMTP"]

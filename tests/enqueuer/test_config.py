@@ -1,0 +1,166 @@
+"""The config file: its defaults are the documented ones, and each mistake is one line with place and cure."""
+
+import math
+from importlib import resources
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enqueuer import config
+from filterlink.units import Size
+
+DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_bytes()
+ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
+LEAST = "rules = []\n" + ROUTES
+FILTER = '\n[[filters]]\nname = "VirusScan"\nprogram = "scan"\n'
+
+
+def load(text: str) -> config.Config:
+    return config.load(text.encode())
+
+
+def refusal(text: str | bytes) -> str:
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(text if isinstance(text, bytes) else text.encode(), "mail.toml")
+    return str(refused.value)
+
+
+def test_the_default_file_says_the_defaults() -> None:
+    """Leaving a key out, and leaving it as `init` wrote it, are the same."""
+    written = config.load(DEFAULT)
+    least = load(LEAST + '[[filters]]\nname = "VirusScan"\nprogram = "enqueuer filter yara"\n')
+
+    assert written.enqueuer == least.enqueuer
+    assert written.spool == least.spool
+    assert written.filters == least.filters
+    assert config.warnings(written) == []
+
+
+def test_the_documented_defaults() -> None:
+    """The numbers that administrators rely on."""
+    found = load(LEAST)
+
+    assert tuple(getattr(found.enqueuer, key) for key in found.enqueuer.__struct_fields__[:6]) == (4, "problems", 5, 300.0, 100_000, 20.0)
+    assert (found.enqueuer.lanes.large_over, found.enqueuer.lanes.large_share) == (1 << 20, 0.5)
+    assert tuple(getattr(found.spool, key) for key in found.spool.__struct_fields__) == ((".sub", ".eml"), 30.0, "group", "2%", 256 << 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "cure"),
+    [
+        ("", "rules is missing", "rules = []"),
+        ("rules = []", "routes is missing", "[[routes]]"),
+        ("[enqueuer]\n=", "line 2", "not TOML"),
+        ("x = " + "[" * 5000, "mail.toml", "nested too deep"),
+        (LEAST + "[enqueuer]\nprocesors = 8", "enqueuer.procesors", "did you mean processors"),
+        (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "there are processors"),
+        (LEAST + "[enqueuer]\nprocessors = 0", "enqueuer.processors = 0", "from 1 to 1000"),
+        (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", "a whole number without quotes"),
+        (LEAST + "[enqueuer]\nprocessors = true", "enqueuer.processors", "a whole number"),
+        (LEAST + '[enqueuer]\nlog_level = "loud"', "enqueuer.log_level = 'loud'", '"low-level"'),
+        (LEAST + "[enqueuer]\nretry_after = 300", "enqueuer.retry_after", '"5m"'),
+        (LEAST + '[enqueuer]\nretry_after = "never"', "enqueuer.retry_after", "cannot be switched off"),
+        (LEAST + "[enqueuer.lanes]\nlarge_share = nan", "enqueuer.lanes.large_share", "at most 1"),
+        (LEAST + '[enqueuer.lanes]\nlarge_over = "1Q"', "enqueuer.lanes.large_over", '"1M"'),
+        (LEAST + '[spool]\nmin_free = "much"', "spool.min_free", '"2%"'),
+        (LEAST + '[spool]\nsuffixes = ["eml"]', "spool.suffixes", "with a dot"),
+        (LEAST + '[spool]\nsuffixes = [".tmp"]', "spool.suffixes", ".tmp"),
+        (LEAST + "[spool]\nsuffixes = []", "spool.suffixes", '".eml"'),
+        (LEAST + FILTER + "timeout = 5", 'filter "VirusScan": timeout', '"30s"'),
+        (LEAST + FILTER + 'timeOut = "5s"', 'filter "VirusScan": timeOut', "did you mean timeout"),
+        (LEAST + FILTER + "instances = 0", 'filter "VirusScan": instances = 0', "from 1 to 64"),
+        (LEAST + FILTER + 'on_failure = "drop"', 'filter "VirusScan": on_failure', '"quarantine"'),
+        (LEAST + FILTER + FILTER, "filters[1].name", "its own name"),
+        (LEAST + '[[filters]]\nprogram = "x"', "filters[0].name", "missing"),
+        (LEAST + "[[filters]]\nname = 5", "filters[0].name", "in quotes"),
+        ("filters = [3]\n" + LEAST, "filters[0]", "a table"),
+        ("filters = 3\n" + LEAST, "filters", "a list"),
+        ('[[rules]]\nname = "R"\nactions = [["ExternalFilter", "Vrius"]]' + FILTER + ROUTES, 'rule "R"', '"VirusScan"'),
+        ('[[rules]]\nname = "R"\nactions = [["Discrad"]]' + ROUTES, 'rule "R": action "Discrad"', 'did you mean "Discard"'),
+        ('[[rules]]\nname = "R"\nactions = "Discard"' + ROUTES, 'rule "R": actions', "a list"),
+        ("rules = []\nroutes = []", "routes", '"*"'),
+        ('rules = []\n[[routes]]\nrecipient = "a@b"\nto = "OUT"', "routes", '"*"'),
+        ('rules = []\n[[routes]]\nrecipient = "*"\nto = "out"', "routes[0].to", "capital letters"),
+    ],
+)
+def test_a_mistake_is_one_line_with_place_and_cure(text: str, place: str, cure: str) -> None:
+    """Who reads the line knows the file, the key and what to write."""
+    line = refusal(text)
+
+    assert line.startswith("mail.toml: ")
+    assert place in line
+    assert cure in line
+    assert line.isprintable()
+
+
+def test_bytes_that_are_not_utf_8_are_refused() -> None:
+    """The file may be saved in another encoding, or be no text at all."""
+    assert "byte 1 is not UTF-8" in refusal(b"\xff")
+    assert "no config file" in refusal(b"#" * (config.MAX_FILE + 1))
+
+
+@pytest.mark.parametrize("cut", range(0, len(DEFAULT), 97))
+def test_half_a_file_never_means_scan_nothing(cut: int) -> None:
+    """A file that is only half written is refused, or says the same of rules and filters as the whole."""
+    try:
+        half = config.load(DEFAULT[:cut])
+    except config.ConfigError:
+        return
+    whole = config.load(DEFAULT)
+    assert (whole.rules, whole.routes, [f.name for f in whole.filters]) == (half.rules, half.routes, [f.name for f in half.filters])
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "to", "lanes"]), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(config.Config.__struct_fields__), _values))
+def test_nothing_but_a_config_error_comes_out(document: dict[str, Any]) -> None:
+    """Whatever stands in the file, the answer is a Config or one line."""
+    text = "\n".join(f"{key} = {_toml(value)}" for key, value in document.items())
+    line = ""
+    try:
+        load(text)
+    except config.ConfigError as error:
+        line = str(error)
+    assert line.isprintable()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
+
+
+def test_what_is_doubtful_is_warned_of() -> None:
+    """`config check` names what is allowed but perhaps not meant."""
+    text = "rules = []\n[enqueuer]\nprocessors = 1\n" + FILTER + 'max_in_flight = 1\ntimeout = "never"\n' + ROUTES + ROUTES
+    found = "\n".join(config.warnings(load(text)))
+
+    for doubt in ("processors = 1", "one request at a time", "no rule asks it", "never", "unscanned", "routes[0]"):
+        assert doubt in found
+
+
+def test_changes_name_what_needs_a_restart() -> None:
+    """processors and log_level are live; every other difference is named by its key."""
+    old = load(LEAST + FILTER)
+    live = load(LEAST + FILTER + '[enqueuer]\nprocessors = 8\nlog_level = "all"')
+    other = load(LEAST + FILTER + 'timeout = "1m"\n[spool]\nrescan = "1m"')
+
+    assert config.changes(old, live) == []
+    assert config.changes(old, other) == ["spool.rescan", "filters[0].timeout"]
+    assert config.changes(old, load(LEAST)) == ["filters"]
+
+
+def test_min_free_is_a_part_or_a_size() -> None:
+    """2% of the disk, or so many bytes of it."""
+    assert math.ceil(0.02 * 12345) == config.MinFree.parse("2%").of(12345)
+    assert Size.parse("5G") == config.MinFree.parse("5G").of(10**12)
