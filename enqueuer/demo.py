@@ -1,0 +1,220 @@
+"""`enqueuer demo`: the main job on made messages, in a temporary base directory, and whether each came out as it should.
+
+Runs the engine as everybody does, as a process of its own, and looks at it from outside only: the control socket and
+the base directory. What it looks like is in enqueuer.demoview.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from enqueuer import basedir, control, exits
+from enqueuer.samples import Sample
+
+__all__ = ["Fate", "Result", "collect", "compare", "drop", "run"]
+
+PATIENCE = 60.0
+"""Seconds for all messages; on one slow processor it takes about 5."""
+START_PATIENCE = 20.0
+STOP_PATIENCE = 30.0
+"""Longer than the engine's own drain_timeout."""
+POLL = 0.1
+ENGINE = (sys.executable, "-m", "enqueuer.cli.app")
+_ID = re.compile(rb"^Message-ID: <demo\.([a-z0-9-]+)@", re.MULTILINE)
+HEAD = 1 << 20
+"""Bytes of a message in which its Message-ID is looked for."""
+
+Document = dict[str, Any]
+
+
+class DemoError(Exception):
+    """The demo itself cannot go on; the text is for people."""
+
+
+class Fate(NamedTuple):
+    """Where a message was found."""
+
+    word: str
+    path: Path
+    reason: str = ""
+
+
+class Result(NamedTuple):
+    """A sample, what became of it, and what is wrong with that ("" = nothing)."""
+
+    sample: Sample
+    fate: Fate | None
+    wrong: str
+
+
+class View:
+    """Somebody to tell what happens; this one says nothing."""
+
+    def status(self, document: Document) -> None:
+        """The engine's status, several times a second."""
+
+    def done(self, results: Sequence[Result], seconds: float, document: Document) -> None:
+        """What became of each message."""
+
+
+def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable[[str], None] = print) -> int:
+    """Run the demo and return the exit code: 0 when each fate is the expected one."""
+    folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
+    try:
+        return _run(folder, samples, view)
+    except DemoError as fault:
+        say(f"enqueuer demo: {fault}")
+        return exits.SOFTWARE
+    finally:
+        if keep:
+            say(f"kept: {folder / 'spool'}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
+    base = folder / "spool"
+    basedir.create(base)
+    with _engine(base, folder / "engine.out"):
+        began = time.monotonic()
+        drop(base, samples)
+        document = _watch(base, len(samples), view)
+        seconds = time.monotonic() - began
+    results = compare(samples, collect(base))
+    view.done(results, seconds, document)
+    return exits.SOFTWARE if any(result.wrong for result in results) else exits.OK
+
+
+# The engine
+
+
+@contextlib.contextmanager
+def _engine(base: Path, output: Path) -> Iterator[None]:
+    """Have an engine run on the base directory; Ctrl-C reaches us only, and we stop it."""
+    with output.open("wb") as file:
+        engine = subprocess.Popen(
+            [*ENGINE, "run", "--base", str(base)], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    with engine:
+        try:
+            _wait_until_running(base, engine, output)
+            yield
+            control.ask(base, {"command": "stop", "now": False})
+            engine.wait(STOP_PATIENCE)
+        except control.NotRunning as fault:
+            raise DemoError(f"{fault}\n{_tail(output)}") from None
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"the engine does not stop\n{_tail(output)}") from None
+        finally:
+            if engine.poll() is None:
+                engine.kill()
+    if engine.returncode:
+        raise DemoError(f"the engine ended with exit code {engine.returncode}\n{_tail(output)}")
+
+
+def _wait_until_running(base: Path, engine: "subprocess.Popen[bytes]", output: Path) -> None:
+    deadline = time.monotonic() + START_PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(control.NotRunning):
+            if control.ask(base, {"command": "status"}).get("state") == "running":
+                return
+        if engine.poll() is not None:
+            raise DemoError(f"the engine ended at once, with exit code {engine.returncode}\n{_tail(output)}")
+        time.sleep(POLL / 4)
+    raise DemoError(f"the engine is not ready after {START_PATIENCE:.0f} seconds\n{_tail(output)}")
+
+
+def _tail(output: Path) -> str:
+    return "\n".join(output.read_text(errors="backslashreplace").splitlines()[-30:])
+
+
+def _watch(base: Path, count: int, view: View) -> Document:
+    """Show the status until every message has a fate, or patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        finished = sum(1 for _ in _outcomes(base)) >= count or time.monotonic() > deadline
+        document = control.ask(base, {"command": "status"})
+        view.status(document)
+        if finished:
+            return document
+        time.sleep(POLL)
+
+
+# Messages in and out
+
+
+def drop(base: Path, samples: Sequence[Sample]) -> None:
+    """Submit the messages as any program may: written under another name first, then renamed."""
+    folder = base / "Submitted"
+    for sample in samples:
+        (folder / f"{sample.name}.tmp").write_bytes(sample.data)
+    for sample in samples:
+        (folder / f"{sample.name}.tmp").rename(folder / f"{sample.name}.eml")
+
+
+def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every message that has a fate, and the fate."""
+    for path in base.glob("Outbound/*/*.msg"):
+        yield "enqueued", path
+    for path in base.glob("Quarantine/*.msg"):
+        yield "quarantined", path
+    for path in base.glob("Bad/*.msg"):
+        yield "bad", path
+    for path in base.glob("Submitted/*.bad"):
+        yield "refused", path
+
+
+def collect(base: Path) -> dict[str, list[Fate]]:
+    """Find what became of each sample, by the Message-ID in its header."""
+    found: dict[str, list[Fate]] = {}
+    for word, path in _outcomes(base):
+        with path.open("rb") as file:
+            match = _ID.search(file.read(HEAD))
+        name = match[1].decode() if match else ""
+        found.setdefault(name, []).append(Fate(word, path, _reason(path)))
+    return found
+
+
+def _reason(path: Path) -> str:
+    why = path.with_name(path.name + ".why") if path.suffix == ".bad" else path.with_suffix(".why")
+    try:
+        return str(json.loads(why.read_bytes())["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def compare(samples: Sequence[Sample], found: dict[str, list[Fate]]) -> list[Result]:
+    """Hold each sample against what became of it: the fate, that it came out once, and that its body is unchanged."""
+    return [Result(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples]
+
+
+def _wrong(sample: Sample, fates: list[Fate]) -> str:
+    if len(fates) != 1:
+        return f"came out {len(fates)} times" if fates else "lost, or not done in time"
+    fate = fates[0]
+    if fate.word != sample.expect:
+        return f"should have been {sample.expect}"
+    if not _ends_with(fate.path, _body(sample.data)):
+        return "its text was changed"
+    return "" if fate.reason or fate.word == "enqueued" else "no reason is given"
+
+
+def _body(data: bytes) -> bytes:
+    """The empty line after the header and all that follows."""
+    match = re.search(rb"\r?\n\r?\n", data)
+    return data[match.start() :] if match else data
+
+
+def _ends_with(path: Path, body: bytes) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(body)))
+        return file.read() == body

@@ -1,0 +1,96 @@
+"""What `enqueuer demo` looks like: a live table on a terminal, plain lines on a pipe. Nothing here does anything else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from enqueuer.demo import Result, View
+from filterlink.units import show_seconds, show_size
+
+__all__ = ["DemoView"]
+
+COLOURS = {"enqueued": "green", "quarantined": "yellow", "refused": "magenta", "bad": "red"}
+FATES = ("enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
+
+
+class DemoView(View):
+    """Show a demo of `count` messages."""
+
+    def __init__(self, count: int, console: Console | None = None) -> None:
+        self._count = count
+        self._console = console or Console(highlight=False)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False) if self._console.is_terminal else None
+
+    def __enter__(self) -> "DemoView":
+        self._console.print(f"Dropping {self._count} messages into a fresh engine. Each is scanned before it is enqueued.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def status(self, document: dict[str, Any]) -> None:
+        """Draw the table anew."""
+        if self._live:
+            self._live.start()
+            self._live.update(_working(document, self._count), refresh=True)
+
+    def done(self, results: Sequence[Result], seconds: float, document: dict[str, Any]) -> None:
+        """Print a line a message, and the sum."""
+        self._end()
+        for result in results:
+            self._console.print(_line(result), no_wrap=True, overflow="ellipsis", soft_wrap=not self._live)
+        self._console.print()
+        self._console.print(_sum(results, seconds, document), soft_wrap=True)
+
+    def _end(self) -> None:
+        if self._live:
+            self._live.stop()
+
+
+def _working(document: dict[str, Any], count: int) -> Group:
+    totals = document["totals"]
+    done = min(count, sum(totals[fate] for fate in FATES))
+    counts = ", ".join(f"{totals[fate]} {fate}" for fate in FATES if totals[fate]) or "nothing done yet"
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("PROCESSOR", "DOES", "FOR", "MESSAGE"):
+        table.add_column(column, min_width=10)
+    for task in document["processors"]["tasks"]:
+        idle = task["state"] == "idle"
+        does = task["state"] if not task.get("filter") else f"{task['state']} {task['filter']}"
+        row = (str(task["id"]), does, "" if idle else show_seconds(task["since_s"]), str(task.get("message") or ""))
+        table.add_row(*(Text(cell, "dim" if idle else "") for cell in row))
+    waiting = f"{document['spool']['waiting']} in Submitted, {document['queue']['waiting']} waiting, {document['queue']['held']} held"
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=count, completed=done, width=60))
+    return Group(bar, Text(f"{done} of {count}: {counts}"), Text(waiting, "dim"), table)
+
+
+def _line(result: Result) -> Text:
+    sample, fate = result.sample, result.fate
+    line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
+    line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
+    word = fate.word if fate else "missing"
+    line.append(f"{word:<12}", COLOURS.get(word, "red"))
+    if result.wrong:
+        line.append(f"{result.wrong}; ", "bold red")
+    line.append((fate.reason if fate else "") or sample.why, "" if fate and fate.reason else "dim")
+    return line
+
+
+def _sum(results: Sequence[Result], seconds: float, document: dict[str, Any]) -> Text:
+    words = [result.fate.word if result.fate else "missing" for result in results]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)
+    size = show_size(sum(len(result.sample.data) for result in results))
+    processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
+    line = Text(f"{len(results)} messages, {size}, in {seconds:.1f} s with {processors} processors: ")
+    line.append(f"{len(results) / seconds:.0f} messages/s", "bold")
+    line.append(f"\n{counts}. ")
+    line.append(
+        f"{wrong} of them should have gone another way." if wrong else "Each went where it should.", "bold red" if wrong else "green"
+    )
+    return line
