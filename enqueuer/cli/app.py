@@ -77,11 +77,18 @@ def _run() -> int:
     except typer.Abort:
         return exits.INTERRUPTED
     except BrokenPipeError:  # `enqueuer queue list | head`: the reader has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+        return _unread()
+    except SystemExit as ended:  # what click makes of a BrokenPipeError is a silent 1
+        return _unread() if ended.code == 1 else ended.code if isinstance(ended.code, int) else exits.OK
     except Exception as error:  # noqa: BLE001  the last place to turn a failure into a line and a code
         return _failed(error)
     return code if isinstance(code, int) else exits.OK
+
+
+def _unread() -> int:
+    """Throw away what nobody reads any more, so that the interpreter does not fail over it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return exits.OK
 
 
 def _usage(error: typer.TyperException) -> int:

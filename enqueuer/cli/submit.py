@@ -35,9 +35,7 @@ TEXT = "Prints one line with its name per message. The message is on the disk fo
 
 
 def _submit(
-    recipients: Annotated[
-        list[str] | None, typer.Argument(metavar="RECIPIENT", help="Else those of the header; - is stdin.")
-    ] = None,
+    recipients: Annotated[list[str] | None, typer.Argument(metavar="RECIPIENT", help="Else those of the header; - is stdin.")] = None,
     sender: Annotated[
         str | None, typer.Option("-f", metavar="SENDER", help='Return-path; "" is the null sender. Else that of the header.')
     ] = None,

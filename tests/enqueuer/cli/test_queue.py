@@ -1,0 +1,67 @@
+"""queue list and show: they read the disk, with or without an engine."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from enqueuer.queue import envelope
+
+MAIL = b"Subject: \x1b[31mhello\nTo: bob@example.com\n\nbody\n"
+
+
+def put(base: Path, path: str, sender: bytes = b"ann@example.com") -> None:
+    made = envelope.make(sender, [b"bob@example.com"], "24-11-2026 10:00:00", "localhost")
+    (base / path).write_bytes(made.above + envelope.Digest().line() + made.below + MAIL)
+
+
+def test_an_empty_queue_is_an_empty_list(enqueuer: Any) -> None:
+    """A JSON answer is one document on stdout, whatever is found."""
+    assert json.loads(enqueuer("queue", "list", "--json").stdout) == []
+
+
+def test_the_list_tells_age_by_the_file_not_by_the_id(enqueuer: Any, base: Path) -> None:
+    """An id is no clock."""
+    put(base, "Queue/1.msg")
+    put(base, "Queue/2.msg")
+    os.utime(base / "Queue/1.msg", (1, 1))
+    (base / os.fsdecode(b"Submitted/.taken/3.\xff.eml")).write_bytes(MAIL)
+    found = json.loads(enqueuer("queue", "list", "--json").stdout)
+
+    assert [(entry["id"], entry["state"]) for entry in found] == [(1, "held"), (2, "held"), (3, "waiting")]
+    assert found[0]["age_s"] > 10**9 > found[1]["age_s"]
+    assert found[0]["recipients"] == ["bob@example.com"]
+    assert found[0]["size"] == len(MAIL)
+    assert found[2]["drop"] == "\\xff.eml"
+
+
+def test_the_table_holds_one_line_a_message(enqueuer: Any, base: Path) -> None:
+    """For a person, and for grep."""
+    put(base, "Queue/1795512499801693.msg")
+    lines = enqueuer("queue", "list").stdout.decode().splitlines()
+
+    assert len(lines) == 2
+    assert lines[1].startswith("1795512499801693 ")
+    assert lines[1].endswith(" <ann@example.com>")
+
+
+def test_nothing_in_a_message_steers_the_terminal(enqueuer: Any, base: Path) -> None:
+    """Escape sequences are shown, not sent."""
+    put(base, "Queue/1.msg", b"\x1b]0;evil\x07@example.com")
+
+    for words in (["list"], ["show", "1"]):
+        shown = enqueuer("queue", *words).stdout
+        assert b"\x1b" not in shown
+        assert b"\\x1b" in shown
+
+
+def test_show_prints_envelope_and_header(enqueuer: Any, base: Path) -> None:
+    """And not the body."""
+    put(base, "Queue/1.msg")
+    page = enqueuer("queue", "show", "1").stdout.decode()
+    document = json.loads(enqueuer("queue", "show", "1", "--json").stdout)
+
+    assert "R W 24-11-2026 10:00:00 0000 ____ _FY_ <bob@example.com>" in page
+    assert "To: bob@example.com" in page
+    assert "body" not in page
+    assert document["header"][1] == "To: bob@example.com"

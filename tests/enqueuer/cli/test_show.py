@@ -1,0 +1,82 @@
+"""The pages for people: the state first, then what hangs."""
+
+from typing import Any
+
+import pytest
+
+from enqueuer.cli import _show
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    tasks = [{"id": n, "pid": 100 + n, "state": "idle", "since_s": 9.0, "message": None, "filter": None} for n in range(1, 40)]
+    for n in range(30):
+        tasks[n] |= {"state": "filter", "since_s": float(n), "message": str(1000 + n), "filter": "Virus[Scan]"}
+    return {
+        "version": "0.1.0",
+        "state": "running",
+        "base": "/var/spool/enqueuer",
+        "pid": 4711,
+        "uptime_s": 4000.0,
+        "processors": {"configured": 39, "running": 39, "leaving": 0, "busy": 30, "tasks": tasks},
+        "spool": {"waiting": 3},
+        "queue": {"waiting": 7, "active": 30, "parked": 1, "held": 2, "oldest_waiting_s": 12.0},
+        "lanes": {"small": {"waiting": 7, "active": 29}, "large": {"waiting": 0, "active": 1, "limit": 2}},
+        "filters": [
+            {
+                "name": "Virus[Scan]",
+                "state": "failed",
+                "pids": [],
+                "in_flight": 1,
+                "parked": 4,
+                "answered": 10,
+                "restarts": 5,
+                "last_error": "no such program\x1b[2J",
+                "median_s": 0.02,
+                "p99_s": None,
+            }
+        ],
+        "config": {"file": "f", "loaded_at": "2026-11-24T10:00:00Z", "error": "processors = 0: write a number"},
+        "totals": {"received": 10, "returned": 0, "enqueued": 8, "quarantined": 2},
+    }
+
+
+def test_status_leads_from_state_to_cause(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """State and config error at the top, then the flow, the longest tasks, filters, totals."""
+    _show.status(document)
+    page = capsys.readouterr().out
+    wanted = [
+        "running",
+        "processors = 0",
+        "7 waiting, the oldest for 12 s",
+        "1029",
+        "and 10 more",
+        "failed",
+        "no such program",
+        "8 enqueued",
+    ]
+    places = [page.find(text) for text in wanted]
+
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "\x1b" not in page
+
+
+def test_status_of_an_idle_engine_is_short(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to do, nothing to tell."""
+    for task in document["processors"]["tasks"]:
+        task["state"] = "idle"
+    document |= {"filters": [], "totals": {"received": 0}}
+    _show.status(document)
+    page = capsys.readouterr().out
+
+    assert len(page.splitlines()) < 12
+    assert "no message yet" in page
+
+
+def test_a_filter_without_answers_is_shown(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in a name are a name, and a missing time is no time."""
+    document["filters"][0] |= {"median_s": None, "last_error": None, "state": "starting"}
+    _show.filters(document["filters"])
+
+    assert "Virus[Scan]" in capsys.readouterr().out
