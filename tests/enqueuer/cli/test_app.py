@@ -14,7 +14,7 @@ def test_help_has_examples_and_all_commands(enqueuer: Any) -> None:
     page = enqueuer("--help").stdout.decode()
 
     assert page.index("Examples:") < page.index("Commands:")
-    for command in ("init", "run", "submit", "status", "reload", "stop", "queue", "quarantine", "filters", "filter", "config"):
+    for command in ("init", "run", "submit", "status", "reload", "stop", "queue", "quarantine", "filters", "filter", "config", "demo"):
         assert f"\n  {command} " in page
 
 
