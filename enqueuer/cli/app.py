@@ -56,7 +56,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, submit, queue, quarantine, filters, config, demo):
+for part in (demo, engine, submit, queue, quarantine, filters, config):
     part.add_to(app)
 
 
