@@ -46,12 +46,12 @@ def enter(base: str | None) -> Path:
     return path
 
 
-def ask(base: Path, **request: object) -> dict[str, Any]:
-    """Have the running engine answer. Raises Failure where none does."""
+def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
+    """Have the running engine answer within so many seconds. Raises Failure where none does."""
     from enqueuer import control
 
     try:
-        return control.ask(base, request)
+        return control.ask(base, request, within)
     except control.NotRunning as error:
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
 

@@ -28,6 +28,12 @@ RELOAD = "Exit code 0: the new configuration is in force. 78: it was refused and
 STOP = "Messages in work are finished first (drain_timeout); --now leaves them in the queue. Returns when the engine has ended."
 
 
+RELOAD_WITHIN = 30.0
+"""Seconds; the engine answers when all its parts have the new configuration, for which it gives them less."""
+STOP_WITHIN = 86400.0
+"""Seconds: as long as anybody's drain_timeout. The engine's end is what is waited for, not the clock."""
+
+
 def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
     from enqueuer import basedir
 
@@ -58,7 +64,7 @@ def _status(base: Base = None, json: Json = False) -> int:
 
 
 def _reload(base: Base = None) -> int:
-    said = ask(enter(base), command="reload")
+    said = ask(enter(base), within=RELOAD_WITHIN, command="reload")
     if not said.get("ok"):
         raise Failure(str(said.get("error") or "refused"), exits.CONFIG)
     print("the new configuration is in force")
@@ -73,9 +79,18 @@ def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do
     except ProcessLookupError:
         return exits.OK
     try:
-        ask(path, command="stop", now=now)
         print("stopping", file=sys.stderr)
+        _order(path, engine, now)
         select.select([engine], [], [])
     finally:
         os.close(engine)
     return exits.OK
+
+
+def _order(base: Path, engine: int, now: bool) -> None:
+    """Tell the engine to stop; it answers when it has. An engine that ends without an answer has ended, too."""
+    try:
+        ask(base, within=STOP_WITHIN, command="stop", now=now)
+    except Failure:
+        if not select.select([engine], [], [], 1.0)[0]:
+            raise
