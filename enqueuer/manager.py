@@ -12,7 +12,6 @@ import msgspec
 from enqueuer import frames, serverlog
 from enqueuer.board import FATES
 from enqueuer.child import SUPERVISOR, Birth
-from enqueuer.committer import Committer
 from enqueuer.queue import recovery
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Disk
@@ -21,6 +20,7 @@ from enqueuer.queue.intake import Intake, printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
@@ -31,8 +31,6 @@ log = logging.getLogger("QUEUE")
 
 TROUBLE_PAUSE = 5.0
 """Until a message is tried again that the machine could not work on (disk full, I/O error)."""
-REPEAT = 1.0
-"""Until a commit or publish that the disk refused is repeated: it is never undone."""
 
 
 class Worker(msgspec.Struct):
@@ -41,15 +39,6 @@ class Worker(msgspec.Struct):
     link: Link
     hello: frames.Hello
     entry: Entry | None = None
-
-
-class Settling(msgspec.Struct):
-    """What the next sync makes durable: an outcome to be committed, or a first hold, after which the drop may go."""
-
-    entry: Entry
-    n: int
-    outcome: frames.Outcome | None
-    committed: bool = False
 
 
 def run(birth: Birth) -> None:
@@ -64,7 +53,7 @@ class Manager:
         self._store = Store(self._disk)
         self._schedule = Schedule(self._lanes())
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
-        self._committer: Committer[Settling] = Committer(self._loop, self._disk.sync, self._synced)
+        self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
         self._workers: dict[int, Worker] = {}  # by generation
         self._reaped: set[int] = set()  # generations; few, as a queue manager does not live for ever
         self._leaving: set[int] = set()
@@ -81,7 +70,7 @@ class Manager:
         while not self._ended:
             self._loop.turn(pause)
             pause = self._pump()
-        self._committer.close()
+        self._settler.close()
 
     def _pump(self) -> float:
         """What there is to do after each turn; the seconds until there is more."""
@@ -91,7 +80,7 @@ class Manager:
         if not self._draining:
             pause = min(pause, self._spooler.pump())
             self._dispatch()
-        self._committer.pump()
+        self._settler.pump()
         self._show()
         if self._draining and not self._told_idle and not self._busy():
             self._told_idle = True
@@ -206,7 +195,7 @@ class Manager:
         match frame:
             case frames.Outcome():
                 self._schedule.settle(entry)
-                self._committer.add(Settling(entry, entry.n, frame))
+                self._settler.add(entry, frame)
             case frames.Parked():
                 entry.verdicts = frame.verdicts
                 self._schedule.park(entry, frame.filter)
@@ -231,7 +220,7 @@ class Manager:
             entry.was_held = True
             log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
         if entry.drop is not None:
-            self._committer.add(Settling(entry, entry.n, None))
+            self._settler.add(entry, None)
         self._schedule.hold(entry, frame.filter, time.monotonic() + self._birth.config.enqueuer.retry_after)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
@@ -273,46 +262,10 @@ class Manager:
             log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
             self._put_off(entry, 0.0 if entry.deaths == 1 else min(60.0, 0.5 * 2**entry.deaths))
 
-    # ---- commit
-
-    def _synced(self, batch: list[Settling], error: OSError | None) -> None:
-        if error is not None:
-            log.critical("sync failed: %s; %d messages are judged again, nothing of them had been published", error, len(batch))
-        for item in batch:
-            if error is None:
-                self._settle(item)
-            elif item.outcome is not None:
-                self._put_off(item.entry, REPEAT)
-
-    def _settle(self, item: Settling) -> None:
-        """Carry out what has been made durable. What the disk refuses is repeated until it works."""
-        try:
-            if item.outcome is not None:
-                self._carry_out(item, item.outcome)
-            elif item.entry.drop is not None:
-                self._store.release_drop(item.entry.drop)
-                item.entry.drop = None
-        except OSError as error:
-            log.error("will be repeated: %s", error, extra=serverlog.message_tag(item.entry.id))
-            self._loop.after(REPEAT, lambda: self._settle(item))
-
-    def _carry_out(self, item: Settling, outcome: frames.Outcome) -> None:
-        """Commit, publish, count, log, forget: one message at a time, so that at most one .done exists."""
-        entry, fate = item.entry, outcome.fate
-        if not item.committed:
-            self._board.announce(entry.id, fate)
-            self._store.commit(entry.id, item.n)
-            item.committed = True
-        self._store.finish(entry.id, item.n, entry.drop, outcome.places)
-        self._board.add(fate)
-        log.log(serverlog.MAJOR, "%s: %s", fate, outcome.reason, extra=serverlog.message_tag(entry.id))
-        self._store.forget(entry.id, item.n)
-        self._schedule.remove(entry)
-
     # ---- what others see
 
     def _busy(self) -> bool:
-        return self._committer.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
+        return self._settler.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
         schedule, oldest = self._schedule, self._schedule.oldest()

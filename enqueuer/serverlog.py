@@ -19,11 +19,11 @@ from typing import TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
 
-__all__ = ["LEVELS", "MAJOR", "Formatter", "LogHandler", "LogWriter", "install", "message_tag", "set_level"]
+from filterlink.settings import LEVELS
 
-MAJOR = 35
-LEVELS = {"crashes": 50, "failures": 40, "major": MAJOR, "problems": 30, "low-level": 20, "all": 10}
-"""Names in the config file -> levels of the logging module. Their digits in the log are 0 to 5."""
+__all__ = ["MAJOR", "Formatter", "LogHandler", "LogWriter", "install", "message_tag", "set_level"]
+
+MAJOR = LEVELS["major"]
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
 MAX_RECORD = 150_000
 """Bytes of one pickled record; a SEQPACKET record of more than about 212 kB would not be sent."""

@@ -11,6 +11,7 @@ from enqueuer.board import Board
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
 from enqueuer.schedule import Lanes
+from filterlink.frames import FilterState
 
 __all__ = ["document", "our_version"]
 
@@ -42,10 +43,17 @@ def document(state: str, base: str, pid: int, born: float, file: ConfigFile, boa
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
             "large": {"waiting": gauges["large_waiting"], "active": gauges["large_active"], "limit": lanes.limit},
         },
-        "filters": msgspec.to_builtins(board.filters()),
+        "filters": _filters(file, board),
         "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
         "totals": board.totals(),
     }
+
+
+def _filters(file: ConfigFile, board: Board) -> Any:
+    """Every filter of the file, in its order; those that nothing was heard of yet are starting."""
+    heard = {state.name: state for state in board.filters()}
+    quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
+    return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
 
 
 def _processors(configured: int, board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import setproctitle
+
 from enqueuer import exits, filterhost, frames, manager, pool, processor, serverlog, startup, status, watcher
 from enqueuer.board import Board
-from enqueuer.child import Birth
-from enqueuer.control import Answer, ControlServer, Reply
+from enqueuer.child import SUPERVISOR, Birth
+from enqueuer.commands import Commands
 from enqueuer.nursery import Child, Nursery
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
@@ -25,14 +27,14 @@ log = logging.getLogger("ENQUEUER")
 
 CONFIG_EACH = 0.5
 """Seconds between two looks at the config file."""
-IN_FORCE_WITHIN = 5.0
 STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "logger": 5.0}
 """Seconds that processes get to end by themselves before they are killed."""
 
 
 def _write_log(birth: Birth) -> None:
     """The life of the logger's process: write what comes, until the supervisor says that all others have ended."""
-    birth.log.serve(birth.call("Run/supervisor.sock").fileno())
+    supervisor = birth.call(SUPERVISOR)
+    birth.log.serve(supervisor.fileno())
 
 
 SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
@@ -51,52 +53,49 @@ def run(base: Path) -> int:
     except startup.CannotStart as problem:
         startup.complain(str(problem))
         return problem.code
+    setproctitle.setproctitle("enqueuer: supervisor")
     return Supervisor(started).run()
 
 
 class Supervisor:
     def __init__(self, started: startup.Started) -> None:
-        self._started, self._file = started, started.config
-        self._loop, self._board, self._born = Loop(), Board(), time.monotonic()
-        self._state = "starting"
-        self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self._file.config.enqueuer.log_level)
-        self._nursery = Nursery(self._let_go)
+        self.started, self.file = started, started.config
+        self._loop, self.board, self.born = Loop(), Board(), time.monotonic()
+        self.state = "starting"
+        self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
+        self.nursery = Nursery(self._let_go)
         self._throttles: dict[str, pool.Throttle] = {}
         self._not_before: dict[str, float] = {}
         self._links: list[Link] = []
-        self._waiting: list[tuple[int, float, Reply]] = []
-        self._stopping: list[Reply] = []
         self._stop_now = False
         serve(self._loop, started.supervisor, self._accepted)
-        self._control = ControlServer(self._loop, started.control, self._command)
+        self._commands = Commands(self, self._loop, started.control)
         self._signals = self._catch_signals()
 
     def run(self) -> int:
-        log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self._started.base, os.getpid())
+        log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
         self._maintain()
         self._watch_config()
         self._loop.run()
         self._stop_everybody()
-        for reply in self._stopping:
-            reply({"ok": True})
-        self._loop.turn(0)
-        self._started.close()
+        self._commands.stopped()
+        self.started.close()
         return exits.OK
 
     # ---- births
 
     def _maintain(self) -> None:
         """Bring everything to life that should live and does not."""
-        if self._state == "stopping":
+        if self.state == "stopping":
             return
         for role, (title, live, waits) in SINGLES.items():
-            if self._nursery.one(role) is None and self._may_start(role):
-                self._nursery.fork(self._birth(role), title, live, waits=waits)
-        if self._nursery.one("manager") is not None:
+            if self.nursery.one(role) is None and self._may_start(role):
+                self.nursery.fork(self._birth(role), title, live, waits=waits)
+        if self.nursery.one("manager") is not None:
             self._fill_pool()
 
     def _may_start(self, role: str) -> bool:
-        if role == "manager" and self._nursery.of("processor"):
+        if role == "manager" and self.nursery.of("processor"):
             return False  # each processor works for one queue manager; they are being killed
         pause = self._not_before.get(role, 0.0) - time.monotonic()
         if pause > 0:
@@ -105,11 +104,11 @@ class Supervisor:
 
     def _fill_pool(self) -> None:
         slots = []
-        for child in self._nursery.of("processor"):
-            task = self._board.task(child.birth.slot)
+        for child in self.nursery.of("processor"):
+            task = self.board.task(child.birth.slot)
             slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
-        plan = pool.plan(self._file.config.enqueuer.processors, slots)
-        for child in self._nursery.of("processor"):
+        plan = pool.plan(self.file.config.enqueuer.processors, slots)
+        for child in self.nursery.of("processor"):
             if child.birth.number in plan.leave and not child.leaving:
                 child.leaving = True
                 self._tell("manager", frames.Leave(child.birth.generation))
@@ -117,22 +116,22 @@ class Supervisor:
             self._fork_processor()
 
     def _fork_processor(self) -> None:
-        taken = {child.birth.number for child in self._nursery.of("processor")}
+        taken = {child.birth.number for child in self.nursery.of("processor")}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
-        self._board.work(number - 1, "idle")
-        self._nursery.fork(self._birth("processor", number), f"processor {number}", processor.run, waits=True)
+        self.board.work(number - 1, "idle")
+        self.nursery.fork(self._birth("processor", number), f"processor {number}", processor.run, waits=True)
 
     def _birth(self, role: str, number: int = 0) -> Birth:
-        listener = {"manager": self._started.manager, "filterlink": self._started.filterlink}.get(role)
-        generation = self._nursery.next_generation()
-        return Birth(role, number, number - 1, generation, self._file.config, self._file.edition, self._board, self._log, listener)
+        listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        generation = self.nursery.next_generation()
+        return Birth(role, number, number - 1, generation, self.file.config, self.file.edition, self.board, self._log, listener)
 
     def _let_go(self, birth: Birth) -> None:
         """In a new child: close what is the supervisor's alone. Siblings that hold our ends would hide our death from each other."""
-        self._started.abandon(birth.listener)
+        self.started.abandon(birth.listener)
         for link in self._links:
             link.abandon()
-        self._control.abandon()
+        self._commands.abandon()
         for end in self._signals:
             end.close()
         self._loop.close()
@@ -143,7 +142,7 @@ class Supervisor:
         self._links.append(Link(self._loop, sock, frames.decode_to_supervisor, self._first, self._forget))
 
     def _first(self, link: Link, hello: frames.Hello) -> None:
-        child = next((each for each in self._nursery.children if each.birth.generation == hello.generation), None)
+        child = next((each for each in self.nursery.children if each.birth.generation == hello.generation), None)
         if child is None:
             link.close()
             self._forget(link)
@@ -159,41 +158,42 @@ class Supervisor:
         if isinstance(frame, frames.Idle):
             self._drained()
         elif isinstance(frame, frames.InForce):
-            if child.role == "manager" and self._state == "starting":
-                self._state = "running"
+            if child.role == "manager" and self.state == "starting":
+                self.state = "running"
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
             child.in_force = frame.edition
-            self._answer_reloads()
+            self._commands.in_force()
 
     def _tell(self, role: str, frame: frames.FromSupervisor) -> None:
-        for child in self._nursery.of(role):
+        for child in self.nursery.of(role):
             child.tell(frame)
 
     # ---- deaths
 
     def _reap(self) -> None:
-        for child in self._nursery.reap():
+        for child in self.nursery.reap():
             if child.link is not None:
                 child.link.read_to_end()
                 child.link.close()
                 self._forget(child.link)
-            if self._state != "stopping":
+            if self.state != "stopping":
                 self._died(child)
         self._maintain()
 
     def _died(self, child: Child) -> None:
         """Note a death that nobody ordered, and what follows from it."""
-        early, killed = not child.in_force and child.role != "processor", child.process.exitcode == -signal.SIGKILL
+        early = not child.in_force if child.role == "manager" else child.link is None
+        killed = child.process.exitcode == -signal.SIGKILL
         if not child.leaving:
-            log.warning("%s (pid %d) %s", child.title, child.birth.number or child.pid, child.how)
+            log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
             self._not_before[child.role] = time.monotonic() + self._throttle(child).died(time.monotonic(), early=early, killed=killed)
         if child.role == "processor":
             self._tell("manager", frames.Reaped(child.birth.generation))
         elif child.role == "manager":
-            for each in self._nursery.of("processor"):
+            for each in self.nursery.of("processor"):
                 each.kill()
         elif child.role == "filterlink":
-            self._nursery.end_strangers()
+            self.nursery.end_strangers()
 
     def _throttle(self, child: Child) -> pool.Throttle:
         throttle = self._throttles.setdefault(child.role, pool.Throttle())
@@ -204,62 +204,25 @@ class Supervisor:
     # ---- configuration
 
     def _watch_config(self) -> None:
-        if self._file.poll(time.monotonic()):
-            self._reload()
+        if self.file.poll(time.monotonic()):
+            self.reload()
         self._loop.after(CONFIG_EACH, self._watch_config)
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
         """Take the file, if it can be taken; then tell everybody."""
-        old = self._file.config.enqueuer
-        if not self._file.take():
-            if self._file.error:
-                log.warning("configuration refused, the old one stays in force: %s", self._file.error)
+        old = self.file.config.enqueuer
+        if not self.file.take():
+            if self.file.error:
+                log.warning("configuration refused, the old one stays in force: %s", self.file.error)
             return
-        new = self._file.config.enqueuer
+        new = self.file.config.enqueuer
         serverlog.set_level(new.log_level)
-        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self._file.edition, old.processors, new.processors)
-        for child in self._nursery.children:
-            child.tell(frames.Config(self._file.edition))
+        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, old.processors, new.processors)
+        for child in self.nursery.children:
+            child.tell(frames.Config(self.file.edition))
         self._maintain()
 
-    def _answer_reloads(self) -> None:
-        """Answer those who wait for an edition to be in force everywhere that counts."""
-        children = [self._nursery.one("manager"), self._nursery.one("filterlink")]
-        reached = min((child.in_force if child else 0) for child in children)
-        now, still = time.monotonic(), []
-        for edition, until, reply in self._waiting:
-            if reached >= edition:
-                reply({"ok": True, "edition": edition})
-            elif now >= until:
-                reply({"ok": False, "error": "the new configuration is not in force everywhere yet", "edition": edition})
-            else:
-                still.append((edition, until, reply))
-        self._waiting = still
-
-    # ---- commands and signals
-
-    def _command(self, request: Answer, reply: Reply) -> None:
-        match request.get("command"):
-            case "status":
-                reply(self._status())
-            case "reload":
-                self._reload()
-                if self._file.error:
-                    reply({"ok": False, "error": self._file.error})
-                    return
-                self._waiting.append((self._file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
-                self._answer_reloads()
-                self._loop.after(IN_FORCE_WITHIN, self._answer_reloads)
-            case "stop":
-                self._stopping.append(reply)
-                self._stop(now=bool(request.get("now")))
-            case other:
-                reply({"ok": False, "error": f"unknown command {other!r}"})
-
-    def _status(self) -> Answer:
-        state = {"stopping": "draining"}.get(self._state, self._state)
-        processors = self._nursery.of("processor")
-        return status.document(state, str(self._started.base), os.getpid(), self._born, self._file, self._board, processors)
+    # ---- signals
 
     def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
         """Handlers do nothing; the numbers come through a pipe and are acted on in the loop."""
@@ -277,35 +240,35 @@ class Supervisor:
             if number == signal.SIGCHLD:
                 self._reap()
             elif number == signal.SIGHUP:
-                self._reload()
+                self.reload()
             else:
-                self._stop(now=self._state == "draining" or numbers.count(number) > 1)
+                self.stop(now=self.state == "draining" or numbers.count(number) > 1)
 
     # ---- the end
 
-    def _stop(self, *, now: bool) -> None:
+    def stop(self, *, now: bool) -> None:
         """Drain: no new work, what is under way is finished within drain_timeout. `now`: not even that."""
-        if now or self._state == "starting":
+        if now or self.state == "starting":
             self._stop_now = now
             self._loop.stop()
-        elif self._state == "running":
-            self._state = "draining"
-            timeout = self._file.config.enqueuer.drain_timeout
+        elif self.state == "running":
+            self.state = "draining"
+            timeout = self.file.config.enqueuer.drain_timeout
             log.log(serverlog.MAJOR, "draining: what is under way is finished, for at most %.0f s", timeout)
             self._tell("manager", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 
     def _drained(self) -> None:
-        if self._state == "draining":
+        if self.state == "draining":
             self._loop.stop()
 
     def _stop_everybody(self) -> None:
         """End all processes, the logger last; whoever does not end in time is killed."""
-        self._state = "stopping"
+        self.state = "stopping"
         workers = ("watcher", "processor", "manager")
         self._end(workers, 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
-        self._nursery.end_strangers()
+        self.nursery.end_strangers()
         log.log(serverlog.MAJOR, "stopped")
         self._end(("logger",), STOP_GRACE["logger"])
 
@@ -313,12 +276,12 @@ class Supervisor:
         for role in roles:
             self._tell(role, frames.Exit())
         until, killed = time.monotonic() + grace, False
-        while any(self._nursery.of(role) for role in roles):
+        while any(self.nursery.of(role) for role in roles):
             self._loop.turn(0.05)
             self._reap()
             if time.monotonic() > until and not killed:
                 killed = True
                 for role in roles:
-                    for child in self._nursery.of(role):
+                    for child in self.nursery.of(role):
                         log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
                         child.kill()

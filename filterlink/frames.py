@@ -5,10 +5,11 @@ number; whoever holds another n drops it. Recipients and messages never travel: 
 """
 
 import enum
+from typing import Literal
 
 import msgspec
 
-__all__ = ["MAX_FRAME", "MAX_TEXT", "Ask", "Hello", "Kind", "Park", "Verdict", "Wake", "encode"]
+__all__ = ["MAX_FRAME", "MAX_TEXT", "Ask", "FilterState", "Hello", "Kind", "Park", "StateWord", "Verdict", "Wake", "encode"]
 
 MAX_FRAME = 200_000
 """A SEQPACKET record of more than about 212 kB fails with EMSGSIZE on a stock kernel (net.core.wmem_default)."""
@@ -85,6 +86,24 @@ class Wake(Frame):
 
     filter: str
     count: int
+
+
+StateWord = Literal["disabled", "starting", "ready", "stalled", "restarting", "failed"]
+
+
+class FilterState(msgspec.Struct, frozen=True):
+    """What there is to know of one filter at one instant: the entry of `filters` in the status document."""
+
+    name: str
+    state: StateWord
+    pids: tuple[int, ...] = ()
+    in_flight: int = 0
+    parked: int = 0
+    answered: int = 0
+    restarts: int = 0
+    last_error: str | None = None
+    median_s: float | None = None
+    p99_s: float | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -8,9 +8,11 @@ import msgspec
 
 from filterlink.units import Seconds
 
-__all__ = ["Filter", "LogLevel", "OnFailure"]
+__all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure"]
 
 OnFailure = Literal["hold", "pass", "quarantine", "reject"]
+LEVELS = {"crashes": 50, "failures": 40, "major": 35, "problems": 30, "low-level": 20, "all": 10}
+"""Names of log levels -> levels of the logging module. Their digits in the Server Log are 0 to 5."""
 LogLevel = Literal["crashes", "failures", "major", "problems", "low-level", "all"]
 
 

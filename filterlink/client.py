@@ -1,0 +1,65 @@
+"""For a process that waits for one verdict at a time: ask, and get the answer whatever dies meanwhile."""
+
+import select
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from filterlink.frames import Ask, Hello, Park, Verdict, encode
+from filterlink.link import Channel, connect
+
+__all__ = ["Client", "wait_readable"]
+
+RECONNECT = 0.05
+"""Seconds between attempts to connect while nobody has bound the listener (an engine's supervisor always has)."""
+
+_decode = msgspec.msgpack.Decoder(Verdict | Park).decode
+
+
+def wait_readable(fd: int) -> None:
+    """Wait until `fd` can be read, for as long as it takes."""
+    select.select([fd], [], [])
+
+
+class Client:
+    """A persistent link to the multiplexer at `path`. Where it ends, it is made anew and the open question asked again."""
+
+    def __init__(self, path: str, hello: Hello) -> None:
+        self._path, self._hello = path, encode(hello)
+        self._channel: Channel | None = None
+
+    def ask(self, question: Ask, wait: Callable[[int], None] = wait_readable) -> Verdict | Park:
+        """The one answer. `wait(fd)` returns when fd is readable; what it raises abandons the question."""
+        frame = encode(question)
+        while True:
+            channel = self._connected()
+            if channel.send(frame) and (answer := self._answer(channel, question, wait)) is not None:
+                return answer
+            self.close()
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _answer(self, channel: Channel, question: Ask, wait: Callable[[int], None]) -> Verdict | Park | None:
+        """None: the link has ended. An answer to an abandoned question is passed over."""
+        while True:
+            wait(channel.fileno())
+            data = channel.receive()
+            if not data:
+                return None
+            answer: Verdict | Park = _decode(data)
+            if (answer.id, answer.n, answer.filter) == (question.id, question.n, question.filter):
+                return answer
+
+    def _connected(self) -> Channel:
+        while self._channel is None:
+            try:
+                self._channel = Channel(connect(self._path))
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(RECONNECT)
+                continue
+            self._channel.send(self._hello)
+        return self._channel

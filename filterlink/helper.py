@@ -1,0 +1,224 @@
+"""One helper process: started, fed line by line, read to its end, reaped. Mechanism only: when is the keeper's business.
+
+Nothing a helper does may raise here: a closed pipe, a flood, a child that holds the output open, all end in `ended`.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from filterlink.loop import Loop
+from filterlink.protocol import Event as Event
+from filterlink.protocol import Note, Reader
+
+__all__ = ["Helper", "User", "find_program"]
+
+READ_SIZE = 64 << 10
+"""One read: what a pipe holds. Then the loop sees to the others."""
+ONE_LINE = 4096
+"""Pipe size with which "writable" means "drained". Some published helpers poll the pipe and then read one line through a
+buffer: a second line in the pipe stalls them until a third one comes."""
+LINGER = 10.0
+"""A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
+DEAF = 1.0
+"""A helper that closed its output can answer nothing more; so long it may take to end by itself."""
+_PR_SET_PDEATHSIG = 1
+_EMPTY = b"\0\0\0\0"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class User(Protocol):
+    """Who owns a helper."""
+
+    def event(self, event: Event) -> None: ...
+    def errors(self, data: bytes) -> None: ...
+    def written(self, line: bytes, number: int) -> None: ...
+    def ended(self, status: int) -> None: ...
+
+
+def find_program(word: str) -> str:
+    """The program a configured word means: in the base directory (the current one), else on PATH, our own folder first.
+
+    Raises FileNotFoundError.
+    """
+    if "/" in word:
+        return word
+    if os.access(word, os.X_OK) and Path(word).is_file():
+        return f"./{word}"
+    own = {str(Path(place).parent) for place in (sys.argv[0], sys.executable) if "/" in place}
+    found = shutil.which(word, path=os.pathsep.join([*sorted(own), os.environ.get("PATH", os.defpath)]))
+    if found is None:
+        raise FileNotFoundError(f"program {word} is neither in the base directory nor on PATH")
+    return found
+
+
+def _in_child(parent: int) -> Callable[[], None]:
+    """What the new process does before it becomes the helper."""
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died before prctl: nobody would ever end this one
+            os._exit(127)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by our processes, and that is inherited
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    return prepare
+
+
+class Helper:
+    """A running helper program in its own process group. Raises OSError when it cannot be started."""
+
+    def __init__(self, loop: Loop, words: Sequence[str], pipelining: bool, user: User) -> None:
+        process = subprocess.Popen(
+            [find_program(words[0]), *words[1:]],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            preexec_fn=_in_child(os.getpid()),  # noqa: PLW1509 (our processes have no threads)
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.pid = process.pid
+        self._loop, self._process, self._pipelining, self._user = loop, process, pipelining, user
+        self._reader = Reader()
+        self._unsent: deque[tuple[bytes, int]] = deque()
+        self._drained = False  # the first "writable" says so
+        self._dead = False
+        self._input, self._output, self._errors = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
+        self._open = {self._input: process.stdin, self._output: process.stdout, self._errors: process.stderr}
+        self._pidfd = os.pidfd_open(self.pid)
+        self._timer = loop.after(0, lambda: None)
+        self._watch()
+
+    def _watch(self) -> None:
+        for fd in self._open:
+            os.set_blocking(fd, False)
+        if not self._pipelining:
+            fcntl.fcntl(self._input, fcntl.F_SETPIPE_SZ, ONE_LINE)
+        self._loop.watch(self._input, self._writable, select.EPOLLOUT | select.EPOLLET)
+        self._loop.watch(self._output, self._readable)
+        self._loop.watch(self._errors, self._complaining)
+        self._loop.watch(self._pidfd, self._died)
+
+    # What the owner may want
+
+    def send(self, line: bytes, number: int = 0) -> None:
+        """Write a line as soon as the pipe has room for it; one line is one write."""
+        self._unsent.append((line, number))
+        if self._drained:
+            self._write()
+
+    def forget_unsent(self) -> None:
+        self._unsent.clear()
+
+    def close_input(self) -> None:
+        self._unsent.clear()
+        self._close(self._input)
+
+    def signal(self, number: int) -> None:
+        """Signal the whole process group; the dead leader is not reaped yet, so its number is still its own."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    # What the pipes say
+
+    def _writable(self, events: int) -> None:
+        if events & (select.EPOLLERR | select.EPOLLHUP):
+            self.close_input()
+        elif self._pipelining or fcntl.ioctl(self._input, termios.FIONREAD, _EMPTY) == _EMPTY:
+            self._drained = True
+            self._write()
+
+    def _write(self) -> None:
+        while self._drained and self._unsent:
+            line, number = self._unsent[0]
+            try:
+                os.write(self._input, line)
+            except BlockingIOError:
+                self._drained = False
+                return
+            except OSError:  # it closed its input: its end or a time-out will follow
+                self.close_input()
+                return
+            self._unsent.popleft()
+            self._drained = self._pipelining
+            self._user.written(line, number)
+
+    def _read(self, fd: int) -> bytes | None:
+        try:
+            return os.read(fd, READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def _readable(self, _events: int) -> None:
+        data = self._read(self._output)
+        if data:
+            self._reader.feed(data)
+            while (event := self._reader.next_event()) is not None:
+                self._user.event(event)
+        elif data is not None:
+            self._output_ended()
+
+    def _output_ended(self) -> None:
+        self._close(self._output)
+        if (rest := self._reader.finish()) is not None:
+            self._user.event(rest)
+        if self._dead:
+            self._finish()
+        else:
+            self._timer = self._loop.after(DEAF, lambda: self.signal(signal.SIGKILL))
+
+    def _complaining(self, _events: int) -> None:
+        data = self._read(self._errors)
+        if data:
+            self._user.errors(data)
+        elif data is not None:
+            self._close(self._errors)
+
+    def _died(self, _events: int) -> None:
+        self._dead = True
+        self._loop.forget(self._pidfd)
+        self.close_input()
+        self._timer.cancel()
+        if self._output not in self._open:
+            self._finish()
+        else:
+            self._timer = self._loop.after(LINGER, self._cut)
+
+    def _cut(self) -> None:
+        self._user.event(Note(b"", "its children still hold its output open; they are ended"))
+        self._close(self._output)
+        self._finish()
+
+    def _finish(self) -> None:
+        """All is read: end what is left of the group, reap, tell."""
+        self._timer.cancel()
+        if self._errors in self._open:
+            self._complaining(0)
+        self.signal(signal.SIGKILL)
+        for fd in list(self._open):
+            self._close(fd)
+        os.close(self._pidfd)
+        self._user.ended(self._process.wait())
+
+    def _close(self, fd: int) -> None:
+        if (pipe := self._open.pop(fd, None)) is not None:
+            self._loop.forget(fd)
+            pipe.close()

@@ -1,0 +1,227 @@
+"""Keep one helper of a filter running: does the steps its Life says, and logs what the helper says.
+
+Between the pure parts (lifecycle, protocol) and the process (helper); who is asked what is the multiplexer's business.
+"""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from filterlink import protocol
+from filterlink.helper import Helper
+from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
+from filterlink.loop import Loop
+from filterlink.protocol import Event, Interface, Reply
+from filterlink.settings import Filter
+
+__all__ = ["Grumble", "Keeper", "Owner"]
+
+TAIL = 1024
+"""Bytes of a helper's last words kept as the reason of its end."""
+LINES_A_SECOND = 20
+"""Complaints and stderr lines of one helper that are logged in a second; a flood must not fill the log."""
+LINE_SHOWN = 1000
+"""Bytes of one stderr line that are logged."""
+ASSUMED = 3
+"""The version taken for helpers that leave INTF unanswered: the oldest whose answers are all understood."""
+
+
+class Owner(Protocol):
+    """Who has a keeper."""
+
+    def helper_ready(self, index: int) -> None: ...
+    def helper_reply(self, index: int, reply: Reply) -> bool: ...
+    def helper_written(self, index: int, number: int) -> None: ...
+    def helper_leaving(self, index: int) -> None: ...
+    def helper_gone(self, index: int, over: bool) -> None: ...
+    def helper_open(self, index: int) -> int: ...
+
+
+class Grumble:
+    """Log what a helper complains of, a bounded number of lines a second, and keep the tail of its stderr."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._second = 0
+        self._count = 0
+        self._partial = b""
+        self.tail = b""
+
+    def problem(self, text: str) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._count > LINES_A_SECOND:
+                self._log.warning("%d more lines like these", self._count - LINES_A_SECOND)
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count <= LINES_A_SECOND:
+            self._log.warning("%s", text)
+
+    def stderr(self, data: bytes) -> None:
+        self.tail = (self.tail + data)[-TAIL:]
+        *lines, rest = (self._partial + data).split(b"\n")
+        self._partial = rest[:LINE_SHOWN]
+        for line in lines:
+            if line.strip():
+                self.problem("stderr: " + line[:LINE_SHOWN].decode("utf-8", "replace"))
+
+    def last_words(self) -> str:
+        """The tail of stderr in one line; begins anew for the next helper."""
+        if self._partial.strip():
+            self.stderr(b"\n")
+        lines = [line.strip() for line in self.tail.decode("utf-8", "replace").splitlines()]
+        self.tail = self._partial = b""
+        return " / ".join(line for line in lines if line)
+
+
+class Keeper:
+    """One helper, its process replaced whenever it ends, for as long as its Life says so."""
+
+    def __init__(self, loop: Loop, settings: Filter, index: int, numbers: Iterator[int], log: logging.Logger, owner: Owner) -> None:
+        self.life = Life(settings, time.monotonic())
+        self.last_error: str | None = None
+        self.startable = True
+        """The last attempt to start the program made a process."""
+        self._loop, self._settings, self._index, self._numbers, self._log, self._owner = loop, settings, index, numbers, log, owner
+        self._grumble = Grumble(log)
+        self._helper: Helper | None = None
+        self._reason = ""
+        self._intf = self._quit = 0
+        self._timer = loop.after(0, self._tick)
+
+    @property
+    def pid(self) -> int | None:
+        return self._helper.pid if self._helper else None
+
+    def send(self, number: int, path: str) -> None:
+        if self._helper is not None:
+            self._helper.send(protocol.file(number, path), number)
+
+    def restart(self, reason: str) -> None:
+        """Replace the helper: it let a request wait too long."""
+        self._reason = reason
+        self._log.warning("%s; the helper is restarted", reason)
+        self._stop(HASTY, final=False)
+
+    def stop(self) -> None:
+        """Stop the helper for good; helper_gone(over=True) follows, at once where none runs."""
+        over = self.life.phase is Phase.PAUSED
+        self._stop(GENTLE, final=True)
+        if over:
+            self._owner.helper_gone(self._index, True)
+
+    def _stop(self, steps: tuple[tuple[Step, float], ...], final: bool) -> None:
+        running = self.life.phase in (Phase.STARTING, Phase.READY)
+        self.life.stop(time.monotonic(), steps, final)
+        if running:
+            self._owner.helper_leaving(self._index)
+        self._arm()
+
+    # What time does
+
+    def _arm(self) -> None:
+        self._timer.cancel()
+        if self.life.due < math.inf:
+            self._timer = self._loop.at(self.life.due, self._tick)
+
+    def _tick(self) -> None:
+        step = self.life.tick(time.monotonic())
+        if step is Step.START:
+            self._start()
+        elif step is Step.ASSUME:
+            self._grumble.problem(f"INTF is not answered, version {ASSUMED} is assumed")
+            self._owner.helper_ready(self._index)
+        elif step is not None and self._helper is not None:
+            self._stop_step(step, self._helper)
+        self._arm()
+
+    def _start(self) -> None:
+        try:
+            self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the command
+            self.startable = False
+            self._lost(f"cannot be started: {error}")
+            return
+        self.startable = True
+        self._reason = ""
+        self._log.warning("started, process %d", self._helper.pid)
+        self.life.started(time.monotonic())
+        self._intf = next(self._numbers)
+        self._helper.send(protocol.intf(self._intf))
+
+    def _stop_step(self, step: Step, helper: Helper) -> None:
+        if step is Step.QUIT:
+            helper.forget_unsent()
+            self._quit = next(self._numbers)
+            helper.send(protocol.quit(self._quit))
+        elif step is Step.CLOSE:
+            helper.close_input()
+        else:
+            self._log.warning("process %d is ended by SIG%s", helper.pid, step.name)
+            helper.signal(signal.SIGTERM if step is Step.TERM else signal.SIGKILL)
+
+    def _lost(self, reason: str, planned: bool = False) -> None:
+        self._helper = None
+        self.life.ended(time.monotonic(), planned)
+        if not planned:
+            self.last_error = reason
+        over = self.life.phase is Phase.OVER
+        pause = max(0.0, self.life.due - time.monotonic())
+        self._log.warning("%s%s", reason, "" if over else f"; started again in {pause:.1f} s")
+        self._owner.helper_gone(self._index, over)
+        self._arm()
+
+    # What the helper says
+
+    def event(self, event: Event) -> None:
+        if event.line and self._log.isEnabledFor(logging.INFO):
+            self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
+        if isinstance(event, Reply):
+            self._reply(event)
+        elif isinstance(event, Interface):
+            self._greeted(event)
+        elif event.complaint:
+            self._grumble.problem(event.complaint)
+
+    def _reply(self, reply: Reply) -> None:
+        if self._owner.helper_reply(self._index, reply):
+            self.life.proven = True
+            for complaint in reply.complaints:
+                self._grumble.problem(complaint)
+            if reply.kind == "failure":
+                self._grumble.problem(f"answered FAILURE: {reply.text}")
+        elif reply.number == self._quit:
+            self.life.quit_answered(time.monotonic())
+            self._arm()
+        elif reply.number == self._intf:
+            self._grumble.problem(f"answer to INTF is none, version {ASSUMED} is assumed: {reply.line!r:.200}")
+            self._greeted(Interface(self._intf, ASSUMED))
+        else:
+            self._grumble.problem(f"answer to a request that is not outstanding (late, double or wrong): number {reply.number}")
+
+    def _greeted(self, interface: Interface) -> None:
+        if interface.number != self._intf:
+            self._grumble.problem(f"answer to no INTF of ours: number {interface.number}")
+        elif self.life.greeted():
+            self._arm()
+            self._log.warning("ready, speaks version %d", min(interface.version, protocol.VERSION))
+            self._owner.helper_ready(self._index)
+
+    def errors(self, data: bytes) -> None:
+        self._grumble.stderr(data)
+
+    def written(self, line: bytes, number: int) -> None:
+        if self._log.isEnabledFor(logging.INFO):
+            self._log.info("out(%d): %s", len(line) - 1, line[:-1].decode())
+        if number:
+            self._owner.helper_written(self._index, number)
+
+    def ended(self, status: int) -> None:
+        stopping = self.life.phase is Phase.STOPPING
+        planned = not stopping and status == 0 and self.life.proven and self._owner.helper_open(self._index) == 0
+        words = self._grumble.last_words()
+        how = f"ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        self._lost((f"{self._reason}; " if self._reason else "") + how + (f": {words}" if words else ""), planned)

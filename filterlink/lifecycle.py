@@ -1,0 +1,122 @@
+"""The life of one helper process: what is to be done with it, and when. Pure: the clock is an argument, the deeds are steps.
+
+Whoever owns a Life calls tick() when `due` has come, does the step it says, and reports what happened to the process.
+"""
+
+import enum
+import math
+
+from filterlink.settings import Filter
+
+__all__ = ["GENTLE", "HASTY", "Life", "Phase", "Step"]
+
+
+class Phase(enum.Enum):
+    """Where a helper is: paused -> starting -> ready -> stopping -> paused, or over."""
+
+    PAUSED = "paused"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    OVER = "over"
+
+
+class Step(enum.Enum):
+    """What tick() tells its owner to do."""
+
+    START = "start"
+    ASSUME = "assume"
+    """INTF stays unanswered: go on as with an old helper; the time-out of the requests will tell."""
+    QUIT = "quit"
+    CLOSE = "close"
+    """Close the helper's input, go on reading its output."""
+    TERM = "term"
+    KILL = "kill"
+
+
+# Each step with the seconds given to the helper before the next one. Many helpers end at none but the last ones, and
+# some fork a child a message: the signals go to the whole process group.
+GENTLE = ((Step.QUIT, 1.0), (Step.CLOSE, 2.0), (Step.TERM, 3.0), (Step.KILL, 2.0))
+# After a time-out others wait for the new helper, and the old one has shown already that it does not listen.
+HASTY = ((Step.QUIT, 0.5), (Step.CLOSE, 0.5), (Step.TERM, 1.5), (Step.KILL, 2.0))
+
+INTF_WAIT = 10.0
+"""Longest wait for the answer to INTF: some helpers never give one."""
+MAX_PAUSE = 60.0
+"""The back-off never grows over this (or auto_restart, if longer): a repaired filter must be back soon."""
+MIN_PAUSE = 0.1
+"""Where doubling begins with auto_restart = "0s"; a helper that dies at once must not keep a core busy."""
+
+
+class Life:
+    """The phase of one helper and the instant when something is to be done."""
+
+    def __init__(self, settings: Filter, now: float) -> None:
+        self.phase = Phase.PAUSED
+        self.due = now
+        self.starts = 0
+        self.proven = False
+        """It has answered a request since it was started: its death is no sign of a wrong configuration."""
+        self._settings = settings
+        self._faults = 0
+        self._final = False
+        self._steps = list(GENTLE)
+
+    def tick(self, now: float) -> Step | None:
+        """The step that is due; None when it is not time yet."""
+        if now < self.due:
+            return None
+        if self.phase is Phase.STOPPING:
+            step, wait = self._steps[0]
+            if len(self._steps) > 1:  # the last one is repeated
+                del self._steps[0]
+            self.due = now + wait
+            return step
+        self.due = math.inf
+        if self.phase is Phase.STARTING:
+            self.phase = Phase.READY
+            return Step.ASSUME
+        return Step.START if self.phase is Phase.PAUSED else None
+
+    def started(self, now: float) -> None:
+        """The process runs and INTF is sent."""
+        self.phase, self.proven = Phase.STARTING, False
+        self.starts += 1
+        self.due = now + min(self._settings.timeout, INTF_WAIT)
+
+    def greeted(self) -> bool:
+        """INTF was answered; True when the helper becomes ready by it."""
+        if self.phase is not Phase.STARTING:
+            return False
+        self.phase, self.due = Phase.READY, math.inf
+        return True
+
+    def quit_answered(self, now: float) -> None:
+        """The helper agreed to QUIT: its input can be closed at once."""
+        if self.phase is Phase.STOPPING and self._steps[0][0] is Step.CLOSE:
+            self.due = now
+
+    def stop(self, now: float, steps: tuple[tuple[Step, float], ...] = GENTLE, final: bool = False) -> None:
+        """Begin to stop the process; with `final` it is never started again."""
+        self._final = self._final or final
+        if self.phase in (Phase.STARTING, Phase.READY):
+            self.phase, self.due, self._steps = Phase.STOPPING, now, list(steps)
+        elif self.phase is Phase.PAUSED and self._final:
+            self.phase, self.due = Phase.OVER, math.inf
+
+    def ended(self, now: float, planned: bool = False) -> None:
+        """The process has ended or could not be started. `planned`: by itself, status 0, with no request open."""
+        if self._final or not self._settings.restarts:
+            self.phase, self.due = Phase.OVER, math.inf
+            return
+        self._faults = 0 if self.proven else self._faults + 1
+        self.phase = Phase.PAUSED
+        self.due = now + (0.0 if planned and self.proven else self._pause())
+        self.proven = False
+
+    def _pause(self) -> float:
+        base = self._settings.auto_restart
+        if self._faults < 2:
+            return base
+        doubled = math.ldexp(max(base, MIN_PAUSE), min(self._faults - 1, 30))
+        return min(doubled, max(MAX_PAUSE, base))

@@ -1,0 +1,227 @@
+"""The helper protocol without any input or output: feed(bytes), next_event(), and commands as bytes. Pure.
+
+Tolerant in what it reads, because the helpers of 25 years stray in every way; exact in what it writes. It knows lines
+and verdicts, but not which numbers are outstanding: who sent the requests does.
+"""
+
+import re
+from collections import deque
+
+import msgspec
+
+from filterlink.frames import Kind
+from filterlink.strings import check_fields, decode_report, take_quoted
+
+__all__ = ["MAX_LINE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
+
+VERSION = 4
+"""The interface version that INTF offers."""
+MAX_LINE = 1 << 20
+"""Longest line kept. The protocol says 4096 bytes, real helpers write more; whoever writes more than this has gone wild."""
+_SHOWN = 120
+"""Bytes of a line that a complaint quotes."""
+
+_HEAD = re.compile(rb"[ \t]*(\d{1,18})(?:[ \t]+|$)")
+_WORD = re.compile(rb"[ \t]*([A-Za-z]+)")
+_BARE = re.compile(rb"[ \t]*([^ \t]+)")
+_VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
+# Two threads of a helper that write at once give "7 OK8 FAILURE" and then an empty line.
+_GLUED = re.compile(rb"[ \t]*(\d{1,18}[ \t]+(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)\b.*)", re.I | re.S)
+_REPORTS = {b"ERROR": Kind.ERROR, b"REJECTED": Kind.REJECTED, b"FAILURE": Kind.FAILURE}
+_PLAIN = {b"OK": Kind.OK, b"DISCARD": Kind.DISCARD}
+_ROUTES = (b"MIRRORTO", b"ADDROUTE")
+
+
+class Reply(msgspec.Struct, gc=False):
+    """A numbered answer. `line` is the line as it came, empty for all but the first answer on one line."""
+
+    number: int
+    kind: Kind
+    text: str = ""
+    fields: tuple[bytes, ...] = ()
+    complaints: tuple[str, ...] = ()
+    line: bytes = b""
+
+
+class Interface(msgspec.Struct, gc=False):
+    """The answer to INTF."""
+
+    number: int
+    version: int
+    line: bytes = b""
+
+
+class Note(msgspec.Struct, gc=False):
+    """A line that answers nothing: information when `complaint` is empty, else something to be logged as a problem."""
+
+    line: bytes
+    complaint: str = ""
+
+
+Event = Reply | Interface | Note
+
+
+def intf(number: int, version: int = VERSION) -> bytes:
+    return b"%d INTF %d\n" % (number, version)
+
+
+def file(number: int, path: str) -> bytes:
+    """Ask for a verdict. The path goes unquoted: no known helper unquotes it, so it must have no blanks."""
+    return b"%d FILE %b\n" % (number, path.encode())
+
+
+def quit(number: int) -> bytes:
+    return b"%d QUIT\n" % number
+
+
+class Reader:
+    """Make events of what a helper writes. Each byte is searched once; at most `max_line` bytes of one line are kept."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        self._max = max_line
+        self._partial = bytearray()
+        self._cut = False
+        self._lines: deque[bytes | Note] = deque()
+        self._events: deque[Event] = deque()
+
+    def feed(self, data: bytes) -> None:
+        for at in range(0, len(data), self._max):
+            self._feed(data[at : at + self._max])
+
+    def next_event(self) -> Event | None:
+        """The next event; None when more bytes are needed."""
+        while not self._events:
+            if not self._lines:
+                return None
+            line = self._lines.popleft()
+            if isinstance(line, Note):
+                return line
+            number, _, rest = line.partition(b" ")
+            if rest == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
+                return Reply(int(number), Kind.OK, "", (), (), line)
+            self._events.extend(_parse(line))
+        return self._events.popleft()
+
+    def finish(self) -> Note | None:
+        """The helper is gone: what is left of a line is no answer, since its end may be missing."""
+        rest, self._partial = bytes(self._partial), bytearray()
+        return Note(rest, f"ended in the middle of a line: {_show(rest)}") if rest else None
+
+    def _feed(self, data: bytes) -> None:
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if lines and self._partial:
+            self._add(lines[0])
+            lines[0] = bytes(self._partial)
+            self._partial.clear()
+            self._cut = False
+        self._lines.extend(lines)
+        if rest:
+            self._add(rest)
+
+    def _add(self, piece: bytes) -> None:
+        room = self._max - len(self._partial)
+        self._partial += piece[:room]
+        if len(piece) > room and not self._cut:
+            self._cut = True
+            self._lines.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is thrown away"))
+
+
+def _show(line: bytes) -> str:
+    return repr(line[:_SHOWN])[1:]
+
+
+def _parse(line: bytes) -> list[Event]:
+    rest = line.rstrip(b"\r")
+    events: list[Event] = []
+    while rest.strip():
+        event, rest = _parse_one(rest)
+        events.append(event)
+    if events:
+        events[0].line = line.rstrip(b"\r")
+    return events
+
+
+def _parse_one(text: bytes) -> tuple[Event, bytes]:
+    """The first answer in `text`, and what is glued to it."""
+    head = _HEAD.match(text)
+    if head is None:
+        information = text.lstrip().startswith(b"*")
+        return Note(b"", "" if information else f"line without a number: {_show(text)}"), b""
+    word = _WORD.match(text, head.end())
+    if word and word[1].upper() == b"INTF" and (version := _VERSION.match(text, word.end())):
+        return Interface(int(head[1]), int(version[1])), _glued(text, version.end())
+    return _Answer(text, head.end()).read(int(head[1]))
+
+
+def _glued(text: bytes, at: int) -> bytes:
+    match = _GLUED.match(text, at)
+    return match[1] if match else b""
+
+
+class _Answer:
+    """A cursor over the modifiers and the verdict of one answer."""
+
+    def __init__(self, text: bytes, at: int) -> None:
+        self.text, self.at = text, at
+        self.fields: tuple[bytes, ...] = ()
+        self.complaints: tuple[str, ...] = ()
+
+    def read(self, number: int) -> tuple[Reply, bytes]:
+        modified = False
+        while (verb := self._word()) == b"ADDHEADER" or verb in _ROUTES:
+            self._modify(verb)
+            modified = True
+        kind, report, rest = self._verdict(verb, modified)
+        return Reply(number, kind, report, self.fields, self.complaints), rest
+
+    def _word(self) -> bytes:
+        match = _WORD.match(self.text, self.at)
+        if match is None:
+            return b""
+        self.at = match.end()
+        return match[1].upper()
+
+    def _modify(self, verb: bytes) -> None:
+        if verb == b"ADDHEADER":
+            fields, complaints = check_fields(self._rest_or_quoted())
+            self.fields += fields
+            self.complaints += complaints
+        else:
+            value = self._bare_or_quoted()
+            self.complaints += (f"{verb.decode()} is not supported yet, ignored: {_show(value)}",)
+
+    def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, bytes]:
+        if verb in _PLAIN:
+            return _PLAIN[verb], "", _glued(self.text, self.at)
+        if verb in _REPORTS:
+            if glued := _glued(self.text, self.at):
+                return _REPORTS[verb], "", glued
+            return _REPORTS[verb], decode_report(self._rest_or_quoted()), _glued(self.text, self.at)
+        if modified:  # up to version 3 the modifier alone is the answer
+            if verb:
+                self.complaints += (f"unknown word after the added fields: {_show(self.text)}",)
+            return Kind.OK, "", _glued(self.text, self.at)
+        self.complaints += (f"unknown answer, taken as FAILURE: {_show(self.text)}",)
+        return Kind.FAILURE, "", b""
+
+    def _rest_or_quoted(self) -> bytes:
+        """A quoted string, or else all that is left of the line."""
+        while self.text[self.at : self.at + 1] in (b" ", b"\t"):
+            self.at += 1
+        if (quoted := take_quoted(self.text, self.at)) is not None:
+            value, self.at = quoted
+            return value
+        value, self.at = self.text[self.at :], len(self.text)
+        if value.startswith(b'"'):
+            self.complaints += (f"string without an end: {_show(self.text)}",)
+            return value[1:]
+        return value.rstrip(b" \t")
+
+    def _bare_or_quoted(self) -> bytes:
+        """A quoted string, or else the next word."""
+        match = _BARE.match(self.text, self.at)
+        if match is None or match[1].startswith(b'"'):
+            return self._rest_or_quoted()
+        self.at = match.end()
+        return match[1]

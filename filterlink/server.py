@@ -1,0 +1,228 @@
+"""The multiplexer's process: clients on one side, filters and their helpers on the other, one epoll loop for all.
+
+Here what mux and lifecycle decide meets links and processes. A client's end or a helper's fault is that one's alone.
+"""
+
+import itertools
+import logging
+import math
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from filterlink.frames import MAX_TEXT, Ask, FilterState, Hello, Kind, Park, StateWord, Verdict, Wake, encode
+from filterlink.keeper import Keeper
+from filterlink.link import Link, serve
+from filterlink.loop import Loop
+from filterlink.mux import Gate, Request
+from filterlink.protocol import Reply
+from filterlink.settings import LEVELS, Filter
+
+__all__ = ["Server"]
+
+TICK = 0.1
+"""Seconds between two looks at what is overdue, while anything is."""
+PUBLISH = 0.1
+"""Seconds between two publications of the filters' states, while they change."""
+
+_decode = msgspec.msgpack.Decoder(Hello | Ask).decode
+
+
+class Server:
+    """Serves the clients that connect to `listener`. `wake` is told who may ask again, `publish` how the filters are."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        filters: Sequence[Filter],
+        wake: Callable[[Wake], None],
+        publish: Callable[[list[FilterState]], None],
+    ) -> None:
+        self._loop, self._publish = loop, publish
+        self._publishing = False
+        self._filters = [_Filter(loop, settings, wake, self._changed) for settings in filters]
+        self._by_name = {each.settings.name: each for each in self._filters}
+        self._then: Callable[[], None] | None = None
+        serve(loop, listener, self._accepted)
+
+    def start(self) -> None:
+        """Start the helpers of all filters that are enabled."""
+        for each in self._filters:
+            each.start()
+        self._tick()
+        self._changed()
+
+    def stop(self, then: Callable[[], None]) -> None:
+        """Stop all helpers in steps, then call `then`."""
+        self._then = then
+        for each in self._filters:
+            each.stop()
+        self._check_stopped()
+
+    def _accepted(self, sock: socket.socket) -> None:
+        Link(self._loop, sock, _decode, self._asked, self._client_gone)
+
+    def _asked(self, link: Link, frame: Hello | Ask) -> None:
+        if isinstance(frame, Hello):
+            link.peer = frame
+        elif (found := self._by_name.get(frame.filter)) is None or found.gate is None:
+            text = f'filter "{frame.filter}" is {"disabled" if found else "not configured"}'
+            link.send(encode(Verdict(frame.id, frame.n, frame.filter, Kind.UNAVAILABLE, text)))
+        else:
+            found.gate.ask(time.monotonic(), link, frame)
+            self._changed()
+
+    def _client_gone(self, link: Link) -> None:
+        for each in self._filters:
+            if each.gate is not None:
+                each.gate.client_gone(link)
+
+    def _tick(self) -> None:
+        """Look at the clock for all filters; an idle one costs nothing."""
+        now = time.monotonic()
+        for each in self._filters:
+            if each.gate is not None:
+                each.gate.tick(now)
+        busy = any(each.busy for each in self._filters)
+        self._loop.after(TICK if busy else 1.0, self._tick)
+        if busy:
+            self._changed()
+        if self._then is not None:
+            self._check_stopped()
+
+    def _changed(self) -> None:
+        if not self._publishing:
+            self._publishing = True
+            self._loop.after(PUBLISH, self._tell)
+
+    def _tell(self) -> None:
+        self._publishing = False
+        self._publish([each.state() for each in self._filters])
+
+    def _check_stopped(self) -> None:
+        if self._then is not None and all(each.over for each in self._filters):
+            then, self._then = self._then, None
+            then()
+
+
+class _Filter:
+    """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
+
+    def __init__(self, loop: Loop, settings: Filter, wake: Callable[[Wake], None], changed: Callable[[], None]) -> None:
+        self.settings = settings
+        self.gate: Gate | None = None
+        self._loop, self._wake, self._changed = loop, wake, changed
+        self._log = logging.getLogger(f"EXTFILTER({settings.name})")
+        self._log.setLevel(LEVELS[settings.log_level])
+        self._keepers: list[Keeper] = []
+        self._gone = 0
+
+    def start(self) -> None:
+        if not self.settings.enabled:
+            return
+        numbers = itertools.count(1)  # never again the same while we live: some gateways answer a dead helper's requests
+        self.gate = Gate(self.settings, self, numbers, time.monotonic(), self._reason)
+        for index in range(self.settings.instances):
+            self._keepers.append(Keeper(self._loop, self.settings, index, numbers, self._log, self))
+
+    def stop(self) -> None:
+        for keeper in self._keepers:
+            keeper.stop()
+
+    @property
+    def over(self) -> bool:
+        """No helper runs, and none will."""
+        return self._gone == len(self._keepers)
+
+    @property
+    def busy(self) -> bool:
+        """The clock matters: something is open, parked, or on its way."""
+        gate = self.gate
+        return gate is not None and (gate.in_flight > 0 or gate.parked > 0 or not gate.is_ready)
+
+    def state(self) -> FilterState:
+        """How the filter is, for the status document."""
+        gate, now = self.gate, time.monotonic()
+        if gate is None:
+            return FilterState(self.settings.name, "disabled")
+        errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
+        pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
+        restarts = sum(max(0, keeper.life.starts - 1) for keeper in self._keepers)
+        times = sorted(gate.durations)
+        word = self._word(gate, now)
+        return FilterState(
+            self.settings.name,
+            word,
+            pids,
+            gate.in_flight,
+            gate.parked,
+            gate.answered,
+            restarts,
+            errors[-1] if errors else None,
+            round(times[len(times) // 2], 6) if times else None,
+            round(times[math.ceil(len(times) * 0.99) - 1], 6) if times else None,
+        )
+
+    def _word(self, gate: Gate, now: float) -> StateWord:
+        if gate.is_ready:
+            return "stalled" if gate.stalled(now) else "ready"
+        if gate.dead or not any(keeper.startable for keeper in self._keepers):
+            return "failed"
+        return "restarting" if any(keeper.life.starts > 1 or keeper.last_error for keeper in self._keepers) else "starting"
+
+    def _reason(self) -> str:
+        return next((keeper.last_error for keeper in self._keepers if keeper.last_error), "it is being started")
+
+    # what the gate wants done (mux.Port)
+
+    def send(self, unit: int, number: int, message: int) -> None:
+        self._keepers[unit].send(number, f"Queue/{message}.msg")
+
+    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+        if sum(map(len, fields)) > MAX_TEXT:
+            self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
+            fields = ()
+        request.client.send(encode(Verdict(request.id, request.n, self.settings.name, kind, text[:MAX_TEXT], fields)))
+        if kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
+            self._log.warning("message %d: %s", request.id, text)
+
+    def park(self, request: Request, reason: str) -> None:
+        request.client.send(encode(Park(request.id, request.n, self.settings.name, reason)))
+
+    def wake(self, count: int) -> None:
+        self._wake(Wake(self.settings.name, count))
+
+    def restart(self, unit: int, reason: str) -> None:
+        self._keepers[unit].restart(reason)
+
+    # what the helpers' keepers tell (keeper.Owner)
+
+    def helper_ready(self, index: int) -> None:
+        self._told().ready(time.monotonic(), index)
+        self._changed()
+
+    def helper_reply(self, index: int, reply: Reply) -> bool:
+        self._changed()
+        return self._told().reply(time.monotonic(), index, reply.number, reply.kind, reply.text, reply.fields)
+
+    def helper_written(self, index: int, number: int) -> None:
+        self._told().written(time.monotonic(), index, number)
+
+    def helper_leaving(self, index: int) -> None:
+        self._told().leaving(time.monotonic(), index)
+        self._changed()
+
+    def helper_gone(self, index: int, over: bool) -> None:
+        self._gone += over
+        self._told().gone(time.monotonic(), index, over)
+        self._changed()
+
+    def helper_open(self, index: int) -> int:
+        return len(self._told().units[index].open)
+
+    def _told(self) -> Gate:
+        assert self.gate is not None  # made before the first keeper
+        return self.gate

@@ -1,0 +1,73 @@
+"""The strings of the helper protocol: quotes, escapes, reports and header fields. Pure: bytes in, checked values out.
+
+What a helper wrote is never trusted here: a field that could break a header apart is refused, not repaired.
+"""
+
+import re
+
+from filterlink.frames import MAX_TEXT
+
+__all__ = ["check_fields", "decode_report", "take_quoted"]
+
+_QUOTED = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_MEANING = {b"n": b"\n", b"e": b"\n", b"r": b"\r", b"t": b"\t"}
+_SHOWN = 80
+"""Bytes of a refused field that a complaint quotes."""
+
+# A field name of RFC 5322; a value without control characters but tab; folds are LF and a blank or tab.
+_FIELD = re.compile(rb"[!-9;-~]++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\n[ \t][^\x00-\x08\x0a-\x1f\x7f]*+)*+")
+
+
+def take_quoted(text: bytes, at: int) -> tuple[bytes, int] | None:
+    """The value of the quoted string that begins at `at`, and where it ends; None when none begins there or it has no end."""
+    match = _QUOTED.match(text, at)
+    if match is None:
+        return None
+    return _ESCAPE.sub(_unescape, match[1]), match.end()
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return _MEANING.get(match[1], match[1])  # an unknown escape is the character itself
+
+
+def decode_report(raw: bytes) -> str:
+    """A report as text of at most MAX_TEXT bytes of UTF-8; what is not UTF-8 is replaced."""
+    text = raw[:MAX_TEXT].decode("utf-8", "replace")
+    return text.encode()[:MAX_TEXT].decode("utf-8", "ignore")
+
+
+def check_fields(text: bytes) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the others."""
+    fields: list[bytes] = []
+    complaints: list[str] = []
+    room = MAX_TEXT
+    for field in _unfolded(text):
+        fault = "the added fields are too long together" if len(field) >= room else _fault(field)
+        if fault:
+            complaints.append(f"header field refused, {fault}: {field[:_SHOWN]!r}")
+        else:
+            fields.append(field)
+            room -= len(field) + 1
+    return tuple(fields), tuple(complaints)
+
+
+def _unfolded(text: bytes) -> list[bytes]:
+    """The fields, each with its continuation lines; empty lines are dropped, they must never end a header."""
+    fields: list[list[bytes]] = []
+    for line in text.replace(b"\r\n", b"\n").split(b"\n"):
+        if not line.strip(b" \t"):
+            continue
+        if line[0] in b" \t" and fields:
+            fields[-1].append(line)
+        else:
+            fields.append([line])
+    return [b"\n".join(lines) for lines in fields]
+
+
+def _fault(field: bytes) -> str:
+    if _FIELD.fullmatch(field):
+        return ""
+    if re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", field):
+        return "it has control characters"
+    return "it is no `name: value`"

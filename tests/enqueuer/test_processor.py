@@ -1,0 +1,113 @@
+"""Demands on what becomes of messages: each verdict, each kind of drop, byte for byte."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from enqueuer.queue import envelope
+from enqueuer.trial import Trial
+
+Make = Callable[..., bytes]
+Config = Callable[..., str]
+Trials = Callable[[str], Trial]
+
+
+def _message(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[envelope.head_end(data) :]
+
+
+def _gone(trial: Trial) -> bool:
+    """Nothing is in the queue any more, and nothing is left of it."""
+    names = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
+    return names == [".ids"]
+
+
+def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make) -> None:
+    """OK and FAILURE are enqueued, ADDHEADER with its fields on top, ERROR is in Quarantine with the report, DISCARD is gone."""
+    verdicts = {
+        "ok": "0 OK",
+        "failure": '0 FAILURE "no idea"',
+        "header": '0 ADDHEADER "X-Spam: yes\\eX-Score: 7" OK',
+        "error": '0 ERROR "a virus"',
+        "discard": "0 DISCARD",
+        "odd": "0 WHAT is this",
+    }
+    with trials(config()) as trial:
+        for name, judge in verdicts.items():
+            trial.drop(name, mail(name, judge))
+        trial.wait(lambda: sum(trial.status()["totals"][fate] for fate in ("enqueued", "quarantined", "discarded")) == 6, "all are decided")
+        totals = trial.status()["totals"]
+        out = {_message(path) for path in trial.outbound()}
+        (quarantined,) = (trial.base / "Quarantine").glob("*.msg")
+        why = json.loads(quarantined.with_suffix(".why").read_text())
+        trial.wait(lambda: _gone(trial), "nothing is left behind")
+
+    assert (totals["received"], totals["enqueued"], totals["quarantined"], totals["discarded"]) == (6, 4, 1, 1)
+    plain = {mail(name, verdicts[name]) for name in ("ok", "failure", "odd")}
+    assert out == plain | {b"X-Spam: yes\nX-Score: 7\n" + mail("header", verdicts["header"])}
+    assert _message(quarantined) == mail("error", verdicts["error"])
+    assert (why["reason"], why["filter"], why["rule"]) == ("a virus", "Judge", "scan everything")
+    assert "QUEUE([" in trial.log()
+    assert "no idea" in trial.log()
+
+
+def test_rejected_is_held_and_offered_again(trials: Trials, config: Config, mail: Make) -> None:
+    """Nothing is sent to anybody; the message comes back after retry_after, and its drop does not stay."""
+    with trials(config()) as trial:
+        trial.drop("later", mail("later", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.wait(lambda: not os.listdir(trial.base / "Submitted/.taken"), "its drop is gone")
+        trial.wait(lambda: trial.status()["filters"][0]["answered"] >= 2, "it is asked again")
+        assert trial.log().count("held: not now") == 1
+        (path,) = (trial.base / "Queue").glob("*.msg")
+        assert _message(path) == mail("later", '0 REJECTED "not now"')
+
+
+def test_each_module_gets_its_recipients(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config()) as trial:
+        trial.drop("two", mail("two", to="a@smtp.example, b@b.example, C@SMTP.example"))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
+        (out,) = trial.outbound("OUT")
+        (smtp,) = trial.outbound("SMTP")
+
+    assert envelope.parse(out.read_bytes().partition(b"\n\n")[0]).recipients == (b"b@b.example",)
+    assert envelope.parse(smtp.read_bytes().partition(b"\n\n")[0]).recipients == (b"a@smtp.example", b"C@SMTP.example")
+    assert out.name == smtp.name
+
+
+def test_no_recipient_goes_back_to_its_writer(trials: Trials, config: Config) -> None:
+    with trials(config()) as trial:
+        trial.drop("nobody", b"Subject: nobody\n\ntext\n")
+        trial.wait(lambda: trial.status()["totals"]["refused"], "it is refused")
+        trial.wait(lambda: _gone(trial), "nothing is left behind")
+
+        assert (trial.base / "Submitted/nobody.bad").read_bytes() == b"Subject: nobody\n\ntext\n"
+        assert "no recipient" in json.loads((trial.base / "Submitted/nobody.bad.why").read_text())["reason"]
+        assert trial.status()["totals"]["received"] == 0
+
+
+def test_a_plain_copy_and_a_slow_writer(trials: Trials, config: Config, mail: Make) -> None:
+    """`cp` is taken when it is complete, never half: the writer holds the file open."""
+    with trials(config()) as trial:
+        with (trial.base / "Submitted/slow.eml").open("wb") as file:
+            file.write(mail("slow"))
+            file.flush()
+            trial.drop("quick", mail("quick"))
+            trial.wait(lambda: len(trial.outbound()) == 1, "the other goes on")
+            file.write(b"the end\n")
+        trial.wait(lambda: len(trial.outbound()) == 2, "the slow one follows")
+
+        assert mail("slow") + b"the end\n" in [_message(path) for path in trial.outbound()]
+
+
+def test_large_messages_come_through(trials: Trials, config: Config, mail: Make) -> None:
+    """100 MB, by a hard link where nothing is added and by a copy where something is."""
+    with trials(config()) as trial:
+        for name, judge in (("plain", "0 OK"), ("more", '0 ADDHEADER "X-A: b"')):
+            trial.drop(name, mail(name, judge, size=100 << 20))
+        trial.wait(lambda: len(trial.outbound()) == 2, "both are enqueued", 60)
+
+        sizes = sorted(len(_message(path)) for path in trial.outbound())
+    assert sizes == sorted([len(mail("plain", "0 OK", size=100 << 20)), len(mail("more", '0 ADDHEADER "X-A: b"', size=100 << 20)) + 7])
