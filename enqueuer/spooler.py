@@ -105,6 +105,7 @@ class Spooler:
         return tried
 
     def _take(self, candidate: Candidate) -> bool:
+        id = 0
         try:
             id = self._ids.take(time.time_ns() // 1000)
             claim = self._intake.claim(candidate.name, id)

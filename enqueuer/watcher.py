@@ -55,7 +55,7 @@ class _Overflow(logging.Filter):
         super().__init__()
         self._flag = flag
 
-    def filter(self, _record: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 (the base class names it)
         os.eventfd_write(self._flag, 1)
         return True
 

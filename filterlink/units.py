@@ -42,11 +42,11 @@ def show_size(size: int) -> str:
     """Show a number of bytes in at most six characters: "812", "6.7K", "1.0M"."""
     if size < 1024:
         return str(size)
-    value = float(size)
+    value, unit = size / 1024, "K"
     for unit in "KMGT":
-        value /= 1024
         if value < 999.5 or unit == "T":
             break
+        value /= 1024
     return f"{value:.1f}{unit}" if value < 99.5 else f"{value:.0f}{unit}"
 
 

@@ -99,9 +99,7 @@ class Intake:
 
         The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
         """
-        text = json.dumps(
-            {"name": printable(name), "reason": reason, "time": _utc()}, indent=1
-        )
+        text = json.dumps({"name": printable(name), "reason": reason, "time": _utc()}, indent=1)
         for number in range(1, 100_000):
             bad, why = names.refused(name, number)
             if self._refuse_as(path, bad, why, text + "\n"):

@@ -16,7 +16,7 @@ def _add(schedule: Schedule, *ids: int, size: int = SMALL) -> None:
 
 def _all(schedule: Schedule, most: int = 100) -> list[int]:
     """Dispatch until nothing more may go."""
-    found = []
+    found: list[int] = []
     while len(found) < most and (entry := schedule.next()) is not None:
         found.append(entry.id)
     return found
