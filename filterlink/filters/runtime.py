@@ -208,7 +208,7 @@ class _Helper:
 
     def _next_lane(self) -> bool | None:
         large = sum(request.large for request in self._busy.values())
-        open_lanes = [lane for lane in (False, True) if self._waiting[lane] and not (lane and large >= self._most)]
+        open_lanes = [lane for lane in (False, True) if self._waiting[lane] and not (lane and large >= max(1, self._most // 2))]
         return min(open_lanes, key=lambda lane: self._waiting[lane][0][0], default=None)
 
     def _finish(self, worker: Worker) -> None:
