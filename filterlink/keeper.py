@@ -223,5 +223,5 @@ class Keeper:
         stopping = self.life.phase is Phase.STOPPING
         planned = not stopping and status == 0 and self.life.proven and self._owner.helper_open(self._index) == 0
         words = self._grumble.last_words()
-        how = f"ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        how = f"ended by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with exit status {status}"
         self._lost((f"{self._reason}; " if self._reason else "") + how + (f": {words}" if words else ""), planned)

@@ -33,12 +33,13 @@ WAKE_AGAIN = 1.0
 class Request:
     """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
 
-    __slots__ = ("client", "ends", "id", "n", "number", "park", "since")
+    __slots__ = ("client", "ends", "id", "n", "number", "park", "since", "tried")
 
     def __init__(self, client: Any, ask: Ask, ends: int) -> None:
         self.client, self.id, self.n, self.park = client, ask.id, ask.n, ask.park
         self.number = 0
         self.since = math.inf  # when its line went into the helper's pipe, or was queued for it
+        self.tried = False  # its line went into the pipe: the helper may have seen it
         self.ends = ends  # how many helpers ended while they judged it
 
 
@@ -113,7 +114,7 @@ class Gate:
     def written(self, now: float, unit: int, number: int) -> None:
         """The line of a request went into the helper's pipe: its time begins."""
         if (request := self.units[unit].open.get(number)) is not None:
-            request.since = now
+            request.since, request.tried = now, True
 
     def reply(self, now: float, unit: int, number: int, kind: Kind, text: str, fields: tuple[bytes, ...]) -> bool:
         """A helper answered; False when the number is not (or no longer) outstanding."""
@@ -207,7 +208,7 @@ class Gate:
         return sum(self._settings.max_in_flight - len(unit.open) for unit in self.units if unit.ready)
 
     def _send(self, now: float, unit: Unit, request: Request) -> None:
-        request.number, request.since = next(self._numbers), now
+        request.number, request.since, request.tried = next(self._numbers), now, False
         unit.open[request.number] = request
         self._running[request.id] = request
         self._port.send(unit.index, request.number, request.id)
@@ -241,7 +242,7 @@ class Gate:
         self._forget(request)
         if request.client is None:
             return
-        request.ends += 1
+        request.ends += request.tried
         if request.ends > MAX_AGAIN:
             self._ends.pop(request.id, None)
             text = f"{self._name}: the helper ended {request.ends} times while it judged this message, last: {self._reason()}"
