@@ -42,8 +42,8 @@ class DemoView(View):
     def done(self, results: Sequence[Result], seconds: float, document: dict[str, Any]) -> None:
         """Print a line a message, and the sum."""
         self._end()
-        for result in results:
-            self._console.print(_line(result), no_wrap=True, overflow="ellipsis", soft_wrap=not self._live)
+        for result in sorted(results, key=lambda result: (FATES.index(result.sample.expect), result.sample.name)):
+            self._console.print(_line(result), soft_wrap=True)  # never cut: the end of a reason names the rule
         self._console.print()
         self._console.print(_sum(results, seconds, document), soft_wrap=True)
 

@@ -1,6 +1,7 @@
 """The runtime as a real program on real pipes, with a filter that does what the file's name says."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from filterlink.filters.runtime import Unreadable, open_message
 
+PATIENCE = 10.0
 PROGRAM = """
 import os, sys
 from filterlink.filters.runtime import *
@@ -41,6 +43,7 @@ class Helper:
         self.folder = folder
         os.mkfifo(folder / "gate")  # opening it to read waits for somebody who has it open to write
         self.gate = -1
+        self.unread = b""
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(workers)],
             stdin=subprocess.PIPE,
@@ -66,7 +69,14 @@ class Helper:
         self.write(b"%d FILE %b\n" % (number, self.mail(name, size)))
 
     def read(self) -> bytes:
-        return self.stdout.readline().rstrip(b"\n")
+        """The next line; b"" at the end. A helper that says nothing for too long is a failed test, not a hanging one."""
+        while b"\n" not in self.unread:
+            assert select.select([self.stdout], [], [], PATIENCE)[0], "no answer"
+            if not (data := os.read(self.stdout.fileno(), 65536)):
+                break
+            self.unread += data
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line
 
     def ask(self, line: bytes) -> bytes:
         self.write(line + b"\n")
@@ -229,6 +239,7 @@ def test_workers_die_with_a_killed_helper(helper: Helper) -> None:
     assert helper.ask(b"2 FILE " + helper.mail("mail")) == b"2 OK"
     helper.process.send_signal(signal.SIGKILL)
     assert helper.process.stderr
+    assert select.select([helper.process.stderr], [], [], PATIENCE)[0], "a worker lives on"
     assert helper.process.stderr.read() == b""
 
 
