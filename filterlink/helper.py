@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,15 +25,20 @@ from filterlink.protocol import Note, Reader
 
 __all__ = ["Helper", "User", "find_program"]
 
-READ_SIZE = 64 << 10
-"""One read: what a pipe holds. Then the loop sees to the others."""
+READ_SIZE = 16 << 10
+"""One read. Then the loop sees to the others."""
+REST = 3.0
+"""A helper that fills a whole read is left alone for so many times what the read cost: one that babbles as fast as it can
+gets a quarter of the loop at most. Answers of helpers that behave do not come near it."""
 ONE_LINE = 4096
 """Pipe size with which "writable" means "drained". Some published helpers poll the pipe and then read one line through a
 buffer: a second line in the pipe stalls them until a third one comes."""
+LAST_READS = 8
+"""Reads of a dead helper's stderr: all that a pipe holds, but not what its children may add for ever."""
 LINGER = 10.0
 """A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
 DEAF = 1.0
-"""A helper that closed its output can answer nothing more; so long it may take to end by itself."""
+"""A helper that closed its input or output is of no use any more; so long it may take to end by itself."""
 _PR_SET_PDEATHSIG = 1
 _EMPTY = b"\0\0\0\0"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -44,6 +50,8 @@ class User(Protocol):
     def event(self, event: Event) -> None: ...
     def errors(self, data: bytes) -> None: ...
     def written(self, line: bytes, number: int) -> None: ...
+    def leaving(self) -> None: ...
+    def deaf(self, how: str) -> None: ...
     def ended(self, status: int) -> None: ...
 
 
@@ -77,19 +85,23 @@ def _in_child(parent: int) -> Callable[[], None]:
     return prepare
 
 
+def _spawn(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [find_program(words[0]), *words[1:]],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+        preexec_fn=_in_child(os.getpid()),  # noqa: PLW1509 (our processes have no threads)
+    )
+
+
 class Helper:
     """A running helper program in its own process group. Raises OSError when it cannot be started."""
 
     def __init__(self, loop: Loop, words: Sequence[str], pipelining: bool, user: User) -> None:
-        process = subprocess.Popen(
-            [find_program(words[0]), *words[1:]],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,
-            preexec_fn=_in_child(os.getpid()),  # noqa: PLW1509 (our processes have no threads)
-        )
+        process = _spawn(words)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -101,11 +113,16 @@ class Helper:
         self._dead = False
         self._input, self._output, self._errors = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
         self._open = {self._input: process.stdin, self._output: process.stdout, self._errors: process.stderr}
-        self._pidfd = os.pidfd_open(self.pid)
+        self._pidfd = -1
         self._timer = loop.after(0, lambda: None)
-        self._watch()
+        try:
+            self._watch()
+        except OSError:  # no descriptor is left: nobody must be running whom nobody watches
+            self._give_back()
+            raise
 
     def _watch(self) -> None:
+        self._pidfd = os.pidfd_open(self.pid)
         for fd in self._open:
             os.set_blocking(fd, False)
         if not self._pipelining:
@@ -118,9 +135,9 @@ class Helper:
     # What the owner may want
 
     def send(self, line: bytes, number: int = 0) -> None:
-        """Write a line as soon as the pipe has room for it; one line is one write."""
-        self._unsent.append((line, number))
-        if self._drained:
+        """Write a line as soon as the pipe has room for it; one line is one write. Nothing where the input is closed."""
+        if self._input in self._open:
+            self._unsent.append((line, number))
             self._write()
 
     def forget_unsent(self) -> None:
@@ -128,18 +145,22 @@ class Helper:
 
     def close_input(self) -> None:
         self._unsent.clear()
+        self._drained = False
         self._close(self._input)
 
     def signal(self, number: int) -> None:
         """Signal the whole process group; the dead leader is not reaped yet, so its number is still its own."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:  # it moved to another group
+                os.kill(self.pid, number)
 
     # What the pipes say
 
     def _writable(self, events: int) -> None:
         if events & (select.EPOLLERR | select.EPOLLHUP):
-            self.close_input()
+            self._input_ended()
         elif self._pipelining or fcntl.ioctl(self._input, termios.FIONREAD, _EMPTY) == _EMPTY:
             self._drained = True
             self._write()
@@ -152,8 +173,8 @@ class Helper:
             except BlockingIOError:
                 self._drained = False
                 return
-            except OSError:  # it closed its input: its end or a time-out will follow
-                self.close_input()
+            except OSError:
+                self._input_ended()
                 return
             self._unsent.popleft()
             self._drained = self._pipelining
@@ -167,12 +188,36 @@ class Helper:
         except OSError:
             return b""
 
+    def _input_ended(self) -> None:
+        self.close_input()
+        self._half_closed("closed its input")
+
+    def _half_closed(self, how: str) -> None:
+        """Its end follows at once, as a rule; else it has to be ended."""
+        self._user.leaving()
+        if not self._dead:
+            self._timer.cancel()
+            self._timer = self._loop.after(DEAF, lambda: self._user.deaf(how))
+
+    def _rest(self, fd: int, since: float) -> None:
+        """Let a helper wait that writes more than it should."""
+
+        def resume() -> None:
+            if fd in self._open:
+                self._loop.modify(fd, select.EPOLLIN)
+
+        self._loop.modify(fd, 0)
+        self._loop.after((time.monotonic() - since) * REST, resume)
+
     def _readable(self, _events: int) -> None:
+        now = time.monotonic()
         data = self._read(self._output)
         if data:
             self._reader.feed(data)
             while (event := self._reader.next_event()) is not None:
                 self._user.event(event)
+            if len(data) == READ_SIZE:
+                self._rest(self._output, now)
         elif data is not None:
             self._output_ended()
 
@@ -183,12 +228,15 @@ class Helper:
         if self._dead:
             self._finish()
         else:
-            self._timer = self._loop.after(DEAF, lambda: self.signal(signal.SIGKILL))
+            self._half_closed("closed its output")
 
     def _complaining(self, _events: int) -> None:
+        now = time.monotonic()
         data = self._read(self._errors)
         if data:
             self._user.errors(data)
+            if len(data) == READ_SIZE:
+                self._rest(self._errors, now)
         elif data is not None:
             self._close(self._errors)
 
@@ -200,6 +248,7 @@ class Helper:
         if self._output not in self._open:
             self._finish()
         else:
+            self._user.leaving()
             self._timer = self._loop.after(LINGER, self._cut)
 
     def _cut(self) -> None:
@@ -209,14 +258,21 @@ class Helper:
 
     def _finish(self) -> None:
         """All is read: end what is left of the group, reap, tell."""
+        for _ in range(LAST_READS):
+            if self._errors in self._open:
+                self._complaining(0)
+        self._user.ended(self._give_back())
+
+    def _give_back(self) -> int:
+        """Let nothing be left: no process of the group, no descriptor, no zombie. Return the status."""
         self._timer.cancel()
-        if self._errors in self._open:
-            self._complaining(0)
         self.signal(signal.SIGKILL)
         for fd in list(self._open):
             self._close(fd)
-        os.close(self._pidfd)
-        self._user.ended(self._process.wait())
+        if self._pidfd >= 0:
+            self._loop.forget(self._pidfd)
+            os.close(self._pidfd)
+        return self._process.wait()
 
     def _close(self, fd: int) -> None:
         if (pipe := self._open.pop(fd, None)) is not None:

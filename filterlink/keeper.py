@@ -36,8 +36,7 @@ class Owner(Protocol):
     def helper_reply(self, index: int, reply: Reply) -> bool: ...
     def helper_written(self, index: int, number: int) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
-    def helper_gone(self, index: int, over: bool) -> None: ...
-    def helper_open(self, index: int) -> int: ...
+    def helper_gone(self, index: int, over: bool, planned: bool) -> None: ...
 
 
 class Grumble:
@@ -89,7 +88,7 @@ class Keeper:
         self._grumble = Grumble(log)
         self._helper: Helper | None = None
         self._reason = ""
-        self._intf = self._quit = 0
+        self._intf = self._quit = -1  # their numbers; none was sent yet
         self._timer = loop.after(0, self._tick)
 
     @property
@@ -111,7 +110,7 @@ class Keeper:
         over = self.life.phase is Phase.PAUSED
         self._stop(GENTLE, final=True)
         if over:
-            self._owner.helper_gone(self._index, True)
+            self._owner.helper_gone(self._index, True, True)
 
     def _stop(self, steps: tuple[tuple[Step, float], ...], final: bool) -> None:
         running = self.life.phase in (Phase.STARTING, Phase.READY)
@@ -171,7 +170,7 @@ class Keeper:
         over = self.life.phase is Phase.OVER
         pause = max(0.0, self.life.due - time.monotonic())
         self._log.warning("%s%s", reason, "" if over else f"; started again in {pause:.1f} s")
-        self._owner.helper_gone(self._index, over)
+        self._owner.helper_gone(self._index, over, planned)
         self._arm()
 
     # What the helper says
@@ -219,9 +218,16 @@ class Keeper:
         if number:
             self._owner.helper_written(self._index, number)
 
+    def leaving(self) -> None:
+        self._owner.helper_leaving(self._index)
+
+    def deaf(self, how: str) -> None:
+        if self.life.phase in (Phase.STARTING, Phase.READY):
+            self.restart(f"the helper {how}, but does not end")
+
     def ended(self, status: int) -> None:
-        stopping = self.life.phase is Phase.STOPPING
-        planned = not stopping and status == 0 and self.life.proven and self._owner.helper_open(self._index) == 0
+        # Some helpers leave after a number of messages; that the next ones are on their way to them already is no fault.
+        planned = self.life.phase is not Phase.STOPPING and status == 0 and self.life.proven
         words = self._grumble.last_words()
         how = f"ended by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with exit status {status}"
         self._lost((f"{self._reason}; " if self._reason else "") + how + (f": {words}" if words else ""), planned)

@@ -78,8 +78,7 @@ class Gate:
         self._ends: dict[int, int] = {}
         self._down_since: float | None = now
         self._heard = now
-        self._coming = 0  # woken and not back yet: their slots are spoken for
-        self._woke = -math.inf
+        self._coming: deque[float] = deque()  # when each was woken that is not back yet: their slots are spoken for
 
     # What clients do
 
@@ -89,7 +88,7 @@ class Gate:
             return
         request = Request(client, ask, self._ends.get(ask.id, 0))
         if self._coming:
-            self._coming -= 1
+            self._coming.popleft()
         if self.dead:
             self._unavailable(request)
         elif (unit := self._least_loaded()) is not None:
@@ -135,7 +134,7 @@ class Gate:
         """The helper has answered INTF."""
         self.units[unit].ready = True
         self._down_since, self.dead = None, False
-        self._coming = 0
+        self._coming.clear()
         self._advance(now)
 
     def leaving(self, now: float, unit: int) -> None:
@@ -144,15 +143,15 @@ class Gate:
         if self._down_since is None and not any(each.ready for each in self.units):
             self._down_since = now
 
-    def gone(self, now: float, unit: int, over: bool = False) -> None:
-        """The helper has ended and all its answers are read. `over`: it is not started again."""
+    def gone(self, now: float, unit: int, over: bool = False, planned: bool = False) -> None:
+        """The helper has ended and all its answers are read. `over`: it is not started again; `planned`: it is no fault."""
         self.leaving(now, unit)
         lost, self.units[unit].open = list(self.units[unit].open.values()), {}
         self.units[unit].over = over
         for request in reversed(lost):
-            self._again(request)
+            self._again(request, request.tried and not planned)
         if all(each.over for each in self.units):
-            self._give_up()
+            self._give_up(now)
         self._advance(now)
 
     # What time does
@@ -163,9 +162,10 @@ class Gate:
             if unit.ready:
                 self._overdue(now, unit)
         if self._down_since is not None and not self.dead and now - self._down_since >= self._settings.timeout:
-            self._give_up()
-        if self.parked and now - self._woke >= WAKE_AGAIN:
-            self._coming = 0
+            self._give_up(now)
+        while self._coming and now - self._coming[0] >= WAKE_AGAIN:
+            self._coming.popleft()
+        if self.parked:
             self._wake(now)
 
     # What others want to know
@@ -225,11 +225,11 @@ class Gate:
             self._wake(now)
 
     def _wake(self, now: float) -> None:
-        count = self.parked if self.dead else min(self._free() - self._coming, self.parked)
+        count = self.parked if self.dead else min(self._free() - len(self._coming), self.parked)
         if count > 0:
             self.parked -= count
-            self._coming += count
-            self._woke = now
+            if not self.dead:
+                self._coming.extend([now] * count)
             self._port.wake(count)
 
     def _park(self, request: Request) -> None:
@@ -237,20 +237,23 @@ class Gate:
         reason = "has no free slot" if self.is_ready else f"is not ready: {self._reason()}"
         self._port.park(request, f"{self._name} {reason}")
 
-    def _again(self, request: Request) -> None:
+    def _again(self, request: Request, charge: bool) -> None:
         """Have a request judged by the next helper, unless too many have ended over it."""
         self._forget(request)
         if request.client is None:
             return
-        request.ends += request.tried
+        request.ends += charge
         if request.ends > MAX_AGAIN:
             self._ends.pop(request.id, None)
             text = f"{self._name}: the helper ended {request.ends} times while it judged this message, last: {self._reason()}"
             self._port.verdict(request, Kind.UNAVAILABLE, text, ())
+        elif self.dead:
+            self._unavailable(request)
         elif not request.park:
             self._waiting.appendleft(request)
         else:  # its processor is needed elsewhere meanwhile; it comes back when the new helper is ready
-            self._remember(request)
+            if request.ends:
+                self._remember(request)
             self._park(request)
 
     def _remember(self, request: Request) -> None:
@@ -259,13 +262,17 @@ class Gate:
         if len(self._ends) > MAX_REMEMBERED:
             del self._ends[next(iter(self._ends))]
 
-    def _overdue(self, now: float, unit: Unit) -> None:
-        last = now - self._settings.timeout
+    def _late(self, now: float, unit: Unit) -> list[Request]:
+        """The open requests that are overdue. What was never written is its helper's fault only if nothing stands before it."""
         late: list[Request] = []
         for request in unit.open.values():
-            if request.since > last:
+            if now - request.since < self._settings.timeout or (late and not request.tried):
                 break
             late.append(request)
+        return late
+
+    def _overdue(self, now: float, unit: Unit) -> None:
+        late = self._late(now, unit)
         if not late:
             return
         for request in late:
@@ -278,14 +285,14 @@ class Gate:
             if request.client is not None:
                 self._port.verdict(request, Kind.TIMEOUT, text, ())
 
-    def _give_up(self) -> None:
+    def _give_up(self, now: float) -> None:
         """The filter is not there: whoever waits is told, and the parked come to be told."""
         self.dead = True
         waiting, self._waiting = self._waiting, deque()
         for request in waiting:
             self._unavailable(request)
         if self.parked:
-            self._wake(self._heard)
+            self._wake(now)
 
     def _unavailable(self, request: Request) -> None:
         self._port.verdict(request, Kind.UNAVAILABLE, f"{self._name} is not ready: {self._reason()}", ())

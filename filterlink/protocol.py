@@ -9,8 +9,8 @@ from collections import deque
 
 import msgspec
 
-from filterlink.frames import Kind
-from filterlink.strings import check_fields, decode_report, take_quoted
+from filterlink.frames import MAX_TEXT, Kind
+from filterlink.strings import MAX_COMPLAINTS, check_fields, decode_report, take_quoted
 
 __all__ = ["MAX_LINE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
 
@@ -26,7 +26,7 @@ _WORD = re.compile(rb"[ \t]*([A-Za-z]+)")
 _BARE = re.compile(rb"[ \t]*([^ \t]+)")
 _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
 # Two threads of a helper that write at once give "7 OK8 FAILURE" and then an empty line.
-_GLUED = re.compile(rb"[ \t]*(\d{1,18}[ \t]+(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)\b.*)", re.I | re.S)
+_GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
 _REPORTS = {b"ERROR": Kind.ERROR, b"REJECTED": Kind.REJECTED, b"FAILURE": Kind.FAILURE}
 _PLAIN = {b"OK": Kind.OK, b"DISCARD": Kind.DISCARD}
 _ROUTES = (b"MIRRORTO", b"ADDROUTE")
@@ -132,48 +132,59 @@ def _show(line: bytes) -> str:
 
 
 def _parse(line: bytes) -> list[Event]:
-    rest = line.rstrip(b"\r")
+    """All answers on a line. It is never cut into pieces: a megabyte of glued answers must take linear time."""
+    text = line.rstrip(b"\r")
+    if not text.strip():
+        return []
     events: list[Event] = []
-    while rest.strip():
-        event, rest = _parse_one(rest)
+    at: int | None = 0
+    while at is not None:
+        event, at = _parse_one(text, at)
         events.append(event)
-    if events:
-        events[0].line = line.rstrip(b"\r")
+    events[0].line = text
     return events
 
 
-def _parse_one(text: bytes) -> tuple[Event, bytes]:
-    """The first answer in `text`, and what is glued to it."""
-    head = _HEAD.match(text)
+def _parse_one(text: bytes, at: int) -> tuple[Event, int | None]:
+    """The answer that begins at `at`, and where one begins that is glued to it."""
+    head = _HEAD.match(text, at)
     if head is None:
         information = text.lstrip().startswith(b"*")
-        return Note(b"", "" if information else f"line without a number: {_show(text)}"), b""
+        return Note(b"", "" if information else f"line without a number: {_show(text)}"), None
     word = _WORD.match(text, head.end())
     if word and word[1].upper() == b"INTF" and (version := _VERSION.match(text, word.end())):
         return Interface(int(head[1]), int(version[1])), _glued(text, version.end())
-    return _Answer(text, head.end()).read(int(head[1]))
+    return _Answer(text, at, head.end()).read(int(head[1]))
 
 
-def _glued(text: bytes, at: int) -> bytes:
+def _glued(text: bytes, at: int) -> int | None:
     match = _GLUED.match(text, at)
-    return match[1] if match else b""
+    return match.end() if match else None
 
 
 class _Answer:
     """A cursor over the modifiers and the verdict of one answer."""
 
-    def __init__(self, text: bytes, at: int) -> None:
-        self.text, self.at = text, at
-        self.fields: tuple[bytes, ...] = ()
-        self.complaints: tuple[str, ...] = ()
+    def __init__(self, text: bytes, start: int, at: int) -> None:
+        self.text, self.start, self.at = text, start, at
+        self.fields: list[bytes] = []
+        self.complaints: list[str] = []
+        self.room = MAX_TEXT
 
-    def read(self, number: int) -> tuple[Reply, bytes]:
+    def read(self, number: int) -> tuple[Reply, int | None]:
         modified = False
         while (verb := self._word()) == b"ADDHEADER" or verb in _ROUTES:
             self._modify(verb)
             modified = True
         kind, report, rest = self._verdict(verb, modified)
-        return Reply(number, kind, report, self.fields, self.complaints), rest
+        return Reply(number, kind, report, tuple(self.fields), tuple(self.complaints[:MAX_COMPLAINTS])), rest
+
+    def _complain(self, text: str, quoted: bytes) -> None:
+        if len(self.complaints) < MAX_COMPLAINTS:
+            self.complaints.append(f"{text}: {_show(quoted)}")
+
+    def _line(self) -> bytes:
+        return self.text[self.start : self.start + _SHOWN]
 
     def _word(self) -> bytes:
         match = _WORD.match(self.text, self.at)
@@ -184,26 +195,26 @@ class _Answer:
 
     def _modify(self, verb: bytes) -> None:
         if verb == b"ADDHEADER":
-            fields, complaints = check_fields(self._rest_or_quoted())
+            fields, complaints = check_fields(self._rest_or_quoted(), self.room)
             self.fields += fields
-            self.complaints += complaints
+            self.room -= sum(map(len, fields)) + len(fields)
+            self.complaints += complaints[: MAX_COMPLAINTS - len(self.complaints)]
         else:
-            value = self._bare_or_quoted()
-            self.complaints += (f"{verb.decode()} is not supported yet, ignored: {_show(value)}",)
+            self._complain(f"{verb.decode()} is not supported yet, ignored", self._bare_or_quoted())
 
-    def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, bytes]:
+    def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, int | None]:
         if verb in _PLAIN:
             return _PLAIN[verb], "", _glued(self.text, self.at)
         if verb in _REPORTS:
-            if glued := _glued(self.text, self.at):
+            if (glued := _glued(self.text, self.at)) is not None:
                 return _REPORTS[verb], "", glued
             return _REPORTS[verb], decode_report(self._rest_or_quoted()), _glued(self.text, self.at)
         if modified:  # up to version 3 the modifier alone is the answer
             if verb:
-                self.complaints += (f"unknown word after the added fields: {_show(self.text)}",)
+                self._complain("unknown word after the added fields", self._line())
             return Kind.OK, "", _glued(self.text, self.at)
-        self.complaints += (f"unknown answer, taken as FAILURE: {_show(self.text)}",)
-        return Kind.FAILURE, "", b""
+        self._complain("unknown answer, taken as FAILURE", self._line())
+        return Kind.FAILURE, "", None
 
     def _rest_or_quoted(self) -> bytes:
         """A quoted string, or else all that is left of the line."""
@@ -214,7 +225,7 @@ class _Answer:
             return value
         value, self.at = self.text[self.at :], len(self.text)
         if value.startswith(b'"'):
-            self.complaints += (f"string without an end: {_show(self.text)}",)
+            self._complain("string without an end", self._line())
             return value[1:]
         return value.rstrip(b" \t")
 

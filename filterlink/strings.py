@@ -7,7 +7,10 @@ import re
 
 from filterlink.frames import MAX_TEXT
 
-__all__ = ["check_fields", "decode_report", "take_quoted"]
+__all__ = ["MAX_COMPLAINTS", "check_fields", "decode_report", "take_quoted"]
+
+MAX_COMPLAINTS = 10
+"""Complaints kept of one answer: a line of a megabyte could earn hundreds of thousands, and each would be logged."""
 
 _QUOTED = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
@@ -37,19 +40,22 @@ def decode_report(raw: bytes) -> str:
     return text.encode()[:MAX_TEXT].decode("utf-8", "ignore")
 
 
-def check_fields(text: bytes) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
-    """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the others."""
+def check_fields(text: bytes, room: int = MAX_TEXT) -> tuple[list[bytes], list[str]]:
+    """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the others.
+
+    The fields with their line ends take at most `room` bytes.
+    """
     fields: list[bytes] = []
     complaints: list[str] = []
-    room = MAX_TEXT
     for field in _unfolded(text):
         fault = "the added fields are too long together" if len(field) >= room else _fault(field)
         if fault:
-            complaints.append(f"header field refused, {fault}: {field[:_SHOWN]!r}")
+            if len(complaints) < MAX_COMPLAINTS:
+                complaints.append(f"header field refused, {fault}: {field[:_SHOWN]!r}")
         else:
             fields.append(field)
             room -= len(field) + 1
-    return tuple(fields), tuple(complaints)
+    return fields, complaints
 
 
 def _unfolded(text: bytes) -> list[bytes]:
