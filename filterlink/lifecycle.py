@@ -41,7 +41,8 @@ GENTLE = ((Step.QUIT, 1.0), (Step.CLOSE, 2.0), (Step.TERM, 3.0), (Step.KILL, 2.0
 HASTY = ((Step.QUIT, 0.5), (Step.CLOSE, 0.5), (Step.TERM, 1.5), (Step.KILL, 2.0))
 
 INTF_WAIT = 10.0
-"""Longest wait for the answer to INTF: some helpers never give one."""
+"""Longest wait for the answer to INTF: some helpers never give one. Never more than half a time-out: after a whole one the
+filter would count as away."""
 MAX_PAUSE = 60.0
 """The back-off never grows over this (or auto_restart, if longer): a repaired filter must be back soon."""
 MIN_PAUSE = 0.1
@@ -82,7 +83,7 @@ class Life:
         """The process runs and INTF is sent."""
         self.phase, self.proven = Phase.STARTING, False
         self.starts += 1
-        self.due = now + min(self._settings.timeout, INTF_WAIT)
+        self.due = now + min(self._settings.timeout / 2, INTF_WAIT)
 
     def greeted(self) -> bool:
         """INTF was answered; True when the helper becomes ready by it."""
@@ -105,7 +106,7 @@ class Life:
             self.phase, self.due = Phase.OVER, math.inf
 
     def ended(self, now: float, planned: bool = False) -> None:
-        """The process has ended or could not be started. `planned`: by itself, status 0, with no request open."""
+        """The process has ended or could not be started. `planned`: it left by itself, status 0."""
         if self._final or not self._settings.restarts:
             self.phase, self.due = Phase.OVER, math.inf
             return

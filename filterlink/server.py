@@ -8,7 +8,7 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -26,12 +26,24 @@ TICK = 0.1
 """Seconds between two looks at what is overdue, while anything is."""
 PUBLISH = 0.1
 """Seconds between two publications of the filters' states, while they change."""
+LAST_NUMBER = (1 << 31) - 1
+"""Helpers in C keep request numbers in an int."""
 
 _decode = msgspec.msgpack.Decoder(Hello | Ask).decode
 
 
+def _numbers(first: int) -> Iterator[int]:
+    """Request numbers, never the same again while we live: some gateways answer a dead helper's requests to the next one."""
+    rounds = itertools.chain([range(first, LAST_NUMBER)], itertools.repeat(range(1, LAST_NUMBER)))
+    return itertools.chain.from_iterable(rounds)
+
+
 class Server:
-    """Serves the clients that connect to `listener`. `wake` is told who may ask again, `publish` how the filters are."""
+    """Serves the clients that connect to `listener`. `wake` is told who may ask again, `publish` how the filters are.
+
+    `first_number` is where request numbers begin; another one for each multiplexer of an engine keeps a late answer to the
+    one that died from being taken for an answer to its successor.
+    """
 
     def __init__(
         self,
@@ -40,10 +52,12 @@ class Server:
         filters: Sequence[Filter],
         wake: Callable[[Wake], None],
         publish: Callable[[list[FilterState]], None],
+        first_number: int = 1,
     ) -> None:
-        self._loop, self._publish = loop, publish
-        self._publishing = False
-        self._filters = [_Filter(loop, settings, wake, self._changed) for settings in filters]
+        self._loop, self._listener, self._publish = loop, listener, publish
+        self._publishing = self._closed = False
+        self._links: set[Link] = set()
+        self._filters = [_Filter(loop, settings, wake, self._changed, first_number) for settings in filters]
         self._by_name = {each.settings.name: each for each in self._filters}
         self._then: Callable[[], None] | None = None
         serve(loop, listener, self._accepted)
@@ -56,14 +70,21 @@ class Server:
         self._changed()
 
     def stop(self, then: Callable[[], None]) -> None:
-        """Stop all helpers in steps, then call `then`."""
+        """Stop all helpers in steps, then call `then`. What is open is not answered: it is asked of the next multiplexer."""
         self._then = then
         for each in self._filters:
             each.stop()
         self._check_stopped()
 
+    def close(self) -> None:
+        """Let go of the clients and of the listener (which stays open: it is not ours)."""
+        self._closed = True
+        self._loop.forget(self._listener.fileno())
+        for link in self._links:
+            link.close()
+
     def _accepted(self, sock: socket.socket) -> None:
-        Link(self._loop, sock, _decode, self._asked, self._client_gone)
+        self._links.add(Link(self._loop, sock, _decode, self._asked, self._client_gone))
 
     def _asked(self, link: Link, frame: Hello | Ask) -> None:
         if isinstance(frame, Hello):
@@ -71,27 +92,28 @@ class Server:
         elif (found := self._by_name.get(frame.filter)) is None or found.gate is None:
             text = f'filter "{frame.filter}" is {"disabled" if found else "not configured"}'
             link.send(encode(Verdict(frame.id, frame.n, frame.filter, Kind.UNAVAILABLE, text)))
-        else:
+        elif not found.stopping:
             found.gate.ask(time.monotonic(), link, frame)
             self._changed()
 
     def _client_gone(self, link: Link) -> None:
+        self._links.discard(link)
         for each in self._filters:
             if each.gate is not None:
                 each.gate.client_gone(link)
 
     def _tick(self) -> None:
         """Look at the clock for all filters; an idle one costs nothing."""
+        if self._closed:
+            return
         now = time.monotonic()
         for each in self._filters:
-            if each.gate is not None:
+            if each.gate is not None and not each.stopping:
                 each.gate.tick(now)
         busy = any(each.busy for each in self._filters)
         self._loop.after(TICK if busy else 1.0, self._tick)
         if busy:
             self._changed()
-        if self._then is not None:
-            self._check_stopped()
 
     def _changed(self) -> None:
         if not self._publishing:
@@ -100,7 +122,9 @@ class Server:
 
     def _tell(self) -> None:
         self._publishing = False
-        self._publish([each.state() for each in self._filters])
+        if not self._closed:
+            self._publish([each.state() for each in self._filters])
+        self._check_stopped()
 
     def _check_stopped(self) -> None:
         if self._then is not None and all(each.over for each in self._filters):
@@ -111,10 +135,11 @@ class Server:
 class _Filter:
     """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
 
-    def __init__(self, loop: Loop, settings: Filter, wake: Callable[[Wake], None], changed: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, settings: Filter, wake: Callable[[Wake], None], changed: Callable[[], None], first: int) -> None:
         self.settings = settings
+        self.stopping = False
         self.gate: Gate | None = None
-        self._loop, self._wake, self._changed = loop, wake, changed
+        self._loop, self._wake, self._changed, self._first = loop, wake, changed, first
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
         self._keepers: list[Keeper] = []
@@ -123,12 +148,13 @@ class _Filter:
     def start(self) -> None:
         if not self.settings.enabled:
             return
-        numbers = itertools.count(1)  # never again the same while we live: some gateways answer a dead helper's requests
+        numbers = _numbers(self._first)
         self.gate = Gate(self.settings, self, numbers, time.monotonic(), self._reason)
         for index in range(self.settings.instances):
             self._keepers.append(Keeper(self._loop, self.settings, index, numbers, self._log, self))
 
     def stop(self) -> None:
+        self.stopping = True
         for keeper in self._keepers:
             keeper.stop()
 
@@ -215,13 +241,11 @@ class _Filter:
         self._told().leaving(time.monotonic(), index)
         self._changed()
 
-    def helper_gone(self, index: int, over: bool) -> None:
+    def helper_gone(self, index: int, over: bool, planned: bool) -> None:
         self._gone += over
-        self._told().gone(time.monotonic(), index, over)
+        if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
+            self._told().gone(time.monotonic(), index, over, planned)
         self._changed()
-
-    def helper_open(self, index: int) -> int:
-        return len(self._told().units[index].open)
 
     def _told(self) -> Gate:
         assert self.gate is not None  # made before the first keeper

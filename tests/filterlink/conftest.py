@@ -1,0 +1,125 @@
+"""A multiplexer on a loop of its own, with real helpers in a base directory, turned by the test itself."""
+
+import itertools
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink.client import Client
+from filterlink.frames import Ask, FilterState, Hello, Park, Verdict, Wake
+from filterlink.link import listen
+from filterlink.loop import Loop
+from filterlink.server import Server
+from filterlink.settings import Filter
+from filterlink.units import Seconds
+
+HELPERS = Path(__file__).with_name("helpers")
+RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}
+DEADLINE = 20.0
+
+
+def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
+    word = program.split()[0]
+    if (HELPERS / word).exists():
+        program = f"{RUNNERS[Path(word).suffix]} {HELPERS / program}"
+    for key in ("timeout", "auto_restart", "slow_after"):
+        if key in values:
+            values[key] = Seconds(values[key])
+    return Filter(name=name, program=program, **({"auto_restart": Seconds(0.05)} | values))
+
+
+class Rig:
+    """One server, its clients, and all it told."""
+
+    def __init__(self, *filters: Filter) -> None:
+        self.loop = Loop()
+        self.listener = listen("link")
+        self.wakes: list[Wake] = []
+        self.states: list[FilterState] = []
+        self.clients: list[Client] = []
+        self.ids = itertools.count(1)
+        self._open(filters)
+
+    def _open(self, filters: tuple[Filter, ...]) -> None:
+        self.server = Server(self.loop, self.listener, filters, self.wakes.append, self._published)
+        self.server.start()
+
+    def _published(self, states: list[FilterState]) -> None:
+        self.states = states
+
+    def until(self, condition: Callable[[], Any], seconds: float = DEADLINE) -> None:
+        """Turn the loop until the condition holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds} s; last: {self.states}"
+            self.loop.turn(0.02)
+
+    def until_state(self, word: str, index: int = 0) -> FilterState:
+        self.until(lambda: self.states and self.states[index].state == word)
+        return self.states[index]
+
+    def client(self) -> Client:
+        self.clients.append(Client("link", Hello("processor", len(self.clients), 1, os.getpid())))
+        return self.clients[-1]
+
+    def ask(self, id: int, n: int = 1, park: bool = False, filter: str = "Test") -> Verdict | Park:
+        """One question by a client of its own."""
+        return self.client().ask(Ask(id, n, filter, False, 100, park), self.wait)
+
+    def wait(self, fd: int) -> None:
+        self.until(lambda: readable(fd))
+
+    def stop(self) -> None:
+        stopped: list[bool] = []
+        self.server.stop(lambda: stopped.append(True))
+        self.until(lambda: stopped)
+
+    def close(self) -> None:
+        self.stop()
+        for client in self.clients:
+            client.close()
+        self.server.close()
+        self.listener.close()
+        self.loop.close()
+
+
+def readable(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A base directory that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Queue").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def settings() -> Callable[..., Filter]:
+    """Makes filters: settings("ok.sh", timeout=1); the word of helpers/ is run by its interpreter."""
+    return _settings
+
+
+@pytest.fixture
+def rig(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig]]:
+    """Starts servers: rig("ok.sh", timeout=1) or rig(filter, filter). All are stopped at the end, in short steps."""
+    for name in ("GENTLE", "HASTY"):
+        steps = getattr(sys.modules["filterlink.lifecycle"], name)
+        monkeypatch.setattr(f"filterlink.keeper.{name}", tuple((step, 0.2) for step, _ in steps))
+    rigs: list[Rig] = []
+
+    def start(*filters: str | Filter, **values: Any) -> Rig:
+        rigs.append(Rig(*(_settings(each, **values) if isinstance(each, str) else each for each in filters)))
+        return rigs[-1]
+
+    yield start
+    for each in rigs:
+        each.close()
+    assert base.is_dir()

@@ -1,0 +1,311 @@
+"""Demands on the multiplexer as a whole, with real helpers over real pipes and links."""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink.frames import Ask, Kind, Park, Verdict, Wake
+from filterlink.link import Channel
+from filterlink.settings import Filter
+
+Rigs = Callable[..., Any]
+Make = Callable[..., Filter]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def group(leader: int) -> list[str]:
+    """The processes of a group that are no zombies, as their lines in /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            line = stat.read_text()
+            state, _parent, pgrp = line.rpartition(")")[2].split()[:3]
+            if int(pgrp) == leader and state != "Z":
+                found.append(line)
+    return found
+
+
+def test_a_ten_line_helper_judges(rig: Rigs) -> None:
+    """Any helper that answers OK lets a message pass."""
+    here = rig("ok.sh")
+
+    assert Verdict(1, 7, "Test", Kind.OK) == here.ask(1, n=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("%N OK", Verdict(5, 1, "Test", Kind.OK)),
+        ('%N ADDHEADER "X-A: 1\\eX-B: 2" OK', Verdict(5, 1, "Test", Kind.OK, "", (b"X-A: 1", b"X-B: 2"))),
+        ('%N ERROR "EICAR found"', Verdict(5, 1, "Test", Kind.ERROR, "EICAR found")),
+        ("%N REJECTED come again", Verdict(5, 1, "Test", Kind.REJECTED, "come again")),
+        ("%N DISCARD", Verdict(5, 1, "Test", Kind.DISCARD)),
+        ("%N FAILURE", Verdict(5, 1, "Test", Kind.FAILURE)),
+        ("%N FILE Queue/5.msg", Verdict(5, 1, "Test", Kind.FAILURE)),
+    ],
+)
+def test_verdicts_reach_who_asked(rig: Rigs, base: Path, said: str, verdict: Verdict) -> None:
+    """Each verdict comes out as its kind, with its text and fields; an echoed request is a FAILURE."""
+    (base / "Queue/5.msg").write_text(said + "\n")
+
+    assert verdict == rig("say.sh").ask(5)
+
+
+def test_answers_in_any_order(rig: Rigs) -> None:
+    """Three messages answered last one first, by a helper of old manners, each get their own answer."""
+    here = rig("shuffle.pl")
+    channels = [here.client() for _ in range(3)]
+    here.until_state("ready")
+    first = [send(here, client, Ask(id, 1, "Test", False, 1, False)) for id, client in enumerate(channels, 1)]
+
+    assert [here_answer(here, channel).id for channel in first] == [1, 2, 3]
+
+
+def send(here: Any, client: Any, ask: Ask) -> Channel:
+    """Ask without waiting for the answer."""
+
+    def later(_fd: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        client.ask(ask, later)
+    here.loop.turn(0.05)
+    channel = client._channel
+    assert isinstance(channel, Channel)
+    return channel
+
+
+def here_answer(here: Any, channel: Channel) -> Verdict | Park:
+    from filterlink.client import _decode
+
+    here.wait(channel.fileno())
+    answer = _decode(channel.receive())
+    assert isinstance(answer, Verdict | Park)
+    return answer
+
+
+def test_one_line_in_the_pipe_at_a_time(rig: Rigs) -> None:
+    """A helper that polls its pipe and then reads one line through a buffer never stalls."""
+    here = rig("poller.py")
+    here.until_state("ready")
+    channels = [send(here, here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 9)]
+
+    assert set(range(1, 9)) == {here_answer(here, channel).id for channel in channels}
+
+
+def test_pipelining_answers_all(rig: Rigs) -> None:
+    """With pipelining = true many lines stand in the pipe, and all are answered."""
+    here = rig("ok.sh", pipelining=True, max_in_flight=50)
+    here.until_state("ready")
+    channels = [send(here, here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 40)]
+
+    assert {Kind.OK} == {here_answer(here, channel).kind for channel in channels}  # type: ignore[union-attr]
+
+
+def test_a_mute_helper_times_out_and_is_replaced(rig: Rigs) -> None:
+    """A request that is not answered in time gets TIMEOUT; the process is replaced by a new one."""
+    here = rig("mute.sh", timeout=0.4)
+    pid = here.until_state("ready").pids[0]
+    verdict = here.ask(1)
+
+    assert (verdict.kind, verdict.text) == (Kind.TIMEOUT, 'filter "Test": no answer within 0.4 s')
+    here.until(lambda: here.states[0].state == "ready" and here.states[0].pids != (pid,))
+    assert not alive(pid)
+
+
+def test_a_helper_that_is_killed_is_replaced(rig: Rigs, base: Path) -> None:
+    """Its requests go to the next helper; nobody who asked hears of it."""
+    here = rig("say.sh")
+    pid = here.until_state("ready").pids[0]
+    channel = send(here, here.client(), Ask(8, 1, "Test", False, 1, False))
+    here.until(lambda: here.states[0].in_flight == 1)
+    (base / "Queue/8.msg").write_text("%N DISCARD\n")
+    os.kill(pid, signal.SIGKILL)
+
+    assert Verdict(8, 1, "Test", Kind.DISCARD) == here_answer(here, channel)
+    here.until(lambda: here.states[0].restarts == 1)
+    assert "signal 9" in here.states[0].last_error
+
+
+def test_poison_is_given_up_for_now(rig: Rigs) -> None:
+    """A message of which helper after helper dies is UNAVAILABLE in the end, with the helper's last words as the reason."""
+    here = rig("dies.sh")
+    verdict = here.ask(13)
+
+    assert verdict.kind == Kind.UNAVAILABLE
+    assert "ended 4 times" in verdict.text
+    assert "I cannot stand Queue/13.msg" in verdict.text
+    assert here.ask(14).kind == Kind.OK
+
+
+def test_parked_messages_are_woken(rig: Rigs) -> None:
+    """Who may park is told to while the filter starts; a Wake follows when it is ready."""
+    here = rig("ok.sh")
+    answer = here.ask(1, park=True)
+
+    assert isinstance(answer, Park)
+    here.until(lambda: here.wakes)
+    assert [Wake("Test", 1)] == here.wakes
+    assert Verdict(1, 2, "Test", Kind.OK) == here.ask(1, n=2, park=True)
+
+
+def test_a_program_that_is_not_there(rig: Rigs) -> None:
+    """The filter is failed, with the reason; after the time-out everybody is told UNAVAILABLE; the parked are woken."""
+    here = rig("no-such-program --now", timeout=0.4)
+    state = here.until_state("failed")
+    assert "no-such-program is neither in the base directory nor on PATH" in (state.last_error or "")
+    assert isinstance(here.ask(1, park=True), Park)
+
+    verdict = here.ask(2)
+    assert verdict.kind == Kind.UNAVAILABLE
+    assert "no-such-program" in verdict.text
+    here.until(lambda: here.wakes)
+    assert here.ask(1, n=2, park=True).kind == Kind.UNAVAILABLE
+
+
+def test_auto_restart_never(rig: Rigs) -> None:
+    """A helper that ended and may not be restarted is failed at once."""
+    here = rig("false", auto_restart=float("inf"))
+
+    assert "exit status 1" in (here.until_state("failed").last_error or "")
+    assert here.ask(1, park=True).kind == Kind.UNAVAILABLE
+
+
+def test_one_dead_filter_hurts_no_other(rig: Rigs, settings: Make) -> None:
+    """Beside a filter that cannot start and one that is mute, a third one judges."""
+    here = rig(settings("no-such-program", name="Dead"), settings("mute.sh", name="Mute"), settings("ok.sh"))
+    send(here, here.client(), Ask(1, 1, "Mute", False, 1, False))
+    send(here, here.client(), Ask(1, 1, "Dead", False, 1, False))
+
+    assert here.ask(1).kind == Kind.OK
+
+
+def test_unknown_and_disabled_filters(rig: Rigs, settings: Make) -> None:
+    """A filter that is not there is UNAVAILABLE, and no process is started for a disabled one."""
+    here = rig(settings("ok.sh", enabled=False))
+
+    assert here.ask(1, filter="Nobody").text == 'filter "Nobody" is not configured'
+    assert here.until_state("disabled").pids == ()
+
+
+def test_intf_unanswered(rig: Rigs) -> None:
+    """A helper that leaves INTF unanswered is taken for an old one, and works."""
+    assert rig("silent.sh", timeout=0.3).ask(1).kind == Kind.OK
+
+
+def test_a_planned_exit_is_no_fault(rig: Rigs) -> None:
+    """A helper that leaves by itself after its answer is started again at once, and no error is told of."""
+    here = rig("once.sh", auto_restart=60)
+
+    assert [here.ask(id).kind for id in range(1, 5)] == [Kind.OK] * 4
+    here.until(lambda: here.states and here.states[0].restarts >= 3)
+    assert here.states[0].last_error is None
+
+
+def test_answers_of_a_dead_parents_child_count(rig: Rigs) -> None:
+    """A helper's output is read to its end after its death, before anything is sent again."""
+    here = rig("parent.sh")
+
+    assert here.ask(1).kind == Kind.DISCARD
+    here.until(lambda: here.states and here.states[0].answered == 1)
+    assert here.states[0].restarts == 0
+
+
+def test_a_stderr_flood_blocks_nobody(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None:
+    """stderr is drained all the time; the log gets a bounded part of it."""
+    here = rig("flood.sh")
+
+    assert [here.ask(id).kind for id in range(1, 4)] == [Kind.OK] * 3
+    lines = [record.getMessage() for record in caplog.records if "something is odd" in record.getMessage()]
+    assert 1 <= len(lines) <= 200
+
+
+def test_garbage_is_logged_and_survived(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None:
+    """Babble, wrong numbers and second answers change no verdict."""
+    here = rig("garbage.pl")
+
+    assert [here.ask(id).kind for id in range(1, 4)] == [Kind.OK] * 3
+    here.until(lambda: here.states and here.states[0].answered == 3)
+    assert "line without a number" in caplog.text
+    assert "not outstanding" in caplog.text
+
+
+def test_the_dialogue_is_logged_at_low_level(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None:
+    """Lines to and from the helper stand in the log of the filter with their lengths."""
+    here = rig("ok.sh", log_level="low-level")
+    here.ask(1)
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "EXTFILTER(Test)" and record.levelno == logging.INFO]
+    assert lines == ["out(8): 1 INTF 4", "inp(8): 1 INTF 4", "out(18): 2 FILE Queue/1.msg", "inp(4): 2 OK"]
+
+
+def test_asked_again_while_it_runs(rig: Rigs, base: Path) -> None:
+    """A message dispatched anew takes over the scan that runs for it; the first asker hears nothing."""
+    here = rig("say.sh", timeout=30)
+    here.until_state("ready")
+    first = here.client()
+    send(here, first, Ask(3, 1, "Test", False, 1, True))
+    here.until(lambda: here.states[0].in_flight == 1)
+    first.close()
+    channel = send(here, here.client(), Ask(3, 2, "Test", False, 1, True))
+    (base / "Queue/3.msg").write_text("%N OK\n")
+    os.kill(here.states[0].pids[0], signal.SIGKILL)  # the helper looked for the file before it was there
+
+    answer = here_answer(here, channel)
+    assert (answer.id, answer.n) == (3, 2)
+    assert here.states[0].in_flight <= 1
+
+
+def test_stop_ends_the_most_stubborn(rig: Rigs) -> None:
+    """Stop goes on to SIGKILL for the whole process group, and reaps it."""
+    here = rig("stubborn.sh")
+    pid = here.until_state("ready").pids[0]
+    here.stop()
+
+    assert not alive(pid)
+    here.until(lambda: not group(pid))
+
+
+def test_instances_share_the_work(rig: Rigs) -> None:
+    """Two helpers of one slot each take two messages at once."""
+    here = rig("mute.sh", instances=2, max_in_flight=1)
+    here.until(lambda: here.states and len(here.states[0].pids) == 2 and here.states[0].state == "ready")
+    here.until(lambda: all(unit.ready for unit in here.server._filters[0].gate.units))
+    for id in (1, 2):
+        send(here, here.client(), Ask(id, 1, "Test", False, 1, True))
+
+    here.until(lambda: here.states[0].in_flight == 2)
+    assert isinstance(here.ask(3, park=True), Park)
+
+
+def test_stalled_is_told(rig: Rigs) -> None:
+    """A filter with requests open that says nothing for slow_after is stalled."""
+    here = rig("mute.sh", slow_after=0.2)
+    send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+
+    assert here.until_state("stalled").in_flight == 1
+
+
+def test_many_requests_in_a_second(rig: Rigs) -> None:
+    """The multiplexer adds little to a helper: a thousand questions one after the other take no ten seconds."""
+    here = rig("ok.sh")
+    client = here.client()
+    before = time.monotonic()
+    for id in range(1000):
+        client.ask(Ask(id, 1, "Test", False, 1, False), here.wait)
+
+    assert time.monotonic() - before < 10
