@@ -4,40 +4,30 @@ Runs the engine as everybody does, as a process of its own, and looks at it from
 the base directory. What it looks like is in enqueuer.demoview.
 """
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enqueuer import basedir, control, exits
+from enqueuer import control, exits
 from enqueuer.samples import Sample
+from enqueuer.trial import Trial, TrialError
 
 __all__ = ["Fate", "Result", "collect", "compare", "drop", "run"]
 
 PATIENCE = 60.0
 """Seconds for all messages; on one slow processor it takes about 5."""
-START_PATIENCE = 20.0
-STOP_PATIENCE = 30.0
-"""Longer than the engine's own drain_timeout."""
 POLL = 0.1
-ENGINE = (sys.executable, "-m", "enqueuer.cli.app")
 _ID = re.compile(rb"^Message-ID: <demo\.([a-z0-9-]+)@", re.MULTILINE)
 HEAD = 1 << 20
 """Bytes of a message in which its Message-ID is looked for."""
 
 Document = dict[str, Any]
-
-
-class DemoError(Exception):
-    """The demo itself cannot go on; the text is for people."""
 
 
 class Fate(NamedTuple):
@@ -71,7 +61,7 @@ def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
-    except DemoError as fault:
+    except (TrialError, control.NotRunning) as fault:
         say(f"enqueuer demo: {fault}")
         return exits.SOFTWARE
     finally:
@@ -82,14 +72,14 @@ def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable
 
 
 def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
-    base = folder / "spool"
-    basedir.create(base)
-    with _engine(base, folder / "engine.out"):
+    with Trial(folder / "spool") as trial:
         began = time.monotonic()
-        drop(base, samples)
-        document = _watch(base, len(samples), view)
+        drop(trial.base, samples)
+        document = _watch(trial, len(samples), view)
         seconds = time.monotonic() - began
-    results = compare(samples, collect(base))
+        if code := trial.stop():
+            raise TrialError(f"the engine ended with exit code {code}\n{trial.last_words()}")
+    results = compare(samples, collect(trial.base))
     view.done(results, seconds, document)
     return exits.SOFTWARE if any(result.wrong for result in results) else exits.OK
 
@@ -97,52 +87,12 @@ def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
 # The engine
 
 
-@contextlib.contextmanager
-def _engine(base: Path, output: Path) -> Iterator[None]:
-    """Have an engine run on the base directory; Ctrl-C reaches us only, and we stop it."""
-    with output.open("wb") as file:
-        engine = subprocess.Popen(
-            [*ENGINE, "run", "--base", str(base)], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
-    with engine:
-        try:
-            _wait_until_running(base, engine, output)
-            yield
-            control.ask(base, {"command": "stop", "now": False})
-            engine.wait(STOP_PATIENCE)
-        except control.NotRunning as fault:
-            raise DemoError(f"{fault}\n{_tail(output)}") from None
-        except subprocess.TimeoutExpired:
-            raise DemoError(f"the engine does not stop\n{_tail(output)}") from None
-        finally:
-            if engine.poll() is None:
-                engine.kill()
-    if engine.returncode:
-        raise DemoError(f"the engine ended with exit code {engine.returncode}\n{_tail(output)}")
-
-
-def _wait_until_running(base: Path, engine: "subprocess.Popen[bytes]", output: Path) -> None:
-    deadline = time.monotonic() + START_PATIENCE
-    while time.monotonic() < deadline:
-        with contextlib.suppress(control.NotRunning):
-            if control.ask(base, {"command": "status"}).get("state") == "running":
-                return
-        if engine.poll() is not None:
-            raise DemoError(f"the engine ended at once, with exit code {engine.returncode}\n{_tail(output)}")
-        time.sleep(POLL / 4)
-    raise DemoError(f"the engine is not ready after {START_PATIENCE:.0f} seconds\n{_tail(output)}")
-
-
-def _tail(output: Path) -> str:
-    return "\n".join(output.read_text(errors="backslashreplace").splitlines()[-30:])
-
-
-def _watch(base: Path, count: int, view: View) -> Document:
+def _watch(trial: Trial, count: int, view: View) -> Document:
     """Show the status until every message has a fate, or patience ends."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        finished = sum(1 for _ in _outcomes(base)) >= count or time.monotonic() > deadline
-        document = control.ask(base, {"command": "status"})
+        finished = sum(1 for _ in _outcomes(trial.base)) >= count or time.monotonic() > deadline
+        document = trial.status()
         view.status(document)
         if finished:
             return document

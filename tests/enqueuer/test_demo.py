@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from enqueuer import basedir, demo
+from enqueuer import basedir
 from enqueuer.demo import Fate, View, collect, compare, drop, run
 from enqueuer.demoview import DemoView
 from enqueuer.samples import Sample, samples
@@ -148,7 +148,7 @@ def test_what_went_wrong_is_said(base: Path) -> None:
 def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keep: bool) -> None:
     """What it said is shown, the exit code is 70, and the folder is removed unless it was to be kept."""
     said: list[str] = []
-    monkeypatch.setattr(demo, "ENGINE", (sys.executable, "-c", "import sys; sys.exit('no such luck')"))
+    monkeypatch.setattr("enqueuer.trial.ENGINE", (sys.executable, "-c", "import sys; sys.exit('no such luck')"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     assert run([PLAIN], View(), keep, said.append) == 70
