@@ -1,0 +1,64 @@
+"""Sizes and durations: every form an administrator writes is understood, every other is refused with the cure."""
+
+import math
+
+import pytest
+
+from filterlink.units import Seconds, Size, show_seconds, show_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [(0, 0), (512, 512), ("512", 512), ("10K", 10240), ("10k", 10240), ("1M", 1 << 20), ("2 GB", 2 << 30), (" 3T ", 3 << 40), ("7B", 7)],
+)
+def test_sizes(text: object, size: int) -> None:
+    """A number of bytes, with a power of 1024 or without."""
+    assert size == Size.parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "M", "1.5M", "-1", -1, True, None, "10X", "1 2", 2.5])
+def test_no_sizes(text: object) -> None:
+    with pytest.raises(ValueError, match='is no size: write a number of bytes or "10K"'):
+        Size.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("200ms", 0.2), ("30s", 30), ("5m", 300), ("2h", 7200), ("1d", 86400), ("1.5 s", 1.5), ("0s", 0), ("never", math.inf)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """A number with its unit; never is infinity."""
+    assert seconds == pytest.approx(Seconds.parse(text))
+
+
+@pytest.mark.parametrize("text", ["", "5", 5, "5 weeks", "-1s", "s", None, "1h30m", "always"])
+def test_no_durations(text: object) -> None:
+    """A bare number has no unit to be taken for granted."""
+    with pytest.raises(ValueError, match='is no duration: write "30s"'):
+        Seconds.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0"),
+        (812, "812"),
+        (1023, "1023"),
+        (1024, "1.0K"),
+        (6910, "6.7K"),
+        (1 << 20, "1.0M"),
+        (1023 << 10, "1.0M"),
+        (200 << 20, "200M"),
+        (5 << 50, "5120T"),
+    ],
+)
+def test_sizes_shown(size: int, shown: str) -> None:
+    """At most six characters, and the unit that a person would choose."""
+    assert shown == show_size(size)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.04, "0.0 s"), (0.4, "0.4 s"), (12, "12 s"), (119, "119 s"), (300, "5 min"), (7200, "2.0 h")]
+)
+def test_durations_shown(seconds: float, shown: str) -> None:
+    assert shown == show_seconds(seconds)
