@@ -1,0 +1,241 @@
+"""The helper protocol: what real helpers write is understood, whole or byte by byte, and nothing grows without limit."""
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from filterlink import protocol
+from filterlink.frames import MAX_TEXT, Kind
+from filterlink.protocol import Event, Interface, Note, Reader, Reply
+from filterlink.strings import MAX_COMPLAINTS
+
+
+def read(data: bytes, step: int = 0, max_line: int = protocol.MAX_LINE) -> list[Event]:
+    """All events of `data`, fed whole or `step` bytes at a time."""
+    reader = Reader(max_line)
+    events: list[Event] = []
+    for at in range(0, len(data), step or len(data) or 1):
+        reader.feed(data[at : at + (step or len(data))])
+        while (event := reader.next_event()) is not None:
+            events.append(event)
+    if (rest := reader.finish()) is not None:
+        events.append(rest)
+    return events
+
+
+def test_commands() -> None:
+    """Each command is one line, numbers plain, the path without quotes."""
+    assert protocol.intf(1) == b"1 INTF 4\n"
+    assert protocol.file(23, "Queue/17.msg") == b"23 FILE Queue/17.msg\n"
+    assert protocol.quit(4) == b"4 QUIT\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "text", "fields"),
+    [
+        (b"7 OK", Kind.OK, "", ()),
+        (b"7 ok", Kind.OK, "", ()),
+        (b"00007 OK", Kind.OK, "", ()),
+        (b"  7   OK  ", Kind.OK, "", ()),
+        (b"7\tOK", Kind.OK, "", ()),
+        (b"7 OK\r", Kind.OK, "", ()),
+        (b"7 OK the domain is not served", Kind.OK, "", ()),
+        (b"7 DISCARD", Kind.DISCARD, "", ()),
+        (b'7 ERROR "EICAR found"', Kind.ERROR, "EICAR found", ()),
+        (b'7 ERROR  "two blanks"  ', Kind.ERROR, "two blanks", ()),
+        (b'7 error "say \\"no\\"\\ebye"', Kind.ERROR, 'say "no"\nbye', ()),
+        (b"7 ERROR", Kind.ERROR, "", ()),
+        (b"7 REJECTED can't open X: no such file", Kind.REJECTED, "can't open X: no such file", ()),
+        (b"7 REJECTED Try again later \r", Kind.REJECTED, "Try again later", ()),
+        (b"7 FAILURE", Kind.FAILURE, "", ()),
+        (b'7 FAILURE "no licence"', Kind.FAILURE, "no licence", ()),
+        (b'7 ADDHEADER "X-A: 1"', Kind.OK, "", (b"X-A: 1",)),
+        (b'7 ADDHEADER "X-A: 1" OK', Kind.OK, "", (b"X-A: 1",)),
+        (b'7 addheader "X-A: 1\\eX-B: 2\\n" ok', Kind.OK, "", (b"X-A: 1", b"X-B: 2")),
+        (b'7 ADDHEADER "X-A: a\\e\\tb" ADDHEADER "X-B: 2" OK', Kind.OK, "", (b"X-A: a\n\tb", b"X-B: 2")),
+        (b"7 ADDHEADER X-A: bare words", Kind.OK, "", (b"X-A: bare words",)),
+        (b'7 ADDHEADER "X-A: 1" ERROR "no"', Kind.ERROR, "no", (b"X-A: 1",)),
+    ],
+)
+def test_verdicts(line: bytes, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+    """Every form of an answer that a known helper writes gives its verdict, and no complaint."""
+    assert read(line + b"\n") == [Reply(7, kind, text, fields, (), line.rstrip(b"\r"))]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"7", "unknown answer, taken as FAILURE"),
+        (b"7 FILE Queue/5.msg", "unknown answer, taken as FAILURE"),
+        (b"7 OKAY", "unknown answer, taken as FAILURE"),
+        (b"7 \xff\0\x1b[2J", "unknown answer, taken as FAILURE"),
+    ],
+)
+def test_unknown_answers(line: bytes, complaint: str) -> None:
+    """An unknown word neither loses nor holds the message: it is a FAILURE, and a complaint that is safe to log."""
+    [reply] = read(line + b"\n")
+    assert isinstance(reply, Reply)
+    assert reply.kind == Kind.FAILURE
+    assert complaint in reply.complaints[0]
+    assert reply.complaints[0].isprintable()
+
+
+@pytest.mark.parametrize("verb", ["MIRRORTO", "ADDROUTE", "mirrorto"])
+@pytest.mark.parametrize("address", ["a@b.example", '"a b"@c', '"a@b.example"'])
+def test_routes_keep_the_verdict(verb: str, address: str) -> None:
+    """MIRRORTO and ADDROUTE are read and complained of; the fields beside them and the verdict stay."""
+    [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" OK\n'.encode())
+
+    assert isinstance(reply, Reply)
+    assert (reply.kind, reply.complaints[0].partition(",")[0]) == (Kind.OK, f"{verb.upper()} is not supported yet")
+    assert reply.fields == (b"X-A: 1",) or address.startswith('"a b"')
+
+
+def test_refused_fields_keep_the_verdict() -> None:
+    """A field that cannot be added is a complaint; the others and the verdict stand."""
+    [reply] = read(b'7 ADDHEADER "X-A: 1\\enonsense\\eX-B: \\r2" OK\n')
+
+    assert isinstance(reply, Reply)
+    assert (reply.kind, reply.fields, len(reply.complaints)) == (Kind.OK, (b"X-A: 1",), 2)
+
+
+def test_information_and_stray_lines() -> None:
+    """A line with an asterisk is information; one without a number is a complaint; an empty one is nothing."""
+    events = read(b"* hello\n*\n \n\r\nhello\n*7 OK\n-7 OK\n")
+
+    assert [(type(event), getattr(event, "complaint", "").partition(":")[0]) for event in events] == [
+        (Note, ""),
+        (Note, ""),
+        (Note, "line without a number"),
+        (Note, ""),
+        (Note, "line without a number"),
+    ]
+
+
+def test_interface() -> None:
+    """The answer to INTF is its version."""
+    assert read(b"00001 intf 3\r\n") == [Interface(1, 3, b"00001 intf 3")]
+    assert [type(event) for event in read(b"1 INTF\n1 INTF none\n")] == [Reply, Reply]
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        (b"7 OK8 FAILURE\n\n", [(7, Kind.OK), (8, Kind.FAILURE)]),
+        (b"7 OK 8 OK \n\n", [(7, Kind.OK), (8, Kind.OK)]),
+        (b"7 OK8 OK9 OK10 DISCARD\n", [(7, Kind.OK), (8, Kind.OK), (9, Kind.OK), (10, Kind.DISCARD)]),
+        (b'7 ERROR "a"8 ERROR "b"\n', [(7, Kind.ERROR), (8, Kind.ERROR)]),
+        (b'7 ADDHEADER "a: b"8 OK\n', [(7, Kind.OK), (8, Kind.OK)]),
+        (b'7 ADDHEADER "a: b" OK8 ok\r\n', [(7, Kind.OK), (8, Kind.OK)]),
+        (b"7 FAILURE8 OK\n", [(7, Kind.FAILURE), (8, Kind.OK)]),
+        (b"7 OK in 8 seconds\n", [(7, Kind.OK)]),
+    ],
+)
+def test_glued_answers(line: bytes, answers: list[tuple[int, Kind]]) -> None:
+    """Two threads that write at once lose no answer; the line itself is told once."""
+    replies = [event for event in read(line) if isinstance(event, Reply)]
+
+    assert [(reply.number, reply.kind) for reply in replies] == answers
+    assert [bool(reply.line) for reply in replies] == [True] + [False] * (len(answers) - 1)
+
+
+def test_long_answers_come_whole() -> None:
+    """The protocol's 4096 bytes bind helpers, not us."""
+    report = "x" * 50_000
+    assert read(f'7 ERROR "{report}"\n'.encode(), step=1000)[0] == Reply(7, Kind.ERROR, report, (), (), f'7 ERROR "{report}"'.encode())
+
+
+def test_unfinished_line_is_no_answer() -> None:
+    """A helper that ends in the middle of a line has not answered: the rest may have said otherwise."""
+    [note] = read(b"7 OK")
+
+    assert isinstance(note, Note)
+    assert "ended in the middle of a line: '7 OK'" in note.complaint
+
+
+def test_a_line_without_end_is_cut() -> None:
+    """Of a line that is too long the beginning is kept, the rest is thrown away with one complaint, and the next is read."""
+    for step in (0, 1, 7):
+        events = read(b"7 ERROR " + b"x" * 500 + b"\n8 OK\n", step, max_line=100)
+        assert isinstance(events[0], Note)
+        assert "line of more than 100 bytes" in events[0].complaint
+        assert [(event.number, event.kind) for event in events[1:] if isinstance(event, Reply)] == [(7, Kind.ERROR), (8, Kind.OK)]
+        assert len(events) == 3
+
+
+def test_memory_is_bounded() -> None:
+    """A helper that never ends its line costs no more than the longest line."""
+    reader = Reader(max_line=1000)
+    for _ in range(1000):
+        reader.feed(b"x" * 999)
+        reader.next_event()
+
+    assert len(reader._partial) <= 1000
+    assert not reader._lines
+    assert not reader._events
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"7 OK" * 250_000,
+        b"7 FAILURE" * 110_000,
+        b'7 ERROR "x"' * 90_000,
+        b'7 ADDHEADER "' + b"x\\e" * 340_000 + b'"',
+        b"7 " + b'ADDHEADER "a:b" ' * 65_000 + b"OK",
+        b"7 " + b"MIRRORTO a " * 95_000 + b"OK",
+        b'7 ADDHEADER "' + b"\\" * 1_000_001,
+        b"7 " + b' "' * 500_000,
+        b"x\n" * 200_000,
+    ],
+    ids=lambda line: line[:20].decode(),
+)
+def test_no_line_takes_long(line: bytes) -> None:
+    """A megabyte of whatever is read in linear time, with a bounded number of complaints for each answer."""
+    began = time.process_time()
+    events = read(line + b"\n", step=65536)
+
+    assert time.process_time() - began < 5
+    assert all(len(event.complaints) <= MAX_COMPLAINTS for event in events if isinstance(event, Reply))
+    assert all(sum(map(len, event.fields)) <= MAX_TEXT for event in events if isinstance(event, Reply))
+
+
+PIECES = st.sampled_from(
+    [
+        b"7 OK",
+        b"8 ",
+        b'"',
+        b"\\",
+        b"\\e",
+        b"X-A: 1",
+        b"\r",
+        b"\n",
+        b" ",
+        b"* note",
+        b"ADDHEADER ",
+        b'ERROR "no"',
+        b"INTF 3",
+        b"MIRRORTO ",
+        b"\xff",
+        b"9",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=30).map(b"".join), st.integers(1, 9))
+@example(b"7 OK8 FAILURE\r\n\r\n9 OK\n", 1)
+def test_pieces_make_no_difference(data: bytes, step: int) -> None:
+    """However the bytes arrive, the same events come out."""
+    assert read(data) == read(data, step) == read(data, 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    """Whatever a helper writes gives events whose complaints are safe to log."""
+    for event in read(data, max_line=64):
+        complaints = (event.complaint,) if isinstance(event, Note) else event.complaints if isinstance(event, Reply) else ()
+        assert all(complaint.isprintable() for complaint in complaints)
