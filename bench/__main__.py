@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections import defaultdict
 from importlib.metadata import version
@@ -80,6 +79,7 @@ def _plot(curves: Curves, path: Path) -> None:
             at.plot(counts, [count / 0.05 for count in counts], "--", color="grey", label="ideal: N / 50 ms")
             at.set_xscale("log", base=2)
             at.set_yscale("log", base=2)
+            at.set_yticks([count / 0.05 for count in counts], [f"{count / 0.05:.0f}" for count in counts])
         else:
             at.plot(counts, [curve[1] * count for count in counts], "--", color="grey", label="ideal: N x one processor")
             at.set_ylim(0, max(curve.values()) * 1.3)
@@ -91,9 +91,14 @@ def _plot(curves: Curves, path: Path) -> None:
 
 
 def _machine() -> str:
-    where = os.environ.get("TMPDIR", "/tmp")
-    kind = subprocess.run(["stat", "-f", "-c", "%T", where], capture_output=True, text=True, check=False).stdout.strip()
-    return f"{os.cpu_count()} cores, {kind} at {where}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    where = Path(os.environ.get("TMPDIR", "/tmp")).resolve()
+    return f"{os.cpu_count()} cores, {_filesystem(where)}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+
+
+def _filesystem(path: Path) -> str:
+    """The type of the filesystem that a path is on: of all mount points above it the longest counts."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    return max((point, kind) for point, kind in mounts if path.is_relative_to(point))[1]
 
 
 if __name__ == "__main__":
