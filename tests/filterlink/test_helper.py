@@ -1,0 +1,222 @@
+"""Demands on the handling of one process: found, fed, read to its end, reaped, whatever it does."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink import helper as module
+from filterlink.helper import Helper, find_program
+from filterlink.loop import Loop
+from filterlink.protocol import Event, Reply
+
+Start = Callable[..., "Owned"]
+
+
+class Owned:
+    """A helper with all it told, on a loop of its own."""
+
+    def __init__(self, words: list[str], pipelining: bool) -> None:
+        self.events: list[Event] = []
+        self.stderr = b""
+        self.lines: list[bytes] = []
+        self.status: int | None = None
+        self.left = 0
+        self.loop = Loop()
+        self.helper = Helper(self.loop, words, pipelining, self)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def errors(self, data: bytes) -> None:
+        self.stderr += data
+
+    def written(self, line: bytes, _number: int) -> None:
+        self.lines.append(line)
+
+    def leaving(self) -> None:
+        self.left += 1
+
+    def deaf(self, _how: str) -> None:
+        self.helper.signal(signal.SIGKILL)
+
+    def ended(self, status: int) -> None:
+        self.status = status
+
+    def is_over(self) -> bool:
+        return self.status is not None
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + 15
+        while not condition():
+            assert time.monotonic() < end, (self.events[-3:], self.stderr[-200:], self.status)
+            self.loop.turn(0.02)
+
+    def close(self) -> None:
+        if self.status is None:
+            self.helper.signal(signal.SIGKILL)
+            self.until(lambda: self.status is not None)
+        self.loop.close()
+
+
+@pytest.fixture
+def start(base: Path) -> Iterator[Start]:
+    """Starts helpers in the base directory: start("sh", "-c", "...")."""
+    assert base.is_dir()
+    owned: list[Owned] = []
+
+    def make(*words: str, pipelining: bool = False) -> Owned:
+        owned.append(Owned(list(words), pipelining))
+        return owned[-1]
+
+    yield make
+    for each in owned:
+        each.close()
+
+
+def shell(start: Start, script: str, **values: bool) -> Owned:
+    return start("/bin/sh", "-c", script, **values)
+
+
+def test_programs_are_found(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the base directory first, then beside our own program, then on PATH; a path is taken as it is."""
+    (base / "scan").write_text("#!/bin/sh\n")
+    (base / "scan").chmod(0o755)
+    (base / "sh").write_text("not executable")
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+
+    assert find_program("scan") == "./scan"
+    assert find_program("tools/scan") == "tools/scan"
+    assert find_program("sh") == "/bin/sh"
+    assert find_program(Path(sys.executable).name) == sys.executable
+    with pytest.raises(FileNotFoundError, match="neither in the base directory nor on PATH"):
+        find_program("no-such-program")
+
+
+def test_started_in_the_base_directory_with_nothing_of_ours(start: Start, base: Path) -> None:
+    """Its directory is the base; it is alone in its group; it has three descriptors and the default signals."""
+    with (base / "ours").open("wb"):
+        owned = start(
+            sys.executable,
+            "-c",
+            "import os, signal; print(1, 'ERROR', os.getcwd(), os.getpgrp() == os.getpid(), len(os.listdir('/proc/self/fd')) - 1,"
+            " signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)",
+        )
+        owned.until(lambda: owned.status is not None)
+
+    (answer,) = owned.events
+    assert isinstance(answer, Reply)
+    assert answer.text == f"{base} True 3 True"
+
+
+def test_a_program_that_cannot_be_run(start: Start, base: Path) -> None:
+    """It is an OSError, and nothing is left."""
+    (base / "text").write_text("no program")
+
+    with pytest.raises(PermissionError):
+        start("./text")
+
+
+def test_one_line_at_a_time(start: Start) -> None:
+    """The second line is written when the first was read, not before."""
+    owned = shell(start, "read a; echo 1 OK; while [ ! -e go ]; do sleep 0.02; done; read b; echo 2 OK; cat >/dev/null")
+    for number in range(3):
+        owned.helper.send(b"%d FILE x\n" % number, number)
+    owned.until(lambda: owned.events)
+    owned.until(lambda: len(owned.lines) == 2)
+    for _ in range(10):
+        owned.loop.turn(0.01)
+    assert len(owned.lines) == 2
+    Path("go").touch()
+    owned.until(lambda: len(owned.events) == 2 and len(owned.lines) == 3)
+
+
+def test_pipelining_writes_at_once(start: Start) -> None:
+    """With pipelining all lines go into the pipe unread."""
+    owned = shell(start, "while [ ! -e go ]; do sleep 0.02; done", pipelining=True)
+    for number in range(50):
+        owned.helper.send(b"%d FILE x\n" % number, number)
+
+    owned.until(lambda: len(owned.lines) == 50)
+
+
+def test_read_to_the_end(start: Start) -> None:
+    """A megabyte written just before death, and the last words on stderr, all come before the end is told."""
+    owned = shell(start, 'i=0; while [ $i -lt 20000 ]; do echo "$i OK"; i=$((i+1)); done; echo farewell >&2; exit 7')
+    owned.until(lambda: owned.status is not None)
+
+    assert [event.number for event in owned.events if isinstance(event, Reply)] == list(range(20000))
+    assert (owned.stderr, owned.status) == (b"farewell\n", 7)
+
+
+def test_children_answer_for_their_parent(start: Start) -> None:
+    """Output is read on while a child of the dead helper holds it."""
+    owned = shell(start, "(sleep 0.2; echo 5 OK) & exit 0")
+    owned.until(lambda: owned.status is not None)
+
+    assert [event.line for event in owned.events] == [b"5 OK"]
+
+
+def test_a_daemon_that_holds_the_output(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for so long, then the rest of the group is ended."""
+    monkeypatch.setattr(module, "LINGER", 0.2)
+    owned = shell(start, "sleep 1000 & exit 0")
+    pid = owned.helper.pid
+    owned.until(lambda: owned.status is not None)
+
+    assert owned.left == 1
+    owned.until(lambda: not running(pid))
+
+
+def running(group: int) -> bool:
+    """A process of the group is there that is no zombie."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(pgrp) == group and state != "Z":
+            return True
+    return False
+
+
+def test_who_closes_its_output_is_of_no_use(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets nothing more, and a moment to end by itself."""
+    monkeypatch.setattr(module, "DEAF", 0.2)
+    owned = shell(start, "exec >&-; sleep 1000")
+    owned.until(lambda: owned.status is not None)
+
+    assert owned.status == -signal.SIGKILL
+    assert owned.left >= 1
+
+
+def test_lines_for_who_closed_its_input(start: Start) -> None:
+    """They go nowhere, and no other descriptor gets them."""
+    owned = shell(start, "exec <&-; echo 1 OK; while [ ! -e go ]; do sleep 0.02; done; exit 4")
+    owned.until(lambda: owned.events)
+    for number in range(5):
+        owned.helper.send(b"%d FILE x\n" % number, number)
+    owned.loop.turn(0.05)
+    owned.helper.send(b"9 FILE x\n", 9)
+    Path("go").touch()
+    owned.until(lambda: owned.status is not None)
+
+    assert owned.status == 4
+
+
+def test_no_descriptor_is_left(start: Start) -> None:
+    """After twenty helpers as many descriptors are open as before."""
+    first = shell(start, "exit 0")
+    first.until(lambda: first.status is not None)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        owned = shell(start, "exit 0")
+        owned.until(owned.is_over)
+        owned.loop.close()
+
+    assert len(os.listdir("/proc/self/fd")) == before
