@@ -1,0 +1,208 @@
+"""Links: frames come whole and in order, the end is told once, and after the last frame only."""
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink import link as link_module
+from filterlink.frames import MAX_FRAME
+from filterlink.link import Channel, Link, connect, listen, serve
+from filterlink.loop import Loop
+
+
+class Peers:
+    """A listener in a loop, the link it accepts, and what that link hears."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.listener = listen("link")
+        self.heard: list[Any] = []
+        self.ended: list[Link] = []
+        self.links: list[Link] = []
+        serve(self.loop, self.listener, self._accepted)
+
+    def _accepted(self, sock: socket.socket) -> None:
+        self.links.append(Link(self.loop, sock, bytes, lambda _, frame: self.heard.append(frame), self.ended.append))
+
+    def connect(self) -> tuple[Channel, Link]:
+        """A caller's end and ours."""
+        count = len(self.links)
+        channel = Channel(connect("link"))
+        self.until(lambda: len(self.links) > count)
+        return channel, self.links[-1]
+
+    def until(self, condition: Any) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end
+            self.loop.turn(0.02)
+
+    def close(self) -> None:
+        for each in self.links:
+            each.close()
+        self.loop.forget(self.listener.fileno())
+        self.listener.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peers]:
+    monkeypatch.chdir(tmp_path)
+    peers = Peers()
+    yield peers
+    peers.close()
+
+
+def test_frames_come_whole_and_in_order(peers: Peers) -> None:
+    """Up to the longest frame, in both directions."""
+    channel, link = peers.connect()
+    frames = [b"a", b"b" * MAX_FRAME, b"c" * 1000]
+    for frame in frames:
+        assert channel.send(frame)
+        peers.until(lambda frame=frame: peers.heard and peers.heard[-1] == frame)
+        link.send(frame)
+        assert channel.receive() == frame
+
+    assert peers.heard == frames
+    channel.close()
+
+
+def test_the_end_is_told_once_and_last(peers: Peers) -> None:
+    """What a peer sent before it left is heard before its end."""
+    channel, link = peers.connect()
+    for number in range(100):
+        channel.send(b"%d" % number)
+    channel.close()
+    peers.until(lambda: peers.ended)
+
+    assert peers.heard == [b"%d" % number for number in range(100)]
+    assert (peers.ended, link.closed) == ([link], True)
+
+
+def test_a_killed_peers_last_frames_are_read(peers: Peers) -> None:
+    """A peer that dies with unread frames in its socket leaves ECONNRESET; its own frames come all the same."""
+    channel, link = peers.connect()
+    link.send(b"never read")
+    channel.send(b"last words")
+    channel.close()
+    peers.until(lambda: peers.ended)
+
+    assert peers.heard == [b"last words"]
+
+
+def test_sending_never_blocks(peers: Peers) -> None:
+    """Frames for a peer that does not read wait, and arrive in order when it does."""
+    channel, link = peers.connect()
+    frames = [b"%5d" % number * 1000 for number in range(500)]
+    for frame in frames:
+        link.send(frame)
+    heard = []
+    while len(heard) < len(frames):
+        heard.append(channel.receive())
+        peers.loop.turn(0)
+
+    assert heard == frames
+    channel.close()
+
+
+def test_a_peer_that_never_reads_is_given_up(peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames that wait for one peer are bounded."""
+    monkeypatch.setattr(link_module, "MAX_UNSENT", 50)
+    channel, link = peers.connect()
+    for _ in range(5000):
+        link.send(b"x" * 1000)
+
+    assert (peers.ended, link.closed) == ([link], True)
+    channel.close()
+
+
+def test_sending_to_the_dead(peers: Peers) -> None:
+    """A channel says that its peer is gone; a link hears it from its end."""
+    channel, link = peers.connect()
+    link.close()
+
+    assert not channel.send(b"x")
+    assert channel.receive() == b""
+    link.send(b"x")
+    assert peers.ended == []
+    channel.close()
+
+
+def test_read_to_end(peers: Peers) -> None:
+    """All frames of a peer known to be dead are taken at once."""
+    channel, link = peers.connect()
+    for number in range(200):
+        channel.send(b"%d" % number)
+    channel.close()
+    link.read_to_end()
+
+    assert (len(peers.heard), peers.ended) == (200, [link])
+
+
+def test_a_talkative_peer_shares_the_loop(peers: Peers) -> None:
+    """One turn takes a bounded number of frames from one peer."""
+    channel, _ = peers.connect()
+    for _ in range(150):
+        channel.send(b"x")
+    peers.loop.turn(0)
+
+    assert 0 < len(peers.heard) < 150
+    channel.close()
+
+
+def test_handlers_can_be_changed(peers: Peers) -> None:
+    """The first frame says who calls; its owner takes over from then on."""
+    channel, link = peers.connect()
+    others: list[bytes] = []
+    channel.send(b"hello")
+    peers.until(lambda: peers.heard)
+    link.handle(lambda _, frame: others.append(frame), lambda _: others.append(b"end"))
+    channel.send(b"a")
+    channel.close()
+    peers.until(lambda: b"end" in others)
+
+    assert (peers.heard, others) == ([b"hello"], [b"a", b"end"])
+
+
+def test_an_abandoned_link_leaves_the_loop_alone(peers: Peers) -> None:
+    """A forked child closes its copy; the parent's goes on. (The two shared a descriptor; here the copy is a dup.)"""
+    channel, link = peers.connect()
+    copy = Link(Loop(), link._sock.dup(), bytes, lambda *_: None, lambda _: None)
+    copy.abandon()
+    copy._loop.close()
+    channel.send(b"x")
+    peers.until(lambda: peers.heard)
+
+    assert copy.closed
+    channel.close()
+
+
+def test_a_listener_replaces_a_stale_one(peers: Peers) -> None:
+    """A path left by a dead engine is no obstacle, and is for its owner only."""
+    listen("link").close()
+    listener = listen("link")
+
+    assert os.stat("link").st_mode & 0o777 == 0o600
+    listener.close()
+
+
+def test_connecting_to_nobody(peers: Peers) -> None:
+    """No listener is an error for the caller, and no leaked socket."""
+    with pytest.raises(FileNotFoundError):
+        connect("nobody")
+
+
+def test_our_own_bugs_are_not_swallowed(peers: Peers) -> None:
+    """A frame that no record can hold is an error of ours, not an end of the peer."""
+    channel, _ = peers.connect()
+    with pytest.raises(OSError, match="too long") as raised:
+        channel.send(b"x" * 10_000_000)
+
+    assert raised.value.errno == errno.EMSGSIZE
+    channel.close()
