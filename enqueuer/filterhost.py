@@ -2,16 +2,18 @@
 
 import logging
 
-from filterlink.server import Server
-
 from enqueuer import frames
 from enqueuer.child import MANAGER, SUPERVISOR, Birth
 from filterlink.link import Link
 from filterlink.loop import Loop
+from filterlink.server import Server
 
 __all__ = ["run"]
 
 log = logging.getLogger("ENQUEUER")
+
+NUMBERS = 1_000_000
+"""Request numbers between the first ones of two multiplexers: a helper's gateway that outlives one may answer the next."""
 
 
 def run(birth: Birth) -> None:
@@ -31,6 +33,7 @@ class FilterHost:
             birth.config.filters,
             wake=lambda wake: self._manager.send(frames.encode(wake)),
             publish=birth.board.publish_filters,
+            first_number=birth.generation % 2000 * NUMBERS + 1,
         )
         self._server.start()
         self._supervisor = Link(self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop())

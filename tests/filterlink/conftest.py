@@ -31,7 +31,8 @@ def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
     for key in ("timeout", "auto_restart", "slow_after"):
         if key in values:
             values[key] = Seconds(values[key])
-    return Filter(name=name, program=program, **({"auto_restart": Seconds(0.05)} | values))
+    values.setdefault("auto_restart", Seconds(0.05))
+    return Filter(name=name, program=program, **values)
 
 
 class Rig:

@@ -36,13 +36,13 @@ class Owned:
     def errors(self, data: bytes) -> None:
         self.stderr += data
 
-    def written(self, line: bytes, _number: int) -> None:
+    def written(self, line: bytes, number: int) -> None:
         self.lines.append(line)
 
     def leaving(self) -> None:
         self.left += 1
 
-    def deaf(self, _how: str) -> None:
+    def deaf(self, how: str) -> None:
         self.helper.signal(signal.SIGKILL)
 
     def ended(self, status: int) -> None:
