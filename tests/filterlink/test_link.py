@@ -102,7 +102,7 @@ def test_sending_never_blocks(peers: Peers) -> None:
     frames = [b"%5d" % number * 1000 for number in range(500)]
     for frame in frames:
         link.send(frame)
-    heard = []
+    heard: list[bytes] = []
     while len(heard) < len(frames):
         heard.append(channel.receive())
         peers.loop.turn(0)

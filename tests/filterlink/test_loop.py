@@ -41,9 +41,13 @@ def test_forgotten_in_the_same_turn(loop: Loop, pipe: tuple[int, int]) -> None:
     """A callback that forgets another descriptor is the last that is heard of it, even if it is ready too."""
     other = os.pipe()
     told: list[int] = []
-    fds = {pipe[0]: other[0], other[0]: pipe[0]}
-    for mine, theirs in fds.items():
-        loop.watch(mine, lambda _events, mine=mine, theirs=theirs: (told.append(mine), loop.forget(theirs)))
+
+    def forget(fd: int) -> None:
+        told.append(fd)
+        loop.forget(fd)
+
+    loop.watch(pipe[0], lambda _: forget(other[0]))
+    loop.watch(other[0], lambda _: forget(pipe[0]))
     os.write(pipe[1], b"x")
     os.write(other[1], b"x")
     loop.turn(1)

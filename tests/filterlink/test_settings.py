@@ -14,7 +14,7 @@ def test_defaults() -> None:
     settings = Filter(name="VirusScan", program="enqueuer filter yara")
 
     assert settings.enabled
-    assert (settings.timeout, settings.auto_restart, settings.slow_after) == (120, 5, 5)
+    assert [settings.timeout, settings.auto_restart, settings.slow_after] == [Seconds(120), Seconds(5), Seconds(5)]
     assert (settings.instances, settings.max_in_flight, settings.slots) == (1, 16, 16)
     assert (settings.pipelining, settings.on_failure, settings.log_level) == (False, "hold", "problems")
 
@@ -55,4 +55,4 @@ def test_every_log_level_has_a_number() -> None:
 )
 def test_faults_are_named(values: dict[str, Any], cure: str) -> None:
     with pytest.raises(ValueError, match=cure):
-        Filter(**({"name": "A", "program": "a"} | values))
+        Filter(**{"name": "A", "program": "a", **values})

@@ -1,6 +1,11 @@
 """Demands on strings and header fields of the helper protocol."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
 
 from filterlink.frames import MAX_TEXT
 from filterlink.strings import check_fields, decode_report, take_quoted
@@ -89,3 +94,14 @@ def test_fields_are_bounded() -> None:
     assert fields[0] == long
     assert sum(map(len, fields)) <= MAX_TEXT
     assert complaints
+
+
+@profile(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | st.text("aX:-\n\r \t\0", max_size=60).map(str.encode))
+def test_no_text_breaks_a_header(text: bytes) -> None:
+    """Whatever a helper writes, what comes out is a name and its value, in lines that begin with a blank after the first."""
+    for field in check_fields(text)[0]:
+        first, *folds = field.split(b"\n")
+        assert re.fullmatch(rb"[!-9;-~]+:.*", first)
+        assert all(fold[:1] in (b" ", b"\t") and fold.strip() for fold in folds)
+        assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", field)
