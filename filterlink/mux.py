@@ -88,7 +88,7 @@ class Gate:
             return
         request = Request(client, ask, self._ends.get(ask.id, 0))
         if self._coming:
-            self._coming.popleft()
+            self._coming.pop()  # the newest: the oldest is the one that may be lost, and must grow old
         if self.dead:
             self._unavailable(request)
         elif (unit := self._least_loaded()) is not None:
@@ -107,6 +107,11 @@ class Gate:
             for request in unit.open.values():
                 if request.client is client:
                     request.client = None
+
+    def forget_parked(self) -> None:
+        """Whoever was parked comes again without a Wake: who would have woken them is a new one, and wakes them all."""
+        self.parked = 0
+        self._coming.clear()
 
     # What helpers do
 
@@ -165,8 +170,7 @@ class Gate:
             self._give_up(now)
         while self._coming and now - self._coming[0] >= WAKE_AGAIN:
             self._coming.popleft()
-        if self.parked:
-            self._wake(now)
+        self._wake(now)
 
     # What others want to know
 
@@ -272,8 +276,7 @@ class Gate:
         return late
 
     def _overdue(self, now: float, unit: Unit) -> None:
-        late = self._late(now, unit)
-        if not late:
+        if not (late := self._late(now, unit)):
             return
         for request in late:
             del unit.open[request.number]
@@ -291,8 +294,7 @@ class Gate:
         waiting, self._waiting = self._waiting, deque()
         for request in waiting:
             self._unavailable(request)
-        if self.parked:
-            self._wake(now)
+        self._wake(now)
 
     def _unavailable(self, request: Request) -> None:
         self._port.verdict(request, Kind.UNAVAILABLE, f"{self._name} is not ready: {self._reason()}", ())

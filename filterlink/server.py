@@ -76,6 +76,13 @@ class Server:
             each.stop()
         self._check_stopped()
 
+    def forget_parked(self) -> None:
+        """Whoever hears the wakes is a new one and lets all messages ask again: the old parked ones are to be counted no more."""
+        for each in self._filters:
+            if each.gate is not None:
+                each.gate.forget_parked()
+        self._changed()
+
     def close(self) -> None:
         """Let go of the clients and of the listener (which stays open: it is not ours)."""
         self._closed = True

@@ -27,6 +27,7 @@ class Book:
         self.wakes: list[int] = []
         self.restarts: list[int] = []
         self.text = ""
+        self.told: Callable[[Request], None] = lambda _: None
 
     def send(self, unit: int, number: int, message: int) -> None:
         self.sent.append((unit, number, message))
@@ -34,9 +35,11 @@ class Book:
     def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
         self.verdicts.append((request.client, request.id, request.n, kind))
         self.text = text
+        self.told(request)
 
     def park(self, request: Request, reason: str) -> None:
         self.parks.append(request.id)
+        self.told(request)
 
     def wake(self, count: int) -> None:
         self.wakes.append(count)
@@ -196,6 +199,58 @@ def test_least_loaded_first() -> None:
     assert [unit for unit, _, _ in book.sent] == [0, 1, 0, 1]
 
 
+def test_never_written_is_never_overdue() -> None:
+    """A line that waits behind one which the helper has not read is no fault of its message: it goes to the next helper."""
+    gate, book = make()
+    gate.ask(1.0, "c", ask(1, park=False))
+    gate.ask(1.0, "c", ask(2, park=False))
+    gate.written(1.0, 0, 1)
+    gate.tick(11.0)
+
+    assert book.verdicts == [("c", 1, 1, Kind.TIMEOUT)]
+    gate.gone(12.0, 0)
+    gate.ready(12.0, 0)
+    assert book.sent[2:] == [(0, 3, 2)]
+
+
+def test_given_up_while_its_helper_is_being_stopped() -> None:
+    """Who is still open in a helper that takes longer than the time-out to end is told as soon as it has."""
+    gate, book = make()
+    for id, park in ((1, False), (2, True)):
+        gate.ask(5.0, "c", ask(id, park=park))
+    gate.leaving(6.0, 0)
+    gate.tick(16.0)
+    gate.gone(17.0, 0)
+
+    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(2, Kind.UNAVAILABLE), (1, Kind.UNAVAILABLE)]
+    assert (book.parks, gate.parked) == ([], 0)
+
+
+def test_lost_wakes_are_made_good_under_load() -> None:
+    """A woken message that never comes does not keep its slot for ever, though others are woken and come all the time."""
+    gate, book = make()
+    for id in range(1, 40):
+        gate.ask(0.0, "c", ask(id))
+    gate.reply(0.0, 0, 1, Kind.OK, "", ())  # the one that is woken for it never comes
+    for step in range(1, 21):
+        now = step / 10
+        gate.reply(now, 0, next(iter(gate.units[0].open)), Kind.OK, "", ())
+        gate.ask(now, "c", ask(100 + step))
+        gate.tick(now)
+
+    assert sum(book.wakes) == 22
+
+
+def test_another_manager() -> None:
+    """A new queue manager lets all ask again: those that were parked are not woken a second time."""
+    gate, book = make(ready=False)
+    gate.ask(1.0, "c", ask(1))
+    gate.forget_parked()
+    gate.ready(2.0, 0)
+
+    assert (gate.parked, book.wakes) == (0, [])
+
+
 def test_over_for_good() -> None:
     """Once no helper will be started again everybody is told at once."""
     gate, book = make()
@@ -275,9 +330,101 @@ class AnyOrder(RuleBasedStateMachine):
         assert all(len(unit.open) <= 2 for unit in self.gate.units)
 
     @invariant()
-    def nobody_waits_beside_a_free_slot(self) -> None:
-        assert not self.gate._waiting or self.gate._least_loaded() is None
+    def nobody_waits_in_vain(self) -> None:
+        """Beside a free slot, or for a filter that was given up."""
+        assert not self.gate._waiting or (self.gate._least_loaded() is None and not self.gate.dead)
 
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = profile(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+class Crowd(RuleBasedStateMachine):
+    """Clients that leave and messages that are dispatched anew: each asker that still waits is told once, and nobody else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.book = make(instances=2, max_in_flight=3)
+        self.now = 0.0
+        self.dispatch = itertools.count(1)
+        self.owed: dict[int, tuple[str, int]] = {}  # n -> who asked for which message
+        self.book.told = self._told
+
+    def _told(self, request: Request) -> None:
+        assert self.owed.pop(request.n) == (request.client, request.id)
+
+    @rule(client=st.sampled_from("abc"), id=st.integers(1, 8), park=st.booleans())
+    def ask(self, client: str, id: int, park: bool) -> None:
+        n = next(self.dispatch)
+        if id in self.gate._running:  # taken over: the older dispatch is void
+            self.owed.pop(self.gate._running[id].n, None)
+        self.owed[n] = (client, id)
+        self.gate.ask(self.now, client, ask(id, n, park))
+
+    @rule(client=st.sampled_from("abc"))
+    def leave(self, client: str) -> None:
+        self.gate.client_gone(client)
+        self.owed = {n: who for n, who in self.owed.items() if who[0] != client}
+
+    @rule(unit=st.integers(0, 1), choice=st.integers(0, 2))
+    def reply(self, unit: int, choice: int) -> None:
+        if numbers := list(self.gate.units[unit].open):
+            assert self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Kind.OK, "", ())
+
+    @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
+    def write(self, unit: int, count: int) -> None:
+        """Lines are written in the order of sending."""
+        for number in list(self.gate.units[unit].open)[:count]:
+            self.gate.written(self.now, unit, number)
+
+    @rule(unit=st.integers(0, 1))
+    def leaving(self, unit: int) -> None:
+        self.gate.leaving(self.now, unit)
+
+    @rule(unit=st.integers(0, 1), planned=st.booleans())
+    def end(self, unit: int, planned: bool) -> None:
+        self.gate.gone(self.now, unit, planned=planned)
+
+    @rule(unit=st.integers(0, 1))
+    def start(self, unit: int) -> None:
+        if not self.gate.units[unit].open:
+            self.gate.ready(self.now, unit)
+
+    @rule()
+    def manager_is_new(self) -> None:
+        self.gate.forget_parked()
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 11.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.gate.tick(self.now)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        gate = self.gate
+        assert len(gate._running) <= gate.in_flight <= 6
+        assert len(gate._coming) <= 6
+        assert gate.parked >= 0
+        assert all(
+            request in unit.open.values() for request in gate._running.values() for unit in gate.units if request.number in unit.open
+        )
+
+    @invariant()
+    def a_free_slot_is_offered(self) -> None:
+        """Parked messages beside free slots are on their way."""
+        assert not self.gate.parked or len(self.gate._coming) >= self.gate._free()
+
+    def teardown(self) -> None:
+        """In the end everybody who waits is told."""
+        for unit in (0, 1):
+            self.gate.gone(self.now, unit, planned=True)
+            self.gate.ready(self.now, unit)
+        while self.gate.in_flight:
+            for unit in (0, 1):
+                for number in list(self.gate.units[unit].open):
+                    self.gate.reply(self.now, unit, number, Kind.OK, "", ())
+        assert self.owed == {}
+
+
+TestCrowd = Crowd.TestCase
+TestCrowd.settings = profile(max_examples=100, stateful_step_count=40, deadline=None)
