@@ -95,6 +95,11 @@ class Keeper:
     def pid(self) -> int | None:
         return self._helper.pid if self._helper else None
 
+    @property
+    def was_ready(self) -> bool:
+        """It is not the first time that it is not ready."""
+        return self.life.starts > 1 or self.last_error is not None or self.life.phase in (Phase.READY, Phase.STOPPING)
+
     def send(self, number: int, path: str) -> None:
         if self._helper is not None:
             self._helper.send(protocol.file(number, path), number)

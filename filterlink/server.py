@@ -204,7 +204,7 @@ class _Filter:
             return "stalled" if gate.stalled(now) else "ready"
         if gate.dead or not any(keeper.startable for keeper in self._keepers):
             return "failed"
-        return "restarting" if any(keeper.life.starts > 1 or keeper.last_error for keeper in self._keepers) else "starting"
+        return "restarting" if any(keeper.was_ready for keeper in self._keepers) else "starting"
 
     def _reason(self) -> str:
         return next((keeper.last_error for keeper in self._keepers if keeper.last_error), "it is being started")

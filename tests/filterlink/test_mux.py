@@ -238,7 +238,7 @@ def test_lost_wakes_are_made_good_under_load() -> None:
         gate.ask(now, "c", ask(100 + step))
         gate.tick(now)
 
-    assert sum(book.wakes) == 22
+    assert sum(book.wakes) == 21 + 2  # each second another is woken in its place, and none of these comes either
 
 
 def test_another_manager() -> None:

@@ -308,3 +308,56 @@ def test_many_requests_in_a_second(rig: Rigs) -> None:
         client.ask(Ask(id, 1, "Test", False, 1, False), here.wait)
 
     assert time.monotonic() - before < 10
+
+
+def test_a_babbler_leaves_the_others_their_time(rig: Rigs, settings: Make) -> None:
+    """Beside a helper that writes nonsense without end, on both its outputs, another filter answers as ever."""
+    here = rig(settings("babble.sh", name="Babble"), settings("ok.sh"))
+    here.until(lambda: [state.state for state in here.states] == ["ready", "ready"])
+    before = time.monotonic()
+
+    assert [here.ask(id).kind for id in range(20)] == [Kind.OK] * 20
+    assert time.monotonic() - before < 10
+
+
+def test_who_closes_its_input_is_replaced(rig: Rigs) -> None:
+    """A helper that can hear nothing more is stopped, and what it was asked goes to the next one, uncharged."""
+    here = rig("deaf.sh", timeout=15)
+
+    assert here.ask(1).kind == Kind.OK
+    here.until(lambda: here.states[0].restarts == 1)
+    assert "closed its input, but does not end" in here.states[0].last_error
+
+
+def test_the_dead_get_nothing(rig: Rigs, base: Path) -> None:
+    """While a dead helper's child holds its output nothing is asked of it: the next one answers."""
+    here = rig("orphan.sh")
+    here.until_state("ready")
+    (base / "go").touch()
+    here.until_state("restarting")
+    channel = send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+
+    assert here_answer(here, channel) == Verdict(1, 1, "Test", Kind.OK)
+    here.until(lambda: here.states[0].restarts == 1)
+
+
+def test_the_last_words_are_the_last(rig: Rigs) -> None:
+    """Of all that a helper wrote to stderr before it died, its end is the reason."""
+    here = rig("sh -c 'yes chatter | head -c 60000 >&2; echo no licence >&2; exit 5'", auto_restart=60)
+
+    assert here.until_state("restarting").last_error.endswith("chatter / no licence")
+    assert len(here.states[0].last_error) < 2000
+
+
+def test_a_new_manager_starts_from_nought(rig: Rigs) -> None:
+    """When the queue manager is a new one all messages ask again: the old parked ones count no more, and are not woken."""
+    here = rig("sh -c 'while [ ! -e go ]; do sleep 0.02; done; exec sh ok'", timeout=30)
+    Path("ok").write_bytes((Path(__file__).with_name("helpers") / "ok.sh").read_bytes())
+    here.ask(1, park=True)
+    here.until(lambda: here.states and here.states[0].parked == 1)
+    here.server.forget_parked()
+    here.until(lambda: here.states[0].parked == 0)
+    Path("go").touch()
+    here.until_state("ready")
+
+    assert here.wakes == []
