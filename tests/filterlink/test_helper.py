@@ -1,5 +1,6 @@
 """Demands on the handling of one process: found, fed, read to its end, reaped, whatever it does."""
 
+import errno
 import os
 import signal
 import sys
@@ -219,4 +220,23 @@ def test_no_descriptor_is_left(start: Start) -> None:
         owned.until(owned.is_over)
         owned.loop.close()
 
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_nothing_is_left_of_half_a_start(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that cannot be watched, because no descriptor is left, is ended at once."""
+    owner = shell(start, "exit 0")
+    before = len(os.listdir("/proc/self/fd"))
+    started: list[int] = []
+
+    def full(pid: int) -> int:
+        started.append(pid)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "pidfd_open", full)
+        with pytest.raises(OSError, match="Too many"):
+            Helper(owner.loop, ["cat"], False, owner)
+
+    assert not Path(f"/proc/{started[0]}").exists()
     assert len(os.listdir("/proc/self/fd")) == before
