@@ -11,7 +11,7 @@ import msgspec
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import header as headers
 from enqueuer.queue import names
-from enqueuer.queue.disk import CHUNK, Disk, Stamp
+from enqueuer.queue.disk import CHUNK, Port, Stamp
 
 __all__ = ["Message", "Refused", "derive", "load", "queue_path"]
 
@@ -40,7 +40,7 @@ def queue_path(id: int) -> str:
     return f"Queue/{id}.msg"
 
 
-def derive(disk: Disk, id: int, drop: str, at: str, domain: str) -> Message:
+def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
     temporary = "Queue/" + names.queue(id, "tmp")
     chunks = disk.chunks(drop, first=FIRST)
@@ -59,7 +59,7 @@ def derive(disk: Disk, id: int, drop: str, at: str, domain: str) -> Message:
     return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0))
 
 
-def load(disk: Disk, id: int, stamp: Stamp | None) -> Message:
+def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
     """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was derived, where that is known.
 
     Raises ValueError when the file is no message file, FileNotFoundError when it is gone.
@@ -92,7 +92,7 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _write(disk: Disk, path: str, envelope: envelopes.Envelope, message: Iterator[bytes]) -> int:
+def _write(disk: Port, path: str, envelope: envelopes.Envelope, message: Iterator[bytes]) -> int:
     """Write envelope and message; the O line, which tells their digest, goes into its place last."""
     above, below = envelope.above, envelope.below
     digest = envelopes.Digest(above, below)

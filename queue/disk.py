@@ -1,7 +1,7 @@
 """The Disk port: every call that the store makes to a filesystem, and nothing that decides anything.
 
 Paths are relative to the base directory, in which all our processes run; names that are not UTF-8 travel as os.fsdecode
-makes them. Another implementation (an in-memory disk in tests) needs only these methods.
+makes them. Disk is the real one, twin.py the one in memory.
 """
 
 import contextlib
@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterable
+from typing import Protocol
 
-__all__ = ["CHUNK", "Disk", "Stamp", "no_space"]
+__all__ = ["CHUNK", "Disk", "Port", "Stamp", "no_space"]
 
 CHUNK = 1 << 20
 """Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
@@ -29,6 +30,43 @@ def no_space(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+class Port(Protocol):
+    """What the store asks of a filesystem. Every call may raise OSError."""
+
+    def create(self, path: str, chunks: Iterable[bytes]) -> int:
+        """Write a new file at `path` (replacing one); return its size. On an error nothing is left of it."""
+
+    def patch(self, path: str, offset: int, data: bytes) -> None:
+        """Overwrite bytes of a file in place."""
+
+    def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
+        """Read a file from `offset` to its end; the first chunk has `first` bytes at the most, and may be empty."""
+
+    def stamp(self, path: str) -> Stamp | None:
+        """(mtime in ns, size) of a file; None when there is none."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename, replacing what is at `target`."""
+
+    def rename_new(self, source: str, target: str) -> None:
+        """Rename, but raise FileExistsError rather than replace anything."""
+
+    def link(self, source: str, target: str) -> None:
+        """Give the file a second name, replacing what a killed processor left at `target`."""
+
+    def unlink(self, path: str) -> bool:
+        """Remove a name; False when it was not there."""
+
+    def names(self, folder: str) -> list[str]:
+        """All names in a folder, in no order."""
+
+    def fsync(self, path: str) -> None:
+        """Make a file's data, or a folder's names, durable."""
+
+    def sync(self) -> None:
+        """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
+
+
 class Disk:
     """The real filesystem below the current directory."""
 
@@ -39,7 +77,6 @@ class Disk:
         os.close(self._base)
 
     def create(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Write a new file at `path` (replacing one); return its size. On an error nothing is left of it."""
         fd = os.open(path, _CREATE, 0o640)
         try:
             return sum(_write(fd, chunk) for chunk in chunks)
@@ -51,7 +88,6 @@ class Disk:
             os.close(fd)
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
-        """Overwrite bytes of a file in place."""
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.pwrite(fd, data, offset)
@@ -59,7 +95,6 @@ class Disk:
             os.close(fd)
 
     def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
-        """Read a file from `offset` to its end; the first chunk has `first` bytes at the most, and may be empty."""
         fd = os.open(path, _READ)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -74,7 +109,6 @@ class Disk:
             os.close(fd)
 
     def stamp(self, path: str) -> Stamp | None:
-        """(mtime in ns, size) of a file; None when there is none."""
         try:
             found = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
@@ -85,13 +119,11 @@ class Disk:
         os.rename(source, target)
 
     def rename_new(self, source: str, target: str) -> None:
-        """Rename, but raise FileExistsError rather than replace anything."""
         if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), source, None, target)
 
     def link(self, source: str, target: str) -> None:
-        """Give the file a second name, replacing what a killed processor left at `target`."""
         try:
             os.link(source, target)
         except FileExistsError:
@@ -99,7 +131,6 @@ class Disk:
             os.link(source, target)
 
     def unlink(self, path: str) -> bool:
-        """Remove a name; False when it was not there."""
         try:
             os.unlink(path)
         except FileNotFoundError:
@@ -107,11 +138,9 @@ class Disk:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """All names in a folder, in no order."""
         return os.listdir(folder)
 
     def fsync(self, path: str) -> None:
-        """Make a file's data, or a folder's names, durable."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -119,7 +148,6 @@ class Disk:
             os.close(fd)
 
     def sync(self) -> None:
-        """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
         if _libc.syncfs(self._base):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), "syncfs")

@@ -4,7 +4,7 @@ An id is max(last + 1, microseconds since 1970) and stays below a bound that was
 the engine goes on above the bound, so ids that it gave and forgot never come again.
 """
 
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Port
 
 __all__ = ["Ids"]
 
@@ -16,7 +16,7 @@ AHEAD = 60_000_000
 class Ids:
     """Gives ids. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Disk, on_disk: int = 0) -> None:
+    def __init__(self, disk: Port, on_disk: int = 0) -> None:
         """`on_disk` is the highest id that any file of the base directory bears: `.ids` may be lost or come from a backup."""
         self._disk = disk
         self._last = max(self._stored(), on_disk)

@@ -13,7 +13,7 @@ import msgspec
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, queue_path
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store
 
 __all__ = ["Found", "Offer", "recover", "whole"]
@@ -84,7 +84,7 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
     return found
 
 
-def whole(disk: Disk, id: int) -> bool:
+def whole(disk: Port, id: int) -> bool:
     """Whether Queue/<id>.msg is as its O line says. A file of somebody else, without an O line of ours, counts as whole."""
     with closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
         head = next(chunks, b"")
@@ -97,7 +97,7 @@ def whole(disk: Disk, id: int) -> bool:
         return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
 
 
-def _look(disk: Disk) -> _Disk:
+def _look(disk: Port) -> _Disk:
     seen = _Disk()
     for name in disk.names("Submitted/.taken"):
         if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
@@ -139,7 +139,7 @@ def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Fo
     seen.messages.discard(id)
 
 
-def _fate(disk: Disk, id: int) -> str:
+def _fate(disk: Port, id: int) -> str:
     """What became of a message whose last name in Queue/ still stands: read off where its outputs are.
 
     A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
@@ -170,7 +170,7 @@ def _alone(store: Store, id: int, cold: bool, found: Found) -> None:
     found.offers.append(Offer(id, None, derived=True, size=stamp[1] if stamp else 0))
 
 
-def _set_aside(disk: Disk, id: int) -> None:
+def _set_aside(disk: Port, id: int) -> None:
     reason = "the file does not match its own digest: it was not whole when the machine stopped"
     text = json.dumps({"id": id, "fate": "bad", "reason": reason, "attempts": 0}, indent=1) + "\n"
     disk.create(names.final(id, "bad-why"), (text.encode(),))
@@ -178,7 +178,7 @@ def _set_aside(disk: Disk, id: int) -> None:
     log.error("%s", reason, extra={"tag": f"QUEUE([{id}])"})
 
 
-def _lonely_reasons(disk: Disk) -> None:
+def _lonely_reasons(disk: Port) -> None:
     """A .why without its message is what a death between the two renames left, and was published again or never will be."""
     for folder in ("Quarantine", "Bad"):
         there = set(disk.names(folder))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import Message, queue_path
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Port
 
 __all__ = ["modules_of", "stage_file", "stage_why"]
 
@@ -22,7 +22,7 @@ def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -
     return {module: frozenset(theirs) for module, theirs in found.items()}
 
 
-def stage_file(disk: Disk, message: Message, n: int, place: str, recipients: frozenset[bytes] | None, fields: Iterable[bytes]) -> None:
+def stage_file(disk: Port, message: Message, n: int, place: str, recipients: frozenset[bytes] | None, fields: Iterable[bytes]) -> None:
     """Stage the message for one place with these recipients (None = all), and with `fields` on top of its header.
 
     Where nothing differs from the queue file it is a second name of it (a hard link), not a copy: +29 % messages/s and
@@ -37,13 +37,13 @@ def stage_file(disk: Disk, message: Message, n: int, place: str, recipients: fro
     _copy(disk, message, target, envelope, fields)
 
 
-def stage_why(disk: Disk, id: int, n: int, place: str, why: dict[str, object]) -> None:
+def stage_why(disk: Port, id: int, n: int, place: str, why: dict[str, object]) -> None:
     """Stage the .why file that lies beside a message in Quarantine or Bad."""
     text = json.dumps(why, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
 
 
-def _copy(disk: Disk, message: Message, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
+def _copy(disk: Port, message: Message, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
     above, below = envelope.above, envelope.below
     digest = envelopes.Digest(above, below)
     blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"

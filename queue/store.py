@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Port
 
 __all__ = ["Store", "drop_path"]
 
@@ -25,7 +25,7 @@ def drop_path(drop: str) -> str:
 class Store:
     """The files of all messages. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Port) -> None:
         self.disk = disk
 
     def commit(self, id: int, n: int) -> None:

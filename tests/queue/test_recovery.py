@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.queue import derive, envelope, names, recovery, stage
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Disk, Port
 from enqueuer.queue.store import Store
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
@@ -23,7 +23,7 @@ def _drop() -> None:
     Path(DROP).write_bytes(MAIL)
 
 
-def _msg(disk: Disk, *, keep_drop: bool = True) -> derive.Message:
+def _msg(disk: Port, *, keep_drop: bool = True) -> derive.Message:
     _drop()
     message = derive.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
     if not keep_drop:
@@ -42,32 +42,32 @@ def _recover(store: Store, *, cold: bool) -> tuple[recovery.Found, list[tuple[in
     return found, decided
 
 
-def _a_drop(disk: Disk) -> None:
+def _a_drop(disk: Port) -> None:
     _drop()
 
 
-def _half_derived(disk: Disk) -> None:
+def _half_derived(disk: Port) -> None:
     _drop()
     Path("Queue/7.tmp").write_bytes(b"half")
 
 
-def _derived(disk: Disk) -> None:
+def _derived(disk: Port) -> None:
     _msg(disk)
 
 
-def _staged(disk: Disk) -> None:
+def _staged(disk: Port) -> None:
     stage.stage_file(disk, _msg(disk), 3, "OUT", None, ())
 
 
-def _alone(disk: Disk) -> None:
+def _alone(disk: Port) -> None:
     _msg(disk, keep_drop=False)
 
 
-def _alone_staged(disk: Disk) -> None:
+def _alone_staged(disk: Port) -> None:
     stage.stage_file(disk, _msg(disk, keep_drop=False), 3, "OUT", None, ())
 
 
-OFFERED: list[tuple[Callable[[Disk], None], bool, set[str], bool, bool]] = [
+OFFERED: list[tuple[Callable[[Port], None], bool, set[str], bool, bool]] = [
     # state on disk, cold start, files afterwards, offered with its drop, message file trusted
     (_a_drop, True, {DROP}, True, False),
     (_a_drop, False, {DROP}, True, False),
@@ -86,7 +86,7 @@ OFFERED: list[tuple[Callable[[Disk], None], bool, set[str], bool, bool]] = [
 
 @pytest.mark.parametrize(("build", "cold", "files", "with_drop", "derived"), OFFERED)
 def test_undecided_messages_are_offered(
-    store: Store, build: Callable[[Disk], None], cold: bool, files: set[str], with_drop: bool, derived: bool
+    store: Store, build: Callable[[Port], None], cold: bool, files: set[str], with_drop: bool, derived: bool
 ) -> None:
     """Before the commit nothing is published: what was staged goes, and the message is judged (again)."""
     build(store.disk)

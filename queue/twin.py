@@ -1,0 +1,196 @@
+"""The Disk port's twin in memory: a filesystem that keeps what a power cut would leave of it.
+
+It promises what a journaled ext4 or an xfs does, and nothing more: names change one after the other, and a cut keeps any
+prefix of the changes since the last sync; the data of a file that was written since is broken or whole, as it pleases.
+fsync makes one file's data durable and all names up to now; after a failed sync the file's data is never durable again,
+whatever a later sync says (Linux forgets which pages it could not write). All folders are there. No clock, no real file.
+"""
+
+import errno
+import itertools
+import os
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from enqueuer.queue.disk import CHUNK, Stamp
+
+__all__ = ["EMPTY", "File", "State", "Twin", "broken"]
+
+Care = Literal["durable", "written", "lost"]
+"""durable: survives a cut. written: since the last sync. lost: a sync failed, so no later one is to be believed."""
+Change = tuple[tuple[str, int | None], ...]
+"""One call's effect on the names: each with its file's number, None where it went."""
+
+
+class File(NamedTuple):
+    data: bytes
+    care: Care
+
+
+class State(NamedTuple):
+    """All of a twin as a value: equal states have equal futures."""
+
+    durable: tuple[tuple[str, int], ...]
+    """The names that a cut leaves at the least, sorted."""
+    log: tuple[Change, ...]
+    """What changed since; a cut keeps any prefix."""
+    files: tuple[tuple[int, File], ...]
+
+    def names(self) -> dict[str, int]:
+        found = dict(self.durable)
+        for change in self.log:
+            _apply(found, change)
+        return found
+
+    def read(self) -> dict[str, bytes]:
+        """Every name with what is in it."""
+        files = dict(self.files)
+        return {name: files[number].data for name, number in self.names().items()}
+
+    def cuts(self) -> Iterator["State"]:
+        """Everything that a power cut now may leave."""
+        names = dict(self.durable)
+        for change in ((), *self.log):
+            _apply(names, change)
+            yield from self._broken(names)
+
+    def _broken(self, names: dict[str, int]) -> Iterator["State"]:
+        """These names, with the files that are not durable broken or whole in every combination."""
+        there = [(number, file) for number, file in self.files if number in names.values()]
+        choices = [(file.data,) if file.care == "durable" else (file.data, broken(file.data)) for _, file in there]
+        for data in itertools.product(*choices):
+            files = tuple((number, File(each, "durable")) for (number, _), each in zip(there, data, strict=True))
+            yield State(tuple(sorted(names.items())), (), files)
+
+
+EMPTY = State((), (), ())
+
+
+def broken(data: bytes) -> bytes:
+    """What a cut makes of a file that was not synced: the length is there, half of the data is not."""
+    return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
+
+
+class Twin:
+    """A filesystem in memory, from a state; `state` is what has become of it."""
+
+    def __init__(self, state: State = EMPTY) -> None:
+        self._durable, self._log, self._files = state.durable, state.log, dict(state.files)
+        self._names = state.names()
+
+    @property
+    def state(self) -> State:
+        used = {number for _, number in self._durable} | {n for change in self._log for _, n in change if n is not None}
+        return State(self._durable, self._log, tuple((n, self._files[n]) for n in sorted(self._files) if n in used))
+
+    def create(self, path: str, chunks: Iterable[bytes]) -> int:
+        self.open(path)
+        data = b"".join(chunks)
+        self.write(path, data)
+        return len(data)
+
+    def open(self, path: str) -> None:
+        """The first half of create: an empty file. One that was there loses what is in it, under all of its names."""
+        self._put(path, b"") if path in self._names else self._change((path, self._new(File(b"", "written"))))
+
+    def write(self, path: str, data: bytes) -> None:
+        """The second half of create."""
+        self._put(path, data)
+
+    def patch(self, path: str, offset: int, data: bytes) -> None:
+        file = self._file(path)
+        text = file.data[:offset] + data + file.data[offset + len(data) :]
+        self._files[self._names[path]] = File(text, "lost" if file.care == "lost" else "written")
+
+    def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
+        data = self._file(path).data[offset:]
+        yield data[:first]
+        for start in range(first, len(data), CHUNK):
+            yield data[start : start + CHUNK]
+
+    def stamp(self, path: str) -> Stamp | None:
+        """A number for the contents stands for the time: no clock."""
+        if path not in self._names:
+            return None
+        data = self._file(path).data
+        return zlib.crc32(data), len(data)
+
+    def rename(self, source: str, target: str) -> None:
+        number = self._number(source)
+        if self._names.get(target) != number:  # two names of one file: POSIX leaves both
+            self._change((source, None), (target, number))
+
+    def rename_new(self, source: str, target: str) -> None:
+        self._number(source)
+        if target in self._names:
+            raise _error(errno.EEXIST, target)
+        self.rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        number = self._number(source)
+        self.unlink(target)
+        self._change((target, number))
+
+    def unlink(self, path: str) -> bool:
+        if path not in self._names:
+            return False
+        self._change((path, None))
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(name.rpartition("/")[2] for name in self._names if name.rpartition("/")[0] == folder)
+
+    def fsync(self, path: str) -> None:
+        self._settle({self._names[path]} if path in self._names else set())
+
+    def sync(self) -> None:
+        self._settle(set(self._files))
+
+    def fail_sync(self) -> None:
+        """A sync that fails: what was written since the last one is lost at the next cut, though it can be read till then."""
+        self._files = {n: File(f.data, "durable" if f.care == "durable" else "lost") for n, f in self._files.items()}
+        raise _error(errno.EIO, "sync")
+
+    def take(self, path: str, target: str) -> None:
+        """A consumer reads a file, keeps what it read as `target` and unlinks it, as one change."""
+        kept = self._new(File(self._file(path).data, "durable"))
+        self._change((path, None), (target, kept))
+
+    def _settle(self, numbers: set[int]) -> None:
+        self._durable, self._log = tuple(sorted(self._names.items())), ()
+        for number in numbers:
+            if (file := self._files[number]).care == "written":
+                self._files[number] = File(file.data, "durable")
+
+    def _number(self, path: str) -> int:
+        if path not in self._names:
+            raise _error(errno.ENOENT, path)
+        return self._names[path]
+
+    def _file(self, path: str) -> File:
+        return self._files[self._number(path)]
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._files[self._number(path)] = File(data, "written")
+
+    def _new(self, file: File) -> int:
+        number = next(n for n in itertools.count() if n not in self._files)
+        self._files[number] = file
+        return number
+
+    def _change(self, *change: tuple[str, int | None]) -> None:
+        self._log += (change,)
+        _apply(self._names, change)
+
+
+def _apply(names: dict[str, int], change: Change) -> None:
+    for name, number in change:
+        if number is None:
+            names.pop(name, None)
+        else:
+            names[name] = number
+
+
+def _error(code: int, path: str) -> OSError:
+    return OSError(code, os.strerror(code), path)

@@ -1,0 +1,169 @@
+"""One list of demands on both disks, the real one and its twin; then what only the twin can show: power cuts."""
+
+import errno
+
+import pytest
+
+from enqueuer.queue.disk import Disk, Port
+from enqueuer.queue.twin import EMPTY, State, Twin, broken
+
+
+@pytest.fixture(params=["real", "twin"])
+def port(request: pytest.FixtureRequest, disk: Disk) -> Port:
+    return disk if request.param == "real" else Twin()
+
+
+def _read(port: Port, path: str) -> bytes:
+    return b"".join(port.chunks(path))
+
+
+# ---- both
+
+
+def test_a_file_is_written_read_and_patched(port: Port) -> None:
+    assert port.create("Queue/7.tmp", iter((b"ab", b"cdef"))) == 6
+    port.patch("Queue/7.tmp", 2, b"XY")
+
+    assert _read(port, "Queue/7.tmp") == b"abXYef"
+    assert list(port.chunks("Queue/7.tmp", offset=1, first=2)) == [b"bX", b"Yef"]
+    assert (port.stamp("Queue/7.tmp") or (0, 0))[1] == 6
+    assert port.names("Queue") == ["7.tmp"]
+
+
+def test_create_replaces_what_is_there(port: Port) -> None:
+    port.create("Queue/7.tmp", (b"longer than the next",))
+    port.create("Queue/7.tmp", (b"new",))
+
+    assert _read(port, "Queue/7.tmp") == b"new"
+
+
+def test_a_file_written_anew_is_new_under_all_its_names(port: Port) -> None:
+    """A hard link shares the data: whoever truncates one name truncates all."""
+    port.create("Queue/7.msg", (b"old",))
+    port.link("Queue/7.msg", "Staged/7.1.OUT")
+    port.create("Staged/7.1.OUT", (b"new",))
+
+    assert _read(port, "Queue/7.msg") == b"new"
+
+
+def test_rename_replaces_and_rename_new_does_not(port: Port) -> None:
+    port.create("Queue/1.msg", (b"one",))
+    port.create("Queue/2.msg", (b"two",))
+
+    with pytest.raises(FileExistsError):
+        port.rename_new("Queue/1.msg", "Queue/2.msg")
+    assert sorted(port.names("Queue")) == ["1.msg", "2.msg"]
+    port.rename("Queue/1.msg", "Queue/2.msg")
+    assert _read(port, "Queue/2.msg") == b"one"
+    port.rename_new("Queue/2.msg", "Queue/3.msg")
+    assert port.names("Queue") == ["3.msg"]
+
+
+def test_renaming_one_name_of_a_file_to_another_of_its_names_does_nothing(port: Port) -> None:
+    """POSIX says so: both names stay, which whoever moves hard links about has to know."""
+    port.create("Queue/7.msg", (b"x",))
+    port.link("Queue/7.msg", "Staged/7.1.OUT")
+    port.rename("Staged/7.1.OUT", "Queue/7.msg")
+
+    assert (port.names("Queue"), port.names("Staged")) == (["7.msg"], ["7.1.OUT"])
+
+
+def test_link_replaces_what_is_there(port: Port) -> None:
+    port.create("Queue/7.msg", (b"x",))
+    port.create("Staged/7.1.OUT", (b"left by a killed processor",))
+    port.link("Queue/7.msg", "Staged/7.1.OUT")
+    port.unlink("Queue/7.msg")
+
+    assert _read(port, "Staged/7.1.OUT") == b"x"
+
+
+def test_what_is_not_there(port: Port) -> None:
+    assert port.unlink("Queue/7.msg") is False
+    assert port.stamp("Queue/7.msg") is None
+    with pytest.raises(FileNotFoundError):
+        port.rename("Queue/7.msg", "Queue/8.msg")
+    with pytest.raises(FileNotFoundError):
+        port.link("Queue/7.msg", "Staged/7.1.OUT")
+    with pytest.raises(FileNotFoundError):
+        _read(port, "Queue/7.msg")
+
+
+def test_syncs_change_nothing_that_can_be_seen(port: Port) -> None:
+    port.create("Queue/7.msg", (b"x",))
+    port.fsync("Queue/7.msg")
+    port.fsync("Queue")
+    port.sync()
+
+    assert _read(port, "Queue/7.msg") == b"x"
+
+
+# ---- power cuts
+
+
+def _left(state: State) -> list[dict[str, bytes]]:
+    return [cut.read() for cut in state.cuts()]
+
+
+def test_a_cut_keeps_any_prefix_of_the_names_and_may_break_the_data() -> None:
+    twin = Twin()
+    twin.create("a", (b"data",))
+    twin.rename("a", "b")
+
+    assert _left(twin.state) == [{}, {"a": b"data"}, {"a": broken(b"data")}, {"b": b"data"}, {"b": broken(b"data")}]
+
+
+def test_a_sync_keeps_all() -> None:
+    twin = Twin()
+    twin.create("a", (b"data",))
+    twin.sync()
+    twin.unlink("a")
+
+    assert _left(twin.state) == [{"a": b"data"}, {}]
+
+
+def test_fsync_keeps_the_data_of_one_file_and_the_names_of_all() -> None:
+    twin = Twin()
+    twin.create("a", (b"data",))
+    twin.create("b", (b"more",))
+    twin.fsync("a")
+
+    assert _left(twin.state) == [{"a": b"data", "b": b"more"}, {"a": b"data", "b": broken(b"more")}]
+
+
+def test_what_a_failed_sync_lost_no_later_one_brings_back() -> None:
+    """Until the cut it can be read, so nobody notices; a file that is written anew is trusted again."""
+    twin = Twin()
+    twin.create("a", (b"data",))
+    with pytest.raises(OSError, match="sync") as error:
+        twin.fail_sync()
+    twin.sync()
+
+    assert error.value.errno == errno.EIO
+    assert twin.state.read() == {"a": b"data"}
+    assert _left(twin.state) == [{"a": b"data"}, {"a": broken(b"data")}]
+    twin.create("a", (b"data",))
+    twin.sync()
+    assert _left(twin.state) == [{"a": b"data"}]
+
+
+def test_what_a_consumer_took_is_its_own_whatever_becomes_of_the_file() -> None:
+    """It has read the data; that it took it may be undone by a cut, like any change of names."""
+    twin = Twin()
+    twin.create("out", (b"data",))
+    twin.take("out", "taken")
+
+    assert _left(twin.state)[-1] == {"taken": b"data"}
+    assert {"out": b"data"} in _left(twin.state)
+
+
+def test_a_twin_goes_on_from_a_state() -> None:
+    """States are values: what is done to a twin does not reach the state it came from."""
+    twin = Twin()
+    twin.create("a", (b"x",))
+    before = twin.state
+    again = Twin(before)
+    again.unlink("a")
+
+    assert before.read() == {"a": b"x"}
+    assert again.state.read() == {}
+    assert Twin().state == EMPTY
