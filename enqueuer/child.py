@@ -41,6 +41,8 @@ class Birth(msgspec.Struct):
     log: serverlog.LogHandler
     listener: socket.socket | None = None
     """The one that it serves."""
+    suspects: tuple[int, ...] = ()
+    """Messages that processors worked on when the last queue manager died."""
 
     @property
     def hello(self) -> frames.Hello:

@@ -55,6 +55,8 @@ class Reaped(Frame):
     """S -> Q: this processor is dead and gone. Nothing else frees its message: a pipe's end proves nothing."""
 
     generation: int
+    waiting: bool = False
+    """It died while it waited for a filter."""
 
 
 class Leave(Frame):
@@ -123,6 +125,8 @@ class Held(Frame):
     reason: str
     verdicts: tuple[Verdict, ...]
     stamp: tuple[int, int]
+    charge: bool = False
+    """The filter answered others meanwhile: the message may be the one to blame."""
 
 
 class Parked(Frame):

@@ -10,6 +10,7 @@ import time
 import msgspec
 
 from enqueuer import frames, serverlog
+from enqueuer.blame import Blame
 from enqueuer.board import FATES
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.queue import recovery
@@ -59,6 +60,9 @@ class Manager:
         self._leaving: set[int] = set()
         self._draining = self._ended = False
         self._told_idle = False
+        self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
+        self._blame.most = birth.config.enqueuer.max_attempts
+        self._settler.ended = self._blame.attempts.forget
         self._spooler = self._recover()
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
         assert birth.listener is not None
@@ -112,6 +116,8 @@ class Manager:
         # exact whatever was killed: what came in is what left and what is here
         self._board.set_total("received", sum(map(self._board.total, FATES)) - self._board.total("returned") + present)
         self._board.recovered = True
+        self._blame.attempts.keep_only(self._schedule.entries)
+        self._blame.suspect(found.unfinished[: self._birth.config.enqueuer.processors] if cold else self._birth.suspects)
         ids = Ids(self._disk, found.highest)
         return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
 
@@ -147,8 +153,8 @@ class Manager:
                 self._birth.take(edition)
                 self._schedule.lanes = self._lanes()
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
-            case frames.Reaped(generation):
-                self._bury(generation)
+            case frames.Reaped(generation, waiting):
+                self._bury(generation, waiting)
             case frames.Leave(generation):
                 self._leaving.add(generation)
                 if (worker := self._workers.get(generation)) is not None:
@@ -168,6 +174,8 @@ class Manager:
         for generation, worker in self._workers.items():
             if worker.entry is None and generation not in self._leaving and not worker.link.closed:
                 entry = self._schedule.next()
+                while entry is not None and not self._blame.admit(entry):
+                    entry = self._schedule.next()
                 if entry is None:
                     return
                 self._send_job(worker, entry)
@@ -192,6 +200,7 @@ class Manager:
             return
         worker.entry = None
         entry.deaths = 0
+        self._blame.cleared(entry)
         match frame:
             case frames.Outcome():
                 self._schedule.settle(entry)
@@ -219,6 +228,8 @@ class Manager:
         if not entry.was_held:
             entry.was_held = True
             log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+        if frame.charge and self._blame.overdue(entry, frame.filter):
+            return
         if entry.drop is not None:
             self._settler.add(entry, None)
         self._schedule.hold(entry, frame.filter, time.monotonic() + self._birth.config.enqueuer.retry_after)
@@ -248,8 +259,11 @@ class Manager:
         if worker.hello.generation in self._leaving and worker.entry is None:
             worker.link.send(frames.encode(frames.Leave(worker.hello.generation)))
 
-    def _bury(self, generation: int) -> None:
-        """The supervisor has reaped a processor: only now its message is free, and what it staged can go."""
+    def _bury(self, generation: int, waiting: bool) -> None:
+        """The supervisor has reaped a processor: only now its message is free, and what it staged can go.
+
+        `waiting`: it died while it waited for a filter, so its message is not to blame.
+        """
         self._reaped.add(generation)
         worker = self._workers.get(generation)
         if worker is None:
@@ -259,8 +273,11 @@ class Manager:
         del self._workers[generation]
         if (entry := worker.entry) is not None:
             entry.deaths += 1
-            log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
-            self._put_off(entry, 0.0 if entry.deaths == 1 else min(60.0, 0.5 * 2**entry.deaths))
+            if waiting:
+                log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
+            elif self._blame.killed(entry):
+                return
+            self._put_off(entry, 0.0 if waiting or entry.deaths == 1 else 0.1 * 2**entry.deaths)
 
     # ---- what others see
 

@@ -5,8 +5,6 @@ import select
 import socket
 import time
 
-from filterlink.client import Client
-
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.queue import derive, stage
@@ -14,6 +12,7 @@ from enqueuer.queue.disk import Disk, no_space
 from enqueuer.queue.intake import printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import drop_path
+from filterlink.client import Client
 from filterlink.frames import MAX_TEXT, Ask, Park, Verdict
 from filterlink.link import Channel
 
@@ -96,8 +95,9 @@ class Processor:
             verdicts[result.filter] = answer
             self._say("rules", job)
         if result.fate is rules.Fate.HELD:
-            verdicts.pop(result.filter, None)
-            return frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp)
+            held_by = verdicts.pop(result.filter, None)
+            charge = held_by is not None and held_by.charge
+            return frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
         return self._stage(job, message, result, verdicts)
 
     def _stage(self, job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:

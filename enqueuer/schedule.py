@@ -24,6 +24,9 @@ __all__ = ["Entry", "Lanes", "Schedule", "State"]
 State = Literal["waiting", "active", "settling", "parked", "held"]
 
 
+SMALL, LARGE, SUSPECT = range(3)
+
+
 class Entry(msgspec.Struct):
     """One message that the queue manager knows of."""
 
@@ -45,6 +48,10 @@ class Entry(msgspec.Struct):
     filter: str = ""
     """The filter that it is parked for, or that held it."""
     was_held: bool = False
+    suspect: bool = False
+    """It was being worked on when everything died: it runs while no other suspect does."""
+    notes: tuple[str, ...] = ()
+    """What happened to it that its .why file should tell."""
     deaths: int = 0
     """Processors that ended in a row while they had it."""
 
@@ -70,7 +77,8 @@ class Schedule:
         self.entries: dict[int, Entry] = {}
         self.counts: dict[State, int] = {"waiting": 0, "active": 0, "settling": 0, "parked": 0, "held": 0}
         self._large = dict(self.counts)  # how many of each are large
-        self._ready: tuple[list[int], list[int]] = ([], [])  # waiting ids by lane: heaps, stale ones are skipped
+        self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
+        self._alone = 0  # the suspect that was dispatched last
         self._parked: dict[str, list[int]] = {}
         self._owed: dict[str, int] = {}
         self._held: list[tuple[float, int]] = []
@@ -85,15 +93,24 @@ class Schedule:
 
     def next(self) -> Entry | None:
         """Make the oldest message whose lane has room active, and return it."""
-        small, large = (self._head(lane) for lane in self._ready)
-        if large is not None and self._large["active"] < self.lanes.limit and (small is None or large < small):
-            chosen = self.entries[heapq.heappop(self._ready[1])]
-        elif small is not None:
-            chosen = self.entries[heapq.heappop(self._ready[0])]
-        else:
+        open_lanes = [SMALL]
+        if self._large["active"] < self.lanes.limit:
+            open_lanes.append(LARGE)
+        if (alone := self.entries.get(self._alone)) is None or alone.state != "active":
+            open_lanes.append(SUSPECT)
+        heads = [(id, lane) for lane in open_lanes if (id := self._head(self._ready[lane])) is not None]
+        if not heads:
             return None
+        chosen = self.entries[heapq.heappop(self._ready[min(heads)[1]])]
         self._become(chosen, "active")
+        if chosen.suspect:
+            self._alone = chosen.id
         return chosen
+
+    def suspect(self, entry: Entry) -> None:
+        """A waiting message is to run while no other suspect does."""
+        entry.suspect = True
+        heapq.heappush(self._ready[SUSPECT], entry.id)
 
     def settle(self, entry: Entry) -> None:
         """Its processor is done with it; its outcome is to be committed."""
@@ -169,13 +186,13 @@ class Schedule:
     def _enter_lane(self, entry: Entry) -> None:
         entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on
         self._enter(entry, "waiting")
-        heapq.heappush(self._ready[entry.large], entry.id)
+        heapq.heappush(self._ready[_lane(entry)], entry.id)
 
     def _head(self, lane: list[int]) -> int | None:
         """The first id of a lane that still waits in it."""
         while lane:
             entry = self.entries.get(lane[0])
-            if entry is not None and entry.state == "waiting" and self._ready[entry.large] is lane:
+            if entry is not None and entry.state == "waiting" and self._ready[_lane(entry)] is lane:
                 return lane[0]
             heapq.heappop(lane)
         return None
@@ -192,3 +209,7 @@ class Schedule:
     def _leave(self, entry: Entry) -> None:
         self.counts[entry.state] -= 1
         self._large[entry.state] -= entry.large
+
+
+def _lane(entry: Entry) -> int:
+    return SUSPECT if entry.suspect else LARGE if entry.large else SMALL

@@ -34,6 +34,8 @@ class Settler:
 
     def __init__(self, loop: Loop, store: Store, board: Board, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
+        self.ended: Callable[[int], None] = lambda _id: None
+        """Called with the id of each message that has left."""
         self._committer: Committer[Settling] = Committer(loop, store.disk.sync, self._synced)
 
     @property
@@ -82,3 +84,4 @@ class Settler:
         log.log(serverlog.MAJOR, "%s: %s", fate, outcome.reason, extra=serverlog.message_tag(entry.id))
         self._store.forget(entry.id, item.n)
         self._schedule.remove(entry)
+        self.ended(entry.id)

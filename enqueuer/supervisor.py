@@ -67,6 +67,7 @@ class Supervisor:
         self._throttles: dict[str, pool.Throttle] = {}
         self._not_before: dict[str, float] = {}
         self._links: list[Link] = []
+        self._suspects: tuple[int, ...] = ()
         self._stop_now = False
         serve(self._loop, started.supervisor, self._accepted)
         self._commands = Commands(self, self._loop, started.control)
@@ -124,7 +125,8 @@ class Supervisor:
     def _birth(self, role: str, number: int = 0) -> Birth:
         listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
         generation = self.nursery.next_generation()
-        return Birth(role, number, number - 1, generation, self.file.config, self.file.edition, self.board, self._log, listener)
+        config, edition, suspects = self.file.config, self.file.edition, self._suspects
+        return Birth(role, number, number - 1, generation, config, edition, self.board, self._log, listener, suspects)
 
     def _let_go(self, birth: Birth) -> None:
         """In a new child: close what is the supervisor's alone. Siblings that hold our ends would hide our death from each other."""
@@ -188,9 +190,13 @@ class Supervisor:
             log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
             self._not_before[child.role] = time.monotonic() + self._throttle(child).died(time.monotonic(), early=early, killed=killed)
         if child.role == "processor":
-            self._tell("manager", frames.Reaped(child.birth.generation))
+            waiting = self.board.task(child.birth.slot).state == "filter"
+            self._tell("manager", frames.Reaped(child.birth.generation, waiting))
         elif child.role == "manager":
-            for each in self.nursery.of("processor"):
+            processors = self.nursery.of("processor")
+            tasks = [self.board.task(each.birth.slot) for each in processors]
+            self._suspects = tuple(task.message for task in tasks if task.message)
+            for each in processors:
                 each.kill()
         elif child.role == "filterlink":
             self.nursery.end_strangers()

@@ -70,6 +70,8 @@ class Verdict(Frame):
     text: str = ""
     fields: tuple[bytes, ...] = ()
     """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""
+    charge: bool = False
+    """A time-out while the filter answered others: the message may be the one to blame."""
 
 
 class Park(Frame):

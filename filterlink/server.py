@@ -214,11 +214,11 @@ class _Filter:
     def send(self, unit: int, number: int, message: int) -> None:
         self._keepers[unit].send(number, f"Queue/{message}.msg")
 
-    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
         if sum(map(len, fields)) > MAX_TEXT:
             self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
             fields = ()
-        request.client.send(encode(Verdict(request.id, request.n, self.settings.name, kind, text[:MAX_TEXT], fields)))
+        request.client.send(encode(Verdict(request.id, request.n, self.settings.name, kind, text[:MAX_TEXT], fields, charge)))
         if kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
             self._log.warning("message %d: %s", request.id, text)
 

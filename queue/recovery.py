@@ -43,6 +43,8 @@ class Found(msgspec.Struct):
     broken: list[int] = []
     """Messages that a power cut left incomplete; they lie in Bad/ now."""
     foreign: list[str] = []
+    unfinished: list[int] = []
+    """Offered messages that a processor was working on, oldest first: it left something half or not committed."""
 
 
 class _Disk(msgspec.Struct):
@@ -73,6 +75,8 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
         _drop(store, seen, id, drop, cold, found)
     for id in sorted(seen.messages - seen.drops.keys()):
         _alone(store, id, cold, found)
+    half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | {id for id, left in seen.staged.items() if left}
+    found.unfinished = sorted(half & {offer.id for offer in found.offers})
     for name in seen.temporary:
         store.disk.unlink("Queue/" + name)
     for each in seen.staged.values():
@@ -116,7 +120,7 @@ def _look(disk: Port) -> _Disk:
 
 def _look_queue(seen: _Disk, name: str) -> None:
     match names.parse_queue(name):
-        case None if name not in (".ids", ".ids.tmp", ".attempts"):
+        case None if name not in (".ids", ".ids.tmp", ".attempts", ".attempts.tmp"):
             seen.foreign.append("Queue/" + name)
         case names.QueueName(id, "msg", _):
             seen.messages.add(id)

@@ -32,7 +32,7 @@ class Book:
     def send(self, unit: int, number: int, message: int) -> None:
         self.sent.append((unit, number, message))
 
-    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
         self.verdicts.append((request.client, request.id, request.n, kind))
         self.text = text
         self.told(request)

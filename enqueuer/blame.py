@@ -1,0 +1,111 @@
+"""Who is to blame when a process dies or a filter does not answer, and when it has been enough: attempts, suspects, Bad/.
+
+    what happened                                            who is charged
+    a processor died, not while it waited for a filter       its message
+    a time-out, and the helper answered others meanwhile     the message that timed out
+    queue manager, filterlink, helper or supervisor died     nobody; what was being worked on runs one at a time:
+                                                             charged before that run, refunded after it
+    any verdict, held and parked included; an outage         nobody
+
+So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from enqueuer import frames, serverlog
+from enqueuer.board import Board
+from enqueuer.queue import names, stage
+from enqueuer.queue.attempts import Attempts
+from enqueuer.queue.derive import queue_path
+from enqueuer.queue.disk import Disk
+from enqueuer.schedule import Entry, Schedule
+
+__all__ = ["Blame"]
+
+log = logging.getLogger("QUEUE")
+NOTES = 10
+"""Events of a message that are kept for its .why file."""
+
+
+class Blame:
+    """Part of the queue manager. `settle(entry, outcome)` commits what was staged, `refuse(entry, reason)` gives a drop back."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        board: Board,
+        schedule: Schedule,
+        settle: Callable[[Entry, frames.Outcome], None],
+        refuse: Callable[[Entry, str], None],
+    ) -> None:
+        self.attempts = Attempts(disk)
+        self.most = 5
+        self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
+
+    def suspect(self, ids: Iterable[int]) -> None:
+        """These were being worked on when everything died: from now on they run one at a time."""
+        for id in ids:
+            entry = self._schedule.entries.get(id)
+            if entry is not None and entry.state == "waiting":
+                self._schedule.suspect(entry)
+                self._note(entry, "was being worked on when the engine or its queue manager ended: runs alone")
+
+    def admit(self, entry: Entry) -> bool:
+        """Whether an active message may go to a processor; a suspect is charged now, and at the limit goes to Bad/."""
+        if not entry.suspect:
+            return True
+        if self.attempts.of(entry.id) >= self.most:
+            self._give_up(entry, "the engine or its queue manager ended while it was being worked on")
+            return False
+        self.attempts.charge(entry.id)
+        return True
+
+    def cleared(self, entry: Entry) -> None:
+        """Its processor answered: whatever else it is, it killed nobody this time."""
+        if entry.suspect:
+            entry.suspect = False
+            self.attempts.refund(entry.id)
+
+    def killed(self, entry: Entry) -> bool:
+        """Its processor died over it. True when that was once too often, and the message is on its way to Bad/."""
+        count = self.attempts.of(entry.id) if entry.suspect else self.attempts.charge(entry.id)
+        self._note(entry, f"its processor ended while it worked on it, {count} of {self.most} times")
+        return self._enough(entry, count, f"processors ended {count} times while they worked on it")
+
+    def overdue(self, entry: Entry, filter: str) -> bool:
+        """A filter that answered others did not answer for it. True when that was once too often."""
+        count = self.attempts.charge(entry.id)
+        self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
+        return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others")
+
+    def _enough(self, entry: Entry, count: int, reason: str) -> bool:
+        if count < self.most:
+            return False
+        self._give_up(entry, reason)
+        return True
+
+    def _give_up(self, entry: Entry, reason: str) -> None:
+        """To Bad/, as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+        if self._disk.stamp(queue_path(entry.id)) is None:
+            self._refuse(entry, reason)
+            return
+        if not entry.counted:
+            entry.counted = True
+            self._board.add("received")
+        entry.n = self._board.next_dispatch()
+        why: dict[str, object] = {"id": entry.id, "fate": "bad", "reason": reason, "filter": None, "rule": None}
+        why |= {
+            "attempts": self.attempts.of(entry.id),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "log": list(entry.notes),
+        }
+        stage.stage_why(self._disk, entry.id, entry.n, "bad", why)
+        self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, "bad"))
+        self._schedule.settle(entry)
+        self._settle(entry, frames.Outcome(entry.id, entry.n, "bad", ("bad", "bad-why"), reason, (0, 0)))
+
+    def _note(self, entry: Entry, text: str) -> None:
+        log.warning("%s", text, extra=serverlog.message_tag(entry.id))
+        entry.notes = (*entry.notes, f"{time.strftime('%H:%M:%S')} {text}")[-NOTES:]

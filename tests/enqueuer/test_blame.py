@@ -1,0 +1,126 @@
+"""Demands on attempts: what kills ends in Bad/, what is only unlucky does not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from enqueuer.trial import Trial, signal_all
+
+Make = Callable[..., bytes]
+Config = Callable[..., str]
+Trials = Callable[[str], Trial]
+FEW = "max_attempts = 3"
+
+
+def _working_on(trial: Trial, states: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [task for task in trial.status()["processors"]["tasks"] if task["message"] and task["state"] in states]
+
+
+def _kill_until(trial: Trial, states: tuple[str, ...], done: Callable[[], bool]) -> None:
+    """Kill each processor that is seen at work in one of these states, until it is done."""
+
+    def look() -> bool:
+        signal_all([task["pid"] for task in _working_on(trial, states)])
+        return done()
+
+    trial.wait(look, "it is given up", 60)
+
+
+def _why(trial: Trial) -> dict[str, Any]:
+    (path,) = (trial.base / "Bad").glob("*.why")
+    assert path.with_suffix(".msg").exists()
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_what_kills_processors_ends_in_bad(trials: Trials, config: Config, mail: Make) -> None:
+    """Three deaths of processors while they write its output: it is given up, with the reason and what happened; others go on."""
+    with trials(config(engine=FEW)) as trial:
+        trial.drop("poison", mail("poison", '0 ADDHEADER "X-A: b"', size=150 << 20))
+        _kill_until(trial, ("writing",), lambda: trial.status()["totals"]["bad"] == 1)
+        trial.drop("good", mail("good"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "others go on")
+        totals, why = trial.status()["totals"], _why(trial)
+
+    assert (totals["received"], totals["enqueued"], totals["bad"]) == (2, 1, 1)
+    assert why["attempts"] == 3
+    assert "processors ended 3 times" in why["reason"]
+    assert len(why["log"]) == 3
+    assert "bad: processors ended 3 times" in trial.log()
+    assert (trial.base / "Queue/.attempts").read_text() == ""
+
+
+def test_a_drop_that_kills_whoever_reads_it_goes_back(trials: Trials, config: Config, mail: Make) -> None:
+    """It never became a message, so it is the dropper's: NAME.bad with the reason."""
+    with trials(config(engine=FEW, processors=1)) as trial:
+        trial.drop("poison", mail("poison", size=250 << 20))
+        _kill_until(trial, ("reading",), (trial.base / "Submitted/poison.bad.why").exists)
+
+    assert "processors ended 3 times" in json.loads((trial.base / "Submitted/poison.bad.why").read_text())["reason"]
+    assert list((trial.base / "Queue").glob("*.msg")) == []
+
+
+def test_a_message_that_times_out_while_others_are_answered_is_given_up(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config(engine=FEW, filter='timeout = "600ms"').replace('"1s"', '"200ms"')) as trial:
+        trial.drop("slow", mail("slow", "60 OK"))
+        count = 0
+        while trial.status()["totals"]["bad"] == 0:
+            count += 1
+            trial.drop(f"quick{count}", mail(f"quick{count}", "0.02 OK"))
+            trial.wait(lambda: len(trial.outbound()) == count, f"quick ones pass, {count}")  # noqa: B023
+            assert count < 500
+        why = _why(trial)
+
+    assert why["attempts"] == 3
+    assert "Judge did not answer for it 3 times" in why["reason"]
+
+
+def test_an_outage_sends_nothing_to_bad(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """A filter that answers nobody says nothing about any message, however long."""
+    (tmp_path / "mute.sh").write_text('read n rest; echo "$n INTF 4"; exec sleep 1000\n')
+    mute = config(engine=FEW, filter='timeout = "300ms"', judge=f"sh {tmp_path / 'mute.sh'}").replace('"1s"', '"100ms"')
+    with trials(mute) as trial:
+        for n in range(5):
+            trial.drop(str(n), mail(str(n)))
+        trial.wait(lambda: trial.status()["filters"][0]["restarts"] >= 4, "it is restarted again and again")
+
+        assert trial.status()["totals"]["bad"] == 0
+        assert not (trial.base / "Queue/.attempts").exists()
+
+
+def test_killed_processors_that_wait_for_a_filter_charge_nobody(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config(engine=FEW, processors=1)) as trial:
+        trial.drop("slow", mail("slow", "2 OK"))
+        for death in range(6):
+            task = trial.wait(lambda: _working_on(trial, ("filter",)), f"death {death}")[0]
+            signal_all([task["pid"]])
+            trial.wait(lambda task=task: task["pid"] not in trial.pids("processor"), "it is dead")  # type: ignore[misc]
+        trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued all the same")
+
+
+def test_what_kills_the_queue_manager_ends_in_bad(trials: Trials, config: Config, mail: Make) -> None:
+    """Whatever was being worked on runs one at a time after it; the one over which it dies again is given up, the others pass."""
+    with trials(config(engine=FEW, processors=4)) as trial:
+        for name in ("a", "b", "c"):
+            trial.drop(name, mail(name, "0.3 OK"))
+        trial.drop("poison", mail("poison", "8 OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 4, "all four are being worked on")
+        poison = _poison(trial)
+        for death in range(4):
+            trial.wait(lambda: poison in [task["message"] for task in _working_on(trial, ("filter",))], f"death {death}")
+            before = set(trial.pids("processor"))
+            signal_all(trial.pids("queue manager"))
+            trial.wait(lambda before=before: not before & set(trial.pids("processor")), "all are new")  # type: ignore[misc]
+        trial.wait(lambda: trial.status()["totals"]["bad"] == 1, "it is given up")
+        trial.wait(lambda: len(trial.outbound()) == 3, "the others are enqueued")
+
+        assert poison == str(_why(trial)["id"])
+
+
+def _poison(trial: Trial) -> str:
+    """The id of the message that says poison."""
+    for path in (trial.base / "Queue").glob("*.msg"):
+        if b"Subject: poison" in path.read_bytes():
+            return path.stem
+    raise AssertionError("no such message")

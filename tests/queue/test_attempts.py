@@ -1,0 +1,33 @@
+"""Demands on the charges: kept across processes, forgotten in time, and never a reason to fail."""
+
+from pathlib import Path
+
+from enqueuer.queue.attempts import Attempts
+from enqueuer.queue.disk import Disk
+
+
+def test_charges_outlive_the_process(disk: Disk) -> None:
+    first = Attempts(disk)
+    assert [first.charge(7), first.charge(7), first.charge(8)] == [1, 2, 1]
+    first.refund(7)
+    first.refund(8)
+
+    again = Attempts(disk)
+    assert (again.of(7), again.of(8), again.of(9)) == (1, 0, 0)
+
+
+def test_what_has_left_is_forgotten(disk: Disk) -> None:
+    attempts = Attempts(disk)
+    for id in (7, 8, 9):
+        attempts.charge(id)
+    attempts.forget(7)
+    attempts.keep_only({9})
+
+    assert Path("Queue/.attempts").read_text() == "9 1\n"
+
+
+def test_a_garbled_file_counts_as_nothing(disk: Disk) -> None:
+    Path("Queue/.attempts").write_bytes(b"7 2\n\0\0\0\0\nx y\n8\n" + b"9" * 100 + b" 1\n")
+
+    attempts = Attempts(disk)
+    assert (attempts.of(7), attempts.of(8)) == (2, 0)
