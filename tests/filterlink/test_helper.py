@@ -170,7 +170,7 @@ def test_a_daemon_that_holds_the_output(start: Start, monkeypatch: pytest.Monkey
     pid = owned.helper.pid
     owned.until(lambda: owned.status is not None)
 
-    assert owned.left == 1
+    assert owned.left >= 1
     owned.until(lambda: not running(pid))
 
 
