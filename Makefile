@@ -1,9 +1,9 @@
-# make run | test | check | bench. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
+# make run | test | check | bench | storm. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench storm clean
 
 run: $(VENV)/.run
 	$(BIN)/enqueuer demo
@@ -21,6 +21,10 @@ check: $(VENV)/.check $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+# Long, seeded destruction: ENQUEUER_SEED=... replays; as root also the storms that need a disk of their own.
+storm: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m storm -s tests/storm
 
 # One stamp a set of packages, made anew when setup.cfg changes.
 $(VENV)/bin/python:

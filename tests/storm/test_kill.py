@@ -1,0 +1,166 @@
+"""The kill storm: any process of the tree dies or stops at any instant, the supervisor included, and the mail neither knows nor cares."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from enqueuer.trial import Trial
+from tests.storm import weather
+
+PROCESSORS = 4
+RATE, KILLS_PER_SECOND = 30, 8
+WARM_UP = 200
+"""Messages at once, so that every processor has had some and has connected to everybody."""
+ROUND = 25
+"""Kills until all is let settle and is counted."""
+WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "supervisor": 10}
+CENSUS = Counter(dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "helper"), 1) | {"processor": PROCESSORS})
+
+
+class Storm:
+    """Drops messages, empties Outbound, and strikes."""
+
+    def __init__(self, trial: Trial, chance: random.Random) -> None:
+        self.trial, self.chance, self.ledger = trial, chance, weather.Ledger(chance)
+        self.struck: Counter[str] = Counter()
+        self.stops = 0
+        self._stopped: list[tuple[float, int]] = []
+        self._next_drop = self._next_strike = 0.0
+
+    def blow(self, kills: int, supervisor: bool) -> None:
+        """Go on until that many have been killed, the supervisor only where it is allowed; then let everything settle."""
+        target = self.struck.total() + kills
+        while self.struck.total() < target:
+            now = time.monotonic()
+            self._revive()
+            self._resume(now)
+            self.drop_due(now)
+            if now >= self._next_strike:
+                self._strike(now, supervisor)
+            weather.take_outbound(self.trial.base, self.ledger)
+            weather.until(min(self._next_drop, self._next_strike, now + 0.01))
+        self._resume(float("inf"))
+        weather.settled(self.trial, self._settling)
+        weather.take_quarantine(self.trial.base, self.ledger)
+
+    def drop_due(self, now: float) -> None:
+        if now >= self._next_drop:
+            self._next_drop = now + self.chance.expovariate(RATE)
+            self.drop()
+
+    def drop(self) -> weather.Mail:
+        mail = self.ledger.make()
+        self.trial.drop(mail.name, mail.data)
+        return mail
+
+    def _settling(self) -> None:
+        self._revive()
+        weather.take_outbound(self.trial.base, self.ledger)
+
+    def _revive(self) -> None:
+        """A killed supervisor is started again at once, as systemd would; its orphans may still be ending."""
+        process = self.trial.process
+        if process is None or process.poll() is not None:
+            assert process is None or process.returncode == -signal.SIGKILL, self.trial.last_words()
+            self.trial.launch()
+
+    def _resume(self, now: float) -> None:
+        for due, pid in self._stopped:
+            if due <= now:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+        self._stopped = [(due, pid) for due, pid in self._stopped if due > now]
+
+    def _strike(self, now: float, supervisor: bool) -> None:
+        self._next_strike = now + self.chance.expovariate(KILLS_PER_SECOND)
+        role = self.chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        assert self.trial.process is not None
+        victims = [each.pid for each in weather.processes(self.trial.process.pid) if each.role == role and each.state != "Z"]
+        if not victims or (role == "supervisor" and not supervisor):
+            return
+        pid, stops = self.chance.choice(victims), self.chance.random() < 0.2
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP if stops else signal.SIGKILL)
+            if stops:
+                self.stops += 1
+                self._stopped.append((now + self.chance.expovariate(3), pid))
+            else:
+                self.struck[role] += 1
+
+    def calm(self) -> dict[str, int]:
+        """Wait until every process is there, once, alive; return the most descriptors that one of each role has open."""
+        found: list[weather.Process] = []
+
+        def complete() -> bool:
+            assert self.trial.process is not None
+            found[:] = weather.processes(self.trial.process.pid)
+            return Counter(each.role for each in found) == CENSUS and all(each.state in "SRD" for each in found)
+
+        self.trial.wait(complete, f"every process is there: {found}", weather.PATIENCE)
+        return {role: max(each.descriptors for each in found if each.role == role) for role in CENSUS}
+
+
+@pytest.mark.parametrize("kills", [pytest.param(50, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
+def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path) -> None:
+    """Each message has exactly one fate, and it is right; nothing is left of whatever died; the totals and the log agree."""
+    began, chance = time.monotonic(), weather.seeded("kill storm")
+    with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS)) as trial:
+        storm = Storm(trial, chance)
+        usual = _warmed_up(storm)
+        for number in range(kills // ROUND):
+            _one_round(storm, supervisor=number % 3 == 1)
+        _nothing_is_open(storm, usual)
+        _the_log_still_works(storm)
+        assert trial.stop() == 0
+        assert weather.inhabitants(trial.base) == []
+    print(
+        f"kill storm: {len(storm.ledger.mails)} messages, {storm.struck.total()} kills ({dict(storm.struck)}), "
+        f"{storm.stops} stops, {time.monotonic() - began:.0f} s"
+    )
+
+
+def _warmed_up(storm: Storm) -> dict[str, int]:
+    """What each process has open after it has worked for a while."""
+    for _ in range(WARM_UP):
+        storm.drop()
+    weather.settled(storm.trial, lambda: weather.take_outbound(storm.trial.base, storm.ledger))
+    weather.take_quarantine(storm.trial.base, storm.ledger)
+    return storm.calm()
+
+
+def _one_round(storm: Storm, *, supervisor: bool) -> None:
+    before, first = storm.trial.status()["totals"], len(storm.ledger.mails)
+    storm.blow(ROUND, supervisor)
+    storm.calm()
+    storm.trial.wait(lambda: storm.trial.status()["state"] == "running", "the engine runs")
+    totals, names = storm.trial.status()["totals"], list(storm.ledger.mails)
+    assert storm.ledger.wrong(names) == []
+    fates = ("enqueued", "discarded", "quarantined", "rejected", "bad")
+    assert totals["received"] + totals["returned"] == sum(totals[fate] for fate in fates)
+    if not supervisor:
+        expected = storm.ledger.totals(names[first:])
+        assert {fate: totals[fate] - before[fate] for fate in expected} == expected
+
+
+def _nothing_is_open(storm: Storm, usual: dict[str, int]) -> None:
+    """No process has more descriptors open than before the storm."""
+
+    def fair() -> bool:
+        return all(count <= usual[role] for role, count in storm.calm().items())
+
+    storm.trial.wait(fair, f"nobody holds more than {usual}: {storm.calm()}")
+
+
+def _the_log_still_works(storm: Storm) -> None:
+    mail = storm.drop()
+    weather.settled(storm.trial)
+    line = storm.trial.wait(lambda: [text for text in storm.trial.log().splitlines() if f"{mail.name}.eml" in text], "its line is there")
+    id = line[0].partition("QUEUE([")[2].partition("]")[0]
+    fates = ("enqueued:", "discarded:", "quarantined:")
+    storm.trial.wait(lambda: any(f"QUEUE([{id}]) {fate}" in storm.trial.log() for fate in fates), "its fate is there")

@@ -1,0 +1,231 @@
+"""What the storms share: the seed, messages that say what is to become of them, the ledger of what did, the engine's processes."""
+
+import contextlib
+import os
+import random
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from enqueuer.queue import envelope
+from enqueuer.trial import Trial
+
+JUDGE = Path(__file__).with_name("helpers") / "judge.py"
+CONFIG = """
+[enqueuer]
+processors = {processors}
+log_level = "{log_level}"
+max_attempts = 1000
+retry_after = "500ms"
+[enqueuer.lanes]
+large_over = "20K"
+[spool]
+min_free = "{min_free}"
+rescan = "1s"
+[[filters]]
+name = "Judge"
+program = "{judge}"
+max_in_flight = 20
+auto_restart = "100ms"
+[[rules]]
+name = "scan everything"
+actions = [["ExternalFilter", "Judge"]]
+[[routes]]
+recipient = "*@smtp.example"
+to = "SMTP"
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+FIELD = b"X-Storm: seen\n"
+ROLES = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "processor")
+PATIENCE = 120.0
+"""Seconds until a storm that does not settle has failed: the longest pause of the engine is a minute."""
+
+
+def config(markers: Path, processors: int = 4, log_level: str = "major", min_free: str = "1%") -> str:
+    """The config file; `markers` is where the helper remembers whom it has put off."""
+    markers.mkdir(exist_ok=True)
+    judge = f"{sys.executable} -IS {JUDGE} {markers}"
+    return CONFIG.format(processors=processors, log_level=log_level, min_free=min_free, judge=judge)
+
+
+def seeded(name: str) -> random.Random:
+    """The chance of one storm; ENQUEUER_SEED has the same again (what happens to real processes has its own chance as well)."""
+    seed = os.environ.get("ENQUEUER_SEED") or str(random.SystemRandom().randrange(1 << 32))
+    print(f"\n{name}: ENQUEUER_SEED={seed}")
+    return random.Random(f"{name} {seed}")
+
+
+def until(moment: float, work: Callable[[], object] = lambda: None) -> None:
+    """Let time pass up to a moment of time.monotonic(), and do the work now and then. The storms' own clock: nothing waits for it."""
+    nothing = threading.Event()
+    while (left := moment - time.monotonic()) > 0:
+        work()
+        nothing.wait(min(left, 0.01))
+
+
+# The messages
+
+
+class Mail(NamedTuple):
+    name: str
+    data: bytes
+    fates: tuple[frozenset[str], ...]
+    """The places in which it may come out, all of one of these: no place is "discarded"."""
+    fields: bytes = b""
+    """What stands on top of its header when it comes out."""
+
+
+class Ledger:
+    """Every message that was made, and every place in which it came out."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.mails: dict[str, Mail] = {}
+        self.came: dict[str, list[str]] = {}
+        self.faults: list[str] = []
+
+    def make(self) -> Mail:
+        """A new message with a verdict by chance; one in ten has recipients in two modules, one in twenty is large."""
+        name, chance = f"m{len(self.mails):06}", self._chance
+        modules = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
+        answer, fates = self._verdict(frozenset(modules))
+        to = ", ".join({"OUT": "bob@b.example", "SMTP": "sue@smtp.example"}[module] for module in modules)
+        seconds = chance.choice((0, 0, 0.005, 0.02, 0.1))
+        head = f"From: ann@a.example\nTo: {to}\nMessage-ID: <{name}>\nX-Judge: {seconds} {answer}\n\n"
+        size = 40_000 if chance.random() < 0.05 else chance.randrange(2000)
+        mail = Mail(name, head.encode() + chance.randbytes(size // 2).hex().encode() + b"\n", fates, FIELD * ("ADDHEADER" in answer))
+        self.mails[name] = mail
+        return mail
+
+    def _verdict(self, modules: frozenset[str]) -> tuple[str, tuple[frozenset[str], ...]]:
+        passes, caught, gone = modules, frozenset({"Quarantine"}), frozenset[str]()
+        verdicts: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
+            ("OK", (passes,)),
+            ('ADDHEADER "X-Storm: seen" OK', (passes,)),
+            ('ERROR "never"', (caught,)),
+            ("DISCARD", (gone,)),
+            ("once OK", (passes,)),
+            ("FAILURE", (passes,)),
+            ("fickle", (passes, caught, gone)),
+        )
+        return self._chance.choices(verdicts, (6, 3, 2, 2, 1, 1, 2))[0]
+
+    def take(self, place: str, data: bytes) -> str:
+        """Note that a file came out in a place, whole or not; return the message's name."""
+        end = envelope.head_end(data)
+        found = re.search(rb"^Message-ID: <(m\d+)>$", data[end:], re.MULTILINE)
+        mail = self.mails.get(found[1].decode()) if found else None
+        if mail is None:
+            self.faults.append(f"in {place} lies what nobody sent: {data[:300]!r}")
+            return ""
+        line = envelope.parse_o(data)
+        digest = envelope.Digest(data[: line.offset], data[line.offset + envelope.O_LENGTH :]).line() if line else b""
+        if digest not in data or data[end:].removeprefix(mail.fields) != mail.data:
+            self.faults.append(f"{mail.name} came broken to {place}: {data[:300]!r}")
+        if place != "Quarantine" and not data[end:].startswith(mail.fields):
+            self.faults.append(f"{mail.name} came to {place} without the added field")
+        self.came.setdefault(mail.name, []).append(place)
+        return mail.name
+
+    def wrong(self, names: Iterable[str]) -> list[str]:
+        """What is wrong, once all has settled: every one of these messages has one of its fates, whole, once."""
+        return self.faults + [
+            f"{name} came to {self.came.get(name, [])}, not {[*map(sorted, self.mails[name].fates)]}: {self.mails[name].data[:150]!r}"
+            for name in names
+            if not self._right(name)
+        ]
+
+    def _right(self, name: str) -> bool:
+        places = self.came.get(name, [])
+        return len(places) == len(set(places)) and frozenset(places) in self.mails[name].fates
+
+    def totals(self, names: Iterable[str]) -> dict[str, int]:
+        """What `status` must have counted for these messages."""
+        count = Counter(_fate(self.came.get(name, [])) for name in names)
+        return {fate: count[fate] for fate in ("enqueued", "discarded", "quarantined")} | {"received": count.total()}
+
+
+def _fate(places: list[str]) -> str:
+    return "discarded" if not places else "quarantined" if "Quarantine" in places else "enqueued"
+
+
+# The base directory
+
+
+def take_outbound(base: Path, ledger: Ledger) -> None:
+    """The consumer: read what came out, note it, remove it."""
+    for module in (base / "Outbound").iterdir():
+        for path in module.iterdir():
+            ledger.take(module.name, path.read_bytes())
+            path.unlink()
+
+
+def take_quarantine(base: Path, ledger: Ledger) -> None:
+    """Each message in Quarantine, with its reason; only where nothing is under way."""
+    for path in sorted((base / "Quarantine").glob("*.msg")):
+        ledger.take("Quarantine", path.read_bytes())
+        if not path.with_suffix(".why").exists():
+            ledger.faults.append(f"{path.name} has no reason beside it")
+        path.with_suffix(".why").unlink(missing_ok=True)
+        path.unlink()
+
+
+def left(base: Path) -> list[str]:
+    """Files of messages that have not left yet; nothing here is ours but what begins with a dot."""
+    folders = ("Submitted", "Submitted/.taken", "Queue", "Staged", "Bad")
+    return [f"{folder}/{name}" for folder in folders for name in os.listdir(base / folder) if not name.startswith(".")]
+
+
+def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
+    """Wait until every message has left. Raises TrialError."""
+
+    def empty() -> bool:
+        work()
+        return not left(trial.base) and not (trial.base / "Queue/.ids.tmp").exists()
+
+    try:
+        trial.wait(empty, "every message has left", PATIENCE)
+    finally:
+        if stuck := left(trial.base):
+            print(f"still here: {stuck[:20]}")
+
+
+# The processes
+
+
+class Process(NamedTuple):
+    pid: int
+    role: str
+    state: str
+    """As in /proc/<pid>/stat: S, R, T, Z ..."""
+    descriptors: int
+    """Open ones, without pipes: a process also inherits two pipes of multiprocessing's for each sibling older than itself."""
+
+
+def processes(pid: int) -> Iterator[Process]:
+    """A process and all below it; whatever is none of ours is a helper."""
+    with contextlib.suppress(OSError):
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        count = sum(not os.readlink(path).startswith("pipe:") for path in Path(f"/proc/{pid}/fd").iterdir()) if state != "Z" else 0
+        role = next((role for role in ROLES if title.startswith(f"enqueuer: {role}")), "helper")
+        yield Process(pid, role, state, count)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from processes(int(child))
+
+
+def inhabitants(base: Path) -> list[str]:
+    """Processes that live in a base directory, whoever is their parent."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if Path(os.readlink(entry / "cwd")) == base:
+                found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
+    return found
