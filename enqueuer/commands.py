@@ -1,11 +1,12 @@
-"""What the commands `status`, `reload` and `stop` make the supervisor do and answer."""
+"""What the commands `status`, `reload`, `stop` and those about one message make the supervisor do and answer."""
 
+import itertools
 import os
 import socket
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import status
+from enqueuer import frames, status
 from enqueuer.control import Answer, ControlServer, Reply
 from filterlink.loop import Loop
 
@@ -18,6 +19,10 @@ IN_FORCE_WITHIN = 5.0
 """Seconds that queue manager and filterlink get to put an edition of the configuration in force."""
 
 
+ANSWER_WITHIN = 30.0
+"""Seconds that the queue manager gets for an order; retry --all of thousands of messages takes some."""
+
+
 class Commands:
     """Part of the supervisor: its end of the control socket."""
 
@@ -26,6 +31,8 @@ class Commands:
         self._server = ControlServer(loop, listener, self._command)
         self._reloading: list[tuple[int, float, Reply]] = []
         self._stopping: list[Reply] = []
+        self._orders: dict[int, Reply] = {}
+        self._tokens = itertools.count(1)
 
     def abandon(self) -> None:
         """In a forked child: let go of it without a word."""
@@ -57,11 +64,29 @@ class Commands:
                 reply(self._status())
             case "reload":
                 self._reload(reply)
+            case "release" | "retry" | "delete" as verb:
+                self._order(verb, request.get("id"), reply)
             case "stop":
                 self._stopping.append(reply)
                 self._supervisor.stop(now=bool(request.get("now")))
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
+
+    def answered(self, answer: frames.Answer) -> None:
+        """The queue manager has carried out an order."""
+        if (reply := self._orders.pop(answer.token, None)) is not None:
+            reply({"ok": answer.ok, "text": answer.text})
+
+    def _order(self, verb: str, id: object, reply: Reply) -> None:
+        """Hand it to the queue manager; one that dies over it leaves the order unanswered, and the command says so."""
+        manager = self._supervisor.nursery.one("manager")
+        if manager is None or not isinstance(id, int) or id < 0 or (id == 0 and verb != "retry"):
+            reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id!r} is no message"})
+            return
+        token = next(self._tokens)
+        self._orders[token] = reply
+        manager.tell(frames.Order(token, verb, id))
+        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
 
     def _reload(self, reply: Reply) -> None:
         self._supervisor.reload()

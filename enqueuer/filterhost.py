@@ -44,6 +44,7 @@ class FilterHost:
         return Link(self.loop, self._birth.call(MANAGER), frames.decode_from_manager, _unexpected, self._lost_manager)
 
     def _lost_manager(self, _link: Link) -> None:
+        self._server.forget_parked()  # its successor dispatches all of them again
         self._manager = self._call_manager()
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:

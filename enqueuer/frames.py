@@ -8,6 +8,7 @@ import msgspec
 from filterlink.frames import Frame, Hello, Verdict, Wake, encode
 
 __all__ = [
+    "Answer",
     "Config",
     "Derived",
     "Drain",
@@ -21,6 +22,7 @@ __all__ = [
     "Job",
     "Leave",
     "Look",
+    "Order",
     "Outcome",
     "Parked",
     "Reaped",
@@ -63,6 +65,22 @@ class Leave(Frame):
     """S -> Q: give this processor no more work. Q -> P: end."""
 
     generation: int
+
+
+class Order(Frame):
+    """S -> Q: an administrator orders release, retry or delete of one message; retry of 0 = of all in Bad/."""
+
+    token: int
+    verb: str
+    id: int
+
+
+class Answer(Frame):
+    """Q -> S: what became of an Order."""
+
+    token: int
+    ok: bool
+    text: str
 
 
 class InForce(Frame):
@@ -155,8 +173,8 @@ class Trouble(Frame):
     reason: str
 
 
-FromSupervisor = Config | Drain | Exit | Reaped | Leave
-ToSupervisor = Hello | InForce | Idle
+FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order
+ToSupervisor = Hello | InForce | Idle | Answer
 FromManager = Job | Leave
 ToManager = Hello | Look | Wake | Derived | Outcome | Held | Parked | Refused | Trouble
 

@@ -20,6 +20,7 @@ from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Intake, printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import Store, drop_path
+from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler
@@ -63,6 +64,7 @@ class Manager:
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.most = birth.config.enqueuer.max_attempts
         self._settler.ended = self._blame.attempts.forget
+        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame.attempts)
         self._spooler = self._recover()
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
         assert birth.listener is not None
@@ -159,10 +161,16 @@ class Manager:
                 self._leaving.add(generation)
                 if (worker := self._workers.get(generation)) is not None:
                     self._let_go(worker)
+            case frames.Order(token, verb, id):
+                self._carry_out(token, verb, id)
             case frames.Drain():
                 self._draining = True
             case frames.Exit():
                 self._end()
+
+    def _carry_out(self, token: int, verb: str, id: int) -> None:
+        ok, text = self._returns.carry_out(verb, id) if id else self._returns.retry_all()
+        self._supervisor.send(frames.encode(frames.Answer(token, ok, text)))
 
     def _end(self) -> None:
         self._ended = True
@@ -285,14 +293,7 @@ class Manager:
         return self._settler.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
-        schedule, oldest = self._schedule, self._schedule.oldest()
-        counts = schedule.counts
-        active = counts["active"] + counts["settling"]
-        since = int(oldest.since * 1e9) if oldest else 0
-        waiting = (schedule.lane("waiting", large=False), schedule.lane("active", large=False))
-        large = (schedule.lane("waiting", large=True), schedule.lane("active", large=True))
-        gauges = (self._spooler.unclaimed, counts["waiting"], active, counts["parked"], counts["held"], since, *waiting, *large)
-        self._board.set_gauges(gauges)
+        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges()))
 
 
 def _nothing(_link: Link) -> None:

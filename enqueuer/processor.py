@@ -87,7 +87,7 @@ class Processor:
     def _decide(self, job: frames.Job, message: derive.Message) -> frames.ToManager:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
         verdicts = {verdict.filter: verdict for verdict in job.verdicts}
-        while isinstance(result := rules.decide(self._rules, facts, verdicts), rules.AskFilter):
+        while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
             if isinstance(answer, Park):

@@ -6,6 +6,7 @@ keep are the verdicts. Conditions are functions compiled once from the file; a n
 """
 
 import enum
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Protocol, TypeVar
@@ -16,7 +17,7 @@ from filterlink.frames import Kind, Verdict
 from filterlink.settings import Filter, OnFailure
 from filterlink.units import Size
 
-__all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide"]
+__all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide", "mark"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,10 +114,19 @@ class _Source(Protocol):
     def filters(self) -> tuple[Filter, ...]: ...
 
 
-def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict]) -> AskFilter | Outcome:
-    """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name."""
+def mark(rule: str) -> bytes:
+    """What the O line of a released message says of the rule it goes on after."""
+    return hashlib.sha256(rule.encode()).hexdigest()[:8].encode()
+
+
+def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict], after: bytes = b"") -> AskFilter | Outcome:
+    """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
+
+    `after`: the mark of the rule that a released message goes on after; where no rule bears it, all are gone through.
+    """
     progress = _Progress(verdicts)
-    for rule in rules.active:
+    released = next((at for at, rule in enumerate(rules.active, 1) if after and mark(rule.name) == after), 0)
+    for rule in rules.active[released:]:
         if all(holds(facts) for holds in rule.conditions):
             progress.rule = rule.name
             for act in rule.actions:

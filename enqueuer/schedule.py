@@ -24,6 +24,7 @@ __all__ = ["Entry", "Lanes", "Schedule", "State"]
 State = Literal["waiting", "active", "settling", "parked", "held"]
 
 
+SHOWN: tuple[State, State] = ("waiting", "active")
 SMALL, LARGE, SUSPECT = range(3)
 
 
@@ -179,6 +180,13 @@ class Schedule:
         """The waiting message that is next by age, whatever its lane."""
         heads = [id for lane in self._ready if (id := self._head(lane)) is not None]
         return self.entries[min(heads)] if heads else None
+
+    def gauges(self) -> tuple[int, ...]:
+        """What the board shows of it, in the order of board.GAUGES after the first."""
+        counts, oldest = self.counts, self.oldest()
+        since = int(oldest.since * 1e9) if oldest else 0
+        lanes = (self.lane(state, large=large) for large in (False, True) for state in SHOWN)
+        return (counts["waiting"], counts["active"] + counts["settling"], counts["parked"], counts["held"], since, *lanes)
 
     def active(self) -> Iterator[Entry]:
         return (entry for entry in self.entries.values() if entry.state == "active")

@@ -29,6 +29,12 @@ class Settling(msgspec.Struct):
     committed: bool = False
 
 
+class Afterwards(msgspec.Struct):
+    """Something to be done once what stands on disk now is durable."""
+
+    action: Callable[[], object]
+
+
 class Settler:
     """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
 
@@ -36,7 +42,7 @@ class Settler:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
-        self._committer: Committer[Settling] = Committer(loop, store.disk.sync, self._synced)
+        self._committer: Committer[Settling | Afterwards] = Committer(loop, store.disk.sync, self._synced)
 
     @property
     def busy(self) -> bool:
@@ -46,17 +52,26 @@ class Settler:
         """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
         self._committer.add(Settling(entry, entry.n, outcome))
 
+    def after_sync(self, action: Callable[[], object]) -> None:
+        """Call `action` once everything that is on disk now is durable; outcomes that are added later come after it."""
+        self._committer.add(Afterwards(action))
+
     def pump(self) -> None:
         self._committer.pump()
 
     def close(self) -> None:
         self._committer.close()
 
-    def _synced(self, batch: list[Settling], error: OSError | None) -> None:
+    def _synced(self, batch: list[Settling | Afterwards], error: OSError | None) -> None:
         if error is not None:
             log.critical("sync failed: %s; %d messages are judged again, nothing of them had been published", error, len(batch))
         for item in batch:
-            if error is None:
+            if isinstance(item, Afterwards):
+                if error is None:
+                    item.action()
+                else:
+                    self._committer.add(item)
+            elif error is None:
                 self._settle(item)
             elif item.outcome is not None:
                 self._put_off(item.entry, REPEAT)

@@ -159,6 +159,8 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
+        elif isinstance(frame, frames.Answer):
+            self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.state == "starting":
                 self.state = "running"

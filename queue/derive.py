@@ -34,6 +34,8 @@ class Message(msgspec.Struct, frozen=True):
     """Bytes of the message, without envelope."""
     stamp: Stamp
     """As the file was when we wrote it: a helper that rewrites it is seen by this."""
+    mark: bytes = b""
+    """The rule that a released message goes on after (rules.mark); b"" = it was not released."""
 
 
 def queue_path(id: int) -> str:
@@ -76,7 +78,9 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
             head += chunk
     finally:
         chunks.close()
-    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now)
+    line = envelopes.parse_o(head[:end])
+    mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
+    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark)
 
 
 def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-__all__ = ["MAX_HEAD", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
+__all__ = ["MAX_HEAD", "NO_MARK", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
 
 MAX_HEAD = 64 << 20
 """The longest envelope that is read: 10,000 recipients take about 1 MB."""

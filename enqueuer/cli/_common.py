@@ -10,7 +10,7 @@ import typer
 
 from enqueuer import exits
 
-__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "enter", "fail", "help", "printable"]
+__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "enter", "fail", "help", "order", "printable"]
 
 
 class Failure(Exception):
@@ -54,6 +54,19 @@ def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]
         return control.ask(base, request, within)
     except control.NotRunning as error:
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
+
+
+def order(base: str | None, verb: str, id: int, json: bool) -> None:
+    """Have the running engine do something with one message (0 = all), and say what became of it. Raises Failure."""
+    from enqueuer import basedir
+
+    found = ask(basedir.find(base), within=40.0, command=verb, id=id)
+    if not found["ok"]:
+        fail(str(found["text"]), exits.NOINPUT)
+    if json:
+        answer(found)
+    else:
+        print(found["text"])
 
 
 def answer(document: object) -> None:

@@ -5,19 +5,36 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Json, help
+from enqueuer.cli._common import Base, Json, fail, help, order
 from enqueuer.cli._shelf import list_folder, show_message
 
 __all__ = ["add_to"]
+
+RETRY = "A message in Bad/ is judged anew, with no attempts to its name; a held one is offered at once. Needs a running engine."
 
 TEXT = "States: waiting = taken from Submitted, not begun; derived = being judged; held = waits for a filter that could not judge it."
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="List and show messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="List, show and retry messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list", **help("List the queue, oldest first.", "enqueuer queue list", "enqueuer queue list --json", text=TEXT))(_list)
     group.command("show", **help("Show envelope and header of a message.", "enqueuer queue show 1764000000000000"))(_show)
+    group.command(
+        "retry", **help("Have a message judged anew.", "enqueuer queue retry 1764000000000000", "enqueuer queue retry --all", text=RETRY)
+    )(_retry)
     app.add_typer(group, name="queue")
+
+
+def _retry(
+    id: Annotated[int | None, typer.Argument(metavar="[ID]", min=1)] = None,
+    all: Annotated[bool, typer.Option("--all", help="Everything in Bad/.")] = False,
+    base: Base = None,
+    json: Json = False,
+) -> int:
+    if (id is None) != all:
+        fail("name one message, or --all", exits.USAGE)
+    order(base, "retry", id or 0, json)
+    return exits.OK
 
 
 def _list(base: Base = None, json: Json = False) -> int:
