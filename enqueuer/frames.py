@@ -171,6 +171,8 @@ class Trouble(Frame):
     id: int
     n: int
     reason: str
+    machine: bool = False
+    """It is the machine's state, and would be so for any other message."""
 
 
 FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order

@@ -13,13 +13,13 @@ from enqueuer import frames, serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import FATES
 from enqueuer.child import SUPERVISOR, Birth
+from enqueuer.limits import Machine
 from enqueuer.queue import recovery
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Intake, printable
-from enqueuer.queue.names import parse_taken
-from enqueuer.queue.store import Store, drop_path
+from enqueuer.queue.store import Store
 from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.settler import Settler
@@ -61,6 +61,7 @@ class Manager:
         self._leaving: set[int] = set()
         self._draining = self._ended = False
         self._told_idle = False
+        self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.most = birth.config.enqueuer.max_attempts
         self._settler.ended = self._blame.attempts.forget
@@ -85,7 +86,10 @@ class Manager:
         pause = min(3600.0, due - now if due is not None else 3600.0)
         if not self._draining:
             pause = min(pause, self._spooler.pump())
-            self._dispatch()
+            if (wait := self._machine.pause(now)) > 0:
+                pause = min(pause, wait)
+            else:
+                self._dispatch()
         self._settler.pump()
         self._show()
         if self._draining and not self._told_idle and not self._busy():
@@ -221,7 +225,7 @@ class Manager:
             case frames.Refused():
                 self._refuse(entry, frame.reason)
             case frames.Trouble():
-                log.error("waits %.0f s: %s", TROUBLE_PAUSE, frame.reason, extra=serverlog.message_tag(entry.id))
+                self._machine.trouble(frame.reason, entry.id, everybody=frame.machine)
                 self._put_off(entry, TROUBLE_PAUSE)
         self._let_go(worker)
 
@@ -244,15 +248,11 @@ class Manager:
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The drop goes back to where its writer looks for it."""
-        assert entry.drop is not None
-        drop = entry.drop.encode("utf-8", "surrogateescape")
-        taken = parse_taken(drop)
-        name = taken.name if taken else drop
         self._store.undo_derive(entry.id)
-        bad = self._intake.refuse(drop_path(entry.drop).encode("utf-8", "surrogateescape"), name, reason)
-        log.warning("refused: %s; %s is %s now", reason, printable(name), printable(bad), extra=serverlog.message_tag(entry.id))
-        self._board.add("refused")
-        self._schedule.remove(entry)
+        if self._spooler.refuse_claimed(entry, reason):
+            self._schedule.remove(entry)
+        else:
+            self._put_off(entry, TROUBLE_PAUSE)
 
     def _put_off(self, entry: Entry, seconds: float) -> None:
         """Try again later, with whatever is on disk then."""

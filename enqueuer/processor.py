@@ -4,12 +4,11 @@ import logging
 import select
 import socket
 import time
-from typing import NoReturn
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.queue import derive, stage
-from enqueuer.queue.disk import Disk, no_space
+from enqueuer.queue.disk import Disk, no_room
 from enqueuer.queue.intake import printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import drop_path
@@ -48,7 +47,7 @@ class Processor:
         self._wait(self._manager.fileno())
         data = self._manager.receive()
         if not data:
-            self._await_the_end()
+            raise Ended
         match frames.decode_from_manager(data):
             case frames.Leave():
                 raise Ended
@@ -70,8 +69,7 @@ class Processor:
                 return frames.Refused(job.id, job.n, "it was removed before it could be read")
             return frames.Trouble(job.id, job.n, str(error))
         except (OSError, ValueError) as error:
-            reason = f"the disk is full: {error}" if isinstance(error, OSError) and no_space(error) else str(error)
-            return frames.Trouble(job.id, job.n, reason)
+            return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error))
 
     def _message(self, job: frames.Job) -> derive.Message:
         self._say("reading", job)
@@ -130,12 +128,7 @@ class Processor:
             if fd in ready:
                 return
             if self._manager.fileno() in ready:
-                self._await_the_end()
-
-    def _await_the_end(self) -> NoReturn:
-        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on."""
-        while True:
-            self._hear()
+                raise Ended
 
     def _hear(self) -> None:
         data = self._supervisor.receive()
@@ -156,7 +149,7 @@ class Processor:
 
     def _send(self, frame: frames.ToManager) -> None:
         if not self._manager.send(frames.encode(frame)):
-            self._await_the_end()
+            raise Ended
 
     def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
         self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)

@@ -7,12 +7,18 @@ Claims stay a window ahead of the processors, a window for each lane: large drop
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
 
 from enqueuer import config as configs
+from enqueuer.backlog import Backlog
+from enqueuer.limits import PAUSE, Complaints, disk_full
+from enqueuer.queue.disk import no_room
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Candidate, Intake, Refusal, printable
-from enqueuer.queue.names import taken
+from enqueuer.queue.names import parse_taken, taken
+from enqueuer.queue.store import drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.loop import Loop
 
@@ -28,7 +34,21 @@ LOOK_PAUSE = 0.005
 """Between two looks while hints keep coming: a burst of events is one bulk scan."""
 AGAIN = 0.5
 """Until a drop that was not complete is tried again."""
-COMPLAIN_EACH = 60.0
+MAX_PAUSE = 60.0
+"""A drop that the folder does not let us take (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to this."""
+UNHURRIED = 20
+"""Times as long as the last look took, until the next one while one lane has no room: they cost at most 5 % of the time."""
+
+
+class Failure(msgspec.Struct):
+    """A drop that could not be taken."""
+
+    changed: int
+    """The time of its last change: one that was changed since is tried at once."""
+    until: float
+    pause: float
+    seen: float
+    """When it was last there."""
 
 
 class Spooler:
@@ -39,12 +59,13 @@ class Spooler:
     ) -> None:
         self._loop, self._intake, self._ids, self._schedule, self._config = loop, intake, ids, schedule, config
         self._refused = refused
-        self._wanted, self._not_before = True, 0.0
+        self._wanted, self._not_before, self._unhurried = True, 0.0, 0.0
         self._listing: Iterator[list[Candidate]] | None = None
-        self._listed: list[Candidate] = []
-        self._lanes: tuple[list[Candidate], list[Candidate]] = ([], [])  # unclaimed, the next one last
-        self._later: list[Candidate] = []
-        self._complained: dict[str, float] = {}
+        self._began = 0.0
+        self._lanes, self._later = _lanes(), list[Candidate]()
+        self._listed, self._listed_later = _lanes(), list[Candidate]()
+        self._failures: dict[bytes, Failure] = {}
+        self._complaints = Complaints(log)
         self._full, self._full_until = False, 0.0
         self._again_set = False
         self._rescan()
@@ -62,37 +83,69 @@ class Spooler:
         """Do one slice of what there is to do; return the seconds until there may be more."""
         now = time.monotonic()
         if self._listing is not None:
-            self._list(self._listing)
+            self._list(self._listing, now)
             return 0.0
-        claimed = self._claim(now)
-        if claimed == CLAIMS_A_TURN:
+        if self._claim(now) == CLAIMS_A_TURN:
             return 0.0
-        if self._wanted and not any(self._lanes):
-            if now < self._not_before:
-                return self._not_before - now
-            self._wanted, self._listed, self._listing = False, [], self._intake.listing()
+        if self._wanted and not all(self._lanes):
+            # what one lane has no room for must not hide what comes for the other, but it is listed again each time
+            not_before = self._unhurried if any(self._lanes) else self._not_before
+            if now < not_before:
+                return not_before - now
+            self._begin(now)
             return 0.0
         return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
+
+    def refuse_claimed(self, entry: Entry, reason: str) -> bool:
+        """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
+        assert entry.drop is not None
+        drop = os.fsencode(entry.drop)
+        found = parse_taken(drop)
+        try:
+            self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
+        except OSError as error:
+            self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")
+            return False
+        return True
 
     def _rescan(self) -> None:
         """The safety net: with no hint at all everything would still be found."""
         self._wanted = True
         self._loop.after(self._config.spool.rescan, self._rescan)
 
-    def _list(self, listing: Iterator[list[Candidate]]) -> None:
+    # ---- looks
+
+    def _begin(self, now: float) -> None:
+        self._wanted, self._began, self._listing = False, now, self._intake.listing()
+        self._listed, self._listed_later = _lanes(), []
+
+    def _list(self, listing: Iterator[list[Candidate]], now: float) -> None:
         try:
-            self._listed += next(listing)
-            return
+            self._sort(next(listing), now)
         except StopIteration:
-            pass
+            self._listing, self._not_before, self._unhurried = None, now + LOOK_PAUSE, now + UNHURRIED * (now - self._began)
+            self._lanes, self._later = self._listed, self._listed_later
+            self._failures = {name: failure for name, failure in self._failures.items() if failure.seen >= self._began}
+            self._try_later()
         except OSError as error:
-            self._complain("look", f"the drop folder cannot be read: {error}")
-        self._listing, self._not_before = None, time.monotonic() + LOOK_PAUSE
-        self._listed.sort(reverse=True)
+            self._complaints.say("look", f"the drop folder cannot be read: {error.strerror}")
+            self._listing, self._wanted, self._not_before, self._unhurried = None, True, now + PAUSE, now + PAUSE
+
+    def _sort(self, candidates: list[Candidate], now: float) -> None:
+        """Put what was listed into the lanes, but for what could not be taken a moment ago."""
+        barred = {each.name for each in candidates if self._barred(each, now)} if self._failures else set[bytes]()
+        self._listed_later += (each for each in candidates if each.name in barred)
+        self._fill(self._listed, (each for each in candidates if each.name not in barred))
+
+    def _fill(self, lanes: tuple[Backlog, Backlog], candidates: Iterable[Candidate]) -> None:
         over = self._config.enqueuer.lanes.large_over
-        self._lanes = ([c for c in self._listed if c.size <= over], [c for c in self._listed if c.size > over])
-        self._intake.forget_unseen({candidate.name for candidate in self._listed})
-        self._listed, self._later = [], []
+        both: tuple[list[Candidate], list[Candidate]] = ([], [])
+        for candidate in candidates:
+            both[candidate.size > over].append(candidate)
+        for lane, theirs in zip(lanes, both, strict=True):
+            lane.add(theirs)
+
+    # ---- claims
 
     def _claim(self, now: float) -> int:
         """Claim what the windows have room for, the oldest first; return how many names were tried."""
@@ -105,72 +158,82 @@ class Spooler:
         return tried
 
     def _take(self, candidate: Candidate) -> bool:
-        id = 0
         try:
             id = self._ids.take(time.time_ns() // 1000)
-            claim = self._intake.claim(candidate.name, id)
-        except Refusal as refusal:
-            self._refuse(candidate.name, str(refusal))
-            return False
+            try:
+                claim = self._intake.claim(candidate.name, id)
+            except Refusal as refusal:
+                self._refuse(b"Submitted/" + candidate.name, candidate.name, str(refusal))
+                return False
         except OSError as error:
-            self._complain(
-                error.strerror or "claim", f"{printable(candidate.name)} cannot be taken: {error.strerror}; it stays where it is"
-            )
-            claim = "later"
+            self._failed(candidate, error)
+            return False
         if claim == "later":
-            self._try_again(candidate)
+            self._later.append(candidate)
+            self._try_later()
         if claim != "taken":
             return False
         drop = os.fsdecode(taken(id, candidate.name))
         self._schedule.add(Entry(id, drop, candidate.size, time.monotonic()))
         return True
 
-    def _refuse(self, name: bytes, reason: str) -> None:
-        try:
-            bad = self._intake.refuse(b"Submitted/" + name, name, reason)
-        except OSError as error:
-            self._complain("refuse", f"{printable(name)} ({reason}) cannot be renamed to .bad: {error.strerror}; it is left alone")
-            return
-        log.warning("%s refused: %s; it is %s now", printable(name), reason, printable(bad))
-        self._refused()
+    def _refuse(self, path: bytes, name: bytes, reason: str) -> None:
+        bad = self._intake.refuse(path, name, reason)
+        if bad is not None:
+            log.warning("%s refused: %s; it is %s now", printable(name), reason, printable(bad))
+            self._refused()
 
-    def _try_again(self, candidate: Candidate) -> None:
+    def _failed(self, candidate: Candidate, error: OSError) -> None:
+        """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""
+        if no_room(error):
+            self._complaints.say(str(error.errno), f"no drop can be taken: {error.strerror}; they stay where they are")
+            self._full, self._full_until = True, time.monotonic() + PAUSE
+            self._fill(self._lanes, (candidate,))
+            return
+        known = self._failures.get(candidate.name)
+        pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else AGAIN
+        now = time.monotonic()
+        self._failures[candidate.name] = Failure(candidate.changed, now + pause, pause, now)
+        self._complaints.say(f"claim {error.errno}", f"{printable(candidate.name)} cannot be taken: {error.strerror}; it stays where it is")
         self._later.append(candidate)
-        if not self._again_set:
+        self._try_later()
+
+    def _barred(self, candidate: Candidate, now: float) -> bool:
+        """Whether it failed a moment ago, and nothing has changed since."""
+        failure = self._failures.get(candidate.name)
+        if failure is None or failure.changed != candidate.changed:
+            return False
+        failure.seen = now
+        return failure.until > now
+
+    def _try_later(self) -> None:
+        if self._later and not self._again_set:
             self._again_set = True
             self._loop.after(AGAIN, self._again)
 
     def _again(self) -> None:
         self._again_set = False
-        for candidate in self._later:
-            self._lanes[candidate.size > self._config.enqueuer.lanes.large_over].append(candidate)
-        self._later = []
+        now = time.monotonic()
+        barred = [each for each in self._later if self._barred(each, now)]
+        names = {each.name for each in barred}
+        self._fill(self._lanes, (each for each in self._later if each.name not in names))
+        self._later = barred
+        self._try_later()
 
     def _room(self, now: float) -> bool:
         """Whether the queue may take one more message. A full disk is looked at once a second."""
         limit = self._config.enqueuer.queue_limit
         if len(self._schedule) >= limit:
-            self._complain("limit", f"queue_limit = {limit} messages reached: drops stay where they are until some have left")
+            self._complaints.say("limit", f"queue_limit = {limit} messages reached: drops stay where they are until some have left")
             return False
         if now >= self._full_until:
-            self._full_until = now + 1.0
-            self._full = self._disk_full()
+            short = disk_full(self._config.spool.min_free)
+            self._full, self._full_until = short is not None, now + PAUSE
+            if short is not None:
+                self._complaints.say("disk", f"{short}: drops stay where they are")
         return not self._full
 
-    def _disk_full(self) -> bool:
-        status, keep = os.statvfs("."), self._config.spool.min_free
-        for what, free, total in (
-            ("bytes", status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize),
-            ("inodes", status.f_favail, status.f_files),
-        ):
-            if total and (what == "bytes" or keep.endswith("%")) and free < keep.of(total):
-                self._complain("disk", f"less than min_free = {keep} of the disk's {what} are free: drops stay where they are")
-                return True
-        return False
 
-    def _complain(self, about: str, text: str) -> None:
-        """Log a lasting trouble once a minute."""
-        now = time.monotonic()
-        if now >= self._complained.get(about, 0.0):
-            self._complained[about] = now + COMPLAIN_EACH
-            log.warning("%s", text)
+def _lanes() -> tuple[Backlog, Backlog]:
+    """Small and large."""
+    return Backlog(), Backlog()

@@ -23,6 +23,9 @@ BACKLOG = 1024
 """Connections that wait while a served process is being replaced; more than the most processors."""
 MAX_UNSENT = 10_000
 """Frames kept for a peer that does not read; beyond it the peer counts as gone."""
+ACCEPT_PAUSE = 1.0
+"""Seconds without accept where no descriptor or memory is left: the caller goes on waiting, and the loop must not spin."""
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
 
 
@@ -183,8 +186,19 @@ def serve(loop: Loop, listener: socket.socket, accepted: Callable[[socket.socket
     """Call `accepted` with each connection that comes to the listener."""
 
     def ready(_events: int) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+        try:
             while True:
                 accepted(listener.accept()[0])
+        except (BlockingIOError, ConnectionAbortedError):
+            pass
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            loop.modify(listener.fileno(), 0)
+            loop.after(ACCEPT_PAUSE, again)
+
+    def again() -> None:
+        with contextlib.suppress(OSError):  # it may have been closed, or forgotten, meanwhile
+            loop.modify(listener.fileno(), select.EPOLLIN)
 
     loop.watch(listener.fileno(), ready, select.EPOLLIN)

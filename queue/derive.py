@@ -45,7 +45,9 @@ def queue_path(id: int) -> str:
 def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
     temporary = "Queue/" + names.queue(id, "tmp")
-    chunks = disk.chunks(drop, first=FIRST)
+    was = disk.stamp(drop)
+    source = disk.chunks(drop, first=FIRST)
+    chunks = _at_most(source, was[1] if was else 0)
     try:
         head, rest = _split(chunks)
         try:
@@ -55,7 +57,10 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
         envelope = envelopes.make(header.sender, header.recipients, at, domain)
         total = _write(disk, temporary, envelope, itertools.chain(header.kept, (rest,), chunks))
     finally:
-        chunks.close()
+        source.close()
+    if disk.stamp(drop) != was:
+        disk.unlink(temporary)
+        raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
     disk.rename(temporary, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
     return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0))
@@ -81,6 +86,15 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
     line = envelopes.parse_o(head[:end])
     mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
     return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark)
+
+
+def _at_most(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes: a drop that somebody lets grow while it is read must end all the same."""
+    for chunk in chunks:
+        yield chunk[:size]
+        size -= len(chunk)
+        if size <= 0:
+            break
 
 
 def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:

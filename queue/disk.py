@@ -12,7 +12,7 @@ import stat
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
-__all__ = ["CHUNK", "Disk", "Port", "Stamp", "no_space"]
+__all__ = ["CHUNK", "Disk", "Port", "Stamp", "no_room", "no_space"]
 
 CHUNK = 1 << 20
 """Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
@@ -28,6 +28,11 @@ Stamp = tuple[int, int]
 def no_space(error: OSError) -> bool:
     """Whether the filesystem is full (bytes, inodes or quota), a state that passes."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(error: OSError) -> bool:
+    """Whether it is the machine's state, not this file's, and passes: a full or read-only disk, no descriptor or memory left."""
+    return no_space(error) or error.errno in (errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Port(Protocol):

@@ -14,8 +14,8 @@ import msgspec
 
 __all__ = ["MAX_HEAD", "NO_MARK", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
 
-MAX_HEAD = 64 << 20
-"""The longest envelope that is read: 10,000 recipients take about 1 MB."""
+MAX_HEAD = 16 << 20
+"""The longest envelope that is read: 50,000 recipients, more than a header may name, take about 7 MB."""
 O_LENGTH = 65
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")

@@ -10,20 +10,23 @@ from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["MAX_ADDRESS", "MAX_HEADER", "Header", "HeaderError", "addresses", "header_end", "read"]
+__all__ = ["MAX_ADDRESS", "MAX_HEADER", "MAX_RECIPIENTS", "Header", "HeaderError", "addresses", "header_end", "read"]
 
 MAX_HEADER = 4 << 20
 """A header that has not ended by then is refused: 100,000 fields fit, and a reader's memory stays small."""
 MAX_ADDRESS = 1000
 """Bytes; RFC 5321 (4.5.3.1.3) gives a path 256, and no envelope line may grow without bound."""
+MAX_RECIPIENTS = 50_000
+"""The most that a message may name; each takes some 60 bytes of envelope, and some 250 bytes of a processor's memory."""
 
+# The possessive quantifiers (*+, ++) are not for speed: without them re keeps a mark for each repetition, 250 MB for one hostile field.
 _FIELD = re.compile(
-    rb"^(return-path|envelope-to|envelope-ignore|bcc|to|cc|from|sender)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)",
+    rb"^(return-path|envelope-to|envelope-ignore|bcc|to|cc|from|sender)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
 _END = re.compile(rb"(?:\A|\n)(\r?\n)")
 _TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
 _JUNK = bytes(range(32)) + b"<>\x7f"
 
 
@@ -65,34 +68,35 @@ def read(header: bytes) -> Header:
 
 def addresses(text: bytes) -> Iterator[bytes]:
     """The addresses of a list as RFC 5322 writes it: names, comments, groups and routes left out. Never raises."""
-    plain: list[bytes] = []
-    angle: list[bytes] | None = None
+    plain = bytearray()  # no list of tokens: a field may have millions of them
+    angle: bytearray | None = None
     open_angle, depth = False, 0
-    for token in _TOKEN.findall(text):
+    for match in _TOKEN.finditer(text):
+        token = match[0]
         if token in (b"(", b")"):
             depth = max(0, depth + (1 if token == b"(" else -1))
         elif depth:
             continue
         elif open_angle and token != b">":
             assert angle is not None
-            angle.append(token)
+            angle += token
         elif token in (b",", b";"):
             yield from _address(plain, angle)
-            plain, angle = [], None
+            plain, angle = bytearray(), None
         elif token == b":":
-            plain = []  # the name of a group
+            plain = bytearray()  # the name of a group
         elif token == b"<":
-            angle, open_angle = [], True
+            angle, open_angle = bytearray(), True
         elif token == b">":
             open_angle = False
         else:
-            plain.append(token)
+            plain += token
     yield from _address(plain, angle)
 
 
-def _address(plain: list[bytes], angle: list[bytes] | None) -> Iterator[bytes]:
+def _address(plain: bytearray, angle: bytearray | None) -> Iterator[bytes]:
     """The one address of a list's item; nothing where there is none."""
-    text = b"".join(plain if angle is None else angle).strip()
+    text = bytes(plain if angle is None else angle).strip()
     if text.startswith(b"@"):  # <@relay.example:user@example.com>, an obsolete route
         text = text.rpartition(b":")[2].strip()
     text = text.translate(None, _JUNK)
@@ -103,10 +107,13 @@ def _address(plain: list[bytes], angle: list[bytes] | None) -> Iterator[bytes]:
 def _recipients(found: dict[bytes, list[bytes]]) -> tuple[bytes, ...]:
     names = (b"envelope-to",) if b"envelope-to" in found else (b"to", b"cc", b"bcc")
     ignored = set(_all(found, b"envelope-ignore")) if len(names) > 1 else set()
-    recipients = dict.fromkeys(a for name in names for a in _all(found, name) if a not in ignored)
-    for address in recipients:
+    recipients: dict[bytes, None] = {}
+    for address in (a for name in names for a in _all(found, name) if a not in ignored):
         if len(address) > MAX_ADDRESS:
             raise HeaderError(f"a recipient of {len(address)} bytes: addresses have at most {MAX_ADDRESS}")
+        recipients[address] = None
+        if len(recipients) > MAX_RECIPIENTS:
+            raise HeaderError(f"more than {MAX_RECIPIENTS} recipients: send several messages")
     return tuple(recipients)
 
 

@@ -13,7 +13,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -31,8 +31,11 @@ PATIENCE = 5.0
 """Seconds that a second link (`ln` + `rm` writers), an unreadable file or an empty one gets before it is refused."""
 SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
+TRIED = 10
+"""Numbers tried for one more refused drop of a name; then the time is its number, as thousands must not be counted through."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+R = TypeVar("R")
 Claim = Literal["taken", "later", "gone"]
 
 
@@ -60,13 +63,14 @@ class Intake:
     def __init__(self, disk: Disk, suffixes: tuple[str, ...], max_size: int) -> None:
         self.disk, self.max_size = disk, max_size
         self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
-        self._first_seen: dict[bytes, float] = {}
+        self._seen: dict[bytes, tuple[tuple[int, ...], float]] = {}  # how and since when, of what is given time
         # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
     def listing(self) -> Iterator[list[Candidate]]:
         """Everything in the folder that looks like mail, in slices of SLICE names, in no order."""
         found: list[Candidate] = []
+        remembered = set(self._seen)
         with os.scandir(os.fsencode(FOLDER)) as entries:
             for count, entry in enumerate(entries, 1):
                 if entry.name.endswith(self._suffixes) and not entry.name.startswith(b"."):
@@ -75,64 +79,64 @@ class Intake:
                     except FileNotFoundError:
                         continue
                     found.append(Candidate(status.st_ctime_ns, status.st_size, entry.name))
+                    remembered.discard(entry.name)
                 if count % SLICE == 0:
                     yield found
                     found = []
+        for name in remembered:  # they have gone, and nothing is remembered of them
+            self._seen.pop(name, None)
         yield found
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
         path = os.fsencode(FOLDER) + b"/" + name
         try:
+            _expect_regular(os.lstat(path))  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
             fd = os.open(path, _OPEN)
         except FileNotFoundError:
             return self._settled(name, "gone")
         except OSError as error:
             return self._not_opened(name, error)
         try:
-            return self._claim_open(fd, path, name, os.fsencode(TAKEN) + b"/" + names.taken(id, name))
+            return self._claim_open(fd, path, name, id)
+        except FileNotFoundError:
+            if os.path.lexists(path):
+                raise  # it is .taken/ that is missing
+            return self._settled(name, "gone")
         finally:
             os.close(fd)
 
-    def refuse(self, path: bytes, name: bytes, reason: str) -> bytes:
-        """Rename the drop at `path` to NAME.bad in the drop folder, with the reason beside it; return the new name.
+    def refuse(self, path: bytes, name: bytes, reason: str) -> bytes | None:
+        """Rename the drop at `path` to NAME.bad in the drop folder, the reason beside it; return the new name, None when the drop is gone.
 
         The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
+        Raises OSError; then nothing has changed.
         """
         text = json.dumps({"name": printable(name), "reason": reason, "time": _utc()}, indent=1)
-        for number in range(1, 100_000):
-            bad, why = names.refused(name, number)
-            if self._refuse_as(path, bad, why, text + "\n"):
-                self._settled(name, "gone")
-                return bad
-        raise OSError(errno.EEXIST, "100,000 refused drops of one name", name)
+        for number in (*range(1, TRIED), time.time_ns()):
+            bad, why = (os.fsencode(FOLDER) + b"/" + each for each in names.refused(name, number))
+            try:
+                self._refuse_as(path, bad, why, text + "\n")
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                return self._settled(name, None)
+            return self._settled(name, os.path.basename(bad))
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
-    def forget_unseen(self, seen: set[bytes]) -> None:
-        """Drop the memory of names that have gone."""
-        for name in self._first_seen.keys() - seen:
-            del self._first_seen[name]
-
-    def _refuse_as(self, path: bytes, bad: bytes, why: bytes, text: str) -> bool:
-        folder = os.fsencode(FOLDER) + b"/"
+    def _refuse_as(self, path: bytes, bad: bytes, why: bytes, text: str) -> None:
+        fd = os.open(why, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            fd = os.open(folder + why, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        except FileExistsError:
-            return False
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-        try:
-            self.disk.rename_new(os.fsdecode(path), os.fsdecode(folder + bad))
-        except FileExistsError:
-            os.unlink(folder + why)
-            return False
-        except FileNotFoundError:
-            os.unlink(folder + why)
-        return True
+            with os.fdopen(fd, "w") as file:
+                file.write(text)
+            self.disk.rename_new(os.fsdecode(path), os.fsdecode(bad))
+        except OSError:
+            self.disk.unlink(os.fsdecode(why))
+            raise
 
-    def _claim_open(self, fd: int, path: bytes, name: bytes, target: bytes) -> Claim:
+    def _claim_open(self, fd: int, path: bytes, name: bytes, id: int) -> Claim:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise Refusal(f"not a regular file but {_kind(status.st_mode)}")
+        _expect_regular(status)
         if status.st_size > self.max_size:
             raise Refusal(f"{status.st_size} bytes are more than max_size = {self.max_size}")
         if status.st_nlink != 1:
@@ -140,18 +144,43 @@ class Intake:
         if status.st_size == 0:
             return self._patience(name, "it is empty")
         leased = _lease(fd)
-        if leased is False or (leased is None and not _quiet(status)):
+        if leased is False or (leased is None and not self._quiet(name, status)):
             return "later"
+        target = os.fsencode(TAKEN) + b"/" + names.taken(id, name)
         os.rename(path, target)
-        # a writer that came between the look and the rename waits for our lease: give its file back
-        if os.fstat(fd).st_nlink != 1 or (leased and fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK):
-            self.disk.rename_new(os.fsdecode(target), os.fsdecode(path))
+        if not _untouched(fd, target, status, leased):
+            self._give_back(target, path)
             return "later"
         return self._settled(name, "taken")
+
+    def _give_back(self, target: bytes, path: bytes) -> None:
+        """Undo a claim: what was taken is not what was looked at, or a writer has come and waits for our lease."""
+        try:
+            self.disk.rename_new(os.fsdecode(target), os.fsdecode(path))
+        except FileExistsError:  # somebody has used the name again meanwhile: both stay
+            beside = os.fsencode(FOLDER) + b"/" + os.path.basename(target)
+            self.disk.rename_new(os.fsdecode(target), os.fsdecode(beside))
+
+    def _quiet(self, name: bytes, status: os.stat_result) -> bool:
+        """Whether it has not changed for QUIET seconds, by the clock of the files or, as that may be wrong, by ours."""
+        if time.time() - max(status.st_mtime, status.st_ctime) >= QUIET:
+            return True
+        return self._unchanged(name, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)) >= QUIET
+
+    def _unchanged(self, name: bytes, state: tuple[int, ...] = ()) -> float:
+        """Seconds for which we know the name in this state."""
+        known, since = self._seen.get(name, ((-1,), 0.0))
+        now = time.monotonic()
+        if known != state:
+            self._seen[name] = (state, now)
+            return 0.0
+        return now - since
 
     def _not_opened(self, name: bytes, error: OSError) -> Claim:
         if error.errno == errno.ELOOP:
             raise Refusal("not a regular file but a symbolic link")
+        if error.errno == errno.EWOULDBLOCK:  # its owner holds a write lease, as good as having it open
+            return "later"
         if error.errno in (errno.ENXIO, errno.ENODEV):
             raise Refusal("not a regular file but a socket or device")
         if error.errno in (errno.EACCES, errno.EPERM):
@@ -160,14 +189,27 @@ class Intake:
 
     def _patience(self, name: bytes, reason: str) -> Claim:
         """Wait PATIENCE seconds for the state to pass, then refuse."""
-        now = time.monotonic()
-        if now - self._first_seen.setdefault(name, now) < PATIENCE:
+        if self._unchanged(name) < PATIENCE:
             return "later"
         raise Refusal(f"{reason}, for more than {PATIENCE:.0f} seconds")
 
-    def _settled(self, name: bytes, claim: Claim) -> Claim:
-        self._first_seen.pop(name, None)
-        return claim
+    def _settled(self, name: bytes, result: R) -> R:
+        self._seen.pop(name, None)
+        return result
+
+
+def _expect_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Refusal(f"not a regular file but {_kind(status.st_mode)}")
+
+
+def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None) -> bool:
+    """Whether what was renamed is the file that was looked at, with no other name, and no writer came in between."""
+    now, there = os.fstat(fd), os.lstat(target)
+    same = (now.st_ino, now.st_dev) == (there.st_ino, there.st_dev) and now.st_nlink == 1
+    if leased:
+        return same and fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK
+    return same and (now.st_size, now.st_mtime_ns) == (was.st_size, was.st_mtime_ns)
 
 
 def _lease(fd: int) -> bool | None:
@@ -177,10 +219,6 @@ def _lease(fd: int) -> bool | None:
     except OSError as error:
         return False if error.errno == errno.EAGAIN else None
     return True
-
-
-def _quiet(status: os.stat_result) -> bool:
-    return time.time() - max(status.st_mtime, status.st_ctime) >= QUIET
 
 
 def _kind(mode: int) -> str:

@@ -1,9 +1,14 @@
 """Demands on the message file: what a drop becomes, byte for byte, and what is left when it cannot."""
 
-from collections.abc import Iterable
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from enqueuer.queue import derive, envelope, recovery
 from enqueuer.queue.disk import CHUNK, Disk
@@ -80,3 +85,90 @@ def test_load_refuses_what_is_no_message_file(disk: Disk) -> None:
         derive.load(disk, 7, None)
     with pytest.raises(FileNotFoundError):
         derive.load(disk, 8, None)
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks", "is rewritten"])
+def test_a_drop_that_changes_while_it_is_read_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """Who opened it before the claim can still write: neither half of it nor a mixture becomes a message, and it has an end."""
+    data = b"To: b@b.example\n\n" + b"x" * (3 << 20)
+    drop = Path("Submitted/.taken/7.a.eml")
+    read = disk.chunks
+
+    def chunks(path: str, offset: int = 0, first: int = CHUNK) -> Iterator[bytes]:
+        for count, chunk in enumerate(read(path, offset, first)):
+            assert count < 20, "a drop that grows is read for ever"
+            if change == "grows":
+                with drop.open("ab") as file:
+                    file.write(b"y" * CHUNK)
+            elif change == "shrinks":
+                os.truncate(drop, 1 << 20)
+            else:
+                drop.write_bytes(data)
+                os.utime(drop, ns=(1, 1))
+            yield chunk
+
+    monkeypatch.setattr(disk, "chunks", chunks)
+    with pytest.raises(derive.Refused, match="changed while it was read"):
+        _derive(disk, data)
+
+    assert os.listdir("Queue") == []
+
+
+def test_a_drop_that_has_gone_is_told_so(disk: Disk) -> None:
+    with pytest.raises(FileNotFoundError):
+        derive.derive(disk, 7, "Submitted/.taken/7.gone.eml", AT, HOST)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(odd=st.binary(max_size=400), body=st.binary(max_size=400))
+def test_any_bytes_come_through(disk: Disk, odd: bytes, body: bytes) -> None:
+    """Whatever follows the recipient, in header and body, is in the message file as it was: its digest says so."""
+    kept = b"To: b@b.example\nX: " + odd.replace(b"\n", b"") + b"\n\n" + body
+    _derive(disk, b"Bcc: c@c.example\n" + kept)
+
+    assert hashlib.sha256(_message()).digest() == hashlib.sha256(kept).digest()
+    assert recovery.whole(disk, 7)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(st.binary(max_size=400))
+def test_any_file_is_a_message_or_refused(disk: Disk, data: bytes) -> None:
+    """No bytes make the reader fail in any other way; nothing half is left."""
+    try:
+        _derive(disk, data)
+    except derive.Refused:
+        assert not Path("Queue/7.tmp").exists()
+    else:
+        assert recovery.whole(disk, 7)
+        Path("Queue/7.msg").unlink()
+
+
+def _best(disk: Disk, data: bytes) -> float:
+    def once() -> float:
+        begun = time.process_time()
+        _derive(disk, data)
+        return time.process_time() - begun
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("kind", ["fields", "line", "recipients", "nesting", "body"])
+def test_deriving_takes_linear_time(disk: Disk, kind: str) -> None:
+    """Twice the message takes less than three times as long."""
+
+    def make(n: int) -> bytes:
+        head = b"To: " + b",".join(b"%d@x.example" % i for i in range(n // 20)) if kind == "recipients" else b"To: a@a.example"
+        fields = {"fields": b"X-A: b\n" * (n // 7), "line": b"X: " + b"x" * n + b"\n"}.get(kind, b"")
+        parts = b"".join(b'--%d\nContent-Type: multipart/mixed; boundary="%d"\n\n' % (i, i + 1) for i in range(n // 50))
+        return head + b"\n" + fields + b"\n" + (parts if kind == "nesting" else b"x" * n if kind == "body" else b"")
+
+    small, double = (_best(disk, make(n)) for n in (400_000, 800_000))
+    assert double < 3 * small + 0.005, f"{small * 1000:.1f} ms, then {double * 1000:.1f} ms"
+
+
+def test_load_reads_the_longest_envelope(disk: Disk) -> None:
+    """What a header may name fits into what is read of an envelope."""
+    recipients = ",".join(f"{n}@{'x' * 60}.example" for n in range(50_000))
+    made = _derive(disk, f"To: {recipients}\n\nhello\n".encode())
+
+    assert derive.load(disk, 7, made.stamp) == made

@@ -1,5 +1,10 @@
 """Demands on the way from a header to an envelope."""
 
+import contextlib
+import time
+import tracemalloc
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +114,93 @@ def test_a_hundred_thousand_fields_are_no_trouble() -> None:
     text = b"X-A: b\n" * 100_000 + b"To: " + b",\n ".join(b"u%d@x.example" % n for n in range(10_000)) + b"\n"
 
     assert len(header.read(text).recipients) == 10_000
+
+
+HOSTILE: dict[str, Callable[[int], bytes]] = {
+    "one long line": lambda n: b"X: " + b"x" * n,
+    "many fields": lambda n: b"X-A: b\n" * (n // 7),
+    "many To fields": lambda n: b"To:\n" * (n // 4),
+    "fields that go": lambda n: b"Bcc:a\n" * (n // 6),
+    "commas": lambda n: b"To: a" + b"," * n,
+    "an open string": lambda n: b'To: "' + b"x" * n,
+    "strings": lambda n: b"To: " + b'"' * n,
+    "quoted pairs": lambda n: b'To: "' + b"\\x" * (n // 2),
+    "open comments": lambda n: b"To: " + b"(" * n,
+    "open angles": lambda n: b"To: " + b"<" * n,
+    "groups": lambda n: b"To: " + b"a:" * (n // 2),
+    "folds": lambda n: b"To: " + b"\n " * (n // 2),
+    "a route": lambda n: b"To: <" + b"@a:" * (n // 3),
+    "blanks": lambda n: b"To" + b" " * n,
+    "bare CR": lambda n: b"\r" * n,
+    "NUL": lambda n: b"To: " + b"\0" * n,
+    "recipients": lambda n: b"To: " + b",".join(b"%x" % i for i in range(min(n // 6, header.MAX_RECIPIENTS))),
+}
+
+
+def _try(data: bytes) -> None:
+    with contextlib.suppress(header.HeaderError):
+        header.read(data)
+
+
+def _seconds(data: bytes) -> float:
+    def once() -> float:
+        begun = time.process_time()
+        _try(data)
+        return time.process_time() - begun
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_reading_takes_linear_time(kind: str) -> None:
+    """Twice the header takes less than three times as long, whatever is in it; 4 MiB of the worst take some seconds."""
+    small, double = (_seconds(HOSTILE[kind](n)) for n in (100_000, 200_000))
+
+    assert double < 3 * small + 0.002, f"{small * 1000:.2f} ms, then {double * 1000:.2f} ms"
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_reading_takes_bounded_memory(kind: str) -> None:
+    """Beside the header itself, a few times its size at the most, and no mark or list item for each of its bytes."""
+    data = HOSTILE[kind](300_000)
+    tracemalloc.start()
+    try:
+        _try(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    limit = 30 if kind == "recipients" else 8
+    assert peak < limit * len(data) + (1 << 16), f"{peak / len(data):.1f} times the header"
+
+
+_PIECES = st.sampled_from(
+    [b'"', b"\\", b"(", b")", b"<", b">", b",", b";", b":", b"@", b"a@b", b"\n ", b"\r", b" ", b"\0", b"\nTo: ", b"\nBcc: "]
+)
+
+
+@given(st.lists(_PIECES, max_size=8))
+def test_no_mixture_takes_longer_than_linear(pieces: list[bytes]) -> None:
+    """What hypothesis makes of the signs that mean something, repeated: no pattern of them is a trap."""
+    pattern = b"".join(pieces) or b"x"
+    small, double = (_seconds(b"To: " + pattern * (n // len(pattern))) for n in (20_000, 40_000))
+
+    assert double < 3 * small + 0.02
+
+
+def test_the_recipients_have_a_limit() -> None:
+    """Fifty thousand are taken, one more is refused with the cure: an envelope's memory is bounded."""
+    numbers = (b"%d@x.example" % n for n in range(header.MAX_RECIPIENTS))
+    text = b"To: " + b",".join(numbers)
+
+    assert len(header.read(text + b"\n").recipients) == header.MAX_RECIPIENTS
+    with pytest.raises(header.HeaderError, match="send several messages"):
+        header.read(text + b", one-more@x.example\n")
+
+
+def test_every_byte_that_stays_stays() -> None:
+    """What is kept and what is taken out are the header, whatever its bytes: nothing is changed on the way."""
+    for odd in (bytes(range(256)), b"\r\r\n", b"\0\n\0", b"\xff: \xfe\n folded\r", b" begins with a fold\n", b":\n::\n"):
+        kept = b"To: a@a.example\nX: " + odd.replace(b"\n\n", b"") + b"\n"
+        found = header.read(b"Bcc: b@b.example\n" + kept)
+        assert b"".join(found.kept) == kept
