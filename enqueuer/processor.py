@@ -4,6 +4,7 @@ import logging
 import select
 import socket
 import time
+from typing import NoReturn
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
@@ -47,7 +48,7 @@ class Processor:
         self._wait(self._manager.fileno())
         data = self._manager.receive()
         if not data:
-            raise Ended
+            self._await_the_end()
         match frames.decode_from_manager(data):
             case frames.Leave():
                 raise Ended
@@ -128,7 +129,12 @@ class Processor:
             if fd in ready:
                 return
             if self._manager.fileno() in ready:
-                raise Ended
+                self._await_the_end()
+
+    def _await_the_end(self) -> NoReturn:
+        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on."""
+        while True:
+            self._hear()
 
     def _hear(self) -> None:
         data = self._supervisor.receive()
@@ -149,7 +155,7 @@ class Processor:
 
     def _send(self, frame: frames.ToManager) -> None:
         if not self._manager.send(frames.encode(frame)):
-            raise Ended
+            self._await_the_end()
 
     def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
         self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)

@@ -52,6 +52,9 @@ class Attempts:
             self._write()
 
     def _write(self) -> None:
+        if not self._counts:
+            self._disk.unlink(FILE)
+            return
         self._disk.create(NEXT, (b"".join(b"%d %d\n" % each for each in self._counts.items()),))
         self._disk.rename(NEXT, FILE)
 

@@ -138,7 +138,7 @@ def _one_round(storm: Storm, *, supervisor: bool) -> None:
     before, first = storm.trial.status()["totals"], len(storm.ledger.mails)
     storm.blow(ROUND, supervisor)
     storm.calm()
-    storm.trial.wait(lambda: storm.trial.status()["state"] == "running", "the engine runs")
+    storm.trial.wait(lambda: weather.runs(storm.trial), "the engine runs")
     totals, names = storm.trial.status()["totals"], list(storm.ledger.mails)
     assert storm.ledger.wrong(names) == []
     fates = ("enqueued", "discarded", "quarantined", "rejected", "bad")

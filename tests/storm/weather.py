@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from enqueuer import control
 from enqueuer.queue import envelope
-from enqueuer.trial import Trial
+from enqueuer.trial import Trial, TrialError
 
 JUDGE = Path(__file__).with_name("helpers") / "judge.py"
 CONFIG = """
@@ -90,6 +91,12 @@ class Ledger:
         self.mails: dict[str, Mail] = {}
         self.came: dict[str, list[str]] = {}
         self.faults: list[str] = []
+
+    def fresh(self) -> "Ledger":
+        """The same messages, of which nothing has come out yet."""
+        other = Ledger(self._chance)
+        other.mails = self.mails
+        return other
 
     def make(self) -> Mail:
         """A new message with a verdict by chance; one in ten has recipients in two modules, one in twenty is large."""
@@ -188,13 +195,23 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
 
     def empty() -> bool:
         work()
-        return not left(trial.base) and not (trial.base / "Queue/.ids.tmp").exists()
+        here = left(trial.base)
+        if refused := [path for path in here if path.startswith("Bad/") or ".bad" in path]:
+            raise TrialError(f"taken for broken: {refused}\n{trial.last_words()}")
+        return not here
 
     try:
         trial.wait(empty, "every message has left", PATIENCE)
-    finally:
-        if stuck := left(trial.base):
-            print(f"still here: {stuck[:20]}")
+    except TrialError:
+        print(f"still here: {left(trial.base)[:20]}")
+        raise
+
+
+def runs(trial: Trial) -> bool:
+    """Recovery is done, and drops are taken."""
+    with contextlib.suppress(control.NotRunning):
+        return bool(trial.status()["state"] == "running")
+    return False
 
 
 # The processes
