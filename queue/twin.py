@@ -157,6 +157,12 @@ class Twin:
         kept = self._new(File(self._file(path).data, "durable"))
         self._change((path, None), (target, kept))
 
+    def note(self, path: str) -> None:
+        """Add an empty file to the last change: a mark that stands if and only if that change was made."""
+        addition = ((path, self._new(File(b"", "durable"))),)
+        self._log = (*self._log[:-1], self._log[-1] + addition)
+        _apply(self._names, addition)
+
     def _settle(self, numbers: set[int]) -> None:
         self._durable, self._log = tuple(sorted(self._names.items())), ()
         for number in numbers:

@@ -1,0 +1,141 @@
+"""What the engine's processes do with one message, step by step, over the store's own code: the model runs it.
+
+The order of the calls is the engine's: DESIGN.md, Life of a message. Nothing here decides what becomes of a message, and
+nothing of the engine imports it.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from enqueuer.queue import derive, recovery, stage
+from enqueuer.queue.disk import Port
+from enqueuer.queue.store import Store, drop_path
+from enqueuer.queue.twin import Twin
+
+__all__ = ["DROPPED", "ENDS", "MAIL", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
+
+MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
+DROPPED, NAME = "Submitted/a.eml", "a.eml"
+ALL = None
+VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
+    "one module": {"OUT": ALL},
+    "two modules": {"OUT": frozenset({b"b@b.example"}), "SMTP": frozenset({b"c@c.example"})},
+    "quarantined": {"quarantine": ALL},
+    "discarded": {},
+}
+"""What may be decided, and which recipients each place gets. The first is a hard link, the second copies."""
+WAITS = ("held", "parked")
+ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
+"""Where a message may come to. Taken/ is what a consumer has."""
+
+
+class Entry(NamedTuple):
+    """The message, as the queue manager's memory has it."""
+
+    id: int
+    drop: str | None
+    derived: bool
+    state: Literal["waiting", "active", "reaped", "decided"] = "waiting"
+    n: int = 0
+    verdict: str = ""
+    """What the processor of dispatch n was told to come to."""
+    places: tuple[str, ...] = ()
+
+
+class Driver:
+    """What the engine's processes do with one message, in their order: each method is one uninterrupted piece of work.
+
+    Mutations are subclasses. test_model.py holds settle() and hold() to what the engine's settler does.
+    """
+
+    store: Callable[[Port], Store] = Store
+    waits_for_reaped = True
+    """A processor's message is free when the processor has been reaped, and not before."""
+    remembers = True
+    """That a sync failed: what was written before is never trusted, whatever the next sync says."""
+
+    knows_what_it_wrote = True
+    """A message file is there because the last dispatch derived it, and not one before a failed sync."""
+
+    def claim(self, disk: Port, id: int) -> str:
+        disk.rename(DROPPED, drop_path(f"{id}.{NAME}"))
+        return f"{id}.{NAME}"
+
+    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+        """What is to be judged; None when the disk refused."""
+        try:
+            found = recovery.recover(self.store(disk), cold=cold, decided=lambda *_: None)
+        except OSError:
+            return None
+        return [Entry(offer.id, offer.drop, offer.derived) for offer in found.offers]
+
+    def process(self, disk: Port, entry: Entry) -> str | tuple[str, ...]:
+        """A processor's work: the places it staged for, or that the message waits, or that there was trouble."""
+        try:
+            message = self.message(disk, entry)
+            return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
+        except (OSError, ValueError):
+            return "trouble"
+
+    def message(self, disk: Port, entry: Entry) -> derive.Message:
+        if entry.derived or entry.drop is None:
+            return derive.load(disk, entry.id, None)
+        return derive.derive(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
+
+    def put_out(self, disk: Port, message: derive.Message, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
+        if "quarantine" in places:
+            stage.stage_why(disk, message.id, n, "quarantine", {"fate": "quarantined"})
+        for place, recipients in places.items():
+            stage.stage_file(disk, message, n, place, recipients, ())
+        return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
+
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        """Make it durable, decide, carry out, forget. False: the sync failed."""
+        store = self.store(disk)
+        try:
+            disk.sync()
+        except OSError:
+            return False
+        store.commit(entry.id, entry.n)
+        store.finish(entry.id, entry.n, entry.drop, entry.places)
+        store.forget(entry.id, entry.n)
+        return True
+
+    def hold(self, disk: Port, entry: Entry) -> bool:
+        """The first hold: the message file is durable, then its drop goes."""
+        try:
+            disk.sync()
+        except OSError:
+            return False
+        if entry.drop:
+            self.store(disk).release_drop(entry.drop)
+        return True
+
+    def put_off(self, disk: Port, id: int) -> bool:
+        """A dispatch came to nothing: what it staged goes. Whether there is a message file."""
+        self.store(disk).wipe(id)
+        return disk.stamp(derive.queue_path(id)) is not None
+
+
+def straight(verdict: str) -> dict[str, bytes]:
+    """The files of a message with which nothing goes wrong."""
+    twin, driver = Twin(), Driver()
+    twin.create(DROPPED, (MAIL,))
+    entry = Entry(1, driver.claim(twin, 1), derived=False, n=1, verdict=verdict)
+    places = driver.process(twin, entry)
+    assert isinstance(places, tuple)
+    driver.settle(twin, entry._replace(places=places))
+    return twin.state.read()
+
+
+def fate(files: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
+    """The outputs, wherever they stand: place and contents."""
+    return tuple(sorted((_place(path), data) for path, data in files.items() if path.startswith(ENDS)))
+
+
+def _place(path: str) -> str:
+    """Outbound/OUT/7.msg and Taken/0.OUT are one place."""
+    folder, _, name = path.partition("/")
+    if folder == "Outbound":
+        return name.partition("/")[0]
+    return name.partition(".")[2] if folder == "Taken" else f"{folder}/{name.rpartition('.')[2]}"

@@ -1,0 +1,294 @@
+"""The model: one message, the store's own code, and everything that may happen between two of its disk calls.
+
+    the engine goes on              one call of the queue manager or of the processor
+    a verdict                       any; a second scan may say otherwise
+    a consumer                      takes an output out of Outbound
+    a kill                          of the processor (then REAPED), of the queue manager (warm recovery), of the engine (cold)
+    a power cut                     what twin.py leaves of the disk, then a cold recovery
+    a failed sync                   and what was written may be lost, whatever a later sync says
+
+explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
+wrong: a message must come to exactly one fate, its outputs whole and once each, and nothing may stay behind. What a
+consumer took after the moment that a cut goes back to is its own window, and not counted.
+"""
+
+import collections
+import errno
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from enqueuer.queue.driver import DROPPED, ENDS, MAIL, VERDICTS, WAITS, Driver, Entry, fate, straight
+from enqueuer.queue.script import Call, Failure, Position, perform
+from enqueuer.queue.twin import State, Twin
+
+__all__ = ["Bounds", "Report", "World", "begin", "explore"]
+
+
+DECIDED = "Decided/"
+"""Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
+
+
+class Bounds(NamedTuple):
+    """How often each thing may still happen."""
+
+    kills: int = 1
+    cuts: int = 1
+    waits: int = 1
+    """Dispatches that end with the message held or parked."""
+    fails: int = 0
+
+
+class World(NamedTuple):
+    disk: State
+    bounds: Bounds
+    recovers: Literal["cold", "warm", ""] = "cold"
+    """What has to be done before anything else."""
+    entry: Entry | None = None
+    manager: Position | None = None
+    processor: Position | None = None
+    ghost: Position | None = None
+    """A processor that was taken for dead and is not."""
+    n: int = 0
+    """The last dispatch number given; the board has it, so that a new queue manager goes on there."""
+    ids: int = 0
+    distrusted: int = 0
+    """A sync failed when this was the last dispatch: what was written up to it may be lost. In the queue manager's memory."""
+    distrusts: bool = False
+    """A sync has failed in this engine's life. On the board."""
+
+
+class Report(NamedTuple):
+    worlds: int
+    wrong: dict[str, tuple[str, ...]]
+    """The wrong ends, each with the shortest way to it."""
+    cut_short: bool
+    """There are more worlds than were to be visited."""
+
+
+def begin(bounds: Bounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
+    """A dropped message, and whatever else lies on the disk, all of it durable."""
+    twin = Twin()
+    for path, data in ((DROPPED, MAIL), *files):
+        twin.create(path, (data,))
+    twin.sync()
+    return World(twin.state, bounds)
+
+
+def explore(driver: Driver, start: World, most: int = 3_000_000, until: str = "") -> Report:
+    """Visit every world; at most so many, lest a wrong driver never comes to an end, or `until` this end is found."""
+    moves, wrong = _Moves(driver), dict[str, World]()
+    came: dict[World, tuple[World, str] | None] = {start: None}
+    todo = collections.deque([start])
+    while todo and len(came) < most and not (until and until in wrong):
+        world = todo.popleft()
+        complaint, alive = None, False
+        for label, following in moves.of(world):
+            alive = alive or label.startswith("engine")
+            if following not in came:
+                came[following] = (world, label)
+                todo.append(following)
+        if not alive and (complaint := moves.wrong(world)):
+            wrong.setdefault(complaint, world)
+    return Report(len(came), {complaint: _way(came, world) for complaint, world in wrong.items()}, bool(todo))
+
+
+def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str, ...]:
+    labels = []
+    while (before := came[world]) is not None:
+        world, label = before
+        labels.append(label)
+    return tuple(reversed(labels))
+
+
+class _Moves:
+    """From one world to those that may follow."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._begun: dict[tuple[Any, ...], Position] = {}
+        self._right = {verdict: fate(straight(verdict)) for verdict in VERDICTS}
+
+    def of(self, world: World) -> Iterator[tuple[str, World]]:
+        """Every world that may follow. What the engine itself does is labelled so: where it does nothing is an end."""
+        yield from self._goes_on(world)
+        yield from self._begins(world)
+        yield from self._taken(world)
+        if world.bounds.fails and not world.manager and not world.recovers:
+            yield "another's sync fails", self._sync_failed(world)
+        if world.bounds.kills:
+            yield from self._killed(world._replace(bounds=world.bounds._replace(kills=world.bounds.kills - 1)))
+        if world.bounds.cuts:
+            bounds = world.bounds._replace(cuts=world.bounds.cuts - 1)
+            yield from (("power cut", World(disk, bounds, ids=world.ids)) for disk in world.disk.cuts())
+
+    def wrong(self, world: World) -> str | None:
+        """What is wrong with an end."""
+        files = world.disk.read()
+        left = [path for path in files if not path.startswith((*ENDS, DECIDED))]
+        if left or world.entry:
+            return f"stays behind: {', '.join(sorted(left)) or world.entry}"
+        decided = [path.partition(".")[2] for path in files if path.startswith(DECIDED)]
+        end, whole = fate(files), {output for right in self._right.values() for output in right}
+        outputs = [place if (place, data) in whole else f"{place} (broken)" for place, data in end]
+        right = len(decided) == 1 and end == self._right[decided[0]]
+        return None if right else f"{' and '.join(decided) or 'undecided'}, but comes to {', '.join(outputs) or 'nothing'}"
+
+    # ---- the engine
+
+    def _begins(self, world: World) -> Iterator[tuple[str, World]]:
+        """What the queue manager does when it has nothing in hand."""
+        entry = world.entry
+        if entry and entry.state == "waiting" and not world.recovers:
+            n = world.n + 1
+            entry = entry._replace(state="active", n=n)
+            for verdict in (*VERDICTS, *(WAITS if world.bounds.waits else ())):
+                judged = entry._replace(verdict=verdict)
+                position = self._position("process", judged)
+                yield f"engine: dispatch {n} ({verdict})", self._runs(world._replace(entry=judged, n=n), "processor", position)
+        if not world.manager and (action := self._next(world)):
+            yield f"engine: {action[0]}", self._runs(world, "manager", self._position(*action))
+
+    def _next(self, world: World) -> tuple[Any, ...] | None:
+        entry = world.entry
+        match entry and entry.state:
+            case _ if world.recovers:
+                return "recover", world.recovers == "cold"
+            case None if DROPPED in world.disk.names():
+                return "claim", world.ids + 1
+            case "decided":
+                return "settle", entry
+            case "reaped":
+                return "put_off", entry and entry.id
+            case _:
+                return None
+
+    def _goes_on(self, world: World) -> Iterator[tuple[str, World]]:
+        """One call of each process."""
+        for role in ("manager", "processor", "ghost"):
+            position: Position | None = getattr(world, role)
+            if position and (call := position.call):
+                what = f"{call.name} {' -> '.join(arg for arg in call.args if isinstance(arg, str))}".strip()
+                if call.name == "sync":
+                    yield from self._synced(world, position)
+                    continue
+                twin = Twin(world.disk)
+                after = position.after(perform(twin, call))
+                if call.name == "rename" and call.args[1].endswith(".done") and world.entry:
+                    twin.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
+                yield f"engine: {role}: {what}", self._runs(world._replace(disk=twin.state), role, after)
+
+    def _synced(self, world: World, position: Position) -> Iterator[tuple[str, World]]:
+        """The queue manager syncs. A success says nothing of what was written before a failure: that counts as failed too."""
+        twin = Twin(world.disk)
+        result = perform(twin, Call("sync", ()))
+        late = self._driver.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
+        after = position.after(Failure(errno.EIO) if late else result)
+        yield "engine: manager: sync", self._runs(world._replace(disk=twin.state), "manager", after)
+        if world.bounds.fails:
+            failed = self._sync_failed(world)
+            yield "the sync fails", self._runs(failed, "manager", position.after(Failure(errno.EIO)))
+            if position.action[0] in ("settle", "hold"):
+                yield "the sync before it fails", failed
+
+    def _sync_failed(self, world: World) -> World:
+        """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
+        twin, entry = Twin(world.disk), world.entry
+        perform(twin, Call("fail_sync", ()))
+        world = world._replace(disk=twin.state, bounds=world.bounds._replace(fails=world.bounds.fails - 1))
+        if not self._driver.remembers:
+            return world
+        if entry and entry.drop:
+            world = world._replace(entry=entry._replace(derived=False))
+        return world._replace(distrusted=world.n, distrusts=True)
+
+    def _runs(self, world: World, role: str, position: Position) -> World:
+        """A process has come to a position. What it only reads it reads at once, where nobody else can be about."""
+        alone = sum(map(bool, (world.manager, world.processor, world.ghost))) - bool(getattr(world, role)) == 0
+        while alone and position.call and position.call.reads:
+            position = position.after(perform(Twin(world.disk), position.call))
+        if position.call:
+            return _with(world, role, position)
+        world = _with(world, role, None)
+        if role == "ghost":
+            return world
+        ended: World = getattr(self, f"_{position.action[0]}_ended")(world, position)
+        return ended
+
+    def _position(self, name: str, *args: Any) -> Position:
+        """The beginning of something that the driver does."""
+        action = (name, *args)
+        if action not in self._begun:
+            method = getattr(self._driver, name)
+            self._begun[action] = Position(action, lambda disk: method(disk, *args))
+        return self._begun[action]
+
+    def _recover_ended(self, world: World, position: Position) -> World:
+        if position.value is None:
+            return world  # the disk refused: the next queue manager does it again
+        entry = next(iter(position.value), None)
+        if entry and entry.drop and world.distrusts:
+            entry = entry._replace(derived=False)
+        return world._replace(recovers="", entry=entry)
+
+    def _claim_ended(self, world: World, position: Position) -> World:
+        return world._replace(entry=Entry(world.ids + 1, position.value, derived=False), ids=world.ids + 1)
+
+    def _process_ended(self, world: World, position: Position) -> World:
+        assert world.entry
+        trusted = world.entry.n > world.distrusted
+        entry, bounds = world.entry._replace(derived=trusted or not world.entry.drop), world.bounds
+        match position.value:
+            case "held" | "parked":
+                world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
+                holds = position.value == "held" and entry.drop and trusted and not world.manager
+                return self._runs(world, "manager", self._position("hold", entry)) if holds else world
+            case tuple(places) if trusted:
+                return world._replace(entry=entry._replace(state="decided", places=places))
+            case _:
+                return world._replace(entry=entry._replace(state="reaped"))
+
+    def _hold_ended(self, world: World, position: Position) -> World:
+        entry = world.entry
+        return world._replace(entry=entry._replace(drop=None)) if position.value and entry else world
+
+    def _settle_ended(self, world: World, position: Position) -> World:
+        assert world.entry
+        return world._replace(entry=None if position.value else world.entry._replace(state="reaped"))
+
+    def _put_off_ended(self, world: World, position: Position) -> World:
+        assert world.entry
+        entry = world.entry
+        derived = position.value and (entry.derived or not self._driver.knows_what_it_wrote)
+        return world._replace(entry=entry._replace(state="waiting", derived=derived, places=()))
+
+    # ---- the others
+
+    def _taken(self, world: World) -> Iterator[tuple[str, World]]:
+        files = world.disk.names()
+        number = sum(path.startswith("Taken/") for path in files)
+        for path in files:
+            if path.startswith("Outbound/"):
+                twin = Twin(world.disk)
+                twin.take(path, f"Taken/{number}.{path.split('/')[1]}")
+                yield f"{path} is taken", world._replace(disk=twin.state)
+
+    def _killed(self, world: World) -> Iterator[tuple[str, World]]:
+        if world.processor and world.entry:
+            freed = world._replace(processor=None, entry=world.entry._replace(state="reaped"))
+            yield "the processor is killed", freed
+            if not self._driver.waits_for_reaped:
+                yield "the processor is taken for dead", freed._replace(ghost=world.processor)
+        if world.manager or world.entry:
+            gone = world._replace(manager=None, processor=None, ghost=None, entry=None, distrusted=0)
+            yield "the queue manager is killed", gone._replace(recovers=world.recovers or "warm")
+            yield "the engine is killed", gone._replace(recovers="cold", n=0, distrusts=False)
+
+
+def _with(world: World, role: str, position: Position | None) -> World:
+    match role:
+        case "manager":
+            return world._replace(manager=position)
+        case "processor":
+            return world._replace(processor=position)
+        case _:
+            return world._replace(ghost=position)

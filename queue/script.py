@@ -1,0 +1,134 @@
+"""Real code, one disk call at a time: what lets the model stop it before each call and let others go first.
+
+The code runs on a port that plays back the results which it has got so far and stops it at the first call that it has
+none for. So a position in the code is what it was called with and what the disk has answered: it is found again by
+running the code once more, and equal positions are one object, which is computed once.
+"""
+
+import os
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NamedTuple
+
+from enqueuer.queue.disk import CHUNK, Port, Stamp
+from enqueuer.queue.twin import Twin
+
+__all__ = ["Call", "Failure", "Position", "perform"]
+
+READS = frozenset({"read", "stamp", "names"})
+
+
+class Call(NamedTuple):
+    """A disk call that is about to be made."""
+
+    name: str
+    args: tuple[Any, ...]
+
+    @property
+    def reads(self) -> bool:
+        """It changes nothing."""
+        return self.name in READS
+
+
+class Failure(NamedTuple):
+    """The result of a call that raised OSError."""
+
+    errno: int
+
+
+class Position:
+    """Code at rest before its next disk call, or at its end."""
+
+    def __init__(self, action: tuple[Any, ...], run: Callable[[Port], object], results: tuple[Any, ...] = ()) -> None:
+        self.action, self._run, self._results = action, run, results
+        self._after: dict[Any, Position] = {}
+        self.call: Call | None = None
+        """What it is about to do; None at its end."""
+        self.value: Any = None
+        """At its end: what it returned."""
+        try:
+            self.value = run(_Playback(results))
+        except _Stopped as stopped:
+            self.call = stopped.call
+
+    def after(self, result: Any) -> "Position":
+        """Where the code is when the disk has answered this."""
+        if result not in self._after:
+            self._after[result] = Position(self.action, self._run, (*self._results, result))
+        return self._after[result]
+
+
+def perform(twin: Twin, call: Call) -> Any:
+    """Make a call, and return its result in a form that can be played back."""
+    try:
+        match call:
+            case Call("read", (path, offset)):
+                return b"".join(twin.chunks(path, offset))
+            case Call("names", (folder,)):
+                return tuple(twin.names(folder))
+            case _:
+                return getattr(twin, call.name)(*call.args)
+    except OSError as error:
+        return Failure(error.errno or 0)
+
+
+class _Stopped(BaseException):
+    """Not an Exception: the code that it stops must not catch it, as it could not catch a SIGKILL."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.call = call
+
+
+class _Playback:
+    """A port that answers from a list, and stops the code where that ends."""
+
+    def __init__(self, results: tuple[Any, ...]) -> None:
+        self._results = iter(results)
+
+    def create(self, path: str, chunks: Iterable[bytes]) -> int:
+        """Two calls: a process may die, and the machine stop, between the name and the data."""
+        self._do("open", path)
+        data = b"".join(chunks)
+        self._do("write", path, data)
+        return len(data)
+
+    def patch(self, path: str, offset: int, data: bytes) -> None:
+        self._do("patch", path, offset, data)
+
+    def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
+        data: bytes = self._do("read", path, offset)
+        yield data[:first]
+        if data[first:]:
+            yield data[first:]
+
+    def stamp(self, path: str) -> Stamp | None:
+        found: Stamp | None = self._do("stamp", path)
+        return found
+
+    def rename(self, source: str, target: str) -> None:
+        self._do("rename", source, target)
+
+    def rename_new(self, source: str, target: str) -> None:
+        self._do("rename_new", source, target)
+
+    def link(self, source: str, target: str) -> None:
+        self._do("link", source, target)
+
+    def unlink(self, path: str) -> bool:
+        return bool(self._do("unlink", path))
+
+    def names(self, folder: str) -> list[str]:
+        return list(self._do("names", folder))
+
+    def fsync(self, path: str) -> None:
+        self._do("fsync", path)
+
+    def sync(self) -> None:
+        self._do("sync")
+
+    def _do(self, name: str, *args: Any) -> Any:
+        for result in self._results:
+            if isinstance(result, Failure):
+                raise OSError(result.errno, os.strerror(result.errno), *args[:1])
+            return result
+        raise _Stopped(Call(name, args))

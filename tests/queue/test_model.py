@@ -1,0 +1,216 @@
+"""Every interleaving of the store's own steps with kills, power cuts, consumers and changed minds: nothing lost, nothing twice.
+
+And the checker checked: each wrong order that DESIGN.md names is tried here, and must come to a wrong end.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+
+from enqueuer.queue import derive, names
+from enqueuer.queue.disk import Port
+from enqueuer.queue.driver import Driver, Entry
+from enqueuer.queue.model import Bounds, World, begin, explore
+from enqueuer.queue.store import Store, drop_path
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        Bounds(kills=2, cuts=0, waits=1),
+        Bounds(kills=1, cuts=1, waits=1),
+        Bounds(kills=0, cuts=2, waits=1),
+        Bounds(kills=2, cuts=1, waits=0),
+        Bounds(kills=0, cuts=1, waits=1, fails=1),
+        Bounds(kills=1, cuts=0, waits=1, fails=1),
+        pytest.param(Bounds(kills=1, cuts=1, waits=1, fails=1), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=2, cuts=1, waits=1), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=0, cuts=2, waits=1, fails=2), marks=pytest.mark.storm),
+    ],
+    ids=str,
+)
+def test_a_message_comes_to_one_fate_whatever_happens(bounds: Bounds) -> None:
+    """Its outputs whole and once each, nothing left behind, and no fate that no verdict gave it."""
+    report = explore(Driver(), begin(bounds))
+
+    print(f"{bounds}: {report.worlds} worlds")
+    assert report.wrong == {}
+    assert not report.cut_short
+
+
+# ---- wrong orders
+
+
+class NoSync(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        _carry_out(self.store(disk), entry)
+        return True
+
+
+class CommitBeforeSync(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        store = self.store(disk)
+        store.commit(entry.id, entry.n)
+        disk.sync()
+        store.finish(entry.id, entry.n, entry.drop, entry.places)
+        store.forget(entry.id, entry.n)
+        return True
+
+
+class SyncAfterAll(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        _carry_out(self.store(disk), entry)
+        disk.sync()
+        return True
+
+
+class PublishBeforeCommit(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        store = self.store(disk)
+        disk.sync()
+        store.finish(entry.id, entry.n, None, entry.places)
+        store.commit(entry.id, entry.n)
+        store.finish(entry.id, entry.n, entry.drop, ())
+        store.forget(entry.id, entry.n)
+        return True
+
+
+class ForgetBeforePublish(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        store = self.store(disk)
+        disk.sync()
+        store.commit(entry.id, entry.n)
+        store.forget(entry.id, entry.n)
+        store.finish(entry.id, entry.n, entry.drop, entry.places)
+        return True
+
+
+class DropBeforeSync(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        if entry.drop:
+            disk.unlink(drop_path(entry.drop))
+        return super().settle(disk, entry)
+
+
+class DropBeforeHeldIsDurable(Driver):
+    def hold(self, disk: Port, entry: Entry) -> bool:
+        if entry.drop:
+            self.store(disk).release_drop(entry.drop)
+        return True
+
+
+class _PublishesAll(Store):
+    def finish(self, id: int, n: int, drop: str | None, places: Iterable[str]) -> None:
+        super().finish(id, n, drop, places)
+        for name in self.disk.names("Staged"):
+            found = names.parse_staged(name)
+            if found and found.id == id:
+                self.publish(id, found.n, found.place)
+
+
+class _NeverWipes(Driver):
+    """What the death of a processor leaves is left there."""
+
+    def put_off(self, disk: Port, id: int) -> bool:
+        return disk.stamp(derive.queue_path(id)) is not None
+
+
+class PublishWhatAnotherStaged(_NeverWipes):
+    store = _PublishesAll
+
+
+class WipeBeforeDone(Driver):
+    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+        if not cold:
+            for name in disk.names("Staged"):
+                disk.unlink(f"Staged/{name}")
+        return super().recover(disk, cold)
+
+
+class _EexistIsDone(Store):
+    def publish(self, id: int, n: int, place: str) -> None:
+        staged = "Staged/" + names.staged(id, n, place)
+        try:
+            self.disk.rename_new(staged, names.final(id, place))
+        except FileExistsError:
+            self.disk.unlink(staged)
+        except FileNotFoundError:
+            pass
+
+
+class EexistIsDone(Driver):
+    store = _EexistIsDone
+
+
+class FreeOnAPipesEnd(Driver):
+    waits_for_reaped = False
+
+
+class ForgetFailedSyncs(Driver):
+    remembers = False
+
+
+class TrustAfterACut(Driver):
+    """Every recovery as if only the queue manager were new."""
+
+    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+        found = super().recover(disk, cold=False)
+        disk.sync()
+        return found
+
+
+class TakeAnyMessageFile(Driver):
+    """A processor died: whatever lies in Queue/ is what it had derived."""
+
+    knows_what_it_wrote = False
+
+
+def _carry_out(store: Store, entry: Entry) -> None:
+    store.commit(entry.id, entry.n)
+    store.finish(entry.id, entry.n, entry.drop, entry.places)
+    store.forget(entry.id, entry.n)
+
+
+CUT, KILL = Bounds(kills=0, cuts=1, waits=0), Bounds(kills=1, cuts=0, waits=0)
+STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
+WRONG: list[tuple[type[Driver], World, str]] = [
+    (NoSync, begin(CUT), "one module, but comes to OUT (broken)"),
+    (CommitBeforeSync, begin(CUT), "one module, but comes to OUT (broken)"),
+    (SyncAfterAll, begin(CUT), "one module, but comes to OUT (broken)"),
+    (PublishBeforeCommit, begin(KILL), "discarded, but comes to OUT"),
+    (ForgetBeforePublish, begin(KILL), "one module, but comes to nothing"),
+    (DropBeforeSync, begin(CUT), "undecided, but comes to Bad/msg (broken), Bad/why (broken)"),
+    (DropBeforeHeldIsDurable, begin(CUT._replace(waits=1)), "undecided, but comes to Bad/msg (broken), Bad/why (broken)"),
+    (PublishWhatAnotherStaged, begin(KILL), "quarantined, but comes to OUT, Quarantine/msg, Quarantine/why"),
+    (WipeBeforeDone, begin(KILL), "one module, but comes to nothing"),
+    (EexistIsDone, begin(KILL, [STRAY]), "one module, but comes to OUT (broken)"),
+    (FreeOnAPipesEnd, begin(KILL), "stays behind: Queue/1.msg"),
+    (TrustAfterACut, begin(CUT), "one module, but comes to OUT (broken)"),
+    (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but comes to OUT (broken)"),
+    (TakeAnyMessageFile, begin(Bounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but comes to OUT (broken)"),
+]
+
+
+@pytest.mark.parametrize(("driver", "start", "end"), WRONG, ids=[driver.__name__ for driver, _, _ in WRONG])
+def test_a_wrong_order_comes_to_a_wrong_end(driver: type[Driver], start: World, end: str) -> None:
+    """As few blows as one are enough for each; that the right order stands them all is shown above."""
+    wrong = explore(driver(), start, until=end).wrong
+
+    assert end in wrong
+    print(f"{end}:\n    " + "\n    ".join(wrong[end]))
+
+
+def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
+    """What EexistIsDone comes to, from the same start."""
+    assert "one module, but comes to OUT (broken)" not in explore(Driver(), begin(KILL, [STRAY])).wrong
+
+
+def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
+    """Before the commit too, if it is after the sync: that is a held message (state 10). So the sync is what counts."""
+
+    class DropAfterSync(Driver):
+        def settle(self, disk: Port, entry: Entry) -> bool:
+            return self.hold(disk, entry) and super().settle(disk, entry)
+
+    assert explore(DropAfterSync(), begin(Bounds(kills=1, cuts=1, waits=0))).wrong == {}
