@@ -74,7 +74,7 @@ class Driver:
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
-        except (OSError, ValueError):
+        except (OSError, ValueError, derive.Refused):
             return "trouble"
 
     def message(self, disk: Port, entry: Entry) -> derive.Message:
