@@ -18,10 +18,10 @@ from enqueuer import routes, rules
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
-__all__ = ["LIVE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load", "warnings"]
+__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load", "warnings"]
 
-LIVE = frozenset({"enqueuer.processors", "enqueuer.log_level"})
-"""The keys that a running engine takes over; any other change needs a restart."""
+FIXED = frozenset({"spool.durability"})
+"""The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
 MAX_FILE = 1 << 20
 """No config file that a person wrote is larger; more is some other file under its name."""
 OURS = (".tmp", ".bad", ".why")
@@ -160,7 +160,7 @@ def warnings(config: Config) -> list[str]:
 
 def changes(old: Config, new: Config) -> list[str]:
     """The keys that differ and that a running engine cannot take over."""
-    return [path for path in _differences("", old, new) if path not in LIVE]
+    return [path for path in _differences("", old, new) if path in FIXED]
 
 
 def _doubts(filter: Filter, used: bool) -> Iterator[str]:

@@ -51,6 +51,7 @@ class FilterHost:
         match frame:
             case frames.Config(edition):
                 self._birth.take(edition)
+                self._server.configure(self._birth.config.filters)
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case frames.Exit():
                 self._stop()

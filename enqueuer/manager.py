@@ -11,19 +11,18 @@ import msgspec
 
 from enqueuer import frames, serverlog
 from enqueuer.blame import Blame
-from enqueuer.board import FATES
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.limits import Machine
-from enqueuer.queue import recovery
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Intake, printable
+from enqueuer.queue.intake import Intake
 from enqueuer.queue.store import Store
 from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler
+from enqueuer.takeover import take_over
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
 
@@ -104,34 +103,10 @@ class Manager:
         return Lanes(settings.lanes.large_over, settings.lanes.large_share, settings.processors)
 
     def _recover(self) -> Spooler:
-        """Take over what is on disk: after an engine start with distrust, after the end of a queue manager as it is."""
-        cold = not self._board.recovered
-        found = recovery.recover(self._store, cold=cold, decided=self._decided)
-        for name in found.foreign:
-            log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
-        now, present = time.monotonic(), 0
-        for offer in found.offers:
-            counted = offer.derived and (not cold or offer.drop is None)
-            present += counted
-            self._schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=offer.derived, counted=counted))
-        if found.offers or found.finished or found.broken:
-            counts = f"{len(found.offers)} to be judged, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
-            log.warning("found in the queue: %s", counts)
-        for _ in found.broken:
-            self._board.add("bad")
-        # exact whatever was killed: what came in is what left and what is here
-        self._board.set_total("received", sum(map(self._board.total, FATES)) - self._board.total("returned") + present)
-        self._board.recovered = True
-        self._blame.attempts.keep_only(self._schedule.entries)
-        self._blame.suspect(found.unfinished[: self._birth.config.enqueuer.processors] if cold else self._birth.suspects)
-        ids = Ids(self._disk, found.highest)
+        """Take over what is on disk, then begin to look at the drop folder."""
+        highest = take_over(self._store, self._birth, self._schedule, self._blame)
+        ids = Ids(self._disk, highest)
         return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
-
-    def _decided(self, id: int, _n: int, fate: str) -> None:
-        """Recovery carried out an outcome: count it, once, and write its line."""
-        fate = self._board.announced(id) or fate
-        self._board.add(fate)
-        log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))
 
     # ---- links
 
@@ -157,7 +132,7 @@ class Manager:
         match frame:
             case frames.Config(edition):
                 self._birth.take(edition)
-                self._schedule.lanes = self._lanes()
+                self._configure()
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case frames.Reaped(generation, waiting):
                 self._bury(generation, waiting)
@@ -171,6 +146,15 @@ class Manager:
                 self._draining = True
             case frames.Exit():
                 self._end()
+
+    def _configure(self) -> None:
+        """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
+        config = self._birth.config
+        self._schedule.lanes = self._lanes()
+        self._blame.most = config.enqueuer.max_attempts
+        self._spooler.configure(config)
+        self._schedule.wake_all()
+        self._schedule.release_held({each.name for each in config.filters if each.enabled})
 
     def _carry_out(self, token: int, verb: str, id: int) -> None:
         ok, text = self._returns.carry_out(verb, id) if id else self._returns.retry_all()

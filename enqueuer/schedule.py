@@ -12,7 +12,7 @@ held       a filter could not judge it; offered again at a time
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Literal
 
 import msgspec
@@ -160,6 +160,11 @@ class Schedule:
             if entry is not None and entry.state == "held":
                 self.wait(entry)
         return None
+
+    def release_held(self, filters: Container[str]) -> None:
+        """Offer again what is held by a filter that is no longer one of these."""
+        for entry in [each for each in self.entries.values() if each.state == "held" and each.filter and each.filter not in filters]:
+            self.wait(entry)
 
     def wait(self, entry: Entry) -> None:
         """Put a message back among those that wait."""

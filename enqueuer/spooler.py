@@ -75,6 +75,12 @@ class Spooler:
         """Drops seen but not claimed yet."""
         return sum(map(len, self._lanes)) + len(self._later)
 
+    def configure(self, config: configs.Config) -> None:
+        """Take other settings; what was passed over under the old ones is looked at anew."""
+        self._config = config
+        self._intake.configure(config.spool.suffixes, config.spool.max_size)
+        self._wanted = True
+
     def look(self) -> None:
         """Something may have happened in the folder."""
         self._wanted = True

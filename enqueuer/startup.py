@@ -16,7 +16,7 @@ from enqueuer.queue.disk import no_space
 from enqueuer.reload import ConfigFile
 from filterlink.link import listen
 
-__all__ = ["CannotStart", "Started", "complain", "prepare"]
+__all__ = ["CannotStart", "Started", "complain", "make_modules", "prepare"]
 
 ORPHANS = 15.0
 """Seconds that the processes of a killed engine get to end before a new one gives up."""
@@ -67,7 +67,7 @@ def prepare(base: Path) -> Started:
         alone = _lock("Run/supervisor", 0.0, base)
         family = _lock("Run/lock", ORPHANS, base)
         config = _config()
-        _make_modules(config)
+        make_modules(config)
         _see_own_command()
         return Started(base, config, alone, family)
     except OSError as error:
@@ -125,7 +125,8 @@ def _config() -> ConfigFile:
     return config
 
 
-def _make_modules(config: ConfigFile) -> None:
+def make_modules(config: ConfigFile) -> None:
+    """Make the module queues that the routes name."""
     basedir.make_modules(Path(), routes.compile(config.config.routes).modules)
 
 

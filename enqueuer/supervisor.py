@@ -166,6 +166,8 @@ class Supervisor:
                 self.state = "running"
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
             child.in_force = frame.edition
+            if child.role == "manager":
+                self._tell("filterlink", frames.Config(frame.edition))
             self._commands.in_force()
 
     def _tell(self, role: str, frame: frames.FromSupervisor) -> None:
@@ -225,9 +227,11 @@ class Supervisor:
             return
         new = self.file.config.enqueuer
         serverlog.set_level(new.log_level)
+        startup.make_modules(self.file)
         log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, old.processors, new.processors)
         for child in self.nursery.children:
-            child.tell(frames.Config(self.file.edition))
+            if child.role != "filterlink":  # it hears of it when the queue manager has it: no message may ask for what is gone
+                child.tell(frames.Config(self.file.edition))
         self._maintain()
 
     # ---- signals

@@ -40,11 +40,11 @@ class _Hint(FileSystemEventHandler):
     """Only sets a flag: an exception here would end watchdog's thread for good."""
 
     def __init__(self, flag: int, suffixes: tuple[str, ...]) -> None:
-        self._flag, self._suffixes = flag, suffixes
+        self._flag, self.suffixes = flag, suffixes
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         name = os.fsdecode(event.dest_path or event.src_path)
-        if name.endswith(self._suffixes):
+        if name.endswith(self.suffixes):
             os.eventfd_write(self._flag, 1)
 
 
@@ -66,6 +66,7 @@ class Watcher:
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._flag = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         logging.getLogger("watchdog.observers.inotify_c").addFilter(_Overflow(self._flag))
+        self._events = _Hint(self._flag, birth.config.spool.suffixes)
         self._observer: BaseObserver | None = None
         self._inode = 0
         self._watch()
@@ -101,6 +102,7 @@ class Watcher:
         match frames.decode_from_supervisor(data) if data else frames.Exit():
             case frames.Config(edition):
                 self._birth.take(edition)
+                self._events.suffixes = self._birth.config.spool.suffixes
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case _:
                 raise Ended
@@ -124,7 +126,7 @@ class Watcher:
         observer = Observer()
         kinds: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent, FileClosedEvent]  # Created: renamed into the folder
         try:
-            observer.schedule(_Hint(self._flag, self._birth.config.spool.suffixes), FOLDER, event_filter=kinds)
+            observer.schedule(self._events, FOLDER, event_filter=kinds)
             observer.start()
         except OSError as error:
             rescan = self._birth.config.spool.rescan

@@ -9,13 +9,14 @@ sent again), or gone. A parked message is only a number here: it comes back by i
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from filterlink.frames import Ask, Kind
+from filterlink.requests import Port, Request, Unit
 from filterlink.settings import Filter
 from filterlink.units import show_seconds
 
-__all__ = ["MAX_AGAIN", "MAX_WAITING", "WAKE_AGAIN", "Gate", "Port", "Request", "Unit"]
+__all__ = ["MAX_AGAIN", "MAX_WAITING", "WAKE_AGAIN", "Gate"]
 
 MAX_AGAIN = 3
 """How often a message is sent again to new helpers before it is given up for now: a poison message must not keep a filter
@@ -28,39 +29,6 @@ WINDOW = 500
 """Answers over which median and p99 are taken."""
 WAKE_AGAIN = 1.0
 """A woken message that has not come back by then counts as lost, and another is woken for its slot."""
-
-
-class Request:
-    """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
-
-    __slots__ = ("client", "ends", "id", "n", "number", "park", "since", "tried")
-
-    def __init__(self, client: Any, ask: Ask, ends: int) -> None:
-        self.client, self.id, self.n, self.park = client, ask.id, ask.n, ask.park
-        self.number = 0
-        self.since = math.inf  # when its line went into the helper's pipe, or was queued for it
-        self.tried = False  # its line went into the pipe: the helper may have seen it
-        self.ends = ends  # how many helpers ended while they judged it
-
-
-class Unit:
-    """One helper process as the multiplexer sees it; `open` is in the order of sending, so its first is the oldest."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.ready = False
-        self.over = False
-        self.open: dict[int, Request] = {}
-
-
-class Port(Protocol):
-    """What the multiplexer has done by others."""
-
-    def send(self, unit: int, number: int, message: int) -> None: ...
-    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None: ...
-    def park(self, request: Request, reason: str) -> None: ...
-    def wake(self, count: int) -> None: ...
-    def restart(self, unit: int, reason: str) -> None: ...
 
 
 class Gate:
@@ -107,6 +75,21 @@ class Gate:
             for request in unit.open.values():
                 if request.client is client:
                     request.client = None
+
+    def evict(self) -> list[Request]:
+        """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
+        given_up = [request for unit in self.units for request in unit.open.values() if request.client is not None]
+        given_up += self._waiting
+        for unit in self.units:
+            unit.open = {}
+        self._waiting.clear()
+        self._running.clear()
+        return given_up
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is open, and nobody waits here."""
+        return not self.in_flight and not self._waiting
 
     def forget_parked(self) -> None:
         """Whoever was parked comes again without a Wake: who would have woken them is a new one, and wakes them all."""

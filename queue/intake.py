@@ -61,11 +61,16 @@ class Intake:
     """Claims drops for the queue manager."""
 
     def __init__(self, disk: Disk, suffixes: tuple[str, ...], max_size: int) -> None:
-        self.disk, self.max_size = disk, max_size
-        self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
+        self.disk = disk
+        self.configure(suffixes, max_size)
         self._seen: dict[bytes, tuple[tuple[int, ...], float]] = {}  # how and since when, of what is given time
         # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    def configure(self, suffixes: tuple[str, ...], max_size: int) -> None:
+        """From now on take what ends so, and is not larger."""
+        self.max_size = max_size
+        self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
 
     def listing(self) -> Iterator[list[Candidate]]:
         """Everything in the folder that looks like mail, in slices of SLICE names, in no order."""

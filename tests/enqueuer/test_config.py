@@ -150,14 +150,14 @@ def test_what_is_doubtful_is_warned_of() -> None:
 
 
 def test_changes_name_what_needs_a_restart() -> None:
-    """processors and log_level are live; every other difference is named by its key."""
+    """All is live but how messages are made durable; that difference is named by its key."""
     old = load(LEAST + FILTER)
-    live = load(LEAST + FILTER + '[enqueuer]\nprocessors = 8\nlog_level = "all"')
-    other = load(LEAST + FILTER + 'timeout = "1m"\n[spool]\nrescan = "1m"')
+    live = load(LEAST + FILTER + 'timeout = "1m"\n[enqueuer]\nprocessors = 8\nlog_level = "all"\n[spool]\nrescan = "1m"')
+    other = load(LEAST + FILTER + '[spool]\ndurability = "off"')
 
     assert config.changes(old, live) == []
-    assert config.changes(old, other) == ["spool.rescan", "filters[0].timeout"]
-    assert config.changes(old, load(LEAST)) == ["filters"]
+    assert config.changes(old, other) == ["spool.durability"]
+    assert config.changes(old, load(LEAST)) == []
 
 
 def test_min_free_is_a_part_or_a_size() -> None:

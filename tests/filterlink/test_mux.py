@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.frames import Ask, Kind
-from filterlink.mux import MAX_AGAIN, Gate, Request
+from filterlink.mux import MAX_AGAIN, Gate
+from filterlink.requests import Request
 from filterlink.settings import Filter
 from filterlink.units import Seconds
 

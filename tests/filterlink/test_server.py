@@ -198,7 +198,7 @@ def test_unknown_and_disabled_filters(rig: Rigs, settings: Make) -> None:
     """A filter that is not there is UNAVAILABLE, and no process is started for a disabled one."""
     here = rig(settings("ok.sh", enabled=False))
 
-    assert here.ask(1, filter="Nobody").text == 'filter "Nobody" is not configured'
+    assert here.ask(1, filter="Nobody").text == 'filter "Nobody" is not configured or disabled'
     assert here.until_state("disabled").pids == ()
 
 
@@ -283,7 +283,7 @@ def test_instances_share_the_work(rig: Rigs) -> None:
     """Two helpers of one slot each take two messages at once."""
     here = rig("mute.sh", instances=2, max_in_flight=1)
     here.until(lambda: here.states and len(here.states[0].pids) == 2 and here.states[0].state == "ready")
-    here.until(lambda: all(unit.ready for unit in here.server._filters[0].gate.units))
+    here.until(lambda: all(unit.ready for unit in next(iter(here.server._filters.values())).gate.units))
     for id in (1, 2):
         send(here, here.client(), Ask(id, 1, "Test", False, 1, True))
 

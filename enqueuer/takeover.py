@@ -1,0 +1,58 @@
+"""A queue manager takes over what is on disk: after an engine start with distrust, after the end of its predecessor as it is."""
+
+import logging
+import time
+
+from enqueuer import serverlog
+from enqueuer.blame import Blame
+from enqueuer.board import FATES, Board
+from enqueuer.child import Birth
+from enqueuer.queue import recovery
+from enqueuer.queue.intake import printable
+from enqueuer.queue.store import Store
+from enqueuer.schedule import Entry, Schedule
+
+__all__ = ["take_over"]
+
+log = logging.getLogger("QUEUE")
+
+
+def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
+    """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
+    board, cold = birth.board, not birth.board.recovered
+    found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate))
+    _tell(found)
+    present = _schedule(found, schedule, cold)
+    for _ in found.broken:
+        board.add("bad")
+    # exact whatever was killed: what came in is what left and what is here
+    board.set_total("received", sum(map(board.total, FATES)) - board.total("returned") + present)
+    board.recovered = True
+    blame.attempts.keep_only(schedule.entries)
+    blame.suspect(found.unfinished[: birth.config.enqueuer.processors] if cold else birth.suspects)
+    return found.highest
+
+
+def _schedule(found: recovery.Found, schedule: Schedule, cold: bool) -> int:
+    """Offer what was found; return how many of them count as received already."""
+    now, present = time.monotonic(), 0
+    for offer in found.offers:
+        counted = offer.derived and (not cold or offer.drop is None)
+        present += counted
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=offer.derived, counted=counted))
+    return present
+
+
+def _tell(found: recovery.Found) -> None:
+    for name in found.foreign:
+        log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
+    if found.offers or found.finished or found.broken:
+        counts = f"{len(found.offers)} to be judged, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
+        log.warning("found in the queue: %s", counts)
+
+
+def _decided(board: Board, id: int, fate: str) -> None:
+    """Recovery carried out an outcome: count it, once, and write its line."""
+    fate = board.announced(id) or fate
+    board.add(fate)
+    log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))

@@ -1,0 +1,170 @@
+"""One External Filter in the multiplexer: its gate and the keepers of its helpers, and the talk between them."""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+
+from filterlink.frames import MAX_TEXT, FilterState, Kind, Park, StateWord, Verdict, Wake, encode
+from filterlink.keeper import Keeper
+from filterlink.loop import Loop
+from filterlink.mux import Gate
+from filterlink.protocol import Reply
+from filterlink.requests import Request
+from filterlink.settings import LEVELS, Filter
+
+__all__ = ["ExternalFilter"]
+
+LAST_NUMBER = (1 << 31) - 1
+"""Helpers in C keep request numbers in an int."""
+
+
+def _numbers(first: int) -> Iterator[int]:
+    """Request numbers, never the same again while we live: some gateways answer a dead helper's requests to the next one."""
+    rounds = itertools.chain([range(first, LAST_NUMBER)], itertools.repeat(range(1, LAST_NUMBER)))
+    return itertools.chain.from_iterable(rounds)
+
+
+class ExternalFilter:
+    """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
+
+    def __init__(self, loop: Loop, settings: Filter, wake: Callable[[Wake], None], changed: Callable[[], None], first: int) -> None:
+        self.settings = settings
+        self.stopping = False
+        self._loop, self._wake, self._changed = loop, wake, changed
+        self._log = logging.getLogger(f"EXTFILTER({settings.name})")
+        self._log.setLevel(LEVELS[settings.log_level])
+        self._numbers = _numbers(first)
+        self.gate = Gate(settings, self, self._numbers, time.monotonic(), self._reason) if settings.enabled else None
+        """None: the filter is disabled."""
+        self._keepers: list[Keeper] = []
+        self._gone = 0
+
+    def start(self) -> None:
+        """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
+        for index in range(self.settings.instances if self.gate is not None else 0):
+            self._keepers.append(Keeper(self._loop, self.settings, index, self._numbers, self._log, self))
+
+    def stop(self) -> None:
+        """Stop the helpers in steps; `over` says when."""
+        if not self.stopping:
+            self.stopping = True
+            for keeper in self._keepers:
+                keeper.stop()
+
+    def evict(self) -> None:
+        """The filter is no more: what it has in work or parked is dispatched again, under rules that do not name it."""
+        if self.gate is not None:
+            evicted = self.gate.evict()
+            for request in evicted:
+                self.park(request, f'filter "{self.settings.name}" was removed or disabled')
+            if count := len(evicted) + self.gate.parked:
+                self.wake(count)
+            self.gate.forget_parked()
+
+    def inherit(self, old: "ExternalFilter") -> None:
+        """Take over what was parked for this filter under its old settings, and go on with its numbers."""
+        self._numbers = old._numbers
+        if self.gate is not None and old.gate is not None:
+            self.gate = Gate(self.settings, self, self._numbers, time.monotonic(), self._reason)
+            self.gate.parked, self.gate.answered = old.gate.parked, old.gate.answered
+            old.gate.forget_parked()
+
+    @property
+    def drained(self) -> bool:
+        """All that it was asked is answered."""
+        return self.gate is None or self.gate.is_idle
+
+    @property
+    def over(self) -> bool:
+        """No helper runs, and none will."""
+        return self._gone == len(self._keepers)
+
+    @property
+    def busy(self) -> bool:
+        """The clock matters: something is open, parked, or on its way."""
+        gate = self.gate
+        return gate is not None and (gate.in_flight > 0 or gate.parked > 0 or not gate.is_ready)
+
+    def state(self) -> FilterState:
+        """How the filter is, for the status document."""
+        gate, now = self.gate, time.monotonic()
+        if gate is None:
+            return FilterState(self.settings.name, "disabled")
+        errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
+        pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
+        restarts = sum(max(0, keeper.life.starts - 1) for keeper in self._keepers)
+        times = sorted(gate.durations)
+        word = self._word(gate, now)
+        return FilterState(
+            self.settings.name,
+            word,
+            pids,
+            gate.in_flight,
+            gate.parked,
+            gate.answered,
+            restarts,
+            errors[-1] if errors else None,
+            round(times[len(times) // 2], 6) if times else None,
+            round(times[math.ceil(len(times) * 0.99) - 1], 6) if times else None,
+        )
+
+    def _word(self, gate: Gate, now: float) -> StateWord:
+        if gate.is_ready:
+            return "stalled" if gate.stalled(now) else "ready"
+        if gate.dead or not any(keeper.startable for keeper in self._keepers):
+            return "failed"
+        return "restarting" if any(keeper.was_ready for keeper in self._keepers) else "starting"
+
+    def _reason(self) -> str:
+        return next((keeper.last_error for keeper in self._keepers if keeper.last_error), "it is being started")
+
+    # what the gate wants done (mux.Port)
+
+    def send(self, unit: int, number: int, message: int) -> None:
+        self._keepers[unit].send(number, f"Queue/{message}.msg")
+
+    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
+        if sum(map(len, fields)) > MAX_TEXT:
+            self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
+            fields = ()
+        request.client.send(encode(Verdict(request.id, request.n, self.settings.name, kind, text[:MAX_TEXT], fields, charge)))
+        if kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
+            self._log.warning("message %d: %s", request.id, text)
+
+    def park(self, request: Request, reason: str) -> None:
+        request.client.send(encode(Park(request.id, request.n, self.settings.name, reason)))
+
+    def wake(self, count: int) -> None:
+        self._wake(Wake(self.settings.name, count))
+
+    def restart(self, unit: int, reason: str) -> None:
+        self._keepers[unit].restart(reason)
+
+    # what the helpers' keepers tell (keeper.Owner)
+
+    def helper_ready(self, index: int) -> None:
+        self._told().ready(time.monotonic(), index)
+        self._changed()
+
+    def helper_reply(self, index: int, reply: Reply) -> bool:
+        self._changed()
+        return self._told().reply(time.monotonic(), index, reply.number, reply.kind, reply.text, reply.fields)
+
+    def helper_written(self, index: int, number: int) -> None:
+        self._told().written(time.monotonic(), index, number)
+
+    def helper_leaving(self, index: int) -> None:
+        self._told().leaving(time.monotonic(), index)
+        self._changed()
+
+    def helper_gone(self, index: int, over: bool, planned: bool) -> None:
+        self._gone += over
+        if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
+            self._told().gone(time.monotonic(), index, over, planned)
+        self._changed()
+
+    def _told(self) -> Gate:
+        assert self.gate is not None  # made before the first keeper
+        return self.gate

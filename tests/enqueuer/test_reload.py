@@ -1,0 +1,162 @@
+"""Demands on the live configuration: every key that may change does, within 2 s, and a bad file changes nothing."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enqueuer import exits
+from enqueuer.trial import Trial
+
+Make = Callable[..., bytes]
+Config = Callable[..., str]
+Trials = Callable[[str], Trial]
+JUDGE = f"{sys.executable} {Path(__file__).with_name('helpers') / 'judge.py'}"
+OTHER = f"""
+[[filters]]
+name = "Other"
+program = "{JUDGE}"
+[[rules]]
+name = "other"
+priority = 9
+actions = [["ExternalFilter", "Other"]]
+"""
+
+
+def _reload(trial: Trial, text: str) -> None:
+    """Write the file and wait until it is in force."""
+    trial.configure(text)
+    command = [sys.executable, "-m", "enqueuer.cli.app", "reload", "--base", str(trial.base)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _filters(trial: Trial) -> dict[str, str]:
+    return {each["name"]: each["state"] for each in trial.status()["filters"]}
+
+
+def test_filters_come_and_go(trials: Trials, config: Config, mail: Make) -> None:
+    """A new filter judges what comes after it; a removed one is asked no more; the others are not even restarted."""
+    with trials(config()) as trial:
+        _reload(trial, config(more=OTHER))
+        trial.wait(lambda: _filters(trial) == {"Judge": "ready", "Other": "ready"}, "both are ready")
+        trial.drop("a", mail("a", '0 ADDHEADER "X-A: b"'))
+        trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+        assert trial.outbound()[0].read_bytes().count(b"X-A: b\n") == 2
+
+        _reload(trial, config())
+        trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "one is there")
+        trial.drop("b", mail("b"))
+        trial.wait(lambda: len(trial.outbound()) == 2, "the next is enqueued")
+        assert trial.status()["filters"][0]["restarts"] == 0
+
+
+def test_changed_settings_restart_that_filter_only_and_after_its_answers(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config(more=OTHER, processors=2)) as trial:
+        trial.wait(lambda: set(_filters(trial).values()) == {"ready"}, "both are ready")
+        before = {each["name"]: each["pids"] for each in trial.status()["filters"]}
+        trial.drop("slow", mail("slow", "0.7 OK"))
+        trial.wait(lambda: trial.status()["filters"][1]["in_flight"] == 1, "it is being judged by the other")
+        _reload(trial, config(more=OTHER.replace('name = "Other"', 'name = "Other"\nmax_in_flight = 3', 1), processors=2))
+        trial.drop("next", mail("next"))
+        trial.wait(lambda: len(trial.outbound()) == 2, "both are enqueued")
+        after = {each["name"]: each["pids"] for each in trial.status()["filters"]}
+
+    assert after["Judge"] == before["Judge"]
+    assert after["Other"] != before["Other"]
+    assert "no answer" not in trial.log()
+
+
+def test_what_waits_for_a_removed_filter_goes_on_without_it(trials: Trials, config: Config, mail: Make) -> None:
+    """In work, parked or held there: it is dispatched again, under the rules that are in force now."""
+    with trials(config(more=OTHER.replace('name = "Other"', 'name = "Other"\nmax_in_flight = 1', 1)).replace('"1s"', '"10m"')) as trial:
+        trial.drop("held", mail("held", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "one is held")
+        for n in range(3):
+            trial.drop(f"slow{n}", mail(f"slow{n}", "1000 OK"))
+        trial.wait(lambda: trial.status()["queue"]["parked"] >= 1, "some are parked")
+        disabled = config(filter="enabled = false").replace('"1s"', '"10m"')
+        _reload(trial, disabled)
+        trial.wait(lambda: len(trial.outbound()) == 4, "all are enqueued")
+
+
+def test_rules_and_routes_are_live(trials: Trials, config: Config, mail: Make) -> None:
+    """A new module's folder is made before anything is routed there."""
+    with trials(config()) as trial:
+        route = '[[routes]]\nrecipient = "*@new.example"\nto = "NEW"\n'
+        _reload(
+            trial,
+            config(
+                more='[[rules]]\nname = "drop"\npriority = 9\nconditions = [["Message Size", "greater than", "10K"]]\n'
+                'actions = [["Discard"]]\n' + route
+            ),
+        )
+        trial.drop("large", mail("large", size=20_000))
+        trial.drop("new", mail("new", to="x@new.example"))
+        trial.wait(lambda: trial.status()["totals"]["discarded"] == 1, "one is discarded")
+        trial.wait(lambda: len(trial.outbound("NEW")) == 1, "one is routed")
+
+
+def test_spool_settings_are_live(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config()) as trial:
+        (trial.base / "Submitted/a.mail").write_bytes(mail("a"))
+        _reload(trial, config(more='[spool]\nsuffixes = [".mail"]\nmax_size = "1K"'))
+        trial.wait(lambda: len(trial.outbound()) == 1, "what was passed over is taken now")
+        (trial.base / "Submitted/b.mail").write_bytes(mail("b", size=2000))
+        trial.wait((trial.base / "Submitted/b.bad").exists, "the new limit holds")
+
+
+def test_what_cannot_change_live_says_so(trials: Trials, config: Config) -> None:
+    with trials(config()) as trial:
+        trial.configure(config(more='[spool]\ndurability = "off"'))
+        trial.wait(lambda: trial.status()["config"]["error"], "it is refused", 3)
+        assert "spool.durability" in trial.status()["config"]["error"]
+        assert "restart" in trial.status()["config"]["error"]
+
+
+@pytest.mark.parametrize("way", ["rename", "in place", "symlink"])
+def test_any_way_of_writing_the_file_is_seen(trials: Trials, config: Config, way: str, tmp_path: Path) -> None:
+    """An editor's rename, a write in place, a symlink that is swapped as Kubernetes does: in force within 2 s."""
+    with trials(config(processors=2)) as trial:
+        file = trial.base / "Settings/enqueuer.toml"
+        if way == "rename":
+            trial.configure(config(processors=3))
+        elif way == "in place":
+            file.write_text(config(processors=3))
+        else:
+            for name, count in (("one", 2), ("two", 3)):
+                (tmp_path / name).mkdir()
+                (tmp_path / name / "enqueuer.toml").write_text(config(processors=count))
+            (tmp_path / "data").symlink_to("one")
+            file.unlink()
+            file.symlink_to(tmp_path / "data/enqueuer.toml")
+            trial.wait(lambda: trial.status()["config"]["error"] is None, "the link is taken")
+            (tmp_path / "next").symlink_to("two")
+            os.rename(tmp_path / "next", tmp_path / "data")
+        trial.wait(lambda: trial.status()["processors"]["running"] == 3, "it is in force", 2)
+
+
+def test_a_file_that_is_written_slowly_is_never_taken_half(trials: Trials, config: Config) -> None:
+    """Whatever part of it is there when the engine looks, it is the old configuration or the new one, or refused."""
+    luck = random.Random(7)
+    text = config(processors=5)
+    with trials(config(processors=2)) as trial:
+        with (trial.base / "Settings/enqueuer.toml").open("w") as file:
+            for at in range(0, len(text), 60):
+                file.write(text[at : at + 60])
+                file.flush()
+                if luck.random() < 0.3:
+                    state = trial.status()
+                    assert state["processors"]["configured"] == 2 or at + 60 >= len(text)
+        trial.wait(lambda: trial.status()["processors"]["running"] == 5, "the whole file is in force", 3)
+
+
+def test_a_refused_reload_exits_78(trials: Trials, config: Config) -> None:
+    with trials(config()) as trial:
+        trial.configure("rules = [")
+        command = [sys.executable, "-m", "enqueuer.cli.app", "reload", "--base", str(trial.base)]
+        assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == exits.CONFIG
