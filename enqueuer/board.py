@@ -19,8 +19,7 @@ MAX_SLOTS = 2 * MAX_PROCESSORS
 """Those that leave still occupy a slot while their successors start."""
 TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 FATES = TOTALS[2:7]
-LANES = ("small_waiting", "small_active", "large_waiting", "large_active")
-GAUGES = ("spool", "waiting", "active", "parked", "held", "oldest", *LANES, "unaccounted")
+GAUGES = ("spool", "waiting", "active", "parked", "held", "oldest", "small_waiting", "small_active", "large_waiting", "large_active")
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD = range(5)

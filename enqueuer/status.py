@@ -46,7 +46,6 @@ def document(state: str, base: str, pid: int, born: float, file: ConfigFile, boa
         "filters": _filters(file, board),
         "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
         "totals": board.totals(),
-        "unaccounted": gauges["unaccounted"],
     }
 
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from enqueuer import control
 from enqueuer.queue import envelope
@@ -43,6 +43,7 @@ to = "SMTP"
 recipient = "*"
 to = "OUT"
 """
+Status = dict[str, Any]
 FIELD = b"X-Storm: seen\n"
 ROLES = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "processor")
 PATIENCE = 120.0
@@ -195,6 +196,9 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
 
     def empty() -> bool:
         work()
+        assert trial.process is not None
+        if trial.process.poll() is not None:
+            raise TrialError(f"the engine has ended: {trial.process.returncode}\n{trial.last_words()}")
         here = left(trial.base)
         if refused := [path for path in here if path.startswith("Bad/") or ".bad" in path]:
             raise TrialError(f"taken for broken: {refused}\n{trial.last_words()}")

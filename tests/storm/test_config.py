@@ -1,0 +1,145 @@
+"""The config storm: the file is changed all the time, in every way that editors, deployments and mistakes do it, while messages run."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enqueuer import basedir
+from enqueuer.trial import Trial
+from tests.storm import weather
+
+CHANGES_PER_SECOND = 4.0
+RATE = 20
+LOOK_EACH = 25
+"""Changes until the file is let rest, and what is in force is compared with it."""
+TAKEN_WITHIN = 10.0
+"""Seconds; two on a machine that does nothing else."""
+LEVELS = ("major", "problems", "low-level", "all")
+FAULTS: dict[str, Callable[[str], str]] = {
+    "no table": lambda text: text.replace("[enqueuer]", "[enqueuer", 1),
+    "unknown key": lambda text: text.replace("[enqueuer]", "[enqueuer]\nprocesors = 3", 1),
+    "wrong type": lambda text: text.replace("processors = ", "processors = true #", 1),
+    "no rules": lambda text: text.replace("[[rules]]", "[[rulez]]", 1),
+    "unknown filter": lambda text: text.replace('"ExternalFilter", "Judge"', '"ExternalFilter", "Jugde"'),
+    "last route takes not all": lambda text: text.replace('recipient = "*"', 'recipient = "*@b.example"'),
+    "half": lambda text: text[: len(text) // 2],
+    "empty": lambda _text: "",
+    "not UTF-8": lambda text: text.replace("Judge", "J\udcff", 1),
+}
+
+
+class Administrator:
+    """Changes the file, and knows which good one was the last."""
+
+    def __init__(self, trial: Trial, markers: Path, chance: random.Random) -> None:
+        self.trial, self._markers, self._chance = trial, markers, chance
+        self.path = trial.base / basedir.CONFIG
+        self.good: list[int] = [4]
+        """How many processors each good file has asked for."""
+        self.fault = ""
+        self.made: Counter[str] = Counter()
+        self._number = 0
+
+    def change(self, fault: str | None = None) -> None:
+        """One change. `fault`: "" for a good file, one of FAULTS, None = by chance."""
+        if fault is None:
+            fault = self._chance.choice([*FAULTS, *[""] * len(FAULTS)])
+        processors = self._chance.randint(1, 6)
+        text = weather.config(self._markers, processors, self._chance.choice(LEVELS))
+        if fault:
+            text = FAULTS[fault](text)
+        else:
+            self.good.append(processors)
+        self.fault = fault
+        way = self._chance.choice((self._rename, self._in_place, self._in_pieces, self._swap))
+        way(text.encode("utf-8", "surrogateescape"))
+        self.made[way.__name__.strip("_")] += 1
+        self.made["faulty" if fault else "good"] += 1
+
+    def _rename(self, data: bytes) -> None:
+        """As an editor does."""
+        new = self.path.with_name("new")
+        new.write_bytes(data)
+        new.rename(self.path)
+
+    def _in_place(self, data: bytes) -> None:
+        self.path.write_bytes(data)
+
+    def _in_pieces(self, data: bytes) -> None:
+        """As a slow copy does: half of it stands there for a while, shorter than what counts as written."""
+        with self.path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            weather.until(time.monotonic() + self._chance.uniform(0, 0.15))
+            file.write(data[len(data) // 2 :])
+
+    def _swap(self, data: bytes) -> None:
+        """As Kubernetes does: the file is a link into a folder that is a link, and the folder's link is replaced."""
+        self._number += 1
+        settings = self.path.parent
+        folder = settings / f"..edition{self._number}"
+        folder.mkdir()
+        (folder / self.path.name).write_bytes(data)
+        link = settings / "..new"
+        link.symlink_to(folder.name)
+        link.rename(settings / "..data")
+        if not self.path.is_symlink():
+            link.symlink_to(f"..data/{self.path.name}")
+            link.rename(self.path)
+
+    def check(self) -> None:
+        """What is in force is the last good file; a faulty one after it is refused, and status says so."""
+        if self.fault:
+            self.trial.wait(lambda: self._status()["config"]["error"], f"the fault is told: {self.fault}", TAKEN_WITHIN)
+            assert self._status()["processors"]["configured"] in self.good
+        else:
+            self.trial.wait(self._in_force, f"{self.good[-1]} processors run: {self._status()}", TAKEN_WITHIN)
+
+    def _in_force(self) -> bool:
+        status = self._status()
+        processors = status["processors"]
+        return status["config"]["error"] is None and processors["configured"] == processors["running"] == self.good[-1]
+
+    def _status(self) -> weather.Status:
+        return self.trial.status()
+
+
+@pytest.mark.parametrize("changes", [pytest.param(12, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
+def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp_path: Path) -> None:
+    """However the file is changed, a good one is taken whole, a faulty one refused whole, and every message has its fate."""
+    began, chance = time.monotonic(), weather.seeded("config storm")
+    markers, ledger = tmp_path / "markers", weather.Ledger(chance)
+    with Trial(tmp_path / "base", weather.config(markers)) as trial:
+        administrator = Administrator(trial, markers, chance)
+        work = _traffic(trial, ledger, chance)
+        for number in range(1, changes + 1):
+            weather.until(time.monotonic() + chance.expovariate(CHANGES_PER_SECOND), work)
+            administrator.change()
+            if number % LOOK_EACH == 0:
+                administrator.check()
+        administrator.change("")
+        administrator.check()
+        weather.settled(trial, lambda: weather.take_outbound(trial.base, ledger))
+        weather.take_quarantine(trial.base, ledger)
+        assert ledger.wrong(ledger.mails) == []
+        expected = ledger.totals(ledger.mails)
+        assert {fate: trial.status()["totals"][fate] for fate in expected} == expected
+    print(f"config storm: {len(ledger.mails)} messages, {changes} changes ({dict(administrator.made)}), {time.monotonic() - began:.0f} s")
+
+
+def _traffic(trial: Trial, ledger: weather.Ledger, chance: random.Random) -> Callable[[], None]:
+    """A steady drop of messages, and a consumer."""
+    due = [time.monotonic()]
+
+    def work() -> None:
+        if time.monotonic() >= due[0]:
+            due[0] = time.monotonic() + chance.expovariate(RATE)
+            mail = ledger.make()
+            trial.drop(mail.name, mail.data)
+        weather.take_outbound(trial.base, ledger)
+
+    return work
