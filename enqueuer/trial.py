@@ -47,6 +47,8 @@ class Trial:
         self.base = base
         self.output = base.parent / f"{base.name}.out"
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: tuple[str, ...] = ()
+        """A command that starts the engine's, e.g. one that takes privileges away."""
         basedir.create(base)
         if config is not None:
             self.configure(config)
@@ -63,7 +65,7 @@ class Trial:
     def launch(self) -> "subprocess.Popen[bytes]":
         """Start the process and wait for nothing. A ^C of the terminal does not reach it."""
         with self.output.open("ab") as file:
-            arguments = [*ENGINE, "run", "--base", str(self.base)]
+            arguments = [*self.prefix, *ENGINE, "run", "--base", str(self.base)]
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
         return self.process
 

@@ -9,15 +9,20 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import Base, enter, fail, help
 
+if TYPE_CHECKING:
+    from enqueuer.config import Config
+
 __all__ = ["add_to"]
 
+WITHIN = 2.0
+"""Seconds that a running engine gets to say how full it is; a drop needs no engine."""
 _count = itertools.count(1)
 _JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
 _FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
@@ -50,7 +55,10 @@ def _submit(
     envelope = _envelope(sender, [] if header else words)
     with contextlib.ExitStack() as stack:
         sources = [sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb")) for name in inputs]
-        suffix = _suffix(enter(base))
+        where = enter(base)
+        config = _config(where)
+        _expect_room(where, config)
+        suffix = config.spool.suffixes[0]  # one that the engine looks for
         for name, source in zip(inputs, sources, strict=True):
             print(_drop(source, envelope, suffix, name))
     return exits.OK
@@ -74,14 +82,26 @@ def _address(text: str) -> bytes:
     return address
 
 
-def _suffix(base: Path) -> str:
-    """A suffix that the engine looks for."""
+def _config(base: Path) -> "Config":
     from enqueuer import basedir, config
 
     try:
-        return config.load((base / basedir.CONFIG).read_bytes()).spool.suffixes[0]
-    except (OSError, config.ConfigError):
-        return config.Spool().suffixes[0]  # a broken file is for `config check`; the engine works by its last good one
+        return config.load((base / basedir.CONFIG).read_bytes())
+    except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
+        return config.Config(rules=(), routes=())
+
+
+def _expect_room(base: Path, config: "Config") -> None:
+    """Refuse for now, as every door does, where the disk or the queue of a running engine is full."""
+    from enqueuer import control, limits
+
+    if (short := limits.disk_full(config.spool.min_free)) is not None:
+        fail(f"{short}: try again later", exits.TEMPFAIL)
+    with contextlib.suppress(control.NotRunning, OSError):
+        queue = control.ask(base, {"command": "status"}, WITHIN)["queue"]
+        here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
+        if here >= config.enqueuer.queue_limit:
+            fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)
 
 
 def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -> str:

@@ -7,12 +7,21 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from enqueuer import basedir
+from enqueuer.config import load
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.ids import Ids
+from enqueuer.queue.intake import Intake
+from enqueuer.schedule import Lanes, Schedule
+from enqueuer.spooler import WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
+from filterlink.loop import Loop
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -107,3 +116,113 @@ def test_a_drop_of_another_user(trials: Trials, config: Config, mail: Make, tmp_
                 os.chmod(parent, 0o755)
             subprocess.run(["sh", "-c", script], stdin=source, user=nobody.pw_uid, group=nobody.pw_gid, check=True)
         trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued", 5)
+
+
+def _seconds_used(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+ORDINARY = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
+"""Whoever runs after this is an ordinary user to the files of others, even as root (whose Python nobody else may be able to read)."""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make a drop of another user")
+@pytest.mark.parametrize("kind", ["sticky", "unwritable"])
+def test_a_folder_that_lets_nobody_take_anything(trials: Trials, config: Config, mail: Make, kind: str) -> None:
+    """A drop whose rename is denied stays, is named once a minute and tried after growing pauses; all goes on when it may."""
+    trial = trials(config(more='[spool]\nrescan = "100ms"'))
+    trial.prefix = ORDINARY
+    folder, nobody = trial.base / "Submitted", pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, nobody, 0)
+    folder.chmod(0o777)
+    trial.start()
+    folder.chmod(0o1777 if kind == "sticky" else 0o755)
+    for name, data in (("good", mail("good")), ("empty", b"")):
+        trial.drop(name, data)
+        os.chown(folder / f"{name}.eml", nobody, 0)
+        (folder / f"{name}.eml").chmod(0o644)
+    trial.wait(lambda: "cannot be taken" in trial.log(), "it is said")
+    (manager,) = trial.pids("queue manager")
+    used, until = _seconds_used(manager), time.monotonic() + 7
+    trial.wait(lambda: time.monotonic() > until, "time passes")
+
+    assert _seconds_used(manager) - used < 0.7
+    assert trial.log().count("cannot be taken") == 1
+    assert trial.status()["spool"]["waiting"] == 2
+    assert {path.name for path in folder.iterdir()} == {".taken", "good.eml", "empty.eml"}
+    folder.chmod(0o777)
+    trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+    trial.wait(lambda: trial.status()["totals"]["refused"] == 1, "the other is refused")
+    assert trial.pids("queue manager") == [manager]
+
+
+class _Bench:
+    """A spooler on a real folder, with nobody who works on what it claims."""
+
+    def __init__(self, base: Path, config: str) -> None:
+        self.loop, self.disk, self.schedule = Loop(), Disk(), Schedule(Lanes(1 << 20, 0.5, 4))
+        settings = load(config.encode())
+        intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
+        self.spooler = Spooler(self.loop, intake, Ids(self.disk), self.schedule, settings, lambda: None)
+        self.longest = 0.0
+
+    def pump(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Turn until it is so; remember the longest turn, in which nothing else would have been done."""
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, "still not so"
+            begun = time.process_time()
+            pause = self.spooler.pump()
+            self.longest = max(self.longest, time.process_time() - begun)
+            self.loop.turn(min(pause, 0.01))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config) -> Iterator[_Bench]:
+    basedir.create(tmp_path / "base")
+    monkeypatch.chdir(tmp_path / "base")
+    bench = _Bench(tmp_path / "base", config())
+    yield bench
+    bench.loop.close()
+    bench.disk.close()
+
+
+def test_a_hundred_thousand_in_one_burst(bench: _Bench) -> None:
+    """They are listed once, in slices that stop nobody for long; claims stay a window ahead, the oldest first."""
+    Path("mail").write_bytes(b"To: b@b.example\n\n")
+    for n in range(100_000):
+        os.mknod(f"Submitted/{n:06}.eml")
+    os.truncate("Submitted/000000.eml", 5)
+    bench.pump(lambda: bench.spooler.unclaimed > 0, 20)
+
+    assert bench.spooler.unclaimed == 100_000
+    assert bench.longest < 0.25
+    for n in range(2000):
+        os.truncate(f"Submitted/{n:06}.eml", 5)
+    bench.pump(lambda: len(bench.schedule) == WINDOW, 20)
+    assert bench.longest < 0.25
+
+
+def test_large_drops_do_not_hide_small_ones(bench: _Bench) -> None:
+    """While the lane of the large ones has no room, what comes for the other is still seen."""
+    for n in range(WINDOW + 100):
+        os.mknod(f"Submitted/{n}.eml")
+        os.truncate(f"Submitted/{n}.eml", 2 << 20)
+    bench.pump(lambda: len(bench.schedule) == WINDOW, 10)
+    assert bench.spooler.unclaimed == 100
+    Path("Submitted/small.eml").write_bytes(b"To: b@b.example\n\n")
+    bench.spooler.look()
+
+    bench.pump(lambda: bench.schedule.lane("waiting", large=False) == 1, 5)
+    assert bench.spooler.unclaimed == 100
+
+
+def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:
+    """Gone, and there again: it is found without a hint, and the memory of what waits is not lost meanwhile."""
+    os.rename("Submitted", "old")
+    bench.pump(lambda: "look" in bench.spooler._complaints._next, 5)
+    os.rename("old", "Submitted")
+    Path("Submitted/a.eml").write_bytes(b"To: b@b.example\n\n")
+
+    bench.pump(lambda: len(bench.schedule) == 1, 5)
