@@ -24,7 +24,7 @@ bench: $(VENV)/.bench
 
 # Long, seeded destruction: ENQUEUER_SEED=... replays; as root also the storms that need a disk of their own.
 storm: $(VENV)/.test
-	$(BIN)/python -m pytest -q -m storm -s tests/storm
+	$(BIN)/python -m pytest -q -m storm -s tests/storm tests/queue/test_model.py
 
 # One stamp a set of packages, made anew when setup.cfg changes.
 $(VENV)/bin/python:

@@ -35,7 +35,8 @@ class Entry(NamedTuple):
     id: int
     drop: str | None
     derived: bool
-    state: Literal["waiting", "active", "reaped", "decided"] = "waiting"
+    state: Literal["waiting", "active", "reaped", "decided", "stuck"] = "waiting"
+    """reaped: its dispatch came to nothing. stuck: a processor could not work on it, and never will."""
     n: int = 0
     verdict: str = ""
     """What the processor of dispatch n was told to come to."""
@@ -70,7 +71,7 @@ class Driver:
         return [Entry(offer.id, offer.drop, offer.derived) for offer in found.offers]
 
     def process(self, disk: Port, entry: Entry) -> str | tuple[str, ...]:
-        """A processor's work: the places it staged for, or that the message waits, or that there was trouble."""
+        """A processor's work: the places it staged for, or that the message waits, or that it could not."""
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])

@@ -242,6 +242,8 @@ class _Moves:
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
                 holds = position.value == "held" and entry.drop and trusted and not world.manager
                 return self._runs(world, "manager", self._position("hold", entry)) if holds else world
+            case "trouble":  # the disks here are never full
+                return world._replace(entry=entry._replace(state="stuck"))
             case tuple(places) if trusted:
                 return world._replace(entry=entry._replace(state="decided", places=places))
             case _:
