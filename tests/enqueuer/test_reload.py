@@ -53,6 +53,7 @@ def test_filters_come_and_go(trials: Trials, config: Config, mail: Make) -> None
         trial.drop("b", mail("b"))
         trial.wait(lambda: len(trial.outbound()) == 2, "the next is enqueued")
         assert trial.status()["filters"][0]["restarts"] == 0
+    assert " ended with exit code" not in trial.log()  # no process of ours, the logger included
 
 
 def test_changed_settings_restart_that_filter_only_and_after_its_answers(trials: Trials, config: Config, mail: Make) -> None:

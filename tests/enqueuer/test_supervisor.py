@@ -66,7 +66,7 @@ def test_busy_processors_finish_before_they_leave(trials: Trials, config: Config
         (("processors = 4", "processors = 0"), "processors = 0"),
         (("processors = 4", "processors = four"), "not TOML"),
         (('name = "Judge"', 'name = "Other"'), "no filter is named"),
-        (("max_in_flight = 50", "max_in_flight = 51"), "restart"),
+        (('retry_after = "1s"', 'retry_after = "1s"\n[spool]\ndurability = "off"'), "restart"),
         (("[[routes]]", "[[rout"), "not TOML"),
     ],
 )
