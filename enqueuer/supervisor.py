@@ -230,8 +230,7 @@ class Supervisor:
         startup.make_modules(self.file)
         log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, old.processors, new.processors)
         for child in self.nursery.children:
-            # filterlink hears of it when the queue manager has it: no message may ask for what is gone. The logger writes
-            # what comes, at whatever level, and takes any frame for its end.
+            # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):
                 child.tell(frames.Config(self.file.edition))
         self._maintain()
