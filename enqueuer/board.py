@@ -22,14 +22,17 @@ FATES = TOTALS[2:7]
 GAUGES = ("spool", "waiting", "active", "parked", "held", "oldest", "small_waiting", "small_active", "large_waiting", "large_active")
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
-_DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD = range(5)
+_DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
 _TOTALS = 8
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
 _SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), 2 free
 _FILTERS = _SLOTS + MAX_SLOTS * _SLOT
 _FILTERS_BYTES = 256 << 10
-_SIZE = _FILTERS * 8 + _FILTERS_BYTES
+_DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and fate
+MAX_DECIDED = 4096
+"""More messages than are ever between their commit and their count (committer.MOST, and a few that the disk refused)."""
+_SIZE = (_DECIDED + 2 * MAX_DECIDED) * 8
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -73,8 +76,31 @@ class Board:
         for at, value in enumerate(values, _GAUGES):
             self._words[at] = value
 
+    def decide(self, id: int, fate: str) -> None:
+        """Before a commit: what a successor is to call the outcome that it finds decided."""
+        at = _DECIDED + self._words[_DECISIONS] % MAX_DECIDED * 2
+        self._words[at] = 0
+        self._words[at + 1] = TOTALS.index(fate)
+        self._words[at] = id
+        self._words[_DECISIONS] += 1
+
+    def decided(self, id: int) -> str | None:
+        """The fate of a message that was committed lately."""
+        ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
+        return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
+
+    def distrust(self) -> int:
+        """A sync failed: return the last dispatch number given. Whatever was written up to it is not trusted."""
+        self._words[_DISTRUST] = 1
+        return self._words[_DISPATCH]
+
+    @property
+    def distrusts(self) -> bool:
+        """A sync of this engine has once failed."""
+        return bool(self._words[_DISTRUST])
+
     def announce(self, id: int, fate: str) -> None:
-        """Before a commit: which total is about to rise, and from what. The id comes last: it makes the rest count."""
+        """Before a total rises: which one, for whom, and from what. The id comes last: it makes the rest count."""
         kind = TOTALS.index(fate)
         self._words[_FATE_ID] = 0
         self._words[_FATE_KIND] = kind
@@ -82,9 +108,9 @@ class Board:
         self._words[_FATE_ID] = id
 
     def announced(self, id: int) -> str | None:
-        """The fate announced for this message, with its total put back to what it was; None when it was another's."""
+        """The fate announced for this message, its total put back to what it was before it may have been counted."""
         if self._words[_FATE_ID] != id:
-            return None
+            return self.decided(id)
         kind = self._words[_FATE_KIND]
         self._words[_TOTALS + kind] = self._words[_FATE_OLD]
         return TOTALS[kind]

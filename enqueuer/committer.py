@@ -1,6 +1,6 @@
-"""Gathers outcomes and makes them durable together: one syncfs for all that came while the last one ran.
+"""Gathers outcomes and makes them durable together: one sync for all that came while the last one ran.
 
-A thread of the queue manager does nothing but sync. A lone message is synced at once; under load a sync begins at most
+A thread of the queue manager does nothing but sync. A lone message is synced at once; under load a batch begins at most
 each INTERVAL, which quarters the disk's flushes and costs a few milliseconds.
 """
 
@@ -9,28 +9,40 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from filterlink.loop import Loop
 
-__all__ = ["Committer"]
+__all__ = ["Committer", "Step"]
 
 INTERVAL = 0.010
+MOST = 1000
+"""Messages of one batch: its later ones wait for all files of it."""
 T = TypeVar("T")
 
 
-class Committer(Generic[T]):
-    """Calls `done(items, error)` in the loop once everything that was written before add(item) is durable, or the sync failed."""
+class Step(NamedTuple, Generic[T]):
+    """A batch goes through the steps in their order, and the next batch begins when it has gone through."""
 
-    def __init__(self, loop: Loop, sync: Callable[[], None], done: Callable[[list[T], OSError | None], None]) -> None:
-        self._loop, self._sync, self._done = loop, sync, done
+    sync: Callable[[list[T]], None]
+    """In the thread: make what there is of these items durable. May raise OSError."""
+    done: Callable[[list[T], OSError | None], list[T]]
+    """In the loop, after it: say which of them go on to the next step."""
+
+
+class Committer(Generic[T]):
+    """Takes what add() was given through the steps: whatever was written before add(item) is what the first sync is about."""
+
+    def __init__(self, loop: Loop, steps: Sequence[Step[T]]) -> None:
+        self._loop, self._steps = loop, steps
         self._gathered: list[T] = []
-        self._syncing: list[T] = []
+        self._batch: list[T] = []
+        self._at = 0
         self._next = 0.0
         self._timer_set = False
         self._error: OSError | None = None
-        self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[Step[T], list[T]] | None] = queue.SimpleQueue()
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         loop.watch(self._ended, self._synced)
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -38,14 +50,14 @@ class Committer(Generic[T]):
 
     @property
     def busy(self) -> bool:
-        return bool(self._gathered or self._syncing)
+        return bool(self._gathered or self._batch)
 
     def add(self, item: T) -> None:
         self._gathered.append(item)
 
     def pump(self) -> None:
-        """Begin a sync where one is due; call it at the end of each turn of the loop."""
-        if self._syncing or not self._gathered or self._timer_set:
+        """Begin a batch where one is due; call it at the end of each turn of the loop."""
+        if self._batch or not self._gathered or self._timer_set:
             return
         now = time.monotonic()
         if now < self._next:
@@ -53,12 +65,12 @@ class Committer(Generic[T]):
             self._loop.at(self._next, self._due)
             return
         self._next = now + INTERVAL
-        self._syncing, self._gathered = self._gathered, []
-        self._orders.put(True)
+        batch, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
+        self._begin(0, batch)
 
     def close(self) -> None:
         """End the thread; what is not synced is not told."""
-        self._orders.put(False)
+        self._orders.put(None)
         self._thread.join()
         self._loop.forget(self._ended)
         os.close(self._ended)
@@ -67,11 +79,16 @@ class Committer(Generic[T]):
         self._timer_set = False
         self.pump()
 
+    def _begin(self, at: int, batch: list[T]) -> None:
+        self._at, self._batch = at, batch
+        self._orders.put((self._steps[at], batch))
+
     def _work(self) -> None:
-        while self._orders.get():
+        while (order := self._orders.get()) is not None:
+            step, batch = order
             self._error = None
             try:
-                self._sync()
+                step.sync(batch)
             except OSError as error:
                 self._error = error
             os.eventfd_write(self._ended, 1)
@@ -79,5 +96,7 @@ class Committer(Generic[T]):
     def _synced(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._ended)
-            items, self._syncing = self._syncing, []
-            self._done(items, self._error)
+            batch, self._batch = self._batch, []
+            left = self._steps[self._at].done(batch, self._error)
+            if left and self._at + 1 < len(self._steps):
+                self._begin(self._at + 1, left)

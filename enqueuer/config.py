@@ -153,8 +153,8 @@ def warnings(config: Config) -> list[str]:
         found.append("no rule asks an enabled filter: mail goes on unscanned")
     if (first := [route.recipient for route in config.routes].index("*")) < len(config.routes) - 1:
         found.append(f'routes[{first}]: recipient = "*" takes all, so that the routes after it are never used')
-    if config.spool.durability != "group":
-        found.append(f'spool.durability = "{config.spool.durability}" is not there yet: "group" is used')
+    if config.spool.durability == "off":
+        found.append('spool.durability = "off": nothing is synced, so that a power cut loses mail')
     return found
 
 

@@ -13,6 +13,7 @@ from enqueuer import frames, serverlog
 from enqueuer.blame import Blame
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.limits import Machine
+from enqueuer.queue import sync
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
@@ -51,15 +52,14 @@ class Manager:
     def __init__(self, birth: Birth) -> None:
         self._birth, self._board, self._loop = birth, birth.board, Loop()
         self._disk = Disk()
-        self._store = Store(self._disk)
+        self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
         self._schedule = Schedule(self._lanes())
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
         self._workers: dict[int, Worker] = {}  # by generation
         self._reaped: set[int] = set()  # generations; few, as a queue manager does not live for ever
         self._leaving: set[int] = set()
-        self._draining = self._ended = False
-        self._told_idle = False
+        self._draining = self._ended = self._told_idle = False
         self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.most = birth.config.enqueuer.max_attempts
@@ -214,7 +214,7 @@ class Manager:
         self._let_go(worker)
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
-        entry.derived, entry.stamp = True, stamp
+        entry.derived, entry.stamp = self._settler.trusts(entry), stamp
         if not entry.counted:
             entry.counted = True
             self._board.add("received")
@@ -241,7 +241,7 @@ class Manager:
     def _put_off(self, entry: Entry, seconds: float) -> None:
         """Try again later, with whatever is on disk then."""
         self._store.wipe(entry.id)
-        entry.derived = self._disk.stamp(queue_path(entry.id)) is not None
+        entry.derived = self._settler.trusts(entry) and self._disk.stamp(queue_path(entry.id)) is not None
         self._schedule.hold(entry, "", time.monotonic() + seconds)
 
     # ---- processors that end

@@ -89,7 +89,7 @@ class Returns:
         self._disk.rename(path, queue_path(id))
         self._board.add("returned")
         self._schedule.add(Entry(id, None, stamp[1], time.monotonic(), derived=True, counted=True))
-        self._settler.after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")))
+        self._settler.after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")), "Queue", path.partition("/")[0])
 
     def _mark(self, path: str, mark: bytes) -> None:
         head = next(self._disk.chunks(path, first=FIRST), b"")

@@ -1,14 +1,20 @@
-"""From an outcome to the end of a message: sync, commit, publish, count, log, forget. In this order, one message at a time."""
+"""From an outcome to the end of a message: sync, commit, publish, count, log, forget. In this order.
+
+In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/sync.py) a
+batch takes the steps together.
+"""
 
 import logging
 from collections.abc import Callable
+from enum import IntEnum
 
 import msgspec
 
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
-from enqueuer.committer import Committer
+from enqueuer.committer import Committer, Step
 from enqueuer.queue.store import Store
+from enqueuer.queue.sync import Change
 from enqueuer.schedule import Entry, Schedule
 from filterlink.loop import Loop
 
@@ -18,6 +24,18 @@ log = logging.getLogger("QUEUE")
 
 REPEAT = 1.0
 """Seconds until a commit or publish that the disk refused is repeated: it is never undone."""
+MOST_PAUSE = 60.0
+"""Seconds at the most until a message is judged again whose sync failed: each time its filters scan it again."""
+
+
+class Done(IntEnum):
+    """How far a message has come."""
+
+    STAGED = 0
+    COMMITTED = 1
+    PUBLISHED = 2
+    COUNTED = 3
+    GONE = 4
 
 
 class Settling(msgspec.Struct):
@@ -26,13 +44,21 @@ class Settling(msgspec.Struct):
     entry: Entry
     n: int
     outcome: frames.Outcome | None
-    committed: bool = False
+    done: Done = Done.STAGED
+
+    @property
+    def change(self) -> Change:
+        return Change(self.entry.id, self.n, None if self.outcome is None else self.outcome.places)
 
 
 class Afterwards(msgspec.Struct):
-    """Something to be done once what stands on disk now is durable."""
+    """Something to be done once the names in these folders are durable as they are now."""
 
     action: Callable[[], object]
+    folders: tuple[str, ...]
+
+
+Item = Settling | Afterwards
 
 
 class Settler:
@@ -42,7 +68,9 @@ class Settler:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
-        self._committer: Committer[Settling | Afterwards] = Committer(loop, store.disk.sync, self._synced)
+        self._failures = 0
+        self._distrusted = 0
+        self._committer: Committer[Item] = Committer(loop, self._steps())
 
     @property
     def busy(self) -> bool:
@@ -50,11 +78,23 @@ class Settler:
 
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
         """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
-        self._committer.add(Settling(entry, entry.n, outcome))
+        item = Settling(entry, entry.n, outcome)
+        if self.trusts(entry):
+            self._committer.add(item)
+        else:
+            self._judge_again(item)
 
-    def after_sync(self, action: Callable[[], object]) -> None:
-        """Call `action` once everything that is on disk now is durable; outcomes that are added later come after it."""
-        self._committer.add(Afterwards(action))
+    def trusts(self, entry: Entry) -> bool:
+        """Whether what the last dispatch of this message wrote, or found in Queue/, may be used.
+
+        After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
+        was written before is derived anew from the drop. A message without one was durable already.
+        """
+        return entry.drop is None or entry.n > self._distrusted
+
+    def after_sync(self, action: Callable[[], object], *folders: str) -> None:
+        """Call `action` once the names in these folders are durable; outcomes that are added later come after it."""
+        self._committer.add(Afterwards(action, folders))
 
     def pump(self) -> None:
         self._committer.pump()
@@ -62,41 +102,102 @@ class Settler:
     def close(self) -> None:
         self._committer.close()
 
-    def _synced(self, batch: list[Settling | Afterwards], error: OSError | None) -> None:
-        if error is not None:
-            log.critical("sync failed: %s; %d messages are judged again, nothing of them had been published", error, len(batch))
-        for item in batch:
-            if isinstance(item, Afterwards):
-                if error is None:
-                    item.action()
-                else:
-                    self._committer.add(item)
-            elif error is None:
-                self._settle(item)
-            elif item.outcome is not None:
-                self._put_off(item.entry, REPEAT)
+    def _steps(self) -> list[Step[Item]]:
+        sync = self._store.sync
+        staged = Step[Item](lambda items: sync.staged(_changes(items, Done.STAGED), _folders(items)), self._to(Done.COMMITTED))
+        committed = Step[Item](lambda _: sync.committed(), self._to(Done.PUBLISHED))
+        published = Step[Item](lambda items: sync.published(_changes(items, Done.PUBLISHED)), self._to(Done.GONE))
+        return [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Done.GONE))]
 
-    def _settle(self, item: Settling) -> None:
-        """Carry out what has been made durable. What the disk refuses is repeated until it works."""
+    def _to(self, goal: Done) -> Callable[[list[Item], OSError | None], list[Item]]:
+        """What follows a sync: each item is carried as far as `goal`."""
+
+        def done(items: list[Item], error: OSError | None) -> list[Item]:
+            if error is not None:
+                return self._failed(items, error)
+            self._failures = 0
+            return [item for item in items if self._carry(item, goal)]
+
+        return done
+
+    def _carry(self, item: Item, goal: Done) -> bool:
+        """Take the steps that are left. What the disk refuses is repeated until it works; False: not in this batch."""
         try:
-            if item.outcome is not None:
-                self._carry_out(item, item.outcome)
-            elif item.entry.drop is not None:
-                self._store.release_drop(item.entry.drop)
-                item.entry.drop = None
+            if isinstance(item, Afterwards):
+                item.action()
+                return False
+            while item.done < goal:
+                item.done = self._next(item)
         except OSError as error:
-            log.error("will be repeated: %s", error, extra=serverlog.message_tag(item.entry.id))
-            self._loop.after(REPEAT, lambda: self._settle(item))
+            tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else {}
+            log.error("will be repeated: %s", error, extra=tag)
+            self._loop.after(REPEAT, lambda: self._again(item, goal))
+            return False
+        return item.done < Done.GONE
 
-    def _carry_out(self, item: Settling, outcome: frames.Outcome) -> None:
-        entry, fate = item.entry, outcome.fate
-        if not item.committed:
-            self._board.announce(entry.id, fate)
-            self._store.commit(entry.id, item.n)
-            item.committed = True
-        self._store.finish(entry.id, item.n, entry.drop, outcome.places)
-        self._board.add(fate)
-        log.log(serverlog.MAJOR, "%s: %s", fate, outcome.reason, extra=serverlog.message_tag(entry.id))
-        self._store.forget(entry.id, item.n)
-        self._schedule.remove(entry)
-        self.ended(entry.id)
+    def _again(self, item: Item, goal: Done) -> None:
+        """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
+        if isinstance(item, Settling) and item.outcome is not None:
+            self._committer.add(item)
+        else:
+            self._carry(item, goal)
+
+    def _next(self, item: Settling) -> Done:
+        entry, outcome = item.entry, item.outcome
+        if outcome is None:
+            return self._release(entry)
+        match item.done:
+            case Done.STAGED:
+                self._board.decide(entry.id, outcome.fate)
+                self._store.commit(entry.id, item.n)
+            case Done.COMMITTED:
+                self._store.finish(entry.id, item.n, entry.drop, outcome.places)
+            case Done.PUBLISHED:
+                self._board.announce(entry.id, outcome.fate)
+                self._board.add(outcome.fate)
+                log.log(serverlog.MAJOR, "%s: %s", outcome.fate, outcome.reason, extra=serverlog.message_tag(entry.id))
+            case _:
+                self._store.forget(entry.id, item.n)
+                self._schedule.remove(entry)
+                self.ended(entry.id)
+        return Done(item.done + 1)
+
+    def _release(self, entry: Entry) -> Done:
+        """The message file is durable: a held message needs its drop no more."""
+        if entry.drop is not None:
+            self._store.release_drop(entry.drop)
+            entry.drop = None
+        return Done.GONE
+
+    # ---- failed syncs
+
+    def _failed(self, items: list[Item], error: OSError) -> list[Item]:
+        """Nothing undecided was renamed: it is judged again, from the drop. What is decided waits for a sync that succeeds."""
+        self._failures += 1
+        log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
+        self._distrusted = self._board.distrust()
+        for entry in self._schedule.entries.values():
+            if entry.drop is not None:
+                entry.derived = False
+        for item in items:
+            if isinstance(item, Settling) and item.done is Done.STAGED:
+                self._judge_again(item)
+            else:
+                self._loop.after(REPEAT, lambda item=item: self._committer.add(item))  # type: ignore[misc]
+        return []
+
+    def _judge_again(self, item: Settling) -> None:
+        """A message that is only held waits for its next offer anyway."""
+        if item.entry.drop is not None:
+            item.entry.derived = False
+        if item.outcome is not None:
+            self._put_off(item.entry, min(MOST_PAUSE, REPEAT * 2 ** min(self._failures, 10)))
+            item.entry.derived = item.entry.drop is None
+
+
+def _changes(items: list[Item], done: Done) -> list[Change]:
+    return [item.change for item in items if isinstance(item, Settling) and item.done is done]
+
+
+def _folders(items: list[Item]) -> set[str]:
+    return {folder for item in items if isinstance(item, Afterwards) for folder in item.folders}

@@ -22,7 +22,7 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     board, cold = birth.board, not birth.board.recovered
     found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate))
     _tell(found)
-    present = _schedule(found, schedule, cold)
+    present = _schedule(found, schedule, cold, board.distrusts)
     for _ in found.broken:
         board.add("bad")
     # exact whatever was killed: what came in is what left and what is here
@@ -33,13 +33,14 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     return found.highest
 
 
-def _schedule(found: recovery.Found, schedule: Schedule, cold: bool) -> int:
-    """Offer what was found; return how many of them count as received already."""
+def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: bool) -> int:
+    """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now, present = time.monotonic(), 0
     for offer in found.offers:
         counted = offer.derived and (not cold or offer.drop is None)
         present += counted
-        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=offer.derived, counted=counted))
+        derived = offer.derived and (offer.drop is None or not distrusts)
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted))
     return present
 
 

@@ -15,6 +15,7 @@ from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, queue_path
 from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store
+from enqueuer.queue.sync import Change
 
 __all__ = ["Found", "Offer", "recover", "whole"]
 
@@ -69,6 +70,8 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
     seen, found = _look(store.disk), Found()
     found.foreign = seen.foreign
     found.highest = max((0, *seen.drops, *seen.messages, *seen.done, *seen.staged))
+    if seen.done:
+        store.sync.committed()  # whoever was killed may have had no time to
     for id, dispatches in sorted(seen.done.items()):
         _finish(store, seen, id, dispatches, found, decided)
     for id, drop in sorted(seen.drops.items()):
@@ -84,7 +87,7 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
             store.disk.unlink("Staged/" + names.staged(*left))
     _lonely_reasons(store.disk)
     if cold:
-        store.disk.sync()
+        store.sync.everything()
     return found
 
 
@@ -134,7 +137,9 @@ def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Fo
     """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
     for n in sorted(dispatches):
         mine = [each for each in seen.staged.get(id, ()) if each.n == n]
-        store.finish(id, n, seen.drops.pop(id, None), [each.place for each in mine])
+        places = tuple(each.place for each in mine)
+        store.finish(id, n, seen.drops.pop(id, None), places)
+        store.sync.published([Change(id, n, places)])
         fate = _fate(store.disk, id)
         decided(id, n, fate)
         store.forget(id, n)

@@ -6,7 +6,7 @@ running the code once more, and equal positions are one object, which is compute
 """
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from enqueuer.queue.disk import CHUNK, Port, Stamp
@@ -122,6 +122,9 @@ class _Playback:
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)
+
+    def fsync_all(self, paths: Sequence[str]) -> None:
+        self._do("fsync_all", tuple(paths))
 
     def sync(self) -> None:
         self._do("sync")

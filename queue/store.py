@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Port
+from enqueuer.queue.sync import Group, Sync
 
 __all__ = ["Store", "drop_path"]
 
@@ -25,8 +26,10 @@ def drop_path(drop: str) -> str:
 class Store:
     """The files of all messages. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Port) -> None:
+    def __init__(self, disk: Port, sync: Sync | None = None) -> None:
+        """`sync`: how things are made durable; without it, in groups."""
         self.disk = disk
+        self.sync = sync or Group(disk)
 
     def commit(self, id: int, n: int) -> None:
         """THE COMMIT POINT. Before this rename the message is undecided, after it its outcome is carried out."""

@@ -10,7 +10,7 @@ import errno
 import itertools
 import os
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from enqueuer.queue.disk import CHUNK, Stamp
@@ -143,6 +143,9 @@ class Twin:
 
     def fsync(self, path: str) -> None:
         self._settle({self._names[path]} if path in self._names else set())
+
+    def fsync_all(self, paths: Sequence[str]) -> None:
+        self._settle({self._number(path) for path in paths})
 
     def sync(self) -> None:
         self._settle(set(self._files))

@@ -22,7 +22,7 @@ MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
 
 PURE = {
     "enqueuer": ("config", "frames", "pool", "routes", "rules", "schedule"),
-    "queue": ("envelope", "header", "names", "states"),
+    "queue": ("durability", "envelope", "header", "names", "states"),
     "filterlink": ("frames", "lifecycle", "mux", "protocol", "settings", "strings", "units"),
 }
 """Modules that decide and touch nothing: bytes and the time are their arguments."""

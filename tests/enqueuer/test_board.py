@@ -36,6 +36,17 @@ def test_an_announced_fate_is_counted_once() -> None:
     assert board.total("discarded") == 7
 
 
+def test_a_whole_batch_of_decisions_is_known_to_a_successor() -> None:
+    """What was decided but not counted is called by its name, and no total is put back for it; old ones are forgotten."""
+    board = Board()
+    for id in range(1, 5001):
+        board.decide(id, "discarded" if id % 2 else "quarantined")
+    board.add("discarded", 7)
+
+    assert [board.announced(id) for id in (5000, 4999, 2)] == ["quarantined", "discarded", None]
+    assert board.total("discarded") == 7
+
+
 def test_dispatch_numbers_go_on() -> None:
     board = Board()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.committer import Committer
+from enqueuer.committer import Committer, Step
 from filterlink.loop import Loop
 
 
@@ -18,9 +18,15 @@ class _Bench:
         self.began = threading.Semaphore(0)
         self.fails = False
         self.told: list[tuple[list[int], bool]] = []
-        self.committer: Committer[int] = Committer(self.loop, self._sync, lambda items, error: self.told.append((items, error is None)))
+        self.then: list[list[int]] = []
+        second = Step[int](self.then.append, lambda _items, _error: [])
+        self.committer = Committer(self.loop, [Step(self._sync, self._done), second])
 
-    def _sync(self) -> None:
+    def _done(self, items: list[int], error: OSError | None) -> list[int]:
+        self.told.append((items, error is None))
+        return [item for item in items if item >= 10 and error is None]
+
+    def _sync(self, _items: list[int]) -> None:
         self.began.release()
         assert self.may_sync.acquire(timeout=10)
         if self.fails:
@@ -70,3 +76,26 @@ def test_a_failed_sync_fails_its_whole_batch(bench: _Bench) -> None:
     bench.until_told(1)
 
     assert bench.told == [([1], False)]
+
+
+def test_the_next_step_is_for_those_that_go_on(bench: _Bench) -> None:
+    """A batch has gone through all its steps before the next one begins."""
+    for item in (1, 10, 11):
+        bench.committer.add(item)
+    bench.committer.pump()
+    bench.committer.add(12)
+    bench.may_sync.release(2)
+    bench.until_told(2)
+
+    assert bench.told == [([1, 10, 11], True), ([12], True)]
+    assert bench.then[0] == [10, 11]
+
+
+def test_a_huge_crowd_is_cut_into_batches(bench: _Bench) -> None:
+    for item in range(2500):
+        bench.committer.add(item)
+    bench.committer.pump()
+    bench.may_sync.release(3)
+    bench.until_told(3)
+
+    assert [len(items) for items, _ in bench.told] == [1000, 1000, 500]

@@ -252,4 +252,4 @@ def _settled(trial: Trial) -> bool:
     """The sum is exact whatever was killed, and the queue is empty."""
     totals = trial.status()["totals"]
     files = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
-    return totals["received"] + totals["returned"] == sum(totals[fate] for fate in FATES) and files == [".ids"]
+    return totals["received"] + totals["returned"] == sum(totals[fate] for fate in FATES) and set(files) <= {".ids", ".attempts"}

@@ -1,0 +1,66 @@
+"""Which way of making things durable fits a filesystem. Pure: what the kernel says of the mount is an argument.
+
+group   one syncfs for everything that gathered. Right where a later rename never becomes durable before an earlier one
+        and a sync covers both: ext3 and ext4 with their journal, xfs.
+each    fsync of every file and of every folder, in the order of the commit. For all others.
+off     no sync. A power cut loses mail; the death of a process does not.
+"""
+
+from typing import Literal, NamedTuple
+
+__all__ = ["Choice", "Durability", "Mount", "choose", "find_mount"]
+
+Durability = Literal["group", "each", "off"]
+
+JOURNAL_IN_PROC = frozenset({"ext3", "ext4"})
+"""ext4 is also there without a journal, where fsync of one file says nothing of another's name."""
+VOLATILE = frozenset({"tmpfs", "ramfs"})
+NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "virtiofs", "glusterfs", "afs", "lustre", "ocfs2", "gfs2"})
+
+
+class Mount(NamedTuple):
+    """One line of /proc/<pid>/mountinfo, as far as it counts here."""
+
+    type: str
+    device: str
+    """major:minor"""
+
+
+class Choice(NamedTuple):
+    """What is done, and what there is to say about it ("" = nothing)."""
+
+    durability: Durability
+    remark: str = ""
+
+
+def find_mount(mountinfo: str, mount_id: int) -> Mount | None:
+    """The mount with this id; the fields before " - " vary in number, those after it do not."""
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, kinds = left.split(), right.split()
+        if len(fields) > 2 and kinds and fields[0] == str(mount_id):
+            return Mount(kinds[0], fields[2])
+    return None
+
+
+def choose(wanted: Durability, mount: Mount | None, *, journal: bool) -> Choice:
+    """What `durability = wanted` means on this mount. `journal`: the kernel lists a journal of its device."""
+    if wanted == "off":
+        return Choice("off", 'durability = "off": a power cut loses mail; the death of a process does not')
+    if wanted == "each":
+        return Choice("each")
+    if mount is None:
+        return _each("cannot be told")
+    if mount.type == "xfs" or (mount.type in JOURNAL_IN_PROC and journal):
+        return Choice("group")
+    if mount.type in VOLATILE:
+        return Choice("group", f"the base directory is on {mount.type}: nothing on it survives a power cut")
+    if mount.type in JOURNAL_IN_PROC:
+        return _each(f"is {mount.type} without a journal")
+    if mount.type in NETWORK or mount.type.startswith("fuse"):
+        return _each(f"is {mount.type}, a filesystem of another machine or program")
+    return _each(f"is {mount.type}, which promises less than a journaled ext4 or xfs, or is not known")
+
+
+def _each(what: str) -> Choice:
+    return Choice("each", f'durability = "each" is used instead of "group": the filesystem of the base directory {what}')

@@ -1,0 +1,139 @@
+"""What is made durable when, between the steps of a batch of messages (store.py), in each of the three ways.
+
+          before commit                     after commit      after finish                       before forget
+    group one syncfs                        -                 -                                  -
+    each  message and staged files,         Queue/            folders of the outputs,            -
+          Staged/ (held: Queue/)                              Staged/, .taken/
+    off   -                                 -                 -                                  -
+
+All of it runs in the committer's thread. An OSError means that nothing of the batch may be taken for durable.
+"""
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from enqueuer.queue import names
+from enqueuer.queue.derive import queue_path
+from enqueuer.queue.disk import Port
+from enqueuer.queue.durability import Choice, Durability, Mount, choose, find_mount
+
+__all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "start"]
+
+log = logging.getLogger("SPOOL")
+
+
+class Change(NamedTuple):
+    """What dispatch `n` of a message has staged. `places` None: nothing, the message is held and its file is to last."""
+
+    id: int
+    n: int
+    places: tuple[str, ...] | None
+
+
+class Off:
+    """No sync at all, and the form that the two others have."""
+
+    in_steps = False
+    """Whether committed() and published() do anything: then a batch goes through them together."""
+
+    def __init__(self, disk: Port) -> None:
+        self._disk = disk
+
+    def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
+        """Before the commit: what the messages' processors have written, and names that changed in other folders."""
+
+    def committed(self) -> None:
+        """After the commit, before the drop goes: that it was decided."""
+
+    def published(self, changes: Sequence[Change]) -> None:
+        """After the outputs came to their places: that they are there, before the last name in Queue/ goes."""
+
+    def everything(self) -> None:
+        """What recovery has put in order."""
+
+
+class Group(Off):
+    def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
+        if changes or folders:
+            self._disk.sync()
+
+    def everything(self) -> None:
+        self._disk.sync()
+
+
+class Each(Off):
+    in_steps = True
+
+    def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
+        """The message file too, even if all that was staged are copies: a name without its inode is lost at a check of the disk."""
+        files = [queue_path(change.id) for change in changes]
+        files += ["Staged/" + names.staged(change.id, change.n, place) for change in changes for place in change.places or ()]
+        self._disk.fsync_all(files)
+        held = {"Queue"} if any(change.places is None for change in changes) else set()
+        staged = {"Staged"} if any(change.places for change in changes) else set()
+        for folder in sorted(held | staged | set(folders)):
+            self._disk.fsync(folder)
+
+    def committed(self) -> None:
+        self._disk.fsync("Queue")
+
+    def published(self, changes: Sequence[Change]) -> None:
+        targets = {os.path.dirname(names.final(change.id, place)) for change in changes for place in change.places or ()}
+        for folder in sorted(targets):
+            self._disk.fsync(folder)
+        if targets:
+            self._disk.fsync("Staged")
+        if changes:
+            self._disk.fsync("Submitted/.taken")
+
+    def everything(self) -> None:
+        self._disk.sync()
+
+
+Sync = Off | Group | Each
+_KINDS: dict[Durability, type[Off]] = {"group": Group, "each": Each, "off": Off}
+
+
+def start(disk: Port, durability: Durability) -> Sync:
+    return _KINDS[durability](disk)
+
+
+def fitting(disk: Port, wanted: Durability, *, quiet: bool) -> Sync:
+    """What `durability = wanted` means on the filesystem of the base directory; `quiet`: the log was told before."""
+    choice = choose_for(wanted)
+    if choice.remark and not quiet:
+        log.warning("%s", choice.remark)
+    return start(disk, choice.durability)
+
+
+def choose_for(wanted: Durability, path: str = ".") -> Choice:
+    """What `durability = wanted` means on the filesystem of `path`."""
+    mount = _mount(path)
+    return choose(wanted, mount, journal=mount is not None and _has_journal(mount))
+
+
+def _mount(path: str) -> Mount | None:
+    """By the mount's id and not by st_dev: btrfs and overlay give devices that stand in no mount line."""
+    with contextlib.suppress(OSError, ValueError):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            about = Path(f"/proc/self/fdinfo/{fd}").read_text()
+        finally:
+            os.close(fd)
+        if found := re.search(r"^mnt_id:\s*(\d+)$", about, re.MULTILINE):
+            return find_mount(Path("/proc/self/mountinfo").read_text(), int(found[1]))
+    return None
+
+
+def _has_journal(mount: Mount) -> bool:
+    """Whether jbd2 keeps a journal for this device: /proc/fs/jbd2/<device>-<inode>. Not readable counts as no."""
+    try:
+        device = Path(f"/sys/dev/block/{mount.device}").resolve(strict=True).name
+        return any(entry.startswith(device + "-") for entry in os.listdir("/proc/fs/jbd2"))
+    except OSError:
+        return False
