@@ -241,7 +241,8 @@ class Manager:
     def _put_off(self, entry: Entry, seconds: float) -> None:
         """Try again later, with whatever is on disk then."""
         self._store.wipe(entry.id)
-        entry.derived = self._settler.trusts(entry) and self._disk.stamp(queue_path(entry.id)) is not None
+        # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
+        entry.derived = entry.derived and self._disk.stamp(queue_path(entry.id)) is not None
         self._schedule.hold(entry, "", time.monotonic() + seconds)
 
     # ---- processors that end

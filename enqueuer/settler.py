@@ -79,13 +79,11 @@ class Settler:
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
         """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
         item = Settling(entry, entry.n, outcome)
-        if self.trusts(entry):
+        if self._stands(item):
             self._committer.add(item)
-        else:
-            self._judge_again(item)
 
     def trusts(self, entry: Entry) -> bool:
-        """Whether what the last dispatch of this message wrote, or found in Queue/, may be used.
+        """Whether the message file that the last dispatch wrote, or found in Queue/, may be used.
 
         After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
         was written before is derived anew from the drop. A message without one was durable already.
@@ -116,7 +114,7 @@ class Settler:
             if error is not None:
                 return self._failed(items, error)
             self._failures = 0
-            return [item for item in items if self._carry(item, goal)]
+            return [item for item in items if self._stands(item) and self._carry(item, goal)]
 
         return done
 
@@ -139,7 +137,7 @@ class Settler:
         """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
         if isinstance(item, Settling) and item.outcome is not None:
             self._committer.add(item)
-        else:
+        elif self._stands(item):
             self._carry(item, goal)
 
     def _next(self, item: Settling) -> Done:
@@ -185,6 +183,16 @@ class Settler:
             else:
                 self._loop.after(REPEAT, lambda item=item: self._committer.add(item))  # type: ignore[misc]
         return []
+
+    def _stands(self, item: Item) -> bool:
+        """Not so if a sync failed since its dispatch: what that staged may be lost, though a later sync succeeds; judge it again.
+
+        Also what was gathered while that sync ran, and what a message without a drop had staged.
+        """
+        if isinstance(item, Afterwards) or item.done is not Done.STAGED or item.n > self._distrusted:
+            return True
+        self._judge_again(item)
+        return False
 
     def _judge_again(self, item: Settling) -> None:
         """A message that is only held waits for its next offer anyway."""

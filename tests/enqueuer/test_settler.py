@@ -196,6 +196,49 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
     assert b.board.distrusts
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[Durability], _Bench], held: bool) -> None:
+    """It was written before the failure, and the sync that is its own succeeds."""
+    b = bench("group")
+    first, second = b.message(1), b.message(2)
+    b.disk.broken = "all"
+    b.outcome(first)
+    b.settler.pump()
+    if held:
+        b.settler.add(second, None)
+    else:
+        b.outcome(second)
+    for _ in range(500):
+        if b.put_off:
+            break
+        b.loop.turn(0.01)
+    b.disk.broken = None
+    b.until(lambda: not b.settler.busy)
+
+    assert [id for id, _ in b.put_off] == ([1] if held else [1, 2])
+    assert second.drop == "2.a.eml"
+    assert set(b.disk.names("Queue")) == {"1.msg", "2.msg"}
+    assert b.disk.names("Outbound/OUT") == []
+    assert not second.derived
+
+
+def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again(bench: Callable[[Durability], _Bench]) -> None:
+    """Its own file has long been durable; copies and reasons that were staged of it have not."""
+    b = bench("group")
+    first, second = b.message(1), b.message(2)
+    second.drop = None
+    b.disk.broken = "all"
+    b.outcome(first)
+    b.until(lambda: b.put_off)
+    b.disk.broken = None
+    b.outcome(second)
+    b.until(lambda: not b.settler.busy)
+
+    assert [id for id, _ in b.put_off] == [1, 2]
+    assert b.disk.names("Outbound/OUT") == b.disk.names("Staged") == []
+    assert second.derived
+
+
 def test_failures_in_a_row_make_longer_pauses(bench: Callable[[Durability], _Bench]) -> None:
     """Each repetition scans the message again."""
     b = bench("group")
