@@ -9,6 +9,7 @@ run: $(VENV)/.run
 	$(BIN)/enqueuer demo
 
 test: $(VENV)/.test
+	@.ci/install-packages
 	$(BIN)/python -m pytest -q
 
 check: $(VENV)/.check $(VENV)/.test

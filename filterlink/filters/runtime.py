@@ -1,7 +1,7 @@
 """What every filter we ship runs on: a helper of the CommuniGate External Filter protocol on stdin and stdout.
 
 A filter is a function from the path of a queue file to a Verdict; `serve` does the rest: many requests at once in a
-bounded number of worker processes, answers in any order, one write a line, QUIT and end of input. Large messages get
+bounded number of workers, answers in any order, one write a line, QUIT and end of input. Large messages get
 half of the workers at most, so that small ones never wait for them. It works typed at by hand as well.
 """
 
@@ -12,15 +12,31 @@ import re
 import select
 import selectors
 import stat
+import threading
 import time
 from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, quote, rejected, reply
-from filterlink.filters.workers import Judge, Unreadable, Worker
+from filterlink.filters.workers import Judge, ThreadWorker, Unreadable, Worker
 
-__all__ = ["Judge", "Message", "Unreadable", "Verdict", "discard", "error", "failure", "header", "ok", "open_message", "rejected", "serve"]
+__all__ = [
+    "Judge",
+    "Message",
+    "Unreadable",
+    "Verdict",
+    "discard",
+    "error",
+    "failure",
+    "header",
+    "ok",
+    "open_message",
+    "rejected",
+    "say",
+    "serve",
+    "serve_threads",
+]
 
 VERSION = 4
 """The newest interface version that we speak."""
@@ -34,6 +50,8 @@ LARGE = 1 << 20
 QUIT_GRACE = 10.0
 """Seconds between our answer to QUIT and our end, when the server does not close our standard input."""
 _ENVELOPE = re.compile(rb"[PSAOR] ")
+_output = threading.Lock()
+"""Held while a line goes to standard output, so that each is one piece."""
 
 
 class Message(NamedTuple):
@@ -74,11 +92,24 @@ def serve(name: str, judge: Judge, workers: int = 0) -> int:
 
     Return the exit code.
     """
+    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), Worker))
+
+
+def serve_threads(name: str, judge: Judge, threads: int) -> int:
+    """Be the helper program `name` in the same way, with threads: for a `judge` that waits for a server."""
+    return _serve(name, _Helper(judge, threads, ThreadWorker))
+
+
+def say(text: str) -> None:
+    """Tell the server's log something that belongs to no request. For threads; a worker process says it on stderr."""
+    _write(b"* " + " ".join(text.split()).encode("utf-8", "replace")[:MAX_LINE])
+
+
+def _serve(name: str, helper: "_Helper") -> int:
     with contextlib.suppress(ImportError):
         from setproctitle import setproctitle
 
         setproctitle(f"enqueuer: filter {name}")
-    helper = _Helper(judge, workers or max(4, os.cpu_count() or 1))
     try:
         helper.run(f"enqueuer filter {name} {_version()} ready")
     except KeyboardInterrupt:
@@ -100,8 +131,8 @@ def _version() -> str:
 class _Helper:
     """The loop between standard input, the workers and standard output."""
 
-    def __init__(self, judge: Judge, most: int) -> None:
-        self._judge, self._most = judge, most
+    def __init__(self, judge: Judge, most: int, hire: type[Worker]) -> None:
+        self._judge, self._most, self._hire = judge, most, hire
         self._input = _Lines()
         self._version = VERSION
         self._waiting: dict[bool, deque[tuple[int, Request]]] = {False: deque(), True: deque()}
@@ -114,7 +145,7 @@ class _Helper:
         self._end = float("inf")
 
     def run(self, greeting: str) -> None:
-        self._write(f"* {greeting}".encode())
+        _write(f"* {greeting}".encode())
         while not self._done():
             self._read_while_room()
             pause = self._end - time.monotonic()
@@ -138,7 +169,7 @@ class _Helper:
         if self._busy or self._waits():
             return False
         if self._quit is not None:
-            self._write(self._quit + b" OK")
+            _write(self._quit + b" OK")
             self._quit, self._end = None, time.monotonic() + QUIT_GRACE
         return self._input.ended or time.monotonic() >= self._end
 
@@ -167,24 +198,22 @@ class _Helper:
         if not number:
             return
         if not number.isdigit() or len(number) > MAX_NUMBER:
-            self._write(b'* not understood: commands look like "1 FILE mail.msg", "2 QUIT"')
+            _write(b'* not understood: commands look like "1 FILE mail.msg", "2 QUIT"')
         elif (verb := verb.upper()) == b"FILE" and argument.strip():
             self._take(number, argument.strip())
         elif verb == b"INTF":
             self._negotiate(number, argument)
         elif verb == b"KEY":
-            self._write(number + b" OK")
+            _write(number + b" OK")
         elif verb == b"QUIT":
             self._quit = number
         else:
-            self._write(
-                b"%b FAILURE %b" % (number, quote("unexpected command: " + (verb + b" " + argument).decode("utf-8", "replace"), 200))
-            )
+            _write(b"%b FAILURE %b" % (number, quote("unexpected command: " + (verb + b" " + argument).decode("utf-8", "replace"), 200)))
 
     def _negotiate(self, number: bytes, argument: bytes) -> None:
         asked = argument.strip()
         self._version = min(VERSION, int(asked)) if asked.isdigit() and len(asked) < 10 else VERSION
-        self._write(b"%b INTF %d" % (number, self._version))
+        _write(b"%b INTF %d" % (number, self._version))
 
     def _take(self, number: bytes, path: bytes) -> None:
         if len(path) > 2 and path[:1] == path[-1:] == b'"':
@@ -201,7 +230,7 @@ class _Helper:
         """Give work to whoever is free: the oldest first, large ones while half of the workers are left."""
         while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
             request = self._waiting[lane].popleft()[1]
-            worker = self._idle.pop() if self._idle else Worker(self._judge, [*self._busy])
+            worker = self._idle.pop() if self._idle else self._hire(self._judge, [*self._busy])
             worker.give(request.path)
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
@@ -221,13 +250,13 @@ class _Helper:
             self._idle.append(worker)
         if said.startswith(b"ADDHEADER") and self._version >= 4:
             said += b" OK"
-        self._write(request.number + b" " + said)
+        _write(request.number + b" " + said)
 
-    # Standard output
 
-    def _write(self, line: bytes) -> None:
-        """Write one line with one call; the pipe may be a non-blocking one."""
-        rest = line + b"\n"
+def _write(line: bytes) -> None:
+    """Write one line to standard output with one call; the pipe may be a non-blocking one."""
+    rest = line + b"\n"
+    with _output:
         while rest:
             try:
                 rest = rest[os.write(1, rest) :]

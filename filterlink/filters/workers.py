@@ -1,9 +1,11 @@
-"""The processes in which a helper program judges: forked when they are needed, one message at a time in each.
+"""What a helper program judges in: processes or threads, made when they are needed, one message at a time in each.
 
 Processes and not threads, because a YARA scan, a base64 decoding and all of Python's own work hold the interpreter's
 lock: with threads one large message stops all the small ones beside it (measured: a scan of 60 MB lets no other thread
 run until it ends). A process also may crash without taking its neighbours along. The helper's own process stays
 single-threaded, so that it may fork at any time.
+
+Threads for the filters that only wait for somebody else's server: sixteen of them cost nothing, and share its sessions.
 """
 
 import contextlib
@@ -12,13 +14,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from filterlink.filters.verdict import Verdict, failure, rejected, reply
 
-__all__ = ["Judge", "Unreadable", "Worker", "judged"]
+__all__ = ["Judge", "ThreadWorker", "Unreadable", "Worker", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
@@ -54,11 +57,15 @@ class Worker:
     def __init__(self, judge: Judge, others: Iterable["Worker"]) -> None:
         """Fork. The child lets go of the sockets of `others`."""
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = self._start(childs, judge, [self, *others])
+
+    def _start(self, childs: socket.socket, judge: Judge, foreign: list["Worker"]) -> int:
         parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _work(childs, judge, parent, [self, *others])
+        pid = os.fork()
+        if pid == 0:
+            _work(childs, judge, parent, foreign)
         childs.close()
+        return pid
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -69,7 +76,7 @@ class Worker:
             self.sock.send(path)
 
     def result(self) -> bytes | None:
-        """Take the reply; None when the process has ended instead."""
+        """Take the reply; None when the worker has ended instead."""
         try:
             return self.sock.recv(MAX_RECORD) or None
         except ConnectionResetError:
@@ -82,6 +89,25 @@ class Worker:
             os.kill(self.pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class ThreadWorker(Worker):
+    """The same with a thread. It cannot be killed: one that waits ends with the helper."""
+
+    def _start(self, childs: socket.socket, judge: Judge, foreign: list[Worker]) -> int:  # noqa: ARG002 - nothing is inherited
+        threading.Thread(target=_wait, args=(childs, judge), daemon=True).start()
+        return 0
+
+    def end(self) -> str:
+        self.sock.close()
+        return "an error"
+
+
+def _wait(sock: socket.socket, judge: Judge) -> None:
+    """Be a thread that judges until the helper closes the socket."""
+    with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while path := sock.recv(MAX_RECORD):
+            sock.send(reply(judged(judge, os.fsdecode(path))))
 
 
 def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker]) -> NoReturn:

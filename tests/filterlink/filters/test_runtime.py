@@ -28,24 +28,26 @@ def judge(path):
         os.kill(os.getpid(), 9)
     if "print" in name:
         print("noise")
+    if "say" in name:
+        say("news  of\tthe day")
     if "header" in name:
         return header(("X-A: 1",))
     return error(f"{len(data)} bytes") if "error" in name else ok()
 
-sys.exit(serve("test", judge, int(sys.argv[1])))
+sys.exit((serve_threads if "threads" in sys.argv else serve)("test", judge, int(sys.argv[1])))
 """
 
 
 class Helper:
     """A running helper; its answers are read line by line, without the number's order."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
         os.mkfifo(folder / "gate")  # opening it to read waits for somebody who has it open to write
         self.gate = -1
         self.unread = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(workers)],
+            [sys.executable, "-c", PROGRAM, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,7 +94,17 @@ class Helper:
 
 @pytest.fixture
 def helper(tmp_path: Path) -> Iterator[Helper]:
-    running = Helper(tmp_path, 4)
+    yield from running_helper(tmp_path, "4")
+
+
+@pytest.fixture
+def threaded(tmp_path: Path) -> Iterator[Helper]:
+    """The same filter judging in threads."""
+    yield from running_helper(tmp_path, "4", "threads")
+
+
+def running_helper(folder: Path, *arguments: str) -> Iterator[Helper]:
+    running = Helper(folder, *arguments)
     with running.process:
         yield running
         running.process.kill()
@@ -196,6 +208,23 @@ def test_a_crash_costs_nobody_else(helper: Helper) -> None:
 def test_what_a_filter_prints_is_no_answer(helper: Helper) -> None:
     """Standard output belongs to the protocol."""
     assert helper.ask(b"1 FILE " + helper.mail("print")) == b"1 OK"
+
+
+def test_threads_judge_as_well(threaded: Helper) -> None:
+    """Several at once, in any order, large ones in half of them; a bug costs one verdict, and the end comes as ever."""
+    for number in range(4):
+        threaded.file(number, f"wait{number}", (1 << 20) + 1)
+    assert threaded.ask(b"8 FILE " + threaded.mail("error")) == b'8 ERROR "20 bytes"'
+    assert threaded.ask(b"9 FILE " + threaded.mail("bug")) == b'9 FAILURE "internal error: ValueError: a bug"'
+    threaded.open_gate()
+    assert {b"%d OK" % number for number in range(4)} == {threaded.read() for _ in range(4)}
+    assert threaded.end() == 0
+
+
+def test_a_thread_may_say_something_to_the_log(threaded: Helper) -> None:
+    """In an information line of its own."""
+    assert threaded.ask(b"1 FILE " + threaded.mail("say")) == b"* news of the day"
+    assert threaded.read() == b"1 OK"
 
 
 def test_quit_finishes_what_is_open_first(helper: Helper) -> None:

@@ -1,0 +1,113 @@
+"""The servers that a filter asks: addresses, failover from one to the next, and patience while all of them are away.
+
+A scanner that restarts or loads new signatures makes mail wait, and no message fails. It waits up to `wait` seconds of one
+outage, counted from its begin: in a long outage messages are told at once to come again later.
+"""
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+__all__ = ["Address", "Away", "Service", "Unavailable", "parse"]
+
+T = TypeVar("T")
+CONNECT = 5.0
+"""Seconds to connect in; on one machine or in one network it takes milliseconds."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+SHUNNED = 10.0
+"""Seconds for which a server that failed is asked last. One that drops packets would cost each message CONNECT."""
+_HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?")
+
+
+class Unavailable(Exception):
+    """This server cannot answer now; another one, or the same a little later, might."""
+
+
+class Away(Exception):
+    """No server was there for as long as a message may wait. The text says of each what is wrong."""
+
+
+class Address(NamedTuple):
+    """A Unix socket (port 0), or a host and its port."""
+
+    host: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}" if self.port else self.host
+
+    def connect(self, timeout: float) -> socket.socket:
+        """Connect; everything on the socket then has this time-out. Raises OSError."""
+        if self.port:
+            sock = socket.create_connection((self.host, self.port), CONNECT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            sock = socket.socket(socket.AF_UNIX)
+            with contextlib.ExitStack() as undo:
+                undo.callback(sock.close)
+                sock.settimeout(CONNECT)
+                sock.connect(self.host)
+                undo.pop_all()
+        sock.settimeout(timeout)
+        return sock
+
+
+def parse(sockets: Sequence[str], hosts: Sequence[str], port: int) -> list[Address]:
+    """Read --socket PATH and --host HOST[:PORT] options. Raises ValueError."""
+    found = [Address(path) for path in sockets]
+    for text in hosts:
+        match = _HOST.fullmatch(text)
+        if not match or not 0 < int(match["port"] or port) < 65536:
+            raise ValueError(f"--host {text}: write HOST, HOST:PORT or [IPV6]:PORT")
+        found.append(Address(match["six"] or match["host"], int(match["port"] or port)))
+    return found
+
+
+class Service:
+    """Servers that do the same work. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], wait: float) -> None:
+        self._addresses, self._wait = addresses, wait
+        self._failed: dict[Address, float] = {}
+        self._down_since: float | None = None
+
+    def use(self, attempt: Callable[[Address], T]) -> T:
+        """Have one of the servers do it: attempt(address), which raises Unavailable or OSError where it cannot. Raises Away."""
+        pause = FIRST_PAUSE
+        while True:
+            faults = []
+            for address in self._in_order():
+                try:
+                    done = attempt(address)
+                except (OSError, Unavailable) as fault:
+                    self._failed[address] = time.monotonic()
+                    faults.append(f"{address}: {fault_text(fault)}")
+                else:
+                    self._failed.pop(address, None)
+                    self._down_since = None
+                    return done
+            left = self._patience()
+            if left <= 0:
+                raise Away("; ".join(faults))
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _in_order(self) -> list[Address]:
+        """As they were given, but those that just failed last."""
+        now = time.monotonic()
+        return sorted(self._addresses, key=lambda address: now - self._failed.get(address, -SHUNNED) < SHUNNED)
+
+    def _patience(self) -> float:
+        """Tell for how many seconds a message may still wait in this outage."""
+        now = time.monotonic()
+        if self._down_since is None:
+            self._down_since = now
+        return self._down_since + self._wait - now
+
+
+def fault_text(fault: Exception) -> str:
+    """Say what is wrong without the number that the system has for it."""
+    return str(getattr(fault, "strerror", None) or fault or type(fault).__name__)
