@@ -4,12 +4,12 @@ The order of the calls is the engine's: DESIGN.md, Life of a message. Nothing he
 nothing of the engine imports it.
 """
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from enqueuer.queue import derive, recovery, stage
 from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store, drop_path
+from enqueuer.queue.sync import Change
 from enqueuer.queue.twin import Twin
 
 __all__ = ["DROPPED", "ENDS", "MAIL", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
@@ -49,7 +49,6 @@ class Driver:
     Mutations are subclasses. test_model.py holds settle() and hold() to what the engine's settler does.
     """
 
-    store: Callable[[Port], Store] = Store
     waits_for_reaped = True
     """A processor's message is free when the processor has been reaped, and not before."""
     remembers = True
@@ -57,6 +56,9 @@ class Driver:
 
     knows_what_it_wrote = True
     """A message file is there because the last dispatch derived it, and not one before a failed sync."""
+
+    def store(self, disk: Port) -> Store:
+        return Store(disk)
 
     def claim(self, disk: Port, id: int) -> str:
         disk.rename(DROPPED, drop_path(f"{id}.{NAME}"))
@@ -92,24 +94,27 @@ class Driver:
 
     def settle(self, disk: Port, entry: Entry) -> bool:
         """Make it durable, decide, carry out, forget. False: the sync failed."""
-        store = self.store(disk)
+        store, change = self.store(disk), Change(entry.id, entry.n, entry.places)
         try:
-            disk.sync()
+            store.sync.staged([change])
         except OSError:
             return False
         store.commit(entry.id, entry.n)
+        store.sync.committed()
         store.finish(entry.id, entry.n, entry.drop, entry.places)
+        store.sync.published([change])
         store.forget(entry.id, entry.n)
         return True
 
     def hold(self, disk: Port, entry: Entry) -> bool:
         """The first hold: the message file is durable, then its drop goes."""
+        store = self.store(disk)
         try:
-            disk.sync()
+            store.sync.staged([Change(entry.id, entry.n, None)])
         except OSError:
             return False
         if entry.drop:
-            self.store(disk).release_drop(entry.drop)
+            store.release_drop(entry.drop)
         return True
 
     def put_off(self, disk: Port, id: int) -> bool:

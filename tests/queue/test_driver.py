@@ -7,7 +7,9 @@ import pytest
 from enqueuer import frames, schedule
 from enqueuer.board import Board
 from enqueuer.queue import driver
+from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store
+from enqueuer.queue.sync import Each
 from enqueuer.queue.twin import Twin
 from enqueuer.settler import Settler
 from filterlink.loop import Loop
@@ -29,10 +31,15 @@ def _judged(verdict: str) -> tuple[Twin, driver.Entry]:
     return twin, entry._replace(places=places) if isinstance(places, tuple) else entry
 
 
-def _engine(loop: Loop, twin: Twin, entry: driver.Entry) -> None:
+class _InSteps(driver.Driver):
+    def store(self, disk: Port) -> Store:
+        return Store(disk, Each(disk))
+
+
+def _engine(loop: Loop, store: Store, entry: driver.Entry) -> None:
     """Have the engine's settler do what is left."""
     board, scheduled = Board(), schedule.Schedule(schedule.Lanes(1 << 20, 0.5, 4))
-    settler = Settler(loop, Store(twin), board, scheduled, lambda *_: None)
+    settler = Settler(loop, store, board, scheduled, lambda *_: None)
     theirs = schedule.Entry(entry.id, entry.drop, 10, 0.0, derived=True)
     scheduled.add(theirs)
     assert scheduled.next() is theirs
@@ -48,14 +55,15 @@ def _engine(loop: Loop, twin: Twin, entry: driver.Entry) -> None:
     assert (theirs.drop is None) if held else (len(scheduled) == 0)
 
 
+@pytest.mark.parametrize("drives", [driver.Driver(), _InSteps()], ids=["group", "each"])
 @pytest.mark.parametrize("verdict", [*driver.VERDICTS, "held"])
-def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str) -> None:
-    """The same names are durable by the sync, and the same names change after it, one after the other."""
+def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: driver.Driver) -> None:
+    """The same names are durable by the last sync, and the same names change after it, one after the other."""
     model, entry = _judged(verdict)
     engine, _ = _judged(verdict)
 
-    _engine(loop, engine, entry)
-    assert driver.Driver().hold(model, entry) if verdict == "held" else driver.Driver().settle(model, entry)
+    _engine(loop, drives.store(engine), entry)
+    assert drives.hold(model, entry) if verdict == "held" else drives.settle(model, entry)
 
     assert engine.state == model.state
     assert model.state.log
