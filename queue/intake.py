@@ -20,7 +20,7 @@ import msgspec
 from enqueuer.queue import names
 from enqueuer.queue.disk import Disk
 
-__all__ = ["Candidate", "Intake", "Refusal", "printable"]
+__all__ = ["Candidate", "Claim", "Intake", "Refusal", "printable"]
 
 log = logging.getLogger("SPOOL")
 

@@ -1,6 +1,7 @@
 """Demands on the drop folder of a running engine: whatever lies there, nothing is lost and the rest goes on."""
 
 import contextlib
+import errno
 import json
 import os
 import pwd
@@ -17,7 +18,7 @@ from enqueuer import basedir
 from enqueuer.config import load
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Intake
+from enqueuer.queue.intake import Claim, Intake
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
@@ -163,8 +164,8 @@ class _Bench:
     def __init__(self, base: Path, config: str) -> None:
         self.loop, self.disk, self.schedule = Loop(), Disk(), Schedule(Lanes(1 << 20, 0.5, 4))
         settings = load(config.encode())
-        intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
-        self.spooler = Spooler(self.loop, intake, Ids(self.disk), self.schedule, settings, lambda: None)
+        self.intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
+        self.spooler = Spooler(self.loop, self.intake, Ids(self.disk), self.schedule, settings, lambda: None)
         self.longest = 0.0
 
     def pump(self, condition: Callable[[], bool], seconds: float) -> None:
@@ -216,6 +217,31 @@ def test_large_drops_do_not_hide_small_ones(bench: _Bench) -> None:
 
     bench.pump(lambda: bench.schedule.lane("waiting", large=False) == 1, 5)
     assert bench.spooler.unclaimed == 100
+
+
+@pytest.mark.parametrize(("code", "tries", "seconds"), [(errno.EPERM, 20 * 3, 5), (errno.EMFILE, 4, 1.2)])
+def test_what_cannot_be_taken_is_tried_seldom(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch, code: int, tries: int, seconds: float
+) -> None:
+    """A denied drop after growing pauses, each for itself; where the machine has no room one drop a second, and then all at once."""
+    tried: list[bytes] = []
+
+    def denied(name: bytes, id: int) -> Claim:
+        tried.append(name)
+        raise OSError(code, os.strerror(code), name)
+
+    for n in range(20):
+        Path(f"Submitted/{n}.eml").write_bytes(b"To: b@b.example\n\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.intake, "claim", denied)
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            bench.spooler.look()
+            bench.loop.turn(min(bench.spooler.pump(), 0.01))
+
+    assert bench.spooler.unclaimed == 20
+    assert 2 <= len(tried) <= tries
+    bench.pump(lambda: len(bench.schedule) == 20, seconds)
 
 
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:
