@@ -12,18 +12,33 @@ import msgspec
 
 from filterlink.frames import FilterState
 
-__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "STATES", "TOTALS", "Board", "Task"]
+__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Board", "Task"]
 
+PULSE = 0.5
+"""Seconds within which the loops of queue manager and filterlink turn, if only to show that they do."""
 MAX_PROCESSORS = 1000
 MAX_SLOTS = 2 * MAX_PROCESSORS
 """Those that leave still occupy a slot while their successors start."""
 TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 FATES = TOTALS[2:7]
-GAUGES = ("spool", "waiting", "active", "parked", "held", "oldest", "small_waiting", "small_active", "large_waiting", "large_active")
+GAUGES = (
+    "spool",
+    "waiting",
+    "active",
+    "parked",
+    "held",
+    "oldest",
+    "small_waiting",
+    "small_active",
+    "large_waiting",
+    "large_active",
+    "settling",
+)
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
-_TOTALS = 8
+_TURNS, _RECOVERING, _FILTER_TURNS = range(8, 11)
+_TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
 _SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), 2 free
@@ -72,9 +87,25 @@ class Board:
         return {name: self._words[_GAUGES + at] for at, name in enumerate(GAUGES)}
 
     def set_gauges(self, values: Sequence[int]) -> None:
-        """All gauges, in the order of GAUGES; `oldest` is time.monotonic_ns() of its arrival, 0 = nothing waits."""
+        """A turn of its loop: all gauges, in the order of GAUGES; `oldest` is time.monotonic_ns() of its arrival, 0 = nothing waits."""
         for at, value in enumerate(values, _GAUGES):
             self._words[at] = value
+        self._words[_TURNS] += 1
+
+    def recovering(self) -> None:
+        """One message more has been looked at."""
+        self._words[_RECOVERING] += 1
+
+    def filterlink_turned(self) -> None:
+        self._words[_FILTER_TURNS] += 1
+
+    def pulse(self) -> tuple[int, int, int]:
+        """What moves while the engine lives: the queue manager's turns, what it recovers, filterlink's turns."""
+        return self._words[_TURNS], self._words[_RECOVERING], self._words[_FILTER_TURNS]
+
+    @property
+    def dispatches(self) -> int:
+        return self._words[_DISPATCH]
 
     def decide(self, id: int, fate: str) -> None:
         """Before a commit: what a successor is to call the outcome that it finds decided."""

@@ -3,6 +3,7 @@
 import logging
 
 from enqueuer import frames
+from enqueuer.board import PULSE
 from enqueuer.child import MANAGER, SUPERVISOR, Birth
 from filterlink.link import Link
 from filterlink.loop import Loop
@@ -38,6 +39,11 @@ class FilterHost:
         self._server.start()
         self._supervisor = Link(self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop())
         self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+        self._turned()
+
+    def _turned(self) -> None:
+        self._birth.board.filterlink_turned()
+        self.loop.after(PULSE, self._turned)
 
     def _call_manager(self) -> Link:
         """The link on which parked messages are woken; its Hello alone wakes all of them."""

@@ -11,6 +11,7 @@ import msgspec
 
 from enqueuer import frames, serverlog
 from enqueuer.blame import Blame
+from enqueuer.board import PULSE
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.limits import Machine
 from enqueuer.queue import sync
@@ -82,7 +83,7 @@ class Manager:
         """What there is to do after each turn; the seconds until there is more."""
         now = time.monotonic()
         due = self._schedule.release_due(now)
-        pause = min(3600.0, due - now if due is not None else 3600.0)
+        pause = min(PULSE, due - now if due is not None else PULSE)
         if not self._draining:
             pause = min(pause, self._spooler.pump())
             if (wait := self._machine.pause(now)) > 0:

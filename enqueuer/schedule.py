@@ -191,7 +191,15 @@ class Schedule:
         counts, oldest = self.counts, self.oldest()
         since = int(oldest.since * 1e9) if oldest else 0
         lanes = (self.lane(state, large=large) for large in (False, True) for state in SHOWN)
-        return (counts["waiting"], counts["active"] + counts["settling"], counts["parked"], counts["held"], since, *lanes)
+        return (
+            counts["waiting"],
+            counts["active"] + counts["settling"],
+            counts["parked"],
+            counts["held"],
+            since,
+            *lanes,
+            counts["settling"],
+        )
 
     def active(self) -> Iterator[Entry]:
         return (entry for entry in self.entries.values() if entry.state == "active")

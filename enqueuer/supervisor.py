@@ -13,7 +13,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, filterhost, frames, manager, pool, processor, serverlog, startup, status, watcher
+from enqueuer import exits, filterhost, frames, manager, pool, processor, serverlog, service, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
@@ -61,14 +61,14 @@ class Supervisor:
     def __init__(self, started: startup.Started) -> None:
         self.started, self.file = started, started.config
         self._loop, self.board, self.born = Loop(), Board(), time.monotonic()
-        self.state = "starting"
+        self.state, self._stop_now = "starting", False
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
         self.nursery = Nursery(self._let_go)
         self._throttles: dict[str, pool.Throttle] = {}
         self._not_before: dict[str, float] = {}
         self._links: list[Link] = []
         self._suspects: tuple[int, ...] = ()
-        self._stop_now = False
+        self._service = service.Service(self, self._loop)
         serve(self._loop, started.supervisor, self._accepted)
         self._commands = Commands(self, self._loop, started.control)
         self._signals = self._catch_signals()
@@ -278,8 +278,8 @@ class Supervisor:
     def _stop_everybody(self) -> None:
         """End all processes, the logger last; whoever does not end in time is killed."""
         self.state = "stopping"
-        workers = ("watcher", "processor", "manager")
-        self._end(workers, 0.5 if self._stop_now else STOP_GRACE["workers"])
+        self._service.look()
+        self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
         self.nursery.end_strangers()
         log.log(serverlog.MAJOR, "stopped")

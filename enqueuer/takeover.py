@@ -20,7 +20,7 @@ log = logging.getLogger("QUEUE")
 def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board, cold = birth.board, not birth.board.recovered
-    found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate))
+    found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
     _tell(found)
     present = _schedule(found, schedule, cold, board.distrusts)
     for _ in found.broken:

@@ -59,13 +59,17 @@ class _Disk(msgspec.Struct):
     foreign: list[str] = []
 
 
-def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None]) -> Found:
+def _nobody_asks() -> None:
+    """The progress of a recovery that nobody watches."""
+
+
+def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None] = _nobody_asks) -> Found:
     """Bring every message into a state from which it can go on.
 
     `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
     the queue manager is new: files are as they were left, and filters may be reading them.
     `decided(id, n, fate)` is called for each message that was committed, after its outputs are published and before its
-    last name goes.
+    last name goes, `progress()` for every message that is looked at.
     """
     seen, found = _look(store.disk), Found()
     found.foreign = seen.foreign
@@ -74,10 +78,13 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
         store.sync.committed()  # whoever was killed may have had no time to
     for id, dispatches in sorted(seen.done.items()):
         _finish(store, seen, id, dispatches, found, decided)
+        progress()
     for id, drop in sorted(seen.drops.items()):
         _drop(store, seen, id, drop, cold, found)
+        progress()
     for id in sorted(seen.messages - seen.drops.keys()):
         _alone(store, id, cold, found)
+        progress()
     half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | {id for id, left in seen.staged.items() if left}
     found.unfinished = sorted(half & {offer.id for offer in found.offers})
     for name in seen.temporary:

@@ -1,0 +1,130 @@
+"""Demands on the engine as a service of systemd: a real notify socket, a real engine."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from enqueuer.trial import Trial, signal_all, wait
+
+Make = Callable[..., bytes]
+Config = Callable[..., str]
+Trials = Callable[[str], Trial]
+WATCHDOG = 3.0
+UNIT = Path(__file__).parents[2] / "packaging" / "enqueuer.service"
+
+
+class Systemd:
+    """Hears what an engine says."""
+
+    def __init__(self, path: Path) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(str(path))
+        self.sock.setblocking(False)
+        self.heard: list[str] = []
+
+    def hear(self) -> list[str]:
+        while True:
+            try:
+                self.heard += self.sock.recv(4096).decode().splitlines()
+            except BlockingIOError:
+                return self.heard
+
+    def until(self, line: str, times: int = 1, seconds: float = 20.0) -> None:
+        wait(lambda: sum(each.startswith(line) for each in self.hear()) >= times, seconds, f"{line} {times} times: {self.heard}")
+
+    def pings(self, seconds: float) -> int:
+        """How many come in this time."""
+        self.hear().clear()
+        until = time.monotonic() + seconds
+        wait(lambda: time.monotonic() > until, seconds + 1, "the time is over")
+        return self.hear().count("WATCHDOG=1")
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    systemd = Systemd(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", str(int(WATCHDOG * 1e6)))
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    yield systemd
+    systemd.sock.close()
+
+
+def test_ready_reloading_stopping(systemd: Systemd, trials: Trials, config: Config) -> None:
+    """READY once recovery is done and the config is in force, RELOADING and READY around a new config, STOPPING as it drains."""
+    with trials(config(processors=2)) as trial:
+        systemd.until("READY=1")
+        assert not [line for line in systemd.heard if line.startswith(("RELOADING", "WATCHDOG=1", "STOPPING"))][1:]
+        trial.configure(config(processors=3))
+        systemd.until("READY=1", 2)
+        trial.configure("rules = 1")
+        systemd.until("STATUS=running: 0 waiting, 0 active, 0 parked, 0 held, 0 done; the config file is refused")
+        assert trial.process is not None
+        trial.process.send_signal(signal.SIGTERM)
+        systemd.until("STOPPING=1")
+        assert trial.process.wait(20) == 0
+
+    words = [line.partition("=")[0] for line in systemd.hear() if not line.startswith(("WATCHDOG", "STATUS", "EXTEND"))]
+    assert words == ["READY", "RELOADING", "MONOTONIC_USEC", "READY", "STOPPING"]
+    assert "EXTEND_TIMEOUT_USEC=50000000" in systemd.heard
+
+
+def test_helpers_cannot_speak_for_the_engine(systemd: Systemd, trials: Trials, config: Config) -> None:
+    with trials(config()) as trial:
+        pids = trial.wait(lambda: trial.status()["filters"][0]["pids"], "the helper runs")
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in pids]
+
+    assert not any(b"NOTIFY_SOCKET" in each or b"WATCHDOG_USEC" in each for each in environments)
+
+
+@pytest.mark.parametrize("victim", ["queue manager", "filterlink"])
+def test_a_stopped_process_stops_the_pings(systemd: Systemd, trials: Trials, config: Config, mail: Make, victim: str) -> None:
+    """It exists, and it is not healthy: with mail waiting nothing is said. Going on, it is well again."""
+    with trials(config(processors=2)) as trial:
+        systemd.until("WATCHDOG=1", 2)
+        pids = trial.pids(victim)
+        signal_all(pids, signal.SIGSTOP)
+        trial.drop("a", mail("a"))
+        systemd.pings(WATCHDOG)  # those that are under way
+        assert systemd.pings(WATCHDOG) == 0
+        assert "does not answer" in trial.log()
+
+        signal_all(pids, signal.SIGCONT)
+        systemd.until("WATCHDOG=1")
+        trial.wait(lambda: len(trial.outbound()) == 1, "the mail goes on")
+
+
+def test_a_slow_filter_does_not_stop_the_pings(systemd: Systemd, trials: Trials, config: Config, mail: Make) -> None:
+    """All processors wait for it for longer than the watchdog's time, and more mail waits behind them."""
+    with trials(config(processors=2)) as trial:
+        for n in range(6):
+            trial.drop(str(n), mail(str(n), f"{WATCHDOG * 2 + 1} OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 2, "all are busy")
+        assert systemd.pings(WATCHDOG * 2) >= 3
+        assert trial.stop(now=True) == 0
+
+
+def test_stale_sockets_and_pid_files_do_not_stop_a_start(trials: Trials, config: Config, mail: Make) -> None:
+    """What a power cut leaves in Run/: sockets nobody serves, the pid of somebody else, lock files that nobody holds."""
+    trial = trials(config(processors=2))
+    run = trial.base / "Run"
+    for name in ("supervisor.sock", "manager.sock", "filterlink.sock", "control.sock"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.bind(str(run / name))
+    for name in ("pid", "lock", "supervisor"):
+        (run / name).write_text(f"{os.getpid()}\n")
+    (run / "config.7").write_text("half of a conf")
+    with trial:
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+
+
+def test_the_unit_says_what_the_engine_does() -> None:
+    lines = UNIT.read_text().splitlines()
+
+    assert {"Type=notify", "WatchdogSec=30", "ExecReload=/bin/kill -HUP $MAINPID", "RestartPreventExitStatus=78"} <= set(lines)
