@@ -17,6 +17,7 @@ PROCESSORS = 4
 RATE, KILLS_PER_SECOND = 30, 8
 WARM_UP = 200
 """Messages at once, so that every processor has had some and has connected to everybody."""
+BURST = 25
 ROUND = 25
 """Kills until all is let settle and is counted."""
 WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "supervisor": 10}
@@ -88,6 +89,8 @@ class Storm:
         victims = [each.pid for each in weather.processes(self.trial.process.pid) if each.role == role and each.state != "Z"]
         if not victims:
             return
+        if role == "queue manager":
+            self._burst()
         pid, stops = self.chance.choice(victims), self.chance.random() < 0.2
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP if stops else signal.SIGKILL)
@@ -96,6 +99,12 @@ class Storm:
                 self._stopped.append((now + self.chance.expovariate(3), pid))
             else:
                 self.struck[role] += 1
+
+    def _burst(self) -> None:
+        """So many messages that some are in the middle of their commit in a moment: that takes each of them microseconds only."""
+        for _ in range(BURST):
+            self.drop()
+        weather.until(time.monotonic() + self.chance.uniform(0.01, 0.08))
 
     def calm(self) -> dict[str, int]:
         """Wait until every process is there, once, alive; return the most descriptors that one of each role has open."""
