@@ -190,3 +190,33 @@ def test_an_output_that_is_there_already_does_not_count_as_done(store: Store) ->
 
     assert envelope.parse_o(Path(OUT).read_bytes()) is not None
     assert names.parse_shelf("7.msg") == 7
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("shelf", ["Quarantine", "Bad"])
+def test_a_release_that_was_interrupted_is_finished(store: Store, cold: bool, shelf: str) -> None:
+    """Renamed into Queue/, its reason still on the shelf: it is offered, with the mark of the rule it goes on after."""
+    message = _msg(store.disk, keep_drop=False)
+    mark_at = len(message.envelope.above) + envelope.O_LENGTH - 9
+    store.disk.patch(MSG, mark_at, b"0123abcd")
+    Path(f"{shelf}/7.why").write_text("{}")
+
+    found, _ = _recover(store, cold=cold)
+
+    assert [offer.id for offer in found.offers] == [7]
+    assert _files() == {MSG}
+    assert derive.load(store.disk, 7, None).mark == b"0123abcd"
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_release_that_had_not_begun_changes_nothing(store: Store, cold: bool) -> None:
+    """The mark is written, the rename is not done: the message lies where it lay."""
+    message = _msg(store.disk, keep_drop=False)
+    store.disk.patch(MSG, len(message.envelope.above) + envelope.O_LENGTH - 9, b"0123abcd")
+    store.disk.rename(MSG, "Quarantine/7.msg")
+    Path("Quarantine/7.why").write_text("{}")
+
+    found, _ = _recover(store, cold=cold)
+
+    assert found.offers == []
+    assert _files() == {"Quarantine/7.msg", "Quarantine/7.why"}
