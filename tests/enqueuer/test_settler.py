@@ -195,6 +195,10 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
     assert third.drop is not None, "its drop is not released on the word of that sync"
     assert b.board.distrusts
 
+    assert not b.settler.trusts(third)
+    b.stage(third)
+    assert b.settler.trusts(third), "the next dispatch has written it anew"
+
 
 @pytest.mark.parametrize("held", [False, True])
 def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[Durability], _Bench], held: bool) -> None:
