@@ -15,8 +15,9 @@ import stat
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, quote, rejected, reply
 from filterlink.filters.workers import Judge, ThreadWorker, Unreadable, Worker
@@ -31,6 +32,7 @@ __all__ = [
     "failure",
     "header",
     "ok",
+    "open_at_message",
     "open_message",
     "rejected",
     "say",
@@ -71,18 +73,32 @@ class Request(NamedTuple):
 
 def open_message(path: str) -> Message:
     """Read a queue file, or a plain mail file without envelope. Raises Unreadable."""
-    try:
+    with _readable(path), open_at_message(path) as file:
+        start = file.tell()
+        file.seek(0)
+        return Message([line.rstrip() for line in file.read(start).split(b"\n") if line.strip()], file.read())
+
+
+def open_at_message(path: str) -> BinaryIO:
+    """Open a queue file where the message begins: after the envelope lines, if there are any. Raises Unreadable."""
+    with _readable(path), contextlib.ExitStack() as undo:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise Unreadable(f"cannot open {path}: not a regular file")
-        with Path(path).open("rb") as file:
-            line = file.readline()
-            if not _ENVELOPE.match(line):
-                return Message([], line + file.read())
-            envelope = []
+        file = undo.enter_context(Path(path).open("rb"))
+        line = file.readline()
+        if _ENVELOPE.match(line):
             while line.strip():
-                envelope.append(line.rstrip())
                 line = file.readline()
-            return Message(envelope, file.read())
+        else:
+            file.seek(0)
+        undo.pop_all()
+        return file
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as fault:
         raise Unreadable(f"cannot open {path}: {getattr(fault, 'strerror', None) or fault}") from None
 

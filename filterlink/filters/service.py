@@ -5,6 +5,7 @@ outage, counted from its begin: in a long outage messages are told at once to co
 """
 
 import contextlib
+import math
 import re
 import socket
 import time
@@ -74,12 +75,17 @@ class Service:
         self._failed: dict[Address, float] = {}
         self._down_since: float | None = None
 
-    def use(self, attempt: Callable[[Address], T]) -> T:
-        """Have one of the servers do it: attempt(address), which raises Unavailable or OSError where it cannot. Raises Away."""
-        pause = FIRST_PAUSE
+    def use(self, attempt: Callable[[Address], T], within: float = math.inf) -> T:
+        """Have one of the servers do it: attempt(address), which raises Unavailable or OSError where it cannot.
+
+        Nothing is begun anew after so many seconds. Raises Away.
+        """
+        pause, end = FIRST_PAUSE, time.monotonic() + within
         while True:
-            faults = []
+            faults: list[str] = []
             for address in self._in_order():
+                if faults and time.monotonic() >= end:
+                    break
                 try:
                     done = attempt(address)
                 except (OSError, Unavailable) as fault:
@@ -89,7 +95,7 @@ class Service:
                     self._failed.pop(address, None)
                     self._down_since = None
                     return done
-            left = self._patience()
+            left = min(self._patience(), end - time.monotonic())
             if left <= 0:
                 raise Away("; ".join(faults))
             time.sleep(min(pause, left))

@@ -85,6 +85,19 @@ def test_a_long_outage_is_told_at_once() -> None:
     assert max(waited[1:]) < 0.1
 
 
+def test_time_for_a_message_is_limited() -> None:
+    """A server that hangs uses it up, and nobody else is asked then."""
+    asked: list[Address] = []
+
+    def attempt(address: Address) -> None:
+        asked.append(address)
+        raise TimeoutError("timed out")
+
+    with pytest.raises(Away, match=r"^one:1: timed out$"):
+        Service([ONE, TWO], 30).use(attempt, 0)
+    assert asked == [ONE]
+
+
 def test_an_answer_ends_the_outage() -> None:
     """The next outage may be waited for anew."""
     there = threading.Event()

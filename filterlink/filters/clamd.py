@@ -1,0 +1,218 @@
+"""The filter for ClamAV's daemon: each message goes to clamd as a file descriptor, or in pieces over TCP.
+
+Sessions are kept and used again, one message at a time in each. A clamd that starts, restarts or loads signatures makes
+the message wait. What the scanner cannot judge is held by default, never passed unseen.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Finding, Replies, chunk, command, finding
+from filterlink.filters.handover import RECEIVED, Handover
+from filterlink.filters.runtime import Verdict, discard, error, failure, header, ok, rejected, say, serve_threads
+from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text
+
+__all__ = ["ACTIONS", "UNSCANNABLE", "ClamdFilter", "Session", "Settings", "run"]
+
+ACTIONS = ("error", "discard", "header")
+UNSCANNABLE = ("hold", "error", "pass")
+MAX_IDLE = 15.0
+"""Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
+MAX_DEATHS = 3
+"""A message in whose scan clamd broke off so often can't be scanned: it may be what kills clamd."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks at each clamd's version, for the log."""
+
+
+class BrokenOff(Unavailable):
+    """The connection ended while clamd scanned."""
+
+
+class Settings(NamedTuple):
+    """What the filter does with what it is told."""
+
+    action: str = "error"
+    unscannable: str = "hold"
+    wait: float = 60.0
+    timeout: float = 110.0
+
+
+def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+    """Be the helper program. Return the exit code."""
+    if not addresses:
+        print("enqueuer filter clamd: no server: name one with --socket or --host", file=sys.stderr)
+        return os.EX_USAGE
+    threading.Thread(target=_watch, args=(addresses,), daemon=True).start()
+    return serve_threads("clamd", ClamdFilter(addresses, settings).judge, threads)
+
+
+class ClamdFilter:
+    """Judge messages by one of several clamds. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
+        self._service = Service(addresses, settings.wait)
+        self._settings = settings
+        self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
+
+    def judge(self, path: str) -> Verdict:
+        end = time.monotonic() + self._settings.timeout
+        deaths: list[Address] = []
+        with Handover(path, RECEIVED) as message:
+            try:
+                found = self._service.use(lambda address: self._scan(address, message, end, deaths), self._settings.timeout)
+            except Away as fault:
+                return rejected(f"no clamd answers: {fault}")
+        return self._verdict(found)
+
+    def close(self) -> None:
+        for sessions in self._idle.values():
+            while sessions:
+                sessions.pop().close()
+
+    def _scan(self, address: Address, message: Handover, end: float, deaths: list[Address]) -> Finding:
+        """Scan in a session that is at hand; in a new one where there is none, or where it turns out to be dead."""
+        while session := self._kept(address):
+            with contextlib.suppress(OSError, Unavailable):
+                return self._scan_in(session, message, end)
+        try:
+            return self._scan_in(Session(address), message, end)
+        except BrokenOff:
+            deaths.append(address)
+            if len(deaths) < MAX_DEATHS:
+                raise
+            return Finding(trouble=f"the connection ended {MAX_DEATHS} times while it was scanned")
+
+    def _scan_in(self, session: "Session", message: Handover, end: float) -> Finding:
+        try:
+            found = session.scan(message, max(0.1, end - time.monotonic()))
+        except BaseException:
+            session.close()
+            raise
+        if found.trouble:
+            session.close()  # clamd ends the session after most of its errors
+        else:
+            self._idle[session.address].append(session)
+        return found
+
+    def _kept(self, address: Address) -> "Session | None":
+        """Take the session that was used last, if it is still good."""
+        with contextlib.suppress(IndexError):
+            while session := self._idle[address].pop():
+                if session.good():
+                    return session
+                session.close()
+        return None
+
+    def _verdict(self, found: Finding) -> Verdict:
+        if found.trouble:
+            text = f"clamd cannot scan this message: {found.trouble}"
+            return {"hold": rejected, "error": error, "pass": failure}[self._settings.unscannable](text)
+        if not found.name:
+            return ok()
+        if self._settings.action == "discard":
+            return discard()
+        return header((f"X-Virus: {found.name}",)) if self._settings.action == "header" else error(found.name)
+
+
+class Session:
+    """A connection to one clamd. Whatever goes wrong is an OSError or Unavailable; then it must be closed."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._sock = address.connect(5.0)
+        self._replies = Replies()
+        self._count = 0
+        self._used = time.monotonic()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self._sock.sendall(command("IDSESSION"))
+            undo.pop_all()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def good(self) -> bool:
+        """Tell whether it may be used again: not for long idle, not closed by clamd."""
+        return time.monotonic() - self._used < MAX_IDLE and not self._readable()
+
+    def version(self, within: float) -> str:
+        self._sock.settimeout(within)
+        self._send("VERSION")
+        return self._reply()
+
+    def scan(self, message: Handover, within: float) -> Finding:
+        self._sock.settimeout(within)
+        if self.address.port:
+            self._stream(message)
+        else:
+            self._pass_on(message.descriptor())
+        found = finding(self._reply())
+        self._used = time.monotonic()
+        return found
+
+    def _pass_on(self, descriptor: int) -> None:
+        self._send("FILDES")
+        socket.send_fds(self._sock, [b"\0"], [descriptor])
+
+    def _stream(self, message: Handover) -> None:
+        """Send the message, but no further than clamd wants it: it answers early where it is too large."""
+        self._send("INSTREAM")
+        for piece in message.pieces():
+            if self._readable():
+                return
+            self._sock.sendall(chunk(piece))
+        self._sock.sendall(END_OF_STREAM)
+
+    def _send(self, name: str) -> None:
+        self._count += 1
+        self._sock.sendall(command(name))
+
+    def _reply(self) -> str:
+        """Read the reply to the last command."""
+        while True:
+            while (reply := self._replies.take()) is not None:
+                if reply[0] in (0, self._count):
+                    return reply[1]
+            try:
+                data = self._sock.recv(65536)
+                self._replies.feed(data)
+            except TimeoutError:
+                raise Unavailable("no answer in time") from None
+            except ConnectionResetError:
+                raise BrokenOff("the connection was reset") from None
+            except BadReply as fault:
+                raise Unavailable(str(fault)) from None
+            if not data:
+                raise BrokenOff("the connection was closed")
+
+    def _readable(self) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def _watch(addresses: Sequence[Address]) -> None:
+    """Tell the log which signatures each clamd has, whenever that changes, and when one is away."""
+    known: dict[Address, str] = {}
+    while True:
+        for address in addresses:
+            text = _version(address)
+            if known.get(address) != text:
+                known[address] = text
+                say(f"clamd at {address}: {text}")
+        time.sleep(LOOK_EVERY)
+
+
+def _version(address: Address) -> str:
+    try:
+        with contextlib.closing(Session(address)) as session:
+            return session.version(LOOK_EVERY)
+    except (OSError, Unavailable) as fault:
+        return f"not there: {fault_text(fault)}"

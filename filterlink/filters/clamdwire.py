@@ -1,0 +1,68 @@
+"""What is said between clamd and those who ask it. Pure: bytes in, replies out.
+
+Commands end in NUL ("z"). Inside of a session each reply begins with the number of its command.
+"""
+
+import re
+import struct
+from typing import NamedTuple
+
+__all__ = ["END_OF_STREAM", "BadReply", "Finding", "Replies", "chunk", "command", "finding"]
+
+MAX_REPLY = 64 << 10
+"""Bytes. A reply is a file name and a signature's name; whoever sends more is no clamd."""
+END_OF_STREAM = struct.pack("!I", 0)
+_NUMBERED = re.compile(rb"(\d{1,10}): (.*)", re.DOTALL)
+_FOUND = re.compile(r"(?:[^:]*: )?(.+) FOUND", re.DOTALL)
+
+
+class BadReply(Exception):
+    """What came is no reply of a clamd."""
+
+
+class Finding(NamedTuple):
+    """What clamd says of a message: clean (both empty), the name of what it found, or why it could not scan it."""
+
+    name: str = ""
+    trouble: str = ""
+
+
+def command(name: str) -> bytes:
+    return b"z%b\0" % name.encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """Put a piece of an INSTREAM into its frame."""
+    return struct.pack("!I", len(data)) + data
+
+
+def finding(text: str) -> Finding:
+    """Read the reply to FILDES or INSTREAM."""
+    if text.endswith(": OK"):
+        return Finding()
+    if found := _FOUND.fullmatch(text):
+        return Finding(name=found[1])
+    return Finding(trouble=text.removesuffix(" ERROR") or "an empty reply")
+
+
+class Replies:
+    """The replies of one session: feed what was read, take what is complete."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> None:
+        """Raises BadReply."""
+        self._data += data
+        if len(self._data) > MAX_REPLY:
+            raise BadReply(f"a reply of more than {MAX_REPLY} bytes")
+
+    def take(self) -> tuple[int, str] | None:
+        """Give the next reply and the number of its command (0: of the session itself); None while it is not all there."""
+        line, end, rest = self._data.partition(b"\0")
+        if not end:
+            return None
+        self._data = rest
+        numbered = _NUMBERED.fullmatch(line)
+        number, text = (int(numbered[1]), numbered[2]) if numbered else (0, line)
+        return number, text.decode("utf-8", "replace").strip()

@@ -1,0 +1,89 @@
+"""Hands a message to a scanner: the bytes of the message without our envelope lines, as a file or in pieces.
+
+RECEIVED stands before it where a scanner has to find out by itself that this is mail. ClamAV does so by the first bytes:
+a message that begins with a field which it does not list (X-Foo:, or the envelope of a queue file) is a plain text to it,
+and no attachment is opened. A "From " line, as clamav-milter sends it, would have it split the message as a mailbox.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from filterlink.filters.runtime import Unreadable, open_at_message
+
+__all__ = ["RECEIVED", "Handover"]
+
+RECEIVED = b"Received: by enqueuer\n"
+IN_MEMORY = 8 << 20
+"""Larger copies are nameless files in the temporary folder: sixteen messages at once may be 250 MB each."""
+PIECE = 256 << 10
+
+
+class Handover:
+    """One message on its way to a scanner. A context manager: the copy goes when it ends."""
+
+    def __init__(self, path: str, before: bytes = b"") -> None:
+        """Open the queue file. Raises Unreadable."""
+        self._path, self._before = path, before
+        self._file = open_at_message(path)
+        self._start = self._file.tell()
+        self.size = len(before) + max(0, os.fstat(self._file.fileno()).st_size - self._start)
+        self._copy: IO[bytes] | None = None
+
+    def __enter__(self) -> "Handover":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._copy:
+            self._copy.close()
+
+    def descriptor(self) -> int:
+        """Give a file that holds the message alone, made at the first call. Raises Unreadable."""
+        if self._copy is None:
+            with self._told():
+                self._copy = _nameless(self.size)
+                self._fill(self._copy.fileno())
+        return self._copy.fileno()
+
+    def write(self, target: str) -> None:
+        """Write the message into a new file that only we may read. Raises Unreadable."""
+        with self._told():
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                self._fill(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the message from its begin. Raises Unreadable."""
+        if self._before:
+            yield self._before
+        self._file.seek(self._start)
+        while True:
+            with self._told():
+                piece = self._file.read(PIECE)
+            if not piece:
+                return
+            yield piece
+
+    def _fill(self, target: int) -> None:
+        os.write(target, self._before)
+        at = self._start
+        while sent := os.sendfile(target, self._file.fileno(), at, 1 << 30):
+            at += sent
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise Unreadable(f"cannot copy {self._path}: {fault.strerror or fault}") from None
+
+
+def _nameless(size: int) -> IO[bytes]:
+    if size <= IN_MEMORY:
+        return os.fdopen(os.memfd_create("message"), "w+b")
+    return tempfile.TemporaryFile()

@@ -1,0 +1,282 @@
+"""The filter against real clamds, with a hand-made database."""
+
+import concurrent.futures
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink.filters.clamd import MAX_DEATHS, ClamdFilter, Settings
+from filterlink.filters.service import Address
+from filterlink.filters.verdict import Verdict, discard, error, header, ok
+
+Mail = Callable[..., bytes]
+Queued = Callable[[bytes], str]
+MAIN = "from enqueuer.cli.app import main; main()"
+CAUGHT = error("Test.Eicar.UNOFFICIAL")
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def asking() -> Iterator[Callable[..., ClamdFilter]]:
+    """Makes filters: asking(address, address, wait=1)."""
+    made: list[ClamdFilter] = []
+
+    def make(*addresses: Address, **settings: Any) -> ClamdFilter:
+        made.append(ClamdFilter(addresses, Settings(**{"wait": 30, **settings})))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def address(request: pytest.FixtureRequest) -> Callable[[Any], Address]:
+    """Where a clamd listens: both ways are tried."""
+    return (lambda clamd: Address(clamd.socket)) if request.param == "unix" else (lambda clamd: Address("127.0.0.1", clamd.port))
+
+
+Asking = Callable[..., ClamdFilter]
+AddressOf = Callable[[Any], Address]
+
+
+def test_clean_and_caught(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """In the body and in attachments, whatever the first field is, many messages in one session."""
+    judge = asking(address(clamds().start())).judge
+
+    for _ in range(3):
+        assert judge(queued(mail(b"harmless"))) == ok()
+        assert judge(queued(b"")) == ok()
+        assert judge(queued(mail(eicar))) == CAUGHT
+        assert judge(queued(mail(eicar, b"From: a@b"))) == CAUGHT
+        assert judge(queued(b"\n" + eicar)) == CAUGHT
+
+
+def test_a_from_line_hides_nothing(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Neither on top, as of a mailbox, nor in the text."""
+    judge = asking(address(clamds().start())).judge
+    message = mail(eicar)
+
+    assert judge(queued(b"From a Mon Jan  1 00:00:00 2026\n" + message)) == CAUGHT
+    assert judge(queued(message.replace(b"hello", b"hello\n\nFrom here on\n\nmore"))) == CAUGHT
+
+
+@pytest.mark.parametrize(
+    ("action", "verdict"), [("error", CAUGHT), ("discard", discard()), ("header", header(("X-Virus: Test.Eicar.UNOFFICIAL",)))]
+)
+def test_what_is_done_with_a_virus(
+    clamds: Any, asking: Asking, mail: Mail, queued: Queued, eicar: bytes, action: str, verdict: Verdict
+) -> None:
+    """As --action says; what is clean goes on in any case."""
+    judge = asking(Address(clamds().start().socket), action=action).judge
+
+    assert judge(queued(mail(eicar))) == verdict
+    assert judge(queued(mail())) == ok()
+
+
+def test_each_container_of_the_corpus(clamds: Any, asking: Asking, mail: Mail, queued: Queued, corpus: dict[str, bytes]) -> None:
+    """Archives, packers, documents: clamd opens them all, attached to a message."""
+    judge = asking(Address(clamds("MaxRecursion 30").start().socket)).judge
+    found = {name: judge(queued(mail(data))) for name, data in corpus.items()}
+
+    assert len(found) > 40
+    assert {name: verdict for name, verdict in found.items() if verdict != error("ClamAV-Test-File.UNOFFICIAL")} == {}
+
+
+def test_messages_wait_for_a_clamd_that_starts(
+    clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes
+) -> None:
+    """Down at the start: it may take half a minute to load its signatures."""
+    clamd = clamds()
+    judge = asking(address(clamd)).judge
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(judge, queued(mail(eicar))) for _ in range(3)]
+        assert not concurrent.futures.wait(waiting, 0.3).done
+        clamd.launch()
+
+        assert [each.result() for each in waiting] == [CAUGHT] * 3
+
+
+def test_an_outage_that_lasts_holds(clamds: Any, asking: Asking, mail: Mail, queued: Queued) -> None:
+    """After --wait seconds, with the reason."""
+    clamd = clamds()
+    verdict = asking(Address(clamd.socket), wait=0.2).judge(queued(mail()))
+
+    assert verdict == Verdict("REJECTED", f"no clamd answers: {clamd.socket}: No such file or directory")
+
+
+def test_clamd_dies_and_comes_back(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Between two messages, and in the middle of one: it is scanned again."""
+    clamd = clamds().start()
+    judge = asking(address(clamd)).judge
+    assert judge(queued(mail(eicar))) == CAUGHT
+    clamd.kill()
+    clamd.start()
+    assert judge(queued(mail(eicar))) == CAUGHT
+    clamd.send(signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(judge, queued(mail(eicar))) for _ in range(4)]
+        assert not concurrent.futures.wait(waiting, 0.3).done
+        clamd.kill()
+        clamd.start()
+
+        assert [each.result() for each in waiting] == [CAUGHT] * 4
+
+
+@pytest.mark.parametrize("concurrent", ["yes", "no"])
+def test_new_signatures_are_loaded_meanwhile(
+    concurrent: str, clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued
+) -> None:
+    """No message fails while clamd blocks for them (as long as IdleTimeout, where it may not load beside), and then they count."""
+    clamd = clamds(f"ConcurrentDatabaseReload {concurrent}", "IdleTimeout 2").start()
+    judge = asking(address(clamd)).judge
+    path = queued(mail(b"a harmless marker"))
+    assert judge(path) == ok()
+    many = "".join(f"{number:032x}:{number}:Test.Many{number}\n" for number in range(1000, 201_000))
+    (clamd.database / "many.hdb").write_text(many)
+    (clamd.database / "more.ndb").write_text(f"Test.Marker:0:*:{b'harmless marker'.hex()}\n")
+    assert clamd.ask("RELOAD") == b"RELOADING\0"
+    found: list[Verdict] = []
+    while not found or found[-1] == ok():
+        found.append(judge(path))
+        assert len(found) < 100_000
+
+    assert found[-1] == error("Test.Marker.UNOFFICIAL")
+
+
+def test_a_clamd_that_hangs(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued) -> None:
+    """Its message is held when its time is over, and the next one is scanned by the other clamd."""
+    slow, other = clamds().start(), clamds().start()
+    judge = asking(address(slow), address(other), timeout=1).judge
+    assert judge(queued(mail())) == ok()
+    slow.send(signal.SIGSTOP)
+
+    assert judge(queued(mail())).word == "REJECTED"
+    assert judge(queued(mail())) == ok()
+    slow.send(signal.SIGCONT)
+
+
+def test_a_slow_clamd_is_waited_for(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """A scan may take its time."""
+    clamd = clamds().start()
+    judge = asking(address(clamd)).judge
+    clamd.send(signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(judge, queued(mail(eicar)))
+        assert not concurrent.futures.wait([waiting], 1).done
+        clamd.send(signal.SIGCONT)
+
+        assert waiting.result() == CAUGHT
+
+
+def test_another_clamd_takes_over(clamds: Any, asking: Asking, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """At once, whichever way it is reached."""
+    one, two = clamds().start(), clamds().start()
+    judge = asking(Address(one.socket), Address("127.0.0.1", two.port), wait=0).judge
+    assert judge(queued(mail(eicar))) == CAUGHT
+    one.kill()
+
+    assert [judge(queued(mail(eicar))) for _ in range(3)] == [CAUGHT] * 3
+
+
+def test_a_message_of_50_megabytes(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Clean, or with something bad behind all of it."""
+    judge = asking(address(clamds().start())).judge
+    large = mail(os.urandom(37 << 20))
+    assert len(large) > 50_000_000
+
+    assert judge(queued(large)) == ok()
+    assert judge(queued(large.replace(b"--limit--\n", mail(eicar).partition(b"\n\n")[2]))) == CAUGHT
+
+
+@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+def test_what_clamd_cannot_scan(clamds: Any, asking: Asking, mail: Mail, queued: Queued, unscannable: str, word: str) -> None:
+    """Larger than its stream may be: never passed without a word, and the next message has no trouble."""
+    judge = asking(Address("127.0.0.1", clamds("StreamMaxLength 1M").start().port), unscannable=unscannable).judge
+
+    assert judge(queued(mail(bytes(3 << 20)))) == Verdict(word, "clamd cannot scan this message: INSTREAM size limit exceeded.")
+    assert judge(queued(mail())) == ok()
+
+
+def test_many_at_once(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Sixteen threads, and each message gets its own verdict."""
+    judge = asking(address(clamds().start())).judge
+    clean, caught = queued(mail()), queued(mail(eicar))
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert [ok(), CAUGHT] * 200 == list(pool.map(judge, [clean, caught] * 200))
+
+
+def test_a_session_that_clamd_has_ended(clamds: Any, asking: Asking, mail: Mail, queued: Queued) -> None:
+    """Is noticed before the next message."""
+    clamd = clamds().start()
+    judge = asking(Address(clamd.socket), wait=0).judge
+    assert judge(queued(mail())) == ok()
+    clamd.kill()
+    clamd.start()
+
+    assert judge(queued(mail())) == ok()
+
+
+def test_what_ends_the_scanner_again_and_again(asking: Asking, mail: Mail, queued: Queued) -> None:
+    """Is not given to it for ever; it may be the message that kills it."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.closing(Dying(server)) as dying:
+        verdict = asking(Address("127.0.0.1", server.getsockname()[1])).judge(queued(mail()))
+        assert dying.scans == MAX_DEATHS
+
+    assert verdict.word == "REJECTED"
+    assert "3 times while it was scanned" in verdict.text
+
+
+class Dying:
+    """A server that ends each connection when the whole message is there."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self.server, self.scans = server, 0
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with self.server.accept()[0] as sock:
+                    data = b""
+                    while not data.endswith(b"\0\0\0\0"):
+                        data += sock.recv(65536)
+                    self.scans += 1
+
+    def close(self) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+
+
+def test_the_helper_program(clamds: Any, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Says which signatures clamd has, and judges."""
+    clamd = clamds().start()
+    arguments = [sys.executable, "-c", MAIN, "filter", "clamd", "--socket", clamd.socket]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
+        assert helper.stdin
+        assert helper.stdout
+        told = sorted([helper.stdout.readline(), helper.stdout.readline()])
+        assert told[0].startswith(b"* clamd at %b: ClamAV " % clamd.socket.encode())
+        assert told[1].startswith(b"* enqueuer filter clamd")
+        helper.stdin.write(b"1 FILE %b\n" % queued(mail(eicar)).encode())
+        helper.stdin.close()
+        assert helper.stdout.read() == b'1 ERROR "Test.Eicar.UNOFFICIAL"\n'
+    assert helper.returncode == 0
+
+
+def test_without_a_server_there_is_no_helper(tmp_path: Path) -> None:
+    """And it says which option is missing."""
+    done = subprocess.run([sys.executable, "-c", MAIN, "filter", "clamd"], capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert b"--socket or --host" in done.stderr

@@ -1,0 +1,49 @@
+import pytest
+
+from filterlink.filters.clamdwire import MAX_REPLY, BadReply, Finding, Replies, chunk, command, finding
+
+
+def test_commands_end_in_nul() -> None:
+    """And pieces have their length before them."""
+    assert command("FILDES") == b"zFILDES\0"
+    assert chunk(b"abc") == b"\0\0\0\3abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("stream: OK", Finding()),
+        ("fd[10]: OK", Finding()),
+        ("stream: Win.Test.EICAR_HDB-1 FOUND", Finding("Win.Test.EICAR_HDB-1")),
+        ("fd[10]: Odd: name (x:1) FOUND", Finding("Odd: name (x:1)")),
+        ("INSTREAM size limit exceeded. ERROR", Finding(trouble="INSTREAM size limit exceeded.")),
+        ("fd[10]: Can't allocate memory ERROR", Finding(trouble="fd[10]: Can't allocate memory")),
+        ("UNKNOWN COMMAND", Finding(trouble="UNKNOWN COMMAND")),
+        ("OK", Finding(trouble="OK")),
+        ("", Finding(trouble="an empty reply")),
+    ],
+)
+def test_what_a_reply_says(text: str, found: Finding) -> None:
+    """Only what says so is clean."""
+    assert found == finding(text)
+
+
+def test_replies_in_any_pieces() -> None:
+    """Numbered in a session; what has no number is of the session itself."""
+    data = b"1: stream: OK\x0012: fd[4]: X FOUND\x00COMMAND READ TIMED OUT\x00"
+    expected = [(1, "stream: OK"), (12, "fd[4]: X FOUND"), (0, "COMMAND READ TIMED OUT")]
+    for size in (1, 5, len(data)):
+        replies = Replies()
+        found = []
+        for at in range(0, len(data), size):
+            replies.feed(data[at : at + size])
+            while reply := replies.take():
+                found.append(reply)
+
+        assert found == expected
+
+
+def test_a_reply_has_a_limit() -> None:
+    """Memory does not fill because somebody else listens there."""
+    with pytest.raises(BadReply, match="more than 65536 bytes"):
+        Replies().feed(b"x" * (MAX_REPLY + 1))
