@@ -140,6 +140,10 @@ class Helper:
             self._unsent.append((line, number))
             self._write()
 
+    def read_with(self, reader: Reader) -> None:
+        """Have this reader make the events; before the first turn of the loop."""
+        self._reader = reader
+
     def forget_unsent(self) -> None:
         self._unsent.clear()
 

@@ -1,18 +1,20 @@
-"""`enqueuer filters` lists the configured filters; `enqueuer filter NAME` is a filter we ship, as a helper program."""
+"""`enqueuer filters` lists and tries the configured filters; `enqueuer filter NAME` is a filter we ship, as a helper program."""
 
 from typing import Annotated
 
 import typer
 
 from enqueuer import exits
+from enqueuer.cli import _tryout
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
 
 __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="List the external filters.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="List and try the external filters.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list", **help("List the filters and how they do.", "enqueuer filters list", "enqueuer filters list --json"))(_list)
+    _tryout.add_to(group)
     app.add_typer(group, name="filters")
     shipped = typer.Typer(help="A filter we ship, as a helper program on stdin and stdout.", no_args_is_help=True, rich_markup_mode=None)
     shipped.command("yara", **help("Look for patterns of YARA rules in messages and attachments.", *EXAMPLES, text=YARA))(_yara)

@@ -1,0 +1,130 @@
+"""What `enqueuer filters test` and `bench` show: the dialogue as it goes, then times, verdicts and broken rules."""
+
+import sys
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from enqueuer.cli._common import printable
+from filterlink.protocol import Reply
+from filterlink.referee import RULES
+from filterlink.testbench import Report
+
+__all__ = ["BenchView", "document", "percentile", "report", "verdict"]
+
+BOUNDS = tuple(step * 10.0**power for power in range(-4, 3) for step in (1, 2, 5))
+"""Seconds: the upper ends of the histogram's rows, 1, 2, 5 of each decade, as latencies spread over many."""
+BAR = 40
+LINE = 300
+"""Bytes of one line shown."""
+STYLES = {">": "cyan", "<": "default", "!": "red"}
+
+
+class BenchView:
+    """Prints the first lines of the dialogue, and verdicts by file where files are given. testbench.Watch."""
+
+    def __init__(self, lines: int, names: Sequence[str] = ()) -> None:
+        self.judged = 0
+        self._left, self._names = lines, names
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def line(self, direction: str, line: bytes) -> None:
+        if self._left > 0:
+            self._console.print(Text(f"{direction} {printable(line[:LINE])}", STYLES[direction]))
+        elif self._left == 0:
+            self._console.print(Text("  ... and so on", "dim"))
+        self._left -= 1
+
+    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+        self.judged += reply is not None
+        if self._names:
+            told = verdict(reply, seconds)
+            self._console.print(Text(f"= {printable(self._names[index])}: {printable(told)}", "bold"))
+
+
+def verdict(reply: Reply | None, seconds: float) -> str:
+    """What a filter said of one file, in one line."""
+    if reply is None:
+        return "no verdict"
+    text = f' "{reply.text}"' if reply.text else ""
+    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.fields)
+    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)})"
+
+
+def report(found: Report, count: int, rules: int) -> None:
+    """The whole report, for people."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print()
+    console.print(f"version {found.version}, processes started: {found.starts}")
+    console.print(f"{sum(found.verdicts.values())} of {count} answered: {_verdicts(found)}")
+    if found.latencies:
+        console.print(f"{len(found.latencies) / max(found.seconds, 1e-9):.0f} answers/s; {_times(found.latencies)}")
+        console.print(_histogram(found.latencies))
+    if found.stopped:
+        console.print(Text(f"ended early: {printable(found.stopped)}", "bold red"))
+    if found.last_words:
+        console.print(Text(f"last on its standard error: {printable(found.last_words.strip())}", "red"))
+    console.print(_broken(found) if found.broken else Text(f"no rule was broken, of {rules}", "green"))
+
+
+def _verdicts(found: Report) -> str:
+    return ", ".join(f"{number} {word}" for word, number in found.verdicts.most_common()) or "none"
+
+
+def document(found: Report, count: int) -> dict[str, Any]:
+    """The whole report, for programs."""
+    times = {f"p{part}": percentile(found.latencies, part) for part in (50, 90, 99, 100)} if found.latencies else {}
+    return {
+        "version": found.version,
+        "requests": count,
+        "answered": sum(found.verdicts.values()),
+        "verdicts": dict(found.verdicts),
+        "seconds": round(found.seconds, 6),
+        "latency_s": times,
+        "processes": found.starts,
+        "exit_status": found.status,
+        "stopped": found.stopped,
+        "broken": [{"rule": rule, "says": RULES[rule], "count": each.count, "first": each.first} for rule, each in found.broken.items()],
+    }
+
+
+def percentile(values: Sequence[float], part: int) -> float:
+    """The value that `part` of a hundred do not pass."""
+    return sorted(values)[max(0, -(-len(values) * part // 100) - 1)]
+
+
+def _times(latencies: Sequence[float]) -> str:
+    return ", ".join(
+        f"{name} {_ms(percentile(latencies, part))}" for name, part in (("median", 50), ("p90", 90), ("p99", 99), ("longest", 100))
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def _histogram(latencies: Sequence[float]) -> Table:
+    """A row for each step of BOUNDS between the shortest and the longest."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    counts = [0] * (len(BOUNDS) + 1)
+    for seconds in latencies:
+        counts[bisect_left(BOUNDS, seconds)] += 1
+    used = [row for row, count in enumerate(counts) if count]
+    for row in range(used[0], used[-1] + 1):
+        bound = f"to {BOUNDS[row] * 1000:g} ms" if row < len(BOUNDS) else "longer"
+        bar = "█" * (-(-counts[row] * BAR // max(counts)))
+        table.add_row(Text(bound, "dim"), str(counts[row]), Text(bar, "green"))
+    return table
+
+
+def _broken(found: Report) -> Table:
+    table = Table("BROKEN RULE", "TIMES", "IT SAYS", "FIRST", box=None, pad_edge=False, header_style="dim")
+    for rule, each in found.broken.items():
+        table.add_row(Text(rule, "bold red"), str(each.count), RULES[rule], Text(printable(each.first)))
+    return table

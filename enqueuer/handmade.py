@@ -1,0 +1,102 @@
+"""Queue files by hand: a temporary base directory in which a helper can be asked about files from anywhere.
+
+It looks to the helper like the directory that it would run in, since all that is there stands in it as links; but Queue/
+and Submitted/ are its own: what a filter submits again while it is tried must not go out.
+"""
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from enqueuer.queue import envelope
+from enqueuer.queue.derive import Refused, derive, queue_path
+from enqueuer.queue.disk import Disk, Stamp
+
+__all__ = ["Handmade", "handmade", "program"]
+
+OWN = ("Queue", "Submitted")
+_ENVELOPE = re.compile(rb"[PSAOR] ")
+_SENDER, _RECIPIENT = b"sender@example.org", b"recipient@example.org"
+
+
+class Handmade:
+    """Gives each request a queue file of its own: a new name for one of the messages in turn."""
+
+    def __init__(self, store: Path, files: Sequence[Path]) -> None:
+        self._disk, self._store, self._count = Disk(), store, len(files)
+        self._ids = itertools.count(time.time_ns() // 1000)
+        self._given: dict[str, tuple[int, Stamp | None]] = {}
+        for index, file in enumerate(files):
+            self._make(file).rename(store / f"{index}.kept")
+            self._renew(index)
+
+    def close(self) -> None:
+        self._disk.close()
+
+    def take(self, index: int) -> str:
+        """Name a file for this request; the messages come in turn."""
+        which, path = index % self._count, queue_path(next(self._ids))
+        self._disk.link(str(self._store / f"{which}.lent"), path)
+        self._given[path] = (which, self._disk.stamp(path))
+        return path
+
+    def back(self, path: str) -> bool:
+        """Put the file away; False when it is not as it was given: then those to come are of a new copy."""
+        which, stamp = self._given.pop(path)
+        same = self._disk.stamp(path) == stamp
+        self._disk.unlink(path)
+        if not same:
+            self._renew(which)
+        return same
+
+    def _renew(self, which: int) -> None:
+        lent = self._store / f"{which}.lent"
+        lent.unlink(missing_ok=True)
+        shutil.copyfile(self._store / f"{which}.kept", lent)
+
+    def _make(self, file: Path) -> Path:
+        """A queue file as it is, or one made of a plain message. Raises OSError."""
+        id, at = next(self._ids), time.strftime("%d-%m-%Y %H:%M:%S")
+        path = Path(queue_path(id))
+        with file.open("rb") as source:
+            is_queue_file = _ENVELOPE.match(source.read(2))
+        if is_queue_file:
+            shutil.copyfile(file, path)
+            return path
+        try:
+            derive(self._disk, id, str(file), at, "localhost")
+        except Refused:  # no recipient, as a rule: any will do
+            lines = envelope.make(_SENDER, [_RECIPIENT], at, "localhost")
+            path.write_bytes(lines.above + b"O L\n" + lines.below + file.read_bytes())
+        return path
+
+
+@contextlib.contextmanager
+def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
+    """Enter a temporary base directory that stands for `where`, with these files as its messages; leave no trace of it."""
+    files, before = [file.absolute() for file in files], Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="enqueuer-", ignore_cleanup_errors=True) as folder:
+        base, store = Path(folder, "base"), Path(folder, "store")
+        os.chmod(folder, 0o711)
+        for each in (base, store, *(base / name for name in OWN)):
+            each.mkdir()
+        for entry in where.absolute().iterdir():
+            if entry.name not in OWN:
+                (base / entry.name).symlink_to(entry)
+        os.chdir(base)
+        try:
+            with contextlib.closing(Handmade(store, files)) as made:
+                yield made
+        finally:
+            os.chdir(before)
+
+
+def program(words: Sequence[str], where: Path) -> list[str]:
+    """The words of a command, those that lead out of `where` as whole paths: from elsewhere they would lead elsewhere."""
+    return [str(where.absolute() / word) if word.startswith("../") and (where / word).exists() else word for word in words]

@@ -1,0 +1,231 @@
+"""One helper asked by hand: its process, what is open in it, what it said. The test bench decides what is asked when.
+
+It drives the process by the same Helper as the multiplexer; what breaks a rule goes to the referee.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from filterlink import protocol
+from filterlink.helper import Helper
+from filterlink.loop import Loop
+from filterlink.protocol import Event, Note, Reader, Reply
+from filterlink.referee import LONGEST, Referee
+
+__all__ = ["Dialogue", "Files", "Request", "Watch"]
+
+ENDING = 5.0
+"""Seconds for the end of a process that was killed."""
+PIPE = 64 << 10
+"""Bytes of stderr that a pipe takes before it blocks the writer."""
+TAIL = 1024
+TURN = 0.05
+
+
+class Files(Protocol):
+    """Where the message files come from."""
+
+    def take(self, index: int) -> str:
+        """Make the file for this request; its path as FILE has it."""
+        ...
+
+    def back(self, path: str) -> bool:
+        """Put it away; False when the helper changed it."""
+        ...
+
+
+class Watch(Protocol):
+    """Who looks on."""
+
+    def line(self, direction: str, line: bytes) -> None:
+        """A line that went to the helper (`>`) or came from it (`<` its output, `!` its stderr)."""
+
+    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+        """What became of a request; None: it was not answered."""
+
+
+class Request:
+    """A FILE command. `index` is below 0 for those that the bench asks on its own account."""
+
+    __slots__ = ("index", "lent", "path", "reply", "since")
+
+    def __init__(self, index: int, path: str, lent: bool = True) -> None:
+        self.index, self.path, self.lent, self.since = index, path, lent, math.inf
+        self.reply: Reply | None = None
+
+
+class _Tap(Reader):
+    """A reader that shows each line as it came."""
+
+    def __init__(self, seen: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._seen, self._rest = seen, b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[: 2 * LONGEST]
+        for line in lines:
+            self._seen(line)
+        super().feed(data)
+
+
+class Dialogue:
+    """A process at a time, and the requests that are open in it."""
+
+    def __init__(self, words: list[str], pipelining: bool, files: Files, watch: Watch) -> None:
+        self.referee = Referee()
+        self.open: dict[int, Request] = {}
+        self.answered: set[int] = set()
+        """Numbers that this process answered."""
+        self.status: int | None = None
+        self.killed = False
+        """By us: its end is no fault of its own."""
+        self.last_words = b""
+        self._words, self._pipelining, self._files, self._watch = words, pipelining, files, watch
+        self._loop = Loop()
+        self._helper: Helper | None = None
+        self._number = self._noise = 0
+        self._complaint = b""
+
+    @property
+    def is_gone(self) -> bool:
+        return self._helper is None
+
+    def begin(self) -> None:
+        """Start a process. Raises OSError."""
+        self.answered.clear()
+        self.referee.begin()
+        self.status, self.killed, self._noise = None, False, 0
+        self._helper = Helper(self._loop, self._words, self._pipelining, self)
+        self._helper.read_with(_Tap(self._line))
+
+    def close(self) -> None:
+        self.kill()
+        self._loop.close()
+
+    def turn(self) -> None:
+        self._loop.turn(TURN)
+
+    def until(self, condition: Callable[[], object], seconds: float) -> bool:
+        """Turn the loop until it is so; False after so many seconds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self.turn()
+        return True
+
+    # What is asked
+
+    def ask(self, verb: str, argument: str, seconds: float) -> bool:
+        """Send any command but FILE; True when it is answered in time."""
+        number = self.number(verb)
+        self.send(" ".join(filter(None, (str(number), verb, argument))).encode() + b"\n")
+        self.until(lambda: number in self.answered or self.is_gone, seconds)
+        if number not in self.answered:
+            self.referee.dropped(number)
+        return number in self.answered
+
+    def number(self, verb: str) -> int:
+        self._number += 1
+        self.referee.sent(self._number, verb)
+        return self._number
+
+    def request(self, index: int) -> Request:
+        """A request about a message file of its own."""
+        return Request(index, self._files.take(max(0, index)))
+
+    def ask_file(self, request: Request) -> None:
+        self.send(self.opened(request), self._number)
+
+    def opened(self, request: Request) -> bytes:
+        """Open the request; the line that asks it."""
+        number = self.number("FILE")
+        self.open[number] = request
+        request.since = time.monotonic()
+        return protocol.file(number, request.path)
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Wait for these answers no more."""
+        for number in numbers:
+            self.referee.dropped(number)
+            if (request := self.open.pop(number, None)) is not None:
+                self._close(request, math.inf)
+
+    def send(self, lines: bytes, number: int = 0) -> None:
+        """Send lines in one write."""
+        for line in lines.splitlines():
+            self._watch.line(">", line)
+        if self._helper is not None:
+            self._helper.send(lines, number)
+
+    def close_input(self) -> None:
+        if self._helper is not None:
+            self._helper.close_input()
+
+    def kill(self) -> None:
+        if self._helper is not None:
+            self._signal()
+            self.until(lambda: self.is_gone, ENDING)
+
+    def _signal(self) -> None:
+        self.killed = True
+        if self._helper is not None:
+            self._helper.signal(signal.SIGKILL)
+
+    def _close(self, request: Request, seconds: float) -> None:
+        if request.lent and not self._files.back(request.path):
+            self.referee.blame("queue-file", request.path)
+        if request.index >= 0:
+            self._watch.answer(request.index, request.reply, seconds)
+
+    # What the helper says (helper.User)
+
+    def _line(self, line: bytes) -> None:
+        self._watch.line("<", line)
+        self.referee.line(line)
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Note):
+            if event.complaint.startswith("ended in the middle"):
+                self._watch.line("<", event.line)
+                self.referee.blame("whole-line", repr(event.line[:TAIL])[1:])
+            return
+        self.answered.add(event.number)
+        request = self.open.pop(event.number, None)
+        if request is not None:
+            request.reply = event if isinstance(event, Reply) else None
+            seconds = time.monotonic() - request.since
+            self.judged(request, seconds)
+            self._close(request, seconds)
+
+    def judged(self, request: Request, seconds: float) -> None:
+        """A request was answered."""
+
+    def errors(self, data: bytes) -> None:
+        self.last_words = (self.last_words + data)[-TAIL:]
+        *lines, rest = (self._complaint + data).split(b"\n")
+        self._complaint = rest[:TAIL]
+        for line in lines:
+            self._watch.line("!", line)
+        if self._noise <= PIPE < self._noise + len(data):
+            self.referee.blame("stderr", f"more than {PIPE} bytes")
+        self._noise += len(data)
+
+    def written(self, line: bytes, number: int) -> None:
+        if line and (request := self.open.get(number)) is not None:
+            request.since = time.monotonic()
+
+    def leaving(self) -> None:
+        """Its end comes next."""
+
+    def deaf(self, how: str) -> None:
+        self.referee.blame("pipes", f"it {how}, but did not end")
+        self._signal()
+
+    def ended(self, status: int) -> None:
+        self.status = status
+        self._helper = None

@@ -1,0 +1,183 @@
+"""The rules of the helper protocol as a table, and who holds a helper to them. Pure: lines in, broken rules out.
+
+protocol.py reads tolerantly, since mail must go on; this is its opposite, for people who write helpers: what strays is named,
+also where every server forgives it. docs/helper-protocol.md has the same table.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from filterlink.protocol import VERSION, Interface, Note, Reader, Reply
+from filterlink.strings import check_fields, take_quoted
+
+__all__ = ["CHAOS", "LONGEST", "RULES", "Found", "Referee", "faults"]
+
+LONGEST = 4096
+"""Bytes of an answer. We read longer ones; the original promises no more."""
+
+RULES = {
+    "intf": "INTF is answered with `n INTF v`, before anything else is sent, within ten seconds",
+    "version": "the version answered is a number from 1 to the one offered",
+    "number": "a line begins with the number of the request that it answers, or with `*` for information",
+    "unasked": "a number that was not asked is not answered",
+    "once": "each request is answered once",
+    "time-out": "each request is answered within the filter's time-out",
+    "flush": "each answer is flushed at once: to a pipe most languages write in blocks",
+    "verdict": "the answer to FILE is OK, ERROR, REJECTED, DISCARD or FAILURE; modifiers before OK are ADDHEADER, MIRRORTO, ADDROUTE",
+    "capitals": "words of the protocol are in capitals",
+    "blanks": "there is one blank between the words of an answer, and none at its ends",
+    "quotes": "the text of ADDHEADER, ERROR, REJECTED and FAILURE is in double quotes",
+    "string-end": "a string ends with a quote, on the line that it began on",
+    "escape": 'inside quotes a backslash is followed by " \\ e n r or t; an apostrophe needs none',
+    "fields": "ADDHEADER has header fields `Name: value`, between them \\e, a continued line begins with a blank or tab",
+    "ok-last": "from version 4 on modifiers are followed by OK",
+    "nothing-after": "nothing follows the verdict (and its text, where it has one)",
+    "one-answer": "a line has one answer: threads write whole lines, one at a time",
+    "length": "an answer has at most 4096 bytes",
+    "line-feed": "a line ends with a line feed alone, without a carriage return",
+    "empty-line": "there are no empty lines",
+    "whole-line": "the last line is written to its end before the program ends",
+    "stays": "the program does not end while requests are open, unless with exit status 0: then they are sent to the next one",
+    "pipes": "standard input and output stay open until the program ends",
+    "queue-file": "the message file is read, never written, renamed or removed",
+    "stderr": "standard error is for last words: more than 64 KiB of them block the program where nobody reads them",
+    "quit": "QUIT is answered with `n OK`",
+    "quit-last": "what is open is answered before QUIT is, and nothing after it",
+    "ends": "the program ends within five seconds of QUIT's answer and the end of its input",
+    "status": "after QUIT the exit status is 0",
+    "burst": "all requests that stand in the pipe are read, however many came in one piece",
+    "key": "KEY is answered, with OK as a rule",
+    "unknown": "a command that is not known is answered too, with FAILURE as a rule",
+    "missing": "a file that cannot be read is no OK: REJECTED has it offered again, FAILURE lets it pass with a word in the log",
+}
+"""Every rule that can be broken, by the name under which it is told."""
+CHAOS = ("burst", "key", "unknown", "missing")
+"""Rules that nobody can break who is asked politely."""
+
+_SHOWN = 100
+_STRING = rb'"(?:[^"\\\x00-\x1f\x7f]|\\["\\enrt])*+"'
+_NEEDS_OK = rb"(?:(?:ADDHEADER %(s)s|(?:MIRRORTO|ADDROUTE) (?:%(s)s|[^\s\"]++)) )*+OK" % {b"s": _STRING}
+_EXACT = rb"\d{1,18} (?:%(ok)s|DISCARD|FAILURE|(?:ERROR|REJECTED|FAILURE) %(s)s|INTF \d++%(old)s)"
+_NEW = re.compile(_EXACT % {b"ok": _NEEDS_OK, b"s": _STRING, b"old": b""})
+_OLD = re.compile(_EXACT % {b"ok": _NEEDS_OK, b"s": _STRING, b"old": b"|ADDHEADER " + _STRING})
+_ADDED = re.compile(rb'(?i:ADDHEADER)[ \t]*(?=")')
+_ANY_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_VERB = re.compile(rb"[ \t]*\d+[ \t]+([A-Za-z]+)")
+_KNOWN = frozenset((b"OK", b"ERROR", b"REJECTED", b"DISCARD", b"FAILURE", b"ADDHEADER", b"MIRRORTO", b"ADDROUTE", b"INTF"))
+# What is wrong with a line whose strings were all made empty.
+_FAULTS = (
+    ("capitals", re.compile(rb"[ \t]*\d+[ \t]+(?![A-Z]+(?![A-Za-z]))[A-Za-z]|\"\"[ \t]+(?!OK)[Oo][Kk]$")),
+    ("blanks", re.compile(rb"^[ \t]|\t|  |[ \t]$")),
+    ("string-end", re.compile(rb'"(?<!"")(?!")')),
+    ("quotes", re.compile(rb"(?i)^[ \t]*\d+[ \t]+(?:(?:ADDHEADER|ERROR|REJECTED)[ \t]*(?:$|[^\" \t])|FAILURE[ \t]+[^\" \t])")),
+    ("one-answer", re.compile(rb'(?i)(?:OK|DISCARD|FAILURE|"")[ \t]*\d+[ \t]+(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|INTF)')),
+    ("nothing-after", re.compile(rb'(?i)^[ \t]*\d+[ \t]+(?:(?:.*"" +)?(?:OK|DISCARD)|(?:ERROR|REJECTED|FAILURE)[ \t]+"")[ \t]*[^\s\d]')),
+)
+_ESCAPE = re.compile(rb'\\[^"\\enrt]')
+
+
+def faults(line: bytes, version: int = VERSION) -> Iterator[str]:
+    """The rules that one line, without its line feed, breaks by its form alone."""
+    if line.endswith(b"\r"):
+        yield "line-feed"
+        line = line.rstrip(b"\r")
+    if not line.strip():
+        yield "empty-line"
+        return
+    if len(line) > LONGEST:
+        yield "length"
+    if line.startswith(b"*"):
+        return
+    if not (_NEW if version >= 4 else _OLD).fullmatch(line):
+        yield from _diagnose(line, version)
+    if any(check_fields(value[0])[1] for at in _ADDED.finditer(line) if (value := take_quoted(line, at.end()))):
+        yield "fields"
+
+
+def _diagnose(line: bytes, version: int) -> Iterator[str]:
+    """Why a line is not as it should be; at least one rule."""
+    verb = _VERB.match(line)
+    if not re.match(rb"[ \t]*\d", line):
+        yield "number"
+    elif verb is None or verb[1].upper() not in _KNOWN:
+        yield "verdict"
+    else:
+        shape = _ANY_STRING.sub(b'""', line)
+        found = [name for name, pattern in _FAULTS if pattern.search(shape)]
+        if any(_ESCAPE.search(string.replace(rb"\\", b"")) for string in _ANY_STRING.findall(line)):
+            found.append("escape")
+        if version >= 4 and verb[1].upper() == b"ADDHEADER" and not re.search(rb"(?i)\"\"[ \t]+OK\b", shape):
+            found.append("ok-last")
+        yield from found or ["verdict"]
+
+
+class Found(msgspec.Struct):
+    """How often a rule was broken, and how for the first time."""
+
+    count: int
+    first: str
+
+
+class Referee:
+    """Watches one dialogue. It is told of each command sent and each line that came."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, Found] = {}
+        self.version = VERSION
+        self._open: dict[int, str] = {}
+        self._dropped: set[int] = set()
+        self._last = 0
+        self._quit = False
+
+    def blame(self, rule: str, detail: str = "") -> None:
+        """Note that a rule was broken."""
+        assert rule in RULES, rule
+        found = self.broken.setdefault(rule, Found(0, detail))
+        found.count += 1
+
+    def begin(self) -> None:
+        """A new process: it owes nothing that the old one was asked."""
+        self._open.clear()
+        self._quit = False
+
+    def sent(self, number: int, verb: str) -> None:
+        self._open[number] = verb
+        self._last = max(self._last, number)
+
+    def dropped(self, number: int) -> None:
+        """Nobody waits for this answer any more; should it come, it came too late and has been complained of."""
+        if self._open.pop(number, None):
+            self._dropped.add(number)
+
+    def line(self, line: bytes) -> None:
+        """Look at one line, without its line feed."""
+        for rule in faults(line, self.version):
+            self.blame(rule, repr(line[:_SHOWN])[1:])
+        reader = Reader()
+        reader.feed(line + b"\n")
+        while (event := reader.next_event()) is not None:
+            if not isinstance(event, Note):
+                self._answered(event)
+
+    def _answered(self, event: Reply | Interface) -> None:
+        verb = self._open.pop(event.number, None)
+        if event.number in self._dropped:
+            self._dropped.discard(event.number)
+        elif verb is None:
+            self.blame("once" if event.number <= self._last else "unasked", f"number {event.number}")
+        elif isinstance(event, Interface):
+            self.version = min(event.version, VERSION)
+            if verb != "INTF":
+                self.blame("verdict", f"{verb} was answered with INTF")
+            elif not 1 <= event.version <= VERSION:
+                self.blame("version", f"INTF {event.version}")
+        elif verb == "INTF":
+            self.blame("intf", f"INTF was answered with {event.kind.upper()}")
+        elif verb == "QUIT":
+            self._quit = True
+            if self._open:
+                self.blame("quit-last", f"{len(self._open)} requests were open")
+        if self._quit and verb not in ("QUIT", None):
+            self.blame("quit-last", f"number {event.number} was answered after QUIT")

@@ -1,0 +1,214 @@
+"""A test bench for one helper: asks it as a server would, times its answers and holds it to the rules. No engine needed.
+
+One step after the other, and it forgives nothing. With `chaos` it also does the odd things that servers may do.
+"""
+
+import contextlib
+import signal
+import time
+from collections import Counter, deque
+
+import msgspec
+
+from filterlink import protocol
+from filterlink.dialogue import Dialogue, Files, Request, Watch
+from filterlink.referee import Found
+
+__all__ = ["Plan", "Report", "TestBench"]
+
+GREETING = 10.0
+"""Seconds for the answer to INTF, as long as our multiplexer waits; never more than half a time-out."""
+PROBE = 5.0
+"""Seconds for the answer to something odd: many helpers give none."""
+ENDING = 5.0
+"""Seconds for QUIT, and for the end of the process."""
+FLUSHING = 1.0
+"""Seconds in which a helper that only forgot to flush writes all of it, once its input has ended."""
+AFTERWARDS = 0.5
+"""Seconds for answers that come after the one to QUIT."""
+MOST_RESTARTS = 3
+"""Starts in a row that brought no answer, after which it is given up."""
+NO_FILE = "Queue/1.msg"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done with which program."""
+
+    words: list[str]
+    count: int = 100
+    concurrency: int = 8
+    timeout: float = 30.0
+    pipelining: bool = False
+    chaos: bool = False
+
+
+class Report(msgspec.Struct):
+    """What the bench has seen."""
+
+    broken: dict[str, Found]
+    version: int | None = None
+    verdicts: Counter[str] = msgspec.field(default_factory=Counter)
+    latencies: list[float] = msgspec.field(default_factory=list)
+    seconds: float = 0.0
+    """From the first request to the last answer, without start and end."""
+    starts: int = 0
+    status: int | None = None
+    stopped: str = ""
+    """Why it ended early; empty when all was done."""
+    last_words: bytes = b""
+
+
+class _Hopeless(Exception):
+    """It makes no sense to go on; the text says why."""
+
+
+class TestBench(Dialogue):
+    """One run over one program."""
+
+    __test__ = False  # no test, whatever its name says to pytest
+
+    def __init__(self, plan: Plan, files: Files, watch: Watch) -> None:
+        super().__init__(plan.words, plan.pipelining, files, watch)
+        self.report = Report(self.referee.broken)
+        self._plan = plan
+        self._again: deque[Request] = deque()
+        self._fruitless = 0
+
+    def run(self) -> Report:
+        """Do it all. Raises OSError where the program cannot be started."""
+        try:
+            self._start()
+            if self._plan.chaos:
+                self._probe()
+                self._burst()
+            begin = time.monotonic()
+            self._load()
+            self.report.seconds = time.monotonic() - begin
+            self._farewell()
+        except _Hopeless as reason:
+            self.report.stopped = str(reason)
+        finally:
+            self.close()
+            self.report.status, self.report.last_words = self.status, self.last_words
+        return self.report
+
+    def judged(self, request: Request, seconds: float) -> None:
+        if request.index >= 0 and request.reply is not None:
+            self.report.verdicts[request.reply.kind.upper()] += 1
+            self.report.latencies.append(seconds)
+
+    # The steps
+
+    def _start(self) -> None:
+        self.report.starts += 1
+        self.begin()
+        if not self.ask("INTF", str(protocol.VERSION), min(self._plan.timeout / 2, GREETING)):
+            self.referee.blame("intf", "it ended instead" if self.is_gone else "no answer")
+        self.report.version = self.referee.version
+
+    def _restart(self) -> None:
+        """The process is gone: the next one gets what it left open."""
+        self._fruitless = 0 if len(self.answered) > 1 else self._fruitless + 1
+        self._blame_its_end()
+        self._again.extend(self.open.values())
+        self.open.clear()
+        if self._fruitless >= MOST_RESTARTS:
+            raise _Hopeless(f"{self._fruitless} processes in a row answered nothing; the last one {_how(self.status)}")
+        self._start()
+
+    def _blame_its_end(self) -> None:
+        if self.status and not self.killed:
+            self.referee.blame("stays", f"it {_how(self.status)}")
+
+    def _probe(self) -> None:
+        """What a server may send besides FILE, and a file that is not there."""
+        for rule, verb, argument in (("key", "KEY", "0123456789"), ("unknown", "NOSUCHVERB", "x")):
+            if not self.ask(verb, argument, PROBE):
+                self.referee.blame(rule, f"{verb}: no answer")
+        request = Request(-1, NO_FILE, lent=False)
+        self.ask_file(request)
+        self.until(lambda: request.reply or self.is_gone, PROBE)
+        self.drop(list(self.open))
+        if request.reply is None:
+            self.referee.blame("missing", "it ended" if self.is_gone else "no answer")
+        elif request.reply.kind in ("ok", "discard"):
+            self.referee.blame("missing", f"a file that is not there was answered with {request.reply.kind.upper()}")
+
+    def _burst(self) -> None:
+        """Many requests in one write."""
+        if self.is_gone:
+            self._restart()
+        requests = [self.request(-1) for _ in range(max(2, self._plan.concurrency))]
+        self.send(b"".join(self.opened(request) for request in requests))
+        if not self.until(lambda: self.is_gone or all(request.reply for request in requests), self._plan.timeout):
+            missed = sum(request.reply is None for request in requests)
+            self.referee.blame("burst", f"{missed} of {len(requests)} were not answered")
+            self.drop(list(self.open))
+            self.kill()
+
+    def _load(self) -> None:
+        given = 0
+        while given < self._plan.count or self.open or self._again:
+            if self.is_gone:
+                self._restart()
+            while len(self.open) < self._plan.concurrency and (self._again or given < self._plan.count) and not self.is_gone:
+                if self._again:
+                    request = self._again.popleft()
+                else:
+                    request, given = self.request(given), given + 1
+                self.ask_file(request)
+            self.turn()
+            self._look_for_overdue()
+
+    def _look_for_overdue(self) -> None:
+        """As a server does: who lets one wait too long is ended."""
+        now = time.monotonic()
+        late = [number for number, request in self.open.items() if now - request.since > self._plan.timeout]
+        if not late:
+            return
+        if len(self.answered) <= 1 and self._only_forgot_to_flush():
+            self.referee.blame("flush", "the answers came when the input ended")
+            raise _Hopeless("it does not flush its answers")
+        for number in late:
+            self.referee.blame("time-out", f"number {number}: no answer within {self._plan.timeout:g} s")
+        self.drop(late)
+        self.kill()
+
+    def _only_forgot_to_flush(self) -> bool:
+        before = len(self.answered)
+        self.close_input()
+        return self.until(lambda: len(self.answered) > before, FLUSHING)
+
+    def _farewell(self) -> None:
+        """QUIT, the end of the input, the end of the process; with chaos while requests are open."""
+        if self.is_gone:
+            self._blame_its_end()
+            self._start()
+        left = [self.request(-1) for _ in range(self._plan.concurrency if self._plan.chaos else 0)]
+        lines = [self.opened(request) for request in left]
+        self._quit(lines, ENDING + (self._plan.timeout if left else 0.0))
+        self.until(lambda: self.is_gone or not self.open, AFTERWARDS)
+        self.close_input()
+        if not self.until(lambda: self.is_gone, ENDING):
+            self.referee.blame("ends", "it had to be killed")
+        elif self.status and not self.killed:
+            self.referee.blame("status", f"it {_how(self.status)}")
+        if missed := sum(request.reply is None for request in left):
+            self.referee.blame("quit-last", f"{missed} open requests were never answered")
+
+    def _quit(self, before: list[bytes], patience: float) -> None:
+        number = self.number("QUIT")
+        self.send(b"".join([*before, protocol.quit(number)]))
+        self.until(lambda: self.is_gone or number in self.answered, patience)
+        if number not in self.answered:
+            self.referee.dropped(number)
+            self.referee.blame("quit", "it ended instead" if self.is_gone else "no answer")
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "does not end"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"ended by {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"
