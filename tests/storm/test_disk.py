@@ -152,8 +152,13 @@ class Dropper:
         return True
 
 
-@pytest.mark.parametrize("troubles", [pytest.param(2, id="short"), pytest.param(36, id="long", marks=pytest.mark.storm)])
-@pytest.mark.parametrize("kinds", [("no bytes", "no inodes", "read-only")], ids=["full"])
+FOUND = pytest.mark.xfail(strict=False, reason="now and then a file that a failed sync has lost comes out: to be found")
+
+
+@pytest.mark.parametrize("troubles", [pytest.param(2, id="short"), pytest.param(18, id="long", marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "kinds", [("no bytes", "no inodes", "read-only"), pytest.param(("failing",), marks=FOUND)], ids=["full", "failing"]
+)
 def test_nothing_is_lost_when_the_disk_fails_and_all_goes_on_afterwards(kinds: tuple[str, ...], troubles: int, tmp_path: Path) -> None:
     """Each message comes out once, whole also on the disk, after any trouble; nobody has to do anything but to end the trouble."""
     disks.need("mkfs.ext4", "fstrim")
@@ -172,6 +177,7 @@ def test_nothing_is_lost_when_the_disk_fails_and_all_goes_on_afterwards(kinds: t
             stack.close()
             world.mount(stack)
             _compare(world.disk / "base", ledger)
+            print(f"{seen.total()} troubles, {len(ledger.mails)} messages, {time.monotonic() - began:.0f} s", flush=True)
     print(f"disk storm: {len(ledger.mails)} messages, {seen.total()} troubles ({dict(seen)}), {time.monotonic() - began:.0f} s")
 
 
@@ -179,14 +185,14 @@ def _make(image: Path) -> None:
     """Every block is there when the filesystem begins, so that its own are there for ever; fstrim takes away those that it does not use."""
     with image.open("wb") as file:
         file.truncate(MEGABYTES << 20)
-    disks.run(*disks.MAKE["ext4"], "-m", "0", "-N", str(INODES), image)
+    disks.run(*disks.MAKE["ext4"], "-b", "4096", "-m", "0", "-N", str(INODES), image)
     with image.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, MEGABYTES << 20)
 
 
 def _one_round(world: Stack, kinds: list[str], ledger: weather.Ledger, chance: random.Random, markers: Path) -> None:
     dropper = Dropper(world.disk / "base/Submitted", ledger, chance)
-    with Trial(world.base, weather.config(markers, min_free=chance.choice(("0%", "1%")))) as trial:
+    with Trial(world.base, weather.config(markers, log_level="failures", min_free=chance.choice(("0%", "1%")))) as trial:
         for kind in kinds:
             weather.until(time.monotonic() + chance.uniform(0, 0.5), dropper.turn)
             with TROUBLES[kind](world):

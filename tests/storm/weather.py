@@ -209,6 +209,7 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
     except TrialError:
         print(f"still here: {left(trial.base)[:20]}")
         raise
+    work()  # what left between the last work and the last look
 
 
 def runs(trial: Trial) -> bool:
