@@ -5,15 +5,15 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from filterlink.client import Client
-from filterlink.frames import Ask, FilterState, Hello, Park, Verdict, Wake
-from filterlink.link import listen
+from filterlink.client import Client, _decode
+from filterlink.frames import Ask, FilterState, Hello, Park, Verdict, Wake, encode
+from filterlink.link import Channel, connect, listen
 from filterlink.loop import Loop
 from filterlink.server import Server
 from filterlink.settings import Filter
@@ -33,6 +33,31 @@ def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
             values[key] = Seconds(values[key])
     values.setdefault("auto_restart", Seconds(0.05))
     return Filter(name=name, program=program, **values)
+
+
+class _Asker:
+    """A client that turns with the loop."""
+
+    def __init__(self, loop: Loop, ids: Sequence[int], answers: dict[int, Verdict]) -> None:
+        self._loop, self._ids, self._answers, self._channel = loop, iter(ids), answers, Channel(connect("link"))
+        self._channel.send(encode(Hello("processor", 0, 1, os.getpid())))
+        loop.watch(self._channel.fileno(), self._answered)
+        self._next()
+
+    def close(self) -> None:
+        self._loop.forget(self._channel.fileno())
+        self._channel.close()
+
+    def _next(self) -> None:
+        if (id := next(self._ids, None)) is not None:
+            self._channel.send(encode(Ask(id, 1, "Test", False, 100, False)))
+
+    def _answered(self, _events: int) -> None:
+        answer = _decode(self._channel.receive())
+        assert isinstance(answer, Verdict)
+        assert answer.id not in self._answers
+        self._answers[answer.id] = answer
+        self._next()
 
 
 class Rig:
@@ -72,6 +97,15 @@ class Rig:
     def ask(self, id: int, n: int = 1, park: bool = False, filter: str = "Test") -> Verdict | Park:
         """One question by a client of its own."""
         return self.client().ask(Ask(id, n, filter, False, 100, park), self.wait)
+
+    def ask_many(self, ids: Sequence[int], clients: int, seconds: float = DEADLINE) -> dict[int, Verdict]:
+        """Questions of clients that ask at once, each one question after the other, and wait as long as it takes."""
+        answers: dict[int, Verdict] = {}
+        askers = [_Asker(self.loop, ids[number::clients], answers) for number in range(clients)]
+        self.until(lambda: len(answers) == len(ids), seconds)
+        for asker in askers:
+            asker.close()
+        return answers
 
     def wait(self, fd: int) -> None:
         self.until(lambda: readable(fd))
