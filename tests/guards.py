@@ -23,7 +23,17 @@ MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
 PURE = {
     "enqueuer": ("config", "frames", "health", "pool", "routes", "rules", "schedule"),
     "queue": ("durability", "envelope", "header", "names", "states"),
-    "filterlink": ("frames", "lifecycle", "mux", "protocol", "referee", "settings", "strings", "units"),
+    "filterlink": (
+        "frames",
+        "lifecycle",
+        "mux",
+        "protocol",
+        "referee",
+        "settings",
+        "strings",
+        "units",
+        *(f"filters/{name}" for name in ("answer", "clamdwire", "envelope", "rspamdwire", "spamc", "verdict")),
+    ),
 }
 """Modules that decide and touch nothing: bytes and the time are their arguments."""
 IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}

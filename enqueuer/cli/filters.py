@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import _tryout
+from enqueuer.cli import _spam, _tryout
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
 
 __all__ = ["add_to"]
@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     shipped = typer.Typer(help="A filter we ship, as a helper program on stdin and stdout.", no_args_is_help=True, rich_markup_mode=None)
     shipped.command("yara", **help("Look for patterns of YARA rules in messages and attachments.", *EXAMPLES, text=YARA))(_yara)
     shipped.command("clamd", **help("Have ClamAV's daemon scan messages.", *CLAMD_EXAMPLES, text=SCANNER))(_clamd)
+    _spam.add_to(shipped)
     app.add_typer(shipped, name="filter")
 
 

@@ -29,7 +29,8 @@ class Handover:
         self._path, self._before = path, before
         self._file = open_at_message(path)
         self._start = self._file.tell()
-        self.size = len(before) + max(0, os.fstat(self._file.fileno()).st_size - self._start)
+        told = os.fstat(self._file.fileno())
+        self.size, self.time = len(before) + max(0, told.st_size - self._start), told.st_mtime
         self._copy: IO[bytes] | None = None
 
     def __enter__(self) -> "Handover":
@@ -39,6 +40,12 @@ class Handover:
         self._file.close()
         if self._copy:
             self._copy.close()
+
+    def envelope(self) -> list[bytes]:
+        """Give the lines above the message. Raises Unreadable."""
+        with self._told():
+            self._file.seek(0)
+            return [line for line in self._file.read(self._start).splitlines() if line]
 
     def descriptor(self) -> int:
         """Give a file that holds the message alone, made at the first call. Raises Unreadable."""

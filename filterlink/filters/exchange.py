@@ -1,0 +1,96 @@
+"""One question, one answer, one connection: how a message goes to spamd or rspamd, with a limit to the time it may take."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from filterlink.filters.answer import Answer, BadAnswer
+from filterlink.filters.service import Address, Service, Unavailable
+from filterlink.filters.verdict import Verdict, error, failure, rejected
+
+__all__ = ["UNSCANNABLE", "Exchange", "Unscannable"]
+
+UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
+"""What may become of a message that cannot be judged."""
+MAX_DEATHS = 3
+"""A message while which the server broke off so often may be what kills it: it is not tried again at once."""
+LEAST = 0.05
+
+
+Pieces = Callable[[], Iterable[bytes]]
+"""Gives the message from its begin, each time that it is called."""
+
+
+class Unscannable(Exception):
+    """The servers are there, and this message cannot be judged."""
+
+
+class BrokenOff(Unavailable):
+    """The connection ended before the answer was there."""
+
+
+class Exchange:
+    """Asks one of several servers. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
+        """A message waits up to `wait` seconds for a server that is away, and takes `timeout` seconds all in all.
+
+        `half_close`: the server is told the end of the message by the end of what we write.
+        """
+        self._service, self._timeout, self._half_close = Service(addresses, wait), timeout, half_close
+
+    def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
+        """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
+
+        Raises Away and Unscannable.
+        """
+        end = time.monotonic() + self._timeout
+        deaths: list[str] = []
+
+        def attempt(address: Address) -> Verdict:
+            try:
+                return judge(self._converse(address, head, message, end))
+            except BrokenOff as fault:
+                deaths.append(str(fault))
+                if len(deaths) < MAX_DEATHS:
+                    raise
+                raise Unscannable(f"{len(deaths)} times: {fault}") from None
+
+        return self._service.use(attempt, self._timeout)
+
+    def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> Answer:
+        with address.connect(_left(end)) as sock:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+                _send(sock, head, message, end)
+                if self._half_close:
+                    sock.shutdown(socket.SHUT_WR)
+            return _receive(sock, end)
+
+
+def _send(sock: socket.socket, head: bytes, message: Pieces, end: float) -> None:
+    sock.sendall(head)
+    for piece in message():
+        sock.settimeout(_left(end))
+        sock.sendall(piece)
+
+
+def _receive(sock: socket.socket, end: float) -> Answer:
+    answer = Answer()
+    try:
+        while not answer.complete:
+            sock.settimeout(_left(end))
+            data = sock.recv(65536)
+            if not data:
+                answer.end()
+                break
+            answer.feed(data)
+    except ConnectionResetError:
+        raise BrokenOff("the connection was reset") from None
+    except BadAnswer as fault:
+        raise BrokenOff(str(fault)) from None
+    return answer
+
+
+def _left(end: float) -> float:
+    return max(LEAST, end - time.monotonic())

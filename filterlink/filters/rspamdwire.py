@@ -1,0 +1,150 @@
+"""What is said between rspamd and those who ask it: HTTP, POST /checkv2, JSON. Pure: an envelope in, a verdict out.
+
+Of what rspamd asks for, the helper protocol can add header fields; it can't change or remove any. So a new subject stands
+in X-Spam-Subject, and `remove_headers` is ignored.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from filterlink.filters.envelope import Envelope
+from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, rejected
+
+__all__ = ["BadResult", "Result", "Rules", "read_result", "request", "verdict"]
+
+MAX_RCPT = 500
+"""Recipients that are named to rspamd. A message may have 50,000, and each is a header field of the request."""
+MAX_SYMBOLS = 30
+"""Names in X-Spamd-Result, the weightiest ones; a reply of ours has 4096 bytes."""
+_NAME = re.compile(r"[!-9;-~]{1,200}")
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
+
+
+class BadResult(Exception):
+    """What came is no result of a rspamd."""
+
+
+class Rules(NamedTuple):
+    """What follows from rspamd's actions beyond what they say themselves."""
+
+    result_for_all: bool = False
+    """Whether messages without any action get X-Spamd-Result as well."""
+    greylist: float = 300.0
+    """Seconds from its arrival for which a message is kept that rspamd would greylist."""
+
+
+class Symbol(msgspec.Struct):
+    score: float = 0.0
+
+
+class Result(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
+    """The JSON document. Fields that rspamd writes in more than one form have no type here."""
+
+    action: str
+    score: float = 0.0
+    required_score: float = 0.0
+    symbols: dict[str, Symbol] = {}
+    subject: str = ""
+    messages: Any = None
+    milter: Any = None
+    dkim_signature: Any = None
+
+
+# The question
+
+
+def request(length: int, envelope: Envelope, queue_id: bytes, password: bytes = b"") -> bytes:
+    """All that goes before the message."""
+    fields = [(b"Host", b"rspamd"), (b"Content-Length", b"%d" % length), (b"Queue-Id", queue_id)]
+    if envelope.sender is not None:
+        fields.append((b"From", b"<%b>" % envelope.sender))
+    fields += [(b"Rcpt", b"<%b>" % recipient) for recipient in envelope.recipients[:MAX_RCPT]]
+    optional = (b"IP", envelope.peer.encode()), (b"User", envelope.account), (b"Password", password)
+    fields += [(name, value) for name, value in optional if value]
+    return b"POST /checkv2 HTTP/1.0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in fields)
+
+
+# The answer
+
+
+def read_result(body: bytes) -> Result:
+    """Raises BadResult."""
+    try:
+        return msgspec.json.decode(body, type=Result)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise BadResult(f"not understood: {fault}") from None
+
+
+def verdict(result: Result, age: float, rules: Rules) -> Verdict:
+    """Map the action. `age`: for how many seconds the message has been in the queue."""
+    if result.action in ("reject", "quarantine"):
+        return error(_said(result) or f"spam: score {result.score:.1f} of {result.required_score:.1f}{_names(result)}")
+    if result.action == "discard":
+        return discard()
+    if result.action == "soft reject":
+        return rejected(_said(result) or "rspamd: try again later")
+    if result.action == "greylist" and age < rules.greylist:
+        return rejected(f"rspamd: greylisted, score {result.score:.1f}")
+    if result.action not in ("no action", "greylist", "add header", "rewrite subject"):
+        return failure(f"rspamd asks for the unknown action {result.action}")
+    fields = _fields(result, rules)
+    return header(fields) if fields else ok()
+
+
+def _fields(result: Result, rules: Rules) -> tuple[str, ...]:
+    """Those that rspamd asks for go first; none of ours is added a second time."""
+    fields = list(_asked(result))
+    there = {field.partition(":")[0].lower() for field in fields}
+    marked = result.action in ("add header", "rewrite subject")
+    ours = [("X-Spam", "Yes")] if marked else []
+    if result.action == "rewrite subject" and result.subject:
+        ours.append(("X-Spam-Subject", result.subject))
+    if marked or rules.result_for_all:
+        ours.append(("X-Spamd-Result", _summary(result)))
+    return (*fields, *(_field(name, value) for name, value in ours if name.lower() not in there))
+
+
+def _asked(result: Result) -> Iterator[str]:
+    added = result.milter.get("add_headers") if isinstance(result.milter, dict) else None
+    for name, value in added.items() if isinstance(added, dict) else ():
+        if _NAME.fullmatch(name):
+            yield from (_field(name, text) for text in _texts(value))
+    yield from (_field("DKIM-Signature", text) for text in _texts(result.dkim_signature))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """A value is a text, or an object with one, or a list of these."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        yield from _texts(value.get("value"))
+    elif value is not None:
+        yield str(value)
+
+
+def _field(name: str, value: str) -> str:
+    """Write a field in which no line can begin another one."""
+    lines = _FOLD.sub("\n", value.strip().replace("\r\n", "\n").replace("\r", " ")).split("\n")
+    return f"{name}: " + "\n\t".join(line for line in lines if line)
+
+
+def _summary(result: Result) -> str:
+    spam = result.action in ("add header", "rewrite subject")
+    weighty = sorted(result.symbols.items(), key=lambda item: -abs(item[1].score))[:MAX_SYMBOLS]
+    lines = [f"default: {spam} [{result.score:.2f} / {result.required_score:.2f}]"]
+    return ";\n".join([*lines, *(f"{name}({symbol.score:.2f})" for name, symbol in weighty)])
+
+
+def _names(result: Result) -> str:
+    weighty = sorted((name for name, symbol in result.symbols.items() if symbol.score > 0), key=lambda name: -result.symbols[name].score)
+    return f" ({', '.join(weighty[:MAX_SYMBOLS])})" if weighty else ""
+
+
+def _said(result: Result) -> str:
+    """What a rule wants the sender to read."""
+    said = result.messages.get("smtp_message") if isinstance(result.messages, dict) else None
+    return said if isinstance(said, str) else ""

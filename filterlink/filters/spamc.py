@@ -1,0 +1,64 @@
+"""What is said between spamd and those who ask it (SPAMC/1.5). Pure: bytes in, a Finding out."""
+
+import re
+import textwrap
+from typing import NamedTuple
+
+from filterlink.filters.answer import Answer, BadAnswer
+
+__all__ = ["METHODS", "TEMPORARY", "Finding", "finding", "own_fields", "request", "spam_fields"]
+
+METHODS = {"headers": "HEADERS", "symbols": "SYMBOLS", "nothing": "CHECK"}
+"""By what is to be added: SpamAssassin's own fields, fields of ours from the names of the rules, none."""
+TEMPORARY = (69, 71, 74, 75)
+"""Codes of sysexits.h with which spamd means itself and not the message: unavailable, OS error, I/O error, try again."""
+MAX_STARS = 50
+WIDTH = 70
+_USER = re.compile(rb"[!-~\x80-\xff]{1,320}")
+_SPAM = re.compile(r"(True|False|Yes|No) *; *(-?\d{1,9}(?:\.\d{1,9})?) */ *(-?\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
+_FIELD = re.compile(r"(X-Spam-[!-9;-~]+:(?:[^\n]*)(?:\n[ \t][^\n]*)*)\n?", re.IGNORECASE)
+_ANY_FIELD = re.compile(r"[^\n]*\n(?:[ \t][^\n]*\n)*")
+
+
+class Finding(NamedTuple):
+    """What spamd says of a message."""
+
+    spam: bool
+    score: float
+    required: float
+    body: str
+    """The header of the message as SpamAssassin rewrote it, the names of the rules, or nothing: as the method says."""
+
+
+def request(method: str, length: int, user: bytes = b"") -> bytes:
+    """All that goes before the message. A user name that cannot stand in a line is left out."""
+    said_user = b"User: %b\r\n" % user if _USER.fullmatch(user) else b""
+    return b"%b SPAMC/1.5\r\n%bContent-length: %d\r\n\r\n" % (method.encode(), said_user, length)
+
+
+def finding(answer: Answer) -> Finding:
+    """Read an answer of code 0. Raises BadAnswer."""
+    match = _SPAM.match(answer.fields.get("spam", ""))
+    if not match:
+        raise BadAnswer("an answer without score")
+    body = answer.body.decode("utf-8", "replace").replace("\r\n", "\n")
+    return Finding(match[1].lower() in ("true", "yes"), float(match[2]), float(match[3]), body)
+
+
+def spam_fields(header: str) -> tuple[str, ...]:
+    """Pick SpamAssassin's fields, folded as they are. It takes those out that were in the message before."""
+    found = (_FIELD.fullmatch(field) for field in _ANY_FIELD.findall(header.partition("\n\n")[0] + "\n"))
+    return tuple(match[1] for match in found if match)
+
+
+def own_fields(found: Finding) -> tuple[str, ...]:
+    """Write what SpamAssassin writes by default, from the score and the names of the rules."""
+    yes = "Yes" if found.spam else "No"
+    lines = textwrap.wrap(found.body.strip().replace(",", " "), WIDTH)
+    tests = ",\n\t".join(line.replace(" ", ",") for line in lines) or "none"
+    fields = [f"X-Spam-Status: {yes}, score={found.score:.1f} required={found.required:.1f}\n\ttests={tests}"]
+    if found.spam:
+        fields.insert(0, "X-Spam-Flag: YES")
+    if stars := "*" * min(MAX_STARS, int(found.score)):
+        fields.append(f"X-Spam-Level: {stars}")
+    return tuple(fields)

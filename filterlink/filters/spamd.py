@@ -1,0 +1,89 @@
+"""The filter for SpamAssassin's daemon: each message goes to spamd, and its X-Spam fields are added to the message.
+
+SpamAssassin tags and does not refuse; a message is refused only with `reject_above`. A message that spamd cannot judge
+is kept and comes again later, never passed unseen.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from filterlink.filters.answer import Answer, BadAnswer
+from filterlink.filters.envelope import read_envelope
+from filterlink.filters.exchange import UNSCANNABLE, Exchange, Unscannable
+from filterlink.filters.handover import Handover
+from filterlink.filters.runtime import Verdict, error, header, ok, rejected, serve_threads
+from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.spamc import METHODS, TEMPORARY, Finding, finding, own_fields, request, spam_fields
+
+__all__ = ["METHODS", "UNSCANNABLE", "Settings", "SpamdFilter", "run"]
+
+
+class Settings(NamedTuple):
+    """What is asked, and what is done with the answer."""
+
+    add: str = "headers"
+    """A key of METHODS."""
+    reject_above: float | None = None
+    user: str = ""
+    user_from_recipient: bool = False
+    """Whose preferences count: the recipient's where there is one alone, else `user`'s."""
+    strip_domain: bool = False
+    unscannable: str = "hold"
+    max_size: int = 0
+    """Bytes; a larger message passes without being judged. 0: each is judged."""
+    wait: float = 60.0
+    timeout: float = 110.0
+
+
+def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+    """Be the helper program. Return the exit code."""
+    return serve_threads("spamd", SpamdFilter(addresses, settings).judge, threads)
+
+
+class SpamdFilter:
+    """Judge messages by one of several spamds. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
+        self._exchange = Exchange(addresses, settings.wait, settings.timeout, half_close=True)
+        self._settings = settings
+
+    def judge(self, path: str) -> Verdict:
+        with Handover(path) as message:
+            if 0 < self._settings.max_size < message.size:
+                return ok()
+            head = request(METHODS[self._settings.add], message.size, self._user(message.envelope()))
+            try:
+                return self._exchange.ask(head, message.pieces, self._read)
+            except Away as fault:
+                return rejected(f"no spamd answers: {fault}")
+            except Unscannable as fault:
+                return UNSCANNABLE[self._settings.unscannable](f"spamd cannot judge this message: {fault}")
+
+    def _user(self, envelope: list[bytes]) -> bytes:
+        if self._settings.user_from_recipient:
+            recipients = read_envelope(envelope).recipients
+            if len(recipients) == 1:
+                return recipients[0].rpartition(b"@")[0] or recipients[0] if self._settings.strip_domain else recipients[0]
+        return self._settings.user.encode()
+
+    def _read(self, answer: Answer) -> Verdict:
+        if answer.code in TEMPORARY:
+            raise Unavailable(f"{answer.code} {answer.text}")
+        if answer.code:
+            raise Unscannable(f"{answer.code} {answer.text}")
+        try:
+            return self._verdict(finding(answer))
+        except BadAnswer as fault:
+            raise Unavailable(str(fault)) from None
+
+    def _verdict(self, found: Finding) -> Verdict:
+        least = self._settings.reject_above
+        if least is not None and found.score >= least:
+            return error(f"spam: score {found.score:.1f} of {found.required:.1f}")
+        fields = self._fields(found)
+        return header(fields) if fields else ok()
+
+    def _fields(self, found: Finding) -> tuple[str, ...]:
+        if self._settings.add == "headers":
+            return spam_fields(found.body)
+        return own_fields(found) if self._settings.add == "symbols" else ()

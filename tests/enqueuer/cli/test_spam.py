@@ -1,0 +1,40 @@
+"""filter spamd and filter rspamd: what is wrong with their options is said before they begin."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        ("spamd", 64, b"no server: name one with --socket or --host"),
+        ("rspamd", 64, b"no server: name one with --socket or --host"),
+        ("spamd --host a:b", 64, b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
+        ("spamd --socket x --add all", 64, b"all is none of headers, symbols, nothing"),
+        ("rspamd --socket x --unscannable drop", 64, b"drop is none of hold, error, pass"),
+        ("rspamd --socket x --max-size much", 64, b"'much' is no size"),
+        ("rspamd --socket x --password-file /none/there", 78, b"/none/there: No such file or directory"),
+    ],
+)
+def test_wrong_options(enqueuer: Any, words: str, code: int, reason: bytes) -> None:
+    """In one line, with the exit code for it."""
+    done = enqueuer("filter", *words.split())
+
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert reason in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("name", ["spamd", "rspamd"])
+def test_its_options_reach_it(enqueuer: Any, tmp_path: Path, name: str) -> None:
+    """No server is there and no message may wait: it is held at once, unless it is too large to be asked about."""
+    path = tmp_path / "1.msg"
+    path.write_bytes(b"P I x <a@b>\nR W x <c@d>\n\nSubject: x\n\n" + b"x" * 2000)
+    words = ("filter", name, "--socket", str(tmp_path / "none"), "--wait", "0")
+    ask = b"1 FILE %b\n2 QUIT\n" % str(path).encode()
+
+    held = b'1 REJECTED "no %b answers: %b/none: No such file or directory"' % (name.encode(), str(tmp_path).encode())
+    assert enqueuer(*words, stdin=ask).stdout.splitlines()[1:] == [held, b"2 OK"]
+    assert enqueuer(*words, "--max-size", "1K", stdin=ask).stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]

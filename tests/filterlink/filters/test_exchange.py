@@ -1,0 +1,153 @@
+"""Small servers on Unix sockets: what they do with a connection is a function that runs in a thread."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from filterlink.filters import exchange as module
+from filterlink.filters.answer import Answer
+from filterlink.filters.exchange import MAX_DEATHS, Exchange, Unscannable
+from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.verdict import Verdict, error
+
+ANSWER = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\n\r\n"
+Serving = Callable[[Callable[[socket.socket], None]], Address]
+
+
+def small() -> list[bytes]:
+    return [b"message"]
+
+
+def large() -> list[bytes]:
+    return [b"m" * 1_000_000] * 5
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """Starts servers: serving(what)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(what: Callable[[socket.socket], None]) -> Address:
+            path = tmp_path / f"{time.monotonic_ns()}"
+            listener = stack.enter_context(socket.create_server(str(path), family=socket.AF_UNIX))
+            thread = threading.Thread(target=_serve, args=(listener, what))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(listener.shutdown, socket.SHUT_RDWR)
+            return Address(str(path))
+
+        yield start
+
+
+def _serve(listener: socket.socket, what: Callable[[socket.socket], None]) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            with listener.accept()[0] as sock, contextlib.suppress(OSError):
+                sock.settimeout(20)
+                what(sock)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    data = b""
+    while piece := sock.recv(1 << 20):
+        data += piece
+    return data
+
+
+def said(answer: Answer) -> Verdict:
+    return error(answer.body.decode())
+
+
+def asking(*addresses: Address, wait: float = 20, timeout: float = 20, half_close: bool = True) -> Exchange:
+    return Exchange(addresses, wait, timeout, half_close)
+
+
+def test_all_of_it_goes_and_the_answer_comes(serving: Serving) -> None:
+    """Larger than any buffer, with our end closed behind it; the answer may come in pieces."""
+
+    def count(sock: socket.socket) -> None:
+        text = b"%08d" % len(read_all(sock))
+        for piece in (b"SPAMD/1.1 0 EX_OK\r", b"\nContent-length: 8\r\n\r\n", text[:3], text[3:]):
+            sock.sendall(piece)
+
+    assert asking(serving(count)).ask(b"head", large, said) == error("05000004")
+
+
+def test_our_end_stays_open_where_it_has_to(serving: Serving) -> None:
+    """A proxy takes a closed end for a client that went away. The answer's length ends it, not the connection."""
+
+    def answer(sock: socket.socket) -> None:
+        sock.recv(100)
+        sock.sendall(ANSWER + b"ok")
+        read_all(sock)
+
+    assert asking(serving(answer), half_close=False).ask(b"", small, said) == error("ok")
+
+
+def test_an_answer_before_the_end_counts(serving: Serving) -> None:
+    """A server that does not want the message says so, and reads no further."""
+
+    def refuse(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.0 413 too large\r\nContent-Length: 0\r\n\r\n")
+
+    assert asking(serving(refuse)).ask(b"", large, lambda answer: error(str(answer.code))) == error("413")
+
+
+def test_another_one_is_asked_when_one_cannot_answer(serving: Serving) -> None:
+    """Whether it says so, or only the function that judges does."""
+
+    def die(sock: socket.socket) -> None:
+        sock.recv(1)
+
+    def busy(sock: socket.socket) -> None:
+        read_all(sock)
+        sock.sendall(b"SPAMD/1.1 75 EX_TEMPFAIL\r\n")
+
+    def work(sock: socket.socket) -> None:
+        read_all(sock)
+        sock.sendall(ANSWER + b"ok")
+
+    def judge(answer: Answer) -> Verdict:
+        if answer.code:
+            raise Unavailable("busy")
+        return said(answer)
+
+    assert asking(serving(die), serving(busy), serving(work), wait=0).ask(b"", small, judge) == error("ok")
+
+
+def test_a_message_that_kills_is_given_up(serving: Serving) -> None:
+    """After a few times, however long it might wait: the others want to be judged as well."""
+    calls = []
+
+    def die(sock: socket.socket) -> None:
+        calls.append(1)
+        sock.recv(1)
+
+    with pytest.raises(Unscannable, match=r"3 times: the connection (was reset|ended)"):
+        asking(serving(die)).ask(b"", small, said)
+    assert len(calls) == MAX_DEATHS
+
+
+@pytest.mark.parametrize("drip", [False, True])
+def test_there_is_an_end_to_it(serving: Serving, drip: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the time-out, also where something comes all the time; the other servers cost nothing more."""
+    monkeypatch.setattr(module, "LEAST", 0.01)
+
+    def linger(sock: socket.socket) -> None:
+        never = threading.Event()
+        while drip and not never.wait(0.02):
+            sock.sendall(b"S")
+        read_all(sock)
+        sock.recv(1)
+        never.wait(0.8)
+
+    began = time.monotonic()
+    with pytest.raises(Away):
+        asking(serving(linger), serving(linger), timeout=0.5).ask(b"", small, said)
+
+    assert 0.5 <= time.monotonic() - began < 5
