@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from filterlink.referee import CHAOS, RULES
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _NAMED = re.compile(r"`((?:tests/\w+/)?test_\w+\.py)::(test_\w+)`")
 
@@ -15,12 +17,35 @@ def test_each_row_of_the_drop_folder_names_a_test_that_is_there() -> None:
         if line.startswith("| ") and "test" not in line.split("|")[-2].split()[:1]
     ]
     unnamed = [row for row in rows if not _NAMED.search(row)]
-    missing = [name for row in rows for path, name in _NAMED.findall(row) if not _there(path, name)]
+    missing = [name for row in rows for path, name in _NAMED.findall(row) if not _there(path, name, "queue")]
 
     assert len(rows) > 40
     assert (unnamed, missing) == ([], [])
 
 
-def _there(path: str, name: str) -> bool:
-    file = DOCS.parent / (path if path.startswith("tests/") else f"tests/queue/{path}")
+def test_each_manner_of_a_real_helper_names_a_test_that_is_there() -> None:
+    """What helpers do amiss is played somewhere, or does not stand in the table."""
+    rows = _rows("helper-protocol.md", "## What real helpers do")
+    unnamed = [row for row in rows if not _NAMED.search(row)]
+    missing = [name for row in rows for path, name in _NAMED.findall(row) if not _there(path, name, "filterlink")]
+
+    assert len(rows) > 30
+    assert (unnamed, missing) == ([], [])
+
+
+def test_the_page_has_all_rules_of_the_protocol() -> None:
+    """The table of the page is the table of the code."""
+    said = {name: f"{rule} (tried with `--chaos`)" if name in CHAOS else rule for name, rule in RULES.items()}
+
+    assert [f"| {name} | {rule} |" for name, rule in said.items()] == _rows("helper-protocol.md", "## The rules")
+
+
+def _rows(page: str, heading: str) -> list[str]:
+    """The rows of the first table below a heading, without its head."""
+    text = (DOCS / page).read_text().partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return [line for line in text.splitlines() if line.startswith("|")][2:]
+
+
+def _there(path: str, name: str, folder: str) -> bool:
+    file = DOCS.parent / (path if path.startswith("tests/") else f"tests/{folder}/{path}")
     return file.exists() and f"def {name}(" in file.read_text()
