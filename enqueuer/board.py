@@ -4,9 +4,10 @@ Forked processes write it without a lock and without a system call, so the super
 queue manager hangs, and what a killed queue manager had counted is still there. Each word has one writer.
 """
 
+import contextlib
 import mmap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -33,11 +34,12 @@ GAUGES = (
     "large_waiting",
     "large_active",
     "settling",
+    "unaccounted",
 )
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
-_TURNS, _RECOVERING, _FILTER_TURNS = range(8, 11)
+_TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING = range(8, 12)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
@@ -123,12 +125,20 @@ class Board:
     def distrust(self) -> int:
         """A sync failed: return the last dispatch number given. Whatever was written up to it is not trusted."""
         self._words[_DISTRUST] = 1
+        self._words[_SYNCING] = 0
         return self._words[_DISPATCH]
 
     @property
     def distrusts(self) -> bool:
-        """A sync of this engine has once failed."""
-        return bool(self._words[_DISTRUST])
+        """A sync of this engine has once failed, or nobody lived to hear whether it did."""
+        return bool(self._words[_DISTRUST] or self._words[_SYNCING])
+
+    @contextlib.contextmanager
+    def syncing(self) -> Iterator[None]:
+        """While a sync runs. The kernel tells of an error once: one told to a queue manager that was killed then is never told again."""
+        self._words[_SYNCING] = 1
+        yield
+        self._words[_SYNCING] = 0  # after an error it stays until distrust() has said so for good
 
     def announce(self, id: int, fate: str) -> None:
         """Before a total rises: which one, for whom, and from what. The id comes last: it makes the rest count."""

@@ -10,6 +10,7 @@ import time
 import msgspec
 
 from enqueuer import frames, serverlog
+from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
 from enqueuer.child import SUPERVISOR, Birth
@@ -67,6 +68,7 @@ class Manager:
         self._settler.ended = self._blame.attempts.forget
         self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame.attempts)
         self._spooler = self._recover()
+        self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
         assert birth.listener is not None
         serve(self._loop, birth.listener, self._accepted)
@@ -279,7 +281,7 @@ class Manager:
         return self._settler.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
-        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges()))
+        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
 
 
 def _nothing(_link: Link) -> None:

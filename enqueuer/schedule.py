@@ -187,7 +187,7 @@ class Schedule:
         return self.entries[min(heads)] if heads else None
 
     def gauges(self) -> tuple[int, ...]:
-        """What the board shows of it, in the order of board.GAUGES after the first."""
+        """What the board shows of it, in the order of board.GAUGES between the first and the last."""
         counts, oldest = self.counts, self.oldest()
         since = int(oldest.since * 1e9) if oldest else 0
         lanes = (self.lane(state, large=large) for large in (False, True) for state in SHOWN)

@@ -105,7 +105,17 @@ class Settler:
         staged = Step[Item](lambda items: sync.staged(_changes(items, Done.STAGED), _folders(items)), self._to(Done.COMMITTED))
         committed = Step[Item](lambda _: sync.committed(), self._to(Done.PUBLISHED))
         published = Step[Item](lambda items: sync.published(_changes(items, Done.PUBLISHED)), self._to(Done.GONE))
-        return [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Done.GONE))]
+        steps = [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Done.GONE))]
+        return [step._replace(sync=self._noted(step.sync)) for step in steps]
+
+    def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
+        """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
+
+        def run(items: list[Item]) -> None:
+            with self._board.syncing():
+                sync(items)
+
+        return run
 
     def _to(self, goal: Done) -> Callable[[list[Item], OSError | None], list[Item]]:
         """What follows a sync: each item is carried as far as `goal`."""

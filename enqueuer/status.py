@@ -46,6 +46,7 @@ def document(state: str, base: str, pid: int, born: float, file: ConfigFile, boa
         "filters": _filters(file, board),
         "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
         "totals": board.totals(),
+        "unaccounted": gauges["unaccounted"],
     }
 
 

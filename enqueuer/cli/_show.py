@@ -43,6 +43,8 @@ def status(document: dict[str, Any]) -> None:
         console.print(_filters(document["filters"]))
     console.print()
     console.print(_counts("Since start", document["totals"]))
+    if wrong := document.get("unaccounted"):
+        console.print(f"{wrong} messages are unaccounted for: the log names them", style="bold red")
 
 
 def filters(found: list[dict[str, Any]]) -> None:

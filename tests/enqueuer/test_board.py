@@ -1,5 +1,6 @@
 """Demands on the board: what one process writes another reads, and a death in the middle leaves sense."""
 
+import contextlib
 import multiprocessing
 
 from enqueuer.board import Board
@@ -65,3 +66,17 @@ def test_filters_are_read_whole_or_as_they_were() -> None:
     assert list(board.filters()) == states
     board.publish_filters([])
     assert board.filters() == ()
+
+
+def test_a_sync_that_nobody_heard_the_end_of_is_distrusted() -> None:
+    """The kernel tells of an error once. A queue manager that was killed over it leaves word that there may have been one."""
+    board = Board()
+    with board.syncing():
+        assert board.distrusts
+    assert not board.distrusts
+
+    with contextlib.suppress(OSError), board.syncing():
+        raise OSError(5, "Input/output error")
+    assert board.distrusts
+    board.distrust()
+    assert board.distrusts

@@ -39,6 +39,7 @@ def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make
             trial.drop(name, mail(name, judge))
         trial.wait(lambda: sum(trial.status()["totals"][fate] for fate in ("enqueued", "quarantined", "discarded")) == 6, "all are decided")
         totals = trial.status()["totals"]
+        assert trial.status()["unaccounted"] == 0
         out = {_message(path) for path in trial.outbound()}
         (quarantined,) = (trial.base / "Quarantine").glob("*.msg")
         why = json.loads(quarantined.with_suffix(".why").read_text())
