@@ -39,7 +39,9 @@ PURE = {
 IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}
 
 
-WHOLE = frozenset({"test_badmail.py", "test_deviations.py", "test_many.py", "test_pages.py", "test_readme.py", "test_strace.py"})
+WHOLE = frozenset(
+    {"test_badmail.py", "test_deviations.py", "test_many.py", "test_pages.py", "test_readme.py", "test_spamfilters.py", "test_strace.py"}
+)
 """Tests of the whole engine that belong to no module: kept few, and named here."""
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from filterlink.filters.answer import Answer, BadAnswer
-from filterlink.filters.service import Address, Service, Unavailable
+from filterlink.filters.complain import complain
+from filterlink.filters.service import Address, Service, Unavailable, fault_text
 from filterlink.filters.verdict import Verdict, error, failure, rejected
 
 __all__ = ["UNSCANNABLE", "Exchange", "Unscannable"]
@@ -33,12 +34,15 @@ class BrokenOff(Unavailable):
 class Exchange:
     """Asks one of several servers. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
+    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
         """A message waits up to `wait` seconds for a server that is away, and takes `timeout` seconds all in all.
 
+        `name`: the servers', for the log.
         `half_close`: the server is told the end of the message by the end of what we write.
         """
-        self._service, self._timeout, self._half_close = Service(addresses, wait), timeout, half_close
+        self._name, self._timeout, self._half_close = name, timeout, half_close
+        self._service = Service(addresses, wait)
+        self._troubles: dict[Address, str] = {}
 
     def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
         """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
@@ -46,18 +50,28 @@ class Exchange:
         Raises Away and Unscannable.
         """
         end = time.monotonic() + self._timeout
-        deaths: list[str] = []
+        deaths: list[Address] = []
 
         def attempt(address: Address) -> Verdict:
             try:
-                return judge(self._converse(address, head, message, end))
-            except BrokenOff as fault:
-                deaths.append(str(fault))
-                if len(deaths) < MAX_DEATHS:
-                    raise
-                raise Unscannable(f"{len(deaths)} times: {fault}") from None
+                found = judge(self._converse(address, head, message, end))
+            except (OSError, Unavailable) as fault:
+                self._tell(address, fault_text(fault))
+                if isinstance(fault, BrokenOff):
+                    deaths.append(address)
+                    if len(deaths) == MAX_DEATHS:
+                        raise Unscannable(f"{MAX_DEATHS} times: {fault}") from None
+                raise
+            self._tell(address, "")
+            return found
 
         return self._service.use(attempt, self._timeout)
+
+    def _tell(self, address: Address, trouble: str) -> None:
+        """Tell the log what is wrong with a server, when that changes."""
+        if trouble != self._troubles.get(address, ""):
+            self._troubles[address] = trouble
+            complain(f"{self._name} at {address}: {trouble or 'answers again'}")
 
     def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> Answer:
         with address.connect(_left(end)) as sock:

@@ -20,6 +20,10 @@ from filterlink.filters.service import Address, Away, Unavailable
 __all__ = ["UNSCANNABLE", "BadPassword", "RspamdFilter", "Rules", "Settings", "read_password", "run"]
 
 
+MESSAGES_FAULT = (400, 413, 422)
+"""All others, such as a wrong password, are the server's: no message may pass for them."""
+
+
 class BadPassword(Exception):
     """The password file cannot be used."""
 
@@ -56,7 +60,7 @@ class RspamdFilter:
     """Judge messages by one of several rspamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._exchange = Exchange(addresses, settings.wait, settings.timeout, half_close=False)
+        self._exchange = Exchange("rspamd", addresses, settings.wait, settings.timeout, half_close=False)
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:
@@ -79,9 +83,9 @@ class RspamdFilter:
             except BadResult as fault:
                 raise Unavailable(str(fault)) from None
         said = f"{answer.code} {answer.text}"
-        if answer.code >= 500:
-            raise Unavailable(said)
-        raise Unscannable(said)
+        if answer.code in MESSAGES_FAULT:
+            raise Unscannable(said)
+        raise Unavailable(said)
 
 
 def _plain(name: str) -> bytes:

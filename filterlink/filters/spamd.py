@@ -44,7 +44,7 @@ class SpamdFilter:
     """Judge messages by one of several spamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._exchange = Exchange(addresses, settings.wait, settings.timeout, half_close=True)
+        self._exchange = Exchange("spamd", addresses, settings.wait, settings.timeout, half_close=True)
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:

@@ -35,6 +35,8 @@ def test_its_options_reach_it(enqueuer: Any, tmp_path: Path, name: str) -> None:
     words = ("filter", name, "--socket", str(tmp_path / "none"), "--wait", "0")
     ask = b"1 FILE %b\n2 QUIT\n" % str(path).encode()
 
-    held = b'1 REJECTED "no %b answers: %b/none: No such file or directory"' % (name.encode(), str(tmp_path).encode())
-    assert enqueuer(*words, stdin=ask).stdout.splitlines()[1:] == [held, b"2 OK"]
+    reason = f"{tmp_path}/none: No such file or directory"
+    done = enqueuer(*words, stdin=ask)
+    assert done.stdout.decode().splitlines()[1:] == [f'1 REJECTED "no {name} answers: {reason}"', "2 OK"]
+    assert done.stderr.decode() == f"{name} at {reason}\n"
     assert enqueuer(*words, "--max-size", "1K", stdin=ask).stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]

@@ -64,7 +64,7 @@ def said(answer: Answer) -> Verdict:
 
 
 def asking(*addresses: Address, wait: float = 20, timeout: float = 20, half_close: bool = True) -> Exchange:
-    return Exchange(addresses, wait, timeout, half_close)
+    return Exchange("server", addresses, wait, timeout, half_close)
 
 
 def test_all_of_it_goes_and_the_answer_comes(serving: Serving) -> None:
@@ -122,7 +122,7 @@ def test_another_one_is_asked_when_one_cannot_answer(serving: Serving) -> None:
 
 def test_a_message_that_kills_is_given_up(serving: Serving) -> None:
     """After a few times, however long it might wait: the others want to be judged as well."""
-    calls = []
+    calls: list[int] = []
 
     def die(sock: socket.socket) -> None:
         calls.append(1)
@@ -151,3 +151,22 @@ def test_there_is_an_end_to_it(serving: Serving, drip: bool, monkeypatch: pytest
         asking(serving(linger), serving(linger), timeout=0.5).ask(b"", small, said)
 
     assert 0.5 <= time.monotonic() - began < 5
+
+
+def test_an_outage_is_in_the_log(serving: Serving, capfd: pytest.CaptureFixture[str]) -> None:
+    """When it begins, and when it ends, however many messages wait."""
+    died: list[int] = []
+
+    def die_twice(sock: socket.socket) -> None:
+        read_all(sock)
+        if len(died) == 2:
+            sock.sendall(ANSWER + b"ok")
+        else:
+            died.append(1)
+
+    address = serving(die_twice)
+    exchange = asking(address)
+    assert [exchange.ask(b"", small, said) for _ in range(2)] == [error("ok")] * 2
+
+    outage = f"server at {address}: the connection ended without an answer"
+    assert capfd.readouterr().err.splitlines() == [outage, f"server at {address}: answers again"]

@@ -252,13 +252,14 @@ def test_a_password_file_that_cannot_be_used(tmp_path: Path, text: str | None) -
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        (b"403 Unauthorized", Unscannable),
+        (b"413 Too large", Unscannable),
+        (b"403 Unauthorized", Unavailable),
         (b"503 busy", Unavailable),
         (b"200 OK", Unavailable),
     ],
 )
 def test_what_its_codes_mean(line: bytes, fault: type[Exception]) -> None:
-    """Its own trouble has the message judged by another one; the message's own trouble does not."""
+    """Its own trouble has the message judged by another one, and never pass; a message's does not."""
     answer = Answer()
     answer.feed(b"HTTP/1.1 " + line + b"\r\n\r\n")
     answer.end()
