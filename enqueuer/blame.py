@@ -3,8 +3,9 @@
     what happened                                            who is charged
     a processor died, not while it waited for a filter       its message
     a time-out, and the helper answered others meanwhile     the message that timed out
-    queue manager, filterlink, helper or supervisor died     nobody; what was being worked on runs one at a time:
+    queue manager, filterlink or supervisor died             nobody; what was being worked on runs one at a time:
                                                              charged before that run, refunded after it
+    a helper ended, and answers for others, over it alone    the message that it judged (filterlink/suspects.py)
     any verdict, held and parked included; an outage         nobody
 
 So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
@@ -42,6 +43,8 @@ class Blame:
     ) -> None:
         self.attempts = Attempts(disk)
         self.most = 5
+        self.given_up: Callable[[int], None] = lambda _id: None
+        """Called with the id of each message that goes to Bad/ from here."""
         self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
 
     def suspect(self, ids: Iterable[int]) -> None:
@@ -54,6 +57,8 @@ class Blame:
 
     def admit(self, entry: Entry) -> bool:
         """Whether an active message may go to a processor; a suspect is charged now, and at the limit goes to Bad/."""
+        if self.doomed(entry):
+            return False
         if not entry.suspect:
             return True
         if self.attempts.of(entry.id) >= self.most:
@@ -78,16 +83,32 @@ class Blame:
         """A filter that answered others did not answer for it. True when that was once too often."""
         count = self.attempts.charge(entry.id)
         self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
-        return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others")
+        return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
 
-    def _enough(self, entry: Entry, count: int, reason: str) -> bool:
+    def guilty(self, entry: Entry, filter: str, reason: str) -> None:
+        """A helper of a filter that answers for others ended while it judged this one alone."""
+        count = self.attempts.charge(entry.id)
+        self._note(entry, f"a helper of {filter} ended while it judged this message alone, {count} of {self.most} times: {reason}")
+        if count >= self.most:
+            entry.doom = (f"{count} helpers of {filter} ended while they judged it", filter)
+            if entry.state not in ("active", "settling"):
+                self.doomed(entry)
+
+    def doomed(self, entry: Entry) -> bool:
+        """Give it up if that is decided. A message that a processor has is given up when it comes back."""
+        if entry.doom:
+            self._give_up(entry, *entry.doom)
+        return bool(entry.doom)
+
+    def _enough(self, entry: Entry, count: int, reason: str, filter: str | None = None) -> bool:
         if count < self.most:
             return False
-        self._give_up(entry, reason)
+        self._give_up(entry, reason, filter)
         return True
 
-    def _give_up(self, entry: Entry, reason: str) -> None:
+    def _give_up(self, entry: Entry, reason: str, filter: str | None = None) -> None:
         """To Bad/, as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+        self.given_up(entry.id)
         if self._disk.stamp(queue_path(entry.id)) is None:
             self._refuse(entry, reason)
             return
@@ -95,7 +116,7 @@ class Blame:
             entry.counted = True
             self._board.add("received")
         entry.n = self._board.next_dispatch()
-        why: dict[str, object] = {"id": entry.id, "fate": "bad", "reason": reason, "filter": None, "rule": None}
+        why: dict[str, object] = {"id": entry.id, "fate": "bad", "reason": reason, "filter": filter, "rule": None}
         why |= {
             "attempts": self.attempts.of(entry.id),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

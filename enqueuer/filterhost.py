@@ -32,10 +32,11 @@ class FilterHost:
             self.loop,
             birth.listener,
             birth.config.filters,
-            wake=lambda wake: self._manager.send(frames.encode(wake)),
+            tell_manager=lambda frame: self._manager.send(frames.encode(frame)),
             publish=birth.board.publish_filters,
             first_number=birth.generation % 2000 * NUMBERS + 1,
         )
+        self._server.share(birth.config.enqueuer.lanes.large_share)
         self._server.start()
         self._supervisor = Link(self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop())
         self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
@@ -47,16 +48,27 @@ class FilterHost:
 
     def _call_manager(self) -> Link:
         """The link on which parked messages are woken; its Hello alone wakes all of them."""
-        return Link(self.loop, self._birth.call(MANAGER), frames.decode_from_manager, _unexpected, self._lost_manager)
+        return Link(
+            self.loop, self._birth.call(MANAGER), frames.decode_to_filterlink, lambda _, frame: self._told(frame), self._lost_manager
+        )
 
     def _lost_manager(self, _link: Link) -> None:
+        self._server.press(False)
         self._server.forget_parked()  # its successor dispatches all of them again
         self._manager = self._call_manager()
+
+    def _told(self, frame: frames.ToFilterlink) -> None:
+        match frame:
+            case frames.Pressed(waiting):
+                self._server.press(waiting)
+            case frames.Left(id):
+                self._server.left(id)
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
             case frames.Config(edition):
                 self._birth.take(edition)
+                self._server.share(self._birth.config.enqueuer.lanes.large_share)
                 self._server.configure(self._birth.config.filters)
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case frames.Exit():
@@ -67,7 +79,3 @@ class FilterHost:
     def _stop(self) -> None:
         """Stop the helpers in steps, then end."""
         self._server.stop(self.loop.stop)
-
-
-def _unexpected(_link: Link, frame: object) -> None:
-    log.warning("filterlink: unexpected from the queue manager: %r", frame)

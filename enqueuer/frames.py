@@ -5,7 +5,7 @@ S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. E
 
 import msgspec
 
-from filterlink.frames import Frame, Hello, Verdict, Wake, encode
+from filterlink.frames import Frame, Guilty, Hello, Left, Pressed, Verdict, Wake, encode
 
 __all__ = [
     "Answer",
@@ -15,24 +15,29 @@ __all__ = [
     "Exit",
     "FromManager",
     "FromSupervisor",
+    "Guilty",
     "Held",
     "Hello",
     "Idle",
     "InForce",
     "Job",
     "Leave",
+    "Left",
     "Look",
     "Order",
     "Outcome",
     "Parked",
+    "Pressed",
     "Reaped",
     "Refused",
+    "ToFilterlink",
     "ToManager",
     "ToSupervisor",
     "Trouble",
     "Wake",
     "decode_from_manager",
     "decode_from_supervisor",
+    "decode_to_filterlink",
     "decode_to_manager",
     "decode_to_supervisor",
     "encode",
@@ -155,6 +160,8 @@ class Parked(Frame):
     filter: str
     verdicts: tuple[Verdict, ...]
     stamp: tuple[int, int]
+    apart: bool = False
+    """The Wake will name it."""
 
 
 class Refused(Frame):
@@ -178,9 +185,11 @@ class Trouble(Frame):
 FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order
 ToSupervisor = Hello | InForce | Idle | Answer
 FromManager = Job | Leave
-ToManager = Hello | Look | Wake | Derived | Outcome | Held | Parked | Refused | Trouble
+ToFilterlink = Pressed | Left
+ToManager = Hello | Look | Wake | Guilty | Derived | Outcome | Held | Parked | Refused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode
 decode_from_manager = msgspec.msgpack.Decoder(FromManager).decode
+decode_to_filterlink = msgspec.msgpack.Decoder(ToFilterlink).decode
 decode_to_manager = msgspec.msgpack.Decoder(ToManager).decode

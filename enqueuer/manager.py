@@ -14,6 +14,7 @@ from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
 from enqueuer.child import SUPERVISOR, Birth
+from enqueuer.filterpeer import FilterPeer
 from enqueuer.limits import Machine
 from enqueuer.queue import sync
 from enqueuer.queue.derive import queue_path
@@ -65,6 +66,8 @@ class Manager:
         self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.most = birth.config.enqueuer.max_attempts
+        self._filterlink = FilterPeer(self._schedule, self._blame)
+        self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
         self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame.attempts)
         self._spooler = self._recover()
@@ -92,6 +95,7 @@ class Manager:
                 pause = min(pause, wait)
             else:
                 self._dispatch()
+        self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
         self._show()
         if self._draining and not self._told_idle and not self._busy():
@@ -125,8 +129,7 @@ class Manager:
             link.handle(lambda _, frame: self._told(worker, frame), _nothing)
             self._let_go(worker)
         elif hello.role == "filterlink":
-            self._schedule.wake_all()
-            link.handle(lambda _, wake: self._schedule.wake(wake.filter, wake.count), _nothing)
+            self._filterlink.called(link)
         else:
             link.handle(lambda _, _look: self._spooler.look(), _nothing)
             self._spooler.look()  # it watches from now on; what came before nobody told
@@ -191,7 +194,11 @@ class Manager:
     def _told(self, worker: Worker, frame: frames.ToManager) -> None:
         """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
         entry = worker.entry
-        if entry is None or isinstance(frame, frames.Hello | frames.Look | frames.Wake) or (frame.id, frame.n) != (entry.id, entry.n):
+        if (
+            entry is None
+            or isinstance(frame, frames.Hello | frames.Look | frames.Wake | frames.Guilty)
+            or (frame.id, frame.n) != (entry.id, entry.n)
+        ):
             return
         if isinstance(frame, frames.Derived | frames.Outcome | frames.Held | frames.Parked):
             self._count(entry, frame.stamp)
@@ -206,7 +213,8 @@ class Manager:
                 self._settler.add(entry, frame)
             case frames.Parked():
                 entry.verdicts = frame.verdicts
-                self._schedule.park(entry, frame.filter)
+                if not self._blame.doomed(entry):
+                    self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic())
             case frames.Held():
                 self._hold(entry, frame)
             case frames.Refused():

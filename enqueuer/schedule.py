@@ -48,6 +48,12 @@ class Entry(msgspec.Struct):
     large: bool = False
     filter: str = ""
     """The filter that it is parked for, or that held it."""
+    aside: float = 0.0
+    """time.monotonic() since when it is parked or held."""
+    apart: bool = False
+    """It is woken by its id."""
+    doom: tuple[str, ...] = ()
+    """It is to go to Bad/ as soon as nobody works on it: the reason, and the filter."""
     was_held: bool = False
     suspect: bool = False
     """It was being worked on when everything died: it runs while no other suspect does."""
@@ -80,8 +86,9 @@ class Schedule:
         self._large = dict(self.counts)  # how many of each are large
         self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
         self._alone = 0  # the suspect that was dispatched last
-        self._parked: dict[str, list[int]] = {}
-        self._owed: dict[str, int] = {}
+        self._parked: dict[tuple[str, bool], list[int]] = {}  # by filter and lane
+        self._owed: dict[tuple[str, bool], int] = {}
+        self._owed_ids: set[int] = set()  # of active messages
         self._held: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
@@ -115,36 +122,51 @@ class Schedule:
 
     def settle(self, entry: Entry) -> None:
         """Its processor is done with it; its outcome is to be committed."""
+        self._owed_ids.discard(entry.id)
         self._become(entry, "settling")
 
-    def park(self, entry: Entry, filter: str) -> None:
-        """Set it aside until that filter wakes it; the wake may have come before."""
-        if self._owed.get(filter, 0) > 0:
-            self._owed[filter] -= 1
+    def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0) -> None:
+        """Set it aside until that filter wakes it, by its id where it is parked apart; the wake may have come before."""
+        key = filter, entry.large
+        if entry.id in self._owed_ids or (not apart and self._owed.get(key, 0) > 0):
+            if entry.id not in self._owed_ids:
+                self._owed[key] -= 1
+            self._owed_ids.discard(entry.id)
             self.wait(entry)
             return
-        entry.filter = filter
+        entry.filter, entry.aside, entry.apart = filter, now, apart
         self._become(entry, "parked")
-        heapq.heappush(self._parked.setdefault(filter, []), entry.id)
+        if not apart:
+            heapq.heappush(self._parked.setdefault(key, []), entry.id)
 
-    def wake(self, filter: str, count: int) -> None:
-        """The filter has room for so many: the oldest go on, and what is not parked yet is owed."""
-        heap = self._parked.get(filter, [])
+    def wake(self, filter: str, count: int, *, large: bool = False) -> None:
+        """The filter has room for so many of a lane: the oldest go on, and what is not parked yet is owed."""
+        heap = self._parked.get((filter, large), [])
         while count and heap:
             entry = self.entries.get(heapq.heappop(heap))
-            if entry is not None and entry.state == "parked" and entry.filter == filter:
+            if entry is not None and entry.state == "parked" and entry.filter == filter and not entry.apart:
                 self.wait(entry)
                 count -= 1
-        self._owed[filter] = min(count, self.counts["active"])
+        self._owed[filter, large] = min(count, self.counts["active"])
+
+    def wake_one(self, filter: str, id: int) -> None:
+        """That message may go on: its answer is there, or its turn to be judged alone has come."""
+        entry = self.entries.get(id)
+        if entry is not None and entry.state == "parked" and entry.filter == filter:
+            self.wait(entry)
+        elif entry is not None and entry.state == "active":
+            self._owed_ids.add(id)
 
     def wake_all(self) -> None:
         """The multiplexer is a new one and knows of nobody: all that are parked ask again."""
-        for filter in list(self._parked):
-            self.wake(filter, len(self.entries))
-        self._owed.clear()
+        for entry in [each for each in self.entries.values() if each.state == "parked"]:
+            self.wait(entry)
+        for known in (self._parked, self._owed, self._owed_ids):
+            known.clear()
 
     def hold(self, entry: Entry, filter: str, until: float) -> None:
         """Set it aside until a time."""
+        self._owed_ids.discard(entry.id)
         entry.filter = filter
         self._become(entry, "held")
         heapq.heappush(self._held, (until, entry.id))
@@ -174,6 +196,7 @@ class Schedule:
 
     def remove(self, entry: Entry) -> None:
         """It has left the queue."""
+        self._owed_ids.discard(entry.id)
         self._leave(entry)
         del self.entries[entry.id]
 

@@ -2,12 +2,12 @@
 
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 
-from filterlink.frames import MAX_TEXT, FilterState, Kind, Park, StateWord, Verdict, Wake, encode
+from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.keeper import Keeper
+from filterlink.kept import Answer
 from filterlink.loop import Loop
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
@@ -29,10 +29,12 @@ def _numbers(first: int) -> Iterator[int]:
 class ExternalFilter:
     """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
 
-    def __init__(self, loop: Loop, settings: Filter, wake: Callable[[Wake], None], changed: Callable[[], None], first: int) -> None:
+    def __init__(
+        self, loop: Loop, settings: Filter, tell_manager: Callable[[Wake | Guilty], None], changed: Callable[[], None], first: int
+    ) -> None:
         self.settings = settings
         self.stopping = False
-        self._loop, self._wake, self._changed = loop, wake, changed
+        self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
         self._numbers = _numbers(first)
@@ -58,18 +60,16 @@ class ExternalFilter:
         if self.gate is not None:
             evicted = self.gate.evict()
             for request in evicted:
-                self.park(request, f'filter "{self.settings.name}" was removed or disabled')
-            if count := len(evicted) + self.gate.parked:
-                self.wake(count)
-            self.gate.forget_parked()
+                self.park(request, f'filter "{self.settings.name}" was removed or disabled', True)
+                self.wake_one(request.id)
+            self.gate.release()
 
     def inherit(self, old: "ExternalFilter") -> None:
         """Take over what was parked for this filter under its old settings, and go on with its numbers."""
         self._numbers = old._numbers
         if self.gate is not None and old.gate is not None:
             self.gate = Gate(self.settings, self, self._numbers, time.monotonic(), self._reason)
-            self.gate.parked, self.gate.answered = old.gate.parked, old.gate.answered
-            old.gate.forget_parked()
+            self.gate.take_parked(old.gate)
 
     @property
     def drained(self) -> bool:
@@ -95,7 +95,7 @@ class ExternalFilter:
         errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
         pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
         restarts = sum(max(0, keeper.life.starts - 1) for keeper in self._keepers)
-        times = sorted(gate.durations)
+        median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
         word = self._word(gate, now)
         return FilterState(
             self.settings.name,
@@ -106,14 +106,14 @@ class ExternalFilter:
             gate.answered,
             restarts,
             errors[-1] if errors else None,
-            round(times[len(times) // 2], 6) if times else None,
-            round(times[math.ceil(len(times) * 0.99) - 1], 6) if times else None,
+            None if median is None else round(median, 6),
+            None if p99 is None else round(p99, 6),
         )
 
     def _word(self, gate: Gate, now: float) -> StateWord:
         if gate.is_ready:
-            return "stalled" if gate.stalled(now) else "ready"
-        if gate.dead or not any(keeper.startable for keeper in self._keepers):
+            return "failed" if gate.failing else "stalled" if gate.stalled(now) else "ready"
+        if gate.dead or gate.failing or not any(keeper.startable for keeper in self._keepers):
             return "failed"
         return "restarting" if any(keeper.was_ready for keeper in self._keepers) else "starting"
 
@@ -133,11 +133,17 @@ class ExternalFilter:
         if kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
             self._log.warning("message %d: %s", request.id, text)
 
-    def park(self, request: Request, reason: str) -> None:
-        request.client.send(encode(Park(request.id, request.n, self.settings.name, reason)))
+    def park(self, request: Request, reason: str, apart: bool = False) -> None:
+        request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))
 
-    def wake(self, count: int) -> None:
-        self._wake(Wake(self.settings.name, count))
+    def wake(self, count: int, large: bool = False) -> None:
+        self._tell_manager(Wake(self.settings.name, count, large))
+
+    def wake_one(self, id: int) -> None:
+        self._tell_manager(Wake(self.settings.name, 1, id=id))
+
+    def guilty(self, request: Request, reason: str) -> None:
+        self._tell_manager(Guilty(request.id, request.n, self.settings.name, reason[:MAX_TEXT]))
 
     def restart(self, unit: int, reason: str) -> None:
         self._keepers[unit].restart(reason)
@@ -150,7 +156,7 @@ class ExternalFilter:
 
     def helper_reply(self, index: int, reply: Reply) -> bool:
         self._changed()
-        return self._told().reply(time.monotonic(), index, reply.number, reply.kind, reply.text, reply.fields)
+        return self._told().reply(time.monotonic(), index, reply.number, Answer(reply.kind, reply.text, reply.fields))
 
     def helper_written(self, index: int, number: int) -> None:
         self._told().written(time.monotonic(), index, number)

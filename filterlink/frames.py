@@ -9,7 +9,22 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["MAX_FRAME", "MAX_TEXT", "Ask", "FilterState", "Hello", "Kind", "Park", "StateWord", "Verdict", "Wake", "encode"]
+__all__ = [
+    "MAX_FRAME",
+    "MAX_TEXT",
+    "Ask",
+    "FilterState",
+    "Guilty",
+    "Hello",
+    "Kind",
+    "Left",
+    "Park",
+    "Pressed",
+    "StateWord",
+    "Verdict",
+    "Wake",
+    "encode",
+]
 
 MAX_FRAME = 200_000
 """A SEQPACKET record of more than about 212 kB fails with EMSGSIZE on a stock kernel (net.core.wmem_default)."""
@@ -81,13 +96,41 @@ class Park(Frame):
     n: int
     filter: str
     reason: str = ""
+    apart: bool = False
+    """The Wake that follows names this message: it waits for its own answer, or to be judged alone."""
 
 
 class Wake(Frame):
-    """filterlink -> queue manager: the filter has room for `count` of those it parked."""
+    """filterlink -> queue manager: the filter has room for `count` of those it parked, of the large or the small ones.
+
+    With an `id` it is for that message, which was parked apart.
+    """
 
     filter: str
     count: int
+    large: bool = False
+    id: int = 0
+
+
+class Guilty(Frame):
+    """filterlink -> queue manager: a helper ended over this message alone, and answers for others: it is to be charged."""
+
+    id: int
+    n: int
+    filter: str
+    reason: str
+
+
+class Pressed(Frame):
+    """queue manager -> filterlink: whether messages wait while all processors are busy."""
+
+    waiting: bool
+
+
+class Left(Frame):
+    """queue manager -> filterlink: this message was given up, and will not ask again."""
+
+    id: int
 
 
 StateWord = Literal["disabled", "starting", "ready", "stalled", "restarting", "failed"]

@@ -3,30 +3,26 @@
 It decides; what it decided is done by the Port it was given. No descriptor, process, clock or log may come in here.
 
 A request is in one place at any instant: open in a unit (a helper process), waiting (asked with park = False, or to be
-sent again), or gone. A parked message is only a number here: it comes back by itself after a Wake.
+sent again), or gone. A parked message is only a number here: it comes back by itself after a Wake. Parked apart are those
+that are woken one by one: suspects, and whose scan goes on without a processor that waits for it (`late`).
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from filterlink.desk import Desk
 from filterlink.frames import Ask, Kind
+from filterlink.kept import Answer
 from filterlink.requests import Port, Request, Unit
 from filterlink.settings import Filter
+from filterlink.slots import Slots
+from filterlink.suspects import Suspects
+from filterlink.trials import Trials
 from filterlink.units import show_seconds
 
-__all__ = ["MAX_AGAIN", "MAX_WAITING", "WAKE_AGAIN", "Gate"]
+__all__ = ["WAKE_AGAIN", "Gate"]
 
-MAX_AGAIN = 3
-"""How often a message is sent again to new helpers before it is given up for now: a poison message must not keep a filter
-in a restart loop for ever."""
-MAX_WAITING = 100_000
-"""Requests that wait for a slot; more than any number of processors and test clients asks at once."""
-MAX_REMEMBERED = 1000
-"""Parked messages of which is known how many helpers ended while they judged them: the most that can be open at once."""
-WINDOW = 500
-"""Answers over which median and p99 are taken."""
 WAKE_AGAIN = 1.0
 """A woken message that has not come back by then counts as lost, and another is woken for its slot."""
 
@@ -36,65 +32,78 @@ class Gate:
 
     def __init__(self, settings: Filter, port: Port, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
         self.units = [Unit(index) for index in range(settings.instances)]
-        self.parked = self.answered = 0
-        self.durations: deque[float] = deque(maxlen=WINDOW)
+        self.answered = 0
         self.dead = False
         """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""
+        self.failing = False
+        """For longer than the time-out helpers ended over one message after the other, and none was answered: one is asked at a time."""
+        self.pressed = False
+        """Other work waits for the processors: a scan past its grace goes on without one."""
+        self.slots = Slots(settings, self.units, port)
         self._settings, self._port, self._numbers, self._reason = settings, port, numbers, reason
-        self._waiting: deque[Request] = deque()
         self._running: dict[int, Request] = {}
-        self._ends: dict[int, int] = {}
+        self._suspects = Suspects()
+        self._desk = Desk(settings, port, self.slots, self._suspects, reason)
+        self.pace = self._desk.pace
+        self._trials = Trials(self._suspects, self.units, port)
         self._down_since: float | None = now
+        self._doubt_since: float | None = None  # a helper ended over something, and nothing was answered since
+        self._doubted: set[int] = set()  # over which ones alone helpers ended meanwhile
         self._heard = now
-        self._coming: deque[float] = deque()  # when each was woken that is not back yet: their slots are spoken for
 
     # What clients do
 
     def ask(self, now: float, client: Any, ask: Ask) -> None:
         """A client wants a message judged."""
-        if self._attach(client, ask):
-            return
-        request = Request(client, ask, self._ends.get(ask.id, 0))
-        if self._coming:
-            self._coming.pop()  # the newest: the oldest is the one that may be lost, and must grow old
-        if self.dead:
-            self._unavailable(request)
-        elif (unit := self._least_loaded()) is not None:
-            self._send(now, unit, request)
-        elif ask.park:
-            self._park(request)
-        elif len(self._waiting) < MAX_WAITING:
-            self._waiting.append(request)
-        else:
-            self._port.verdict(request, Kind.UNAVAILABLE, f"{self._name}: {MAX_WAITING} requests are waiting already", ())
+        self.slots.lanes[ask.large].came()
+        if not self._desk.answer_kept(now, client, ask) and not self._attach(now, client, ask):
+            self._admit(now, Request(client, ask, now, self._settings.limit(ask.size)))
+        if self.pressed and self.stalled(now):
+            self._set_aside(now)
 
     def client_gone(self, client: Any) -> None:
         """Scans that run go on, but nobody waits for their answers."""
-        self._waiting = deque(request for request in self._waiting if request.client is not client)
-        for unit in self.units:
-            for request in unit.open.values():
-                if request.client is client:
-                    request.client = None
+        self.slots.client_gone(client)
+        self._suspects.client_gone(client)
+        for request in self._open:
+            if request.client is client:
+                request.client = None
 
     def evict(self) -> list[Request]:
         """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
-        given_up = [request for unit in self.units for request in unit.open.values() if request.client is not None]
-        given_up += self._waiting
+        given_up = [*self._open, *self.slots.take_waiting(), *self._suspects.take_waiting()]
         for unit in self.units:
             unit.open = {}
-        self._waiting.clear()
         self._running.clear()
-        return given_up
+        for request in given_up:
+            if request.late:
+                self._port.wake_one(request.id)
+        return [request for request in given_up if request.client is not None]
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing is open, and nobody waits here."""
-        return not self.in_flight and not self._waiting
+    def release(self) -> None:
+        """All that are parked ask again."""
+        self.slots.wake_all()
+        for id in self._suspects.take_away():
+            self._port.wake_one(id)
 
     def forget_parked(self) -> None:
         """Whoever was parked comes again without a Wake: who would have woken them is a new one, and wakes them all."""
-        self.parked = 0
-        self._coming.clear()
+        for lane in self.slots.lanes:
+            lane.forget()
+        self._suspects.take_away()
+        self._trials.forget()
+        for request in self._open:
+            request.late = False
+
+    def take_parked(self, old: "Gate") -> None:
+        """Take over who is parked for the filter under its old settings."""
+        self.slots.take_parked(old.slots)
+        old.release()
+
+    def left(self, id: int) -> None:
+        """That message has left the queue, and asks no more."""
+        self._suspects.drop(id)
+        self._desk.kept.take(id)
 
     # What helpers do
 
@@ -103,18 +112,18 @@ class Gate:
         if (request := self.units[unit].open.get(number)) is not None:
             request.since, request.tried = now, True
 
-    def reply(self, now: float, unit: int, number: int, kind: Kind, text: str, fields: tuple[bytes, ...]) -> bool:
+    def reply(self, now: float, unit: int, number: int, answer: Answer) -> bool:
         """A helper answered; False when the number is not (or no longer) outstanding."""
         request = self.units[unit].open.pop(number, None)
         if request is None:
             return False
         self._forget(request)
-        self._ends.pop(request.id, None)
+        self._suspects.drop(request.id)
+        self._doubt_since, self.slots.doubt, self.failing = None, False, False
         self.answered += 1
         self._heard = now
-        self.durations.append(now - request.since)
-        if request.client is not None:
-            self._port.verdict(request, kind, text, fields)
+        self.pace.add(now - request.since)
+        self._desk.tell(request, answer)
         self._advance(now)
         return True
 
@@ -122,7 +131,7 @@ class Gate:
         """The helper has answered INTF."""
         self.units[unit].ready = True
         self._down_since, self.dead = None, False
-        self._coming.clear()
+        self.slots.expire(now)
         self._advance(now)
 
     def leaving(self, now: float, unit: int) -> None:
@@ -136,10 +145,13 @@ class Gate:
         self.leaving(now, unit)
         lost, self.units[unit].open = list(self.units[unit].open.values()), {}
         self.units[unit].over = over
+        if not planned and (tried := [request for request in lost if request.tried]):
+            self._accuse(now, tried)
         for request in reversed(lost):
-            self._again(request, request.tried and not planned)
+            self._again(now, request)
         if all(each.over for each in self.units):
-            self._give_up(now)
+            self.dead = True
+            self._give_up()
         self._advance(now)
 
     # What time does
@@ -149,11 +161,16 @@ class Gate:
         for unit in self.units:
             if unit.ready:
                 self._overdue(now, unit)
-        if self._down_since is not None and not self.dead and now - self._down_since >= self._settings.timeout:
-            self._give_up(now)
-        while self._coming and now - self._coming[0] >= WAKE_AGAIN:
-            self._coming.popleft()
-        self._wake(now)
+        if not self.dead and self._past(now, self._down_since):
+            self.dead = True
+            self._give_up()
+        if not self.failing and len(self._doubted) > 1 and self._past(now, self._doubt_since):
+            self.failing = True
+            self._give_up()
+        self.slots.expire(now - WAKE_AGAIN)
+        self._trials.expire(now - WAKE_AGAIN)
+        self._set_aside(now)
+        self._advance(now)
 
     # What others want to know
 
@@ -161,38 +178,56 @@ class Gate:
     def in_flight(self) -> int:
         return sum(len(unit.open) for unit in self.units)
 
-    def stalled(self, now: float) -> bool:
-        """Requests are open, and nothing was heard for slow_after."""
-        oldest = min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
-        return now - max(oldest, self._heard) > self._settings.slow_after
+    @property
+    def parked(self) -> int:
+        """Messages that wait for this filter without a processor."""
+        late = sum(request.late for request in self._open)
+        return sum(lane.parked for lane in self.slots.lanes) + self._suspects.away + late
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is open, and nobody waits here."""
+        return not (self._open or self.slots.waiting or self._suspects.waiting)
 
     @property
     def is_ready(self) -> bool:
         return self._down_since is None
 
+    def stalled(self, now: float) -> bool:
+        """Requests are open, and nothing was heard for slow_after."""
+        oldest = min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
+        return now - max(oldest, self._heard) > self._settings.slow_after
+
     # How
 
     @property
-    def _name(self) -> str:
-        return f'filter "{self._settings.name}"'
+    def _open(self) -> list[Request]:
+        return [request for unit in self.units for request in unit.open.values()]
 
-    def _attach(self, client: Any, ask: Ask) -> bool:
+    def _past(self, now: float, since: float | None) -> bool:
+        return since is not None and now - since >= self._settings.timeout
+
+    def _attach(self, now: float, client: Any, ask: Ask) -> bool:
         """A message asked for again takes over the request that runs for it: nothing is scanned twice."""
         running = self._running.get(ask.id)
         if running is None or (running.n == ask.n and running.client not in (None, client)):
             return False
-        running.client, running.n, running.park = client, ask.n, ask.park
+        running.client, running.n, running.park, running.asked, running.late = client, ask.n, ask.park, now, False
         return True
 
-    def _least_loaded(self) -> Unit | None:
-        best, load = None, self._settings.max_in_flight
-        for unit in self.units:
-            if unit.ready and len(unit.open) < load:
-                best, load = unit, len(unit.open)
-        return best
-
-    def _free(self) -> int:
-        return sum(self._settings.max_in_flight - len(unit.open) for unit in self.units if unit.ready)
+    def _admit(self, now: float, request: Request) -> None:
+        """Send, park, or keep waiting what is asked anew."""
+        if request.id in self._suspects and not self.failing:
+            unit = self._trials.unit_for(request.id)
+        else:
+            unit = self.slots.least_loaded(request.large)
+        if self.dead or (self.failing and unit is None):
+            self._unavailable(request)
+        elif unit is not None:
+            self._send(now, unit, request)
+        else:
+            self._desk.wait(request, self.is_ready)
+            self._advance(now)
 
     def _send(self, now: float, unit: Unit, request: Request) -> None:
         request.number, request.since, request.tried = next(self._numbers), now, False
@@ -205,79 +240,59 @@ class Gate:
             del self._running[request.id]
 
     def _advance(self, now: float) -> None:
-        """Fill free slots: first those who wait here, then wake the parked."""
-        while self._waiting and (unit := self._least_loaded()) is not None:
-            self._send(now, unit, self._waiting.popleft())
-        if self.parked:
-            self._wake(now)
+        """Fill free slots: a suspect's trial, then those who wait here, then wake the parked."""
+        if (trial := self._trials.advance(now, self.answered, self.slots.alone)) is not None:
+            self._send(now, *trial)
+        while (pair := self.slots.next()) is not None:
+            self._send(now, *pair)
+        self.slots.wake(now)
 
-    def _wake(self, now: float) -> None:
-        count = self.parked if self.dead else min(self._free() - len(self._coming), self.parked)
-        if count > 0:
-            self.parked -= count
-            if not self.dead:
-                self._coming.extend([now] * count)
-            self._port.wake(count)
+    def _set_aside(self, now: float) -> None:
+        if self.pressed:
+            self._desk.set_aside(now, self._open, self.stalled(now))
 
-    def _park(self, request: Request) -> None:
-        self.parked += 1
-        reason = "has no free slot" if self.is_ready else f"is not ready: {self._reason()}"
-        self._port.park(request, f"{self._name} {reason}")
+    def _accuse(self, now: float, tried: list[Request]) -> None:
+        """A helper ended over these."""
+        if self._suspects.ended([request.id for request in tried], self.answered):
+            self._port.guilty(tried[0], f"{self._desk.name}: {self._reason()}")
+        for suspect in self._suspects.surplus():
+            if suspect.request is not None:
+                self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
+            self._port.wake_one(suspect.id)
+        if self._doubt_since is None:
+            self._doubt_since = now
+            self._doubted.clear()
+        if len(tried) == 1 and len(self._doubted) < 2:
+            self._doubted.add(tried[0].id)
+        self.slots.doubt = True
 
-    def _again(self, request: Request, charge: bool) -> None:
-        """Have a request judged by the next helper, unless too many have ended over it."""
+    def _again(self, now: float, request: Request) -> None:
+        """Have a request judged by the next helper."""
         self._forget(request)
-        if request.client is None:
+        if request.client is None and not request.late:
             return
-        request.ends += charge
-        if request.ends > MAX_AGAIN:
-            self._ends.pop(request.id, None)
-            text = f"{self._name}: the helper ended {request.ends} times while it judged this message, last: {self._reason()}"
-            self._port.verdict(request, Kind.UNAVAILABLE, text, ())
-        elif self.dead:
+        if self.dead or (request.id in self._suspects and self._past(now, self._doubt_since)):
             self._unavailable(request)
-        elif not request.park:
-            self._waiting.appendleft(request)
-        else:  # its processor is needed elsewhere meanwhile; it comes back when the new helper is ready
-            if request.ends:
-                self._remember(request)
-            self._park(request)
-
-    def _remember(self, request: Request) -> None:
-        self._ends.pop(request.id, None)
-        self._ends[request.id] = request.ends
-        if len(self._ends) > MAX_REMEMBERED:
-            del self._ends[next(iter(self._ends))]
-
-    def _late(self, now: float, unit: Unit) -> list[Request]:
-        """The open requests that are overdue. What was never written is its helper's fault only if nothing stands before it."""
-        late: list[Request] = []
-        for request in unit.open.values():
-            if now - request.since < self._settings.timeout or (late and not request.tried):
-                break
-            late.append(request)
-        return late
+        else:
+            self._desk.wait(request, self.is_ready, first=True)
 
     def _overdue(self, now: float, unit: Unit) -> None:
-        if not (late := self._late(now, unit)):
+        if not (late := unit.overdue(now)):
             return
         for request in late:
             del unit.open[request.number]
             self._forget(request)
-        text = f"{self._name}: no answer within {show_seconds(self._settings.timeout)}"
+        text = f"{self._desk.name}: no answer within {show_seconds(late[0].limit)}"
         self.leaving(now, unit.index)
         self._port.restart(unit.index, text)
         for request in late:
-            if request.client is not None:
-                self._port.verdict(request, Kind.TIMEOUT, text, (), charge=self._heard > request.since)
+            self._desk.tell(request, Answer(Kind.TIMEOUT, text, (), self._heard > request.since))
 
-    def _give_up(self, now: float) -> None:
+    def _give_up(self) -> None:
         """The filter is not there: whoever waits is told, and the parked come to be told."""
-        self.dead = True
-        waiting, self._waiting = self._waiting, deque()
-        for request in waiting:
+        for request in [*self.slots.take_waiting(), *self._suspects.take_waiting()]:
             self._unavailable(request)
-        self._wake(now)
+        self.release()
 
     def _unavailable(self, request: Request) -> None:
-        self._port.verdict(request, Kind.UNAVAILABLE, f"{self._name} is not ready: {self._reason()}", ())
+        self._desk.unavailable(request, "is not ready" if self.dead else "ends over what it is asked")

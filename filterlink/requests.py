@@ -1,24 +1,27 @@
 """What the multiplexer's gate handles: requests, the helpers they are open in, and whom it tells. Pure."""
 
 import math
+from collections import deque
 from typing import Any, Protocol
 
 from filterlink.frames import Ask, Kind
 
-__all__ = ["Port", "Request", "Unit"]
+__all__ = ["Lane", "Port", "Request", "Unit"]
 
 
 class Request:
     """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
 
-    __slots__ = ("client", "ends", "id", "n", "number", "park", "since", "tried")
+    __slots__ = ("asked", "client", "id", "large", "late", "limit", "n", "number", "park", "since", "tried")
 
-    def __init__(self, client: Any, ask: Ask, ends: int) -> None:
-        self.client, self.id, self.n, self.park = client, ask.id, ask.n, ask.park
+    def __init__(self, client: Any, ask: Ask, now: float, limit: float = math.inf) -> None:
+        self.client, self.id, self.n, self.park, self.large = client, ask.id, ask.n, ask.park, ask.large
         self.number = 0
+        self.asked = now
+        self.limit = limit  # seconds after which it is overdue
         self.since = math.inf  # when its line went into the helper's pipe, or was queued for it
         self.tried = False  # its line went into the pipe: the helper may have seen it
-        self.ends = ends  # how many helpers ended while they judged it
+        self.late = False  # its client was told to park: the message waits for this very answer
 
 
 class Unit:
@@ -28,7 +31,44 @@ class Unit:
         self.index = index
         self.ready = False
         self.over = False
+        self.kept = False
+        """For a suspect: it gets nothing else."""
         self.open: dict[int, Request] = {}
+
+    def overdue(self, now: float) -> list[Request]:
+        """The open requests that are overdue. What was never written is the helper's fault only if nothing stands before it."""
+        late: list[Request] = []
+        for request in self.open.values():
+            if late and not request.tried:
+                break
+            if now - request.since >= request.limit:
+                late.append(request)
+        return late
+
+
+class Lane:
+    """Who waits for a slot: parked messages, of which only the number is known, and requests that may not park."""
+
+    def __init__(self) -> None:
+        self.parked = 0
+        self.coming: deque[float] = deque()
+        """When each was woken that is not back yet: their slots are spoken for."""
+        self.waiting: deque[Request] = deque()
+
+    def came(self) -> None:
+        """One is back: the newest, as the oldest is the one that may be lost, and must grow old."""
+        if self.coming:
+            self.coming.pop()
+
+    def expire(self, before: float) -> None:
+        """Who was woken before that is lost."""
+        while self.coming and self.coming[0] <= before:
+            self.coming.popleft()
+
+    def forget(self) -> None:
+        """Nobody is parked, nobody comes."""
+        self.parked = 0
+        self.coming.clear()
 
 
 class Port(Protocol):
@@ -36,6 +76,8 @@ class Port(Protocol):
 
     def send(self, unit: int, number: int, message: int) -> None: ...
     def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None: ...
-    def park(self, request: Request, reason: str) -> None: ...
-    def wake(self, count: int) -> None: ...
+    def park(self, request: Request, reason: str, apart: bool = False) -> None: ...
+    def wake(self, count: int, large: bool = False) -> None: ...
+    def wake_one(self, id: int) -> None: ...
+    def guilty(self, request: Request, reason: str) -> None: ...
     def restart(self, unit: int, reason: str) -> None: ...

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from filterlink.external import ExternalFilter
-from filterlink.frames import Ask, FilterState, Hello, Kind, Park, Verdict, Wake, encode
+from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Verdict, Wake, encode
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
+from filterlink.mux import Gate
 from filterlink.settings import Filter
 
 __all__ = ["Server"]
@@ -31,7 +32,8 @@ _decode = msgspec.msgpack.Decoder(Hello | Ask).decode
 
 
 class Server:
-    """Serves the clients that connect to `listener`. `wake` is told who may ask again, `publish` how the filters are.
+    """Serves the clients that connect to `listener`. `tell_manager` has who may ask again and who is
+    to blame, `publish` how the filters are.
 
     `first_number` is where request numbers begin; another one for each multiplexer of an engine keeps a late answer to the
     one that died from being taken for an answer to its successor.
@@ -42,12 +44,13 @@ class Server:
         loop: Loop,
         listener: socket.socket,
         filters: Sequence[Filter],
-        wake: Callable[[Wake], None],
+        tell_manager: Callable[[Wake | Guilty], None],
         publish: Callable[[list[FilterState]], None],
         first_number: int = 1,
     ) -> None:
-        self._loop, self._listener, self._wake, self._publish, self._first = loop, listener, wake, publish, first_number
-        self._publishing = self._closed = False
+        self._loop, self._listener, self._tell_manager, self._publish, self._first = loop, listener, tell_manager, publish, first_number
+        self._publishing = self._closed = self._pressed = self._idle = False
+        self._large_share = 0.5
         self._links: set[Link] = set()
         self._filters: dict[str, ExternalFilter] = {}
         self._leaving: list[ExternalFilter] = []
@@ -55,6 +58,7 @@ class Server:
         self._unstarted: list[ExternalFilter] = [self._add(settings) for settings in filters]
         self._strangers: set[str] = set()  # names complained of
         self._then: Callable[[], None] | None = None
+        self._timer = loop.after(0, lambda: None)
         serve(loop, listener, self._accepted)
 
     def start(self) -> None:
@@ -78,6 +82,7 @@ class Server:
             if new is not None:
                 successor = self._add(new)
                 successor.inherit(old)
+                self._brief(successor)
                 self._unstarted.append(successor)
         self._unstarted += [self._add(settings) for settings in wanted.values()]
         self._filters = {settings.name: self._filters[settings.name] for settings in filters}
@@ -85,8 +90,14 @@ class Server:
         self._changed()
 
     def _add(self, settings: Filter) -> ExternalFilter:
-        self._filters[settings.name] = added = ExternalFilter(self._loop, settings, self._wake, self._changed, self._first)
+        self._filters[settings.name] = added = ExternalFilter(self._loop, settings, self._tell_manager, self._changed, self._first)
+        self._brief(added)
         return added
+
+    def _brief(self, each: ExternalFilter) -> None:
+        """Tell a filter's gate what holds for all of them."""
+        if each.gate is not None:
+            each.gate.pressed, each.gate.slots.large_share = self._pressed, self._large_share
 
     def _see_off(self) -> None:
         """Stop those that leave once they have answered, and start their successors once they have ended."""
@@ -121,9 +132,8 @@ class Server:
 
     def forget_parked(self) -> None:
         """Whoever hears the wakes is a new one and lets all messages ask again: the old parked ones are to be counted no more."""
-        for each in self._all:
-            if each.gate is not None:
-                each.gate.forget_parked()
+        for gate in self._gates:
+            gate.forget_parked()
         self._changed()
 
     def close(self) -> None:
@@ -143,6 +153,7 @@ class Server:
             self._unknown(link, frame)
         elif not found.stopping:
             found.gate.ask(time.monotonic(), link, frame)
+            self._hurry()
             self._changed()
 
     def _unknown(self, link: Link, ask: Ask) -> None:
@@ -153,14 +164,13 @@ class Server:
         if not ask.park:
             link.send(encode(Verdict(ask.id, ask.n, ask.filter, Kind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled')))
             return
-        link.send(encode(Park(ask.id, ask.n, ask.filter, "not configured here")))
-        self._loop.after(STRANGER_AGAIN, lambda: self._wake(Wake(ask.filter, 1)))
+        link.send(encode(Park(ask.id, ask.n, ask.filter, "not configured here", True)))
+        self._loop.after(STRANGER_AGAIN, lambda: self._tell_manager(Wake(ask.filter, 1, id=ask.id)))
 
     def _client_gone(self, link: Link) -> None:
         self._links.discard(link)
-        for each in self._all:
-            if each.gate is not None:
-                each.gate.client_gone(link)
+        for gate in self._gates:
+            gate.client_gone(link)
 
     def _tick(self) -> None:
         """Look at the clock for all filters; an idle one costs nothing."""
@@ -173,14 +183,44 @@ class Server:
         if self._leaving and self._then is None:
             self._see_off()
         busy = bool(self._leaving) or any(each.busy for each in self._all)
-        self._loop.after(TICK if busy else 1.0, self._tick)
+        self._idle, self._timer = not busy, self._loop.after(TICK if busy else 1.0, self._tick)
         if busy:
             self._changed()
+
+    def _hurry(self) -> None:
+        """Look at the clock soon: there is something again."""
+        if self._idle:
+            self._idle = False
+            self._timer.cancel()
+            self._timer = self._loop.after(TICK, self._tick)
 
     def _changed(self) -> None:
         if not self._publishing:
             self._publishing = True
             self._loop.after(PUBLISH, self._tell)
+
+    def press(self, waiting: bool) -> None:
+        """Whether other work waits for the processors that wait for filters."""
+        self._pressed = waiting
+        for each in self._all:
+            self._brief(each)
+        if waiting:
+            self._hurry()
+
+    def left(self, id: int) -> None:
+        """That message asks no more."""
+        for gate in self._gates:
+            gate.left(id)
+
+    def share(self, large_share: float) -> None:
+        """What part of each filter's slots large messages may take."""
+        self._large_share = large_share
+        for each in self._all:
+            self._brief(each)
+
+    @property
+    def _gates(self) -> list[Gate]:
+        return [each.gate for each in self._all if each.gate is not None]
 
     def _tell(self) -> None:
         self._publishing = False

@@ -26,6 +26,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: LogLevel = "problems"
     timeout: Seconds = Seconds(120)
     """An answer that takes longer counts as a failure; the helper is restarted."""
+    timeout_per_mb: Seconds = Seconds(0)
+    """So much more for each MiB of the message."""
     auto_restart: Seconds = Seconds(5)
     """The pause before a helper that ended is started again; "never" leaves it to the administrator."""
     slow_after: Seconds = Seconds(5)
@@ -55,6 +57,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return shlex.split(self.program)
         except ValueError as error:
             raise ValueError(f'filter "{self.name}": program = {self.program!r}: {error}') from None
+
+    def limit(self, size: int) -> float:
+        """Seconds that the scan of a message of `size` bytes may take."""
+        return self.timeout + self.timeout_per_mb * (size / (1 << 20))
 
     @property
     def slots(self) -> int:

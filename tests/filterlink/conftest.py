@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.client import Client, _decode
-from filterlink.frames import Ask, FilterState, Hello, Park, Verdict, Wake, encode
+from filterlink.frames import Ask, FilterState, Guilty, Hello, Park, Verdict, Wake, encode
 from filterlink.link import Channel, connect, listen
 from filterlink.loop import Loop
 from filterlink.server import Server
@@ -67,14 +67,21 @@ class Rig:
         self.loop = Loop()
         self.listener = listen("link")
         self.wakes: list[Wake] = []
+        self.guilty: list[Guilty] = []
         self.states: list[FilterState] = []
         self.clients: list[Client] = []
         self.ids = itertools.count(1)
         self._open(filters)
 
     def _open(self, filters: tuple[Filter, ...]) -> None:
-        self.server = Server(self.loop, self.listener, filters, self.wakes.append, self._published)
+        self.server = Server(self.loop, self.listener, filters, self._heard, self._published)
         self.server.start()
+
+    def _heard(self, frame: Wake | Guilty) -> None:
+        if isinstance(frame, Wake):
+            self.wakes.append(frame)
+        else:
+            self.guilty.append(frame)
 
     def _published(self, states: list[FilterState]) -> None:
         self.states = states

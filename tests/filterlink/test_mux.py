@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.frames import Ask, Kind
-from filterlink.mux import MAX_AGAIN, Gate
+from filterlink.kept import Answer
+from filterlink.mux import Gate
 from filterlink.requests import Request
 from filterlink.settings import Filter
 from filterlink.units import Seconds
@@ -25,7 +25,11 @@ class Book:
         self.sent: list[tuple[int, int, int]] = []
         self.verdicts: list[tuple[Any, int, int, Kind]] = []
         self.parks: list[int] = []
+        self.aparts: list[int] = []
         self.wakes: list[int] = []
+        self.large_wakes: list[int] = []
+        self.calls: list[int] = []
+        self.charged: list[int] = []
         self.restarts: list[int] = []
         self.text = ""
         self.told: Callable[[Request], None] = lambda _: None
@@ -38,12 +42,19 @@ class Book:
         self.text = text
         self.told(request)
 
-    def park(self, request: Request, reason: str) -> None:
-        self.parks.append(request.id)
+    def park(self, request: Request, reason: str, apart: bool = False) -> None:
+        (self.aparts if apart else self.parks).append(request.id)
+        self.text = reason
         self.told(request)
 
-    def wake(self, count: int) -> None:
-        self.wakes.append(count)
+    def wake(self, count: int, large: bool = False) -> None:
+        (self.large_wakes if large else self.wakes).append(count)
+
+    def wake_one(self, id: int) -> None:
+        self.calls.append(id)
+
+    def guilty(self, request: Request, reason: str) -> None:
+        self.charged.append(request.id)
 
     def restart(self, unit: int, reason: str) -> None:
         self.restarts.append(unit)
@@ -59,8 +70,8 @@ def make(ready: bool = True, **values: Any) -> tuple[Gate, Book]:
     return gate, book
 
 
-def ask(id: int, n: int = 1, park: bool = True) -> Ask:
-    return Ask(id, n, "F", False, 1, park)
+def ask(id: int, n: int = 1, park: bool = True, large: bool = False, size: int = 1) -> Ask:
+    return Ask(id, n, "F", large, size, park)
 
 
 def test_slots_then_parking() -> None:
@@ -68,7 +79,7 @@ def test_slots_then_parking() -> None:
     gate, book = make()
     for id in (1, 2, 3):
         gate.ask(1.0, "c", ask(id))
-    gate.reply(2.0, 0, 2, Kind.DISCARD, "", ())
+    gate.reply(2.0, 0, 2, Answer(Kind.DISCARD))
 
     assert book.sent == [(0, 1, 1), (0, 2, 2)]
     assert (book.parks, book.wakes, gate.parked) == ([3], [1], 0)
@@ -81,7 +92,7 @@ def test_who_may_not_park_waits_first() -> None:
     gate.ask(1.0, "c", ask(1))
     gate.ask(1.0, "c", ask(2))
     gate.ask(1.0, "c", ask(3, park=False))
-    gate.reply(2.0, 0, 1, Kind.OK, "", ())
+    gate.reply(2.0, 0, 1, Answer(Kind.OK))
 
     assert [message for _, _, message in book.sent] == [1, 3]
     assert book.wakes == []
@@ -92,8 +103,8 @@ def test_no_more_are_woken_than_there_are_slots() -> None:
     gate, book = make()
     for id in range(1, 11):
         gate.ask(1.0, "c", ask(id))
-    gate.reply(2.0, 0, 1, Kind.OK, "", ())
-    gate.reply(2.1, 0, 2, Kind.OK, "", ())
+    gate.reply(2.0, 0, 1, Answer(Kind.OK))
+    gate.reply(2.1, 0, 2, Answer(Kind.OK))
     assert book.wakes == [1, 1]
     gate.tick(2.5)
     assert book.wakes == [1, 1]
@@ -147,25 +158,218 @@ def test_late_and_double_answers_count_for_nothing() -> None:
     gate, book = make()
     gate.ask(1.0, "c", ask(1))
 
-    assert gate.reply(2.0, 0, 1, Kind.OK, "", ()) is True
-    assert gate.reply(2.0, 0, 1, Kind.ERROR, "", ()) is False
-    assert gate.reply(2.0, 0, 99, Kind.ERROR, "", ()) is False
+    assert gate.reply(2.0, 0, 1, Answer(Kind.OK)) is True
+    assert gate.reply(2.0, 0, 1, Answer(Kind.ERROR)) is False
+    assert gate.reply(2.0, 0, 99, Answer(Kind.ERROR)) is False
     assert len(book.verdicts) == 1
 
 
-@pytest.mark.parametrize("park", [True, False])
-def test_poison(park: bool) -> None:
-    """A message over which helper after helper ends is UNAVAILABLE at last; one that was never written is not charged."""
-    gate, book = make()
-    for round in range(MAX_AGAIN + 1):
-        gate.ask(1.0, "c", ask(1, n=round, park=park)) if park or not round else None
-        gate.ask(1.0, "c", ask(2, n=round, park=park)) if park or not round else None
-        poison = next(number for _, number, message in reversed(book.sent) if message == 1)
-        gate.written(1.0, 0, poison)
-        gate.gone(2.0, 0)
-        gate.ready(2.0, 0)
+def answered(gate: Gate, now: float, unit: int = 0) -> list[int]:
+    """Everything that is open in a helper is answered OK; the messages."""
+    found = [(number, request.id) for number, request in gate.units[unit].open.items()]
+    for number, _ in found:
+        gate.reply(now, unit, number, Answer(Kind.OK))
+    return [id for _, id in found]
 
-    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(1, Kind.UNAVAILABLE)]
+
+def end(gate: Gate, now: float, unit: int = 0) -> None:
+    """A helper ends over all that it has, and another one is ready."""
+    for number in gate.units[unit].open:
+        gate.written(now, unit, number)
+    gate.gone(now, unit)
+    gate.ready(now, unit)
+
+
+def test_suspects_are_judged_alone_and_only_the_guilty_is_charged() -> None:
+    """Four are open when the helper ends: nobody is charged. Then each has the helper for itself; the one that ends it is."""
+    gate, book = make(max_in_flight=4)
+    for id in (1, 2, 3, 4):
+        gate.ask(1.0, "c", ask(id, park=False))
+    deaths = 0
+    while gate.in_flight and deaths < 6:
+        ids = [request.id for request in gate.units[0].open.values()]
+        if 3 in ids:
+            deaths += 1
+            assert deaths == 1 or ids == [3]
+            end(gate, 2.0)
+        else:
+            assert len(ids) == 1
+            answered(gate, 2.0)
+        if deaths == 5:
+            gate.left(3)
+
+    assert [id for _, id, _, _ in book.verdicts] == [1, 2, 4]
+    assert book.charged == [3, 3]  # then nobody else was answered any more: it may be the filter
+
+
+def test_a_suspect_is_charged_again_once_another_was_answered() -> None:
+    gate, book = make(max_in_flight=2)
+    for id in (1, 2):
+        gate.ask(1.0, "c", ask(id, park=False))
+    end(gate, 2.0)
+    for round in range(5):
+        gate.ask(2.0, "c", ask(10 + round, park=False))
+        while (ids := [request.id for request in gate.units[0].open.values()]) != [1]:
+            assert len(ids) <= 1, "beside a suspect, or in doubt, nothing else is open"
+            answered(gate, 2.0)
+        end(gate, 2.0)
+
+    assert book.charged == [1] * 4  # the first time nobody was answered since it became a suspect
+
+
+def test_an_outage_charges_nobody() -> None:
+    """Helper after helper ends over whatever it is asked: no message is to blame, however long that goes on."""
+    gate, book = make(max_in_flight=4, timeout=Seconds(1000))
+    for id in range(1, 20):
+        gate.ask(1.0, "c", ask(id, park=False))
+    for _ in range(100):
+        assert gate.in_flight
+        end(gate, 2.0)
+        assert gate.in_flight <= 1, "in doubt one at a time"
+
+    assert (book.charged, book.verdicts) == ([], [])
+    while gate.in_flight:
+        answered(gate, 3.0)
+    assert sorted(id for _, id, _, _ in book.verdicts) == list(range(1, 20))
+
+
+def test_a_filter_that_ends_over_everything_for_too_long_is_away() -> None:
+    """After the time-out who waits is told, as of one that cannot start; from then on one message tries it, the others are told at once."""
+    gate, book = make()
+    gate.ask(1.0, "c", ask(1, park=False))
+    gate.ask(1.0, "c", ask(2))
+    end(gate, 2.0)
+    end(gate, 6.0)
+    gate.ask(6.0, "c", ask(2, n=2))
+    end(gate, 7.0)
+    gate.tick(12.0)
+    gate.ask(12.0, "c", ask(2, n=3))
+    gate.ask(12.0, "c", ask(3))
+
+    assert (gate.failing, [(id, kind) for _, id, _, kind in book.verdicts]) == (True, [(2, Kind.UNAVAILABLE), (3, Kind.UNAVAILABLE)])
+    answered(gate, 13.0)
+    gate.ask(13.0, "c", ask(4))
+    assert (gate.failing, gate.in_flight) == (False, 1)
+
+
+def test_a_parked_suspect_is_woken_by_its_id() -> None:
+    """It is parked apart; its turn comes when the helper has nothing else, and nothing else goes to the helper before it is there."""
+    gate, book = make()
+    gate.ask(1.0, "c", ask(1))
+    gate.ask(1.0, "c", ask(2))
+    end(gate, 2.0)
+    assert (book.aparts, book.calls, gate.parked) == ([2, 1], [1], 1)
+    gate.ask(2.1, "c", ask(3))
+    assert (book.parks, gate.in_flight) == ([3], 0)
+    gate.ask(2.2, "c", ask(1, n=2))
+
+    assert gate.units[0].open.keys() == {3}
+    assert answered(gate, 2.3) == [1]
+    assert book.calls == [1, 2]
+    assert book.wakes == []
+    gate.tick(4.0)  # it does not come
+    assert book.wakes == [1]
+
+
+def test_never_written_is_no_suspect() -> None:
+    gate, book = make()
+    gate.ask(1.0, "c", ask(1))
+    gate.gone(2.0, 0)
+
+    assert (book.parks, book.aparts) == ([1], [])
+
+
+def test_large_messages_leave_slots_to_small_ones() -> None:
+    """They take their share of the slots at most, and are woken for those only; nobody starves."""
+    gate, book = make(max_in_flight=4)
+    for id in (1, 2, 3, 4):
+        gate.ask(1.0, "c", ask(id, large=True))
+    assert ([message for _, _, message in book.sent], book.parks) == ([1, 2], [3, 4])
+    for id in (5, 6, 7):
+        gate.ask(1.0, "c", ask(id))
+    assert ([message for _, _, message in book.sent], book.parks) == ([1, 2, 5, 6], [3, 4, 7])
+    gate.reply(2.0, 0, 3, Answer(Kind.OK))  # a small one leaves
+    assert (book.wakes, book.large_wakes) == ([1], [])
+    gate.reply(2.0, 0, 1, Answer(Kind.OK))
+    assert (book.wakes, book.large_wakes) == ([1], [1])
+
+
+def test_with_one_slot_the_lanes_take_turns() -> None:
+    gate, _ = make(max_in_flight=1)
+    gate.ask(1.0, "c", ask(1))
+    for id in range(2, 12):
+        gate.ask(1.0, "c", ask(id, large=id % 2 == 0, park=False))
+    order = []
+    while gate.in_flight:
+        order += answered(gate, 2.0)
+
+    lanes = [id % 2 == 0 for id in order[1:]]
+    assert all(one is not other for one, other in itertools.pairwise(lanes))
+
+
+def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
+    """Only when other work waits. The answer is kept for the message, which is woken for it, and gets it at once."""
+    gate, book = make(slow_after=Seconds(5))
+    gate.ask(10.0, "c", ask(1))
+    gate.tick(14.0)
+    assert book.aparts == []
+    gate.pressed = True
+    gate.tick(14.1)
+    assert (book.aparts, gate.parked, gate.in_flight) == ([1], 1, 1)
+    gate.reply(16.0, 0, 1, Answer(Kind.ERROR, "bad", (b"X-A: 1",)))
+    assert (book.calls, book.verdicts) == ([1], [])
+    gate.ask(16.1, "d", ask(1, n=2))
+
+    assert book.verdicts == [("d", 1, 2, Kind.ERROR)]
+    assert (len(book.sent), book.text) == (1, "bad")
+
+
+def test_grace_follows_the_median() -> None:
+    """Four times the median, a tenth of a second at least, slow_after at most; at once while the filter is stalled."""
+    gate, book = make(slow_after=Seconds(5), max_in_flight=10, timeout=Seconds(1000))
+    gate.pressed = True
+    for round in range(20):
+        gate.ask(round * 10.0, "c", ask(round))
+        gate.reply(round * 10.0 + 0.5, 0, round + 1, Answer(Kind.OK))
+    gate.ask(300.0, "c", ask(50))
+    gate.tick(301.9)
+    assert book.aparts == []
+    gate.tick(302.0)
+    assert book.aparts == [50]
+    gate.tick(305.1)
+    gate.ask(305.2, "c", ask(51))
+    assert book.aparts == [50, 51], "stalled: it is asked all the same, and nobody waits"
+    assert gate.in_flight == 2
+
+
+def test_a_late_time_out_reaches_the_message() -> None:
+    gate, book = make(slow_after=Seconds(1))
+    gate.pressed = True
+    gate.ask(1.0, "c", ask(1))
+    gate.tick(3.0)
+    gate.tick(11.0)
+    assert (book.aparts, book.restarts, book.calls) == ([1], [0], [1])
+    gate.ask(11.1, "c", ask(1, n=2))
+
+    assert book.verdicts == [("c", 1, 2, Kind.TIMEOUT)]
+
+
+def test_who_may_not_park_is_never_set_aside() -> None:
+    gate, book = make(slow_after=Seconds(1))
+    gate.pressed = True
+    gate.ask(1.0, "c", ask(1, park=False))
+    gate.tick(9.0)
+
+    assert book.aparts == []
+
+
+def test_large_messages_may_take_longer() -> None:
+    gate, book = make(timeout_per_mb=Seconds(2))
+    gate.ask(1.0, "c", ask(1, size=10 << 20, large=True))
+    gate.tick(30.0)
+    assert book.restarts == []
+    gate.tick(31.0)
+    assert book.restarts == [0]
 
 
 def test_a_client_that_left() -> None:
@@ -174,7 +378,7 @@ def test_a_client_that_left() -> None:
     gate.ask(1.0, "old", ask(1))
     gate.client_gone("old")
     gate.ask(2.0, "new", ask(1, n=2))
-    gate.reply(3.0, 0, 1, Kind.OK, "", ())
+    gate.reply(3.0, 0, 1, Answer(Kind.OK))
 
     assert book.sent == [(0, 1, 1)]
     assert book.verdicts == [("new", 1, 2, Kind.OK)]
@@ -232,10 +436,10 @@ def test_lost_wakes_are_made_good_under_load() -> None:
     gate, book = make()
     for id in range(1, 40):
         gate.ask(0.0, "c", ask(id))
-    gate.reply(0.0, 0, 1, Kind.OK, "", ())  # the one that is woken for it never comes
+    gate.reply(0.0, 0, 1, Answer(Kind.OK))  # the one that is woken for it never comes
     for step in range(1, 21):
         now = step / 10
-        gate.reply(now, 0, next(iter(gate.units[0].open)), Kind.OK, "", ())
+        gate.reply(now, 0, next(iter(gate.units[0].open)), Answer(Kind.OK))
         gate.ask(now, "c", ask(100 + step))
         gate.tick(now)
 
@@ -298,7 +502,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choice=st.integers(0, 3), kind=st.sampled_from([Kind.OK, Kind.ERROR, Kind.FAILURE]))
     def reply(self, unit: int, choice: int, kind: Kind) -> None:
         numbers = list(self.gate.units[unit].open) or [0]
-        self.gate.reply(self.now, unit, numbers[choice % len(numbers)], kind, "", ())
+        self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Answer(kind))
 
     @rule(unit=st.integers(0, 1), planned=st.booleans())
     def end(self, unit: int, planned: bool) -> None:
@@ -318,13 +522,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
-        answered = [id for _, id, _, _ in self.book.verdicts] + self.book.parks
+        answered = [id for _, id, _, _ in self.book.verdicts] + self.book.parks + self.book.aparts
         assert len(answered) == len(set(answered))
-        assert len(answered) + self.gate.in_flight + len(self.gate._waiting) == self.asked
+        waiting = self.gate.slots.waiting + self.gate._suspects.waiting
+        assert len(answered) + self.gate.in_flight + len(waiting) == self.asked
 
     @invariant()
     def the_parked_are_counted(self) -> None:
-        assert self.gate.parked + sum(self.book.wakes) == len(self.book.parks)
+        assert sum(lane.parked for lane in self.gate.slots.lanes) + sum(self.book.wakes) == len(self.book.parks)
+        assert self.gate._suspects.away + len(self.book.calls) == len(self.book.aparts)
 
     @invariant()
     def no_helper_has_too_many(self) -> None:
@@ -333,7 +539,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_in_vain(self) -> None:
         """Beside a free slot, or for a filter that was given up."""
-        assert not self.gate._waiting or (self.gate._least_loaded() is None and not self.gate.dead)
+        assert not self.gate.slots.waiting or (self.gate.slots.least_loaded(False) is None and not self.gate.dead)
 
 
 TestAnyOrder = AnyOrder.TestCase
@@ -370,7 +576,7 @@ class Crowd(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choice=st.integers(0, 2))
     def reply(self, unit: int, choice: int) -> None:
         if numbers := list(self.gate.units[unit].open):
-            assert self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Kind.OK, "", ())
+            assert self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Answer(Kind.OK))
 
     @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
     def write(self, unit: int, count: int) -> None:
@@ -404,7 +610,7 @@ class Crowd(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         gate = self.gate
         assert len(gate._running) <= gate.in_flight <= 6
-        assert len(gate._coming) <= 6
+        assert sum(len(lane.coming) for lane in gate.slots.lanes) <= 6
         assert gate.parked >= 0
         assert all(
             request in unit.open.values() for request in gate._running.values() for unit in gate.units if request.number in unit.open
@@ -413,7 +619,9 @@ class Crowd(RuleBasedStateMachine):
     @invariant()
     def a_free_slot_is_offered(self) -> None:
         """Parked messages beside free slots are on their way."""
-        assert not self.gate.parked or len(self.gate._coming) >= self.gate._free()
+        slots = self.gate.slots
+        small, large = slots.lanes
+        assert not small.parked or len(small.coming) + len(large.coming) >= slots.room(False)
 
     def teardown(self) -> None:
         """In the end everybody who waits is told."""
@@ -423,7 +631,7 @@ class Crowd(RuleBasedStateMachine):
         while self.gate.in_flight:
             for unit in (0, 1):
                 for number in list(self.gate.units[unit].open):
-                    self.gate.reply(self.now, unit, number, Kind.OK, "", ())
+                    self.gate.reply(self.now, unit, number, Answer(Kind.OK))
         assert self.owed == {}
 
 

@@ -141,15 +141,30 @@ def test_a_helper_that_is_killed_is_replaced(rig: Rigs, base: Path) -> None:
     assert "signal 9" in here.states[0].last_error
 
 
-def test_poison_is_given_up_for_now(rig: Rigs) -> None:
-    """A message of which helper after helper dies is UNAVAILABLE in the end, with the helper's last words as the reason."""
-    here = rig("dies.sh")
+def test_who_ends_helpers_is_found(rig: Rigs) -> None:
+    """A message of which helper after helper dies is told of as guilty; others are answered in between."""
+    here = rig("dies.sh", timeout=30)
+    here.until_state("ready")
+    channel = send(here, here.client(), Ask(13, 7, "Test", False, 1, False))
+    for id in range(20, 25):
+        assert here.ask(id).kind == Kind.OK
+    here.until(lambda: here.guilty)
+
+    assert (here.guilty[0].id, here.guilty[0].n, here.guilty[0].filter) == (13, 7, "Test")
+    assert "I cannot stand Queue/13.msg" in here.guilty[0].reason
+    channel.close()
+
+
+def test_a_filter_that_ends_over_all_it_is_asked_is_away(rig: Rigs) -> None:
+    """With no answer at all for the time-out, who asks is told with the helper's last words; nobody is to blame."""
+    here = rig("dies.sh", timeout=0.6)
     verdict = here.ask(13)
 
     assert verdict.kind == Kind.UNAVAILABLE
-    assert "ended 4 times" in verdict.text
     assert "I cannot stand Queue/13.msg" in verdict.text
+    here.until_state("ready")
     assert here.ask(14).kind == Kind.OK
+    assert here.guilty == []
 
 
 def test_parked_messages_are_woken(rig: Rigs) -> None:

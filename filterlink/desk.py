@@ -1,0 +1,90 @@
+"""What those who ask are told: a verdict, to park, or to wait here. Pure.
+
+A processor never waits for a scan past its grace while other work is there: the scan goes on, its answer is kept, and the
+message, which stands in the queue manager's list meanwhile, is woken when the answer is in.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from filterlink.frames import Ask, Kind
+from filterlink.kept import Answer, Kept
+from filterlink.pace import Pace
+from filterlink.requests import Port, Request
+from filterlink.settings import Filter
+from filterlink.slots import Slots
+from filterlink.suspects import Suspects
+
+__all__ = ["MAX_WAITING", "Desk"]
+
+MAX_WAITING = 100_000
+"""Requests that wait for a slot; more than any number of processors and test clients asks at once."""
+
+
+class Desk:
+    """The side of a gate that talks to those who ask."""
+
+    def __init__(self, settings: Filter, port: Port, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
+        self.kept = Kept()
+        self.pace = Pace()
+        self.name = f'filter "{settings.name}"'
+        self._settings, self._port, self._slots, self._suspects, self._reason = settings, port, slots, suspects, reason
+
+    def answer_kept(self, now: float, client: Any, ask: Ask) -> bool:
+        """Give the answer that came while the message waited elsewhere."""
+        if (kept := self.kept.take(ask.id)) is None:
+            return False
+        self._port.verdict(Request(client, ask, now), kept.kind, kept.text, kept.fields, kept.charge)
+        return True
+
+    def tell(self, request: Request, answer: Answer) -> None:
+        """Give an answer to who waits for it; where that is the message, it is kept until it asks."""
+        if request.client is not None:
+            self._port.verdict(request, answer.kind, answer.text, answer.fields, answer.charge)
+        elif request.late:
+            self.kept.keep(request.id, answer)
+            self._port.wake_one(request.id)
+
+    def unavailable(self, request: Request, how: str = "is not ready") -> None:
+        self.tell(request, Answer(Kind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
+
+    def wait(self, request: Request, ready: bool, *, first: bool = False) -> None:
+        """Have a request that cannot be sent now come again, or keep it here."""
+        suspect, waiting = self._suspects.get(request.id), self._slots.lanes[request.large].waiting
+        if request.late:
+            self._missed(request)
+        elif request.park:
+            self._park(request, ready)
+        elif suspect is not None:
+            suspect.request = request
+        elif first:
+            waiting.appendleft(request)
+        elif len(waiting) < MAX_WAITING:
+            waiting.append(request)
+        else:
+            self.tell(request, Answer(Kind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
+
+    def set_aside(self, now: float, requests: list[Request], stalled: bool) -> None:
+        """Let the processors go that wait for longer than the filter takes as a rule, or for one that is stalled."""
+        grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
+        for request in requests:
+            if request.client is not None and request.park and now - request.asked >= grace:
+                self._port.park(request, f"{self.name} takes its time", True)
+                request.client, request.late = None, True
+
+    def _missed(self, request: Request) -> None:
+        """The answer that a message waits for is lost with its helper."""
+        if (suspect := self._suspects.get(request.id)) is None:
+            self._port.wake_one(request.id)
+        else:
+            suspect.away = True
+
+    def _park(self, request: Request, ready: bool) -> None:
+        suspect = self._suspects.get(request.id)
+        if suspect is None:
+            self._slots.lanes[request.large].parked += 1
+            reason = "has no free slot" if ready else f"is not ready: {self._reason()}"
+        else:
+            suspect.away = True
+            reason = "ended over it, or over one beside it: it is to be judged alone"
+        self._port.park(request, f"{self.name} {reason}", suspect is not None)

@@ -1,0 +1,51 @@
+"""Answers that came after their messages were told to wait elsewhere: kept until the messages ask again. Pure."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from filterlink.frames import Kind
+
+__all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Answer", "Kept"]
+
+MAX_KEPT = 10_000
+MAX_KEPT_BYTES = 16 << 20
+"""The oldest goes first. A message whose answer is gone is judged again when it asks: nothing but time is lost."""
+OVERHEAD = 200
+"""Bytes that an answer takes beside its text and fields."""
+
+
+class Answer(msgspec.Struct, gc=False):
+    kind: Kind
+    text: str = ""
+    fields: tuple[bytes, ...] = ()
+    charge: bool = False
+
+    @property
+    def size(self) -> int:
+        return OVERHEAD + len(self.text) + sum(map(len, self.fields))
+
+
+class Kept:
+    """Answers by message."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[int, Answer] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def keep(self, id: int, answer: Answer) -> None:
+        self.take(id)
+        self._all[id] = answer
+        self._bytes += answer.size
+        while len(self._all) > MAX_KEPT or self._bytes > MAX_KEPT_BYTES:
+            self.take(next(iter(self._all)))
+
+    def take(self, id: int) -> Answer | None:
+        """The answer, which is kept no longer."""
+        answer = self._all.pop(id, None)
+        if answer is not None:
+            self._bytes -= answer.size
+        return answer

@@ -1,0 +1,41 @@
+"""How fast a filter answers, and how long a processor waits for it while other work is there. Pure."""
+
+import math
+from collections import deque
+
+__all__ = ["FIRST_GRACE", "LEAST_GRACE", "WINDOW", "Pace"]
+
+WINDOW = 500
+"""Answers over which median and p99 are taken."""
+FIRST_GRACE = 1.0
+"""Seconds before a filter has ever answered."""
+LEAST_GRACE = 0.1
+TIMES_MEDIAN = 4
+REFRESH = 16
+"""Answers after which the median is taken anew; it is looked at more often than it changes."""
+
+
+class Pace:
+    """The last answers of a filter."""
+
+    def __init__(self) -> None:
+        self._durations: deque[float] = deque(maxlen=WINDOW)
+        self._median: float | None = None
+        self._fresh = 0
+
+    def add(self, seconds: float) -> None:
+        self._durations.append(seconds)
+        self._fresh += 1
+
+    def quantile(self, part: float) -> float | None:
+        if not self._durations:
+            return None
+        return sorted(self._durations)[max(0, math.ceil(len(self._durations) * part) - 1)]
+
+    def grace(self, slow_after: float) -> float:
+        """Seconds that a processor waits for an answer before it does something else meanwhile."""
+        if self._fresh >= REFRESH or self._median is None:
+            self._median, self._fresh = self.quantile(0.5), 0
+        if self._median is None:
+            return min(slow_after, FIRST_GRACE)
+        return min(slow_after, max(LEAST_GRACE, TIMES_MEDIAN * self._median))

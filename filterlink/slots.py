@@ -1,0 +1,114 @@
+"""The slots of a filter's helpers: which are free, for which lane, and who is next for them. Pure."""
+
+from collections import deque
+from typing import Any
+
+from filterlink.requests import Lane, Port, Request, Unit
+from filterlink.settings import Filter
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """The helpers of a filter and the two lanes of those that wait for them, small messages and large."""
+
+    def __init__(self, settings: Filter, units: list[Unit], port: Port) -> None:
+        self.units = units
+        self.lanes = (Lane(), Lane())
+        self.large_share = 0.5
+        self.doubt = False
+        """A helper ended over something, and nothing was answered since: each gets one request at a time."""
+        self._settings, self._port = settings, port
+        self._served = False  # the lane that was served last
+
+    @property
+    def waiting(self) -> list[Request]:
+        return [request for lane in self.lanes for request in lane.waiting]
+
+    def take_waiting(self) -> list[Request]:
+        """Who waits here, and does so no longer."""
+        found = self.waiting
+        for lane in self.lanes:
+            lane.waiting.clear()
+        return found
+
+    def client_gone(self, client: Any) -> None:
+        for lane in self.lanes:
+            lane.waiting = deque(request for request in lane.waiting if request.client is not client)
+
+    def take_parked(self, old: "Slots") -> None:
+        """Take over who is parked for another's."""
+        for mine, theirs in zip(self.lanes, old.lanes, strict=True):
+            mine.parked = theirs.parked
+            theirs.forget()
+
+    def expire(self, before: float) -> None:
+        """Who was woken before that is lost."""
+        for lane in self.lanes:
+            lane.expire(before)
+
+    @property
+    def alone(self) -> bool:
+        """Nothing is open, nobody waits."""
+        return not any(unit.open for unit in self.units) and not any(lane.parked or lane.coming or lane.waiting for lane in self.lanes)
+
+    def least_loaded(self, large: bool) -> Unit | None:
+        """The helper with the fewest requests, if the lane has a free slot."""
+        if self.room(large) <= 0:
+            return None
+        free = [unit for unit in self.units if len(unit.open) < self._width(unit)]
+        return min(free, key=lambda unit: len(unit.open), default=None)
+
+    def room(self, large: bool) -> int:
+        """Free slots of a lane. Large messages take a share of all slots at most; none of two is for them alone."""
+        free = sum(max(0, self._width(unit) - len(unit.open)) for unit in self.units)
+        if not large or free <= 0:
+            return free
+        slots = self._settings.slots
+        most = min(max(1, int(slots * self.large_share)), max(1, slots - 1))
+        return min(free, most - sum(request.large for unit in self.units for request in unit.open.values()))
+
+    def next(self) -> tuple[Unit, Request] | None:
+        """Who waits here and is to be sent now; the lanes take turns."""
+        for large in (not self._served, self._served):
+            waiting = self.lanes[large].waiting
+            if waiting and (unit := self.least_loaded(large)) is not None:
+                self._served = large
+                return unit, waiting.popleft()
+        return None
+
+    def wake(self, now: float) -> None:
+        """Let parked messages come for the slots that nobody comes for yet; the lanes take turns."""
+        if not any(lane.parked for lane in self.lanes):
+            return
+        small, large = self.lanes
+        free = self.room(False) - len(small.coming) - len(large.coming)
+        counts = self._shares(free, self.room(True) - len(large.coming))
+        for which, count in enumerate(counts):
+            if count > 0:
+                self.lanes[which].parked -= count
+                self.lanes[which].coming.extend([now] * count)
+                self._port.wake(count, bool(which))
+
+    def _width(self, unit: Unit) -> int:
+        """How much a helper may have open now."""
+        if not unit.ready or unit.kept:
+            return 0
+        return 1 if self.doubt else self._settings.max_in_flight
+
+    def _shares(self, free: int, most_large: int) -> tuple[int, int]:
+        """How many of each lane get the free slots."""
+        small, large = self.lanes[0].parked, min(self.lanes[1].parked, max(0, most_large))
+        free = max(0, free)
+        if small and large and free == 1:
+            self._served = not self._served
+            return (0, 1) if self._served else (1, 0)
+        of_large = min(large, max(free // 2, free - small))
+        return min(small, free - of_large), of_large
+
+    def wake_all(self) -> None:
+        """All that are parked come."""
+        for which, lane in enumerate(self.lanes):
+            count, lane.parked = lane.parked, 0
+            if count:
+                self._port.wake(count, bool(which))
