@@ -55,7 +55,6 @@ class Gate:
 
     def ask(self, now: float, client: Any, ask: Ask) -> None:
         """A client wants a message judged."""
-        self.slots.lanes[ask.large].came()
         if not self._desk.answer_kept(now, client, ask) and not self._attach(now, client, ask):
             self._admit(now, Request(client, ask, now, self._settings.limit(ask.size)))
         if self.pressed and self.stalled(now):
@@ -220,6 +219,7 @@ class Gate:
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:
+            self.slots.lanes[request.large].came()
             unit = self.slots.least_loaded(request.large)
         if self.dead or (self.failing and unit is None):
             self._unavailable(request)

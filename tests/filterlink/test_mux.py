@@ -606,6 +606,10 @@ class Crowd(RuleBasedStateMachine):
         self.now += seconds
         self.gate.tick(self.now)
 
+    @rule(pressed=st.booleans())
+    def press(self, pressed: bool) -> None:
+        self.gate.pressed = pressed
+
     @invariant()
     def memory_is_bounded(self) -> None:
         gate = self.gate
@@ -628,7 +632,9 @@ class Crowd(RuleBasedStateMachine):
         for unit in (0, 1):
             self.gate.gone(self.now, unit, planned=True)
             self.gate.ready(self.now, unit)
-        while self.gate.in_flight:
+        for _ in range(20):
+            self.now += 2.0  # those that were woken and do not come have been waited for
+            self.gate.tick(self.now)
             for unit in (0, 1):
                 for number in list(self.gate.units[unit].open):
                     self.gate.reply(self.now, unit, number, Answer(Kind.OK))
