@@ -29,13 +29,13 @@ class BenchView:
 
     def __init__(self, lines: int, names: Sequence[str] = ()) -> None:
         self.judged = 0
-        self._left, self._names = lines, names
+        self._left, self._some, self._names = lines, lines > 0, names
         self._console = Console(highlight=False, soft_wrap=True)
 
     def line(self, direction: str, line: bytes) -> None:
         if self._left > 0:
             self._console.print(Text(f"{direction} {printable(line[:LINE])}", STYLES[direction]))
-        elif self._left == 0:
+        elif self._left == 0 and self._some:
             self._console.print(Text("  ... and so on", "dim"))
         self._left -= 1
 
@@ -104,7 +104,9 @@ def _times(latencies: Sequence[float]) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+    if seconds < 0.01:
+        return f"{seconds * 1000:.2g} ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 
 def _histogram(latencies: Sequence[float]) -> Table:

@@ -18,6 +18,7 @@ __all__ = ["filters", "message", "messages", "status"]
 
 MAX_TASKS = 20
 """Busy processors shown, the longest first: what hangs is at the top, and the page stays a page."""
+MAX_PIDS = 3
 WIDTH = 200
 """Columns where the output is no terminal: nothing is folded or cut for a file or a pipe."""
 COLOURS = {
@@ -139,13 +140,18 @@ def _tasks(console: Console, pool: dict[str, Any]) -> None:
 
 def _filters(found: list[dict[str, Any]]) -> Table:
     numbers = ("IN WORK", "PARKED", "ANSWERED", "RESTARTS", "MEDIAN", "P99")
-    table = _table("FILTER", "STATE", *numbers, "LAST ERROR", right=numbers)
+    table = _table("FILTER", "STATE", "PIDS", *numbers, "LAST ERROR", right=numbers)
     for one in found:
         counts = (str(one[key]) for key in ("in_flight", "parked", "answered", "restarts"))
         times = (_time(one[key]) for key in ("median_s", "p99_s"))
         error = Text(printable(one["last_error"] or ""), "red")
-        table.add_row(Text(printable(one["name"])), _coloured(one["state"]), *counts, *times, error)
+        table.add_row(Text(printable(one["name"])), _coloured(one["state"]), _pids(one["pids"]), *counts, *times, error)
     return table
+
+
+def _pids(pids: list[int]) -> str:
+    """The first ones: a filter may have 64 helpers."""
+    return ", ".join(map(str, pids[:MAX_PIDS])) + (f" and {len(pids) - MAX_PIDS} more" if len(pids) > MAX_PIDS else "")
 
 
 def _time(seconds: float | None) -> str:

@@ -98,9 +98,17 @@ def test_a_gateway_that_goes_silent(rig: Rigs) -> None:
     assert answers[3].kind == Kind.TIMEOUT
 
 
+@pytest.mark.parametrize("manner", ["agrees", "refuses", "banner"])
+def test_any_answer_to_intf_will_do(rig: Rigs, manner: str) -> None:
+    """A helper that answers INTF in its own way is ready by it, and need not be waited for."""
+    here = rig(f"play.pl {manner}", timeout=60.0)
+
+    here.until(lambda: here.states and here.states[0].state == "ready", 5.0)
+
+
 def test_a_helper_that_leaves_at_once(rig: Rigs) -> None:
     """Exit status 0 at the start, without an answer, is no planned end: pauses grow, and who asks is told."""
-    here = rig("play.pl quits", timeout=1.0)
+    here = rig("play.pl quits", timeout=1.0, auto_restart=0.0)
     answer = here.ask(1)
 
     assert (answer.kind, "exit status 0" in answer.text) == (Kind.UNAVAILABLE, True)

@@ -112,9 +112,12 @@ def test_a_new_process_owes_nothing() -> None:
     referee = Referee()
     referee.sent(1, "QUIT")
     referee.line(b"1 OK")
-    referee.begin()
     referee.sent(2, "FILE")
-    referee.line(b"2 OK")
+    referee.begin()
+    referee.sent(3, "FILE")
+    referee.line(b"3 OK")
+    referee.sent(4, "QUIT")
+    referee.line(b"4 OK")
 
     assert referee.broken == {}
 

@@ -80,3 +80,11 @@ def test_a_filter_without_answers_is_shown(document: dict[str, Any], capsys: pyt
     _show.filters(document["filters"])
 
     assert "Virus[Scan]" in capsys.readouterr().out
+
+
+def test_a_filters_processes_are_named(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """One can look at a helper with ps and strace; of very many the first are named."""
+    document["filters"][0] |= {"pids": list(range(901, 911))}
+    _show.filters(document["filters"])
+
+    assert "901, 902, 903 and 7 more" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """filters test and filters bench: a helper tried by hand, without an engine."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,12 @@ def test_bench_of_nothing(enqueuer: Any) -> None:
 
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (66, b"", 1)
     assert b"no-such-helper" in done.stderr
+
+
+def test_our_own_filter_breaks_no_rule(enqueuer: Any) -> None:
+    """What we ask of others holds for the filter in the box, on made messages and with chaos."""
+    done = enqueuer("filters", "bench", f"{sys.executable} -m enqueuer.cli.app filter yara", "--count", "60", "--chaos", "--json")
+    found = json.loads(done.stdout)
+
+    assert (found["broken"], found["answered"], done.returncode) == ([], 60, 0)
+    assert found["verdicts"]["ERROR"] > 0
