@@ -14,15 +14,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Finding, Replies, chunk, command, finding
+from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding
+from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
-from filterlink.filters.runtime import Verdict, discard, error, failure, header, ok, rejected, say, serve_threads
+from filterlink.filters.runtime import Verdict, rejected, say, serve_threads
 from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text
 
-__all__ = ["ACTIONS", "UNSCANNABLE", "ClamdFilter", "Session", "Settings", "run"]
+__all__ = ["ClamdFilter", "Session", "Settings", "run"]
 
-ACTIONS = ("error", "discard", "header")
-UNSCANNABLE = ("hold", "error", "pass")
 MAX_IDLE = 15.0
 """Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
 MAX_DEATHS = 3
@@ -36,10 +35,9 @@ class BrokenOff(Unavailable):
 
 
 class Settings(NamedTuple):
-    """What the filter does with what it is told."""
+    """What the filter does with what it is told, and for how long it waits."""
 
-    action: str = "error"
-    unscannable: str = "hold"
+    policy: Policy = Policy()
     wait: float = 60.0
     timeout: float = 110.0
 
@@ -69,7 +67,7 @@ class ClamdFilter:
                 found = self._service.use(lambda address: self._scan(address, message, end, deaths), self._settings.timeout)
             except Away as fault:
                 return rejected(f"no clamd answers: {fault}")
-        return self._verdict(found)
+        return self._settings.policy.verdict(found, "clamd")
 
     def close(self) -> None:
         for sessions in self._idle.values():
@@ -109,16 +107,6 @@ class ClamdFilter:
                     return session
                 session.close()
         return None
-
-    def _verdict(self, found: Finding) -> Verdict:
-        if found.trouble:
-            text = f"clamd cannot scan this message: {found.trouble}"
-            return {"hold": rejected, "error": error, "pass": failure}[self._settings.unscannable](text)
-        if not found.name:
-            return ok()
-        if self._settings.action == "discard":
-            return discard()
-        return header((f"X-Virus: {found.name}",)) if self._settings.action == "header" else error(found.name)
 
 
 class Session:
@@ -162,13 +150,14 @@ class Session:
         socket.send_fds(self._sock, [b"\0"], [descriptor])
 
     def _stream(self, message: Handover) -> None:
-        """Send the message, but no further than clamd wants it: it answers early where it is too large."""
+        """Send the message, but no further than clamd wants it: where it is too large it answers early and hangs up."""
         self._send("INSTREAM")
-        for piece in message.pieces():
-            if self._readable():
-                return
-            self._sock.sendall(chunk(piece))
-        self._sock.sendall(END_OF_STREAM)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for piece in message.pieces():
+                if self._readable():
+                    return
+                self._sock.sendall(chunk(piece))
+            self._sock.sendall(END_OF_STREAM)
 
     def _send(self, name: str) -> None:
         self._count += 1
@@ -180,17 +169,24 @@ class Session:
             while (reply := self._replies.take()) is not None:
                 if reply[0] in (0, self._count):
                     return reply[1]
+            data = self._receive()
             try:
-                data = self._sock.recv(65536)
                 self._replies.feed(data)
-            except TimeoutError:
-                raise Unavailable("no answer in time") from None
-            except ConnectionResetError:
-                raise BrokenOff("the connection was reset") from None
             except BadReply as fault:
                 raise Unavailable(str(fault)) from None
             if not data:
                 raise BrokenOff("the connection was closed")
+
+    def _receive(self) -> bytes:
+        """Read on; b"" at the end. A reset is told before the last bytes that came ahead of it, and only once."""
+        try:
+            with contextlib.suppress(ConnectionResetError):
+                return self._sock.recv(65536)
+            return self._sock.recv(65536)
+        except ConnectionResetError:
+            return b""
+        except TimeoutError:
+            raise Unavailable("no answer in time") from None
 
     def _readable(self) -> bool:
         poll = select.poll()

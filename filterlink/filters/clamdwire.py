@@ -5,26 +5,22 @@ Commands end in NUL ("z"). Inside of a session each reply begins with the number
 
 import re
 import struct
-from typing import NamedTuple
 
-__all__ = ["END_OF_STREAM", "BadReply", "Finding", "Replies", "chunk", "command", "finding"]
+from filterlink.filters.finding import Finding
+
+__all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadReply", "Replies", "chunk", "command", "finding"]
 
 MAX_REPLY = 64 << 10
 """Bytes. A reply is a file name and a signature's name; whoever sends more is no clamd."""
 END_OF_STREAM = struct.pack("!I", 0)
+OVER_LIMITS = "Heuristics.Limits.Exceeded"
+"""What ClamAV "finds" with AlertExceedsMax in what it did not look at to the end; without that it calls it clean."""
 _NUMBERED = re.compile(rb"(\d{1,10}): (.*)", re.DOTALL)
 _FOUND = re.compile(r"(?:[^:]*: )?(.+) FOUND", re.DOTALL)
 
 
 class BadReply(Exception):
     """What came is no reply of a clamd."""
-
-
-class Finding(NamedTuple):
-    """What clamd says of a message: clean (both empty), the name of what it found, or why it could not scan it."""
-
-    name: str = ""
-    trouble: str = ""
 
 
 def command(name: str) -> bytes:
@@ -41,7 +37,7 @@ def finding(text: str) -> Finding:
     if text.endswith(": OK"):
         return Finding()
     if found := _FOUND.fullmatch(text):
-        return Finding(name=found[1])
+        return Finding(trouble=f"over a limit ({found[1]})") if found[1].startswith(OVER_LIMITS) else Finding(name=found[1])
     return Finding(trouble=text.removesuffix(" ERROR") or "an empty reply")
 
 

@@ -143,6 +143,12 @@ def queued(tmp_path: Path) -> Callable[[bytes], str]:
 
 
 @pytest.fixture
+def programs() -> Callable[[str, str], str]:
+    """Gives the path of a program of a Debian package, or skips the test."""
+    return needs
+
+
+@pytest.fixture
 def eicar() -> bytes:
     return EICAR
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from filterlink.filters.clamd import MAX_DEATHS, ClamdFilter, Settings
+from filterlink.filters.finding import Policy
 from filterlink.filters.service import Address
 from filterlink.filters.verdict import Verdict, discard, error, header, ok
 
@@ -31,7 +32,8 @@ def asking() -> Iterator[Callable[..., ClamdFilter]]:
     made: list[ClamdFilter] = []
 
     def make(*addresses: Address, **settings: Any) -> ClamdFilter:
-        made.append(ClamdFilter(addresses, Settings(**{"wait": 30, **settings})))
+        policy = Policy(**{key: settings.pop(key) for key in ("action", "unscannable") if key in settings})
+        made.append(ClamdFilter(addresses, Settings(policy, **{"wait": 30, **settings})))
         return made[-1]
 
     yield make
@@ -205,6 +207,14 @@ def test_what_clamd_cannot_scan(clamds: Any, asking: Asking, mail: Mail, queued:
 
     assert judge(queued(mail(bytes(3 << 20)))) == Verdict(word, "clamd cannot scan this message: INSTREAM size limit exceeded.")
     assert judge(queued(mail())) == ok()
+
+
+def test_what_is_over_a_limit_is_not_clean(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued) -> None:
+    """It was not scanned to its end; ClamAV says so with AlertExceedsMax."""
+    verdict = asking(address(clamds("MaxFileSize 1M", "AlertExceedsMax yes").start())).judge(queued(mail(bytes(3 << 20))))
+
+    assert verdict.word == "REJECTED"
+    assert "over a limit (Heuristics.Limits.Exceeded.MaxFileSize" in verdict.text
 
 
 def test_many_at_once(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from filterlink.filters.clamdwire import MAX_REPLY, BadReply, Finding, Replies, chunk, command, finding
+from filterlink.filters.clamdwire import MAX_REPLY, BadReply, Replies, chunk, command, finding
+from filterlink.filters.finding import Finding
 
 
 def test_commands_end_in_nul() -> None:
@@ -18,6 +19,7 @@ def test_commands_end_in_nul() -> None:
         ("fd[10]: Odd: name (x:1) FOUND", Finding("Odd: name (x:1)")),
         ("INSTREAM size limit exceeded. ERROR", Finding(trouble="INSTREAM size limit exceeded.")),
         ("fd[10]: Can't allocate memory ERROR", Finding(trouble="fd[10]: Can't allocate memory")),
+        ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", Finding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)")),
         ("UNKNOWN COMMAND", Finding(trouble="UNKNOWN COMMAND")),
         ("OK", Finding(trouble="OK")),
         ("", Finding(trouble="an empty reply")),

@@ -1,0 +1,116 @@
+"""`enqueuer filter clamd` and `enqueuer filter command`: virus scanners as helper programs."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enqueuer.cli._common import help
+
+if TYPE_CHECKING:
+    from filterlink.filters.commandline import Profile
+    from filterlink.filters.finding import Policy
+
+__all__ = ["add_to"]
+
+CLAMD = (
+    "enqueuer filter clamd --socket /run/clamav/clamd.ctl",
+    "enqueuer filter clamd --host scan1 --host scan2:3310 --action header",
+)
+COMMAND = (
+    "enqueuer filter command --profile clamscan",
+    "enqueuer filter command --profile uvscan --memory 2G /usr/local/uvscan/uvscan --secure --mime {file}",
+    "enqueuer filter command --infected 1,3 --pattern 'virus: (.+)' /opt/scan -q {file}",
+)
+TEXT = "A scanner that is away makes messages wait, then be held. docs/filters.md has it all."
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("clamd", **help("Have ClamAV's daemon scan messages.", *CLAMD, text=TEXT))(_clamd)
+    program_last = {"allow_interspersed_args": False}
+    app.command("command", context_settings=program_last, **help("Have a command-line scanner scan messages.", *COMMAND, text=TEXT))(
+        _command
+    )
+
+
+ACTION = typer.Option("--action", metavar="error|discard|header", help="What to answer for an infected message; header: X-Virus: NAME.")
+UNSCANNABLE = typer.Option("--unscannable", metavar="hold|error|pass", help="What becomes of a message that the scanner cannot scan.")
+TIMEOUT = typer.Option("--timeout", min=1, help="Seconds for one message, less than the filter's timeout in enqueuer.toml.")
+
+
+def _clamd(
+    sockets: Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A clamd's Unix socket (LocalSocket).")] = None,
+    hosts: Annotated[
+        list[str] | None, typer.Option("--host", metavar="HOST[:PORT]", help="A clamd's TCP address; the first that answers scans.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")] = 3310,
+    action: Annotated[str, ACTION] = "error",
+    unscannable: Annotated[str, UNSCANNABLE] = "hold",
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds for which messages wait in an outage; then REJECTED.")] = 60,
+    timeout: Annotated[float, TIMEOUT] = 110,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages scanned at once.")] = 16,
+) -> int:
+    from filterlink.filters import clamd, service
+
+    try:
+        addresses = service.parse(sockets or [], hosts or [], port)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from None
+    return clamd.run(addresses, clamd.Settings(_policy(action, unscannable), wait, timeout), threads)
+
+
+def _command(
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="generic|clamscan|uvscan", help="A scanner whose ways are known.")
+    ] = "generic",
+    clean: Annotated[str | None, typer.Option("--clean", metavar="CODES", help="Exit codes for a clean message, e.g. 0.")] = None,
+    infected: Annotated[
+        str | None, typer.Option("--infected", metavar="CODES", help="Exit codes for an infected message, e.g. 1,13.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", metavar="REGEX", help="Finds what was found in the output; a group is the name.")
+    ] = None,
+    action: Annotated[str, ACTION] = "error",
+    unscannable: Annotated[str, UNSCANNABLE] = "hold",
+    timeout: Annotated[float, TIMEOUT] = 110,
+    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
+    cpu: Annotated[int, typer.Option("--cpu", min=0, help="Seconds of processor time of the scanner; 0: no limit.")] = 0,
+    folder: Annotated[str, typer.Option("--folder", metavar="DIR", help="Where copies of messages lie; else $TMPDIR or /tmp.")] = "",
+    processes: Annotated[int, typer.Option("--processes", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
+    program: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROGRAM ARGUMENT...]", help="{file}: the message; {queue_file}: as queued.")
+    ] = None,
+) -> int:
+    from filterlink import units
+    from filterlink.filters import child, command
+
+    try:
+        limits = child.Limits(timeout, cpu, units.Size.parse(memory))
+        scanner = _profile(profile, clean, infected, pattern, program)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from None
+    return command.run(command.Settings(scanner, _policy(action, unscannable), limits), folder, processes)
+
+
+def _profile(name: str, clean: str | None, infected: str | None, pattern: str | None, program: list[str] | None) -> "Profile":
+    """The profile of that name, with what was said otherwise. Raises ValueError."""
+    from filterlink.filters import commandline
+
+    found = commandline.PROFILES[_chosen("--profile", name, tuple(commandline.PROFILES))]
+    return found._replace(
+        command=tuple(program) if program else found.command,
+        clean=found.clean if clean is None else commandline.codes(clean),
+        infected=found.infected if infected is None else commandline.codes(infected),
+        pattern=found.pattern if pattern is None else pattern,
+    )
+
+
+def _policy(action: str, unscannable: str) -> "Policy":
+    from filterlink.filters import finding
+
+    return finding.Policy(_chosen("--action", action, finding.ACTIONS), _chosen("--unscannable", unscannable, finding.UNSCANNABLE))
+
+
+def _chosen(option: str, value: str, values: tuple[str, ...]) -> str:
+    if value not in values:
+        raise typer.BadParameter(f"{value} is none of {', '.join(values)}", param_hint=option)
+    return value

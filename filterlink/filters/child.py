@@ -1,0 +1,94 @@
+"""Runs one program with limits, and leaves nothing of it behind. For a process with one thread: it forks.
+
+The child has a session and a process group of its own; the whole group is killed when the program has ended, when its
+time is over and, by the death signal, when we die.
+"""
+
+import contextlib
+import ctypes
+import functools
+import os
+import resource
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Ended", "Limits", "run_limited"]
+
+MAX_OUTPUT = 256 << 10
+"""Bytes that are kept of what it says; the rest is read and thrown away, so that it never waits for us."""
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+class Limits(NamedTuple):
+    """Seconds to run, seconds of processor time (0: none of its own), bytes of memory (0: no limit)."""
+
+    time: float
+    cpu: int = 0
+    memory: int = 0
+
+
+class Ended(NamedTuple):
+    """How it ended: its exit code, or a signal as a negative number; `late` when we ended it."""
+
+    code: int
+    output: bytes
+    late: bool
+
+
+def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
+    """Run it to its end. Raises OSError where it cannot be started."""
+    process = subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=functools.partial(_confine, limits, os.getpid()),  # noqa: PLW1509 - one thread only
+    )
+    with process:
+        try:
+            output, late = _attend(process, time.monotonic() + limits.time)
+        finally:  # before it is waited for, as its number stays its own until then
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return Ended(process.returncode, output, late)
+
+
+def _confine(limits: Limits, parent: int) -> None:
+    """In the child, before the program."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if limits.cpu:
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
+    if limits.memory:
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+
+
+def _attend(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bool]:
+    """Read what it says until it has ended; one of its own children that keeps the pipe open is not waited for."""
+    assert process.stdout
+    out, exited = process.stdout.fileno(), os.pidfd_open(process.pid)
+    output = bytearray()
+    poll = select.poll()
+    poll.register(out, select.POLLIN)
+    poll.register(exited, select.POLLIN)
+    try:
+        while ready := [fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)]:
+            if out not in ready:
+                return bytes(output), False
+            data = os.read(out, 65536)
+            output += data[: MAX_OUTPUT - len(output)]
+            if not data:
+                poll.unregister(out)
+            if time.monotonic() >= end:
+                break
+        return bytes(output), True
+    finally:
+        os.close(exited)

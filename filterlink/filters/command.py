@@ -1,0 +1,84 @@
+"""The filter for any command-line scanner: it is run once for each message, on a copy that holds the message alone.
+
+Worker processes run it, as each of them forks; see child.py for its limits.
+"""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from filterlink.filters.child import Limits, run_limited
+from filterlink.filters.commandline import FILE, QUEUE_FILE, Profile, arguments, finding, wants
+from filterlink.filters.finding import Finding, Policy
+from filterlink.filters.handover import RECEIVED, Handover
+from filterlink.filters.room import room
+from filterlink.filters.runtime import Verdict, serve
+
+__all__ = ["CommandFilter", "Settings", "run"]
+
+
+class Settings(NamedTuple):
+    """The scanner, what follows from what it says, and what it may use."""
+
+    profile: Profile
+    policy: Policy = Policy()
+    limits: Limits = Limits(110)
+
+
+def run(settings: Settings, folder: str, processes: int) -> int:
+    """Be the helper program; copies lie in `folder` ("": where temporary files do). Return the exit code."""
+    if trouble := _unusable(settings.profile):
+        print(f"enqueuer filter command: {trouble}", file=sys.stderr)
+        return os.EX_CONFIG
+    try:
+        with room(folder) as copies:
+            return serve("command", CommandFilter(settings, copies).judge, processes)
+    except OSError as fault:
+        print(f"enqueuer filter command: no room for copies: {fault}", file=sys.stderr)
+        return os.EX_CANTCREAT
+
+
+def _unusable(profile: Profile) -> str:
+    if not profile.command:
+        return "no program: write it behind the options, with {file} where the message goes"
+    if not shutil.which(profile.command[0]):
+        return f"{profile.command[0]}: no such program"
+    try:
+        re.compile(profile.pattern)
+    except re.error as fault:
+        return f"--pattern {profile.pattern}: {fault}"
+    return ""
+
+
+class CommandFilter:
+    """Judge messages by a program."""
+
+    def __init__(self, settings: Settings, folder: str) -> None:
+        self._settings, self._folder = settings, folder
+        command = settings.profile.command
+        self._copies = wants(command, FILE) or not wants(command, QUEUE_FILE)
+
+    def judge(self, path: str) -> Verdict:
+        """Judge one queue file."""
+        copy = Path(self._folder, f"{os.getpid()}.eml")
+        try:
+            with Handover(path, RECEIVED if self._settings.profile.mail else b"") as message:
+                if self._copies:
+                    message.write(str(copy))
+            found = self._scan(str(copy), os.path.abspath(path))
+        finally:
+            copy.unlink(missing_ok=True)
+        return self._settings.policy.verdict(found, Path(self._settings.profile.command[0]).name)
+
+    def _scan(self, copy: str, path: str) -> Finding:
+        profile, limits = self._settings.profile, self._settings.limits
+        try:
+            ended = run_limited(arguments(profile.command, copy, path), limits)
+        except OSError as fault:
+            return Finding(fault=f"it cannot be started: {fault.strerror or fault}")
+        if ended.late:
+            return Finding(trouble=f"no answer within {limits.time:g} s")
+        return finding(profile, ended.code, ended.output.decode("utf-8", "replace"))

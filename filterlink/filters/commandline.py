@@ -1,0 +1,97 @@
+"""How command-line scanners are called, and what their exit codes and their output mean. Pure.
+
+The scanners in the box: ClamAV's clamscan and McAfee's (Trellix's) uvscan, with the exit codes of its product guide.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from filterlink.filters.clamdwire import OVER_LIMITS
+from filterlink.filters.finding import Finding
+
+__all__ = ["FILE", "PROFILES", "QUEUE_FILE", "Profile", "arguments", "codes", "finding"]
+
+_CODES = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
+FILE, QUEUE_FILE = "{file}", "{queue_file}"
+
+
+class Profile(NamedTuple):
+    """A scanner: its command, what its exit codes say, and where its output has a virus's name (the first group that took part)."""
+
+    command: tuple[str, ...] = ()
+    clean: frozenset[int] = frozenset({0})
+    infected: frozenset[int] = frozenset({1})
+    pattern: str = ""
+    faults: Mapping[int, str] = {}
+    """Exit codes by which the scanner says that it is broken itself."""
+    mail: bool = False
+    """It finds out by itself what is mail: it gets the message with a Received field on top."""
+
+
+_CLAMSCAN = Profile(
+    command=("clamscan", "--no-summary", "--stdout", "--alert-exceeds-max=yes", FILE),
+    pattern=r"(?m)^.*: (.+) FOUND$",
+    mail=True,
+)
+_UVSCAN = Profile(
+    command=("uvscan", "--secure", "--mime", "--noboot", "--noexpire", FILE),
+    infected=frozenset({12, 13, 19}),  # 12: could not be cleaned, 19: all were cleaned (in our copy)
+    pattern=r"(?m)Found(?: the (.+?) (?:virus|trojan)| (?:virus|trojan) or variant ([^ \n]+)|: (.+?) NOT a virus)",
+    faults={
+        2: "its DAT files failed the integrity check",
+        6: "a general problem",
+        8: "a driver or its DAT files are missing",
+        10: "a virus in memory",
+        15: "its self-check failed, it may be infected or damaged",
+        102: "it was ended by its user",
+    },
+    mail=True,
+)
+PROFILES = {"generic": Profile(), "clamscan": _CLAMSCAN, "uvscan": _UVSCAN}
+
+
+def codes(text: str) -> frozenset[int]:
+    """Read exit codes: "1", "1,13", "1-4,9". Raises ValueError."""
+    found: set[int] = set()
+    for piece in filter(None, text.replace(" ", "").split(",")):
+        match = _CODES.fullmatch(piece)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= 255:
+            raise ValueError(f"{text} is no list of exit codes: write 1 or 1,13 or 1-4,9")
+        found.update(range(first, last + 1))
+    return frozenset(found)
+
+
+def arguments(command: Sequence[str], file: str, queue_file: str) -> list[str]:
+    """Put the paths into the command; the file goes last where none is mentioned. No shell sees them."""
+    if not wants(command, FILE) and not wants(command, QUEUE_FILE):
+        command = [*command, FILE]
+    return [word.replace(FILE, file).replace(QUEUE_FILE, queue_file) for word in command]
+
+
+def wants(command: Sequence[str], place: str) -> bool:
+    return any(place in word for word in command)
+
+
+def finding(profile: Profile, code: int, output: str) -> Finding:
+    """Read exit code (negative: a signal) and output. A name in the output counts also where the code says clean."""
+    name = _name(profile.pattern, output)
+    if code in profile.infected or (code in profile.clean and name):
+        if name.startswith(OVER_LIMITS):
+            return Finding(trouble=f"over a limit ({name})")
+        return Finding(name=name or f"infected (exit code {code})")
+    if code in profile.clean:
+        return Finding()
+    if code in profile.faults:
+        return Finding(fault=f"exit code {code}: {profile.faults[code]}")
+    how = f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
+    last = output.strip().rpartition("\n")[2].strip()
+    return Finding(trouble=f"{how}: {last}" if last else how)
+
+
+def _name(pattern: str, output: str) -> str:
+    found = re.search(pattern, output) if pattern else None
+    if not found:
+        return ""
+    return next((group.strip() for group in found.groups() if group), found[0].strip())

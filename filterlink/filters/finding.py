@@ -1,0 +1,40 @@
+"""What a virus scanner says of a message, and the verdict that follows from it by the filter's settings. Pure."""
+
+from typing import NamedTuple
+
+from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, rejected
+
+__all__ = ["ACTIONS", "UNSCANNABLE", "Finding", "Policy"]
+
+ACTIONS = ("error", "discard", "header")
+UNSCANNABLE = ("hold", "error", "pass")
+
+
+class Finding(NamedTuple):
+    """Clean (all empty), the name of what was found, or why the scanner could not tell.
+
+    `trouble` may be the message's doing (too large, broken, a bomb); `fault` is the scanner's own (no signatures).
+    """
+
+    name: str = ""
+    trouble: str = ""
+    fault: str = ""
+
+
+class Policy(NamedTuple):
+    """What follows: `action` for what was found, `unscannable` for trouble. A fault always holds the message."""
+
+    action: str = "error"
+    unscannable: str = "hold"
+
+    def verdict(self, found: Finding, scanner: str) -> Verdict:
+        if found.fault:
+            return rejected(f"{scanner} is not in order: {found.fault}")
+        if found.trouble:
+            text = f"{scanner} cannot scan this message: {found.trouble}"
+            return {"hold": rejected, "error": error, "pass": failure}[self.unscannable](text)
+        if not found.name:
+            return ok()
+        if self.action == "discard":
+            return discard()
+        return header((f"X-Virus: {found.name}",)) if self.action == "header" else error(found.name)

@@ -1,0 +1,77 @@
+"""Real children, and what is left of them."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from filterlink.filters.child import MAX_OUTPUT, Ended, Limits, run_limited
+
+LONG = Limits(30)
+
+
+def shell(text: str, limits: Limits = LONG) -> Ended:
+    return run_limited(["/bin/sh", "-c", text], limits)
+
+
+def test_exit_code_and_output() -> None:
+    """Of both its streams, with nothing on its standard input."""
+    assert shell("cat; echo out; echo err >&2; exit 7") == Ended(7, b"out\nerr\n", False)
+    assert shell("kill -9 $$") == Ended(-9, b"", False)
+
+
+def test_a_program_that_is_not_there() -> None:
+    """Is told at once."""
+    with pytest.raises(FileNotFoundError):
+        run_limited(["/nowhere/scan"], LONG)
+
+
+def test_time_is_limited() -> None:
+    """What it said until then is kept."""
+    assert shell("echo begun; exec tail -f /dev/null", Limits(0.5)) == Ended(-9, b"begun\n", True)
+    assert shell("exec sleep 60 >&- 2>&-", Limits(0.2)).late
+    assert shell("while :; do echo y; done", Limits(0.3)).late
+
+
+def test_processor_time_and_memory_are_limited() -> None:
+    """A scanner that a bomb makes grow harms nobody else."""
+    assert shell("while :; do :; done", Limits(30, cpu=1)).code in (-signal.SIGXCPU, -signal.SIGKILL)
+    ended = run_limited([sys.executable, "-c", "bytearray(1 << 30)"], Limits(30, memory=512 << 20))
+    assert ended.code == 1
+    assert b"MemoryError" in ended.output
+
+
+def test_output_is_bounded() -> None:
+    """And read to its end, so that it does not wait for us."""
+    ended = shell("head -c 5000000 /dev/zero; exit 3")
+
+    assert (ended.code, len(ended.output), ended.late) == (3, MAX_OUTPUT, False)
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exec tail -f /dev/null"])
+def test_the_whole_group_ends_with_it(tmp_path: Path, end: str) -> None:
+    """A process that it left behind holds up nobody, and is gone afterwards: its end of a pipe is closed."""
+    os.mkfifo(tmp_path / "alive")
+    reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    shell(f"(tail -f /dev/null & ) 3>{tmp_path}/alive; {end}", Limits(1))
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        assert select.select([pipe], [], [], 10)[0]
+        assert pipe.read() == b""
+
+
+def test_it_dies_with_us(tmp_path: Path) -> None:
+    """When the process that runs it is killed."""
+    os.mkfifo(tmp_path / "alive")
+    reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    code = "import sys; from filterlink.filters.child import *; run_limited(['/bin/sh', '-c', sys.argv[1]], Limits(60))"
+    ours = subprocess.Popen([sys.executable, "-c", code, f"exec 3>{tmp_path}/alive; echo up >&3; exec tail -f /dev/null"])
+    with os.fdopen(reader, "rb", buffering=0) as pipe, ours:
+        assert select.select([pipe], [], [], 10)[0]
+        assert pipe.read(3) == b"up\n"
+        ours.kill()
+        assert select.select([pipe], [], [], 10)[0]
+        assert pipe.read() == b""

@@ -1,0 +1,191 @@
+"""The filter with scanners of a line or two, and with the real clamscan."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlink.filters.child import Limits
+from filterlink.filters.command import CommandFilter, Settings
+from filterlink.filters.commandline import PROFILES, Profile
+from filterlink.filters.finding import Policy
+from filterlink.filters.handover import RECEIVED
+from filterlink.filters.verdict import Verdict, error, ok
+
+Mail = Callable[..., bytes]
+Queued = Callable[[bytes], str]
+LONG = Limits(20)
+MAIN = [sys.executable, "-c", "from enqueuer.cli.app import main; main()", "filter", "command"]
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    (tmp_path / "copies").mkdir()
+    return tmp_path / "copies"
+
+
+def judging(copies: Path, profile: Profile, text: str = "", limits: Limits = LONG, **policy: str) -> Callable[[str], Verdict]:
+    """A filter whose scanner is this text for the shell; $1 is the message."""
+    if text:
+        profile = profile._replace(command=("/bin/sh", "-c", text, "sh", "{file}"))
+    return CommandFilter(Settings(profile, Policy(**policy), limits), str(copies)).judge
+
+
+def test_the_scanner_gets_the_message_alone(copies: Path, queued: Queued) -> None:
+    """Without our envelope lines, in a file that only we may read, which is gone afterwards."""
+    generic = judging(copies, PROFILES["generic"], f"cat $1 > {copies}/seen; stat -c %a $1; exit 1")
+
+    assert generic(queued(b"Subject: x\n\nbody\n")) == error("infected (exit code 1)")
+    assert (copies / "seen").read_bytes() == b"Subject: x\n\nbody\n"
+    (copies / "seen").unlink()
+    assert list(copies.iterdir()) == []
+
+
+def test_mail_scanners_get_a_received_line(copies: Path, queued: Queued) -> None:
+    """By which they know what it is."""
+    judging(copies, PROFILES["clamscan"], f"cat $1 > {copies}/seen")(queued(b"X-A: x\n\n"))
+
+    assert (copies / "seen").read_bytes() == RECEIVED + b"X-A: x\n\n"
+
+
+def test_the_queue_file_itself(copies: Path, queued: Queued) -> None:
+    """For a scanner that knows our files: nothing is copied, and the path is whole."""
+    path = queued(b"x")
+    scanner = Profile(command=("/bin/sh", "-c", f'test "$1" = {path} && test -z "$(ls {copies})"', "sh", "{queue_file}"))
+
+    assert judging(copies, scanner)(os.path.relpath(path)) == ok()
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "verdict"),
+    [
+        (0, "", ok()),
+        (13, "Found the W32/Klez.h@MM virus !!!", error("W32/Klez.h@MM")),
+        (12, "Found: EICAR test file NOT a virus.", error("EICAR test file")),
+        (19, "", error("infected (exit code 19)")),
+        (2, "", Verdict("REJECTED", "sh is not in order: exit code 2: its DAT files failed the integrity check")),
+        (8, "", Verdict("REJECTED", "sh is not in order: exit code 8: a driver or its DAT files are missing")),
+        (20, "frequency", Verdict("REJECTED", "sh cannot scan this message: exit code 20: frequency")),
+    ],
+)
+def test_uvscan_by_its_documented_codes(copies: Path, queued: Queued, code: int, output: str, verdict: Verdict) -> None:
+    """A stand-in that answers as the product guide says."""
+    assert judging(copies, PROFILES["uvscan"], f"echo '{output}'; exit {code}")(queued(b"")) == verdict
+
+
+@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+def test_a_scanner_that_hangs_or_crashes(copies: Path, queued: Queued, unscannable: str, word: str) -> None:
+    """Costs its time at most; what becomes of the message is said by --unscannable."""
+    hanging = judging(copies, PROFILES["generic"], "exec tail -f /dev/null", Limits(0.3), unscannable=unscannable)
+    crashing = judging(copies, PROFILES["generic"], "kill -11 $$", unscannable=unscannable)
+
+    assert hanging(queued(b"")) == Verdict(word, "sh cannot scan this message: no answer within 0.3 s")
+    assert crashing(queued(b"")) == Verdict(word, "sh cannot scan this message: it was ended by signal 11")
+
+
+def test_a_scanner_that_vanishes_holds(copies: Path, queued: Queued) -> None:
+    """While it is being installed anew, say; nothing passes meanwhile, whatever --unscannable says."""
+    verdict = judging(copies, Profile(command=("/nowhere/scan",)), unscannable="pass")(queued(b""))
+
+    assert verdict == Verdict("REJECTED", "scan is not in order: it cannot be started: No such file or directory")
+
+
+def test_a_message_that_is_gone_holds(copies: Path, tmp_path: Path) -> None:
+    """The runtime answers for it."""
+    helper = run(["--", "/bin/true"], b"1 FILE /nowhere/1.msg\n", tmp_path)
+
+    assert helper.stdout.splitlines()[1] == b'1 REJECTED "cannot open /nowhere/1.msg: No such file or directory"'
+
+
+def run(words: list[str], given: bytes, folder: Path) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.run([*MAIN, *words], input=given, capture_output=True, timeout=60, check=False, env=environment)
+
+
+def test_the_helper_program(tmp_path: Path, copies: Path, queued: Queued) -> None:
+    """Options first, then the scanner with options of its own; no copy is left."""
+    path = queued(b"Subject: x\n\nThis has worm-12 in it\n")
+    helper = run(["--infected", "4", "--pattern", "worm-\\d+", "grep", "-o", "-e", "worm.*"], b"1 FILE %b\n" % path.encode(), copies)
+
+    assert helper.stdout.splitlines()[1:] == [b'1 ERROR "worm-12"']
+    assert helper.returncode == 0
+    assert list(copies.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 78, b"no program"),
+        (["/nowhere/scan"], 78, b"/nowhere/scan: no such program"),
+        (["--pattern", "(", "true"], 78, b"--pattern ("),
+        (["--profile", "other"], 64, b"generic, clamscan, uvscan"),
+        (["--infected", "x", "true"], 64, b"1,13"),
+        (["--memory", "much", "true"], 64, b"is no size"),
+        (["--folder", "/nowhere", "true"], 73, b"no room for copies"),
+    ],
+)
+def test_what_cannot_work_is_said_at_the_start(tmp_path: Path, words: list[str], code: int, said: bytes) -> None:
+    """In one line, by the exit code of its kind."""
+    helper = run(words, b"", tmp_path)
+
+    assert (helper.returncode, helper.stdout) == (code, b"")
+    assert said in helper.stderr
+    assert helper.stderr.count(b"\n") == 1
+
+
+# The real clamscan
+
+
+@pytest.fixture
+def clamscan(copies: Path, database: Path, programs: Callable[[str, str], str]) -> Callable[..., Callable[[str], Verdict]]:
+    """The profile in the box, with our signatures."""
+    path = programs("clamscan", "clamav")
+
+    def make(*options: str, **policy: str) -> Callable[[str], Verdict]:
+        profile = PROFILES["clamscan"]
+        command = (path, *profile.command[1:-1], f"--database={database}", *options, profile.command[-1])
+        return judging(copies, profile._replace(command=command), limits=Limits(60, memory=4 << 30), **policy)
+
+    return make
+
+
+@pytest.mark.server
+def test_clamscan_clean_and_caught(clamscan: Any, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """In an attachment, whatever the first field is; clean, large ones too."""
+    judge = clamscan()
+
+    assert judge(queued(mail(eicar))) == error("Test.Eicar.UNOFFICIAL")
+    assert judge(queued(mail(b"harmless"))) == ok()
+
+
+@pytest.mark.server
+def test_clamscan_with_50_megabytes(clamscan: Any, mail: Mail, queued: Queued, eicar: bytes) -> None:
+    """Clean, or with something bad behind all of it."""
+    large = mail(os.urandom(37 << 20))
+
+    assert clamscan()(queued(large)) == ok()
+    assert clamscan()(queued(large.replace(b"--limit--\n", mail(eicar).partition(b"\n\n")[2]))) == error("Test.Eicar.UNOFFICIAL")
+
+
+@pytest.mark.server
+def test_clamscan_opens_the_corpus(clamscan: Any, mail: Mail, queued: Queued, corpus: dict[str, bytes]) -> None:
+    """A container each, attached to a message."""
+    judge = clamscan("--max-recursion=30")
+    found = {name: judge(queued(mail(data))) for name, data in corpus.items()}
+
+    assert {name: verdict for name, verdict in found.items() if verdict != error("ClamAV-Test-File.UNOFFICIAL")} == {}
+
+
+@pytest.mark.server
+def test_clamscan_and_its_limits(clamscan: Any, mail: Mail, queued: Queued) -> None:
+    """What it did not scan to the end is not clean; neither is anything when its signatures are gone."""
+    verdict = clamscan("--max-filesize=1M")(queued(mail(bytes(3 << 20))))
+    assert verdict.word == "REJECTED"
+    assert "over a limit" in verdict.text
+    verdict = clamscan("--database=/nowhere")(queued(mail()))
+    assert verdict.word == "REJECTED"
+    assert "exit code 2" in verdict.text
