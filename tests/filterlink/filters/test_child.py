@@ -32,7 +32,7 @@ def test_a_program_that_is_not_there() -> None:
 
 def test_time_is_limited() -> None:
     """What it said until then is kept."""
-    assert shell("echo begun; exec tail -f /dev/null", Limits(0.5)) == Ended(-9, b"begun\n", True)
+    assert shell("echo begun; exec sleep 60", Limits(0.5)) == Ended(-9, b"begun\n", True)
     assert shell("exec sleep 60 >&- 2>&-", Limits(0.2)).late
     assert shell("while :; do echo y; done", Limits(0.3)).late
 
@@ -52,12 +52,12 @@ def test_output_is_bounded() -> None:
     assert (ended.code, len(ended.output), ended.late) == (3, MAX_OUTPUT, False)
 
 
-@pytest.mark.parametrize("end", ["exit 0", "exec tail -f /dev/null"])
+@pytest.mark.parametrize("end", ["exit 0", "exec sleep 60"])
 def test_the_whole_group_ends_with_it(tmp_path: Path, end: str) -> None:
     """A process that it left behind holds up nobody, and is gone afterwards: its end of a pipe is closed."""
     os.mkfifo(tmp_path / "alive")
     reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
-    shell(f"(tail -f /dev/null & ) 3>{tmp_path}/alive; {end}", Limits(1))
+    shell(f"(sleep 60 & ) 3>{tmp_path}/alive; {end}", Limits(1))
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         assert select.select([pipe], [], [], 10)[0]
         assert pipe.read() == b""
@@ -68,7 +68,7 @@ def test_it_dies_with_us(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "alive")
     reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
     code = "import sys; from filterlink.filters.child import *; run_limited(['/bin/sh', '-c', sys.argv[1]], Limits(60))"
-    ours = subprocess.Popen([sys.executable, "-c", code, f"exec 3>{tmp_path}/alive; echo up >&3; exec tail -f /dev/null"])
+    ours = subprocess.Popen([sys.executable, "-c", code, f"exec 3>{tmp_path}/alive; echo up >&3; exec sleep 60"])
     with os.fdopen(reader, "rb", buffering=0) as pipe, ours:
         assert select.select([pipe], [], [], 10)[0]
         assert pipe.read(3) == b"up\n"
