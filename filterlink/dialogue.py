@@ -15,7 +15,7 @@ from filterlink.loop import Loop
 from filterlink.protocol import Event, Note, Reader, Reply
 from filterlink.referee import LONGEST, Referee
 
-__all__ = ["Dialogue", "Files", "Request", "Watch"]
+__all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]
 
 ENDING = 5.0
 """Seconds for the end of a process that was killed."""
@@ -23,6 +23,10 @@ PIPE = 64 << 10
 """Bytes of stderr that a pipe takes before it blocks the writer."""
 TAIL = 1024
 TURN = 0.05
+
+
+class CannotStart(Exception):
+    """There is no such program, or it is none; the text says which."""
 
 
 class Files(Protocol):
@@ -95,11 +99,14 @@ class Dialogue:
         return self._helper is None
 
     def begin(self) -> None:
-        """Start a process. Raises OSError."""
+        """Start a process. Raises CannotStart."""
         self.answered.clear()
         self.referee.begin()
         self.status, self.killed, self._noise = None, False, 0
-        self._helper = Helper(self._loop, self._words, self._pipelining, self)
+        try:
+            self._helper = Helper(self._loop, self._words, self._pipelining, self)
+        except OSError as error:
+            raise CannotStart(f"{self._words[0]} cannot be started: {error.strerror or error}") from error
         self._helper.read_with(_Tap(self._line))
 
     def close(self) -> None:

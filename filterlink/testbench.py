@@ -75,7 +75,7 @@ class TestBench(Dialogue):
         self._fruitless = 0
 
     def run(self) -> Report:
-        """Do it all. Raises OSError where the program cannot be started."""
+        """Do it all. Raises CannotStart, and OSError of the message files."""
         try:
             self._start()
             if self._plan.chaos:

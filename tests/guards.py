@@ -40,7 +40,16 @@ IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading"
 
 
 WHOLE = frozenset(
-    {"test_badmail.py", "test_deviations.py", "test_many.py", "test_pages.py", "test_readme.py", "test_spamfilters.py", "test_strace.py"}
+    {
+        "test_badmail.py",
+        "test_deviations.py",
+        "test_manners.py",
+        "test_many.py",
+        "test_pages.py",
+        "test_readme.py",
+        "test_spamfilters.py",
+        "test_strace.py",
+    }
 )
 """Tests of the whole engine that belong to no module: kept few, and named here."""
 

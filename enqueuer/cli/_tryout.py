@@ -38,8 +38,8 @@ def add_to(group: typer.Typer) -> None:
     group.command("bench", **help("Try a helper program, and hold it to the protocol.", *examples, text=BENCH))(_bench)
 
 
-FilesGiven = Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
-FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
+FilesGiven = Annotated[list[Path], typer.Argument(metavar="FILE")]
+FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
 
 
 def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
@@ -95,14 +95,15 @@ def _run(plan: "Plan", where: Path, files: Sequence[Path], watch: "Watch") -> "R
     import msgspec
 
     from enqueuer.handmade import handmade, program
+    from filterlink.dialogue import CannotStart
     from filterlink.testbench import TestBench
 
     with tempfile.TemporaryDirectory(prefix="enqueuer-") as folder, handmade(where, files or _samples(Path(folder))) as made:
         plan = msgspec.structs.replace(plan, words=program(plan.words, where.absolute()))
         try:
             return TestBench(plan, made, watch).run()
-        except OSError as error:
-            fail(f"{plan.words[0]} cannot be started: {error.strerror or error}", exits.NOINPUT)
+        except CannotStart as error:
+            fail(str(error), exits.NOINPUT)
 
 
 def _samples(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from filterlink.external import LAST_NUMBER, _numbers
 from filterlink.frames import Kind, Verdict
 
 Rigs = Callable[..., Any]
@@ -136,3 +137,11 @@ def test_answers_after_quit(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None
 
     assert kinds(answers) == {OK: 2}
     assert "not outstanding" in caplog.text
+
+
+def test_numbers_fit_into_an_int() -> None:
+    """Helpers in C read them into an int of 32 bits; after the last one they begin anew."""
+    numbers = _numbers(LAST_NUMBER - 1)
+
+    assert [next(numbers), next(numbers), next(numbers)] == [LAST_NUMBER - 1, 1, 2]
+    assert LAST_NUMBER < 1 << 31

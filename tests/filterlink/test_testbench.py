@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from filterlink import helper, testbench
+from filterlink.dialogue import CannotStart
 from filterlink.protocol import Reply
 from filterlink.testbench import Plan, Report, TestBench
 
@@ -159,6 +160,6 @@ def test_a_missing_file_is_no_ok() -> None:
 
 
 def test_a_program_that_is_not_there() -> None:
-    """It is an OSError."""
-    with pytest.raises(FileNotFoundError):
+    """It is one line that names it."""
+    with pytest.raises(CannotStart, match="no-such-program"):
         TestBench(Plan(words=["no-such-program"]), Files(""), Watch()).run()

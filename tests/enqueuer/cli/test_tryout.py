@@ -116,6 +116,15 @@ def test_bench_of_nothing(enqueuer: Any) -> None:
     assert b"no-such-helper" in done.stderr
 
 
+def test_a_message_that_is_not_there(enqueuer: Any, judge: Path) -> None:
+    """It is one line that names the file, and 66."""
+    for words in (("bench", str(judge)), ("test", "Judge")):
+        done = enqueuer("filters", *words, "no-such-mail.eml")
+
+        assert (done.returncode, len(done.stderr.splitlines())) == (66, 1)
+        assert b"no-such-mail.eml: No such file" in done.stderr
+
+
 def test_our_own_filter_breaks_no_rule(enqueuer: Any) -> None:
     """What we ask of others holds for the filter in the box, on made messages and with chaos."""
     done = enqueuer("filters", "bench", f"{sys.executable} -m enqueuer.cli.app filter yara", "--count", "60", "--chaos", "--json")
