@@ -85,10 +85,10 @@ def open_at_message(path: str) -> BinaryIO:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise Unreadable(f"cannot open {path}: not a regular file")
         file = undo.enter_context(Path(path).open("rb"))
-        line = file.readline()
+        line = file.readline(MAX_LINE)
         if _ENVELOPE.match(line):
             while line.strip():
-                line = file.readline()
+                line = file.readline(MAX_LINE)
         else:
             file.seek(0)
         undo.pop_all()

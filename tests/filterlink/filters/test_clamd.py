@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -282,6 +283,17 @@ def test_the_helper_program(clamds: Any, mail: Mail, queued: Queued, eicar: byte
         helper.stdin.close()
         assert helper.stdout.read() == b'1 ERROR "Test.Eicar.UNOFFICIAL"\n'
     assert helper.returncode == 0
+
+
+def test_behind_the_multiplexer(clamds: Any, base: Path, rig: Any, mail: Mail, eicar: bytes) -> None:
+    """As a configured filter: started before clamd is, and it judges as soon as that is there."""
+    clamd = clamds()
+    (base / "Queue" / "1.msg").write_bytes(b"O L\nR W x <c@d>\n\n" + mail(eicar))
+    running = rig(shlex.join(["env", sys.executable, "-c", MAIN, "filter", "clamd", "--socket", clamd.socket]))
+    running.until_state("ready")
+    clamd.launch()
+
+    assert running.ask(1).text == "Test.Eicar.UNOFFICIAL"
 
 
 def test_without_a_server_there_is_no_helper(tmp_path: Path) -> None:
