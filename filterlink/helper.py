@@ -4,26 +4,22 @@ Nothing a helper does may raise here: a closed pipe, a flood, a child that holds
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import select
-import shutil
 import signal
-import subprocess
-import sys
 import termios
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 from filterlink.loop import Loop
 from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
+from filterlink.spawn import Limits, spawn
 
-__all__ = ["Helper", "User", "find_program"]
+__all__ = ["Helper", "User"]
 
 READ_SIZE = 16 << 10
 """One read. Then the loop sees to the others."""
@@ -39,9 +35,7 @@ LINGER = 10.0
 """A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
 DEAF = 1.0
 """A helper that closed its input or output is of no use any more; so long it may take to end by itself."""
-_PR_SET_PDEATHSIG = 1
 _EMPTY = b"\0\0\0\0"
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class User(Protocol):
@@ -55,53 +49,18 @@ class User(Protocol):
     def ended(self, status: int) -> None: ...
 
 
-def find_program(word: str) -> str:
-    """The program a configured word means: in the base directory (the current one), else on PATH, our own folder first.
-
-    Raises FileNotFoundError.
-    """
-    if "/" in word:
-        return word
-    if os.access(word, os.X_OK) and Path(word).is_file():
-        return f"./{word}"
-    own = {str(Path(place).parent) for place in (sys.argv[0], sys.executable) if "/" in place}
-    found = shutil.which(word, path=os.pathsep.join([*sorted(own), os.environ.get("PATH", os.defpath)]))
-    if found is None:
-        raise FileNotFoundError(f"program {word} is neither in the base directory nor on PATH")
-    return found
-
-
-def _in_child(parent: int) -> Callable[[], None]:
-    """What the new process does before it becomes the helper."""
-
-    def prepare() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before prctl: nobody would ever end this one
-            os._exit(127)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by our processes, and that is inherited
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-    return prepare
-
-
-def _spawn(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [find_program(words[0]), *words[1:]],
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        process_group=0,
-        preexec_fn=_in_child(os.getpid()),  # noqa: PLW1509 (our processes have no threads)
-    )
-
-
 class Helper:
     """A running helper program in its own process group. Raises OSError when it cannot be started."""
 
-    def __init__(self, loop: Loop, words: Sequence[str], pipelining: bool, user: User) -> None:
-        process = _spawn(words)
+    def __init__(
+        self,
+        loop: Loop,
+        words: Sequence[str],
+        pipelining: bool,
+        user: User,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+    ) -> None:
+        process = spawn(words, limits)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

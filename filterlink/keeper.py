@@ -16,6 +16,7 @@ from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Interface, Reply
 from filterlink.settings import Filter
+from filterlink.spawn import Limits
 
 __all__ = ["Grumble", "Keeper", "Owner"]
 
@@ -144,7 +145,7 @@ class Keeper:
 
     def _start(self) -> None:
         try:
-            self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self)
+            self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, Limits.of(self._settings))
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             self.startable = False
             self._lost(f"cannot be started: {error}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from filterlink.units import Seconds
+from filterlink.units import Seconds, Size
 
 __all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure"]
 
@@ -36,6 +36,19 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pipelining: bool = False
     """True lets several request lines stand in the helper's pipe at once."""
     on_failure: OnFailure = "hold"
+    max_requests: int = 0
+    """A helper process is replaced after so many; 0 = never. The new one is ready before the old one leaves."""
+    max_age: Seconds = Seconds(math.inf)
+    memory_limit: Size = Size(0)
+    """Address space of one helper process; 0 = as much as there is."""
+    cpu_limit: Seconds = Seconds(math.inf)
+    """Processor time that one helper process may use in its life."""
+    user: str = ""
+    """The account that the helper runs as; the engine must be root for it."""
+    new_privileges: bool = False
+    """False: what the helper starts gets no more rights than it has (sudo, setgid programs)."""
+    environment: tuple[str, ...] = ()
+    """NAME or NAME=value: variables beside the usual ones."""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable() or any(c in self.name for c in "()\"'"):
@@ -48,6 +61,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f'filter "{self.name}": instances = {self.instances}: write a number from 1 to 64')
         if not 1 <= self.max_in_flight <= 1000:
             raise ValueError(f'filter "{self.name}": max_in_flight = {self.max_in_flight}: write a number from 1 to 1000')
+        if self.max_requests < 0:
+            raise ValueError(f'filter "{self.name}": max_requests = {self.max_requests}: write a number over 0, or 0 for no limit')
+        if min(self.max_age, self.cpu_limit) < 1:
+            raise ValueError(f'filter "{self.name}": max_age and cpu_limit must be at least 1s')
         if self.timeout <= 0 or self.slow_after <= 0:
             raise ValueError(f'filter "{self.name}": timeout and slow_after must be longer than 0s')
 

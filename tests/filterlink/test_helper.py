@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from filterlink import helper as module
-from filterlink.helper import Helper, find_program
+from filterlink.helper import Helper
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Reply
+from filterlink.spawn import find_program
 
 Start = Callable[..., "Owned"]
 

@@ -1,0 +1,124 @@
+"""Start a helper's process: in a group of its own, ended when we end, within its limits, with nothing of ours but its pipes."""
+
+import ctypes
+import math
+import os
+import pwd
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from filterlink.settings import Filter
+
+__all__ = ["Limits", "environment", "find_program", "spawn"]
+
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PERL5LIB")
+KEPT_BEGIN = ("LC_", "PYTHON", "ENQUEUER_")
+"""The variables that a helper gets of ours. What the service manager told us (NOTIFY_SOCKET and such) is not for it."""
+CPU_MORE = 5
+"""Seconds between SIGXCPU, which a program may catch, and the end."""
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a helper may have. 0 and infinity mean "no limit", no user means ours."""
+
+    memory: int = 0
+    cpu: float = math.inf
+    user: str = ""
+    new_privileges: bool = False
+    environment: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, filter: Filter) -> "Limits":
+        return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, filter.environment)
+
+
+def find_program(word: str) -> str:
+    """The program a configured word means: in the base directory (the current one), else on PATH, our own folder first.
+
+    Raises FileNotFoundError.
+    """
+    if "/" in word:
+        return word
+    if os.access(word, os.X_OK) and Path(word).is_file():
+        return f"./{word}"
+    own = {str(Path(place).parent) for place in (sys.argv[0], sys.executable) if "/" in place}
+    found = shutil.which(word, path=os.pathsep.join([*sorted(own), os.environ.get("PATH", os.defpath)]))
+    if found is None:
+        raise FileNotFoundError(f"program {word} is neither in the base directory nor on PATH")
+    return found
+
+
+def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.struct_passwd | None = None) -> dict[str, str]:
+    """A helper's variables: the usual ones of ours, and those that its settings name or set."""
+    kept = {name: value for name, value in ours.items() if name in KEPT or name.startswith(KEPT_BEGIN)}
+    if account is not None:
+        kept |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    for word in wanted:
+        name, given, value = word.partition("=")
+        if given or name in ours:
+            kept[name] = value if given else ours[name]
+    return kept
+
+
+def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
+    """Raises OSError when it cannot be started, as the account or the program is not there or not for us."""
+    account = _account(limits.user)
+    return subprocess.Popen(
+        [find_program(words[0]), *words[1:]],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(os.environ, limits.environment, account),
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=os.getgrouplist(account.pw_name, account.pw_gid) if account else None,
+        process_group=0,
+        preexec_fn=_in_child(os.getpid(), limits),  # noqa: PLW1509 (our processes have no threads)
+    )
+
+
+def _account(user: str) -> pwd.struct_passwd | None:
+    """None: our own, which needs no change."""
+    try:
+        account = pwd.getpwnam(user) if user else None
+    except KeyError:
+        raise FileNotFoundError(f"user = {user}: there is no such account") from None
+    return None if account is not None and account.pw_uid == os.geteuid() else account
+
+
+def _in_child(parent: int, limits: Limits) -> Callable[[], None]:
+    """What the new process does before it becomes the helper; its account is its own already."""
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died before prctl: nobody would ever end this one
+            os._exit(127)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by our processes, and that is inherited
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if limits.memory:
+            _lower(resource.RLIMIT_AS, limits.memory, limits.memory)
+        if limits.cpu < math.inf:
+            _lower(resource.RLIMIT_CPU, math.ceil(limits.cpu), math.ceil(limits.cpu) + CPU_MORE)
+        if not limits.new_privileges:
+            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+    return prepare
+
+
+def _lower(which: int, soft: int, hard: int) -> None:
+    """Set a limit, but never over the one that holds already."""
+    most = resource.getrlimit(which)[1]
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(which, (soft, hard))

@@ -1,0 +1,77 @@
+"""Demands on how a helper's process begins: its limits, its account, its variables, and nothing of ours."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from filterlink.settings import Filter
+from filterlink.spawn import Limits, environment, spawn
+from filterlink.units import Seconds, Size
+
+
+def said(script: str, limits: Limits) -> str:
+    process = spawn(["/bin/sh", "-c", script], limits)
+    return process.communicate(timeout=20)[0].decode()
+
+
+def status(limits: Limits) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in said("cat /proc/self/status", limits).splitlines() if ":\t" in line)
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    limits = Limits.of(Filter(name="F", program="x", memory_limit=Size(100 << 20), cpu_limit=Seconds(7.2)))
+
+    assert said("ulimit -v; ulimit -t; ulimit -Ht", limits).split() == [str(100 << 10), "8", "13"]
+    assert said("ulimit -v; ulimit -t", Limits()).split() == ["unlimited", "unlimited"]
+
+
+def test_a_helper_that_takes_too_much_memory_is_refused_it() -> None:
+    process = spawn([sys.executable, "-c", "x = bytearray(1 << 30)"], Limits(memory=512 << 20))
+
+    assert b"MemoryError" in process.communicate(timeout=20)[1]
+
+
+def test_no_new_privileges() -> None:
+    """Unless the settings allow them, for helpers that send mail or use sudo."""
+    assert status(Limits())["NoNewPrivs"] == "1"
+    assert status(Limits(new_privileges=True))["NoNewPrivs"] == "0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
+def test_another_account() -> None:
+    found = status(Limits(user="nobody"))
+    uid = said("id -u nobody", Limits()).strip()
+
+    assert found["Uid"].split() == [uid] * 4
+    assert set(found["Groups"].split()) <= set(said("id -G nobody", Limits()).split())
+    assert said("echo $USER:$LOGNAME", Limits(user="nobody")).strip() == "nobody:nobody"
+
+
+def test_an_account_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError, match="user = no-such-user: there is no such account"):
+        spawn(["true"], Limits(user="no-such-user"))
+
+
+def test_the_environment_is_clean() -> None:
+    """The usual variables, what the settings add, and nothing that the service manager told us."""
+    ours = {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC", "NOTIFY_SOCKET": "@x", "http_proxy": "p", "SECRET": "s"}
+
+    assert environment(ours, ()) == {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC"}
+    assert environment(ours, ("http_proxy", "A=b=c", "ABSENT", "TZ=CET")) == {
+        "PATH": "/bin",
+        "LC_TIME": "C",
+        "TZ": "CET",
+        "http_proxy": "p",
+        "A": "b=c",
+    }
+
+
+def test_nothing_of_ours_is_open() -> None:
+    """Whatever we have open, also what is marked to be inherited: a helper has its three pipes."""
+    with subprocess.Popen(["sleep", "0"], stdout=subprocess.PIPE):
+        ours = os.open("/dev/null", os.O_RDONLY)
+        os.set_inheritable(ours, True)
+        assert said("ls /proc/self/fd", Limits()).split() == ["0", "1", "2", "3"]  # 3: ls has the folder open
+        os.close(ours)
