@@ -48,8 +48,8 @@ class Watch:
 @pytest.fixture(autouse=True)
 def _base(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a base directory, with little patience."""
-    for name in ("PROBE", "ENDING", "GREETING"):
-        monkeypatch.setattr(testbench, name, 0.5)
+    for name in ("PROBE", "ENDING"):
+        monkeypatch.setattr(testbench, name, 1.0)
     monkeypatch.setattr(helper, "DEAF", 0.2)
 
 
@@ -108,12 +108,12 @@ LOOP = 'while read -r n v a; do case $v in QUIT) echo "$n OK"; exit;; *) %s;; es
 )
 def test_each_that_strays_is_told(program: str, says: str, rules: set[str]) -> None:
     """What a helper does amiss is told under the rules it breaks."""
-    assert rules == broken(bench(program, says, count=3, concurrency=2, timeout=1.0))
+    assert rules == broken(bench(program, says, count=3, concurrency=3, timeout=2.0))
 
 
 def test_who_forgets_to_flush_is_told_so() -> None:
     """Answers that come only when the input ends are no time-outs, but a missing flush."""
-    report = bench("exec perl -ne 'print \"$1 OK\\n\" if /(\\d+)/'", count=2, timeout=1.0)
+    report = bench("exec perl -ne 'print \"$1 OK\\n\" if /(\\d+)/'", count=2, timeout=2.0)
 
     assert "flush" in broken(report)
     assert report.stopped == "it does not flush its answers"
@@ -138,8 +138,8 @@ def test_who_dies_at_once_is_given_up() -> None:
 
 def test_chaos_finds_who_reads_one_line_a_wake_up() -> None:
     """A helper that stalls when two lines stand in its pipe breaks the rule of bursts, and only with chaos."""
-    assert set() == broken(bench("poller.py", count=3, timeout=1.0)) - {"quit"}
-    assert "burst" in broken(bench("poller.py", count=3, timeout=1.0, chaos=True))
+    assert set() == broken(bench("poller.py", count=3, timeout=2.0)) - {"quit"}
+    assert "burst" in broken(bench("poller.py", count=3, timeout=2.0, chaos=True))
 
 
 def test_chaos_finds_who_answers_after_quit() -> None:
