@@ -55,7 +55,7 @@ class Desk:
             self._missed(request)
         elif request.park:
             self._park(request, ready)
-        elif suspect is not None:
+        elif suspect is not None and suspect.request is None:
             suspect.request = request
         elif first:
             waiting.appendleft(request)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from filterlink.crew import Crew
 from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.keeper import Keeper
 from filterlink.kept import Answer
@@ -40,20 +41,18 @@ class ExternalFilter:
         self._numbers = _numbers(first)
         self.gate = Gate(settings, self, self._numbers, time.monotonic(), self._reason) if settings.enabled else None
         """None: the filter is disabled."""
-        self._keepers: list[Keeper] = []
-        self._gone = 0
+        self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, self._numbers, self._log, self))
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
-        for index in range(self.settings.instances if self.gate is not None else 0):
-            self._keepers.append(Keeper(self._loop, self.settings, index, self._numbers, self._log, self))
+        if self.gate is not None:
+            self._crew.start()
 
     def stop(self) -> None:
         """Stop the helpers in steps; `over` says when."""
         if not self.stopping:
             self.stopping = True
-            for keeper in self._keepers:
-                keeper.stop()
+            self._crew.stop()
 
     def evict(self) -> None:
         """The filter is no more: what it has in work or parked is dispatched again, under rules that do not name it."""
@@ -71,6 +70,12 @@ class ExternalFilter:
             self.gate = Gate(self.settings, self, self._numbers, time.monotonic(), self._reason)
             self.gate.take_parked(old.gate)
 
+    def tick(self, now: float) -> None:
+        """Look at the clock."""
+        if self.gate is not None and not self.stopping:
+            self.gate.tick(now)
+            self._crew.see_off(self.gate)
+
     @property
     def drained(self) -> bool:
         """All that it was asked is answered."""
@@ -79,7 +84,7 @@ class ExternalFilter:
     @property
     def over(self) -> bool:
         """No helper runs, and none will."""
-        return self._gone == len(self._keepers)
+        return self._crew.over
 
     @property
     def busy(self) -> bool:
@@ -94,7 +99,6 @@ class ExternalFilter:
             return FilterState(self.settings.name, "disabled")
         errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
         pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
-        restarts = sum(max(0, keeper.life.starts - 1) for keeper in self._keepers)
         median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
         word = self._word(gate, now)
         return FilterState(
@@ -104,7 +108,7 @@ class ExternalFilter:
             gate.in_flight,
             gate.parked,
             gate.answered,
-            restarts,
+            self._crew.restarts,
             errors[-1] if errors else None,
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
@@ -123,7 +127,7 @@ class ExternalFilter:
     # what the gate wants done (mux.Port)
 
     def send(self, unit: int, number: int, message: int) -> None:
-        self._keepers[unit].send(number, f"Queue/{message}.msg")
+        self._crew.send(unit, number, f"Queue/{message}.msg")
 
     def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
         if sum(map(len, fields)) > MAX_TEXT:
@@ -146,12 +150,12 @@ class ExternalFilter:
         self._tell_manager(Guilty(request.id, request.n, self.settings.name, reason[:MAX_TEXT]))
 
     def restart(self, unit: int, reason: str) -> None:
-        self._keepers[unit].restart(reason)
+        self._crew.restart(unit, reason)
 
     # what the helpers' keepers tell (keeper.Owner)
 
     def helper_ready(self, index: int) -> None:
-        self._told().ready(time.monotonic(), index)
+        self._crew.ready(index, self._told())
         self._changed()
 
     def helper_reply(self, index: int, reply: Reply) -> bool:
@@ -162,14 +166,19 @@ class ExternalFilter:
         self._told().written(time.monotonic(), index, number)
 
     def helper_leaving(self, index: int) -> None:
+        self._crew.leaving(index)
         self._told().leaving(time.monotonic(), index)
         self._changed()
 
     def helper_gone(self, index: int, over: bool, planned: bool) -> None:
-        self._gone += over
         if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
             self._told().gone(time.monotonic(), index, over, planned)
+        self._crew.gone(index, over)
         self._changed()
+
+    @property
+    def _keepers(self) -> list[Keeper]:
+        return list(self._crew.keepers.values())
 
     def _told(self) -> Gate:
         assert self.gate is not None  # made before the first keeper

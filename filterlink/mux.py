@@ -7,31 +7,28 @@ sent again), or gone. A parked message is only a number here: it comes back by i
 that are woken one by one: suspects, and whose scan goes on without a processor that waits for it (`late`).
 """
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from filterlink.desk import Desk
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
-from filterlink.requests import Port, Request, Unit
+from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
 from filterlink.settings import Filter
 from filterlink.slots import Slots
 from filterlink.suspects import Suspects
 from filterlink.trials import Trials
 from filterlink.units import show_seconds
 
-__all__ = ["WAKE_AGAIN", "Gate"]
-
-WAKE_AGAIN = 1.0
-"""A woken message that has not come back by then counts as lost, and another is woken for its slot."""
+__all__ = ["Gate"]
 
 
 class Gate:
     """All requests to one filter. Every call says what happened; the port hears what follows from it."""
 
     def __init__(self, settings: Filter, port: Port, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
-        self.units = [Unit(index) for index in range(settings.instances)]
+        self.units = [Unit(index, over=index >= settings.instances) for index in range(2 * settings.instances)]
+        """The second half is for those that replace the first (filterlink/crew.py)."""
         self.answered = 0
         self.dead = False
         """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""
@@ -64,13 +61,13 @@ class Gate:
         """Scans that run go on, but nobody waits for their answers."""
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
-        for request in self._open:
+        for request in self.slots.open:
             if request.client is client:
                 request.client = None
 
     def evict(self) -> list[Request]:
         """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
-        given_up = [*self._open, *self.slots.take_waiting(), *self._suspects.take_waiting()]
+        given_up = [*self.slots.open, *self.slots.take_waiting(), *self._suspects.take_waiting()]
         for unit in self.units:
             unit.open = {}
         self._running.clear()
@@ -87,11 +84,10 @@ class Gate:
 
     def forget_parked(self) -> None:
         """Whoever was parked comes again without a Wake: who would have woken them is a new one, and wakes them all."""
-        for lane in self.slots.lanes:
-            lane.forget()
+        self.slots.forget_parked()
         self._suspects.take_away()
         self._trials.forget()
-        for request in self._open:
+        for request in self.slots.open:
             request.late = False
 
     def take_parked(self, old: "Gate") -> None:
@@ -101,7 +97,7 @@ class Gate:
 
     def left(self, id: int) -> None:
         """That message has left the queue, and asks no more."""
-        self._suspects.drop(id)
+        self._acquit(id)
         self._desk.kept.take(id)
 
     # What helpers do
@@ -117,7 +113,7 @@ class Gate:
         if request is None:
             return False
         self._forget(request)
-        self._suspects.drop(request.id)
+        self._acquit(request.id)
         self._doubt_since, self.slots.doubt, self.failing = None, False, False
         self.answered += 1
         self._heard = now
@@ -128,10 +124,15 @@ class Gate:
 
     def ready(self, now: float, unit: int) -> None:
         """The helper has answered INTF."""
-        self.units[unit].ready = True
+        self.units[unit].ready, self.units[unit].over = True, False
         self._down_since, self.dead = None, False
         self.slots.expire(now)
         self._advance(now)
+
+    def retire(self, now: float, unit: int) -> None:
+        """Another is ready in its place: it answers what it has, and gets nothing more."""
+        self.units[unit].retiring = True
+        self.leaving(now, unit)
 
     def leaving(self, now: float, unit: int) -> None:
         """The helper is being stopped: it may still answer, but gets nothing more."""
@@ -143,7 +144,7 @@ class Gate:
         """The helper has ended and all its answers are read. `over`: it is not started again; `planned`: it is no fault."""
         self.leaving(now, unit)
         lost, self.units[unit].open = list(self.units[unit].open.values()), {}
-        self.units[unit].over = over
+        self.units[unit].over, self.units[unit].retiring = over, False
         if not planned and (tried := [request for request in lost if request.tried]):
             self._accuse(now, tried)
         for request in reversed(lost):
@@ -158,7 +159,7 @@ class Gate:
     def tick(self, now: float) -> None:
         """Look who is overdue; wake again those who seem lost."""
         for unit in self.units:
-            if unit.ready:
+            if unit.ready or unit.retiring:
                 self._overdue(now, unit)
         if not self.dead and self._past(now, self._down_since):
             self.dead = True
@@ -180,13 +181,13 @@ class Gate:
     @property
     def parked(self) -> int:
         """Messages that wait for this filter without a processor."""
-        late = sum(request.late for request in self._open)
+        late = sum(request.late for request in self.slots.open)
         return sum(lane.parked for lane in self.slots.lanes) + self._suspects.away + late
 
     @property
     def is_idle(self) -> bool:
         """Nothing is open, and nobody waits here."""
-        return not (self._open or self.slots.waiting or self._suspects.waiting)
+        return not (self.slots.open or self.slots.waiting or self._suspects.waiting)
 
     @property
     def is_ready(self) -> bool:
@@ -194,14 +195,9 @@ class Gate:
 
     def stalled(self, now: float) -> bool:
         """Requests are open, and nothing was heard for slow_after."""
-        oldest = min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
-        return now - max(oldest, self._heard) > self._settings.slow_after
+        return now - max(self.slots.oldest, self._heard) > self._settings.slow_after
 
     # How
-
-    @property
-    def _open(self) -> list[Request]:
-        return [request for unit in self.units for request in unit.open.values()]
 
     def _past(self, now: float, since: float | None) -> bool:
         return since is not None and now - since >= self._settings.timeout
@@ -249,22 +245,27 @@ class Gate:
 
     def _set_aside(self, now: float) -> None:
         if self.pressed:
-            self._desk.set_aside(now, self._open, self.stalled(now))
+            self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
     def _accuse(self, now: float, tried: list[Request]) -> None:
         """A helper ended over these."""
         if self._suspects.ended([request.id for request in tried], self.answered):
             self._port.guilty(tried[0], f"{self._desk.name}: {self._reason()}")
-        for suspect in self._suspects.surplus():
-            if suspect.request is not None:
-                self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
-            self._port.wake_one(suspect.id)
+        for id in self._suspects.surplus():
+            self._acquit(id)
+            self._port.wake_one(id)
         if self._doubt_since is None:
             self._doubt_since = now
             self._doubted.clear()
         if len(tried) == 1 and len(self._doubted) < 2:
             self._doubted.add(tried[0].id)
         self.slots.doubt = True
+
+    def _acquit(self, id: int) -> None:
+        """It is no suspect any more: who asked for it waits as others do."""
+        suspect = self._suspects.drop(id)
+        if suspect is not None and suspect.request is not None:
+            self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
 
     def _again(self, now: float, request: Request) -> None:
         """Have a request judged by the next helper."""
@@ -284,6 +285,7 @@ class Gate:
             self._forget(request)
         text = f"{self._desk.name}: no answer within {show_seconds(late[0].limit)}"
         self.leaving(now, unit.index)
+        unit.retiring = False
         self._port.restart(unit.index, text)
         for request in late:
             self._desk.tell(request, Answer(Kind.TIMEOUT, text, (), self._heard > request.since))

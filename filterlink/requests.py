@@ -6,7 +6,10 @@ from typing import Any, Protocol
 
 from filterlink.frames import Ask, Kind
 
-__all__ = ["Lane", "Port", "Request", "Unit"]
+__all__ = ["WAKE_AGAIN", "Lane", "Port", "Request", "Unit"]
+
+WAKE_AGAIN = 1.0
+"""A woken message that has not come back by then counts as lost, and another is woken for its slot."""
 
 
 class Request:
@@ -27,10 +30,13 @@ class Request:
 class Unit:
     """One helper process as the multiplexer sees it; `open` is in the order of sending, so its first is the oldest."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, *, over: bool = False) -> None:
         self.index = index
         self.ready = False
-        self.over = False
+        self.over = over
+        """None runs here, and none is started."""
+        self.retiring = False
+        """Another has taken its place: it may answer what it has."""
         self.kept = False
         """For a suspect: it gets nothing else."""
         self.open: dict[int, Request] = {}

@@ -178,8 +178,7 @@ class Server:
             return
         now = time.monotonic()
         for each in self._all:
-            if each.gate is not None and not each.stopping:
-                each.gate.tick(now)
+            each.tick(now)
         if self._leaving and self._then is None:
             self._see_off()
         busy = bool(self._leaving) or any(each.busy for each in self._all)

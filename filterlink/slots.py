@@ -1,5 +1,6 @@
 """The slots of a filter's helpers: which are free, for which lane, and who is next for them. Pure."""
 
+import math
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,16 @@ class Slots:
         self._served = False  # the lane that was served last
 
     @property
+    def open(self) -> list[Request]:
+        """What the helpers have."""
+        return [request for unit in self.units for request in unit.open.values()]
+
+    @property
+    def oldest(self) -> float:
+        """Since when the first of them is open; infinity when there is none."""
+        return min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
+
+    @property
     def waiting(self) -> list[Request]:
         return [request for lane in self.lanes for request in lane.waiting]
 
@@ -41,6 +52,11 @@ class Slots:
         for mine, theirs in zip(self.lanes, old.lanes, strict=True):
             mine.parked = theirs.parked
             theirs.forget()
+
+    def forget_parked(self) -> None:
+        """Nobody is parked, nobody comes."""
+        for lane in self.lanes:
+            lane.forget()
 
     def expire(self, before: float) -> None:
         """Who was woken before that is lost."""
@@ -66,7 +82,7 @@ class Slots:
             return free
         slots = self._settings.slots
         most = min(max(1, int(slots * self.large_share)), max(1, slots - 1))
-        return min(free, most - sum(request.large for unit in self.units for request in unit.open.values()))
+        return min(free, most - sum(request.large for request in self.open))
 
     def next(self) -> tuple[Unit, Request] | None:
         """Who waits here and is to be sent now; the lanes take turns."""

@@ -95,9 +95,9 @@ class Suspects:
         """It was answered, or is no more."""
         return self._all.pop(id, None)
 
-    def surplus(self) -> list[Suspect]:
-        """Forget the oldest, as far as there are too many; whoever calls lets them go on."""
-        return [self._all.popitem(last=False)[1] for _ in range(len(self._all) - MAX_SUSPECTS)]
+    def surplus(self) -> list[int]:
+        """The oldest, as far as there are too many: whoever calls lets them go on."""
+        return list(self._all)[: max(0, len(self._all) - MAX_SUSPECTS)]
 
     def next(self, answered: int, alone: bool) -> Suspect | None:
         """Who is to be tried next: one whose trial can prove something, or any where there is nothing else to do."""

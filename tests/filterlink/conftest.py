@@ -28,7 +28,7 @@ def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
     word = program.split()[0]
     if (HELPERS / word).exists():
         program = f"{RUNNERS[Path(word).suffix]} {HELPERS / program}"
-    for key in ("timeout", "auto_restart", "slow_after"):
+    for key in ("timeout", "auto_restart", "slow_after", "max_age"):
         if key in values:
             values[key] = Seconds(values[key])
     values.setdefault("auto_restart", Seconds(0.05))

@@ -298,7 +298,7 @@ def test_instances_share_the_work(rig: Rigs) -> None:
     """Two helpers of one slot each take two messages at once."""
     here = rig("mute.sh", instances=2, max_in_flight=1)
     here.until(lambda: here.states and len(here.states[0].pids) == 2 and here.states[0].state == "ready")
-    here.until(lambda: all(unit.ready for unit in next(iter(here.server._filters.values())).gate.units))
+    here.until(lambda: all(unit.ready for unit in next(iter(here.server._filters.values())).gate.units[:2]))
     for id in (1, 2):
         send(here, here.client(), Ask(id, 1, "Test", False, 1, True))
 
@@ -376,3 +376,44 @@ def test_a_new_manager_starts_from_nought(rig: Rigs) -> None:
     here.until_state("ready")
 
     assert here.wakes == []
+
+
+def test_a_helper_is_replaced_after_so_many_requests(rig: Rigs) -> None:
+    """Another is ready before it leaves: nobody is parked for it, none is lost, and it is no restart."""
+    here = rig("ok.sh", max_requests=5)
+    pids = {here.until_state("ready").pids[0]}
+    for id in range(1, 41):
+        assert here.ask(id).kind == Kind.OK
+        here.until(lambda id=id: here.states[0].answered == id)
+        pids.update(here.states[0].pids)
+
+    assert len(pids) >= 4
+    assert (here.states[0].restarts, here.states[0].state, here.states[0].last_error) == (0, "ready", None)
+    here.until(lambda: len(here.states[0].pids) == 1 and not alive((pids - set(here.states[0].pids)).pop()))
+
+
+def test_a_helper_is_replaced_when_it_is_old(rig: Rigs, base: Path) -> None:
+    """What it was asked it answers; its successor has the next ones meanwhile."""
+    here = rig("say.sh", max_age=1.0, timeout=30)
+    old = here.until_state("ready").pids[0]
+    os.mkfifo(base / "Queue/1.msg")
+    channel = send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+    here.until(lambda: len(here.states[0].pids) == 2)
+    (base / "Queue/2.msg").write_text("%N OK\n")
+    here.until(lambda: here.server._filters["Test"].gate.units[1].ready)
+    assert here.ask(2) == Verdict(2, 1, "Test", Kind.OK)
+    with (base / "Queue/1.msg").open("w") as fifo:
+        fifo.write("%N DISCARD\n")
+
+    assert here_answer(here, channel) == Verdict(1, 1, "Test", Kind.DISCARD)
+    here.until(lambda: old not in here.states[0].pids and not alive(old))
+
+
+def test_one_that_hangs_on_its_way_out_is_ended(rig: Rigs) -> None:
+    """The time-out holds for it too; it is not started again."""
+    here = rig("mute.sh", max_age=1.0, timeout=2.5)
+    old = here.until_state("ready").pids[0]
+    here.until(lambda: len(here.states[0].pids) == 1)
+    assert here.ask(1).kind == Kind.TIMEOUT
+    here.until(lambda: not alive(old))
+    here.until(lambda: here.states[0].pids and old not in here.states[0].pids)

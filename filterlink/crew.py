@@ -1,0 +1,103 @@
+"""The helper processes of one filter: started, kept, and replaced one by one when they are old. Their gate says what they do.
+
+Each of the filter's `instances` has two places, i and i + instances. A helper that has had max_requests or is max_age old
+keeps its own until another is ready in the twin place; from then on it gets nothing more, answers what it has, and leaves.
+"""
+
+import time
+from collections.abc import Callable
+
+from filterlink.keeper import Keeper
+from filterlink.mux import Gate
+from filterlink.settings import Filter
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """`make(place)` makes a keeper, which starts a helper by itself and tells its owner, who tells us."""
+
+    def __init__(self, settings: Filter, make: Callable[[int], Keeper]) -> None:
+        self.keepers: dict[int, Keeper] = {}
+        self._settings, self._make = settings, make
+        self._sent: dict[int, int] = {}
+        self._ready: dict[int, float] = {}
+        """Since when the helper in that place is ready."""
+        self._retiring: set[int] = set()
+        self._over: set[int] = set()
+        self._restarts = 0
+
+    def start(self) -> None:
+        for place in range(self._settings.instances):
+            self._hire(place)
+
+    def stop(self) -> None:
+        for keeper in self.keepers.values():
+            keeper.stop()
+
+    @property
+    def over(self) -> bool:
+        """No helper runs, and none will."""
+        return self._over >= self.keepers.keys()
+
+    @property
+    def restarts(self) -> int:
+        return self._restarts + sum(max(0, keeper.life.starts - 1) for keeper in self.keepers.values())
+
+    def send(self, place: int, number: int, path: str) -> None:
+        self.keepers[place].send(number, path)
+        self._sent[place] += 1
+        if self._sent[place] == self._settings.max_requests:
+            self._replace(place)
+
+    def restart(self, place: int, reason: str) -> None:
+        """It let a request wait too long."""
+        if place in self._retiring:
+            self.keepers[place].stop()
+        else:
+            self.keepers[place].restart(reason)
+
+    def ready(self, place: int, gate: Gate) -> None:
+        """A helper is ready: the one that it replaces gets nothing more."""
+        now = time.monotonic()
+        self._ready[place], self._sent[place] = now, 0
+        gate.ready(now, place)
+        if (twin := self._twin(place)) in self.keepers and place not in self._retiring:
+            self._retiring.add(twin)
+            gate.retire(now, twin)
+            self.see_off(gate)
+
+    def leaving(self, place: int) -> None:
+        self._ready.pop(place, None)
+
+    def gone(self, place: int, over: bool) -> None:
+        """A helper has ended. One that was to leave is not started again."""
+        if over and place in self._retiring:
+            keeper = self.keepers.pop(place)
+            self._restarts += max(0, keeper.life.starts - 1)
+            self._retiring.discard(place)
+        elif over:
+            self._over.add(place)
+        elif place in self._retiring:
+            self.keepers[place].stop()
+
+    def see_off(self, gate: Gate) -> None:
+        """Stop those that are to leave and have answered all; find out who has become too old."""
+        for place in list(self._retiring):
+            if not gate.units[place].open:
+                self.keepers[place].stop()
+        oldest = time.monotonic() - self._settings.max_age
+        for place in [place for place, since in self._ready.items() if since <= oldest]:
+            self._replace(place)
+
+    def _replace(self, place: int) -> None:
+        twin = self._twin(place)
+        if twin not in self.keepers and place not in self._retiring:
+            self._hire(twin)
+
+    def _hire(self, place: int) -> None:
+        self._sent[place] = 0
+        self.keepers[place] = self._make(place)
+
+    def _twin(self, place: int) -> int:
+        return (place + self._settings.instances) % (2 * self._settings.instances)
