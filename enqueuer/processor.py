@@ -77,8 +77,7 @@ class Processor:
         if job.derived:
             message = derive.load(self._disk, job.id, job.stamp)
         else:
-            at = time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime())
-            message = derive.derive(self._disk, job.id, drop_path(_drop(job)), at, self._domain)
+            message = derive.derive(self._disk, job.id, drop_path(_drop(job)), _now(), self._domain)
         if job.first:
             self._log_received(job, message)
             self._send(frames.Derived(job.id, job.n, message.stamp))
@@ -104,15 +103,16 @@ class Processor:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
         places: dict[str, frozenset[bytes] | None] = {}
-        why = result.reason
+        why, envelope = result.reason, message.envelope
         if result.fate is rules.Fate.ENQUEUED:
-            places |= stage.modules_of(message.envelope.recipients, self._routes.module_of)
+            envelope = envelope.plus(result.routes, _now())
+            places |= stage.modules_of(envelope.recipients, self._routes.module_of)
             why = ", ".join(f"{module}({len(theirs or ())})" for module, theirs in places.items()) + (f"; {why}" if why else "")
         elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
         for place, recipients in places.items():
-            stage.stage_file(self._disk, message, job.n, place, recipients, result.fields)
+            stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + (("quarantine-why",) if "quarantine" in places else ())
         return frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp)
 
@@ -167,6 +167,11 @@ class Processor:
         log.log(serverlog.MAJOR, "from <%s>, %d bytes, %s", sender, message.size, name, extra=serverlog.message_tag(job.id))
 
 
+def _now() -> str:
+    """As it stands in envelope lines."""
+    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime())
+
+
 def _drop(job: frames.Job) -> str:
     return job.drop.decode("utf-8", "surrogateescape")
 
@@ -175,7 +180,7 @@ def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
     """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
     kept, room = [], MAX_TEXT
     for verdict in verdicts.values():
-        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields))
+        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes))
         if room < 0:
             break
         kept.append(verdict)

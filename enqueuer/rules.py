@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """The rule that ended it; empty where all rules were gone through."""
     fields: tuple[bytes, ...] = ()
     """Header fields to add on top of the header, newest first."""
+    routes: tuple[bytes, ...] = ()
+    """Recipients to add."""
 
 
 Condition = Callable[[Facts], bool]
@@ -85,6 +87,7 @@ class _Progress(msgspec.Struct):
     verdicts: Mapping[str, Verdict]
     rule: str = ""
     fields: tuple[bytes, ...] = ()
+    routes: tuple[bytes, ...] = ()
     seen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """Filters that could not judge and were passed over: the reason of an enqueued message."""
@@ -132,7 +135,7 @@ def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict], after: b
             for act in rule.actions:
                 if (end := act(progress)) is not None:
                     return end
-    return Outcome(Fate.ENQUEUED, "; ".join(progress.notes), fields=progress.fields)
+    return Outcome(Fate.ENQUEUED, "; ".join(progress.notes), fields=progress.fields, routes=progress.routes)
 
 
 def compile(config: _Source) -> Rules:
@@ -204,7 +207,9 @@ def _discard(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
 
 def _stop(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
     _no_words(words)
-    return lambda progress: Outcome(Fate.ENQUEUED, "; ".join(progress.notes), rule=progress.rule, fields=progress.fields)
+    return lambda progress: Outcome(
+        Fate.ENQUEUED, "; ".join(progress.notes), rule=progress.rule, fields=progress.fields, routes=progress.routes
+    )
 
 
 def _no_words(words: Sequence[str]) -> None:
@@ -235,6 +240,7 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
         return None
     progress.seen += (filter.name,)
     progress.fields = verdict.fields + progress.fields
+    progress.routes += verdict.routes
     fate = NO_VERDICT[filter.on_failure] if verdict.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE) else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if fate is not None:

@@ -34,13 +34,13 @@ class Desk:
         """Give the answer that came while the message waited elsewhere."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
-        self._port.verdict(Request(client, ask, now), kept.kind, kept.text, kept.fields, kept.charge)
+        self._port.verdict(Request(client, ask, now), kept)
         return True
 
     def tell(self, request: Request, answer: Answer) -> None:
         """Give an answer to who waits for it; where that is the message, it is kept until it asks."""
         if request.client is not None:
-            self._port.verdict(request, answer.kind, answer.text, answer.fields, answer.charge)
+            self._port.verdict(request, answer)
         elif request.late:
             self.kept.keep(request.id, answer)
             self._port.wake_one(request.id)

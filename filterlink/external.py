@@ -129,13 +129,15 @@ class ExternalFilter:
     def send(self, unit: int, number: int, message: int) -> None:
         self._crew.send(unit, number, f"Queue/{message}.msg")
 
-    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
+    def verdict(self, request: Request, answer: Answer) -> None:
+        fields = answer.fields
         if sum(map(len, fields)) > MAX_TEXT:
             self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
             fields = ()
-        request.client.send(encode(Verdict(request.id, request.n, self.settings.name, kind, text[:MAX_TEXT], fields, charge)))
-        if kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
-            self._log.warning("message %d: %s", request.id, text)
+        name, text = self.settings.name, answer.text[:MAX_TEXT]
+        request.client.send(encode(Verdict(request.id, request.n, name, answer.kind, text, fields, answer.charge, answer.routes)))
+        if answer.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
+            self._log.warning("message %d: %s", request.id, answer.text)
 
     def park(self, request: Request, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))
@@ -160,7 +162,7 @@ class ExternalFilter:
 
     def helper_reply(self, index: int, reply: Reply) -> bool:
         self._changed()
-        return self._told().reply(time.monotonic(), index, reply.number, Answer(reply.kind, reply.text, reply.fields))
+        return self._told().reply(time.monotonic(), index, reply.number, Answer(reply.kind, reply.text, reply.fields, routes=reply.routes))
 
     def helper_written(self, index: int, number: int) -> None:
         self._told().written(time.monotonic(), index, number)

@@ -87,6 +87,8 @@ class Verdict(Frame):
     """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""
     charge: bool = False
     """A time-out while the filter answered others: the message may be the one to blame."""
+    routes: tuple[bytes, ...] = ()
+    """Recipients to add (the protocol's MIRRORTO and ADDROUTE)."""
 
 
 class Park(Frame):

@@ -20,10 +20,11 @@ class Answer(msgspec.Struct, gc=False):
     text: str = ""
     fields: tuple[bytes, ...] = ()
     charge: bool = False
+    routes: tuple[bytes, ...] = ()
 
     @property
     def size(self) -> int:
-        return OVERHEAD + len(self.text) + sum(map(len, self.fields))
+        return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes))
 
 
 class Kept:

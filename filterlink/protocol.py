@@ -10,14 +10,16 @@ from collections import deque
 import msgspec
 
 from filterlink.frames import MAX_TEXT, Kind
-from filterlink.strings import MAX_COMPLAINTS, check_fields, decode_report, take_quoted
+from filterlink.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
 
-__all__ = ["MAX_LINE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
+__all__ = ["MAX_LINE", "MAX_ROUTES", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
 
 VERSION = 4
 """The interface version that INTF offers."""
 MAX_LINE = 1 << 20
 """Longest line kept. The protocol says 4096 bytes, real helpers write more; whoever writes more than this has gone wild."""
+MAX_ROUTES = 100
+"""Recipients that one answer may add; they travel in one frame with its fields."""
 _SHOWN = 120
 """Bytes of a line that a complaint quotes."""
 
@@ -41,6 +43,8 @@ class Reply(msgspec.Struct, gc=False):
     fields: tuple[bytes, ...] = ()
     complaints: tuple[str, ...] = ()
     line: bytes = b""
+    routes: tuple[bytes, ...] = ()
+    """Recipients to add."""
 
 
 class Interface(msgspec.Struct, gc=False):
@@ -169,6 +173,7 @@ class _Answer:
         self.text, self.start, self.at = text, start, at
         self.fields: list[bytes] = []
         self.complaints: list[str] = []
+        self.routes: list[bytes] = []
         self.room = MAX_TEXT
 
     def read(self, number: int) -> tuple[Reply, int | None]:
@@ -177,7 +182,7 @@ class _Answer:
             self._modify(verb)
             modified = True
         kind, report, rest = self._verdict(verb, modified)
-        return Reply(number, kind, report, tuple(self.fields), tuple(self.complaints[:MAX_COMPLAINTS])), rest
+        return Reply(number, kind, report, tuple(self.fields), tuple(self.complaints[:MAX_COMPLAINTS]), b"", tuple(self.routes)), rest
 
     def _complain(self, text: str, quoted: bytes) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
@@ -200,7 +205,18 @@ class _Answer:
             self.room -= sum(map(len, fields)) + len(fields)
             self.complaints += complaints[: MAX_COMPLAINTS - len(self.complaints)]
         else:
-            self._complain(f"{verb.decode()} is not supported yet, ignored", self._bare_or_quoted())
+            self._route(verb.decode(), self._bare_or_quoted())
+
+    def _route(self, verb: str, text: bytes) -> None:
+        try:
+            address = check_address(text)
+        except ValueError as error:
+            self._complain(f"address of {verb} refused, {error}", text)
+            return
+        if len(self.routes) < MAX_ROUTES:
+            self.routes.append(address)
+        else:
+            self._complain(f"{verb} refused, more than {MAX_ROUTES} added recipients", text)
 
     def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, int | None]:
         if verb in _PLAIN:

@@ -7,7 +7,7 @@ import re
 
 from filterlink.frames import MAX_TEXT
 
-__all__ = ["MAX_COMPLAINTS", "check_fields", "decode_report", "take_quoted"]
+__all__ = ["MAX_ADDRESS", "MAX_COMPLAINTS", "check_address", "check_fields", "decode_report", "take_quoted"]
 
 MAX_COMPLAINTS = 10
 """Complaints kept of one answer: a line of a megabyte could earn hundreds of thousands, and each would be logged."""
@@ -40,6 +40,10 @@ def decode_report(raw: bytes) -> str:
     return text.encode()[:MAX_TEXT].decode("utf-8", "ignore")
 
 
+MAX_ADDRESS = 1000
+"""Bytes of an address; RFC 5321 (4.5.3.1.3) gives it 256."""
+
+
 def check_fields(text: bytes, room: int = MAX_TEXT) -> tuple[list[bytes], list[str]]:
     """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the others.
 
@@ -56,6 +60,20 @@ def check_fields(text: bytes, room: int = MAX_TEXT) -> tuple[list[bytes], list[s
             fields.append(field)
             room -= len(field) + 1
     return fields, complaints
+
+
+def check_address(text: bytes) -> bytes:
+    """An address that a filter adds, safe for an envelope line. Raises ValueError with what is amiss."""
+    address = text.strip(b" \t")
+    if address[:1] == b"<" and address[-1:] == b">":
+        address = address[1:-1]
+    if not address:
+        raise ValueError("it is empty")
+    if len(address) > MAX_ADDRESS:
+        raise ValueError(f"it is longer than {MAX_ADDRESS} bytes")
+    if re.search(rb"[\x00-\x20\x7f<>]", address):
+        raise ValueError("it has blanks, control characters or brackets")
+    return address
 
 
 def _unfolded(text: bytes) -> list[bytes]:

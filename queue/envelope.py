@@ -35,6 +35,12 @@ class Envelope(msgspec.Struct, frozen=True):
         kept = tuple(line for line in self.lines if line[:2] != b"R " or _address(line) in recipients)
         return Envelope(kept, self.sender, tuple(r for r in self.recipients if r in recipients))
 
+    def plus(self, recipients: Iterable[bytes], at: str) -> "Envelope":
+        """The same envelope with these recipients as well; who is there already is not added."""
+        added = [each for each in dict.fromkeys(recipients) if each not in self.recipients]
+        lines = (*self.lines, *(_recipient(at.encode(), each) for each in added))
+        return Envelope(lines, self.sender, (*self.recipients, *added)) if added else self
+
     @property
     def above(self) -> bytes:
         """What stands above the O line."""
@@ -89,7 +95,7 @@ def make(sender: bytes, recipients: Iterable[bytes], at: str, domain: str, sourc
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),
         b"S %s\n" % source.encode(),
         b"A %s\n" % domain.encode("ascii", "replace"),
-        *(b"R W %s 0000 ____ _FY_ <%s>\n" % (when, recipient) for recipient in recipients),
+        *(_recipient(when, recipient) for recipient in recipients),
     ]
     return Envelope(tuple(lines), sender, recipients)
 
@@ -117,6 +123,10 @@ def parse_o(head: bytes) -> OLine | None:
     """Find the O line that we wrote; None when there is none."""
     match = _O.search(head)
     return OLine(match.start(), int(match[1]), match[2], match[3]) if match else None
+
+
+def _recipient(when: bytes, address: bytes) -> bytes:
+    return b"R W %s 0000 ____ _FY_ <%s>\n" % (when, address)
 
 
 def _address(line: bytes) -> bytes:

@@ -22,19 +22,29 @@ def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -
     return {module: frozenset(theirs) for module, theirs in found.items()}
 
 
-def stage_file(disk: Port, message: Message, n: int, place: str, recipients: frozenset[bytes] | None, fields: Iterable[bytes]) -> None:
+def stage_file(
+    disk: Port,
+    message: Message,
+    n: int,
+    place: str,
+    recipients: frozenset[bytes] | None,
+    fields: Iterable[bytes],
+    envelope: envelopes.Envelope | None = None,
+) -> None:
     """Stage the message for one place with these recipients (None = all), and with `fields` on top of its header.
+
+    `envelope` is another one than the message's: with recipients that filters added.
 
     Where nothing differs from the queue file it is a second name of it (a hard link), not a copy: +29 % messages/s and
     twice the rate for 1 MiB mail, measured beside a copy.
     """
     target = "Staged/" + names.staged(message.id, n, place)
-    everybody = recipients is None or len(recipients) == len(message.envelope.recipients)
-    if everybody and not fields and disk.stamp(queue_path(message.id)) == message.stamp:
+    whole = envelope or message.envelope
+    everybody = recipients is None or len(recipients) == len(whole.recipients)
+    if everybody and not fields and whole == message.envelope and disk.stamp(queue_path(message.id)) == message.stamp:
         disk.link(queue_path(message.id), target)
         return
-    envelope = message.envelope if everybody or recipients is None else message.envelope.only(recipients)
-    _copy(disk, message, target, envelope, fields)
+    _copy(disk, message, target, whole if everybody or recipients is None else whole.only(recipients), fields)
 
 
 def stage_why(disk: Port, id: int, n: int, place: str, why: dict[str, object]) -> None:

@@ -78,6 +78,34 @@ def test_each_module_gets_its_recipients(trials: Trials, config: Config, mail: M
     assert out.name == smtp.name
 
 
+def test_recipients_that_a_filter_adds(trials: Trials, config: Config, mail: Make) -> None:
+    """MIRRORTO and ADDROUTE: one recipient more each, routed as any other; who is there already is not doubled."""
+    added = "0 ADDROUTE new@smtp.example MIRRORTO copy@b.example ADDROUTE bob@b.example OK"
+    with trials(config()) as trial:
+        trial.drop("one", mail("one", added))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
+        (out,) = trial.outbound("OUT")
+        (smtp,) = trial.outbound("SMTP")
+
+    assert envelope.parse(out.read_bytes().partition(b"\n\n")[0]).recipients == (b"bob@b.example", b"copy@b.example")
+    assert envelope.parse(smtp.read_bytes().partition(b"\n\n")[0]).recipients == (b"new@smtp.example",)
+    assert _message(out) == _message(smtp) == mail("one", added)
+    data = out.read_bytes()
+    line = envelope.parse_o(data)
+    assert line is not None
+    assert line.length == len(data) - envelope.O_LENGTH
+
+
+def test_recipients_that_a_filter_adds_to_one_module(trials: Trials, config: Config, mail: Make) -> None:
+    """The queue file is never linked where the envelope differs."""
+    with trials(config()) as trial:
+        trial.drop("one", mail("one", "0 MIRRORTO copy@b.example OK"))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
+        (out,) = trial.outbound("OUT")
+
+    assert envelope.parse(out.read_bytes().partition(b"\n\n")[0]).recipients == (b"bob@b.example", b"copy@b.example")
+
+
 def test_no_recipient_goes_back_to_its_writer(trials: Trials, config: Config) -> None:
     with trials(config()) as trial:
         trial.drop("nobody", b"Subject: nobody\n\ntext\n")

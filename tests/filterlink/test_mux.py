@@ -37,9 +37,9 @@ class Book:
     def send(self, unit: int, number: int, message: int) -> None:
         self.sent.append((unit, number, message))
 
-    def verdict(self, request: Request, kind: Kind, text: str, fields: tuple[bytes, ...], charge: bool = False) -> None:
-        self.verdicts.append((request.client, request.id, request.n, kind))
-        self.text = text
+    def verdict(self, request: Request, answer: Answer) -> None:
+        self.verdicts.append((request.client, request.id, request.n, answer.kind))
+        self.text = answer.text
         self.told(request)
 
     def park(self, request: Request, reason: str, apart: bool = False) -> None:

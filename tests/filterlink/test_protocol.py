@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from filterlink import protocol
 from filterlink.frames import MAX_TEXT, Kind
-from filterlink.protocol import Event, Interface, Note, Reader, Reply
+from filterlink.protocol import MAX_ROUTES, Event, Interface, Note, Reader, Reply
 from filterlink.strings import MAX_COMPLAINTS
 
 
@@ -83,14 +83,30 @@ def test_unknown_answers(line: bytes, complaint: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["MIRRORTO", "ADDROUTE", "mirrorto"])
-@pytest.mark.parametrize("address", ["a@b.example", '"a b"@c', '"a@b.example"'])
-def test_routes_keep_the_verdict(verb: str, address: str) -> None:
-    """MIRRORTO and ADDROUTE are read and complained of; the fields beside them and the verdict stay."""
-    [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" OK\n'.encode())
+@pytest.mark.parametrize("address", ["a@b.example", "<a@b.example>", '"a@b.example"', '"<a@b.example>"'])
+def test_routes(verb: str, address: str) -> None:
+    """MIRRORTO and ADDROUTE add recipients, beside fields and the verdict, in any order."""
+    [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" {verb} c OK\n'.encode())
 
     assert isinstance(reply, Reply)
-    assert (reply.kind, reply.complaints[0].partition(",")[0]) == (Kind.OK, f"{verb.upper()} is not supported yet")
-    assert reply.fields == (b"X-A: 1",) or address.startswith('"a b"')
+    assert (reply.kind, reply.routes, reply.fields, reply.complaints) == (Kind.OK, (b"a@b.example", b"c"), (b"X-A: 1",), ())
+
+
+@pytest.mark.parametrize("address", ['""', '"a b@c"', '"a@b\\nR W <x@y>"', '"a\x01@b"', "a" * 1001, '"a>b@c"', '"a@b\\eBcc: x"'])
+def test_no_address_reaches_the_envelope_that_would_break_it(address: str) -> None:
+    """It is complained of, and the verdict stays."""
+    [reply] = read(f"7 MIRRORTO {address} OK\n".encode())
+
+    assert isinstance(reply, Reply)
+    assert (reply.kind, reply.routes, len(reply.complaints)) == (Kind.OK, (), 1)
+    assert "address of MIRRORTO refused" in reply.complaints[0]
+
+
+def test_a_flood_of_recipients_is_cut() -> None:
+    [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b " % n for n in range(MAX_ROUTES + 9)) + b"OK\n")
+
+    assert isinstance(reply, Reply)
+    assert (reply.kind, len(reply.routes)) == (Kind.OK, MAX_ROUTES)
 
 
 def test_refused_fields_keep_the_verdict() -> None:
