@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from filterlink.filters.commandline import Profile
     from filterlink.filters.finding import Policy
 
-__all__ = ["add_to"]
+__all__ = ["ACTION", "TEXT", "TIMEOUT", "UNSCANNABLE", "add_to", "policy"]
 
 CLAMD = (
     "enqueuer filter clamd --socket /run/clamav/clamd.ctl",
@@ -55,7 +55,7 @@ def _clamd(
         addresses = service.parse(sockets or [], hosts or [], port)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None
-    return clamd.run(addresses, clamd.Settings(_policy(action, unscannable), wait, timeout), threads)
+    return clamd.run(addresses, clamd.Settings(policy(action, unscannable), wait, timeout), threads)
 
 
 def _command(
@@ -88,7 +88,7 @@ def _command(
         scanner = _profile(profile, clean, infected, pattern, program)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None
-    return command.run(command.Settings(scanner, _policy(action, unscannable), limits), folder, processes)
+    return command.run(command.Settings(scanner, policy(action, unscannable), limits), folder, processes)
 
 
 def _profile(name: str, clean: str | None, infected: str | None, pattern: str | None, program: list[str] | None) -> "Profile":
@@ -104,7 +104,7 @@ def _profile(name: str, clean: str | None, infected: str | None, pattern: str | 
     )
 
 
-def _policy(action: str, unscannable: str) -> "Policy":
+def policy(action: str, unscannable: str) -> "Policy":
     from filterlink.filters import finding
 
     return finding.Policy(_chosen("--action", action, finding.ACTIONS), _chosen("--unscannable", unscannable, finding.UNSCANNABLE))

@@ -9,7 +9,7 @@ from enqueuer import exits
 from enqueuer.cli._common import fail, help
 from filterlink.filters.service import Address
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "addresses"]
 
 Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
 Hosts = Annotated[
@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("rspamd", **help("Have rspamd judge messages.", *RSPAMD_EXAMPLES, text=AWAY))(_rspamd)
 
 
-def _addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> list[Address]:
+def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> list[Address]:
     from filterlink.filters import service
 
     try:
@@ -89,7 +89,7 @@ def _spamd(
 
     add, unscannable = _one_of("--add", add, spamd.METHODS), _one_of("--unscannable", unscannable, spamd.UNSCANNABLE)
     settings = spamd.Settings(add, reject_above, user, user_from_recipient, strip_domain, unscannable, _size(max_size), wait, timeout)
-    return spamd.run(_addresses(sockets, hosts, port), settings, threads)
+    return spamd.run(addresses(sockets, hosts, port), settings, threads)
 
 
 def _rspamd(
@@ -119,4 +119,4 @@ def _rspamd(
         fail(str(fault), exits.CONFIG)
     unscannable = _one_of("--unscannable", unscannable, rspamd.UNSCANNABLE)
     settings = rspamd.Settings(rspamd.Rules(result_for_all, greylist), password, unscannable, _size(max_size), wait, timeout)
-    return rspamd.run(_addresses(sockets, hosts, port), settings, threads)
+    return rspamd.run(addresses(sockets, hosts, port), settings, threads)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import _scanners, _spam, _tryout
+from enqueuer.cli import _gates, _scanners, _spam, _tryout
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
 
 __all__ = ["add_to"]
@@ -20,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     shipped.command("yara", **help("Look for patterns of YARA rules in messages and attachments.", *EXAMPLES, text=YARA))(_yara)
     _scanners.add_to(shipped)
     _spam.add_to(shipped)
+    _gates.add_to(shipped)
     app.add_typer(shipped, name="filter")
 
 

@@ -4,14 +4,16 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.complain import complain
 from filterlink.filters.service import Address, Service, Unavailable, fault_text
 from filterlink.filters.verdict import Verdict, error, failure, rejected
 
-__all__ = ["UNSCANNABLE", "Exchange", "Unscannable"]
+__all__ = ["UNSCANNABLE", "Attempts", "BrokenOff", "Exchange", "Unscannable"]
 
+T = TypeVar("T")
 UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
 """What may become of a message that cannot be judged."""
 MAX_DEATHS = 3
@@ -31,30 +33,29 @@ class BrokenOff(Unavailable):
     """The connection ended before the answer was there."""
 
 
-class Exchange:
-    """Asks one of several servers. For many threads."""
+class Attempts:
+    """Has one of several servers do something, and the log told what is wrong with each. For many threads."""
 
-    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
+    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float) -> None:
         """A message waits up to `wait` seconds for a server that is away, and takes `timeout` seconds all in all.
 
         `name`: the servers', for the log.
-        `half_close`: the server is told the end of the message by the end of what we write.
         """
-        self._name, self._timeout, self._half_close = name, timeout, half_close
+        self._name, self._timeout = name, timeout
         self._service = Service(addresses, wait)
         self._troubles: dict[Address, str] = {}
 
-    def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
-        """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
+    def make(self, attempt: Callable[[Address, float], T]) -> T:
+        """Call attempt(address, when it has to end), which raises OSError or Unavailable where another should be asked.
 
-        Raises Away and Unscannable.
+        Raises Away, and Unscannable after MAX_DEATHS times BrokenOff.
         """
         end = time.monotonic() + self._timeout
         deaths: list[Address] = []
 
-        def attempt(address: Address) -> Verdict:
+        def one(address: Address) -> T:
             try:
-                found = judge(self._converse(address, head, message, end))
+                found = attempt(address, end)
             except (OSError, Unavailable) as fault:
                 self._tell(address, fault_text(fault))
                 if isinstance(fault, BrokenOff):
@@ -65,13 +66,29 @@ class Exchange:
             self._tell(address, "")
             return found
 
-        return self._service.use(attempt, self._timeout)
+        return self._service.use(one, self._timeout)
 
     def _tell(self, address: Address, trouble: str) -> None:
         """Tell the log what is wrong with a server, when that changes."""
         if trouble != self._troubles.get(address, ""):
             self._troubles[address] = trouble
             complain(f"{self._name} at {address}: {trouble or 'answers again'}")
+
+
+class Exchange:
+    """Asks one of several servers. For many threads."""
+
+    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
+        """As Attempts; `half_close`: the server is told the end of the message by the end of what we write."""
+        self._attempts = Attempts(name, addresses, wait, timeout)
+        self._half_close = half_close
+
+    def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
+        """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
+
+        Raises Away and Unscannable.
+        """
+        return self._attempts.make(lambda address, end: judge(self._converse(address, head, message, end)))
 
     def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> Answer:
         with address.connect(_left(end)) as sock:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -40,7 +41,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.ask: Callable[[], bool] = self.listens
 
-    def start(self) -> "Daemon":
+    def start(self) -> Self:
         """Start it, and wait until it answers."""
         self.launch()
         self.until(self.ask)

@@ -1,0 +1,135 @@
+"""The filter for ICAP servers (c-icap and the gateways of the scanner makers): each message goes there as RESPMOD.
+
+It has a connection of its own, on which we read while we write: a server may answer early, or send back what it gets. The
+options of each server are asked for once in a while. A message that cannot be judged is held by default, never passed unseen.
+"""
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filterlink.filters import icapwire
+from filterlink.filters.envelope import read_envelope
+from filterlink.filters.exchange import Attempts, BrokenOff, Unscannable
+from filterlink.filters.finding import Finding, Policy
+from filterlink.filters.handover import RECEIVED, Handover
+from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply
+from filterlink.filters.runtime import Verdict, rejected, serve_threads
+from filterlink.filters.service import Address, Away, Unavailable
+
+__all__ = ["IcapFilter", "Settings", "run"]
+
+
+class Settings(NamedTuple):
+    """Which service is asked, and what is done with the answer."""
+
+    service: str
+    policy: Policy = Policy()
+    wait: float = 60.0
+    timeout: float = 110.0
+
+
+def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+    """Be the helper program. Return the exit code."""
+    return serve_threads("icap", IcapFilter(addresses, settings).judge, threads)
+
+
+class IcapFilter:
+    """Judge messages by one of several ICAP servers. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
+        self._attempts = Attempts("ICAP server", addresses, settings.wait, settings.timeout)
+        self._settings = settings
+        self._known: dict[Address, tuple[float, Options]] = {}
+        """What each server wants, and until when that holds."""
+
+    def judge(self, path: str) -> Verdict:
+        with Handover(path, RECEIVED) as message:
+            peer = read_envelope(message.envelope()).peer
+            try:
+                found = self._attempts.make(lambda address, end: self._ask(address, end, message, f"{Path(path).stem}.eml", peer))
+            except Away as fault:
+                return rejected(f"no ICAP server answers: {fault}")
+            except Unscannable as fault:
+                found = Finding(trouble=str(fault))
+        return self._settings.policy.verdict(found, "the ICAP server")
+
+    def _ask(self, address: Address, end: float, message: Handover, name: str, peer: str) -> Finding:
+        try:
+            wanted = self._options(address, end)
+            question = Question(_authority(address), self._settings.service, message.size, name, peer)
+            pieces = Pieces(message.pieces())
+            return icapwire.finding(_respmod(address, end, question, pieces, wanted), pieces.digest)
+        except BadReply as fault:
+            self._known.pop(address, None)
+            raise Unavailable(str(fault)) from None
+
+    def _options(self, address: Address, end: float) -> Options:
+        until, wanted = self._known.get(address, (0.0, Options()))
+        if time.monotonic() >= until:
+            reply = Reply()
+            with _connected(address, end) as sock:
+                _converse(sock, iter([icapwire.options(_authority(address), self._settings.service)]), reply, end)
+            wanted = icapwire.read_options(reply)
+            self._known[address] = time.monotonic() + wanted.ttl, wanted
+        return wanted
+
+
+def _authority(address: Address) -> str:
+    return f"[{address.host}]:{address.port}" if ":" in address.host else str(address)
+
+
+@contextlib.contextmanager
+def _connected(address: Address, end: float) -> Iterator[socket.socket]:
+    with address.connect(max(0.05, end - time.monotonic())) as sock:
+        sock.setblocking(False)
+        yield sock
+
+
+def _respmod(address: Address, end: float, question: Question, message: Pieces, wanted: Options) -> Reply:
+    with _connected(address, end) as sock:
+        reply = Reply()
+        _converse(sock, _begin(question, message, wanted), reply, end)
+        if reply.code == 100:
+            beyond, reply = bytes(reply.rest), Reply()
+            reply.feed(beyond)
+            _converse(sock, question.rest(message), reply, end)
+        return reply
+
+
+def _begin(question: Question, message: Pieces, wanted: Options) -> Iterator[bytes]:
+    yield question.head(wanted)
+    yield from question.preview(message, wanted)
+
+
+def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: Reply, end: float) -> None:
+    """Send and read until the reply is complete, however little was sent until then. Raises OSError, Unavailable, BadReply."""
+    unsent = memoryview(b"")
+    poll = select.poll()
+    while not reply.complete:
+        unsent = unsent or memoryview(next(pieces, b""))
+        poll.register(sock, select.POLLIN | (select.POLLOUT if unsent else 0))
+        ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
+        if not ready:
+            raise Unavailable("no answer in time")
+        if ready[0][1] & ~select.POLLOUT:
+            reply.feed(_receive(sock))
+            continue
+        try:
+            unsent = unsent[sock.send(unsent) :]
+        except (BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+            unsent, pieces = memoryview(b""), iter(())
+
+
+def _receive(sock: socket.socket) -> bytes:
+    try:
+        data = sock.recv(65536)
+    except ConnectionResetError:
+        data = b""
+    if not data:
+        raise BrokenOff("the connection ended before the answer was there")
+    return data
