@@ -83,11 +83,13 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry_after: Seconds = Seconds(300)
     queue_limit: int = 100_000
     drain_timeout: Seconds = Seconds(20)
+    max_hops: int = 50
     lanes: Lanes = Lanes()
 
     def __post_init__(self) -> None:
         _within("processors", self.processors, 1, 1000)
         _within("max_attempts", self.max_attempts, 1, 1000)
+        _within("max_hops", self.max_hops, 1, 1000)
         _within("queue_limit", self.queue_limit, 1, 100_000_000)
         _finite("retry_after", self.retry_after)
 

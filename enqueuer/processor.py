@@ -62,7 +62,7 @@ class Processor:
         """What becomes of a message, everything staged that it needs. Errors of the disk are an answer, not our end."""
         try:
             message = self._message(job)
-            return self._decide(job, message)
+            return self._circling(job, message) or self._decide(job, message)
         except derive.Refused as refused:
             return frames.Refused(job.id, job.n, str(refused))
         except FileNotFoundError as error:
@@ -98,6 +98,19 @@ class Processor:
             charge = held_by is not None and held_by.charge
             return frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
         return self._stage(job, message, result, verdicts)
+
+    def _circling(self, job: frames.Job, message: derive.Message) -> frames.Outcome | None:
+        """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
+        hops = message.hops
+        if hops.count <= self._birth.config.enqueuer.max_hops:
+            return None
+        filter = printable(hops.filter)
+        reason = f"it has come by {hops.count} stations: it goes in circles" + (f", filter {filter} submitted it last" if filter else "")
+        log.warning("%s", reason, extra=serverlog.message_tag(job.id))
+        result = rules.Outcome(rules.Fate.BAD, reason, filter)
+        stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
+        stage.stage_file(self._disk, message, job.n, "bad", None, ())
+        return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
 
     def _stage(self, job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""

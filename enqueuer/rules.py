@@ -45,6 +45,7 @@ class Fate(enum.StrEnum):
     QUARANTINED = "quarantined"
     REJECTED = "rejected"
     HELD = "held"
+    BAD = "bad"
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -38,7 +38,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, filter: Filter) -> "Limits":
-        return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, filter.environment)
+        variables = (f"ENQUEUER_FILTER={filter.name}", *filter.environment)  # so that what it submits is known for its own
+        return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, variables)
 
 
 def find_program(word: str) -> str:

@@ -35,6 +35,7 @@ class Message(msgspec.Struct, frozen=True):
     stamp: Stamp
     """As the file was when we wrote it: a helper that rewrites it is seen by this."""
     mark: bytes = b""
+    hops: headers.Hops = headers.Hops()
     """The rule that a released message goes on after (rules.mark); b"" = it was not released."""
 
 
@@ -63,7 +64,7 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
         raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
     disk.rename(temporary, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0))
+    return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0), hops=headers.hops(head))
 
 
 def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
@@ -85,7 +86,13 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
         chunks.close()
     line = envelopes.parse_o(head[:end])
     mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
-    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark)
+    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, headers.hops(_header(head[end:])))
+
+
+def _header(start: bytes) -> bytes:
+    """The header as far as it has been read: hundreds of stations fit into the first piece of a file."""
+    end = headers.header_end(start)
+    return start if end < 0 else start[:end]
 
 
 def _at_most(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -10,7 +10,19 @@ from collections.abc import Iterator
 
 import msgspec
 
-__all__ = ["MAX_ADDRESS", "MAX_HEADER", "MAX_RECIPIENTS", "Header", "HeaderError", "addresses", "header_end", "read"]
+__all__ = [
+    "MAX_ADDRESS",
+    "MAX_HEADER",
+    "MAX_RECIPIENTS",
+    "TRACE",
+    "Header",
+    "HeaderError",
+    "Hops",
+    "addresses",
+    "header_end",
+    "hops",
+    "read",
+]
 
 MAX_HEADER = 4 << 20
 """A header that has not ended by then is refused: 100,000 fields fit, and a reader's memory stays small."""
@@ -19,15 +31,27 @@ MAX_ADDRESS = 1000
 MAX_RECIPIENTS = 50_000
 """The most that a message may name; each takes some 60 bytes of envelope, and some 250 bytes of a processor's memory."""
 
+TRACE = b"X-Enqueuer-Trace"
+"""The field that `submit` adds where a filter's helper runs it: else a filter could submit a message for ever."""
+
 # The possessive quantifiers (*+, ++) are not for speed: without them re keeps a mark for each repetition, 250 MB for one hostile field.
 _FIELD = re.compile(
     rb"^(return-path|envelope-to|envelope-ignore|bcc|to|cc|from|sender)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
+_HOP = re.compile(rb"^(?:received[ \t]*:|x-enqueuer-trace[ \t]*:([^\n]*+))", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(rb"(?:\A|\n)(\r?\n)")
 _TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
 _JUNK = bytes(range(32)) + b"<>\x7f"
+
+
+class Hops(msgspec.Struct, frozen=True):
+    """The stations of a message so far."""
+
+    count: int = 0
+    filter: bytes = b""
+    """The filter that submitted it anew last."""
 
 
 class HeaderError(Exception):
@@ -47,6 +71,13 @@ def header_end(data: bytes) -> int:
     """Where the empty line after the header begins; -1 when there is none (yet)."""
     match = _END.search(data)
     return match.start(1) if match else -1
+
+
+def hops(header: bytes) -> Hops:
+    """How often a message has come by: its Received fields, and those that say which filter gave it back to us."""
+    traces = [match[1] for match in _HOP.finditer(header)]
+    by_filter = [trace.strip() for trace in traces if trace is not None]
+    return Hops(len(traces), by_filter[0] if by_filter else b"")
 
 
 def read(header: bytes) -> Header:

@@ -28,6 +28,10 @@ _JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
 _FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
 
 
+FILTER_VARIABLE = "ENQUEUER_FILTER"
+"""Helpers have the name of their filter in it."""
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("submit", **help("Put a message into the queue.", *EXAMPLES, text=TEXT))(_submit)
 
@@ -126,6 +130,14 @@ def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -
     return f"{drop}{suffix}"
 
 
+def _trace() -> tuple[bytes, ...]:
+    """A filter's helper submits: the field by which the engine sees that a message goes in circles."""
+    from enqueuer.queue import header
+
+    filter = os.environ.get(FILTER_VARIABLE, "")
+    return (header.TRACE + b": " + filter.encode("ascii", "replace"),) if filter.isprintable() and filter else ()
+
+
 def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[bytes]:
     """What comes before the rest of `source`: our fields, and its header without those that ours replace."""
     from enqueuer.queue import header
@@ -136,7 +148,7 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
     end = header.header_end(data)
     head = data if end < 0 else data[:end]
     eol = b"\r\n" if b"\r\n" in head else b"\n"
-    ours = b"".join(field + eol for field in envelope)
+    ours = b"".join(field + eol for field in (*envelope, *_trace()))
     if head and not _FIELD.match(head):  # no header at all, e.g. `echo text | enqueuer submit bob@example.com`
         head, ours = b"", ours + eol
     try:

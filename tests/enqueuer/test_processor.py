@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +141,41 @@ def test_large_messages_come_through(trials: Trials, config: Config, mail: Make)
 
         sizes = sorted(len(_message(path)) for path in trial.outbound())
     assert sizes == sorted([len(mail("plain", "0 OK", size=100 << 20)), len(mail("more", '0 ADDHEADER "X-A: b"', size=100 << 20)) + 7])
+
+
+def test_a_message_that_goes_in_circles_ends_in_bad(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """A filter that discards each message and submits it anew: it is found by its traces, and named."""
+    script = tmp_path / "around.sh"
+    submit = f"{sys.executable} -m enqueuer.cli.app submit --base . bob@b.example"
+    script.write_text(
+        f"""
+        while read -r n verb file; do
+          case $verb in
+            INTF) echo "$n INTF 4" ;;
+            FILE) sed '1,/^$/d' "$file" | {submit} > /dev/null; echo "$n DISCARD" ;;
+            *) echo "$n OK" ;;
+          esac
+        done
+        """
+    )
+    with trials(config(engine="max_hops = 3", judge=f"sh {script}")) as trial:
+        trial.drop("around", mail("around"))
+        trial.wait(lambda: trial.status()["totals"]["bad"] == 1 and trial.status()["totals"]["discarded"] == 4, "it is found", 30)
+        (why,) = (trial.base / "Bad").glob("*.why")
+        (bad,) = (trial.base / "Bad").glob("*.msg")
+        totals, log = trial.status()["totals"], trial.log()
+
+    assert (totals["received"], totals["discarded"], totals["enqueued"]) == (5, 4, 0)
+    assert json.loads(why.read_text())["filter"] == "Judge"
+    assert "goes in circles, filter Judge submitted it last" in log
+    assert _message(bad).count(b"X-Enqueuer-Trace: Judge\n") == 4
+
+
+def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config(engine="max_hops = 20")) as trial:
+        for name, count in (("many", 21), ("few", 20)):
+            trial.drop(name, b"Received: from a by b\n\tfor c\n" * count + mail(name))
+        trial.wait(lambda: trial.status()["totals"]["bad"] == 1 and trial.status()["totals"]["enqueued"] == 1, "both are decided")
+        (bad,) = (trial.base / "Bad").glob("*.msg")
+
+    assert _message(bad).startswith(b"Received: from a by b\n\tfor c\n" * 21)

@@ -204,3 +204,14 @@ def test_every_byte_that_stays_stays() -> None:
         kept = b"To: a@a.example\nX: " + odd.replace(b"\n\n", b"") + b"\n"
         found = header.read(b"Bcc: b@b.example\n" + kept)
         assert b"".join(found.kept) == kept
+
+
+def test_stations_are_counted_and_the_last_filter_named() -> None:
+    """Received fields and our own; neither folded lines nor other fields count."""
+    text = (
+        b"X-Enqueuer-Trace: Second\r\nreceived: from a\r\n\tReceived: not this\r\nX-Received: no\r\n"
+        b"X-ENQUEUER-TRACE : First\r\nReceived-SPF: no\r\nReceived : from b\r\n"
+    )
+
+    assert header.hops(text) == header.Hops(4, b"Second")
+    assert header.hops(b"Subject: none\n") == header.Hops(0, b"")
