@@ -1,7 +1,7 @@
-"""What a zip file holds, one level deep and within limits. Pure: no file is touched, everything stays in memory.
+"""What an archive holds, and the archives in it, within limits. No file is touched, everything stays in memory.
 
-A file that claims more than the limits allow is a bomb to anybody who unpacks it; its members are flagged, and the rest
-is not looked at. Members that cannot be read (encrypted, damaged, packed in an unusual way) give their names only.
+An archive that claims more than the limits allow is a bomb to anybody who unpacks it; its members are flagged, and the
+rest is not looked at. Members that cannot be read (encrypted, damaged, packed in an unusual way) give their names only.
 """
 
 import io
@@ -9,40 +9,67 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
-__all__ = ["Member", "is_zip", "members"]
+from filterlink.filters import unpack
+from filterlink.filters.member import STEP, Budget, Member
 
-MAX_MEMBERS = 10_000
-"""Files in one archive. Each costs some 50 µs and 1 kB before a byte of it is read."""
-MAX_UNPACKED = 128 << 20
-"""Bytes unpacked from one archive: they are held in memory, one member at a time, and scanned."""
-MAX_RATIO = 200
-"""Ordinary data packs 2 to 20 times, log files 50; deflate's most is 1032, and bombs sit there."""
-FREE_OF_RATIO = 16 << 20
-"""What unpacks to less than this harms nobody, however well it was packed."""
-STEP = 1 << 20
+__all__ = ["Member", "is_archive", "is_zip", "members"]
+
+MAX_NESTING = 8
+"""Archives in archives; a .tar.gz is two. People send three or four, quines and mazes have no end."""
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and lzma unpack without bound in one call of Python's
+_CENTRAL = b"PK\x01\x02"
 _END = b"PK\x05\x06"
 _TAIL = 22 + 65_535  # the end record and its longest comment
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, KeyError)
-
-
-class Member(NamedTuple):
-    """A file in an archive; `flag` is "" or why its data is not all there."""
-
-    name: str
-    data: bytes
-    flag: str = ""
 
 
 def is_zip(data: bytes) -> bool:
     return data.startswith(b"PK\x03\x04") or data.find(_END, max(0, len(data) - _TAIL)) >= 0
 
 
-def members(data: bytes) -> Iterator[Member]:
-    """Unpack the archive. Flags: bomb, limit (too much in it), encrypted, broken. Never raises."""
-    if data.count(b"PK\x01\x02") > MAX_MEMBERS:  # counted before zipfile makes an object of each
+def is_archive(data: bytes) -> bool:
+    """Whether members() can open it, by its content."""
+    return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data))
+
+
+def members(data: bytes, name: str = "") -> Iterator[Member]:
+    """Unpack the archive called `name` and those in it. Flags: bomb, limit (too much in it), encrypted, broken. Never raises."""
+    yield from _walk(data, name, Budget(len(data)), 1)
+
+
+def _walk(data: bytes, name: str, budget: Budget, depth: int) -> Iterator[Member]:
+    for member in _open(data, name, budget):
+        yield member
+        if member.flag in ("bomb", "limit"):
+            budget.over = True
+        elif is_archive(member.data):
+            for inner in _deeper(member, budget, depth):
+                yield inner._replace(name=f"{member.name}/{inner.name}")
+        if budget.over:
+            return
+
+
+def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
+    if depth < MAX_NESTING:
+        yield from _walk(member.data, member.name, budget, depth + 1)
+    else:
+        budget.over = True
+        yield Member("", b"", "limit")
+
+
+def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
+    """Yield the members of this archive alone, by every format that it may be taken for."""
+    if kind := unpack.stream_kind(data):
+        yield from unpack.stream(data, kind, name, budget)
+    if form := unpack.library_format(data):
+        yield from unpack.library(data, form, budget)
+    if is_zip(data):
+        yield from _zip(data, budget)
+
+
+def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
+    if data.count(_CENTRAL) > budget.members:  # counted before zipfile makes an object of each
         yield Member("", b"", "limit")
         return
     try:
@@ -51,37 +78,25 @@ def members(data: bytes) -> Iterator[Member]:
         yield Member("", b"", "broken")
         return
     with archive:
-        yield from _unpacked(archive, len(data))
+        if unpack.available() and any(info.compress_type not in _READABLE for info in archive.infolist()):
+            yield from unpack.library(data, "zip", budget)
+        else:
+            yield from (_zip_member(archive, info, budget) for info in archive.infolist())
 
 
-def _unpacked(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
-    left = MAX_UNPACKED
-    for info in archive.infolist():
-        member = _member(archive, info, left)
-        left -= len(member.data)
-        unpacked = MAX_UNPACKED - left
-        if unpacked > FREE_OF_RATIO and unpacked > size * MAX_RATIO:
-            member = member._replace(flag="bomb")
-        yield member
-        if member.flag in ("bomb", "limit"):
-            return
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> Member:
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Member:
+    flag = budget.count()
     if info.flag_bits & 1:
-        return Member(info.filename, b"", "encrypted")
+        return Member(info.filename, b"", flag or "encrypted")
     if info.compress_type not in _READABLE:
-        return Member(info.filename, b"", "broken")
+        return Member(info.filename, b"", flag or "broken")
     data = bytearray()
-    flag = ""
     try:
         del info.CRC  # a wrong checksum must not keep the data from us: many unpackers only warn
         with archive.open(info) as file:
-            while chunk := file.read(STEP):
+            while not flag and (chunk := file.read(STEP)):
                 data += chunk
-                if len(data) > most:
-                    flag = "limit"
-                    break
+                flag = budget.take(len(chunk))
     except _BROKEN:
         flag = "broken"
     return Member(info.filename, bytes(data), flag)

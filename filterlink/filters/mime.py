@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.archive import is_zip, members
+from filterlink.filters.archive import is_archive, members
 from filterlink.filters.mimeheader import Header, clean_name, read_header
 
-__all__ = ["Part", "decode_base64", "parts"]
+__all__ = ["Part", "base64_readings", "decode_base64", "parts"]
 
 MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
@@ -32,7 +32,7 @@ _BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
 
 
 class Part(NamedTuple):
-    """One file that the message carries: an attachment, a text, a member of a zip file."""
+    """One file that the message carries: an attachment, a text, a member of an archive."""
 
     place: str
     """Where it is, for people: "part 2", "report.zip/eicar.com"."""
@@ -41,7 +41,7 @@ class Part(NamedTuple):
     type: str
     data: bytes
     flag: str = ""
-    """"", or why not all could be looked at: limit, bomb, encrypted, broken."""
+    """"", or why not all could be looked at: limit, bomb, encrypted, broken; ambiguous: one of several readings."""
 
 
 class _Piece(NamedTuple):
@@ -54,7 +54,7 @@ class _Piece(NamedTuple):
 
 
 def parts(message: bytes) -> Iterator[Part]:
-    """Yield every part that holds data, each fully decoded, and the members of zip files among them. Never raises."""
+    """Yield every part that holds data, each fully decoded, and the members of archives among them. Never raises."""
     stack = [_Piece(message, 0, len(message), 0)]
     number, budget = 0, MAX_DECODED
     while stack:
@@ -131,14 +131,16 @@ def _next_line(buffer: bytes, delimiter: bytes, start: int, end: int) -> int:
 
 
 def _leaf(place: str, header: Header, body: bytes) -> Iterator[Part]:
-    data = _decode(body, header.encoding)
     place = header.names[0] if header.names else place
-    yield Part(place, header.names, header.type, data)
-    if is_zip(data):
-        for member in members(data):
-            yield Part(f"{place}/{member.name}", _member_names(member.name), "", member.data, member.flag)
-    elif not header.encoding and b"begin " in data:
-        yield from _uuencoded(place, data)
+    readings = base64_readings(body) if header.encoding == "base64" else [_decode(body, header.encoding)]
+    flag = "ambiguous" if len(readings) > 1 else ""
+    for data in readings:
+        yield Part(place, header.names, header.type, data, flag)
+        if is_archive(data):
+            for member in members(data, place):
+                yield Part(f"{place}/{member.name}", _member_names(member.name), "", member.data, member.flag or flag)
+        elif not header.encoding and b"begin " in data:
+            yield from _uuencoded(place, data)
 
 
 def _too_much_padding(piece: _Piece, header: Header, body: int) -> bool:
@@ -161,9 +163,17 @@ def _decode(body: bytes, encoding: str) -> bytes:
 
 def decode_base64(body: bytes) -> bytes:
     """Decode every group, also those after padding in the middle; strange characters count as nothing."""
+    return base64_readings(body)[0]
+
+
+def base64_readings(body: bytes) -> list[bytes]:
+    """Decode as all mail programs might, where padding stands in the middle: each group, the text as one, up to there."""
     text = body.translate(None, _NOT_BASE64)
-    groups = text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING]
-    return b"".join(_group(group) for group in groups if group)
+    groups = [group for group in text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING] if group]
+    whole = b"".join(map(_group, groups))
+    if len(groups) < 2:
+        return [whole]
+    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), _group(groups[0]))))
 
 
 def _group(group: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The filter in the box: YARA rules on the message, on each of its parts and on what zip files hold.
+"""The filter in the box: YARA rules on the message, on each of its parts and on what archives hold.
 
 A rule's `meta` says what follows from a match: verdict = "ERROR" (also where nothing is said), "DISCARD" or
 "ADDHEADER"; text, or description, for the report; header = "Name: value". ERROR goes before DISCARD before ADDHEADER.
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import yara_x
 
+from filterlink.filters import unpack
 from filterlink.filters.mime import Part, parts
-from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, serve
+from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, say, serve
 
 __all__ = ["DEFAULT_RULES", "BadRules", "YaraFilter", "compile_rules", "run"]
 
@@ -55,6 +56,10 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0) -> i
     except BadRules as fault:
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
+    if not unpack.available():
+        say(
+            "without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar, cab and others are not opened"
+        )
     return serve("yara", judge, threads)
 
 

@@ -1,9 +1,10 @@
 /*
    The rules in the box of `enqueuer filter yara`.
 
-   Each rule is tried on the whole message and on every part of it, decoded, and on the members of zip files.
+   Each rule is tried on the whole message and on every part of it, decoded, and on the members of archives.
    Variables: filename (one of the names of the part), extension (its last one, in lower case, without dots and blanks behind
-   it), filetype (the Content-Type), flags ("" or why a part could not be looked at whole: limit, bomb, encrypted, broken).
+   it), filetype (the Content-Type), flags ("" or why a part could not be looked at whole: limit, bomb, encrypted, broken;
+   ambiguous: one of several readings of its base64).
    meta: verdict = "ERROR" (the default), "DISCARD" or "ADDHEADER"; text = what the report says;
    header = "Name: value" to add with ADDHEADER. Of several ERRORs in one part the first in this file is reported.
 

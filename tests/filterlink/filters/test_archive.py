@@ -1,10 +1,12 @@
+import gzip
 import io
+import tarfile
 import zipfile
 
 import pytest
 
-from filterlink.filters import archive
-from filterlink.filters.archive import Member, is_zip, members
+from filterlink.filters import archive, member, unpack
+from filterlink.filters.archive import Member, is_archive, is_zip, members
 
 
 def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -49,8 +51,10 @@ def test_a_wrong_checksum_keeps_no_data_from_us() -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_unusual_packings_give_their_name(method: int) -> None:
-    """Python unpacks these without bound, so we do not."""
+def test_unusual_packings_give_their_name(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python unpacks these without bound, so we leave them to libarchive; without it there is the name."""
+    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, method)))
+    monkeypatch.setattr(unpack, "_ffi", lambda: None)
     assert [Member("a.exe", b"", "broken")] == list(members(packed({"a.exe": b"x"}, method)))
 
 
@@ -58,21 +62,21 @@ def test_a_bomb_is_flagged() -> None:
     """What unpacks to far more than it is, and much at all."""
     found = list(members(packed({"a": bytes(20 << 20), "b": b"x"})))
 
-    assert [(member.name, member.flag) for member in found] == [("a", "bomb")]
+    assert [(one.name, one.flag) for one in found] == [("a", "bomb")]
 
 
 def test_harmless_zeros_are_no_bomb() -> None:
     """A small file may be packed as well as it can be."""
-    assert [member.flag for member in members(packed({"a": bytes(1 << 20)}))] == [""]
+    assert [one.flag for one in members(packed({"a": bytes(1 << 20)}))] == [""]
 
 
 def test_limits_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many members, or too much unpacked."""
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(member, "MAX_MEMBERS", 3)
     assert [Member("", b"", "limit")] == list(members(packed({str(n): b"" for n in range(4)})))
-    monkeypatch.setattr(archive, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(member, "MAX_UNPACKED", 1000)
     found = list(members(packed({"a": b"x" * 900, "b": b"y" * 900, "c": b""})))
-    assert [(member.name, member.flag) for member in found] == [("a", ""), ("b", "limit")]
+    assert [(one.name, one.flag) for one in found] == [("a", ""), ("b", "limit")]
 
 
 def test_damaged_archives_never_raise() -> None:
@@ -82,3 +86,68 @@ def test_damaged_archives_never_raise() -> None:
         list(members(whole[:at]))
         for value in (0, 255, whole[at] ^ 1):
             list(members(whole[:at] + bytes([value]) + whole[at + 1 :]))
+
+
+def tarred(files: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=form) as file:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return target.getvalue()
+
+
+def test_archives_in_archives_are_opened() -> None:
+    """Each is a member as well, and the names show the way."""
+    inner = packed({"eicar.com": b"x"})
+    outer = gzip.compress(tarred({"d/in.zip": inner}), mtime=0)
+    found = list(members(outer, "all.tar.gz"))
+
+    assert [one.name for one in found][:3] == ["all.tar", "all.tar/d/in.zip", "all.tar/d/in.zip/eicar.com"]
+    assert (found[1].data, found[2].data) == (inner, b"x")
+
+
+def test_a_file_that_is_two_archives_is_opened_as_both() -> None:
+    """A zip is read from its end, all others from their start."""
+    data = gzip.compress(b"one", mtime=0) + packed({"two": b"2"})
+
+    assert [(one.name, one.data) for one in members(data, "a.gz")] == [("a", b"one"), ("two", b"2")]
+
+
+def test_nesting_has_a_limit() -> None:
+    """What is deeper is said, not skipped."""
+    data = b"x"
+    for _ in range(archive.MAX_NESTING):
+        data = packed({"a": data}, zipfile.ZIP_STORED)
+    assert {one.flag for one in members(data)} == {""}
+    found = list(members(packed({"a": data})))
+
+    assert (found[-1].name, found[-1].flag) == ("a/" * archive.MAX_NESTING, "limit")
+
+
+def test_limits_count_over_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten archives of 9 files are as much as one of 90, and a bomb in a bomb is one."""
+    inner = packed({str(n): b"y" for n in range(9)})
+    outer = packed({str(n): inner for n in range(10)})
+    monkeypatch.setattr(member, "MAX_MEMBERS", 50)
+    found = list(members(outer))
+
+    assert (len(found) <= 51, found[-1].flag) == (True, "limit")
+    monkeypatch.setattr(member, "MAX_MEMBERS", 1000)
+    layer = packed({str(n): packed({"z": bytes(3 << 20)}) for n in range(10)})
+    assert list(members(layer))[-1].flag == "bomb"
+
+
+def test_a_quine_ends() -> None:
+    """Whatever unpacks to more archives for ever stops at the nesting or at the bytes."""
+    data = gzip.compress(b"x")
+    for _ in range(40):
+        data = gzip.compress(data)
+
+    assert list(members(data, "a.gz"))[-1].flag == "limit"
+
+
+def test_text_is_no_archive() -> None:
+    """Nor is what only begins a little like one."""
+    assert [is_archive(data) for data in (b"", b"hello", b"BZ", b"\0" * 600, b"Rar", b"\x1f\x8b")] == [False] * 6

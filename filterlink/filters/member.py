@@ -1,0 +1,46 @@
+"""A file in an archive, and how much of it may be unpacked. Pure."""
+
+from typing import NamedTuple
+
+__all__ = ["STEP", "Budget", "Member"]
+
+MAX_MEMBERS = 10_000
+"""Files in one archive and all that is in it. Each costs some 50 µs and 1 kB before a byte of it is read."""
+MAX_UNPACKED = 256 << 20
+"""Bytes unpacked from one archive: they are held in memory, one member of each level at a time, and scanned."""
+MAX_RATIO = 200
+"""Ordinary data packs 2 to 20 times, log files 50; deflate's most is 1032, and bombs sit there."""
+FREE_OF_RATIO = 16 << 20
+"""What unpacks to less than this harms nobody, however well it was packed."""
+STEP = 1 << 20
+"""Bytes unpacked between two looks at the budget."""
+
+
+class Member(NamedTuple):
+    """A file in an archive; `flag` is "" or why its data is not all there."""
+
+    name: str
+    data: bytes
+    flag: str = ""
+
+
+class Budget:
+    """What may still be unpacked from one archive of `size` bytes, over all its levels."""
+
+    def __init__(self, size: int) -> None:
+        self.members = MAX_MEMBERS
+        self.over = False
+        """A limit was met: nothing further is opened."""
+        self._size, self._unpacked = size, 0
+
+    def count(self) -> str:
+        """Note a member; return its flag."""
+        self.members -= 1
+        return "limit" if self.members < 0 else ""
+
+    def take(self, length: int) -> str:
+        """Note that so many bytes came out; return the flag that ends the work, or ""."""
+        self._unpacked += length
+        if self._unpacked > FREE_OF_RATIO and self._unpacked > self._size * MAX_RATIO:
+            return "bomb"
+        return "limit" if self._unpacked > MAX_UNPACKED else ""

@@ -1,0 +1,106 @@
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from filterlink.filters import unpack
+from filterlink.filters.archive import is_archive, members
+from filterlink.filters.member import Budget, Member
+from filterlink.filters.unpack import library_format, stream, stream_kind
+
+CORPUS = Path("/usr/share/clamav-testfiles")
+TEXT = b"some text, " * 1000
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+}
+
+
+def unpacked(data: bytes, name: str = "a.gz") -> list[Member]:
+    return list(stream(data, stream_kind(data), name, Budget(len(data))))
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_packed_files(kind: str) -> None:
+    """One, several behind each other, with filling, cut short, damaged."""
+    data = PACKERS[kind](TEXT)
+
+    assert (stream_kind(data), unpacked(data)) == (kind, [Member("a", TEXT)])
+    assert unpacked(data + b"\0" * 512) == [Member("a", TEXT)]
+    if kind != "lzma":
+        assert unpacked(data + data) == [Member("a", TEXT + TEXT)]
+        assert [one.flag for one in unpacked(data[:-12])] == ["broken"]
+    for at in range(0, len(data), 7):
+        unpacked(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]) if at else None
+
+
+def test_the_names_of_a_packed_file() -> None:
+    """That of the file without its suffix, and the one that a gzip header gives."""
+    target = io.BytesIO()
+    with gzip.GzipFile("evil.exe", "wb", fileobj=target) as file:
+        file.write(b"x")
+
+    assert unpacked(target.getvalue(), "b.tgz") == [Member("b.tar", b"x"), Member("evil.exe", b"")]
+    assert unpacked(target.getvalue(), "part 2") == [Member("unpacked", b"x"), Member("evil.exe", b"")]
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_a_packed_bomb_is_stopped(kind: str) -> None:
+    """At the ratio, long before it is unpacked."""
+    found = unpacked(PACKERS[kind](bytes(100 << 20)))
+
+    assert (found[0].flag, len(found[0].data) <= 24 << 20) == ("bomb", True)
+
+
+def test_millions_of_empty_streams_take_no_time() -> None:
+    """They unpack to nothing, so bytes do not stop them."""
+    data = gzip.compress(b"") * 1_000_000
+    began = time.process_time()
+
+    assert unpacked(data)[0].flag == "limit"
+    assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    "name", ["clam.7z", "clam.bin-be.cpio", "clam.bin-le.cpio", "clam.cab", "clam.newc.cpio", "clam.odc.cpio", "clam.tar.gz"]
+)
+def test_real_archives(name: str) -> None:
+    """Debian's containers hold clam.exe."""
+    if not (CORPUS / name).exists():
+        pytest.skip("apt-get install clamav-testfiles")
+    contained = (CORPUS / "clam.exe").read_bytes()
+
+    assert contained in [one.data for one in members((CORPUS / name).read_bytes(), name)]
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_tar(form: int) -> None:
+    """In every dialect, also without its magic; damaged, it never raises."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=form) as file:
+        info = tarfile.TarInfo("d/ä.txt")
+        info.size = len(TEXT)
+        file.addfile(info, io.BytesIO(TEXT))
+    data = target.getvalue()
+
+    assert [one.data for one in members(data)] == [TEXT]
+    for at in range(0, 2000, 3):
+        list(members(data[:at]))
+        list(members(data[:at] + b"\xff" + data[at + 1 :]))
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its formats are no archives to us; packed files are."""
+    data = b"7z\xbc\xaf\x27\x1c" + bytes(40)
+    assert (library_format(data), is_archive(data)) == ("7zip", True)
+    monkeypatch.setattr(unpack, "_ffi", lambda: None)
+    assert (library_format(data), is_archive(data)) == ("", False)
+    assert is_archive(gzip.compress(b"x"))
