@@ -22,6 +22,8 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     board, cold = birth.board, not birth.board.recovered
     found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
     _tell(found)
+    if board.distrusts:
+        board.distrust()  # for good: a sync of ours that succeeds says nothing of what was lost before
     present = _schedule(found, schedule, cold, board.distrusts)
     for _ in found.broken:
         board.add("bad")

@@ -1,0 +1,52 @@
+"""Demands on a queue manager that takes over: what its predecessor may not have heard of stays distrusted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enqueuer import basedir, config, serverlog
+from enqueuer.blame import Blame
+from enqueuer.board import Board
+from enqueuer.child import Birth
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.store import Store
+from enqueuer.schedule import Lanes, Schedule
+from enqueuer.takeover import take_over
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    basedir.create(tmp_path / "base")
+    monkeypatch.chdir(tmp_path / "base")
+    disk = Disk()
+    yield disk
+    disk.close()
+
+
+def _take_over(disk: Disk, board: Board) -> Schedule:
+    schedule = Schedule(Lanes(1000, 0.5, 4))
+    settings = config.load(Path("Settings/enqueuer.toml").read_bytes())
+    log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
+    birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
+    blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None)
+    take_over(Store(disk), birth, schedule, blame)
+    return schedule
+
+
+@pytest.mark.parametrize("killed_over_a_sync", [False, True])
+def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bool) -> None:
+    """Killed over a sync, then a good sync, then killed again: the message file that was lost by the first is still not used."""
+    board = Board()
+    _take_over(disk, board)
+    Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
+    Path("Queue/7.msg").write_bytes(b"P I x <>\nO L\n\nx\n")
+    if killed_over_a_sync:
+        board.syncing().__enter__()  # and never left
+
+    first = _take_over(disk, board).entries[7]
+    with board.syncing():
+        pass
+    second = _take_over(disk, board).entries[7]
+
+    assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
