@@ -32,7 +32,7 @@ PURE = {
         "settings",
         "strings",
         "units",
-        *(f"filters/{name}" for name in ("answer", "clamdwire", "envelope", "icapwire", "rspamdwire", "spamc", "verdict")),
+        *(f"filters/{name}" for name in ("answer", "clamdwire", "envelope", "icapwire", "milterwire", "rspamdwire", "spamc", "verdict")),
     ),
 }
 """Modules that decide and touch nothing: bytes and the time are their arguments."""

@@ -9,7 +9,7 @@ from enqueuer import exits
 from enqueuer.cli._common import fail, help
 from filterlink.filters.service import Address
 
-__all__ = ["add_to", "addresses"]
+__all__ = ["Hosts", "Sockets", "Threads", "Timeout", "Unscannable", "Wait", "add_to", "addresses", "one_of"]
 
 Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
 Hosts = Annotated[
@@ -58,7 +58,7 @@ def _size(text: str) -> int:
         raise typer.BadParameter(str(fault), param_hint="--max-size") from None
 
 
-def _one_of(option: str, value: str, values: Iterable[str]) -> str:
+def one_of(option: str, value: str, values: Iterable[str]) -> str:
     if value not in values:
         raise typer.BadParameter(f"{value} is none of {', '.join(values)}", param_hint=option)
     return value
@@ -87,7 +87,7 @@ def _spamd(
 ) -> int:
     from filterlink.filters import spamd
 
-    add, unscannable = _one_of("--add", add, spamd.METHODS), _one_of("--unscannable", unscannable, spamd.UNSCANNABLE)
+    add, unscannable = one_of("--add", add, spamd.METHODS), one_of("--unscannable", unscannable, spamd.UNSCANNABLE)
     settings = spamd.Settings(add, reject_above, user, user_from_recipient, strip_domain, unscannable, _size(max_size), wait, timeout)
     return spamd.run(addresses(sockets, hosts, port), settings, threads)
 
@@ -117,6 +117,6 @@ def _rspamd(
         password = rspamd.read_password(password_file) if password_file else b""
     except rspamd.BadPassword as fault:
         fail(str(fault), exits.CONFIG)
-    unscannable = _one_of("--unscannable", unscannable, rspamd.UNSCANNABLE)
+    unscannable = one_of("--unscannable", unscannable, rspamd.UNSCANNABLE)
     settings = rspamd.Settings(rspamd.Rules(result_for_all, greylist), password, unscannable, _size(max_size), wait, timeout)
     return rspamd.run(addresses(sockets, hosts, port), settings, threads)

@@ -1,4 +1,4 @@
-"""filter icap: what is wrong with its options is said before it begins."""
+"""filter icap and filter milter: what is wrong with its options is said before it begins."""
 
 from typing import Any
 
@@ -12,6 +12,10 @@ import pytest
         ("icap --service x", b"no server: name one with"),
         ("icap --service x --host a:b", b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
         ("icap --service x --host a --action drop", b"drop is none of error, discard, header"),
+        ("milter", b"no server: name one with --socket or --host"),
+        ("milter --socket x --changes all", b"all is none of ignore, error"),
+        ("milter --socket x --quarantine all", b"all is none of ignore, error"),
+        ("milter --socket x --unscannable drop", b"drop is none of hold, error, pass"),
     ],
 )
 def test_wrong_options(enqueuer: Any, words: str, reason: bytes) -> None:

@@ -1,0 +1,137 @@
+"""The filter for milters (OpenDKIM, clamav-milter and others): each message is told to one as an MTA would.
+
+One connection a message. A message that cannot be judged is held by default, never passed unseen.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filterlink.filters import milterwire
+from filterlink.filters.complain import complain
+from filterlink.filters.envelope import read_envelope
+from filterlink.filters.exchange import UNSCANNABLE, Attempts, BrokenOff, Unscannable
+from filterlink.filters.handover import Handover
+from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets
+from filterlink.filters.runtime import Verdict, error, rejected, serve_threads
+from filterlink.filters.service import Address, Away, Unavailable
+
+__all__ = ["CHOICES", "UNSCANNABLE", "MilterFilter", "Settings", "run"]
+
+CHOICES = ("ignore", "error")
+
+
+class Settings(NamedTuple):
+    """What is done with what the helper protocol cannot do."""
+
+    changes: str = "ignore"
+    """Where it wants to change what is there: go on without, or refuse the message."""
+    quarantine: str = "error"
+    unscannable: str = "hold"
+    wait: float = 60.0
+    timeout: float = 110.0
+
+
+def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+    """Be the helper program. Return the exit code."""
+    return serve_threads("milter", MilterFilter(addresses, settings).judge, threads)
+
+
+class MilterFilter:
+    """Judge messages by one of several milters that do the same. For many threads."""
+
+    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
+        self._attempts = Attempts("milter", addresses, settings.wait, settings.timeout)
+        self._settings = settings
+        self._told: set[str] = set()
+
+    def judge(self, path: str) -> Verdict:
+        with Handover(path) as message:
+            try:
+                return self._attempts.make(lambda address, end: self._tell(address, end, message, Path(path).stem))
+            except Away as fault:
+                return rejected(f"no milter answers: {fault}")
+            except Unscannable as fault:
+                return UNSCANNABLE[self._settings.unscannable](f"the milter cannot judge this message: {fault}")
+
+    def _tell(self, address: Address, end: float, message: Handover, number: str) -> Verdict:
+        mail = Mail(number, read_envelope(message.envelope()), *milterwire.split(message.pieces()))
+        try:
+            with address.connect(max(0.05, end - time.monotonic())) as sock:
+                found = _Dialogue(sock, end).hold(mail)
+                with contextlib.suppress(OSError):
+                    sock.sendall(milterwire.QUIT)
+                return self._decided(found)
+        except BadPacket as fault:
+            raise Unavailable(str(fault)) from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise BrokenOff("the connection was broken off") from None
+        except TimeoutError:
+            raise Unavailable("no answer in time") from None
+
+    def _decided(self, found: Verdict | Outcome) -> Verdict:
+        if isinstance(found, Verdict):
+            return found
+        if found.quarantine is not None:
+            self._complain("quarantines a message")
+            if self._settings.quarantine == "error":
+                return error(f"quarantined by the milter: {found.quarantine}")
+        for what in sorted(found.undone):
+            self._complain(what)
+            if self._settings.changes == "error":
+                return error(f"the milter {what}, which cannot be done here")
+        return found.verdict()
+
+    def _complain(self, what: str) -> None:
+        """Tell the log what cannot be done here, once."""
+        if what not in self._told:
+            self._told.add(what)
+            complain(f"milter: it {what}, which cannot be done here")
+
+
+class _Dialogue:
+    """One message told on one connection."""
+
+    def __init__(self, sock: socket.socket, end: float) -> None:
+        self._sock, self._end = sock, end
+        self._packets = Packets()
+
+    def hold(self, mail: Mail) -> Verdict | Outcome:
+        """Tell it all, until there is a verdict; an Outcome where the message may go on. Raises OSError, BadPacket, BrokenOff."""
+        self._send(milterwire.OFFER)
+        wanted = milterwire.read_offer(*self._packet())
+        outcome = Outcome()
+        for command in milterwire.commands(wanted, mail):
+            if outcome.skip and command.letter == b"B":
+                continue
+            self._send(command.packet)
+            if command.answered and (found := self._answer(outcome)):
+                return found
+        return outcome
+
+    def _answer(self, outcome: Outcome) -> Verdict | Outcome | None:
+        """Read until the last command is answered; None to go on."""
+        while True:
+            letter, data = self._packet()
+            if letter == b"a":
+                return outcome
+            if verdict := milterwire.final(letter, data):
+                return verdict
+            if outcome.take(letter, data):
+                return None
+
+    def _packet(self) -> tuple[bytes, bytes]:
+        while (found := self._packets.take()) is None:
+            self._sock.settimeout(max(0.05, self._end - time.monotonic()))
+            data = self._sock.recv(65536)
+            if not data:
+                raise BrokenOff("the connection ended before the answer was there")
+            self._packets.feed(data)
+        return found
+
+    def _send(self, packet: bytes) -> None:
+        self._sock.settimeout(max(0.05, self._end - time.monotonic()))
+        self._sock.sendall(packet)

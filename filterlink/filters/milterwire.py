@@ -1,0 +1,233 @@
+"""What is said between an MTA and a milter (version 6 of the milter protocol), from the MTA's side. Pure.
+
+Packets have a length (4 bytes), a letter and data. All that a milter may ask for is offered, as one that lacks an action
+refuses to work; what the helper protocol cannot do (change what is there) is told by `Outcome.undone`.
+"""
+
+import ipaddress
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from filterlink.filters.envelope import Envelope
+from filterlink.filters.verdict import Verdict, discard, error, header, ok, rejected
+
+__all__ = ["OFFER", "QUIT", "BadPacket", "Command", "Mail", "Outcome", "Packets", "Wanted", "commands", "final", "read_offer", "split"]
+
+MAX_PACKET = 1 << 20
+"""Bytes. A milter's replies hold one header field, or 64 KiB of a body."""
+CHUNK = 65535
+MAX_HEAD = 8 << 20
+VERSION, ACTIONS, PROTOCOL = 6, 0xFF, 0x1FFFFF
+LEADING_SPACE = 0x100000
+NOT_SENT = {b"C": 0x1, b"H": 0x2, b"M": 0x4, b"R": 0x8, b"B": 0x10, b"L": 0x20, b"N": 0x40, b"T": 0x200}
+NOT_ANSWERED = {b"C": 0x1000, b"H": 0x2000, b"M": 0x4000, b"R": 0x8000, b"B": 0x80000, b"L": 0x80, b"N": 0x40000, b"T": 0x10000}
+UNDONE = {
+    b"+": "adds a recipient",
+    b"2": "adds a recipient",
+    b"-": "removes a recipient",
+    b"b": "replaces the body",
+    b"e": "changes the sender",
+    b"m": "changes a header field",
+}
+_NAME = re.compile(r"[!-9;-~]{1,200}")
+_FOLD = re.compile(r"\r?\n[ \t]*")
+_BARE = re.compile(rb"(?<!\r)\n")
+_BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]|\n[ \t])*)\n?")
+
+
+class BadPacket(Exception):
+    """What came is no packet of a milter."""
+
+
+class Wanted(NamedTuple):
+    """What the milter made of our offer."""
+
+    version: int = VERSION
+    protocol: int = 0
+
+
+class Mail(NamedTuple):
+    """A message as the milter gets it."""
+
+    number: str
+    envelope: Envelope
+    header: bytes
+    body: Iterable[bytes]
+
+
+class Command(NamedTuple):
+    """One packet for the milter, and whether it answers it."""
+
+    letter: bytes
+    packet: bytes
+    answered: bool
+
+
+def _packet(letter: bytes, data: bytes = b"") -> bytes:
+    return struct.pack("!I", len(data) + 1) + letter + data
+
+
+OFFER = _packet(b"O", struct.pack("!III", VERSION, ACTIONS, PROTOCOL))
+QUIT = _packet(b"Q")
+
+
+class Packets:
+    """Feed what was read, take what is complete."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def feed(self, data: bytes) -> None:
+        self._data += data
+
+    def take(self) -> tuple[bytes, bytes] | None:
+        """Give letter and data of the next one; None while it is not all there. Raises BadPacket."""
+        if len(self._data) < 4:
+            return None
+        size = struct.unpack_from("!I", self._data)[0]
+        if not 0 < size <= MAX_PACKET:
+            raise BadPacket(f"a packet of {size} bytes")
+        if len(self._data) < 4 + size:
+            return None
+        letter, data = self._data[4:5], self._data[5 : 4 + size]
+        self._data = self._data[4 + size :]
+        return letter, data
+
+
+def read_offer(letter: bytes, data: bytes) -> Wanted:
+    """Read the answer to OFFER. Raises BadPacket."""
+    if letter != b"O" or len(data) < 12:
+        raise BadPacket("no options in its first answer")
+    version, _, protocol = struct.unpack_from("!III", data)
+    if not 2 <= version <= VERSION:
+        raise BadPacket(f"version {version} of the milter protocol")
+    return Wanted(version, protocol)
+
+
+def split(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Part header and body at the first empty line."""
+    left = iter(pieces)
+    data = b""
+    while not (blank := _BLANK.search(data)) and len(data) < MAX_HEAD and (piece := next(left, b"")):
+        data += piece
+    head, rest = (data[: blank.start()], data[blank.end() :]) if blank else (data, b"")
+    return head, _body(rest, left)
+
+
+def _body(first: bytes, left: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the body with CRLF at the end of each line, as SMTP has it."""
+    held = first
+    for piece in left:
+        whole, held = _whole(held)
+        yield _BARE.sub(b"\r\n", whole)
+        held += piece
+    yield _BARE.sub(b"\r\n", held)
+
+
+def _whole(data: bytes) -> tuple[bytes, bytes]:
+    """Keep a CR at the end back: its LF may be in the next piece."""
+    return (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
+
+
+def commands(wanted: Wanted, mail: Mail) -> Iterator[Command]:
+    """Yield what the milter has to be told, in order."""
+    for letter, data, macros in _said(mail, wanted):
+        if wanted.protocol & NOT_SENT.get(letter, 0) or (letter == b"T" and wanted.version < 4):
+            continue
+        if macros:
+            yield Command(b"D", _packet(b"D", letter + _strings(*macros)), answered=False)
+        yield Command(letter, _packet(letter, data), not wanted.protocol & NOT_ANSWERED.get(letter, 0))
+
+
+def _said(mail: Mail, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
+    number = mail.number.encode("ascii", "replace")
+    host, connect = _peer(mail.envelope.peer)
+    sender = mail.envelope.sender or b""
+    account = (b"{auth_authen}", mail.envelope.account) if mail.envelope.account else ()
+    yield b"C", connect, (b"j", b"localhost", b"{daemon_name}", b"enqueuer")
+    yield b"H", _strings(host), ()
+    yield b"M", _strings(b"<%b>" % sender), (b"i", number, b"{mail_addr}", sender, *account)
+    for recipient in mail.envelope.recipients:
+        yield b"R", _strings(b"<%b>" % recipient), (b"{rcpt_addr}", recipient)
+    yield b"T", b"", (b"i", number)
+    for name, value in _FIELD.findall(mail.header):
+        value = value.replace(b"\r", b"").replace(b"\0", b"")
+        yield b"L", _strings(name, value if wanted.protocol & LEADING_SPACE else value.removeprefix(b" ")), ()
+    yield b"N", b"", ()
+    for piece in mail.body:
+        for at in range(0, len(piece), CHUNK):
+            yield b"B", piece[at : at + CHUNK], ()
+    yield b"E", b"", (b"i", number)
+
+
+def _peer(address: str) -> tuple[bytes, bytes]:
+    """Name and CONNECT data; mail from inside comes from 127.0.0.1, as Postfix says it."""
+    known = ipaddress.ip_address(address or "127.0.0.1")
+    host = b"[%b]" % address.encode() if address else b"localhost"
+    text = b"%b%b" % (b"IPv6:" if known.version == 6 else b"", str(known).encode())
+    return host, host + b"\0" + str(known.version).encode() + b"\0\0" + text + b"\0"
+
+
+def _strings(*texts: bytes) -> bytes:
+    return b"".join(text.replace(b"\0", b"") + b"\0" for text in texts)
+
+
+class Outcome:
+    """What the milter answers, and what follows from all of it. `quarantine` is its reason for one, else None."""
+
+    def __init__(self) -> None:
+        self.undone: set[str] = set()
+        """What it asked for and cannot be done."""
+        self.quarantine: str | None = None
+        self.skip = False
+        """Whether it needs no more of the body."""
+        self._fields: list[str] = []
+
+    def take(self, letter: bytes, data: bytes) -> bool:
+        """Take what is no final answer; tell whether the command is answered by it. Raises BadPacket."""
+        if letter in (b"c", b"s"):
+            self.skip = self.skip or letter == b"s"
+            return True
+        if letter in (b"h", b"i"):
+            self._add(data if letter == b"h" else data[4:])
+        elif letter == b"q":
+            self.quarantine = _text(data)
+        elif letter in UNDONE:
+            self.undone.add(UNDONE[letter])
+        elif letter != b"p":
+            raise BadPacket(f"an answer {letter!r}")
+        return False
+
+    def _add(self, data: bytes) -> None:
+        name, _, value = data.partition(b"\0")
+        text = _FOLD.sub("\n\t", _text(value).strip())
+        if _NAME.fullmatch(_text(name)):
+            self._fields.append(f"{_text(name)}: {text}")
+
+    def verdict(self) -> Verdict:
+        """The message goes on."""
+        return header(tuple(self._fields)) if self._fields else ok()
+
+
+FINAL = {
+    b"r": lambda: error("refused by the milter"),
+    b"t": lambda: rejected("the milter says: not now"),
+    b"f": lambda: rejected("the milter refuses the connection"),
+    b"4": lambda: rejected("the milter shuts the connection down"),
+    b"d": discard,
+}
+
+
+def final(letter: bytes, data: bytes) -> Verdict | None:
+    """The verdict that ends the dialogue, whenever it comes."""
+    if letter == b"y":
+        text = _text(data)
+        return error(text) if text.startswith("5") else rejected(text)
+    return FINAL[letter]() if letter in FINAL else None
+
+
+def _text(data: bytes) -> str:
+    return data.partition(b"\0")[0].decode("utf-8", "replace")
