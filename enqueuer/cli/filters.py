@@ -40,7 +40,7 @@ def _list(base: Base = None, json: Json = False) -> int:
 
 
 def _yara(
-    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="FILE", help="YARA rules; may be given several times.")] = None,
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="PATH", help="A file or folder of rules; may be repeated.")] = None,
     no_default_rules: Annotated[bool, typer.Option("--no-default-rules", help="Leave out the rules in the box.")] = False,
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,

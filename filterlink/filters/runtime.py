@@ -15,10 +15,11 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from filterlink.filters.lines import MAX_LINE, Lines
 from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, quote, rejected, reply
 from filterlink.filters.workers import Judge, ThreadWorker, Unreadable, Worker
 
@@ -42,8 +43,6 @@ __all__ = [
 
 VERSION = 4
 """The newest interface version that we speak."""
-MAX_LINE = 8192
-"""A path is at most 4096 bytes; longer lines are thrown away."""
 MAX_NUMBER = 64
 MAX_WAITING = 1000
 """Requests taken and not begun; beyond it the pipe is left unread. A server sends its max_in_flight, some tens."""
@@ -103,12 +102,13 @@ def _readable(path: str) -> Iterator[None]:
         raise Unreadable(f"cannot open {path}: {getattr(fault, 'strerror', None) or fault}") from None
 
 
-def serve(name: str, judge: Judge, workers: int = 0) -> int:
+def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool) -> int:
     """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
 
-    Return the exit code.
+    `renewed` is asked before work is given out: where `judge` is another now, new processes take the place of the old
+    ones, which give their answers first. Return the exit code.
     """
-    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), Worker))
+    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), Worker, renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
@@ -147,14 +147,15 @@ def _version() -> str:
 class _Helper:
     """The loop between standard input, the workers and standard output."""
 
-    def __init__(self, judge: Judge, most: int, hire: type[Worker]) -> None:
-        self._judge, self._most, self._hire = judge, most, hire
-        self._input = _Lines()
+    def __init__(self, judge: Judge, most: int, hire: type[Worker], renewed: Callable[[], bool] = bool) -> None:
+        self._judge, self._most, self._hire, self._renewed = judge, most, hire, renewed
+        self._input = Lines()
         self._version = VERSION
         self._waiting: dict[bool, deque[tuple[int, Request]]] = {False: deque(), True: deque()}
         self._taken = 0
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Request] = {}
+        self._old: set[Worker] = set()
         self._ready = selectors.PollSelector()  # epoll refuses a plain file as standard input
         self._reading = False
         self._quit: bytes | None = None
@@ -244,12 +245,19 @@ class _Helper:
 
     def _begin(self) -> None:
         """Give work to whoever is free: the oldest first, large ones while half of the workers are left."""
+        if self._waits() and self._renewed():
+            self._retire()
         while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
             request = self._waiting[lane].popleft()[1]
             worker = self._idle.pop() if self._idle else self._hire(self._judge, [*self._busy])
             worker.give(request.path)
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
+
+    def _retire(self) -> None:
+        while self._idle:
+            self._idle.pop().end()
+        self._old = set(self._busy)
 
     def _next_lane(self) -> bool | None:
         large = sum(request.large for request in self._busy.values())
@@ -262,8 +270,11 @@ class _Helper:
         said = worker.result()
         if said is None:
             said = reply(rejected(f"the process that judged this message ended with {worker.end()}"))
+        elif worker in self._old:
+            worker.end()
         else:
             self._idle.append(worker)
+        self._old.discard(worker)
         if said.startswith(b"ADDHEADER") and self._version >= 4:
             said += b" OK"
         _write(request.number + b" " + said)
@@ -278,22 +289,3 @@ def _write(line: bytes) -> None:
                 rest = rest[os.write(1, rest) :]
             except BlockingIOError:
                 select.select([], [1], [])
-
-
-class _Lines:
-    """Standard input in lines, in bounded memory."""
-
-    def __init__(self) -> None:
-        self.ended = False
-        self._rest = b""
-        self._skipping = False
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read (b"" is the end) and return the lines that are complete now."""
-        self.ended = not data
-        *lines, self._rest = (self._rest + (data or b"\n")).split(b"\n")
-        if lines and self._skipping:
-            lines, self._skipping = lines[1:], False
-        if self._skipping or len(self._rest) > MAX_LINE:
-            self._rest, self._skipping = b"", True
-        return [line.strip() for line in lines if len(line) <= MAX_LINE]

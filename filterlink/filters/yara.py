@@ -7,19 +7,22 @@ Rules see the variables `filename`, `filepath`, `extension`, `filetype` and `fla
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yara_x
 
-from filterlink.filters import unpack
+from filterlink.filters import office, unpack
 from filterlink.filters.mime import Part, parts
 from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, say, serve
 
-__all__ = ["DEFAULT_RULES", "BadRules", "YaraFilter", "compile_rules", "run"]
+__all__ = ["DEFAULT_RULES", "BadRules", "LiveRules", "YaraFilter", "compile_rules", "run"]
 
 DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
+CHECK_EVERY = 2.0
+"""Seconds between two looks at the rule files."""
 VARIABLES = ("filename", "filepath", "extension", "filetype", "flags")
 
 
@@ -50,17 +53,72 @@ class Finding(NamedTuple):
 
 def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0) -> int:
     """Be the helper program; `threads` messages are judged at once (0 = by the processors). Return the exit code."""
-    files = [str(DEFAULT_RULES)] * default_rules + list(rules)
     try:
-        judge = YaraFilter(compile_rules(files)).judge
+        live = LiveRules([str(DEFAULT_RULES)] * default_rules + list(rules))
     except BadRules as fault:
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
     if not unpack.available():
-        say(
-            "without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar, cab and others are not opened"
-        )
-    return serve("yara", judge, threads)
+        say("without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar and others are not opened")
+    if not office.available():
+        say("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+    return serve("yara", live.filter.judge, threads, live.renewed)
+
+
+class LiveRules:
+    """Rule files and folders of them, compiled anew when they change. Lives in the process that forks the workers."""
+
+    def __init__(self, places: Sequence[str]) -> None:
+        """Raises BadRules."""
+        self._places = places
+        files = rule_files(places)
+        self._seen = stamps(files)
+        self.filter = YaraFilter(compile_rules(files))
+        self._next = time.monotonic() + CHECK_EVERY
+
+    def renewed(self) -> bool:
+        """Whether the filter has other rules than at the last call. Looks at most each CHECK_EVERY seconds."""
+        if (now := time.monotonic()) < self._next:
+            return False
+        self._next = now + CHECK_EVERY
+        try:
+            return self._reload()
+        except BadRules as fault:
+            say(f"rules changed and are faulty, so the old ones stay: {fault}")
+            return False
+
+    def _reload(self) -> bool:
+        files = rule_files(self._places)
+        if (seen := stamps(files)) == self._seen:
+            return False
+        self._seen = seen  # what is faulty is tried once
+        self.filter.take(compile_rules(files))
+        say(f"rules reloaded: {len(files)} files")
+        return True
+
+
+def rule_files(places: Sequence[str]) -> list[str]:
+    """List the rule files; of a folder those that end in .yar or .yara, by their names. Raises BadRules."""
+    files: list[str] = []
+    for place in places:
+        try:
+            names = sorted(os.listdir(place)) if Path(place).is_dir() else None
+        except OSError as fault:
+            raise BadRules(f"{place}: cannot be read: {fault.strerror}") from None
+        files += [place] if names is None else [f"{place}/{name}" for name in names if name.endswith((".yar", ".yara"))]
+    return files
+
+
+def stamps(files: Sequence[str]) -> dict[str, tuple[int, int, int] | None]:
+    """What changes when a file does: of those that are not there, None."""
+    found: dict[str, tuple[int, int, int] | None] = {}
+    for file in files:
+        try:
+            told = os.stat(file)
+            found[file] = (told.st_mtime_ns, told.st_size, told.st_ino)
+        except OSError:
+            found[file] = None
+    return found
 
 
 def compile_rules(files: Sequence[str]) -> yara_x.Rules:
@@ -103,6 +161,10 @@ class YaraFilter:
         self._rules = rules
         self._own: yara_x.Scanner | None = None
 
+    def take(self, rules: yara_x.Rules) -> None:
+        """Judge by these rules from now on."""
+        self._rules, self._own = rules, None
+
     def judge(self, path: str) -> Verdict:
         """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
         message = open_message(path).data
@@ -122,6 +184,8 @@ class YaraFilter:
         for part in parts(message):
             for number, name in enumerate(part.names or ("",)):
                 yield from self._scan(part._replace(data=part.data if number == 0 else b""), name)
+            if code := office.macros(part.data):
+                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code), "")
         yield from self._scan(Part("the message", (), "", message), "")
 
     def _scan(self, part: Part, name: str) -> Iterator[Finding]:

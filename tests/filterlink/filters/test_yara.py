@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from filterlink.filters.verdict import Verdict, discard, header, ok
 from filterlink.filters.yara import DEFAULT_RULES, BadRules, YaraFilter, compile_rules, extension
+from tests.filterlink.filters.test_office import ole, vba
 
 EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
 GTUBE = "".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN", "*GTUBE-STANDARD-", "ANTI-UBE-TEST-EMAIL*C.34X")).encode()
@@ -205,3 +207,55 @@ def test_the_rule_file_is_no_test_file() -> None:
     assert EICAR not in source
     assert GTUBE not in source
     assert EICAR[27:] not in source
+
+
+def test_macros_are_scanned(tmp_path: Path) -> None:
+    """As a part of type text/vba, also of an Office file in an archive."""
+    judging = own(tmp_path, 'rule r { strings: $a = "AutoOpen" condition: $a and filetype == "text/vba" }')
+    document = ole(vba(b"Attribute VB_Name\r\nSub AutoOpen()\r\n"))
+
+    assert judge(judging, attached("a.doc", document), tmp_path).text == "YARA rule in the macros of a.doc (r)"
+    assert judge(judging, attached("a.docm", zipped("word/vbaProject.bin", document)), tmp_path).word == "ERROR"
+    assert ok() == judge(judging, attached("a.txt", b"AutoOpen"), tmp_path)
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The helper program with a folder of rules, looking at it each time."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yar").write_text('rule r { strings: $a = "one" condition: $a }')
+    (tmp_path / "mail").write_bytes(b"\none")
+    program = PROGRAM.replace("import run;", "import run; import filterlink.filters.yara as y; y.CHECK_EVERY = 0;")
+    command = [sys.executable, "-c", program, "none", "rules"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith(b"* ")
+        yield process
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def say(process: subprocess.Popen[bytes], line: bytes, answers: int) -> list[bytes]:
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(line)
+    process.stdin.flush()
+    return [process.stdout.readline() for _ in range(answers)]
+
+
+def test_a_changed_folder_is_read_again(helper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """By the next message, with one line for the log; a faulty file keeps the old rules, and is told of once."""
+    rules = tmp_path / "rules"
+    assert say(helper, b"1 FILE mail\n", 1) == [b'1 ERROR "YARA rule in part 1 (r)"\n']
+
+    (rules / "a.yar").write_text('rule other { strings: $a = "another" condition: $a }')
+    assert say(helper, b"2 FILE mail\n", 2) == [b"* rules reloaded: 1 files\n", b"2 OK\n"]
+
+    (rules / "b.yara").write_text('rule b { strings: $a = "one" condition: nope }')
+    told, said = say(helper, b"3 FILE mail\n", 2)
+    assert told.startswith(b"* rules changed and are faulty, so the old ones stay: rules/b.yara:1: unknown identifier `nope`")
+    assert [said, *say(helper, b"4 FILE mail\n", 1)] == [b"3 OK\n", b"4 OK\n"]
+
+    (rules / "b.yara").write_text('rule b { strings: $a = "one" condition: $a }')
+    assert say(helper, b"5 FILE mail\n", 2) == [b"* rules reloaded: 2 files\n", b'5 ERROR "YARA rule in part 1 (b)"\n']

@@ -1,0 +1,25 @@
+"""Commands on a pipe, cut into lines in bounded memory. Pure."""
+
+__all__ = ["MAX_LINE", "Lines"]
+
+MAX_LINE = 8192
+"""A path is at most 4096 bytes; longer lines are thrown away."""
+
+
+class Lines:
+    """Standard input in lines, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what was read (b"" is the end) and return the lines that are complete now."""
+        self.ended = not data
+        *lines, self._rest = (self._rest + (data or b"\n")).split(b"\n")
+        if lines and self._skipping:
+            lines, self._skipping = lines[1:], False
+        if self._skipping or len(self._rest) > MAX_LINE:
+            self._rest, self._skipping = b"", True
+        return [line.strip() for line in lines if len(line) <= MAX_LINE]
