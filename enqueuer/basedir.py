@@ -7,7 +7,7 @@ from pathlib import Path
 
 from enqueuer.queue.names import is_module
 
-__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "is_base", "make_modules"]
+__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules"]
 
 FOLDERS = {
     "Submitted": 0o755,  # the administrator may open it to other writers
@@ -64,7 +64,7 @@ def create(path: Path) -> bool:
     made.append(_write_default(path))
     made.append(make_modules(path, ["OUT"]))
     for folder in (*FOLDERS, ".", ".."):
-        _fsync(path / folder)
+        fsync_folder(path / folder)
     return any(made)
 
 
@@ -73,7 +73,7 @@ def make_modules(base: Path, modules: Iterable[str]) -> bool:
     names = [name for name in modules if is_module(name)]
     made = [_make(base / "Outbound" / name, 0o750) for name in names]
     if any(made):
-        _fsync(base / "Outbound")
+        fsync_folder(base / "Outbound")
     return any(made)
 
 
@@ -101,7 +101,8 @@ def _write_default(path: Path) -> bool:
     return True
 
 
-def _fsync(folder: Path) -> None:
+def fsync_folder(folder: str | Path) -> None:
+    """Have the names in a folder on the disk for good. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -110,6 +110,8 @@ def _expect_room(base: Path, config: "Config") -> None:
 
 def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -> str:
     """Write one drop under another name, sync it, and only then give it the name that the engine takes."""
+    from enqueuer import basedir
+
     pieces = _pieces(source, envelope, name)
     drop = f"{time.time_ns()}-{os.getpid()}-{next(_count)}"
     temporary, final = f"Submitted/{drop}.tmp", f"Submitted/{drop}{suffix}"
@@ -126,7 +128,7 @@ def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _fsync("Submitted")
+    basedir.fsync_folder("Submitted")
     return f"{drop}{suffix}"
 
 
@@ -164,11 +166,3 @@ def _without(head: bytes, fields: set[bytes]) -> bytes:
     for field in fields:
         head = re.sub(rb"(?im)^%s[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)" % re.escape(field), b"", head)
     return head
-
-
-def _fsync(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
