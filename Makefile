@@ -1,9 +1,9 @@
-# make run | test | check | bench | storm. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
+# make run | test | check | bench | profile | storm. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench storm clean
+.PHONY: run test check bench profile storm clean
 
 run: $(VENV)/.run
 	$(BIN)/enqueuer demo
@@ -22,6 +22,10 @@ check: $(VENV)/.check $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+# Where the CPU goes, a message: by process, step and function.
+profile: $(VENV)/.bench
+	$(BIN)/python -m bench.profile
 
 # Long, seeded destruction: ENQUEUER_SEED=... replays; as root also the storms that need a disk of their own.
 storm: $(VENV)/.test

@@ -1,0 +1,98 @@
+"""Which step of a message's way a stack of Python frames belongs to. Pure: the samples of py-spy are text here.
+
+A line of `py-spy record --format raw` is `process PID:"title";...;outer (file.py:1);inner (file.py:2) COUNT`. The innermost
+frame that STEPS knows decides; the rest is "other", so that a table which has fallen behind the code shows itself.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+__all__ = ["OTHER", "STEPS", "WAIT", "Sample", "by_function", "by_step", "parse", "role_of", "step_of"]
+
+WAIT = "wait"
+"""For work, or for a core once there is work: py-spy takes whoever is ready to run for one that runs."""
+OTHER = "other"
+STEPS = {
+    WAIT: "Loop.turn Processor._wait Committer._work Watcher._hear Condition.wait InotifyFD._check_inotify_fd",
+    "log lines": "Logger._log MultiProcessingHandler.emit Handler.handle LogWriter.emit _Channel.get LogHandler.serve",
+    "intake: look": "Spooler._list Spooler._begin Spooler._fill Spooler._sort Intake.listing Backlog.add Backlog.pop",
+    "intake: claim": "Spooler._take Spooler._claim Intake.claim Ids.take",
+    "dispatch": "Manager._dispatch Manager._send_job Schedule.next Blame.admit",
+    "hear outcomes": "Manager._told Link._read_one Link._ready",
+    "sync": "Committer.pump Committer._begin Disk.sync Settler._noted.<locals>.run Committer._synced",
+    "commit": "Store.commit Board.decide",
+    "publish": "Store.finish Store.publish Board.announce",
+    "unlink, forget": "Store.forget Schedule.remove",
+    "gauges": "Manager._show Board.set_gauges Schedule.gauges",
+    "the loop's round": "Manager._pump Spooler.pump Settler.pump Settler._next Settler._carry Loop._run_timers",
+    "take the job": "Processor.work",
+    "read, derive": "Processor._message derive load",
+    "rules": "decide Processor._decide",
+    "ask the filter": "Client.ask Client._answer",
+    "stage": "Processor._stage stage_file stage_why modules_of",
+    "answer": "Processor._send",
+    "say on the board": "Processor._say Board.work",
+    "take requests": "Server._asked Gate.ask",
+    "talk to helpers": "Helper.send Helper._write Helper._readable Helper._read Keeper.send Crew.send",
+    "answer processors": "Desk.tell ExternalFilter.verdict",
+    "states, ticks": "Server._tick Server._tell ExternalFilter.state Server._changed Board.publish_filters",
+    "hear the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
+    "hint": "Watcher._hint",
+    "status, config": "Commands._command ConfigFile.poll Supervisor._watch_config _Connection._ready _Connection._reply",
+}
+"""Step -> the functions (qualified names, as py-spy gives them) that it begins in."""
+_STEP_OF = {function: step for step, functions in STEPS.items() for function in functions.split()}
+_FRAME = re.compile(r"(.*) \((.*?)(?::\d+)?\)")
+_PROCESS = re.compile(r'process \d+:"(.*)')
+
+
+class Sample(NamedTuple):
+    """One line: how often a stack was seen in a process of this role."""
+
+    role: str
+    frames: tuple[tuple[str, str], ...]
+    """(function, file), the outermost first."""
+    count: int
+
+
+def role_of(title: str) -> str:
+    """The role of a process by the title that ps shows: `enqueuer: processor 3` is one of the processors."""
+    if not title.startswith("enqueuer: "):
+        return "helper"
+    role = title.removeprefix("enqueuer: ")
+    return "processors" if role.startswith("processor ") else role
+
+
+def parse(lines: Iterable[str]) -> Iterator[Sample]:
+    """Read what py-spy wrote."""
+    for line in lines:
+        stack, _, count = line.rstrip().rpartition(" ")
+        parts = stack.split(";")
+        titles = [match[1].rstrip('"') for part in parts if (match := _PROCESS.fullmatch(part))]
+        frames = tuple((match[1], match[2]) for part in parts if (match := _FRAME.fullmatch(part)) and not part.startswith("thread ("))
+        if titles and count.isdigit():
+            yield Sample(role_of(titles[-1]), frames, int(count))
+
+
+def step_of(sample: Sample) -> str:
+    """The step that the innermost known frame begins."""
+    return next((_STEP_OF[function] for function, _ in reversed(sample.frames) if function in _STEP_OF), OTHER)
+
+
+def by_step(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
+    """Samples by (role, step)."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for sample in samples:
+        counts[sample.role, step_of(sample)] += sample.count
+    return counts
+
+
+def by_function(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
+    """Samples by (role, `function (file)`) of the innermost frame, where the time itself is spent; without waits."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for sample in samples:
+        if sample.frames and step_of(sample) != WAIT:
+            counts[sample.role, "{} ({})".format(*sample.frames[-1])] += sample.count
+    return counts
