@@ -7,7 +7,8 @@ frame that STEPS knows decides; the rest is "other", so that a table which has f
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 __all__ = ["OTHER", "STEPS", "WAIT", "Sample", "by_function", "by_step", "parse", "role_of", "step_of"]
 
@@ -48,7 +49,7 @@ _FRAME = re.compile(r"(.*) \((.*?)(?::\d+)?\)")
 _PROCESS = re.compile(r'process \d+:"(.*)')
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, frozen=True):
     """One line: how often a stack was seen in a process of this role."""
 
     role: str
