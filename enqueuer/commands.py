@@ -6,7 +6,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import frames, status
+from enqueuer import frames, status, whereabouts
 from enqueuer.control import Answer, ControlServer, Reply
 from filterlink.loop import Loop
 
@@ -21,6 +21,8 @@ IN_FORCE_WITHIN = 5.0
 
 ANSWER_WITHIN = 30.0
 """Seconds that the queue manager gets for an order; retry --all of thousands of messages takes some."""
+SEEN_WITHIN = 3.0
+"""Seconds that it gets to say where a message is; the command itself waits for 5."""
 
 
 class Commands:
@@ -32,6 +34,7 @@ class Commands:
         self._reloading: list[tuple[int, float, Reply]] = []
         self._stopping: list[Reply] = []
         self._orders: dict[int, Reply] = {}
+        self._sought: dict[int, tuple[int, Reply]] = {}
         self._tokens = itertools.count(1)
 
     def abandon(self) -> None:
@@ -66,15 +69,19 @@ class Commands:
                 self._reload(reply)
             case "release" | "retry" | "delete" as verb:
                 self._order(verb, request.get("id"), reply)
+            case "where":
+                self._seek(request.get("id"), reply)
             case "stop":
                 self._stopping.append(reply)
                 self._supervisor.stop(now=bool(request.get("now")))
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
-    def answered(self, answer: frames.Answer) -> None:
-        """The queue manager has carried out an order."""
-        if (reply := self._orders.pop(answer.token, None)) is not None:
+    def answered(self, answer: frames.Answer | frames.Seen) -> None:
+        """The queue manager has carried out an order, or says where a message is."""
+        if isinstance(answer, frames.Seen):
+            self._seen(answer)
+        elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
 
     def _order(self, verb: str, id: object, reply: Reply) -> None:
@@ -87,6 +94,31 @@ class Commands:
         self._orders[token] = reply
         manager.tell(frames.Order(token, verb, id))
         self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
+
+    def _seek(self, id: object, reply: Reply) -> None:
+        """Ask the queue manager where a message is."""
+        manager = self._supervisor.nursery.one("manager")
+        if manager is None or not isinstance(id, int):
+            reply({"ok": False, "text": "the queue manager is being restarted" if manager is None else f"{id!r} is no message"})
+            return
+        token = next(self._tokens)
+        self._sought[token] = (id, reply)
+        manager.tell(frames.Seek(token, id))
+        self._loop.after(SEEN_WITHIN, lambda: self._unseen(token))
+
+    def _unseen(self, token: int) -> None:
+        if (asked := self._sought.pop(token, None)) is not None:
+            asked[1]({"ok": False, "text": "the queue manager does not answer"})
+
+    def _seen(self, found: frames.Seen) -> None:
+        """What works on the message stands on the board."""
+        if (asked := self._sought.pop(found.token, None)) is None:
+            return
+        id, reply = asked
+        engine = self._supervisor
+        tasks = {child.birth.number: engine.board.task(child.birth.slot) for child in engine.nursery.of("processor")}
+        now = whereabouts.document(found, id, tasks, engine.board.filters(), time.monotonic())
+        reply({"ok": True, "engine": {"stopping": "draining"}.get(engine.state, engine.state), "now": now})
 
     def _reload(self, reply: Reply) -> None:
         self._supervisor.reload()

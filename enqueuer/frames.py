@@ -30,6 +30,8 @@ __all__ = [
     "Pressed",
     "Reaped",
     "Refused",
+    "Seek",
+    "Seen",
     "ToFilterlink",
     "ToManager",
     "ToSupervisor",
@@ -86,6 +88,36 @@ class Answer(Frame):
     token: int
     ok: bool
     text: str
+
+
+class Seek(Frame):
+    """S -> Q: somebody asks where this message is, and what it waits for."""
+
+    token: int
+    id: int
+
+
+class Seen(Frame):
+    """Q -> S: the answer to a Seek. Seconds are counted back from now."""
+
+    token: int
+    state: str = ""
+    """That of the schedule; empty = the queue manager does not have it."""
+    here_s: float = 0.0
+    """Since it came, or since this queue manager found it."""
+    since_s: float = 0.0
+    """Since it waits for what it waits for."""
+    filter: str = ""
+    reason: str = ""
+    """Why it is parked or held."""
+    offered_s: float | None = None
+    """Until it is offered again; None = it is woken."""
+    large: bool = False
+    older: int = 0
+    """How many older ones of its lane wait for a processor too."""
+    suspect: bool = False
+    attempts: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class InForce(Frame):
@@ -162,6 +194,7 @@ class Parked(Frame):
     stamp: tuple[int, int]
     apart: bool = False
     """The Wake will name it."""
+    reason: str = ""
 
 
 class Refused(Frame):
@@ -182,8 +215,8 @@ class Trouble(Frame):
     """It is the machine's state, and would be so for any other message."""
 
 
-FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order
-ToSupervisor = Hello | InForce | Idle | Answer
+FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek
+ToSupervisor = Hello | InForce | Idle | Answer | Seen
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left
 ToManager = Hello | Look | Wake | Guilty | Derived | Outcome | Held | Parked | Refused | Trouble

@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from enqueuer import frames, serverlog
+from enqueuer import frames, serverlog, whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
@@ -148,6 +148,9 @@ class Manager:
                     self._let_go(worker)
             case frames.Order(token, verb, id):
                 self._carry_out(token, verb, id)
+            case frames.Seek():
+                found = whereabouts.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
+                self._supervisor.send(frames.encode(found))
             case frames.Drain():
                 self._draining = True
             case frames.Exit():
@@ -214,14 +217,14 @@ class Manager:
             case frames.Parked():
                 entry.verdicts = frame.verdicts
                 if not self._blame.doomed(entry):
-                    self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic())
+                    self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
             case frames.Held():
                 self._hold(entry, frame)
             case frames.Refused():
                 self._refuse(entry, frame.reason)
             case frames.Trouble():
                 self._machine.trouble(frame.reason, entry.id, everybody=frame.machine)
-                self._put_off(entry, TROUBLE_PAUSE)
+                self._put_off(entry, TROUBLE_PAUSE, frame.reason)
         self._let_go(worker)
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
@@ -239,7 +242,8 @@ class Manager:
             return
         if entry.drop is not None:
             self._settler.add(entry, None)
-        self._schedule.hold(entry, frame.filter, time.monotonic() + self._birth.config.enqueuer.retry_after)
+        now = time.monotonic()
+        self._schedule.hold(entry, frame.filter, now + self._birth.config.enqueuer.retry_after, now=now, reason=frame.reason)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The drop goes back to where its writer looks for it."""
@@ -249,12 +253,12 @@ class Manager:
         else:
             self._put_off(entry, TROUBLE_PAUSE)
 
-    def _put_off(self, entry: Entry, seconds: float) -> None:
+    def _put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
         """Try again later, with whatever is on disk then."""
         self._store.wipe(entry.id)
         # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
         entry.derived = entry.derived and self._disk.stamp(queue_path(entry.id)) is not None
-        self._schedule.hold(entry, "", time.monotonic() + seconds)
+        self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     # ---- processors that end
 

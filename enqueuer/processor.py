@@ -90,7 +90,7 @@ class Processor:
             self._say("filter", job, result.filter)
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
             if isinstance(answer, Park):
-                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart)
+                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
             verdicts[result.filter] = answer
             self._say("rules", job)
         if result.fate is rules.Fate.HELD:

@@ -26,6 +26,8 @@ State = Literal["waiting", "active", "settling", "parked", "held"]
 
 SHOWN: tuple[State, State] = ("waiting", "active")
 SMALL, LARGE, SUSPECT = range(3)
+MAX_REASON = 200
+"""Characters kept of why a message is parked or held: a hundred thousand of them may be."""
 
 
 class Entry(msgspec.Struct):
@@ -47,9 +49,11 @@ class Entry(msgspec.Struct):
     """The dispatch under way, or the last one."""
     large: bool = False
     filter: str = ""
-    """The filter that it is parked for, or that held it."""
+    """The filter that it is parked for, or that held it, or for which it was set aside last."""
     aside: float = 0.0
-    """time.monotonic() since when it is parked or held."""
+    """time.monotonic() since when it waits for that filter, parked or held, however often it was let try meanwhile."""
+    reason: str = ""
+    """Why it is parked or held."""
     apart: bool = False
     """It is woken by its id."""
     doom: tuple[str, ...] = ()
@@ -125,7 +129,7 @@ class Schedule:
         self._owed_ids.discard(entry.id)
         self._become(entry, "settling")
 
-    def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0) -> None:
+    def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0, reason: str = "") -> None:
         """Set it aside until that filter wakes it, by its id where it is parked apart; the wake may have come before."""
         key = filter, entry.large
         if entry.id in self._owed_ids or (not apart and self._owed.get(key, 0) > 0):
@@ -134,7 +138,8 @@ class Schedule:
             self._owed_ids.discard(entry.id)
             self.wait(entry)
             return
-        entry.filter, entry.aside, entry.apart = filter, now, apart
+        self._set_aside(entry, filter, now, reason)
+        entry.apart = apart
         self._become(entry, "parked")
         if not apart:
             heapq.heappush(self._parked.setdefault(key, []), entry.id)
@@ -164,10 +169,10 @@ class Schedule:
         for known in (self._parked, self._owed, self._owed_ids):
             known.clear()
 
-    def hold(self, entry: Entry, filter: str, until: float) -> None:
+    def hold(self, entry: Entry, filter: str, until: float, *, now: float = 0.0, reason: str = "") -> None:
         """Set it aside until a time."""
         self._owed_ids.discard(entry.id)
-        entry.filter = filter
+        self._set_aside(entry, filter, now, reason)
         self._become(entry, "held")
         heapq.heappush(self._held, (until, entry.id))
 
@@ -190,9 +195,17 @@ class Schedule:
 
     def wait(self, entry: Entry) -> None:
         """Put a message back among those that wait."""
-        entry.filter = ""
+        entry.reason = ""
         self._leave(entry)
         self._enter_lane(entry)
+
+    def offered_at(self, id: int) -> float | None:
+        """When a held message is offered again."""
+        return min((until for until, held in self._held if held == id), default=None)
+
+    def older(self, entry: Entry) -> int:
+        """How many of its lane wait for a processor, and are before it."""
+        return sum(each.state == "waiting" and each.large is entry.large and each.id < entry.id for each in self.entries.values())
 
     def remove(self, entry: Entry) -> None:
         """It has left the queue."""
@@ -226,6 +239,11 @@ class Schedule:
 
     def active(self) -> Iterator[Entry]:
         return (entry for entry in self.entries.values() if entry.state == "active")
+
+    def _set_aside(self, entry: Entry, filter: str, now: float, reason: str) -> None:
+        if entry.filter != filter or not entry.aside:
+            entry.filter, entry.aside = filter, now
+        entry.reason = reason[:MAX_REASON]
 
     def _enter_lane(self, entry: Entry) -> None:
         entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on

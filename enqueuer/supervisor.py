@@ -159,7 +159,7 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
-        elif isinstance(frame, frames.Answer):
+        elif isinstance(frame, frames.Answer | frames.Seen):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.state == "starting":

@@ -4,6 +4,7 @@ import json as jsons
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from enqueuer import exits
@@ -11,7 +12,7 @@ from enqueuer.cli._common import answer, enter, fail
 from enqueuer.queue import shelf
 from enqueuer.queue.disk import Disk
 
-__all__ = ["list_folder", "show_message"]
+__all__ = ["list_folder", "show_message", "show_queued"]
 
 
 def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
@@ -32,17 +33,41 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
 def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) -> None:
     """Print envelope, header and reason of one message."""
     enter(base)
+    if (document := _read(folder, id)) is None:
+        fail(f"{folder} holds no message {id}", exits.NOINPUT)
+    _print(document, json)
+
+
+def show_queued(id: int, base: str | None, json: bool) -> None:
+    """Print the same of a message, wherever it has come meanwhile, and what it waits for, where an engine runs to say so."""
+    from enqueuer.cli import _where
+
+    enter(base)
+    now = _where.ask(Path.cwd(), id)
+    folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice: it may come back while we look
+    document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
+    if document is None:
+        passed = [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
+        fail(f"the queue holds no message {id}" + (f": it has passed, and is {', '.join(passed)}" if passed else ""), exits.NOINPUT)
+    _print(document | {"now": now}, json)
+
+
+def _read(folder: shelf.Folder, id: int) -> dict[str, Any] | None:
+    """A message's document; None where it is not in that folder."""
     disk = Disk()
     try:
         entry = shelf.read(disk, folder, id)
         lines, header = (b"", b"") if entry.state == "waiting" else shelf.head(disk, folder, id)
     except FileNotFoundError:
-        fail(f"{folder} holds no message {id}", exits.NOINPUT)
+        return None
     except ValueError as error:
         fail(str(error), exits.DATAERR)
     finally:
         disk.close()
-    document = _document(entry, time.time()) | {"envelope": _lines(lines), "header": _lines(header)}
+    return _document(entry, time.time()) | {"envelope": _lines(lines), "header": _lines(header)}
+
+
+def _print(document: dict[str, Any], json: bool) -> None:
     if json:
         answer(document)
     else:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from enqueuer.cli._common import printable
+from enqueuer.cli._where import sentences
 from filterlink.units import show_seconds, show_size
 
 __all__ = ["filters", "message", "messages", "status"]
@@ -68,6 +69,9 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
 def message(document: dict[str, Any]) -> None:
     """Reason, envelope, header."""
     print(f"{document['id']}  {document['state']}, {show_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    if "now" in document:
+        for line in sentences(document["now"], document["state"]):
+            print(f"{'now':>10}: {printable(line)}")
     for key, value in document["why"].items():
         for line in value if isinstance(value, list) else [value]:
             print(f"{printable(str(key)):>10}: {printable(str(line))}")

@@ -6,7 +6,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import Base, Json, fail, help, order
-from enqueuer.cli._shelf import list_folder, show_message
+from enqueuer.cli._shelf import list_folder, show_queued
 
 __all__ = ["add_to"]
 
@@ -14,11 +14,13 @@ RETRY = "A message in Bad/ is judged anew, with no attempts to its name; a held 
 
 TEXT = "States: waiting = taken from Submitted, not begun; derived = being judged; held = waits for a filter that could not judge it."
 
+SHOW = "What it waits for, since when, and how long that takes as a rule, says a running engine; without one, what the files say."
+
 
 def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="List, show and retry messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
     group.command("list", **help("List the queue, oldest first.", "enqueuer queue list", "enqueuer queue list --json", text=TEXT))(_list)
-    group.command("show", **help("Show envelope and header of a message.", "enqueuer queue show 1764000000000000"))(_show)
+    group.command("show", **help("Show a message, and what it waits for.", "enqueuer queue show 1764000000000000", text=SHOW))(_show)
     group.command(
         "retry", **help("Have a message judged anew.", "enqueuer queue retry 1764000000000000", "enqueuer queue retry --all", text=RETRY)
     )(_retry)
@@ -43,5 +45,5 @@ def _list(base: Base = None, json: Json = False) -> int:
 
 
 def _show(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
-    show_message("Queue", id, base, json)
+    show_queued(id, base, json)
     return exits.OK

@@ -1,0 +1,87 @@
+"""What a message waits for, as the running engine says it, for `queue show`: the question, and the answer in sentences."""
+
+from pathlib import Path
+from typing import Any
+
+from enqueuer import control
+from filterlink.units import show_seconds
+
+__all__ = ["ask", "sentences"]
+
+ELSEWHERE = {
+    "quarantine": "kept in Quarantine until somebody says: enqueuer quarantine release ID, or: enqueuer quarantine delete ID",
+    "bad": "given up, in Bad until somebody says: enqueuer queue retry ID",
+}
+
+
+def ask(base: Path, id: int) -> dict[str, Any]:
+    """The engine's `now` of a message; where none answers, `state` is None and `engine` says why. Never raises for want of an engine."""
+    try:
+        answer = control.ask(base, {"command": "where", "id": id})
+    except control.NotRunning as problem:
+        return {"engine": str(problem), "state": None}
+    except OSError as problem:
+        return {"engine": f"the engine cannot be asked: {problem.strerror}", "state": None}
+    if not answer["ok"]:
+        return {"engine": str(answer.get("text", answer.get("error"))), "state": None}
+    return {"engine": answer["engine"], **answer["now"]}
+
+
+def sentences(now: dict[str, Any], filed: str) -> list[str]:
+    """What a person is told. `filed`: the state that the message's files show."""
+    if now["state"] is None:
+        return _by_its_files(now, filed)
+    said = [_what(now)]
+    if now["filter"]:
+        said.append(_filter(now["filter"]))
+    if now["offered_in_s"] is not None:
+        said.append(f"it is offered again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry ID")
+    if now["attempts"]:
+        said.append(f"it is charged with {now['attempts']} attempts")
+    if now["engine"] == "draining":
+        said.append("the engine drains: nothing is begun any more")
+    return [*said, *now["log"]]
+
+
+def _by_its_files(now: dict[str, Any], filed: str) -> list[str]:
+    """There is nobody to ask, or nobody who has it."""
+    if filed in ELSEWHERE:
+        return [ELSEWHERE[filed]]
+    if now["engine"] in ("starting", "running", "draining"):
+        return ["the running engine does not have it in its books (any more): it has just left, or lies here from elsewhere"]
+    meant = {"waiting": "it was taken and not begun", "derived": "it was being judged"}.get(filed, "a filter held it, or it was released")
+    return [f"not known: {now['engine']}", f"by its files {meant}"]
+
+
+def _what(now: dict[str, Any]) -> str:
+    """The state, what it waits for, and since when."""
+    since = show_seconds(now["since_s"])
+    name = now["filter"]["name"] if now["filter"] else None
+    if now["state"] == "active":
+        what = {"filter": f"filter {name} judges it", "reading": "reads it", "rules": "decides", "writing": "writes what became of it"}
+        return (
+            f"processor {now['processor']}: {what.get(now['doing'], 'has it')}, for {since}" if now["processor"] else "a processor gets it"
+        )
+    if now["state"] == "waiting":
+        alone = ", and to run alone, as it was being worked on when the engine ended" if now["alone"] else ""
+        return f"waits for a processor for {since}: {now['older']} older {now['lane']} messages wait too{alone}"
+    if now["state"] == "settling":
+        return "judged: waits for the disk to make durable what became of it"
+    reason = f": {now['reason']}" if now["reason"] else ""
+    where = f"parked for filter {name}" if now["state"] == "parked" else f"held by filter {name}" if name else "put off"
+    return f"{where} for {since}{reason}"
+
+
+def _filter(filter: dict[str, Any]) -> str:
+    """How it is, and how long it takes as a rule."""
+    if filter["state"] is None:
+        return f"filter {filter['name']} is not configured any more"
+    error = f", last error: {filter['last_error']}" if filter["last_error"] and filter["state"] != "ready" else ""
+    times = "has not answered yet"
+    if filter["median_s"] is not None:
+        times = f"as a rule answers within {_seconds(filter['median_s'])}, 99 of 100 times within {_seconds(filter['p99_s'])}"
+    return f"filter {filter['name']} ({filter['state']}{error}) {times}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)
