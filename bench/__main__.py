@@ -1,4 +1,4 @@
-"""`make bench`: run the benchmarks, then say in a table and a plot what they found.
+"""`make bench`: run the benchmarks, then say in a table and a plot what they found. `python -m bench ratio`: engine and bare loop in turns.
 
 Results go to bench/results (not committed); --publish copies the plot to docs/, where README shows it.
 """
@@ -19,6 +19,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bench import ratio
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 Curves = dict[str, dict[int, float]]
@@ -26,6 +28,8 @@ Curves = dict[str, dict[int, float]]
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["ratio"]:
+        return ratio.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure throughput against processor counts.")
     parser.add_argument("--publish", action="store_true", help="also copy the plot to docs/, for README")
     options = parser.parse_args()

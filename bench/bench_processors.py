@@ -4,22 +4,18 @@ The answer decides `processors` in the config file: as long as the filter waits 
 throughput rises with the count; without any filter it shows the engine's own ceiling on this machine.
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.harness import Pile, engine, message
+from bench.harness import Pile, config, engine, helper, message
 
 COUNTS = (1, 2, 4, 8, 16)
 SIZE = 8192
-SLEEPER = f"{sys.executable} {Path(__file__).with_name('sleeper.py')} 0.05"
 
 
-def _measure(benchmark: BenchmarkFixture, processors: int, helper: str | None, count: int) -> None:
+def _measure(benchmark: BenchmarkFixture, processors: int, program: str | None, count: int) -> None:
     data = message(SIZE)
-    with engine(processors, helper) as trial:
+    with engine(config(processors, program)) as trial:
         Pile(trial, 20, data).run()  # warm
 
         def setup() -> tuple[tuple[Pile], dict[str, object]]:
@@ -33,7 +29,7 @@ def _measure(benchmark: BenchmarkFixture, processors: int, helper: str | None, c
 @pytest.mark.parametrize("processors", COUNTS)
 def test_filter_of_50_ms(benchmark: BenchmarkFixture, processors: int) -> None:
     """A helper that takes 50 ms a message: N processors should do N / 50 ms."""
-    _measure(benchmark, processors, SLEEPER, 30 * processors)
+    _measure(benchmark, processors, helper("sleep:50"), 30 * processors)
 
 
 @pytest.mark.benchmark(group="no filter")

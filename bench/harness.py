@@ -1,56 +1,101 @@
-"""What the benchmarks share: an engine, a pile of messages, and the time until the last of them is in Outbound."""
+"""What the benchmarks share: an engine, a pile of messages, and when each of them came into Outbound.
+
+Nothing here may cost the engine under test more than a look at `status` now and then: waiting is done by a few looks whose pauses
+follow the rate that was seen, and times are read from the files afterwards (publishing is a rename, which sets a file's ctime).
+"""
 
 import contextlib
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.mail import message
 from enqueuer.trial import Trial
 
-__all__ = ["CONFIG", "Pile", "engine", "message"]
+__all__ = ["CONFIG", "Pile", "config", "engine", "folder", "helper", "lay", "message", "published", "rate", "until"]
 
 CONFIG = """
 rules = [{rules}]
 [enqueuer]
 processors = {processors}
+log_level = "{log_level}"
+[spool]
+durability = "{durability}"
 [[filters]]
 name = "F"
-program = "{helper}"
+program = "{program}"
+instances = {instances}
 max_in_flight = {slots}
 pipelining = true
 [[routes]]
 recipient = "*"
 to = "OUT"
 """
+HELPER = Path(__file__).with_name("helper.py")
+PATIENCE = 120.0
+LOOKS = (0.005, 0.25)
+"""Seconds between two looks at `status`, the least and the most."""
 
 
-def message(size: int) -> bytes:
-    """An ordinary message of `size` bytes."""
-    head = (
-        b"Return-Path: <ann@example.com>\nReceived: from a.example.com by b.example.com; Tue, 24 Nov 2026 06:40:00 +0000\n"
-        b"From: Ann <ann@example.com>\nTo: Bob <bob@example.org>\nSubject: a test message\nMIME-Version: 1.0\n"
-        b"Date: Tue, 24 Nov 2026 06:40:00 +0000\nMessage-ID: <1.2.3@example.com>\n\n"
+def helper(kind: str) -> str:
+    """The command of the measuring helper: noop, sleep:MS, busy:MS."""
+    return f"{shlex.quote(sys.executable)} {shlex.quote(str(HELPER))} {kind}"
+
+
+def config(
+    processors: int = 4,
+    program: str | None = None,
+    *,
+    slots: int = 160,
+    instances: int = 1,
+    rules: str = "",
+    durability: str = "group",
+    log_level: str = "problems",
+) -> str:
+    """A configuration with one filter; `program` None: no rule names it. `rules` come before the one that does."""
+    scan = '{name = "scan", actions = [["ExternalFilter", "F"]]},' if program else ""
+    return CONFIG.format(
+        processors=processors,
+        program=program or "true",
+        slots=slots,
+        instances=instances,
+        rules=rules + scan,
+        durability=durability,
+        log_level=log_level,
     )
-    line = b"The quick brown fox jumps over the lazy dog, and the lazy dog does not mind.\n"
-    return (head + line * (size // len(line) + 1))[: max(size, len(head))]
 
 
 @contextlib.contextmanager
-def engine(processors: int, helper: str | None, slots: int = 160) -> Iterator[Trial]:
-    """A running engine with one filter (None: no rule names it). $TMPDIR decides the filesystem."""
-    folder = Path(tempfile.mkdtemp(prefix="enqueuer-bench-"))
-    rule = '{name = "scan", actions = [["ExternalFilter", "F"]]}' if helper else ""
+def folder() -> Iterator[Path]:
+    """A new folder under $TMPDIR, which decides the filesystem."""
+    path = Path(tempfile.mkdtemp(prefix="enqueuer-bench-"))
     try:
-        with Trial(folder / "base", CONFIG.format(processors=processors, helper=helper or "true", slots=slots, rules=rule)) as trial:
-            if helper:
-                trial.wait(lambda: trial.status()["filters"][0]["state"] == "ready", "the helper is ready")
-            yield trial
+        yield path
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(path)
         os.sync()  # nobody else's writes in the next measurement
+
+
+@contextlib.contextmanager
+def engine(text: str) -> Iterator[Trial]:
+    """A running engine with this configuration, its filter ready if a rule names it."""
+    with folder() as path, Trial(path / "base", text) as trial:
+        if '["ExternalFilter", "F"]' in text:
+            trial.wait(lambda: trial.status()["filters"][0]["state"] == "ready", "the helper is ready")
+        yield trial
+
+
+def lay(where: Path, count: int, data: bytes) -> None:
+    """Write a pile of messages that nobody takes yet, and have it on the disk."""
+    where.mkdir(exist_ok=True)
+    for n in range(count):
+        (where / f"{n:07}.eml").write_bytes(data)
+    os.sync()
 
 
 class Pile:
@@ -59,19 +104,33 @@ class Pile:
     def __init__(self, trial: Trial, count: int, data: bytes) -> None:
         self._trial, self._count = trial, count
         self._before = trial.status()["totals"]["enqueued"]
-        folder = trial.base / "ready"
-        folder.mkdir(exist_ok=True)
-        for n in range(count):
-            (folder / f"{n}.eml").write_bytes(data)
-        os.sync()
+        lay(trial.base / "ready", count, data)
 
     def run(self) -> None:
         """Drop all, wait until all are in Outbound."""
         for n in range(self._count):
-            os.rename(self._trial.base / "ready" / f"{n}.eml", self._trial.base / "Submitted" / f"{self._before}-{n}.eml")
-        wanted = self._before + self._count
-        deadline = time.monotonic() + 120
-        while self._trial.status()["totals"]["enqueued"] < wanted:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{wanted} messages were not enqueued within 120 s\n{self._trial.last_words()}")
-            time.sleep(0.002)
+            os.rename(self._trial.base / f"ready/{n:07}.eml", self._trial.base / f"Submitted/{self._before}-{n:07}.eml")
+        until(self._trial, self._before + self._count)
+
+
+def until(trial: Trial, enqueued: int) -> None:
+    """Wait until the engine has enqueued so many. Raises TimeoutError with its last words."""
+    begun, first = time.monotonic(), trial.status()["totals"]["enqueued"]
+    while (done := trial.status()["totals"]["enqueued"]) < enqueued:
+        now = time.monotonic()
+        if now - begun > PATIENCE:
+            raise TimeoutError(f"{done} of {enqueued} messages were enqueued within {PATIENCE:.0f} s\n{trial.last_words()}")
+        speed = (done - first) / (now - begun)
+        time.sleep(min(max((enqueued - done) / speed / 2 if speed else 0.02, LOOKS[0]), LOOKS[1]))
+
+
+def published(base: Path) -> list[float]:
+    """When each message came into Outbound, in seconds since 1970, sorted."""
+    with os.scandir(base / "Outbound/OUT") as entries:
+        return sorted(entry.stat().st_ctime_ns / 1e9 for entry in entries if entry.name.endswith(".msg"))
+
+
+def rate(times: list[float], skip: float = 0.1) -> float:
+    """Messages/s from the times of their coming, without the first part of them, in which all had to get going."""
+    first = int(len(times) * skip)
+    return (len(times) - 1 - first) / (times[-1] - times[first])

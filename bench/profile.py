@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import steps
-from bench.harness import Pile, engine, message
+from bench.harness import Pile, config, engine, helper, message
 from enqueuer.trial import Trial
 
 RESULTS = Path(__file__).parent / "results"
-SLEEPER = f"{sys.executable} {Path(__file__).with_name('sleeper.py')} 0"
 RATE = 200
 """Samples a second of py-spy: more of them slow a machine of two cores down too much."""
 TOP = 30
@@ -69,7 +68,7 @@ def main() -> int:
 
 def _profile(processors: int, messages: int, size: int) -> str:
     data = message(size)
-    with engine(processors, SLEEPER) as trial, tempfile.TemporaryDirectory() as folder:
+    with engine(config(processors, helper("noop"))) as trial, tempfile.TemporaryDirectory() as folder:
         Pile(trial, 500, data).run()  # warm
         measured = _measure(trial, messages, data)
         raw = Path(folder) / "raw"

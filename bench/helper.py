@@ -1,0 +1,86 @@
+"""The measuring helper: `helper.py noop | header | sleep:MS | busy:MS`.
+
+It reads nothing of the message, so what it costs is the asking alone.
+
+noop answers at once, in a tight loop (about 5 us a request, one read and one write for all lines that stand in the pipe).
+header does the same with a header field to add, so that mail is not published as it came.
+sleep takes MS milliseconds for each and judges any number at once, as a scanner that waits for a network does.
+busy computes for MS milliseconds of CPU, one after the other: its processes are what can be had of it at once.
+"""
+
+import heapq
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+
+Lines = list[bytes]
+
+
+def answer(line: bytes) -> bytes:
+    number, verb, *_ = line.split(b" ", 2)
+    return number + (b" INTF 4\n" if verb == b"INTF" else b" OK\n")
+
+
+def lines_of(serve: Callable[[Lines], None]) -> None:
+    """Give `serve` the lines that are there, until the input ends."""
+    tail = b""
+    while data := os.read(0, 65536):
+        *lines, tail = (tail + data).split(b"\n")
+        serve(lines)
+
+
+def noop(lines: Lines) -> None:
+    os.write(1, b"".join([answer(line) for line in lines]))
+
+
+def header(lines: Lines) -> None:
+    os.write(1, b"".join([answer(line).replace(b" OK", b' ADDHEADER "X-Verdict: OK" OK') for line in lines]))
+
+
+def busy(seconds: float) -> Callable[[Lines], None]:
+    def serve(lines: Lines) -> None:
+        for line in lines:
+            end = time.thread_time() + seconds
+            while b" FILE " in line and time.thread_time() < end:
+                pass
+            os.write(1, answer(line))
+
+    return serve
+
+
+def sleep(seconds: float) -> None:
+    due: list[tuple[float, bytes]] = []
+    tail = b""
+    while True:
+        pause = max(0.0, due[0][0] - time.monotonic()) if due else None
+        if select.select([0], [], [], pause)[0]:
+            data = os.read(0, 65536)
+            if not data:
+                return
+            *lines, tail = (tail + data).split(b"\n")
+            now = time.monotonic()
+            for line in lines:
+                heapq.heappush(due, (now + seconds * (b" FILE " in line), answer(line)))
+        now, ready = time.monotonic(), b""
+        while due and due[0][0] <= now:
+            ready += heapq.heappop(due)[1]
+        if ready:
+            os.write(1, ready)
+
+
+def main() -> None:
+    kind, _, milliseconds = sys.argv[1].partition(":")
+    if kind == "noop":
+        lines_of(noop)
+    elif kind == "header":
+        lines_of(header)
+    elif kind == "busy":
+        lines_of(busy(float(milliseconds) / 1000))
+    else:
+        sleep(float(milliseconds) / 1000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""`python -m bench ratio`: the engine beside the bare loop, in turns, on the same filesystem, from the same pile of messages.
+
+Both find the messages in the drop folder when they start, and both rates are read from the ctimes of what they published, the first
+tenth left out. So start-up is in neither, nor is whoever drops mail. With --live the messages are renamed into a
+running engine's drop folder (its watcher has work then), and its rate is that from the first rename to the last message in Outbound.
+
+Which work is compared:
+    --helper noop            the engine publishes unchanged mail by hard link, the bare loop copies it with one header field more
+    --helper noop --links    both link
+    --helper header          both copy: the helper answers with a header field
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.harness import Pile, config, engine, folder, helper, lay, message, published, rate, until
+from enqueuer.trial import Trial
+
+__all__ = ["Case", "Pair", "main", "measure", "pairs"]
+
+
+class Case(NamedTuple):
+    """What both do."""
+
+    processors: int = 4
+    messages: int = 6000
+    size: int = 8192
+    helper: str = "noop"
+    durability: str = "group"
+    log_level: str = "problems"
+    links: bool = False
+    live: bool = False
+
+
+class Pair(NamedTuple):
+    """Messages/s of both, measured one after the other."""
+
+    bare: float
+    engine: float
+
+    @property
+    def ratio(self) -> float:
+        return self.engine / self.bare
+
+
+def pairs(case: Case, rounds: int) -> list[Pair]:
+    """Measure in turns, each round in the other order, as a machine's speed drifts."""
+    found = []
+    for n in range(rounds):
+        if n % 2:
+            fast = run_bare(case)
+            found.append(Pair(fast, run_engine(case)))
+        else:
+            ours = run_engine(case)
+            found.append(Pair(run_bare(case), ours))
+    return found
+
+
+def measure(case: Case, rounds: int) -> Pair:
+    """The pair of the median ratio."""
+    return statistics.median_low(sorted(pairs(case, rounds), key=lambda pair: pair.ratio))
+
+
+def run_bare(case: Case) -> float:
+    with folder() as base:
+        lay(base / "Submitted", case.messages, message(case.size))
+        options = {
+            "base": base,
+            "processors": case.processors,
+            "messages": case.messages,
+            "helper": case.helper,
+            "durability": case.durability,
+        }
+        words = [
+            sys.executable,
+            "-m",
+            "bench.limits.bare",
+            *["--links"] * case.links,
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
+        return rate(published(base))
+
+
+def run_engine(case: Case) -> float:
+    text = config(case.processors, helper(case.helper), durability=case.durability, log_level=case.log_level)
+    return _live(text, case) if case.live else _waiting(text, case)
+
+
+def _waiting(text: str, case: Case) -> float:
+    with folder() as path:
+        trial = Trial(path / "base", text)
+        lay(trial.base / "Submitted", case.messages, message(case.size))
+        with trial:
+            until(trial, case.messages)
+        return rate(published(trial.base))
+
+
+def _live(text: str, case: Case) -> float:
+    with engine(text) as trial:
+        Pile(trial, 50, message(case.size)).run()  # warm
+        pile, begun = Pile(trial, case.messages, message(case.size)), time.time()
+        pile.run()
+        return case.messages / (published(trial.base)[-1] - begun)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench ratio", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in Case()._asdict().items():
+        if isinstance(default, bool):
+            parser.add_argument(f"--{name}", action="store_true")
+        else:
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"default: {default}")
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    options = vars(parser.parse_args(arguments))
+    rounds = options.pop("rounds")
+    case = Case(**options)
+    found = pairs(case, rounds)
+    print("  bare/s  engine/s  ratio")
+    for pair in sorted(found, key=lambda pair: pair.ratio):
+        print(f"{pair.bare:8.0f}{pair.engine:10.0f}{pair.ratio:7.2f}")
+    median = statistics.median(pair.ratio for pair in found)
+    print(json.dumps({**case._asdict(), "rounds": found, "median_ratio": round(median, 3)}))
+    return 0
