@@ -9,7 +9,7 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """0 switches the rule off; the higher go first, equal ones in the order of the file."""
     conditions: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; none means every message."""
+    on_failure: Literal["", "hold", "pass", "quarantine", "reject"] = ""
+    """What follows where a filter that this rule asks gives no answer; "" = what the filter's own on_failure says."""
     actions: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
@@ -148,6 +150,8 @@ def compile(config: _Source) -> Rules:
 
 
 def _compile(rule: Rule, filters: Mapping[str, Filter]) -> _Compiled:
+    if rule.on_failure:  # for this rule the filters are as it says
+        filters = {name: msgspec.structs.replace(filter, on_failure=rule.on_failure) for name, filter in filters.items()}
     try:
         conditions = tuple(_make("condition", line, CONDITIONS) for line in rule.conditions)
         actions = tuple(_make("action", line, ACTIONS, filters) for line in rule.actions)
@@ -230,22 +234,22 @@ ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] =
 VERDICTS: Mapping[Kind, Fate] = {Kind.ERROR: Fate.QUARANTINED, Kind.REJECTED: Fate.HELD, Kind.DISCARD: Fate.DISCARDED}
 """The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it."""
 NO_VERDICT: Mapping[OnFailure, Fate | None] = {"hold": Fate.HELD, "pass": None, "quarantine": Fate.QUARANTINED, "reject": Fate.REJECTED}
-"""on_failure: what follows where the filter gave none in time, or could not be started."""
+"""on_failure: what follows where the filter gave none in time, or could not be started. Each rule that asks it has its own say."""
 
 
 def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
     verdict = progress.verdicts.get(filter.name)
     if verdict is None:
         return AskFilter(filter.name)
-    if filter.name in progress.seen:
-        return None
-    progress.seen += (filter.name,)
-    progress.fields = verdict.fields + progress.fields
-    progress.routes += verdict.routes
+    first = filter.name not in progress.seen
+    if first:
+        progress.seen += (filter.name,)
+        progress.fields = verdict.fields + progress.fields
+        progress.routes += verdict.routes
     fate = NO_VERDICT[filter.on_failure] if verdict.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE) else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if fate is not None:
         return Outcome(fate, reason, filter.name, progress.rule, progress.fields)
-    if verdict.kind is not Kind.OK:
+    if first and verdict.kind is not Kind.OK:
         progress.notes += (f"passed by {filter.name}: {reason}",)
     return None

@@ -81,6 +81,7 @@ def test_the_documented_defaults() -> None:
         ('[[rules]]\nname = "R"\nactions = [["ExternalFilter", "Vrius"]]' + FILTER + ROUTES, 'rule "R"', '"VirusScan"'),
         ('[[rules]]\nname = "R"\nactions = [["Discrad"]]' + ROUTES, 'rule "R": action "Discrad"', 'did you mean "Discard"'),
         ('[[rules]]\nname = "R"\nactions = "Discard"' + ROUTES, 'rule "R": actions', "a list"),
+        ('[[rules]]\nname = "R"\non_failure = "drop"\nactions = []' + ROUTES, 'rule "R": on_failure', '"quarantine"'),
         ("rules = []\nroutes = []", "routes", '"*"'),
         ('rules = []\n[[routes]]\nrecipient = "a@b"\nto = "OUT"', "routes", '"*"'),
         ('rules = []\n[[routes]]\nrecipient = "*"\nto = "out"', "routes[0].to", "capital letters"),

@@ -161,3 +161,20 @@ def test_a_refused_reload_exits_78(trials: Trials, config: Config) -> None:
         trial.configure("rules = [")
         command = [sys.executable, "-m", "enqueuer.cli.app", "reload", "--base", str(trial.base)]
         assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == exits.CONFIG
+
+
+def test_a_rules_word_on_failure_is_live(trials: Trials, config: Config, mail: Make) -> None:
+    """One message that gets no answer under each policy; what is held goes on by the next one."""
+    text = config(filter='timeout = "300ms"', engine="max_attempts = 1000")
+    fates = {"quarantine": "quarantined", "reject": "rejected", "pass": "enqueued"}
+    with trials(text) as trial:
+        for number, (policy, fate) in enumerate(fates.items()):
+            _reload(trial, text.replace('name = "scan everything"', f'name = "scan everything"\non_failure = "{policy}"'))
+            trial.drop(policy, mail(policy, "60 OK"))
+            trial.wait(lambda fate=fate: trial.status()["totals"][fate] == 1, fate)  # type: ignore[misc]
+            assert sum(trial.status()["totals"][each] for each in fates.values()) == number + 1
+        _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "hold"'))
+        trial.drop("hold", mail("hold", "60 OK"))
+        trial.wait(lambda: "held: filter" in trial.log(), "it is held")
+        _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "pass"'))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 2, "it passes")

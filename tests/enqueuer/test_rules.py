@@ -73,6 +73,34 @@ def test_no_verdict_means_what_on_failure_says(kind: Kind, on_failure: str, fate
     assert found == (AskFilter("B") if fate is None else Outcome(fate, "no answer", "A", "both"))
 
 
+@pytest.mark.parametrize("kind", [Kind.TIMEOUT, Kind.UNAVAILABLE])
+@pytest.mark.parametrize("own", ["hold", "pass", "quarantine", "reject"])
+@pytest.mark.parametrize(
+    ("on_failure", "fate"),
+    [("hold", Fate.HELD), ("quarantine", Fate.QUARANTINED), ("reject", Fate.REJECTED), ("pass", None)],
+)
+def test_a_rule_has_the_last_word_on_failure(kind: Kind, own: str, on_failure: str, fate: Fate | None) -> None:
+    """Whatever the filter's own on_failure says; a rule that says nothing leaves it at that."""
+    text = BOTH.replace('"a"}', f'"a", on_failure = "{own}"}}')
+    ruled = text.replace('name = "both"', f'name = "both"\non_failure = "{on_failure}"')
+    found = decide(ruled, says("A", kind, "no answer"))
+
+    assert found == (AskFilter("B") if fate is None else Outcome(fate, "no answer", "A", "both"))
+    if own == on_failure:
+        assert decide(text, says("A", kind, "no answer")) == found
+
+
+def test_what_one_rule_lets_pass_another_may_hold() -> None:
+    """A filter is asked once, but each rule that asks it says what its silence means; what it said counts once."""
+    text = TWO + '[[rules]]\nname = "lax"\npriority = 9\non_failure = "pass"\nactions = [["ExternalFilter", "A"]]\n'
+    strict = text + '[[rules]]\nname = "strict"\nactions = [["ExternalFilter", "A"]]\n'
+    silent = says("A", Kind.TIMEOUT, "no answer")
+
+    assert decide(text, silent) == Outcome(Fate.ENQUEUED, "passed by A: no answer")
+    assert decide(strict, silent) == Outcome(Fate.HELD, "no answer", "A", "strict")
+    assert decide(text + text.removeprefix(TWO).replace("lax", "too"), silent) == Outcome(Fate.ENQUEUED, "passed by A: no answer")
+
+
 def test_a_failure_always_passes_and_is_told() -> None:
     """The verdict FAILURE is no dead filter: the message goes on, whatever on_failure says, and the reason stays."""
     assert decide(BOTH, says("A", Kind.FAILURE, "no base"), says("B", Kind.OK)) == Outcome(Fate.ENQUEUED, "passed by A: no base")
