@@ -4,17 +4,16 @@ A file is taken whole or not at all: unknown keys are refused, rules and routes 
 another (a rule of a filter) is checked here too. Whoever holds a Config needs no check of his own.
 """
 
-import difflib
 import math
 import re
 import tomllib
-import typing
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from enqueuer import routes, rules
+from enqueuer.wording import explain
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
@@ -137,7 +136,7 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
     except RecursionError:
         problem = "brackets are nested too deep"
     except msgspec.ValidationError as error:
-        problem = _explain(str(error), raw)
+        problem = explain(str(error), raw, TABLES)
     except ValueError as error:
         problem = str(error)
     raise ConfigError(_one_line(f"{file}: {problem}"))
@@ -202,9 +201,6 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
         yield path
 
 
-# What msgspec says, in the file's own words and with the cure.
-
-
 def _parse(wanted: type, value: object) -> Any:
     """msgspec's hook for the types it does not know."""
     if issubclass(wanted, (Size, Seconds, MinFree)):
@@ -221,65 +217,6 @@ TABLES: dict[str, Any] = {
     "rules[]": rules.Rule,
     "routes[]": routes.Route,
 }
-KINDS = {
-    "str": 'text in quotes, e.g. "OUT"',
-    "int": "a whole number without quotes",
-    "float": "a number without quotes",
-    "bool": "true or false without quotes",
-    "array": "a list in square brackets",
-    "object": "a table",
-}
-REQUIRED = {
-    "rules": "write at least rules = [] above the first [table] (no rule: nothing is scanned)",
-    "routes": 'write at least [[routes]] with recipient = "*" and to = "OUT"',
-}
-
-
-def _explain(text: str, raw: dict[str, Any]) -> str:
-    message, _, place = text.partition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    table, _, key = path.rpartition(".")
-    if match := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
-        return _joined(path, match[1], raw) + _did_you_mean(match[1], _keys(path))
-    if match := re.fullmatch("Object missing required field `(.*)`", message):
-        return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
-    if message.startswith("Invalid enum value"):
-        return f"{_joined(table, key, raw)} = {message[19:]}: write one of {', '.join(_choices(table, key))}"
-    if match := re.fullmatch("Expected `(.*)`, got `.*`", message):
-        return f"{_joined(table, key, raw)}: write {KINDS.get(match[1], match[1])}"
-    if _pattern(path) in TABLES:  # raised by a table's own check, whose text begins with the key
-        return message if message.startswith("filter ") else _joined(path, message, raw)
-    return f"{_joined(table, key, raw)}: {message}"
-
-
-def _joined(table: str, key: str, raw: dict[str, Any]) -> str:
-    """A key as a person would look for it: `spool.rescan`, or `filter "VirusScan": timeout`."""
-    match = re.match(r"(filter|rule)s\[(\d+)\](.*)", table)
-    if match:
-        entry = raw[match[1] + "s"][int(match[2])]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if name and isinstance(name, str):
-            return f'{match[1]} "{name}": {match[3].lstrip(".")}{key}'
-    return f"{table}.{key}".lstrip(".")
-
-
-def _pattern(path: str) -> str:
-    return re.sub(r"\d+", "", path)
-
-
-def _keys(path: str) -> tuple[str, ...]:
-    table = TABLES.get(_pattern(path))
-    return table.__struct_fields__ if table else ()
-
-
-def _choices(table: str, key: str) -> tuple[str, ...]:
-    hints = typing.get_type_hints(TABLES[_pattern(table)])
-    return tuple(f'"{choice}"' for choice in typing.get_args(hints[key]))
-
-
-def _did_you_mean(key: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(key, known, 1)
-    return f": no such key, did you mean {close[0]}?" if close else f": no such key, there are {', '.join(known)}"
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,75 @@
+"""What is wrong in a config file, in the file's own words and with the cure: msgspec's complaints translated. Pure.
+
+`tables` says which Struct stands behind which table of the file: "" the whole, "enqueuer.lanes", "filters[]" one of many.
+"""
+
+import difflib
+import re
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["explain"]
+
+Tables = Mapping[str, Any]
+
+KINDS = {
+    "str": 'text in quotes, e.g. "OUT"',
+    "int": "a whole number without quotes",
+    "float": "a number without quotes",
+    "bool": "true or false without quotes",
+    "array": "a list in square brackets",
+    "object": "a table",
+}
+REQUIRED = {
+    "rules": "write at least rules = [] above the first [table] (no rule: nothing is scanned)",
+    "routes": 'write at least [[routes]] with recipient = "*" and to = "OUT"',
+}
+
+
+def explain(text: str, raw: dict[str, Any], tables: Tables) -> str:
+    """One line of what msgspec says of the file that `raw` was read from."""
+    message, _, place = text.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".")
+    table, _, key = path.rpartition(".")
+    if match := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
+        return _joined(path, match[1], raw) + _did_you_mean(match[1], _keys(path, tables))
+    if match := re.fullmatch("Object missing required field `(.*)`", message):
+        return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
+    if message.startswith("Invalid enum value"):
+        return f"{_joined(table, key, raw)} = {message[19:]}: write one of {', '.join(_choices(tables[_pattern(table)], key))}"
+    if match := re.fullmatch("Expected `(.*)`, got `.*`", message):
+        return f"{_joined(table, key, raw)}: write {KINDS.get(match[1], match[1])}"
+    if _pattern(path) in tables:  # raised by a table's own check, whose text begins with the key
+        return message if message.startswith("filter ") else _joined(path, message, raw)
+    return f"{_joined(table, key, raw)}: {message}"
+
+
+def _joined(table: str, key: str, raw: dict[str, Any]) -> str:
+    """A key as a person would look for it: `spool.rescan`, or `filter "VirusScan": timeout`."""
+    match = re.match(r"(filter|rule)s\[(\d+)\](.*)", table)
+    if match:
+        entry = raw[match[1] + "s"][int(match[2])]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if name and isinstance(name, str):
+            return f'{match[1]} "{name}": {match[3].lstrip(".")}{key}'
+    return f"{table}.{key}".lstrip(".")
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\d+", "", path)
+
+
+def _keys(path: str, tables: Tables) -> tuple[str, ...]:
+    table = tables.get(_pattern(path))
+    return table.__struct_fields__ if table else ()
+
+
+def _choices(table: type, key: str) -> tuple[str, ...]:
+    hints = typing.get_type_hints(table)
+    return tuple(f'"{choice}"' for choice in typing.get_args(hints[key]))
+
+
+def _did_you_mean(key: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(key, known, 1)
+    return f": no such key, did you mean {close[0]}?" if close else f": no such key, there are {', '.join(known)}"
