@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from enqueuer.cli._common import printable
 from enqueuer.demo import Result, View
 from filterlink.units import show_seconds, show_size
 
@@ -16,6 +17,8 @@ __all__ = ["DemoView"]
 
 COLOURS = {"enqueued": "green", "quarantined": "yellow", "refused": "magenta", "bad": "red"}
 FATES = ("enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
+MOST = 60
+"""Lines of one's own messages that passed; the others that passed are counted."""
 
 
 class DemoView(View):
@@ -42,8 +45,11 @@ class DemoView(View):
     def done(self, results: Sequence[Result], seconds: float, document: dict[str, Any]) -> None:
         """Print a line a message, and the sum."""
         self._end()
-        for result in sorted(results, key=lambda result: (FATES.index(result.sample.expect), result.sample.name)):
+        shown, others = _shown(results)
+        for result in shown:
             self._console.print(_line(result), soft_wrap=True)  # never cut: the end of a reason names the rule
+        if others:
+            self._console.print(Text(f"  ok  and {others} more that were enqueued", "dim"))
         self._console.print()
         self._console.print(_sum(results, seconds, document), soft_wrap=True)
 
@@ -70,27 +76,46 @@ def _working(document: dict[str, Any], count: int) -> Group:
     return Group(bar, Text(f"{done} of {count}: {counts}"), Text(waiting, "dim"), table)
 
 
+def _shown(results: Sequence[Result]) -> tuple[list[Result], int]:
+    """The results by fate and name, and how many of one's own that simply passed have no line."""
+    plain = [result for result in results if result.sample.expect == "any" and not result.wrong and _word(result) == "enqueued"]
+    left_out = {result.sample.name for result in plain[MOST:]}
+    kept = [result for result in results if result.sample.name not in left_out]
+    return sorted(kept, key=lambda result: (_rank(result), result.sample.name)), len(left_out)
+
+
+def _rank(result: Result) -> int:
+    word = _word(result) if result.sample.expect == "any" else result.sample.expect
+    return FATES.index(word) if word in FATES else len(FATES)
+
+
+def _word(result: Result) -> str:
+    return result.fate.word if result.fate else "missing"
+
+
 def _line(result: Result) -> Text:
-    sample, fate = result.sample, result.fate
+    sample, fate, word = result.sample, result.fate, _word(result)
     line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
     line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
-    word = fate.word if fate else "missing"
     line.append(f"{word:<12}", COLOURS.get(word, "red"))
     if result.wrong:
         line.append(f"{result.wrong}; ", "bold red")
-    line.append((fate.reason if fate else "") or sample.why, "" if fate and fate.reason else "dim")
+    reason = fate.reason if fate else ""
+    if sample.expect == "any":  # one's own: which it is comes first
+        line.append(printable(sample.why) + (": " if reason else ""), "dim")
+    line.append(printable(reason) or ("" if sample.expect == "any" else sample.why), "" if reason else "dim")
     return line
 
 
 def _sum(results: Sequence[Result], seconds: float, document: dict[str, Any]) -> Text:
-    words = [result.fate.word if result.fate else "missing" for result in results]
+    words = [_word(result) for result in results]
+    own = any(result.sample.expect == "any" for result in results)
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)
     size = show_size(sum(len(result.sample.data) for result in results))
     processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
     line = Text(f"{len(results)} messages, {size}, in {seconds:.1f} s with {processors} processors: ")
     line.append(f"{len(results) / seconds:.0f} messages/s", "bold")
     line.append(f"\n{counts}. ")
-    line.append(
-        f"{wrong} of them should have gone another way." if wrong else "Each went where it should.", "bold red" if wrong else "green"
-    )
+    right = "Each came out once, unchanged." if own else "Each went where it should."
+    line.append(f"{wrong} of them should have gone another way." if wrong else right, "bold red" if wrong else "green")
     return line

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 __all__ = ["EICAR", "GTUBE", "Expect", "Sample", "samples"]
 
-Expect = Literal["enqueued", "quarantined", "refused"]
+Expect = Literal["enqueued", "quarantined", "refused", "any"]
 
 EICAR = b"".join((rb"X5O!P%@AP[4\PZX54(P^)", b"7CC)7}$EICAR", b"-STANDARD-", b"ANTIVIRUS-TEST-FILE!$H+H*"))
 GTUBE = b"".join((b"XJS*C4JDBQADN1.NSBN3*2IDNEN", b"*GTUBE-STANDARD-", b"ANTI-UBE-TEST-EMAIL*C.34X"))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from enqueuer import basedir
-from enqueuer.demo import Fate, View, collect, compare, drop, run
+from enqueuer.demo import Fate, Result, View, collect, compare, drop, run
 from enqueuer.demoview import DemoView
 from enqueuer.samples import Sample, samples
 
@@ -43,6 +43,8 @@ def base(tmp_path: Path) -> Path:
     (base / "Quarantine" / "2.why").write_text(json.dumps({"reason": "a virus"}))
     (base / "Submitted" / "nobody.bad").write_bytes(NOBODY.data)
     (base / "Submitted" / "nobody.bad.why").write_text(json.dumps({"reason": "no recipient"}))
+    lines = [f"10:00:00.00{id} 2 QUEUE([{id}]) from <>, 9 bytes, {name}.eml\n" for id, name in enumerate(("plain", "virus", "plain"), 1)]
+    (base / "SystemLogs" / "2026-01-01.log").write_text("".join(lines))
     return base
 
 
@@ -59,7 +61,7 @@ def test_messages_are_dropped_under_their_name(base: Path) -> None:
 
 
 def test_each_fate_is_found_with_its_reason(base: Path) -> None:
-    """By the Message-ID, wherever the message is."""
+    """By the name under which its id came, wherever the message is."""
     found = collect(base)
 
     assert found["plain"] == [Fate("enqueued", base / "Outbound" / "OUT" / "1.msg")]
@@ -169,3 +171,37 @@ def test_the_demo_as_a_whole(tmp_path: Path) -> None:
     assert "EICAR test file in readme.zip/eicar.com (Eicar_Test_File)" in done.stdout
     assert "messages/s" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_ones_own_mail(tmp_path: Path) -> None:
+    """Copies of it go through the engine: each comes out once, what is caught has its reason, what is no mail is named."""
+    mail = tmp_path / "mail"
+    mail.mkdir()
+    (mail / "box").write_bytes(
+        b"From a 10:00 2026\nReturn-Path: <x@y.z>\nSubject: for nobody\n\n>From here\n\nFrom b 10:00 2026\n" + PLAIN.data
+    )
+    (mail / "virus").write_bytes(next(sample for sample in samples() if sample.name == "eicar").data)
+    (mail / "notes").write_bytes(b"no mail\n")
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "enqueuer.cli.app", "demo", "--mail", str(mail)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "skipped: notes: does not begin with a header field, as mail messages do\n"), done.stdout
+    assert "box#1" in done.stdout
+    assert "virus: " in done.stdout
+    assert "EICAR test file" in done.stdout
+    assert "2 enqueued, 1 quarantined. Each came out once, unchanged." in done.stdout
+
+
+def test_many_that_pass_are_counted() -> None:
+    """A line each for the first ones, and for all that were caught."""
+    mine = [Sample(f"mail-{number:04}", b"A: b\n\n", "any", f"box#{number}") for number in range(100)]
+    results = [Result(sample, Fate("quarantined" if sample.name == "mail-0099" else "enqueued", Path(), "\x1b[2J"), "") for sample in mine]
+    output = io.StringIO()
+    with DemoView(100, Console(file=output, width=100, highlight=False)) as view:
+        view.done(results, 1.0, DOCUMENT)
+
+    assert "ok  and 39 more that were enqueued" in output.getvalue()
+    assert "quarantined box#99: \\x1b[2J" in output.getvalue()
+    assert "\x1b" not in output.getvalue()

@@ -1,0 +1,50 @@
+"""The Server Log read again: which message came under which name, when, and what became of it. Pure.
+
+Only what the log promises at level 2 (major) is read here: one line when a message is received, one when its fate is decided.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["DAY", "Story", "arrivals", "stories"]
+
+DAY = 86400.0
+_LINE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) \d QUEUE\(\[(\d+)\]\) (.*)", re.DOTALL)
+_FROM = re.compile(r"from <.*>, \d+ bytes, (.+)", re.DOTALL)
+_FATE = re.compile(r"(enqueued|discarded|quarantined|rejected|bad): (.*)", re.DOTALL)
+
+
+class Story(NamedTuple):
+    """What is told of one message; times are seconds since midnight."""
+
+    name: str = ""
+    """The drop's, as the log shows it."""
+    came: float | None = None
+    fate: str = ""
+    reason: str = ""
+    decided: float | None = None
+
+
+def stories(lines: Iterable[str]) -> dict[int, Story]:
+    """Tell of each message by its id. The two lines of one may stand in any order: two processes write them."""
+    found: dict[int, Story] = {}
+    for line in lines:
+        if (match := _LINE.match(line.rstrip("\n"))) is None:
+            continue
+        at, id, text = _seconds(match), int(match[4]), match[5]
+        if came := _FROM.fullmatch(text):
+            found[id] = found.get(id, Story())._replace(name=came[1], came=at)
+        elif fate := _FATE.fullmatch(text):
+            found[id] = found.get(id, Story())._replace(fate=fate[1], reason=fate[2], decided=at)
+    return found
+
+
+def arrivals(lines: Iterable[str]) -> list[float]:
+    """The times at which messages were received."""
+    matches = (_LINE.match(line) for line in lines if "]) from <" in line)
+    return [_seconds(match) for match in matches if match is not None]
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
