@@ -7,6 +7,7 @@
                                                              charged before that run, refunded after it
     a helper ended, and answers for others, over it alone    the message that it judged (filterlink/suspects.py)
     any verdict, held and parked included; an outage         nobody
+    a filter discards it and submits it anew, for ever       its kind (circles.py)
 
 So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
 """
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterable
 
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
+from enqueuer.circles import Circles
+from enqueuer.config import Engine
 from enqueuer.queue import names, stage
 from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.derive import queue_path
@@ -26,6 +29,8 @@ from enqueuer.schedule import Entry, Schedule
 __all__ = ["Blame"]
 
 log = logging.getLogger("QUEUE")
+CLOCK_OF_FILES = 5
+"""CLOCK_REALTIME_COARSE, by which files are stamped; the time module does not name it."""
 NOTES = 10
 """Events of a message that are kept for its .why file."""
 
@@ -43,9 +48,32 @@ class Blame:
     ) -> None:
         self.attempts = Attempts(disk)
         self.most = 5
+        self._circles = Circles()
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
         self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
+
+    def configure(self, settings: Engine) -> None:
+        self.most, self._circles.most = settings.max_attempts, settings.max_hops
+
+    def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
+        """It goes to a processor, which is to know what goes in circles."""
+        entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
+        return self._circles.closed(entry.begun)
+
+    def decided(self, entry: Entry, outcome: frames.Outcome) -> None:
+        """What a filter discards it may have submitted anew."""
+        filter = outcome.discarded_by
+        if not filter:
+            return
+        tick, now = time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
+        if self._circles.discarded(outcome.kind, filter, outcome.created, entry.begun, tick, now):
+            log.warning("filter %s discards it and submits it anew, again and again", filter, extra=serverlog.message_tag(entry.id))
+
+    def pardon(self, id: int) -> None:
+        """An administrator has it judged anew: nothing is held against it, nor against what was like it."""
+        self.attempts.forget(id)
+        self._circles.forget()
 
     def suspect(self, ids: Iterable[int]) -> None:
         """These were being worked on when everything died: from now on they run one at a time."""

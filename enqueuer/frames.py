@@ -150,6 +150,8 @@ class Job(Frame):
     stamp: tuple[int, int] | None
     """The message file as it was when derived."""
     verdicts: tuple[Verdict, ...]
+    circles: tuple[tuple[bytes, str], ...] = ()
+    """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them."""
 
 
 class Derived(Frame):
@@ -169,6 +171,10 @@ class Outcome(Frame):
     places: tuple[str, ...]
     reason: str
     stamp: tuple[int, int]
+    discarded_by: str = ""
+    """The filter that had it discarded; then it is told when its drop was written, and of what kind the message is."""
+    created: int = 0
+    kind: bytes = b""
 
 
 class Held(Frame):

@@ -65,11 +65,11 @@ class Manager:
         self._draining = self._ended = self._told_idle = False
         self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
-        self._blame.most = birth.config.enqueuer.max_attempts
+        self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
-        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame.attempts)
+        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame)
         self._spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
@@ -147,7 +147,7 @@ class Manager:
                 if (worker := self._workers.get(generation)) is not None:
                     self._let_go(worker)
             case frames.Order(token, verb, id):
-                self._carry_out(token, verb, id)
+                self._supervisor.send(frames.encode(frames.Answer(token, *self._returns.carry_out(verb, id))))
             case frames.Seek():
                 found = whereabouts.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
                 self._supervisor.send(frames.encode(found))
@@ -160,14 +160,10 @@ class Manager:
         """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
         config = self._birth.config
         self._schedule.lanes = self._lanes()
-        self._blame.most = config.enqueuer.max_attempts
+        self._blame.configure(config.enqueuer)
         self._spooler.configure(config)
         self._schedule.wake_all()
         self._schedule.release_held({each.name for each in config.filters if each.enabled})
-
-    def _carry_out(self, token: int, verb: str, id: int) -> None:
-        ok, text = self._returns.carry_out(verb, id) if id else self._returns.retry_all()
-        self._supervisor.send(frames.encode(frames.Answer(token, ok, text)))
 
     def _end(self) -> None:
         self._ended = True
@@ -189,9 +185,8 @@ class Manager:
         entry.n = self._board.next_dispatch()
         worker.entry = entry
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
-        job = frames.Job(
-            entry.id, entry.n, self._birth.edition, entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
-        )
+        about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
+        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, self._blame.begin(entry))
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: Worker, frame: frames.ToManager) -> None:
@@ -212,6 +207,7 @@ class Manager:
         self._blame.cleared(entry)
         match frame:
             case frames.Outcome():
+                self._blame.decided(entry, frame)
                 self._schedule.settle(entry)
                 self._settler.add(entry, frame)
             case frames.Parked():

@@ -101,11 +101,16 @@ class Processor:
 
     def _circling(self, job: frames.Job, message: derive.Message) -> frames.Outcome | None:
         """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
-        hops = message.hops
-        if hops.count <= self._birth.config.enqueuer.max_hops:
+        hops, filter = message.hops, ""
+        if hops.count > self._birth.config.enqueuer.max_hops:
+            filter = printable(hops.filter)
+            reason = f"it has come by {hops.count} stations: it goes in circles" + (
+                f", filter {filter} submitted it last" if filter else ""
+            )
+        elif job.circles and (filter := dict(job.circles).get(derive.kind(self._disk, message), "")):
+            reason = f"it goes in circles: filter {filter} has discarded many like it, and submitted each anew"
+        else:
             return None
-        filter = printable(hops.filter)
-        reason = f"it has come by {hops.count} stations: it goes in circles" + (f", filter {filter} submitted it last" if filter else "")
         log.warning("%s", reason, extra=serverlog.message_tag(job.id))
         result = rules.Outcome(rules.Fate.BAD, reason, filter)
         stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
@@ -127,7 +132,11 @@ class Processor:
         for place, recipients in places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + (("quarantine-why",) if "quarantine" in places else ())
-        return frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp)
+        outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp)
+        if result.fate is rules.Fate.DISCARDED and result.filter and job.drop:
+            created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
+            outcome.discarded_by, outcome.created, outcome.kind = result.filter, created, derive.kind(self._disk, message)
+        return outcome
 
     def _wait(self, fd: int) -> None:
         """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 
 from enqueuer import rules, serverlog
+from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
-from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.derive import FIRST, queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.schedule import Entry, Schedule
@@ -32,11 +32,13 @@ class CannotReturn(Exception):
 class Returns:
     """Part of the queue manager."""
 
-    def __init__(self, disk: Disk, settler: Settler, schedule: Schedule, board: Board, attempts: Attempts) -> None:
-        self._disk, self._settler, self._schedule, self._board, self._attempts = disk, settler, schedule, board, attempts
+    def __init__(self, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame) -> None:
+        self._disk, self._settler, self._schedule, self._board, self._blame = disk, settler, schedule, board, blame
 
     def carry_out(self, verb: str, id: int) -> tuple[bool, str]:
-        """Do what the order says: release, retry or delete. Whether it was done, and one line for whoever asked."""
+        """Do what the order says: release, retry (0: all in Bad/) or delete. Whether it was done, and one line for whoever asked."""
+        if not id:
+            return self.retry_all()
         verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
         try:
             return True, verbs[verb](id)
@@ -68,7 +70,7 @@ class Returns:
             self._schedule.wait(entry)
             return f"{id} is offered again now"
         self._bring_back(id, "bad", envelopes.NO_MARK)
-        self._attempts.forget(id)
+        self._blame.pardon(id)
         log.log(serverlog.MAJOR, "retried: it is judged anew", extra=serverlog.message_tag(id))
         return f"{id} is judged anew"
 

@@ -63,6 +63,8 @@ class Entry(msgspec.Struct):
     """It was being worked on when everything died: it runs while no other suspect does."""
     notes: tuple[str, ...] = ()
     """What happened to it that its .why file should tell."""
+    begun: int = 0
+    """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0
     """Processors that ended in a row while they had it."""
 

@@ -3,6 +3,7 @@
 Runs in a processor, so that a drop of 100 MB keeps nobody else waiting. Whatever is left half is Queue/<id>.tmp.
 """
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
 
-__all__ = ["Message", "Refused", "derive", "load", "queue_path"]
+__all__ = ["Message", "Refused", "derive", "kind", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -87,6 +88,12 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
     line = envelopes.parse_o(head[:end])
     mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
     return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, headers.hops(_header(head[end:])))
+
+
+def kind(disk: Port, message: Message) -> bytes:
+    """What stays the same in changed copies of this message (header.kind), as far as its header stands in the first piece of the file."""
+    with contextlib.closing(disk.chunks(queue_path(message.id), offset=message.head, first=FIRST)) as chunks:
+        return headers.kind(_header(next(chunks, b"")), message.envelope.recipients)
 
 
 def _header(start: bytes) -> bytes:

@@ -5,8 +5,9 @@ and Bcc do, less what Envelope-Ignore lists. Return-Path names the sender, else 
 Envelope-Ignore and Return-Path are taken out; every other byte stays as it came.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -21,6 +22,7 @@ __all__ = [
     "addresses",
     "header_end",
     "hops",
+    "kind",
     "read",
 ]
 
@@ -40,6 +42,7 @@ _FIELD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HOP = re.compile(rb"^(?:received[ \t]*:|x-enqueuer-trace[ \t]*:([^\n]*+))", re.IGNORECASE | re.MULTILINE)
+_SAME = re.compile(rb"^(message-id|from|date|subject)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(rb"(?:\A|\n)(\r?\n)")
 _TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
@@ -78,6 +81,19 @@ def hops(header: bytes) -> Hops:
     traces = [match[1] for match in _HOP.finditer(header)]
     by_filter = [trace.strip() for trace in traces if trace is not None]
     return Hops(len(traces), by_filter[0] if by_filter else b"")
+
+
+def kind(header: bytes, recipients: Iterable[bytes]) -> bytes:
+    """Eight bytes that stay the same in copies of a message that somebody changed and sends to the same recipients.
+
+    They stand for its Message-ID; where there is none, for From, Date and Subject.
+    """
+    fields = [(match[1].lower(), match[2].strip()) for match in _SAME.finditer(header)]
+    same = [each for each in fields if each[0] == b"message-id"] or sorted(fields)
+    digest = hashlib.sha256()
+    for text in (*(part for field in same for part in field), b"", *sorted(set(recipients))):
+        digest.update(b"%d:%s," % (len(text), text))
+    return digest.digest()[:8]
 
 
 def read(header: bytes) -> Header:

@@ -21,7 +21,20 @@ MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
 """Lines. The four limits of the code's shape: short enough that each function and each file is read at a glance."""
 
 PURE = {
-    "enqueuer": ("config", "frames", "health", "loglines", "mbox", "pool", "routes", "rules", "schedule", "wording", "whereabouts"),
+    "enqueuer": (
+        "circles",
+        "config",
+        "frames",
+        "health",
+        "loglines",
+        "mbox",
+        "pool",
+        "routes",
+        "rules",
+        "schedule",
+        "whereabouts",
+        "wording",
+    ),
     "queue": ("durability", "envelope", "header", "names", "states"),
     "filterlink": (
         "frames",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from enqueuer.circles import LEAST
 from enqueuer.queue import envelope
 from enqueuer.trial import Trial
 
@@ -169,6 +170,49 @@ def test_a_message_that_goes_in_circles_ends_in_bad(trials: Trials, config: Conf
     assert json.loads(why.read_text())["filter"] == "Judge"
     assert "goes in circles, filter Judge submitted it last" in log
     assert _message(bad).count(b"X-Enqueuer-Trace: Judge\n") == 4
+
+
+def test_a_filter_that_writes_files_around_is_found(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """Each copy is larger than the last, and has neither a Received nor a field of ours; other mail goes on, discarded or not."""
+    script = tmp_path / "around.sh"
+    script.write_text(
+        """
+        while read -r n verb file; do
+          case $verb in
+            INTF) echo "$n INTF 4" ;;
+            FILE)
+              if grep -q "Subject: spam" "$file"; then
+                echo "$n DISCARD"
+              elif grep -q "Subject: around" "$file"; then
+                { echo "X-Signed: again"; sed '1,/^$/d' "$file"; } > Submitted/$n.tmp
+                mv Submitted/$n.tmp Submitted/$n.sub
+                echo "$n DISCARD"
+              else
+                echo "$n OK"
+              fi ;;
+            *) echo "$n OK" ;;
+          esac
+        done
+        """
+    )
+    with trials(config(engine="max_hops = 3", judge=f"sh {script}")) as trial:
+        trial.drop("around", mail("around"))
+        trial.wait(lambda: trial.status()["totals"]["bad"] == 1, "it is found", 30)
+        (why,) = (trial.base / "Bad").glob("*.why")
+        (bad,) = (trial.base / "Bad").glob("*.msg")
+        for n in range(10):
+            trial.drop(f"spam{n}", mail("spam"))
+        trial.drop("good", mail("good"))
+        trial.wait(trial.outbound, "other mail passes")
+        trial.wait(lambda: trial.status()["totals"]["discarded"] >= LEAST + 11, "what is spam is discarded")
+        totals, log = trial.status()["totals"], trial.log()
+
+    found = json.loads(why.read_text())
+    assert (totals["bad"], totals["enqueued"]) == (1, 1)
+    assert LEAST < totals["discarded"] - 10 <= LEAST + 5
+    assert (found["filter"], "goes in circles: filter Judge" in found["reason"]) == ("Judge", True)
+    assert "filter Judge discards it and submits it anew" in log
+    assert _message(bad).count(b"X-Signed: again") == totals["discarded"] - 10
 
 
 def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: Make) -> None:

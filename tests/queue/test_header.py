@@ -215,3 +215,19 @@ def test_stations_are_counted_and_the_last_filter_named() -> None:
 
     assert header.hops(text) == header.Hops(4, b"Second")
     assert header.hops(b"Subject: none\n") == header.Hops(0, b"")
+
+
+def test_a_changed_copy_is_of_the_same_kind() -> None:
+    """Message-ID and recipients make it; without Message-ID From, Date and Subject. What else a filter changes does not matter."""
+    one = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n"
+    kind = header.kind(one, [b"b@b.example", b"c@b.example"])
+
+    assert (
+        header.kind(b"DKIM-Signature: v=1;\n\tb=xyz\n" + one.replace(b"Subject: x", b"Subject: [spam] x"), [b"c@b.example", b"b@b.example"])
+        == kind
+    )
+    assert header.kind(one, [b"b@b.example"]) != kind
+    assert header.kind(one.replace(b"<1@a>", b"<2@a>"), [b"b@b.example", b"c@b.example"]) != kind
+    bare = one.replace(b"Message-ID: <1@a>\n", b"")
+    assert header.kind(bare, []) == header.kind(b"X: y\n" + bare, [])
+    assert header.kind(bare, []) != header.kind(bare.replace(b"x", b"y"), [])

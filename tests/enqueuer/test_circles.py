@@ -1,0 +1,103 @@
+"""Demands on finding what a filter sends around: an unbroken row of copies, and nothing that others drop."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from enqueuer.circles import FORGET, LEAST, MOST_CLOSED, MOST_KNOWN, Circles
+
+SECOND = 10**9
+
+
+def _circles(most: int = LEAST) -> Circles:
+    made = Circles()
+    made.most = most
+    return made
+
+
+def _around(circles: Circles, rounds: int, key: bytes = b"A", start: int = 0) -> list[bool]:
+    """A helper works a second on each copy, and writes the next one in the middle of it."""
+    begins = range(start, start + rounds * SECOND, SECOND)
+    return [circles.discarded(key, "Loop", begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1) for begin in begins]
+
+
+def test_a_row_longer_than_max_hops_is_a_circle() -> None:
+    """The filter is named; from then on no filter is asked for such messages."""
+    circles = _circles(most=50)
+
+    assert _around(circles, 50) == [False] * 50
+    assert circles.closed(0) == ()
+    assert _around(circles, 1, start=50 * SECOND) == [True]
+    assert circles.closed(51 * SECOND) == ((b"A", "Loop"),)
+
+
+def test_the_same_file_dropped_again_and_again_is_none() -> None:
+    """All are there before the first is judged, or each comes when the one before is done."""
+    circles = _circles()
+
+    for n in range(100):
+        begin = 100 * SECOND + n * SECOND
+        assert not circles.discarded(b"at once", "F", n, begin, begin + SECOND, begin + SECOND)
+        assert not circles.discarded(b"one by one", "F", begin, begin + 5000, begin + 9000, begin + 9000)
+        assert not circles.discarded(b"as fast as they go", "F", begin, begin + 5000, begin + 3 * SECOND, begin + 3 * SECOND)
+
+
+def _judged(interval: float, latency: float) -> Iterator[tuple[int, int, int]]:
+    """One message dropped 2000 times, through four processors: when each was decided, made, and begun; by whole ticks of 4 ms."""
+    chance, free, made, found = random.Random(1), [0.0] * 4, 0.0, list[tuple[float, float, float]]()
+    for _ in range(2000):
+        made += chance.expovariate(1 / interval)
+        first = free.index(min(free))
+        begun = max(free[first], made + chance.uniform(0.0005, 0.002))
+        free[first] = begun + chance.expovariate(1 / latency) + 0.0003
+        found.append((free[first], made, begun))
+    for decided, made, begun in sorted(found):
+        yield int(decided * 250) * SECOND // 250, int(made * 250) * SECOND // 250, int(begun * 250) * SECOND // 250
+
+
+@pytest.mark.parametrize("latency", [0.0002, 0.001, 0.005, 0.02, 0.2])
+@pytest.mark.parametrize("interval", [0.0001, 0.001, 0.005, 0.015, 0.02, 0.1])
+def test_one_message_dropped_at_any_pace_is_no_circle(interval: float, latency: float) -> None:
+    """Spam that comes a thousand times and is discarded each time is discarded a thousand times."""
+    circles = _circles(most=1)
+
+    assert not any(circles.discarded(b"A", "F", made, begun, decided, decided) for decided, made, begun in _judged(interval, latency))
+
+
+def test_within_one_tick_of_the_clock_of_files() -> None:
+    """A fast helper makes the copy, and is done, before that clock has moved."""
+    circles = _circles()
+    found = [circles.discarded(b"A", "Loop", 10 * SECOND, 10 * SECOND, 10 * SECOND, 10 * SECOND + n) for n in range(LEAST + 1)]
+
+    assert found == [False] * LEAST + [True]
+
+
+def test_what_is_not_seen_for_long_is_open_again() -> None:
+    circles = _circles()
+    _around(circles, LEAST + 1)
+    assert circles.closed(LEAST * SECOND + FORGET) != ()
+
+    assert circles.closed((LEAST + 2) * SECOND + FORGET) == ()
+
+
+def test_an_administrators_word_opens_all() -> None:
+    circles = _circles()
+    _around(circles, LEAST + 1)
+    circles.forget()
+
+    assert circles.closed(0) == ()
+    assert not any(_around(circles, LEAST, start=100 * SECOND))
+
+
+@pytest.mark.parametrize("count", [MOST_KNOWN + 10])
+def test_memory_is_bounded(count: int) -> None:
+    """Rows and circles of any number: the last ones are known."""
+    circles = _circles()
+    for n in range(count):
+        _around(circles, LEAST + 1, b"%d" % n)
+
+    closed = circles.closed(0)
+    assert len(closed) == MOST_CLOSED
+    assert closed[-1] == (b"%d" % (count - 1), "Loop")
+    assert len(circles._rows) == MOST_KNOWN
