@@ -1,9 +1,9 @@
-# make run | test | check | bench | profile | storm. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
+# make run | test | check | bench | bench-full | bench-compare | profile | storm. Each sets up what it needs in .venv on its first call; nothing is installed outside of it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench profile storm clean
+.PHONY: run test check bench bench-full bench-compare profile storm clean
 
 run: $(VENV)/.run
 	$(BIN)/enqueuer demo
@@ -20,8 +20,17 @@ check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/python tests/guards.py
 	$(BIN)/python -m pytest -q -m "not server and not storm"
 
+# TMPDIR decides the filesystem: put it on the one that your spool is on.
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+bench-full: $(VENV)/.bench
+	$(BIN)/python -m bench --full
+
+# BASE=a copy of bench/results/short.json or full.json: what became slower since.
+bench-compare: $(VENV)/.bench
+	@test -n "$(BASE)" || { echo "make bench-compare BASE=FILE: a copy of bench/results/short.json or full.json"; exit 64; }
+	$(BIN)/python -m bench compare $(BASE)
 
 # Where the CPU goes, a message: by process, step and function.
 profile: $(VENV)/.bench

@@ -1,108 +1,118 @@
-"""`make bench`: run the benchmarks, then say in a table and a plot what they found. `python -m bench ratio`: engine and bare loop in turns.
+"""`python -m bench`: run the suite, then say in tables and plots what it found.
 
-Results go to bench/results (not committed); --publish copies the plot to docs/, where README shows it.
+    python -m bench                    the short form (make bench): about two minutes
+    python -m bench --full             all of it (make bench-full): under half an hour
+    python -m bench --full bench_size.py -k 1MiB     a part of it; the results of the other parts stay
+    python -m bench report [--full]    the report once more, from what was measured
+    python -m bench ratio              engine and bare loop in turns
+    python -m bench compare BASE       what became slower
+
+Results go to bench/results (not committed): short.json or full.json, the report beside it as .md, the plots in a folder beside it as
+SVG and PNG. --publish copies tables and plots to docs/. How a file of benchmarks is written: bench/record.py.
 """
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import sys
-from collections import defaultdict
-from importlib.metadata import version
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pytest
-from rich.console import Console
-from rich.table import Table
 
-from bench import ratio
+from bench import compare, plots, ratio, report
+from bench.results import HERE, RESULTS, Document, add, load, results_of, warning
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
-Curves = dict[str, dict[int, float]]
-"""Group -> processors -> messages/s."""
+DOCS = HERE.parent / "docs"
+PYTEST = ("-q", "-p", "no:cacheprovider", "-o", "python_files=bench_*.py", "-o", "addopts=--import-mode=importlib --strict-markers")
+BENCHMARK = (
+    "--benchmark-only",
+    "--benchmark-disable-gc",
+    "--benchmark-quiet",
+    "-W",
+    "ignore::pytest_benchmark.logger.PytestBenchmarkWarning",
+)
+
+
+class Skips:
+    """A plugin of pytest's that keeps why something did not run."""
+
+    def __init__(self) -> None:
+        self.why: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.why[report.nodeid.rpartition("/")[2]] = report.longrepr[2].removeprefix("Skipped: ")
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["ratio"]:
-        return ratio.main(sys.argv[2:])
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure throughput against processor counts.")
-    parser.add_argument("--publish", action="store_true", help="also copy the plot to docs/, for README")
+    others = {"ratio": ratio.main, "compare": compare.main, "report": again}
+    if sys.argv[1:2] and sys.argv[1] in others:
+        return others[sys.argv[1]](sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="files of benchmarks; without any: all")
+    parser.add_argument("--full", action="store_true", help="also what takes long")
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what pytest's -k selects")
+    parser.add_argument("--publish", action="store_true", help="put tables and plots into docs/")
     options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
-    data = RESULTS / "processors.json"
-    options_of_pytest = ["-q", "-p", "no:cacheprovider", "-o", "python_files=bench_*.py", "-o", "addopts=--import-mode=importlib"]
-    options_of_benchmark = ["--benchmark-only", f"--benchmark-json={data}", "--benchmark-columns=median,rounds"]
-    code = pytest.main([str(HERE / "bench_processors.py"), *options_of_pytest, *options_of_benchmark])
-    if code:
-        return int(code)
-    curves = _curves(json.loads(data.read_text()))
-    _table(curves)
-    _plot(curves, RESULTS / "processors.png")
-    if options.publish:
-        (HERE.parent / "docs").mkdir(exist_ok=True)
-        shutil.copy(RESULTS / "processors.png", HERE.parent / "docs" / "processors.png")
+    form, begun = "full" if options.full else "short", time.monotonic()
+    if warning():
+        print(f"WARNING: {warning()}", file=sys.stderr)
+    files = [Path(name).name for name in options.files] or sorted(path.name for path in HERE.glob("bench_*.py"))
+    failed = [file for file in files if not run(file, form, options.k)]
+    show(form, publish=options.publish)
+    print(f"{len(files)} files of benchmarks, {time.monotonic() - begun:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return bool(failed)
+
+
+def run(file: str, form: str, select: str = "") -> bool:
+    """Run one file and keep its results; False if something in it failed."""
+    skips, begun = Skips(), time.monotonic()
+    with tempfile.NamedTemporaryFile(suffix=".json") as data:
+        words = [str(HERE / file), *PYTEST, *BENCHMARK, f"--benchmark-json={data.name}", "-k", select]
+        words += [] if form == "full" else ["-m", "not full"]
+        code = pytest.main(words, plugins=[skips])
+        found = json.loads(Path(data.name).read_bytes() or b"{}").get("benchmarks", [])
+    if code != pytest.ExitCode.NO_TESTS_COLLECTED:
+        add(RESULTS / f"{form}.json", file, found, skips.why)
+    print(f"{file}: {time.monotonic() - begun:.0f} s", flush=True)
+    return code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def again(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench report")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--publish", action="store_true")
+    options = parser.parse_args(arguments)
+    show("full" if options.full else "short", publish=options.publish)
     return 0
 
 
-def _curves(document: dict[str, Any]) -> Curves:
-    curves: Curves = defaultdict(dict)
-    for each in document["benchmarks"]:
-        extra = each["extra_info"]
-        curves[each["group"]][extra["processors"]] = extra["messages"] / each["stats"]["median"]
-    return curves
+def show(form: str, *, publish: bool) -> None:
+    """Write report and plots, print the tables."""
+    if not (RESULTS / f"{form}.json").exists():
+        return
+    document = load(RESULTS / f"{form}.json")
+    _draw(RESULTS / form, document)
+    (RESULTS / f"{form}.md").write_text(report.text(document, form, form))
+    print("\n".join(report.readable(RESULTS / f"{form}.md")))
+    if publish:
+        page = DOCS / "performance.md"
+        page.write_text(report.splice(page.read_text(), report.text(document, form, "performance")))
+        shutil.rmtree(DOCS / "performance", ignore_errors=True)
+        (DOCS / "performance").mkdir()
+        for path in (RESULTS / form).glob("*.png"):
+            shutil.copy(path, DOCS / "performance")
 
 
-def _table(curves: Curves) -> None:
-    table = Table(title="messages/s against processors", caption=f"8 KiB messages, durable; {_machine()}", caption_justify="left")
-    table.add_column("processors", justify="right")
-    for group in curves:
-        table.add_column(group, justify="right")
-        table.add_column("times 1", justify="right")
-    for count in sorted({count for curve in curves.values() for count in curve}):
-        cells = []
-        for curve in curves.values():
-            cells += [f"{curve[count]:.0f}", f"{curve[count] / curve[1]:.1f}"]
-        table.add_row(str(count), *cells)
-    Console(width=100).print(table)
-
-
-def _plot(curves: Curves, path: Path) -> None:
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, len(curves), figsize=(5 * len(curves), 3.8), layout="constrained")
-    for at, (group, curve) in zip(axes, curves.items(), strict=True):
-        counts = sorted(curve)
-        at.plot(counts, [curve[count] for count in counts], "o-", label="measured")
-        if "50 ms" in group:
-            at.plot(counts, [count / 0.05 for count in counts], "--", color="grey", label="ideal: N / 50 ms")
-            at.set_xscale("log", base=2)
-            at.set_yscale("log", base=2)
-            at.set_yticks([count / 0.05 for count in counts], [f"{count / 0.05:.0f}" for count in counts])
-        else:
-            at.plot(counts, [curve[1] * count for count in counts], "--", color="grey", label="ideal: N x one processor")
-            at.set_ylim(0, max(curve.values()) * 1.3)
-        at.set(title=group, xlabel="processors", ylabel="messages/s", xticks=counts, xticklabels=counts)
-        at.grid(alpha=0.3)
-        at.legend()
-    figure.suptitle(f"Enqueuer {version('enqueuer')}: {_machine()}", fontsize=8)
-    figure.savefig(path, dpi=110)
-
-
-def _machine() -> str:
-    where = Path(os.environ.get("TMPDIR", "/tmp")).resolve()
-    return f"{os.cpu_count()} cores, {_filesystem(where)}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
-
-
-def _filesystem(path: Path) -> str:
-    """The type of the filesystem that a path is on: of all mount points above it the longest counts."""
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    return max((point, kind) for point, kind in mounts if path.is_relative_to(point))[1]
+def _draw(folder: Path, document: Document) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    machine = document["machine"]
+    version = f"Enqueuer {machine['enqueuer']} ({machine['commit']})"
+    about = f"{version}, {machine['cores']} cores, {machine['filesystem']}, Linux {machine['kernel']}"
+    plots.draw(folder, report.by_group(results_of(document)), about)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ to = "OUT"
 """
 HELPER = Path(__file__).with_name("helper.py")
 PATIENCE = 120.0
-LOOKS = (0.005, 0.25)
+LOOKS = (0.005, 0.05)
 """Seconds between two looks at `status`, the least and the most."""
 
 

@@ -1,0 +1,126 @@
+"""The report: Markdown from a document of results. Pure but for the docstrings that it reads.
+
+Each file of benchmarks is a section: its docstring, the command, and for each of its groups a table and a plot (bench/record.py has
+the convention). `publish` puts the sections into docs/performance.md, between two marks.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bench.results import HERE, Document, Result, results_of
+
+__all__ = ["BEGIN", "END", "by_group", "figure", "slug", "splice", "text"]
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+NOISE = 0.02
+"""A spread over this stands beside the median."""
+
+
+def text(document: Document, form: str, plots: str) -> str:
+    """All sections; `plots` is the folder of the plots, as links have it."""
+    results = results_of(document)
+    files = list(dict.fromkeys([each.file for each in results] + [name.partition("::")[0] for name in document["skipped"]]))
+    parts = [about(document), *(_section(file, form, results, document, plots) for file in sorted(files))]
+    return "\n\n".join(parts) + "\n"
+
+
+def about(document: Document) -> str:
+    """The machine in a sentence, and what spoils the figures."""
+    machine = document["machine"]
+    head = (
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory']}, {machine['filesystem']}, Linux {machine['kernel']}, "
+        f"Python {machine['python']}, Enqueuer {machine['enqueuer']} at {machine['commit']}. Medians of the rounds; "
+        f"± is half the distance of the best and the worst, where it is over {NOISE:.0%}."
+    )
+    return f"{head}\n\n**{machine['warning']}.**" if machine["warning"] else head
+
+
+def _section(file: str, form: str, results: Sequence[Result], document: Document, plots: str) -> str:
+    question, _, rest = (ast.get_docstring(ast.parse((HERE / file).read_text())) or file).partition("\n\n")
+    command = f"`TMPDIR=... python -m bench{' --full' if form == 'full' else ''} {file}`"
+    whens = [each["when"] for each in document["benchmarks"] if each["file"] == file]
+    parts = [f"### {_one_line(question)}", _paragraphs(rest), command + (f", {max(whens)[:16]}" if whens else "")]
+    for group, theirs in by_group(each for each in results if each.file == file).items():
+        parts += [f"**{group}**", table(theirs), f"![{group}]({plots}/{slug(group)}.png)"]
+    skipped = [f"- {name.partition('::')[2]}: {why}" for name, why in document["skipped"].items() if name.partition("::")[0] == file]
+    if skipped:
+        parts.append("Skipped:\n" + "\n".join(skipped))
+    return "\n\n".join(part for part in parts if part)
+
+
+def by_group(results: Iterable[Result]) -> dict[str, list[Result]]:
+    groups: dict[str, list[Result]] = {}
+    for each in results:
+        groups.setdefault(each.group, []).append(each)
+    return groups
+
+
+def table(results: Sequence[Result]) -> str:
+    """Rows are what varies; columns are the values of each series."""
+    columns = list(dict.fromkeys((each.series, value) for each in results for value in each.values))
+    many = len({series for series, _ in columns}) > 1
+    alone = len({value for _, value in columns}) == 1
+    heads = [(series if alone else f"{series}: {value}") if many and series else value for series, value in columns]
+    caption = results[0].x_name + (f" ({columns[0][1]})" if many and alone else "")
+    rows = ordered(results)
+    found = {(each.x, each.series, value): figure(each, value) for each in results for value in each.values}
+    lines = [[caption, *heads], ["---:" if not isinstance(rows[0], str) else "---", *["---:"] * len(heads)]]
+    lines += [[_label(x), *(found.get((x, *column), "") for column in columns)] for x in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def ordered(results: Sequence[Result]) -> list[float | str]:
+    """What varies: numbers by size, names as they came."""
+    numbers = sorted({each.x for each in results if not isinstance(each.x, str)})
+    return [*numbers, *dict.fromkeys(each.x for each in results if isinstance(each.x, str))]
+
+
+def figure(result: Result, value: str) -> str:
+    """The median in three digits or more, with the spread of the rounds if it counts."""
+    spread = result.spread(value)
+    return number(result.median(value)) + (f" ±{spread:.0%}" if spread > NOISE else "")
+
+
+def number(value: float) -> str:
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _label(x: float | str) -> str:
+    return f"{x:,}" if isinstance(x, int) else str(x)
+
+
+def slug(group: str) -> str:
+    """A group's name as that of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
+
+
+def splice(page: str, sections: str) -> str:
+    """The page with these sections between its marks. Raises ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n\n{sections}\n{END}{after}"
+
+
+def _one_line(paragraph: str) -> str:
+    return " ".join(paragraph.split()).removesuffix(".")
+
+
+def _paragraphs(rest: str) -> str:
+    """Docstring lines are as long as code allows; those of one paragraph become one."""
+    return "\n\n".join(_joined(part) for part in rest.strip().split("\n\n"))
+
+
+def _joined(paragraph: str) -> str:
+    lines = paragraph.splitlines()
+    return paragraph if any(line.startswith(("-", "|", " ")) for line in lines) else " ".join(line.strip() for line in lines)
+
+
+def readable(path: Path) -> Iterator[str]:
+    """The lines of a report for a terminal: without links to plots."""
+    yield from (line for line in path.read_text().splitlines() if not line.startswith("!["))

@@ -1,0 +1,163 @@
+"""What was measured, as a document: written after each file of benchmarks, read by report and comparison. No measuring here.
+
+bench/results/short.json and full.json hold the last run of each benchmark of that form, with the machine it ran on. A part of the
+suite that is run again (`python -m bench --full bench_size.py`) replaces its own entries only.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.record import more_is_better
+from enqueuer.queue import sync
+from enqueuer.status import our_version
+
+__all__ = ["HERE", "RESULTS", "Document", "Result", "add", "load", "machine", "results_of", "warning"]
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+MESSAGES_PER_S, ROUND = "messages/s", "ms a round"
+Document = dict[str, Any]
+
+
+class Result(NamedTuple):
+    """One benchmark: a cell or some of its group's table."""
+
+    file: str
+    name: str
+    group: str
+    x_name: str
+    x: float | str
+    series: str
+    values: dict[str, list[float]]
+    """By name with unit, one value a round."""
+    plot: tuple[str, ...]
+    scale: str
+    ideal: float | None
+    judged: tuple[str, ...]
+
+    def median(self, value: str) -> float:
+        return statistics.median(self.values[value])
+
+    def spread(self, value: str) -> float:
+        """Half the distance between the best and the worst round, as a part of the median."""
+        data, median = self.values[value], self.median(value)
+        return (max(data) - min(data)) / 2 / abs(median) if median else 0.0
+
+    def is_worse(self, value: str, base: "Result") -> float:
+        """How much worse than a stored run, as a part of it; negative if it is better."""
+        now, then = self.median(value), base.median(value)
+        if not then or not now:
+            return 0.0
+        return then / now - 1 if more_is_better(value) else now / then - 1
+
+
+def load(path: Path) -> Document:
+    """Raises FileNotFoundError, ValueError."""
+    document: Document = json.loads(path.read_text())
+    return document
+
+
+def add(path: Path, file: str, benchmarks: list[dict[str, Any]], skipped: dict[str, str]) -> Document:
+    """Put what the benchmarks of one file said in the place of what they said before."""
+    known: Document = load(path) if path.exists() else {"benchmarks": [], "skipped": {}}
+    fresh = [_entry(file, each) for each in benchmarks]
+    names = {_place(each) for each in fresh} | set(skipped)
+    kept = [each for each in known["benchmarks"] if _place(each) not in names]
+    still = {name: why for name, why in known["skipped"].items() if name not in names}
+    document = {"machine": machine(), "skipped": still | skipped, "benchmarks": kept + fresh}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1))
+    return document
+
+
+def results_of(document: Document) -> list[Result]:
+    return [_result(each) for each in document["benchmarks"] if each["said"]]
+
+
+def _place(entry: dict[str, Any]) -> str:
+    """As pytest names it."""
+    return f"{entry['file']}::{entry['name']}"
+
+
+def _entry(file: str, each: dict[str, Any]) -> dict[str, Any]:
+    """Of pytest-benchmark's entry what is needed."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {
+        "file": file,
+        "name": each["name"],
+        "group": each["group"],
+        "when": when,
+        "seconds": each["stats"]["data"],
+        "said": each["extra_info"],
+    }
+
+
+def _result(entry: dict[str, Any]) -> Result:
+    said, values = entry["said"], {}
+    if said["messages"]:
+        values[MESSAGES_PER_S] = [said["messages"] / seconds for seconds in entry["seconds"]]
+    values |= said.get("samples", {})
+    if not values:
+        values[ROUND] = [seconds * 1000 for seconds in entry["seconds"]]
+    name, x = said["x"]
+    plot = tuple(said["plot"]) or tuple(values)[:1]
+    judged = tuple(said["judged"]) or tuple(values)
+    return Result(
+        entry["file"],
+        entry["name"],
+        entry["group"] or entry["file"],
+        name,
+        x,
+        said["series"],
+        values,
+        plot,
+        said["scale"],
+        said["ideal"],
+        judged,
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on."""
+    return {
+        "cores": os.cpu_count(),
+        "cpu": _first_line("/proc/cpuinfo", "model name"),
+        "memory": _first_line("/proc/meminfo", "MemTotal"),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "enqueuer": our_version(),
+        "commit": _commit(),
+        "filesystem": _filesystem(),
+        "warning": warning(),
+    }
+
+
+def warning() -> str:
+    """Why figures measured under $TMPDIR would mislead; "" when they do not."""
+    remark = sync.choose_for("group", tempfile.gettempdir()).remark
+    return f"{remark} (TMPDIR={tempfile.gettempdir()}): figures from there say nothing of a mail spool" if remark else ""
+
+
+def _filesystem() -> str:
+    """The type of the filesystem under $TMPDIR: of all mount points above it the longest counts."""
+    path = Path(tempfile.gettempdir()).resolve()
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    return max((point, kind) for point, kind in mounts if path.is_relative_to(point))[1]
+
+
+def _first_line(path: str, name: str) -> str:
+    lines = Path(path).read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def _commit() -> str:
+    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "not a git checkout"
