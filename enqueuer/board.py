@@ -39,7 +39,7 @@ GAUGES = (
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
-_TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING = range(8, 12)
+_TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS = range(8, 13)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
@@ -169,6 +169,15 @@ class Board:
     @recovered.setter
     def recovered(self, done: bool) -> None:
         self._words[_RECOVERED] = done
+
+    @property
+    def processors(self) -> int:
+        """How many there are to be now. Written by the supervisor."""
+        return self._words[_PROCESSORS]
+
+    @processors.setter
+    def processors(self, count: int) -> None:
+        self._words[_PROCESSORS] = count
 
     # ---- processors: each writes its own slot
 

@@ -13,6 +13,7 @@ import setproctitle
 from enqueuer import config as configs
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
+from enqueuer.schedule import Lanes
 from filterlink.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
@@ -47,6 +48,12 @@ class Birth(msgspec.Struct):
     @property
     def hello(self) -> frames.Hello:
         return frames.Hello(self.role, self.number, self.generation, os.getpid())
+
+    @property
+    def lanes(self) -> Lanes:
+        """As the configuration in force and the number of processors that there are to be have them."""
+        lanes = self.config.enqueuer.lanes
+        return Lanes(lanes.large_over, lanes.large_share, self.board.processors)
 
     def call(self, path: str) -> socket.socket:
         """Connect to another of our processes and say hello."""

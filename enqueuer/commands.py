@@ -134,4 +134,4 @@ class Commands:
         engine = self._supervisor
         state = {"stopping": "draining"}.get(engine.state, engine.state)
         base, processors = str(engine.started.base), engine.nursery.of("processor")
-        return status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors)
+        return status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)

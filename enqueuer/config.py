@@ -76,21 +76,33 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer]"""
 
-    processors: int = 4
+    processors: int | Literal["auto"] = 4
     log_level: LogLevel = "problems"
     max_attempts: int = 5
     retry_after: Seconds = Seconds(300)
     queue_limit: int = 100_000
     drain_timeout: Seconds = Seconds(20)
     max_hops: int = 50
+    auto_min: int = 2
+    auto_max: int = 32
+    auto_idle: Seconds = Seconds(30)
     lanes: Lanes = Lanes()
 
     def __post_init__(self) -> None:
-        _within("processors", self.processors, 1, 1000)
+        if self.processors != "auto":
+            _within("processors", self.processors, 1, 1000)
+        _within("auto_max", self.auto_max, 1, 1000)
+        if not 1 <= self.auto_min <= self.auto_max:
+            raise ValueError(f"auto_min = {self.auto_min}: write a number from 1 to auto_max, which is {self.auto_max}")
+        _finite("auto_idle", self.auto_idle)
         _within("max_attempts", self.max_attempts, 1, 1000)
         _within("max_hops", self.max_hops, 1, 1000)
         _within("queue_limit", self.queue_limit, 1, 100_000_000)
         _finite("retry_after", self.retry_after)
+
+    @property
+    def most_processors(self) -> int:
+        return self.auto_max if self.processors == "auto" else self.processors
 
 
 class Spool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,8 +157,11 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
 def warnings(config: Config) -> list[str]:
     """What is allowed, but perhaps not meant."""
     found = []
-    if config.enqueuer.processors == 1:
-        found.append("enqueuer.processors = 1: a large message keeps all others waiting; 2 or more keep a lane for small ones")
+    if config.enqueuer.most_processors == 1:
+        key = "auto_max" if config.enqueuer.processors == "auto" else "processors"
+        found.append(f"enqueuer.{key} = 1: a large message keeps all others waiting; 2 or more keep a lane for small ones")
+    if config.enqueuer.processors != "auto" and (idle := _set(config.enqueuer, "auto_min", "auto_max", "auto_idle")):
+        found.append(f'enqueuer.{", ".join(idle)}: of use only with processors = "auto"')
     used = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
     for filter in config.filters:
         found += [f'filter "{filter.name}": {problem}' for problem in _doubts(filter, filter.name in used)]
@@ -162,6 +177,11 @@ def warnings(config: Config) -> list[str]:
 def changes(old: Config, new: Config) -> list[str]:
     """The keys that differ and that a running engine cannot take over."""
     return [path for path in _differences("", old, new) if path in FIXED]
+
+
+def _set(table: msgspec.Struct, *keys: str) -> list[str]:
+    """Those of the keys that are not what they are by default."""
+    return [key for key in keys if getattr(table, key) != getattr(type(table)(), key)]
 
 
 def _doubts(filter: Filter, used: bool) -> Iterator[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "Pressed",
     "Reaped",
     "Refused",
+    "Resized",
     "Seek",
     "Seen",
     "ToFilterlink",
@@ -72,6 +73,10 @@ class Leave(Frame):
     """S -> Q: give this processor no more work. Q -> P: end."""
 
     generation: int
+
+
+class Resized(Frame):
+    """S -> Q: the board has another number of processors that there are to be."""
 
 
 class Order(Frame):
@@ -221,7 +226,7 @@ class Trouble(Frame):
     """It is the machine's state, and would be so for any other message."""
 
 
-FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek
+FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek | Resized
 ToSupervisor = Hello | InForce | Idle | Answer | Seen
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left

@@ -23,7 +23,7 @@ from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Intake
 from enqueuer.queue.store import Store
 from enqueuer.returns import Returns
-from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler
 from enqueuer.takeover import take_over
@@ -56,7 +56,7 @@ class Manager:
         self._birth, self._board, self._loop = birth, birth.board, Loop()
         self._disk = Disk()
         self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
-        self._schedule = Schedule(self._lanes())
+        self._schedule = Schedule(self._birth.lanes)
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
         self._workers: dict[int, Worker] = {}  # by generation
@@ -105,10 +105,6 @@ class Manager:
 
     # ---- start
 
-    def _lanes(self) -> Lanes:
-        settings = self._birth.config.enqueuer
-        return Lanes(settings.lanes.large_over, settings.lanes.large_share, settings.processors)
-
     def _recover(self) -> Spooler:
         """Take over what is on disk, then begin to look at the drop folder."""
         highest = take_over(self._store, self._birth, self._schedule, self._blame)
@@ -151,6 +147,8 @@ class Manager:
             case frames.Seek():
                 found = whereabouts.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
                 self._supervisor.send(frames.encode(found))
+            case frames.Resized():
+                self._schedule.lanes = self._birth.lanes
             case frames.Drain():
                 self._draining = True
             case frames.Exit():
@@ -159,7 +157,7 @@ class Manager:
     def _configure(self) -> None:
         """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
         config = self._birth.config
-        self._schedule.lanes = self._lanes()
+        self._schedule.lanes = self._birth.lanes
         self._blame.configure(config.enqueuer)
         self._spooler.configure(config)
         self._schedule.wake_all()

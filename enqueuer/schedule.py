@@ -19,7 +19,7 @@ import msgspec
 
 from filterlink.frames import Verdict
 
-__all__ = ["Entry", "Lanes", "Schedule", "State"]
+__all__ = ["Entry", "Lanes", "Schedule", "State", "large_limit"]
 
 State = Literal["waiting", "active", "settling", "parked", "held"]
 
@@ -78,8 +78,12 @@ class Lanes(msgspec.Struct, frozen=True):
 
     @property
     def limit(self) -> int:
-        """Processors that large messages may occupy: at least one, and never all but where there is only one."""
-        return min(max(1, int(self.processors * self.large_share)), max(1, self.processors - 1))
+        return large_limit(self.large_share, self.processors)
+
+
+def large_limit(share: float, processors: int) -> int:
+    """Processors that large messages may occupy: at least one, and never all but where there is only one."""
+    return min(max(1, int(processors * share)), max(1, processors - 1))
 
 
 class Schedule:

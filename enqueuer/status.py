@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from enqueuer.board import Board
+from enqueuer.config import Engine
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
-from enqueuer.schedule import Lanes
+from enqueuer.schedule import large_limit
 from filterlink.frames import FilterState
 
 __all__ = ["document", "our_version"]
@@ -23,11 +24,12 @@ def our_version() -> str:
         return "0"
 
 
-def document(state: str, base: str, pid: int, born: float, file: ConfigFile, board: Board, processors: Sequence[Child]) -> dict[str, Any]:
-    """`born` is time.monotonic() of the engine's start."""
+def document(
+    state: str, base: str, pid: int, born: float, file: ConfigFile, board: Board, processors: Sequence[Child], why: str = ""
+) -> dict[str, Any]:
+    """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
     now, gauges = time.monotonic(), board.gauges()
     settings = file.config.enqueuer
-    lanes = Lanes(settings.lanes.large_over, settings.lanes.large_share, settings.processors)
     oldest = gauges["oldest"]
     return {
         "version": our_version(),
@@ -35,13 +37,17 @@ def document(state: str, base: str, pid: int, born: float, file: ConfigFile, boa
         "base": base,
         "pid": pid,
         "uptime_s": round(now - born, 3),
-        "processors": _processors(settings.processors, board, processors, now),
+        "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
         "spool": {"waiting": gauges["spool"]},
         "queue": {name: gauges[name] for name in ("waiting", "active", "parked", "held")}
         | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
-            "large": {"waiting": gauges["large_waiting"], "active": gauges["large_active"], "limit": lanes.limit},
+            "large": {
+                "waiting": gauges["large_waiting"],
+                "active": gauges["large_active"],
+                "limit": large_limit(settings.lanes.large_share, board.processors),
+            },
         },
         "filters": _filters(file, board),
         "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
@@ -57,7 +63,12 @@ def _filters(file: ConfigFile, board: Board) -> Any:
     return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
 
 
-def _processors(configured: int, board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:
+def _auto(settings: Engine, why: str) -> dict[str, Any] | None:
+    """Within which bounds the number of processors goes by the load; None: it is fixed."""
+    return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
+
+
+def _processors(board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:
     tasks = []
     for child in sorted(processors, key=lambda each: each.birth.number):
         task = board.task(child.birth.slot)
@@ -73,7 +84,7 @@ def _processors(configured: int, board: Board, processors: Sequence[Child], now:
         )
     ready = [child for child in processors if not child.leaving and child.link is not None]
     return {
-        "configured": configured,
+        "configured": board.processors,
         "running": len(ready),
         "leaving": sum(child.leaving for child in processors),
         "busy": sum(task["state"] != "idle" for task in tasks),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, filterhost, frames, manager, pool, processor, serverlog, service, startup, status, watcher
+from enqueuer import exits, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
@@ -68,6 +68,7 @@ class Supervisor:
         self._not_before: dict[str, float] = {}
         self._links: list[Link] = []
         self._suspects: tuple[int, ...] = ()
+        self.staff = staff.Staff(self, self._loop)
         self._service = service.Service(self, self._loop)
         serve(self._loop, started.supervisor, self._accepted)
         self._commands = Commands(self, self._loop, started.control)
@@ -75,7 +76,7 @@ class Supervisor:
 
     def run(self) -> int:
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
-        self._maintain()
+        self.maintain()
         self._watch_config()
         self._loop.run()
         self._stop_everybody()
@@ -85,44 +86,25 @@ class Supervisor:
 
     # ---- births
 
-    def _maintain(self) -> None:
+    def maintain(self) -> None:
         """Bring everything to life that should live and does not."""
         if self.state == "stopping":
             return
         for role, (title, live, waits) in SINGLES.items():
-            if self.nursery.one(role) is None and self._may_start(role):
-                self.nursery.fork(self._birth(role), title, live, waits=waits)
+            if self.nursery.one(role) is None and self.may_start(role):
+                self.nursery.fork(self.birth(role), title, live, waits=waits)
         if self.nursery.one("manager") is not None:
-            self._fill_pool()
+            self.staff.fill()
 
-    def _may_start(self, role: str) -> bool:
+    def may_start(self, role: str) -> bool:
         if role == "manager" and self.nursery.of("processor"):
             return False  # each processor works for one queue manager; they are being killed
         pause = self._not_before.get(role, 0.0) - time.monotonic()
         if pause > 0:
-            self._loop.after(pause, self._maintain)
+            self._loop.after(pause, self.maintain)
         return pause <= 0
 
-    def _fill_pool(self) -> None:
-        slots = []
-        for child in self.nursery.of("processor"):
-            task = self.board.task(child.birth.slot)
-            slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
-        plan = pool.plan(self.file.config.enqueuer.processors, slots)
-        for child in self.nursery.of("processor"):
-            if child.birth.number in plan.leave and not child.leaving:
-                child.leaving = True
-                self._tell("manager", frames.Leave(child.birth.generation))
-        for _ in range(plan.start if plan.start and self._may_start("processor") else 0):
-            self._fork_processor()
-
-    def _fork_processor(self) -> None:
-        taken = {child.birth.number for child in self.nursery.of("processor")}
-        number = next(number for number in range(1, len(taken) + 2) if number not in taken)
-        self.board.work(number - 1, "idle")
-        self.nursery.fork(self._birth("processor", number), f"processor {number}", processor.run, waits=True)
-
-    def _birth(self, role: str, number: int = 0) -> Birth:
+    def birth(self, role: str, number: int = 0) -> Birth:
         listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
         generation = self.nursery.next_generation()
         config, edition, suspects = self.file.config, self.file.edition, self._suspects
@@ -167,10 +149,10 @@ class Supervisor:
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
             child.in_force = frame.edition
             if child.role == "manager":
-                self._tell("filterlink", frames.Config(frame.edition))
+                self.tell("filterlink", frames.Config(frame.edition))
             self._commands.in_force()
 
-    def _tell(self, role: str, frame: frames.FromSupervisor) -> None:
+    def tell(self, role: str, frame: frames.FromSupervisor) -> None:
         for child in self.nursery.of(role):
             child.tell(frame)
 
@@ -184,7 +166,7 @@ class Supervisor:
                 self._forget(child.link)
             if self.state != "stopping":
                 self._died(child)
-        self._maintain()
+        self.maintain()
 
     def _died(self, child: Child) -> None:
         """Note a death that nobody ordered, and what follows from it."""
@@ -195,7 +177,7 @@ class Supervisor:
             self._not_before[child.role] = time.monotonic() + self._throttle(child).died(time.monotonic(), early=early, killed=killed)
         if child.role == "processor":
             waiting = self.board.task(child.birth.slot).state == "filter"
-            self._tell("manager", frames.Reaped(child.birth.generation, waiting))
+            self.tell("manager", frames.Reaped(child.birth.generation, waiting))
         elif child.role == "manager":
             processors = self.nursery.of("processor")
             tasks = [self.board.task(each.birth.slot) for each in processors]
@@ -220,20 +202,20 @@ class Supervisor:
 
     def reload(self) -> None:
         """Take the file, if it can be taken; then tell everybody."""
-        old = self.file.config.enqueuer
+        before = self.staff.wanted
         if not self.file.take():
             if self.file.error:
                 log.warning("configuration refused, the old one stays in force: %s", self.file.error)
             return
-        new = self.file.config.enqueuer
-        serverlog.set_level(new.log_level)
+        serverlog.set_level(self.file.config.enqueuer.log_level)
+        self.staff.configure()
         startup.make_modules(self.file)
-        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, old.processors, new.processors)
+        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, before, self.staff.wanted)
         for child in self.nursery.children:
             # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):
                 child.tell(frames.Config(self.file.edition))
-        self._maintain()
+        self.maintain()
 
     # ---- signals
 
@@ -268,7 +250,7 @@ class Supervisor:
             self.state = "draining"
             timeout = self.file.config.enqueuer.drain_timeout
             log.log(serverlog.MAJOR, "draining: what is under way is finished, for at most %.0f s", timeout)
-            self._tell("manager", frames.Drain())
+            self.tell("manager", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 
     def _drained(self) -> None:
@@ -287,7 +269,7 @@ class Supervisor:
 
     def _end(self, roles: tuple[str, ...], grace: float) -> None:
         for role in roles:
-            self._tell(role, frames.Exit())
+            self.tell(role, frames.Exit())
         until, killed = time.monotonic() + grace, False
         while any(self.nursery.of(role) for role in roles):
             self._loop.turn(0.05)

@@ -31,7 +31,7 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     board.set_total("received", sum(map(board.total, FATES)) - board.total("returned") + present)
     board.recovered = True
     blame.attempts.keep_only(schedule.entries)
-    blame.suspect(found.unfinished[: birth.config.enqueuer.processors] if cold else birth.suspects)
+    blame.suspect(found.unfinished[: birth.config.enqueuer.most_processors] if cold else birth.suspects)
     return found.highest
 
 

@@ -16,6 +16,7 @@ Tables = Mapping[str, Any]
 KINDS = {
     "str": 'text in quotes, e.g. "OUT"',
     "int": "a whole number without quotes",
+    "int | str": 'a whole number without quotes, or "auto"',
     "float": "a number without quotes",
     "bool": "true or false without quotes",
     "array": "a list in square brackets",
@@ -37,7 +38,7 @@ def explain(text: str, raw: dict[str, Any], tables: Tables) -> str:
     if match := re.fullmatch("Object missing required field `(.*)`", message):
         return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
     if message.startswith("Invalid enum value"):
-        return f"{_joined(table, key, raw)} = {message[19:]}: write one of {', '.join(_choices(tables[_pattern(table)], key))}"
+        return f"{_joined(table, key, raw)} = {message[19:]}: write {_choices(tables[_pattern(table)], key)}"
     if match := re.fullmatch("Expected `(.*)`, got `.*`", message):
         return f"{_joined(table, key, raw)}: write {KINDS.get(match[1], match[1])}"
     if _pattern(path) in tables:  # raised by a table's own check, whose text begins with the key
@@ -65,9 +66,10 @@ def _keys(path: str, tables: Tables) -> tuple[str, ...]:
     return table.__struct_fields__ if table else ()
 
 
-def _choices(table: type, key: str) -> tuple[str, ...]:
-    hints = typing.get_type_hints(table)
-    return tuple(f'"{choice}"' for choice in typing.get_args(hints[key]))
+def _choices(table: type, key: str) -> str:
+    """What may stand there: one of some words, or a number or one word."""
+    choices = typing.get_args(typing.get_type_hints(table)[key])
+    return KINDS["int | str"] if int in choices else "one of " + ", ".join(f'"{choice}"' for choice in choices)
 
 
 def _did_you_mean(key: str, known: tuple[str, ...]) -> str:

@@ -22,6 +22,7 @@ MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
 
 PURE = {
     "enqueuer": (
+        "auto",
         "circles",
         "config",
         "frames",

@@ -124,7 +124,8 @@ def _flow(document: dict[str, Any]) -> Table:
 
 def _pool(pool: dict[str, Any]) -> str:
     leaving = f", {pool['leaving']} leaving" if pool["leaving"] else ""
-    return f"{pool['running']} of {pool['configured']} running, {pool['busy']} busy{leaving}"
+    auto = f" (auto, {pool['auto']['min']} to {pool['auto']['max']})" if pool.get("auto") else ""
+    return f"{pool['running']} of {pool['configured']}{auto} running, {pool['busy']} busy{leaving}"
 
 
 def _tasks(console: Console, pool: dict[str, Any]) -> None:

@@ -58,7 +58,10 @@ def test_the_documented_defaults() -> None:
         (LEAST + "[enqueuer]\nprocesors = 8", "enqueuer.procesors", "did you mean processors"),
         (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "there are processors"),
         (LEAST + "[enqueuer]\nprocessors = 0", "enqueuer.processors = 0", "from 1 to 1000"),
-        (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", "a whole number without quotes"),
+        (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", 'a whole number without quotes, or "auto"'),
+        (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_max = 1001', "enqueuer.auto_max = 1001", "from 1 to 1000"),
+        (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_min = 8\nauto_max = 4', "enqueuer.auto_min = 8", "from 1 to auto_max, which is 4"),
+        (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_idle = "0s"', "enqueuer.auto_idle", "longer than 0s"),
         (LEAST + "[enqueuer]\nprocessors = true", "enqueuer.processors", "a whole number"),
         (LEAST + '[enqueuer]\nlog_level = "loud"', "enqueuer.log_level = 'loud'", '"low-level"'),
         (LEAST + "[enqueuer]\nretry_after = 300", "enqueuer.retry_after", '"5m"'),
@@ -143,10 +146,10 @@ def _toml(value: Any) -> str:
 
 def test_what_is_doubtful_is_warned_of() -> None:
     """`config check` names what is allowed but perhaps not meant."""
-    text = "rules = []\n[enqueuer]\nprocessors = 1\n" + FILTER + 'max_in_flight = 1\ntimeout = "never"\n' + ROUTES + ROUTES
+    text = "rules = []\n[enqueuer]\nprocessors = 1\nauto_max = 16\n" + FILTER + 'max_in_flight = 1\ntimeout = "never"\n' + ROUTES + ROUTES
     found = "\n".join(config.warnings(load(text)))
 
-    for doubt in ("processors = 1", "one request at a time", "no rule asks it", "never", "unscanned", "routes[0]"):
+    for doubt in ("processors = 1", "auto_max: of use only", "one request at a time", "no rule asks it", "never", "unscanned", "routes[0]"):
         assert doubt in found
 
 
