@@ -22,7 +22,7 @@ from enqueuer.circles import Circles
 from enqueuer.config import Engine
 from enqueuer.queue import names, stage
 from enqueuer.queue.attempts import Attempts
-from enqueuer.queue.derive import queue_path
+from enqueuer.queue.derive import complete, queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.schedule import Entry, Schedule
 
@@ -137,7 +137,7 @@ class Blame:
     def _give_up(self, entry: Entry, reason: str, filter: str | None = None) -> None:
         """To Bad/, as it was judged, with the reason. A drop that was never derived goes back to its writer."""
         self.given_up(entry.id)
-        if self._disk.stamp(queue_path(entry.id)) is None:
+        if entry.drop is not None and not complete(self._disk, entry.id):
             self._refuse(entry, reason)
             return
         if not entry.counted:

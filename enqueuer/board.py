@@ -39,7 +39,7 @@ GAUGES = (
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
-_TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS = range(8, 13)
+_MOVING, _TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS = range(7, 13)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
@@ -121,6 +121,15 @@ class Board:
         """The fate of a message that was committed lately."""
         ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
         return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
+
+    @property
+    def moving(self) -> int:
+        """The message whose file is being moved to its place, and that is counted after it; 0: none."""
+        return self._words[_MOVING]
+
+    @moving.setter
+    def moving(self, id: int) -> None:
+        self._words[_MOVING] = id
 
     def distrust(self) -> int:
         """A sync failed: return the last dispatch number given. Whatever was written up to it is not trusted."""

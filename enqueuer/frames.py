@@ -157,6 +157,8 @@ class Job(Frame):
     verdicts: tuple[Verdict, ...]
     circles: tuple[tuple[bytes, str], ...] = ()
     """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them."""
+    moves: bool = False
+    """The message file itself may be the output, where nothing differs from it."""
 
 
 class Derived(Frame):
@@ -176,6 +178,8 @@ class Outcome(Frame):
     places: tuple[str, ...]
     reason: str
     stamp: tuple[int, int]
+    moved: bool = False
+    """Nothing is staged: the message file itself is to come to the one place."""
     discarded_by: str = ""
     """The filter that had it discarded; then it is told when its drop was written, and of what kind the message is."""
     created: int = 0

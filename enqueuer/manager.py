@@ -184,7 +184,8 @@ class Manager:
         worker.entry = entry
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
         about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
-        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, self._blame.begin(entry))
+        circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
+        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves)
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: Worker, frame: frames.ToManager) -> None:

@@ -10,6 +10,7 @@ from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
+from enqueuer.queue.envelope import Envelope
 from enqueuer.queue.intake import printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import drop_path
@@ -20,6 +21,9 @@ from filterlink.link import Channel
 __all__ = ["Processor", "run"]
 
 log = logging.getLogger("ENQUEUER")
+
+Places = dict[str, frozenset[bytes] | None]
+"""Where a message goes to, and with which of its recipients; None: all."""
 
 
 def run(birth: Birth) -> None:
@@ -120,7 +124,7 @@ class Processor:
     def _stage(self, job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
-        places: dict[str, frozenset[bytes] | None] = {}
+        places: Places = {}
         why, envelope = result.reason, message.envelope
         if result.fate is rules.Fate.ENQUEUED:
             envelope = envelope.plus(result.routes, _now())
@@ -129,14 +133,22 @@ class Processor:
         elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
-        for place, recipients in places.items():
+        moved = job.moves and result.fate is rules.Fate.ENQUEUED and self._is_the_output(message, result, places, envelope)
+        for place, recipients in () if moved else places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + (("quarantine-why",) if "quarantine" in places else ())
-        outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp)
+        outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
         if result.fate is rules.Fate.DISCARDED and result.filter and job.drop:
             created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
             outcome.discarded_by, outcome.created, outcome.kind = result.filter, created, derive.kind(self._disk, message)
         return outcome
+
+    def _is_the_output(self, message: derive.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
+        """Whether the message file can be moved to where its only output is for: no file is written then."""
+        if len(places) != 1:
+            return False
+        (recipients,) = places.values()
+        return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
 
     def _wait(self, fd: int) -> None:
         """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""

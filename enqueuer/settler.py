@@ -155,20 +155,39 @@ class Settler:
         if outcome is None:
             return self._release(entry)
         match item.done:
+            case Done.STAGED if outcome.moved:
+                return self._move(entry, outcome)
             case Done.STAGED:
                 self._board.decide(entry.id, outcome.fate)
                 self._store.commit(entry.id, item.n)
             case Done.COMMITTED:
                 self._store.finish(entry.id, item.n, entry.drop, outcome.places)
             case Done.PUBLISHED:
-                self._board.announce(entry.id, outcome.fate)
-                self._board.add(outcome.fate)
-                log.log(serverlog.MAJOR, "%s: %s", outcome.fate, outcome.reason, extra=serverlog.message_tag(entry.id))
+                self._count(entry, outcome)
             case _:
                 self._store.forget(entry.id, item.n)
-                self._schedule.remove(entry)
-                self.ended(entry.id)
+                self._gone(entry)
         return Done(item.done + 1)
+
+    def _move(self, entry: Entry, outcome: frames.Outcome) -> Done:
+        """All steps at once. The board says what is under way: a successor finds no file that would tell it."""
+        self._board.decide(entry.id, outcome.fate)
+        self._board.moving = entry.id
+        (place,) = outcome.places
+        self._store.move(entry.id, entry.drop, place)
+        self._count(entry, outcome)
+        self._board.moving = 0
+        self._gone(entry)
+        return Done.GONE
+
+    def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
+        self._board.announce(entry.id, outcome.fate)
+        self._board.add(outcome.fate)
+        log.log(serverlog.MAJOR, "%s: %s", outcome.fate, outcome.reason, extra=serverlog.message_tag(entry.id))
+
+    def _gone(self, entry: Entry) -> None:
+        self._schedule.remove(entry)
+        self.ended(entry.id)
 
     def _release(self, entry: Entry) -> Done:
         """The message file is durable: a held message needs its drop no more."""

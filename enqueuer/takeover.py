@@ -8,6 +8,7 @@ from enqueuer.blame import Blame
 from enqueuer.board import FATES, Board
 from enqueuer.child import Birth
 from enqueuer.queue import recovery
+from enqueuer.queue.derive import queue_path
 from enqueuer.queue.intake import printable
 from enqueuer.queue.store import Store
 from enqueuer.schedule import Entry, Schedule
@@ -21,6 +22,9 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board, cold = birth.board, not birth.board.recovered
     found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
+    if (id := board.moving) and store.disk.stamp(queue_path(id)) is None:
+        _decided(board, id, "enqueued")
+    board.moving = 0
     _tell(found)
     if board.distrusts:
         board.distrust()  # for good: a sync of ours that succeeds says nothing of what was lost before

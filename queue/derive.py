@@ -1,6 +1,8 @@
-"""From a claimed drop to the message file that filters see: Queue/<id>.msg, written whole, then named.
+"""From a claimed drop to the message file that filters see: Queue/<id>.msg.
 
-Runs in a processor, so that a drop of 100 MB keeps nobody else waiting. Whatever is left half is Queue/<id>.tmp.
+Runs in a processor, so that a drop of 100 MB keeps nobody else waiting. Nobody is told of the file before it is whole, and
+complete() tells one that a death left half. Where there is one already, which a filter may be reading, the new one is
+Queue/<id>.tmp first.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
 
-__all__ = ["Message", "Refused", "derive", "kind", "load", "queue_path"]
+__all__ = ["Message", "Refused", "complete", "derive", "kind", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -46,7 +48,8 @@ def queue_path(id: int) -> str:
 
 def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
-    temporary = "Queue/" + names.queue(id, "tmp")
+    final, temporary = queue_path(id), "Queue/" + names.queue(id, "tmp")
+    path = final if disk.stamp(final) is None else temporary
     was = disk.stamp(drop)
     source = disk.chunks(drop, first=FIRST)
     chunks = _at_most(source, was[1] if was else 0)
@@ -57,15 +60,25 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
         except headers.HeaderError as error:
             raise Refused(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain)
-        total = _write(disk, temporary, envelope, itertools.chain(header.kept, (rest,), chunks))
+        total = _write(disk, path, envelope, itertools.chain(header.kept, (rest,), chunks))
     finally:
         source.close()
     if disk.stamp(drop) != was:
-        disk.unlink(temporary)
+        disk.unlink(path)
         raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
-    disk.rename(temporary, queue_path(id))
+    if path != final:
+        disk.rename(path, final)
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return Message(id, envelope, length, total - length, disk.stamp(queue_path(id)) or (0, 0), hops=headers.hops(head))
+    return Message(id, envelope, length, total - length, disk.stamp(final) or (0, 0), hops=headers.hops(head))
+
+
+def complete(disk: Port, id: int) -> bool:
+    """Whether derive() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
+    if (stamp := disk.stamp(queue_path(id))) is None:
+        return False
+    with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
+        line = envelopes.parse_o(next(chunks, b""))
+    return line is not None and stamp[1] == line.length + envelopes.O_LENGTH
 
 
 def load(disk: Port, id: int, stamp: Stamp | None) -> Message:

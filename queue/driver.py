@@ -6,7 +6,7 @@ nothing of the engine imports it.
 
 from typing import Literal, NamedTuple
 
-from enqueuer.queue import derive, recovery, stage
+from enqueuer.queue import derive, names, recovery, stage
 from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change
@@ -23,7 +23,7 @@ VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "quarantined": {"quarantine": ALL},
     "discarded": {},
 }
-"""What may be decided, and which recipients each place gets. The first is a hard link, the second copies."""
+"""What may be decided, and which recipients each place gets. The first is the message file itself, the second copies."""
 WAITS = ("held", "parked")
 ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
 """Where a message may come to. Taken/ is what a consumer has."""
@@ -41,6 +41,7 @@ class Entry(NamedTuple):
     verdict: str = ""
     """What the processor of dispatch n was told to come to."""
     places: tuple[str, ...] = ()
+    """Where it goes to; nothing is staged for a single module, where the message file itself is moved."""
 
 
 class Driver:
@@ -54,6 +55,8 @@ class Driver:
     remembers = True
     """That a sync failed: what was written before is never trusted, whatever the next sync says."""
 
+    moves = True
+    """What is unchanged and for one module is moved there."""
     knows_what_it_wrote = True
     """A message file is there because the last dispatch derived it, and not one before a failed sync."""
 
@@ -88,6 +91,8 @@ class Driver:
     def put_out(self, disk: Port, message: derive.Message, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
         if "quarantine" in places:
             stage.stage_why(disk, message.id, n, "quarantine", {"fate": "quarantined"})
+        if self.is_moved(disk, tuple(places)) and stage.unchanged(disk, message, None, (), message.envelope):
+            return tuple(places)
         for place, recipients in places.items():
             stage.stage_file(disk, message, n, place, recipients, ())
         return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
@@ -99,12 +104,19 @@ class Driver:
             store.sync.staged([change])
         except OSError:
             return False
+        if self.is_moved(disk, entry.places):
+            store.move(entry.id, entry.drop, entry.places[0])
+            return True
         store.commit(entry.id, entry.n)
         store.sync.committed()
         store.finish(entry.id, entry.n, entry.drop, entry.places)
         store.sync.published([change])
         store.forget(entry.id, entry.n)
         return True
+
+    def is_moved(self, disk: Port, places: tuple[str, ...]) -> bool:
+        """Whether the message file itself goes to these places."""
+        return self.moves and not self.store(disk).sync.in_steps and len(places) == 1 and names.is_module(places[0])
 
     def hold(self, disk: Port, entry: Entry) -> bool:
         """The first hold: the message file is durable, then its drop goes."""

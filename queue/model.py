@@ -23,7 +23,6 @@ from enqueuer.queue.twin import State, Twin
 
 __all__ = ["Bounds", "Report", "World", "begin", "explore"]
 
-
 DECIDED = "Decided/"
 """Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
 
@@ -173,7 +172,7 @@ class _Moves:
                     continue
                 twin = Twin(world.disk)
                 after = position.after(perform(twin, call))
-                if call.name == "rename" and call.args[1].endswith(".done") and world.entry:
+                if world.entry and _commits(call):
                     twin.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
                 yield f"engine: {role}: {what}", self._runs(world._replace(disk=twin.state), role, after)
 
@@ -284,6 +283,11 @@ class _Moves:
             gone = world._replace(manager=None, processor=None, ghost=None, entry=None, distrusted=0)
             yield "the queue manager is killed", gone._replace(recovers=world.recovers or "warm")
             yield "the engine is killed", gone._replace(recovers="cold", n=0, distrusts=False)
+
+
+def _commits(call: Call) -> bool:
+    """A message file that leaves its name has been decided: it becomes .done, or is moved to where it is for."""
+    return call.name == "rename" and call.args[0].startswith("Queue/") and bool(call.args[0].endswith(".msg"))
 
 
 def _with(world: World, role: str, position: Position | None) -> World:

@@ -12,7 +12,7 @@ import msgspec
 
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
-from enqueuer.queue.derive import FIRST, queue_path
+from enqueuer.queue.derive import FIRST, complete, queue_path
 from enqueuer.queue.disk import Port
 from enqueuer.queue.store import Store
 from enqueuer.queue.sync import Change
@@ -55,6 +55,8 @@ class _Disk(msgspec.Struct):
     messages: set[int] = set()
     done: dict[int, list[int]] = {}
     temporary: list[str] = []
+    half: set[int] = set()
+    """Message files that a processor did not come to the end of; their drops are there."""
     staged: dict[int, list[names.StagedName]] = {}
     foreign: list[str] = []
 
@@ -85,8 +87,9 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
     for id in sorted(seen.messages - seen.drops.keys()):
         _alone(store, id, cold, found)
         progress()
-    half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | {id for id, left in seen.staged.items() if left}
-    found.unfinished = sorted(half & {offer.id for offer in found.offers})
+    half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | seen.half
+    staged = {id for id, left in seen.staged.items() if left}
+    found.unfinished = sorted((half | staged) & {offer.id for offer in found.offers})
     for name in seen.temporary:
         store.disk.unlink("Queue/" + name)
     for each in seen.staged.values():
@@ -168,12 +171,16 @@ def _fate(disk: Port, id: int) -> str:
 
 
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
-    """A drop without .done. Cold: its message file is not trusted, it is derived again; else it stays as it is."""
-    if cold and id in seen.messages:
+    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is."""
+    derived = id in seen.messages
+    if derived and not complete(store.disk, id):
+        seen.half.add(id)
+    if derived and (cold or id in seen.half):
         store.disk.unlink(queue_path(id))
+        derived = False
     stamp = store.disk.stamp("Submitted/.taken/" + drop)
     if stamp is not None:
-        found.offers.append(Offer(id, drop, not cold and id in seen.messages, stamp[1]))
+        found.offers.append(Offer(id, drop, derived, stamp[1]))
 
 
 def _alone(store: Store, id: int, cold: bool, found: Found) -> None:

@@ -11,7 +11,7 @@ from enqueuer.queue import names
 from enqueuer.queue.derive import Message, queue_path
 from enqueuer.queue.disk import Port
 
-__all__ = ["modules_of", "stage_file", "stage_why"]
+__all__ = ["modules_of", "stage_file", "stage_why", "unchanged"]
 
 
 def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:
@@ -40,11 +40,20 @@ def stage_file(
     """
     target = "Staged/" + names.staged(message.id, n, place)
     whole = envelope or message.envelope
-    everybody = recipients is None or len(recipients) == len(whole.recipients)
-    if everybody and not fields and whole == message.envelope and disk.stamp(queue_path(message.id)) == message.stamp:
+    if unchanged(disk, message, recipients, fields, whole):
         disk.link(queue_path(message.id), target)
         return
+    everybody = recipients is None or len(recipients) == len(whole.recipients)
     _copy(disk, message, target, whole if everybody or recipients is None else whole.only(recipients), fields)
+
+
+def unchanged(
+    disk: Port, message: Message, recipients: frozenset[bytes] | None, fields: Iterable[bytes], envelope: envelopes.Envelope
+) -> bool:
+    """Whether the output for these recipients is the queue file, byte for byte, and that as we wrote it."""
+    if fields or envelope != message.envelope or not (recipients is None or len(recipients) == len(envelope.recipients)):
+        return False
+    return disk.stamp(queue_path(message.id)) == message.stamp
 
 
 def stage_why(disk: Port, id: int, n: int, place: str, why: dict[str, object]) -> None:

@@ -5,6 +5,8 @@
     finish            drop, staged      unlink drop, rename staged       published
     forget            <id>.<n>.done     unlink                           gone from the queue
 
+    move              <id>.msg          unlink drop, rename to its place decided, published and gone, all at once
+
 Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
 Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
 """
@@ -41,6 +43,16 @@ class Store:
             self.disk.unlink(drop_path(drop))
         for place in sorted(places, reverse=True):  # a reason (quarantine-why) before its message
             self.publish(id, n, place)
+
+    def move(self, id: int, drop: str | None, place: str) -> None:
+        """The message file itself is the one output: its rename is the commit, the publication and the end.
+
+        The drop goes before it: what stands in between is a durable message file alone, that is a message to be judged. The
+        other way round a drop would be left of a message that is out.
+        """
+        if drop is not None:
+            self.disk.unlink(drop_path(drop))
+        self.disk.rename(queue_path(id), names.final(id, place))
 
     def publish(self, id: int, n: int, place: str) -> None:
         """Rename one staged output to its place; nothing when that has been done."""

@@ -106,6 +106,22 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         each.loop.close()
 
 
+def test_a_message_file_that_is_the_output_is_moved_after_the_sync(bench: Callable[[Durability], _Bench]) -> None:
+    """The drop goes, then one rename is commit, publication and end: no other file, no other name."""
+    b = bench("group")
+    entry = b.message(1)
+    b.disk.unlink(f"Staged/1.{entry.n}.OUT")
+    b.disk.log.clear()
+    b.schedule.settle(entry)
+    b.settler.add(entry, frames.Outcome(1, entry.n, "enqueued", ("OUT",), "OUT(1)", STAMP, moved=True))
+
+    b.until(lambda: not b.schedule.entries)
+
+    assert b.disk.log == ["sync all", "unlink Submitted/.taken/1.a.eml", "Queue/1.msg -> Outbound/OUT/1.msg"]
+    assert b.board.total("enqueued") == 1
+    assert b.board.moving == 0
+
+
 def test_each_takes_a_batch_through_the_steps_in_the_order_of_the_design(bench: Callable[[Durability], _Bench]) -> None:
     """Files, Staged/; commits; Queue/; drops and outputs; their folders; the last names. Folders once a batch."""
     b = bench("each")

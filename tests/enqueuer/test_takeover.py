@@ -9,6 +9,7 @@ from enqueuer import basedir, config, serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.child import Birth
+from enqueuer.queue import derive
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.store import Store
 from enqueuer.schedule import Lanes, Schedule
@@ -40,7 +41,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     board = Board()
     _take_over(disk, board)
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
-    Path("Queue/7.msg").write_bytes(b"P I x <>\nO L\n\nx\n")
+    derive.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
     if killed_over_a_sync:
         board.syncing().__enter__()  # and never left
 
@@ -50,3 +51,34 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     second = _take_over(disk, board).entries[7]
 
     assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_message_that_was_moved_to_its_place_is_counted_once(disk: Disk, counted: bool) -> None:
+    """No file tells a successor of it: the board does, whether its predecessor died before or after the total rose."""
+    board = Board()
+    _take_over(disk, board)
+    board.decide(7, "enqueued")
+    board.moving = 7
+    if counted:
+        board.announce(7, "enqueued")
+        board.add("enqueued")
+
+    _take_over(disk, board)
+    _take_over(disk, board)
+
+    assert board.total("enqueued") == board.total("received") == 1
+
+
+def test_a_message_that_was_not_moved_yet_is_offered_again(disk: Disk) -> None:
+    """Its drop is gone, its file stands: nothing is decided."""
+    board = Board()
+    _take_over(disk, board)
+    Path("Queue/7.msg").write_bytes(b"P I x <>\nO L\n\nx\n")
+    board.decide(7, "enqueued")
+    board.moving = 7
+
+    schedule = _take_over(disk, board)
+
+    assert list(schedule.entries) == [7]
+    assert board.total("enqueued") == 0

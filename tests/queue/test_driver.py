@@ -22,9 +22,9 @@ def loop() -> Iterator[Loop]:
     loop.close()
 
 
-def _judged(verdict: str) -> tuple[Twin, driver.Entry]:
+def _judged(verdict: str, drives: driver.Driver) -> tuple[Twin, driver.Entry]:
     """A disk on which a processor has done its work."""
-    twin, drives = Twin(), driver.Driver()
+    twin = Twin()
     twin.create(driver.DROPPED, (driver.MAIL,))
     entry = driver.Entry(1, drives.claim(twin, 1), derived=False, n=1, verdict=verdict)
     places = drives.process(twin, entry)
@@ -36,7 +36,7 @@ class _InSteps(driver.Driver):
         return Store(disk, Each(disk))
 
 
-def _engine(loop: Loop, store: Store, entry: driver.Entry) -> None:
+def _engine(loop: Loop, store: Store, entry: driver.Entry, *, moved: bool) -> None:
     """Have the engine's settler do what is left."""
     board, scheduled = Board(), schedule.Schedule(schedule.Lanes(1 << 20, 0.5, 4))
     settler = Settler(loop, store, board, scheduled, lambda *_: None)
@@ -45,7 +45,7 @@ def _engine(loop: Loop, store: Store, entry: driver.Entry) -> None:
     assert scheduled.next() is theirs
     theirs.n = board.next_dispatch()
     held = entry.verdict == "held"
-    settler.add(theirs, None if held else frames.Outcome(entry.id, theirs.n, "enqueued", entry.places, "", (0, 0)))
+    settler.add(theirs, None if held else frames.Outcome(entry.id, theirs.n, "enqueued", entry.places, "", (0, 0), moved))
     for _ in range(1000):
         settler.pump()
         if not settler.busy:
@@ -59,10 +59,10 @@ def _engine(loop: Loop, store: Store, entry: driver.Entry) -> None:
 @pytest.mark.parametrize("verdict", [*driver.VERDICTS, "held"])
 def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: driver.Driver) -> None:
     """The same names are durable by the last sync, and the same names change after it, one after the other."""
-    model, entry = _judged(verdict)
-    engine, _ = _judged(verdict)
+    model, entry = _judged(verdict, drives)
+    engine, _ = _judged(verdict, drives)
 
-    _engine(loop, drives.store(engine), entry)
+    _engine(loop, drives.store(engine), entry, moved=drives.is_moved(engine, entry.places))
     assert drives.hold(model, entry) if verdict == "held" else drives.settle(model, entry)
 
     assert engine.state == model.state

@@ -56,16 +56,31 @@ def test_what_is_synced_file_by_file_comes_to_one_fate_too(bounds: Bounds) -> No
     assert not report.cut_short
 
 
+class Staging(Driver):
+    """Every output is staged, as where it differs from the message file."""
+
+    moves = False
+
+
+@pytest.mark.parametrize("bounds", [Bounds(kills=1, cuts=1, waits=1), Bounds(kills=0, cuts=2, waits=1)], ids=str)
+def test_what_is_staged_comes_to_one_fate_too(bounds: Bounds) -> None:
+    """A single module as well: a hard link, when the message was changed for nobody."""
+    report = explore(Staging(), begin(bounds))
+
+    assert report.wrong == {}
+    assert not report.cut_short
+
+
 # ---- wrong orders
 
 
-class NoSync(Driver):
+class NoSync(Staging):
     def settle(self, disk: Port, entry: Entry) -> bool:
         _carry_out(self.store(disk), entry)
         return True
 
 
-class CommitBeforeSync(Driver):
+class CommitBeforeSync(Staging):
     def settle(self, disk: Port, entry: Entry) -> bool:
         store = self.store(disk)
         store.commit(entry.id, entry.n)
@@ -75,14 +90,14 @@ class CommitBeforeSync(Driver):
         return True
 
 
-class SyncAfterAll(Driver):
+class SyncAfterAll(Staging):
     def settle(self, disk: Port, entry: Entry) -> bool:
         _carry_out(self.store(disk), entry)
         disk.sync()
         return True
 
 
-class PublishBeforeCommit(Driver):
+class PublishBeforeCommit(Staging):
     def settle(self, disk: Port, entry: Entry) -> bool:
         store = self.store(disk)
         disk.sync()
@@ -93,7 +108,7 @@ class PublishBeforeCommit(Driver):
         return True
 
 
-class ForgetBeforePublish(Driver):
+class ForgetBeforePublish(Staging):
     def settle(self, disk: Port, entry: Entry) -> bool:
         store = self.store(disk)
         disk.sync()
@@ -126,7 +141,7 @@ class _PublishesAll(Store):
                 self.publish(id, found.n, found.place)
 
 
-class _NeverWipes(Driver):
+class _NeverWipes(Staging):
     """What the death of a processor leaves is left there."""
 
     def put_off(self, disk: Port, id: int) -> bool:
@@ -138,7 +153,7 @@ class PublishWhatAnotherStaged(_NeverWipes):
         return _PublishesAll(disk)
 
 
-class WipeBeforeDone(Driver):
+class WipeBeforeDone(Staging):
     def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
         if not cold:
             for name in disk.names("Staged"):
@@ -157,12 +172,29 @@ class _EexistIsDone(Store):
             pass
 
 
-class EexistIsDone(Driver):
+class EexistIsDone(Staging):
     def store(self, disk: Port) -> Store:
         return _EexistIsDone(disk)
 
 
-class FreeOnAPipesEnd(Driver):
+class MoveBeforeSync(Driver):
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        return _moved(self.store(disk), entry) or super().settle(disk, entry)
+
+
+class _DropLast(Store):
+    def move(self, id: int, drop: str | None, place: str) -> None:
+        super().move(id, None, place)
+        if drop is not None:
+            self.release_drop(drop)
+
+
+class MoveBeforeTheDropGoes(Driver):
+    def store(self, disk: Port) -> Store:
+        return _DropLast(disk)
+
+
+class FreeOnAPipesEnd(Staging):
     waits_for_reaped = False
 
 
@@ -203,6 +235,13 @@ def _carry_out(store: Store, entry: Entry) -> None:
     store.forget(entry.id, entry.n)
 
 
+def _moved(store: Store, entry: Entry) -> bool:
+    if entry.places != ("OUT",):
+        return False
+    store.move(entry.id, entry.drop, "OUT")
+    return True
+
+
 CUT, KILL = Bounds(kills=0, cuts=1, waits=0), Bounds(kills=1, cuts=0, waits=0)
 STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
 WRONG: list[tuple[type[Driver], World, str]] = [
@@ -216,6 +255,8 @@ WRONG: list[tuple[type[Driver], World, str]] = [
     (PublishWhatAnotherStaged, begin(KILL), "quarantined, but comes to OUT, Quarantine/msg, Quarantine/why"),
     (WipeBeforeDone, begin(KILL), "one module, but comes to nothing"),
     (EexistIsDone, begin(KILL, [STRAY]), "one module, but comes to OUT (broken)"),
+    (MoveBeforeSync, begin(CUT), "one module, but comes to OUT (broken)"),
+    (MoveBeforeTheDropGoes, begin(KILL), "one module and one module, but comes to OUT, OUT"),
     (FreeOnAPipesEnd, begin(KILL), "stays behind: Queue/1.msg"),
     (TrustAfterACut, begin(CUT), "one module, but comes to OUT (broken)"),
     (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but comes to OUT (broken)"),

@@ -51,6 +51,17 @@ def _half_derived(disk: Port) -> None:
     Path("Queue/7.tmp").write_bytes(b"half")
 
 
+def _half_written(disk: Port) -> None:
+    _msg(disk)
+    with Path(MSG).open("r+b") as file:
+        file.truncate(100)
+
+
+def _just_named(disk: Port) -> None:
+    _drop()
+    Path(MSG).touch()
+
+
 def _derived(disk: Port) -> None:
     _msg(disk)
 
@@ -73,6 +84,9 @@ OFFERED: list[tuple[Callable[[Port], None], bool, set[str], bool, bool]] = [
     (_a_drop, False, {DROP}, True, False),
     (_half_derived, True, {DROP}, True, False),
     (_half_derived, False, {DROP}, True, False),
+    (_half_written, True, {DROP}, True, False),
+    (_half_written, False, {DROP}, True, False),
+    (_just_named, False, {DROP}, True, False),
     (_derived, True, {DROP}, True, False),
     (_derived, False, {DROP, MSG}, True, True),
     (_staged, True, {DROP}, True, False),
