@@ -11,6 +11,7 @@ from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
 from enqueuer.queue.envelope import Envelope
+from enqueuer.queue.header import TRACE
 from enqueuer.queue.intake import printable
 from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import drop_path
@@ -125,18 +126,21 @@ class Processor:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
-        why, envelope = result.reason, message.envelope
+        why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
         if result.fate is rules.Fate.ENQUEUED:
             envelope = envelope.plus(result.routes, _now())
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
-            why = ", ".join(f"{module}({len(theirs or ())})" for module, theirs in places.items()) + (f"; {why}" if why else "")
+            copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
+            where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
+            why = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {why}" if why else "")
         elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
-        moved = job.moves and result.fate is rules.Fate.ENQUEUED and self._is_the_output(message, result, places, envelope)
+        may_move = job.moves and result.fate is rules.Fate.ENQUEUED and not copies
+        moved = may_move and self._is_the_output(message, result, places, envelope)
         for place, recipients in () if moved else places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
-        staged = tuple(places) + (("quarantine-why",) if "quarantine" in places else ())
+        staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
         if result.fate is rules.Fate.DISCARDED and result.filter and job.drop:
             created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
@@ -149,6 +153,15 @@ class Processor:
             return False
         (recipients,) = places.values()
         return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
+
+    def _stage_copies(self, job: frames.Job, message: derive.Message, result: rules.Outcome, taken: tuple[str, ...]) -> tuple[str, ...]:
+        """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
+        by = {address: filter for filter, address in reversed(result.copies)}
+        places = stage.places_of(by, self._routes.module_of, taken)
+        for place, address in places.items():
+            fields = (TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
+            stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))
+        return tuple(places)
 
     def _wait(self, fd: int) -> None:
         """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""
@@ -206,6 +219,10 @@ def _now() -> str:
     return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime())
 
 
+def _copy_in(place: str) -> str:
+    return place.partition(".")[0] + "(copy)"
+
+
 def _drop(job: frames.Job) -> str:
     return job.drop.decode("utf-8", "surrogateescape")
 
@@ -214,7 +231,7 @@ def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
     """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
     kept, room = [], MAX_TEXT
     for verdict in verdicts.values():
-        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes))
+        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes + verdict.copies))
         if room < 0:
             break
         kept.append(verdict)

@@ -78,6 +78,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """Header fields to add on top of the header, newest first."""
     routes: tuple[bytes, ...] = ()
     """Recipients to add."""
+    copies: tuple[tuple[str, bytes], ...] = ()
+    """Who gets a copy of its own: the filter that wants it so, and the address."""
 
 
 Condition = Callable[[Facts], bool]
@@ -91,6 +93,7 @@ class _Progress(msgspec.Struct):
     rule: str = ""
     fields: tuple[bytes, ...] = ()
     routes: tuple[bytes, ...] = ()
+    copies: tuple[tuple[str, bytes], ...] = ()
     seen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """Filters that could not judge and were passed over: the reason of an enqueued message."""
@@ -138,7 +141,12 @@ def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict], after: b
             for act in rule.actions:
                 if (end := act(progress)) is not None:
                     return end
-    return Outcome(Fate.ENQUEUED, "; ".join(progress.notes), fields=progress.fields, routes=progress.routes)
+    return _passed(progress)
+
+
+def _passed(progress: _Progress, rule: str = "") -> Outcome:
+    reason = "; ".join(progress.notes)
+    return Outcome(Fate.ENQUEUED, reason, rule=rule, fields=progress.fields, routes=progress.routes, copies=progress.copies)
 
 
 def compile(config: _Source) -> Rules:
@@ -212,9 +220,7 @@ def _discard(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
 
 def _stop(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
     _no_words(words)
-    return lambda progress: Outcome(
-        Fate.ENQUEUED, "; ".join(progress.notes), rule=progress.rule, fields=progress.fields, routes=progress.routes
-    )
+    return lambda progress: _passed(progress, progress.rule)
 
 
 def _no_words(words: Sequence[str]) -> None:
@@ -246,6 +252,7 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
         progress.seen += (filter.name,)
         progress.fields = verdict.fields + progress.fields
         progress.routes += verdict.routes
+        progress.copies += tuple((filter.name, address) for address in verdict.copies)
     fate = NO_VERDICT[filter.on_failure] if verdict.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE) else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if fate is not None:

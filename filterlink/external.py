@@ -135,7 +135,8 @@ class ExternalFilter:
             self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
             fields = ()
         name, text = self.settings.name, answer.text[:MAX_TEXT]
-        request.client.send(encode(Verdict(request.id, request.n, name, answer.kind, text, fields, answer.charge, answer.routes)))
+        told = answer.charge, answer.routes, answer.copies
+        request.client.send(encode(Verdict(request.id, request.n, name, answer.kind, text, fields, *told)))
         if answer.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
             self._log.warning("message %d: %s", request.id, answer.text)
 
@@ -162,7 +163,8 @@ class ExternalFilter:
 
     def helper_reply(self, index: int, reply: Reply) -> bool:
         self._changed()
-        return self._told().reply(time.monotonic(), index, reply.number, Answer(reply.kind, reply.text, reply.fields, routes=reply.routes))
+        answer = Answer(reply.kind, reply.text, reply.fields, routes=reply.routes, copies=reply.copies)
+        return self._told().reply(time.monotonic(), index, reply.number, answer)
 
     def helper_written(self, index: int, number: int) -> None:
         self._told().written(time.monotonic(), index, number)

@@ -88,7 +88,9 @@ class Verdict(Frame):
     charge: bool = False
     """A time-out while the filter answered others: the message may be the one to blame."""
     routes: tuple[bytes, ...] = ()
-    """Recipients to add (the protocol's MIRRORTO and ADDROUTE)."""
+    """Recipients to add (the protocol's ADDROUTE)."""
+    copies: tuple[bytes, ...] = ()
+    """Who gets a copy of its own (MIRRORTO)."""
 
 
 class Park(Frame):

@@ -21,10 +21,11 @@ class Answer(msgspec.Struct, gc=False):
     fields: tuple[bytes, ...] = ()
     charge: bool = False
     routes: tuple[bytes, ...] = ()
+    copies: tuple[bytes, ...] = ()
 
     @property
     def size(self) -> int:
-        return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes))
+        return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
 
 
 class Kept:

@@ -45,6 +45,8 @@ class Reply(msgspec.Struct, gc=False):
     line: bytes = b""
     routes: tuple[bytes, ...] = ()
     """Recipients to add."""
+    copies: tuple[bytes, ...] = ()
+    """Who gets a copy of its own."""
 
 
 class Interface(msgspec.Struct, gc=False):
@@ -174,6 +176,7 @@ class _Answer:
         self.fields: list[bytes] = []
         self.complaints: list[str] = []
         self.routes: list[bytes] = []
+        self.copies: list[bytes] = []
         self.room = MAX_TEXT
 
     def read(self, number: int) -> tuple[Reply, int | None]:
@@ -182,7 +185,8 @@ class _Answer:
             self._modify(verb)
             modified = True
         kind, report, rest = self._verdict(verb, modified)
-        return Reply(number, kind, report, tuple(self.fields), tuple(self.complaints[:MAX_COMPLAINTS]), b"", tuple(self.routes)), rest
+        complaints = tuple(self.complaints[:MAX_COMPLAINTS])
+        return Reply(number, kind, report, tuple(self.fields), complaints, b"", tuple(self.routes), tuple(self.copies)), rest
 
     def _complain(self, text: str, quoted: bytes) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
@@ -213,8 +217,8 @@ class _Answer:
         except ValueError as error:
             self._complain(f"address of {verb} refused, {error}", text)
             return
-        if len(self.routes) < MAX_ROUTES:
-            self.routes.append(address)
+        if len(self.routes) + len(self.copies) < MAX_ROUTES:
+            (self.copies if verb == "MIRRORTO" else self.routes).append(address)
         else:
             self._complain(f"{verb} refused, more than {MAX_ROUTES} added recipients", text)
 

@@ -20,6 +20,7 @@ ALL = None
 VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "one module": {"OUT": ALL},
     "two modules": {"OUT": frozenset({b"b@b.example"}), "SMTP": frozenset({b"c@c.example"})},
+    "a copy of its own": {"OUT": ALL, "OUT.2": frozenset({b"c@c.example"})},
     "quarantined": {"quarantine": ALL},
     "discarded": {},
 }

@@ -41,6 +41,10 @@ class Envelope(msgspec.Struct, frozen=True):
         lines = (*self.lines, *(_recipient(at.encode(), each) for each in added))
         return Envelope(lines, self.sender, (*self.recipients, *added)) if added else self
 
+    def of_its_own(self, recipient: bytes, at: str) -> "Envelope":
+        """The envelope of a copy for this recipient and nobody else."""
+        return self.only(frozenset()).plus((recipient,), at)
+
     @property
     def above(self) -> bytes:
         """What stands above the O line."""

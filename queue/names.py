@@ -3,7 +3,7 @@
     Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
     Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
     Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
-    where a place publishes to     Outbound, Quarantine, Bad      final
+    where a place publishes to     Outbound, Quarantine, Bad      final, nth
     Submitted/NAME.bad, .bad.why   a refused drop                 refused
 
 Names in our own folders are ASCII, so str; names of drops are whatever their writer chose, so bytes. Every parse_ answers
@@ -22,6 +22,7 @@ __all__ = [
     "TakenName",
     "final",
     "is_module",
+    "nth",
     "parse_queue",
     "parse_shelf",
     "parse_staged",
@@ -44,7 +45,8 @@ _ID = r"([1-9][0-9]{0,17})"
 _N = r"(0|[1-9][0-9]{0,17})"
 _MODULE = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _QUEUE = re.compile(rf"{_ID}\.(?:(msg|tmp)|{_N}\.(done))")
-_STAGED = re.compile(rf"{_ID}\.{_N}\.({_MODULE.pattern}|{'|'.join(PLACES)})")
+_PLACE = re.compile(rf"({_MODULE.pattern})(?:\.([2-9]|[1-9][0-9]{{1,3}}))?")
+_STAGED = re.compile(rf"{_ID}\.{_N}\.({_PLACE.pattern}|{'|'.join(PLACES)})")
 _SHELF = re.compile(rf"{_ID}\.msg")
 _TAKEN = re.compile(rf"{_ID}\.(.+)".encode(), re.DOTALL)
 
@@ -99,8 +101,13 @@ def parse_queue(name: str) -> QueueName | None:
             return QueueName(int(found[1]), "msg" if found[2] == "msg" else "tmp", 0)
 
 
+def nth(module: str, number: int) -> str:
+    """The place of the first, second ... file of one message in a module: OUT, OUT.2, ... up to 9999."""
+    return module if number == 1 else f"{module}.{number}"
+
+
 def staged(id: int, n: int, place: str) -> str:
-    """Name the output of dispatch `n` for `place`: a module, or a key of PLACES. Raises ValueError for anything else."""
+    """Name the output of dispatch `n` for `place`: nth of a module, or a key of PLACES. Raises ValueError for anything else."""
     return f"{id}.{n}.{_checked(place)}"
 
 
@@ -111,7 +118,10 @@ def parse_staged(name: str) -> StagedName | None:
 
 def final(id: int, place: str) -> str:
     """Say where `place` publishes message `id` to, relative to the base directory. Raises ValueError for an unknown place."""
-    return PLACES.get(_checked(place), f"Outbound/{place}/{{}}.msg").format(id)
+    if (known := PLACES.get(_checked(place))) is not None:
+        return known.format(id)
+    module, _, number = place.partition(".")
+    return f"Outbound/{module}/{id}-{number}.msg" if number else f"Outbound/{module}/{id}.msg"
 
 
 def parse_shelf(name: str) -> int | None:
@@ -129,7 +139,7 @@ def refused(name: bytes, number: int = 1) -> tuple[bytes, bytes]:
 
 
 def _checked(place: str) -> str:
-    if place not in PLACES and not is_module(place):
+    if place not in PLACES and not _PLACE.fullmatch(place):
         raise ValueError(f"{place!r} is no module and no place")
     return place
 

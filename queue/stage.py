@@ -11,7 +11,10 @@ from enqueuer.queue import names
 from enqueuer.queue.derive import Message, queue_path
 from enqueuer.queue.disk import Port
 
-__all__ = ["modules_of", "stage_file", "stage_why", "unchanged"]
+__all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_why", "unchanged"]
+
+MAX_COPIES = 1000
+"""Copies of their own that one message may have, each a file; a filter may ask for a hundred."""
 
 
 def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:
@@ -20,6 +23,16 @@ def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -
     for recipient in recipients:
         found.setdefault(module_of(recipient), set()).add(recipient)
     return {module: frozenset(theirs) for module, theirs in found.items()}
+
+
+def places_of(copies: Iterable[bytes], module_of: Callable[[bytes], str], taken: Iterable[str]) -> dict[str, bytes]:
+    """A place for each of these recipients' own copy: the next of its module, where `taken` are the modules with one file."""
+    counts, found = dict.fromkeys(taken, 1), dict[str, bytes]()
+    for recipient in list(dict.fromkeys(copies))[:MAX_COPIES]:
+        module = module_of(recipient)
+        counts[module] = counts.get(module, 0) + 1
+        found[names.nth(module, counts[module])] = recipient
+    return found
 
 
 def stage_file(

@@ -80,32 +80,77 @@ def test_each_module_gets_its_recipients(trials: Trials, config: Config, mail: M
     assert out.name == smtp.name
 
 
+def _envelope(path: Path) -> tuple[bytes, ...]:
+    """The recipients of an output, whose O line is true of it."""
+    data = path.read_bytes()
+    line, end = envelope.parse_o(data), envelope.head_end(data)
+    assert line is not None
+    rest = data[: line.offset] + data[line.offset + envelope.O_LENGTH :]
+    assert envelope.Digest(rest).line() == envelope.o_line(line.length, line.digest)
+    return envelope.parse(data[:end]).recipients
+
+
 def test_recipients_that_a_filter_adds(trials: Trials, config: Config, mail: Make) -> None:
-    """MIRRORTO and ADDROUTE: one recipient more each, routed as any other; who is there already is not doubled."""
-    added = "0 ADDROUTE new@smtp.example MIRRORTO copy@b.example ADDROUTE bob@b.example OK"
+    """ADDROUTE: one recipient more, routed as any other; who is there already is not doubled."""
+    added = "0 ADDROUTE new@smtp.example ADDROUTE more@b.example ADDROUTE bob@b.example OK"
     with trials(config()) as trial:
         trial.drop("one", mail("one", added))
         trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
         (out,) = trial.outbound("OUT")
         (smtp,) = trial.outbound("SMTP")
 
-    assert envelope.parse(out.read_bytes().partition(b"\n\n")[0]).recipients == (b"bob@b.example", b"copy@b.example")
-    assert envelope.parse(smtp.read_bytes().partition(b"\n\n")[0]).recipients == (b"new@smtp.example",)
+    assert (_envelope(out), _envelope(smtp)) == ((b"bob@b.example", b"more@b.example"), (b"new@smtp.example",))
     assert _message(out) == _message(smtp) == mail("one", added)
-    data = out.read_bytes()
-    line = envelope.parse_o(data)
-    assert line is not None
-    assert line.length == len(data) - envelope.O_LENGTH
 
 
 def test_recipients_that_a_filter_adds_to_one_module(trials: Trials, config: Config, mail: Make) -> None:
     """The queue file is never linked where the envelope differs."""
     with trials(config()) as trial:
-        trial.drop("one", mail("one", "0 MIRRORTO copy@b.example OK"))
+        trial.drop("one", mail("one", "0 ADDROUTE more@b.example OK"))
         trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
         (out,) = trial.outbound("OUT")
 
-    assert envelope.parse(out.read_bytes().partition(b"\n\n")[0]).recipients == (b"bob@b.example", b"copy@b.example")
+    assert _envelope(out) == (b"bob@b.example", b"more@b.example")
+
+
+def test_copies_that_a_filter_wants(trials: Trials, config: Config, mail: Make) -> None:
+    """MIRRORTO: a file of its own for each address, by its own route, with a trace; the message itself goes as it would without."""
+    judge = '0 MIRRORTO copy@smtp.example MIRRORTO bob@b.example ADDHEADER "X-A: b" MIRRORTO copy@smtp.example OK'
+    with trials(config()) as trial:
+        trial.drop("one", mail("one", judge))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
+        outbound = {path.name.partition("-")[2]: path for path in trial.outbound("OUT")}
+        (smtp,) = trial.outbound("SMTP")
+        totals, log = trial.status()["totals"], trial.log()
+        assert not list((trial.base / "Staged").iterdir())
+
+    assert sorted(outbound) == ["", "2.msg"]
+    assert [_envelope(path) for path in (outbound[""], outbound["2.msg"], smtp)] == [
+        (b"bob@b.example",),
+        (b"bob@b.example",),
+        (b"copy@smtp.example",),
+    ]
+    assert _message(outbound[""]) == b"X-A: b\n" + mail("one", judge)
+    assert _message(smtp) == _message(outbound["2.msg"]) == b"X-Enqueuer-Trace: Judge\nX-A: b\n" + mail("one", judge)
+    assert (totals["received"], totals["enqueued"]) == (1, 1)
+    assert "enqueued: OUT(1), SMTP(copy), OUT(copy)" in log
+
+
+def test_what_is_not_enqueued_is_not_copied(trials: Trials, config: Config, mail: Make) -> None:
+    """A later filter keeps it: nobody gets it."""
+    second = """
+[[filters]]
+name = "Second"
+program = "sh -c 'while read -r n verb rest; do case $verb in INTF) echo $n INTF 4;; FILE) echo $n ERROR no;; *) echo $n OK;; esac; done'"
+[[rules]]
+name = "second"
+priority = 1
+actions = [["ExternalFilter", "Second"]]
+"""
+    with trials(config(more=second)) as trial:
+        trial.drop("one", mail("one", "0 MIRRORTO copy@smtp.example OK"))
+        trial.wait(lambda: trial.status()["totals"]["quarantined"], "it is kept")
+        assert not trial.outbound("OUT") + trial.outbound("SMTP")
 
 
 def test_no_recipient_goes_back_to_its_writer(trials: Trials, config: Config) -> None:

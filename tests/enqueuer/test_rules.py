@@ -51,6 +51,13 @@ def test_fields_gather_newest_on_top() -> None:
     )
 
 
+def test_added_recipients_and_copies_are_told_apart() -> None:
+    """Of copies also who wants them, for the trace."""
+    said = Verdict(1, 1, "A", Kind.OK, routes=(b"r",), copies=(b"c",))
+
+    assert decide(BOTH, said, says("B", Kind.OK)) == Outcome(Fate.ENQUEUED, routes=(b"r",), copies=(("A", b"c"),))
+
+
 @pytest.mark.parametrize(
     ("kind", "fate"),
     [(Kind.ERROR, Fate.QUARANTINED), (Kind.REJECTED, Fate.HELD), (Kind.DISCARD, Fate.DISCARDED)],

@@ -82,14 +82,16 @@ def test_unknown_answers(line: bytes, complaint: str) -> None:
     assert reply.complaints[0].isprintable()
 
 
-@pytest.mark.parametrize("verb", ["MIRRORTO", "ADDROUTE", "mirrorto"])
+@pytest.mark.parametrize("verb", ["ADDROUTE", "addroute", "MIRRORTO", "mirrorto"])
 @pytest.mark.parametrize("address", ["a@b.example", "<a@b.example>", '"a@b.example"', '"<a@b.example>"'])
 def test_routes(verb: str, address: str) -> None:
-    """MIRRORTO and ADDROUTE add recipients, beside fields and the verdict, in any order."""
+    """ADDROUTE adds a recipient, MIRRORTO wants a copy of its own; beside fields and the verdict, in any order."""
     [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" {verb} c OK\n'.encode())
 
     assert isinstance(reply, Reply)
-    assert (reply.kind, reply.routes, reply.fields, reply.complaints) == (Kind.OK, (b"a@b.example", b"c"), (b"X-A: 1",), ())
+    found, other = (reply.routes, reply.copies) if verb.upper() == "ADDROUTE" else (reply.copies, reply.routes)
+    assert (reply.kind, found, other) == (Kind.OK, (b"a@b.example", b"c"), ())
+    assert (reply.fields, reply.complaints) == ((b"X-A: 1",), ())
 
 
 @pytest.mark.parametrize("address", ['""', '"a b@c"', '"a@b\\nR W <x@y>"', '"a\x01@b"', "a" * 1001, '"a>b@c"', '"a@b\\eBcc: x"'])
@@ -98,15 +100,16 @@ def test_no_address_reaches_the_envelope_that_would_break_it(address: str) -> No
     [reply] = read(f"7 MIRRORTO {address} OK\n".encode())
 
     assert isinstance(reply, Reply)
-    assert (reply.kind, reply.routes, len(reply.complaints)) == (Kind.OK, (), 1)
+    assert (reply.kind, reply.routes, reply.copies, len(reply.complaints)) == (Kind.OK, (), (), 1)
     assert "address of MIRRORTO refused" in reply.complaints[0]
 
 
 def test_a_flood_of_recipients_is_cut() -> None:
-    [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b " % n for n in range(MAX_ROUTES + 9)) + b"OK\n")
+    """Both kinds together have one limit."""
+    [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b MIRRORTO a%d@c " % (n, n) for n in range(MAX_ROUTES)) + b"OK\n")
 
     assert isinstance(reply, Reply)
-    assert (reply.kind, len(reply.routes)) == (Kind.OK, MAX_ROUTES)
+    assert (reply.kind, len(reply.routes), len(reply.copies)) == (Kind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
 
 
 def test_refused_fields_keep_the_verdict() -> None:

@@ -8,7 +8,7 @@ from enqueuer.queue import names
 
 ids = st.integers(1, 10**17)
 drop_names = st.binary(min_size=1, max_size=255).filter(lambda name: b"/" not in name and b"\0" not in name)
-places = st.sampled_from(["OUT", "SMTP", "A-B_2", *names.PLACES])
+places = st.sampled_from(["OUT", "SMTP", "A-B_2", "A-2.2", "OUT.9999", *names.PLACES])
 
 
 @given(ids, drop_names)
@@ -56,12 +56,20 @@ def test_staged_names_are_read_back(id: int, n: int, place: str) -> None:
 
 def test_a_place_publishes_to_its_folder() -> None:
     """Each place has one final path."""
-    expected = ["Outbound/OUT/7.msg", "Quarantine/7.msg", "Quarantine/7.why", "Bad/7.msg", "Bad/7.why"]
+    expected = ["Outbound/OUT/7.msg", "Outbound/OUT/7-2.msg", "Quarantine/7.msg", "Quarantine/7.why", "Bad/7.msg", "Bad/7.why"]
 
-    assert expected == [names.final(7, place) for place in ("OUT", "quarantine", "quarantine-why", "bad", "bad-why")]
+    assert expected == [names.final(7, place) for place in ("OUT", "OUT.2", "quarantine", "quarantine-why", "bad", "bad-why")]
 
 
-@pytest.mark.parametrize("place", ["out", "../OUT", "OUT/..", "", "{}", "A" * 33])
+def test_a_second_file_of_a_module_has_a_place_of_its_own() -> None:
+    """The first is the module's; a module whose name ends with a number is another one."""
+    assert [names.nth("OUT", number) for number in (1, 2, 10)] == ["OUT", "OUT.2", "OUT.10"]
+    assert names.final(7, "OUT-2") == "Outbound/OUT-2/7.msg"
+
+
+@pytest.mark.parametrize(
+    "place", ["out", "../OUT", "OUT/..", "", "{}", "A" * 33, "OUT.1", "OUT.02", "OUT.10000", "OUT.", "OUT.2.3", "bad.2"]
+)
 def test_no_other_place_can_be_named(place: str) -> None:
     """A place never leads out of its folder."""
     with pytest.raises(ValueError, match="no module"):

@@ -60,6 +60,25 @@ def test_each_module_gets_its_own_recipients(disk: Disk, message: derive.Message
     assert _read("Staged/7.3.B")[0].recipients == (b"b@b.example",)
 
 
+def test_copies_of_their_own_have_places_of_their_own() -> None:
+    """The next number in each module; nobody gets two; more than a thousand are cut."""
+    copies = [b"a1", b"b1", b"a2", b"a1"]
+    found = stage.places_of(copies, lambda r: r[:1].decode().upper(), ["A"])
+
+    assert found == {"A.2": b"a1", "B": b"b1", "A.3": b"a2"}
+    assert len(stage.places_of([b"%d" % n for n in range(2 * stage.MAX_COPIES)], lambda _: "A", [])) == stage.MAX_COPIES
+
+
+def test_a_copy_is_for_one_alone(disk: Disk, message: derive.Message) -> None:
+    """Even for who is a recipient of the message."""
+    own = message.envelope.of_its_own(b"a@a.example", "24-11-2026 10:00:00")
+    stage.stage_file(disk, message, 3, "OUT.2", None, (b"X-T: f",), own)
+
+    found, text = _read("Staged/7.3.OUT.2")
+    assert (found.sender, found.recipients) == (message.envelope.sender, (b"a@a.example",))
+    assert text == b"X-T: f\n" + BODY
+
+
 def test_what_a_helper_rewrote_is_copied_as_it_is_now(disk: Disk, message: derive.Message) -> None:
     """Helpers that rewrite the queue file exist; the output is the new text, under a digest that is true of it."""
     data = Path("Queue/7.msg").read_bytes().replace(b"Subject: x", b"Subject: [spam] x")
