@@ -26,6 +26,8 @@ MAX_UNSENT = 10_000
 ACCEPT_PAUSE = 1.0
 """Seconds without accept where no descriptor or memory is left: the caller goes on waiting, and the loop must not spin."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_room = memoryview(bytearray(MAX_FRAME + 4096))
+"""For the frame that is being read: the links of a process are in one thread, and room that is made anew costs more than a frame."""
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
 
 
@@ -52,14 +54,14 @@ def connect(path: str) -> socket.socket:
     return sock
 
 
-def _receive(sock: socket.socket, flags: int = 0) -> bytes | None:
-    """One frame; b"" at the end; None when there is none yet. An ECONNRESET is not the end."""
+def _receive(sock: socket.socket) -> memoryview | None:
+    """One frame, to be used before the next is read; an empty one at the end; None when there is none yet."""
     while True:
         try:
-            return sock.recv(MAX_FRAME + 4096, flags)
+            return _room[: sock.recv_into(_room)]
         except BlockingIOError:
             return None
-        except ConnectionResetError:
+        except ConnectionResetError:  # not the end
             continue
 
 
@@ -84,7 +86,11 @@ class Channel:
 
     def receive(self) -> bytes:
         """The next frame; b"" at the end of the link."""
-        return _receive(self.sock) or b""
+        while True:
+            try:
+                return self.sock.recv(MAX_FRAME + 4096)
+            except ConnectionResetError:  # not the end
+                continue
 
     def close(self) -> None:
         self.sock.close()
@@ -101,7 +107,7 @@ class Link:
         self,
         loop: Loop,
         sock: socket.socket,
-        decode: Callable[[bytes], Any],
+        decode: Callable[[memoryview], Any],
         on_frame: Callable[["Link", Any], None],
         on_end: Callable[["Link"], None],
     ) -> None:
@@ -156,16 +162,14 @@ class Link:
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
-        if events & ~WRITE:
-            for _ in range(64):  # a talkative peer must not keep the loop from the others
-                if self.closed or not self._read_one():
-                    return
+        if events & ~WRITE and not self.closed:
+            self._read_one()  # one a turn: most peers ask one thing at a time, and none keeps the loop from the others
 
     def _read_one(self) -> bool:
         record = _receive(self._sock)
         if record is None:
             return False
-        if not record:
+        if not record:  # empty: the end
             self._end()
             return False
         self._on_frame(self, self._decode(record))
