@@ -237,7 +237,7 @@ class Gate:
 
     def _advance(self, now: float) -> None:
         """Fill free slots: a suspect's trial, then those who wait here, then wake the parked."""
-        if (trial := self._trials.advance(now, self.answered, self.slots.alone)) is not None:
+        if self._trials.going_on and (trial := self._trials.advance(now, self.answered, self.slots.alone)) is not None:
             self._send(now, *trial)
         while (pair := self.slots.next()) is not None:
             self._send(now, *pair)

@@ -70,10 +70,13 @@ class Slots:
 
     def least_loaded(self, large: bool) -> Unit | None:
         """The helper with the fewest requests, if the lane has a free slot."""
-        if self.room(large) <= 0:
+        if large and self.room(large) <= 0:
             return None
-        free = [unit for unit in self.units if len(unit.open) < self._width(unit)]
-        return min(free, key=lambda unit: len(unit.open), default=None)
+        found, fewest = None, 1 if self.doubt else self._settings.max_in_flight
+        for unit in self.units:
+            if unit.ready and not unit.kept and len(unit.open) < fewest:
+                found, fewest = unit, len(unit.open)
+        return found
 
     def room(self, large: bool) -> int:
         """Free slots of a lane. Large messages take a share of all slots at most; none of two is for them alone."""
@@ -95,9 +98,9 @@ class Slots:
 
     def wake(self, now: float) -> None:
         """Let parked messages come for the slots that nobody comes for yet; the lanes take turns."""
-        if not any(lane.parked for lane in self.lanes):
-            return
         small, large = self.lanes
+        if not (small.parked or large.parked):
+            return
         free = self.room(False) - len(small.coming) - len(large.coming)
         counts = self._shares(free, self.room(True) - len(large.coming))
         for which, count in enumerate(counts):

@@ -21,6 +21,11 @@ class Trials:
         self._unit: Unit | None = None
         self._woken = math.inf  # when it was let come; it is not there yet
 
+    @property
+    def going_on(self) -> bool:
+        """There are suspects, or a helper is kept for one."""
+        return self._unit is not None or len(self._suspects) > 0
+
     def unit_for(self, id: int) -> Unit | None:
         """The helper that is free for this suspect now."""
         unit = self._unit
