@@ -19,7 +19,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.harness import Pile, config, engine, helper, message
 from bench.record import note
-from tests.filterlink.filters.conftest import Clamd
+from tests.filterlink.filters.daemons import Clamd
 
 SIZE = 8192
 CORES = os.cpu_count() or 1

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from enqueuer.cli import _scanners, _spam
+from enqueuer.cli import _scanners
 from enqueuer.cli._common import help
+from enqueuer.cli._servers import Hosts, Port, Server, Threads, Timeout, Unscannable, Wait, addresses, asks, one_of
 
 __all__ = ["add_to"]
 
@@ -27,44 +28,34 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _icap(
-    hosts: Annotated[
-        list[str] | None, typer.Option("--host", metavar="HOST[:PORT]", help="A server's TCP address; the first that answers scans.")
-    ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")] = 1344,
+    hosts: Hosts = None,
+    port: Port = 1344,
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="The service: what follows the host in icap://host/NAME.")] = "",
-    action: Annotated[str, _scanners.ACTION] = "error",
-    unscannable: Annotated[str, _scanners.UNSCANNABLE] = "hold",
-    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds for which messages wait in an outage; then REJECTED.")] = 60,
-    timeout: Annotated[float, _scanners.TIMEOUT] = 110,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages scanned at once.")] = 16,
+    action: _scanners.Action = "error",
+    unscannable: Unscannable = "hold",
+    wait: Wait = 60,
+    timeout: Timeout = 110,
+    threads: Threads = 16,
 ) -> int:
     from filterlink.filters import icap
 
     if not re.fullmatch(r"[!-~]+", service):
         raise typer.BadParameter("name the service, as in --service avscan")
     settings = icap.Settings(service.lstrip("/"), _scanners.policy(action, unscannable), wait, timeout)
-    return icap.run(_spam.addresses(None, hosts, port), settings, threads)
+    return icap.run(addresses(None, hosts, port), settings, threads)
 
 
+@asks(port=8891, threads=16)
 def _milter(
-    sockets: _spam.Sockets = None,
-    hosts: _spam.Hosts = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")] = 8891,
+    server: Server,
     changes: Annotated[
         str, typer.Option("--changes", metavar="ignore|error", help="What to do where it wants to change what is there already.")
     ] = "ignore",
     quarantine: Annotated[
         str, typer.Option("--quarantine", metavar="error|ignore", help="What to do where it wants quarantine.")
     ] = "error",
-    unscannable: _spam.Unscannable = "hold",
-    wait: _spam.Wait = 60,
-    timeout: _spam.Timeout = 110,
-    threads: _spam.Threads = 16,
 ) -> int:
     from filterlink.filters import milter
 
-    changes = _spam.one_of("--changes", changes, milter.CHOICES)
-    quarantine = _spam.one_of("--quarantine", quarantine, milter.CHOICES)
-    unscannable = _spam.one_of("--unscannable", unscannable, milter.UNSCANNABLE)
-    settings = milter.Settings(changes, quarantine, unscannable, wait, timeout)
-    return milter.run(_spam.addresses(sockets, hosts, port), settings, threads)
+    settings = milter.Settings(one_of("--changes", changes, milter.CHOICES), one_of("--quarantine", quarantine, milter.CHOICES))
+    return milter.run(server.addresses, settings, server.terms, server.threads)

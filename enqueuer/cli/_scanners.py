@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer.cli._common import help
+from enqueuer.cli._servers import Hosts, Port, Sockets, Threads, Timeout, Unscannable, Wait, addresses, one_of
 
 if TYPE_CHECKING:
     from filterlink.filters.commandline import Profile
     from filterlink.filters.finding import Policy
 
-__all__ = ["ACTION", "TEXT", "TIMEOUT", "UNSCANNABLE", "add_to", "policy"]
+__all__ = ["TEXT", "Action", "add_to", "policy"]
 
 CLAMD = (
     "enqueuer filter clamd --socket /run/clamav/clamd.ctl",
@@ -32,30 +33,24 @@ def add_to(app: typer.Typer) -> None:
     )
 
 
-ACTION = typer.Option("--action", metavar="error|discard|header", help="What to answer for an infected message; header: X-Virus: NAME.")
-UNSCANNABLE = typer.Option("--unscannable", metavar="hold|error|pass", help="What becomes of a message that the scanner cannot scan.")
-TIMEOUT = typer.Option("--timeout", min=1, help="Seconds for one message, less than the filter's timeout in enqueuer.toml.")
+Action = Annotated[
+    str, typer.Option("--action", metavar="error|discard|header", help="What to answer for an infected message; header: X-Virus: NAME.")
+]
 
 
 def _clamd(
-    sockets: Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A clamd's Unix socket (LocalSocket).")] = None,
-    hosts: Annotated[
-        list[str] | None, typer.Option("--host", metavar="HOST[:PORT]", help="A clamd's TCP address; the first that answers scans.")
-    ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")] = 3310,
-    action: Annotated[str, ACTION] = "error",
-    unscannable: Annotated[str, UNSCANNABLE] = "hold",
-    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds for which messages wait in an outage; then REJECTED.")] = 60,
-    timeout: Annotated[float, TIMEOUT] = 110,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages scanned at once.")] = 16,
+    sockets: Sockets = None,
+    hosts: Hosts = None,
+    port: Port = 3310,
+    action: Action = "error",
+    unscannable: Unscannable = "hold",
+    wait: Wait = 60,
+    timeout: Timeout = 110,
+    threads: Threads = 16,
 ) -> int:
-    from filterlink.filters import clamd, service
+    from filterlink.filters import clamd
 
-    try:
-        addresses = service.parse(sockets or [], hosts or [], port)
-    except ValueError as fault:
-        raise typer.BadParameter(str(fault)) from None
-    return clamd.run(addresses, clamd.Settings(policy(action, unscannable), wait, timeout), threads)
+    return clamd.run(addresses(sockets, hosts, port), clamd.Settings(policy(action, unscannable), wait, timeout), threads)
 
 
 def _command(
@@ -69,9 +64,9 @@ def _command(
     pattern: Annotated[
         str | None, typer.Option("--pattern", metavar="REGEX", help="Finds what was found in the output; a group is the name.")
     ] = None,
-    action: Annotated[str, ACTION] = "error",
-    unscannable: Annotated[str, UNSCANNABLE] = "hold",
-    timeout: Annotated[float, TIMEOUT] = 110,
+    action: Action = "error",
+    unscannable: Unscannable = "hold",
+    timeout: Timeout = 110,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
     cpu: Annotated[int, typer.Option("--cpu", min=0, help="Seconds of processor time of the scanner; 0: no limit.")] = 0,
     folder: Annotated[str, typer.Option("--folder", metavar="DIR", help="Where copies of messages lie; else $TMPDIR or /tmp.")] = "",
@@ -95,7 +90,7 @@ def _profile(name: str, clean: str | None, infected: str | None, pattern: str | 
     """The profile of that name, with what was said otherwise. Raises ValueError."""
     from filterlink.filters import commandline
 
-    found = commandline.PROFILES[_chosen("--profile", name, tuple(commandline.PROFILES))]
+    found = commandline.PROFILES[one_of("--profile", name, commandline.PROFILES)]
     return found._replace(
         command=tuple(program) if program else found.command,
         clean=found.clean if clean is None else commandline.codes(clean),
@@ -105,12 +100,6 @@ def _profile(name: str, clean: str | None, infected: str | None, pattern: str | 
 
 
 def policy(action: str, unscannable: str) -> "Policy":
-    from filterlink.filters import finding
+    from filterlink.filters import finding, verdict
 
-    return finding.Policy(_chosen("--action", action, finding.ACTIONS), _chosen("--unscannable", unscannable, finding.UNSCANNABLE))
-
-
-def _chosen(option: str, value: str, values: tuple[str, ...]) -> str:
-    if value not in values:
-        raise typer.BadParameter(f"{value} is none of {', '.join(values)}", param_hint=option)
-    return value
+    return finding.Policy(one_of("--action", action, finding.ACTIONS), one_of("--unscannable", unscannable, verdict.UNSCANNABLE))

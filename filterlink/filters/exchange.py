@@ -1,21 +1,23 @@
-"""One question, one answer, one connection: how a message goes to spamd or rspamd, with a limit to the time it may take."""
+"""How a message goes to a server that judges it, with a limit to the time that it may take.
+
+Exchange is one question, one answer, one connection: spamd's way and rspamd's.
+"""
 
 import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.complain import complain
-from filterlink.filters.service import Address, Service, Unavailable, fault_text
-from filterlink.filters.verdict import Verdict, error, failure, rejected
+from filterlink.filters.handover import Handover
+from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text
+from filterlink.filters.verdict import UNSCANNABLE, Verdict, ok, rejected
 
-__all__ = ["UNSCANNABLE", "Attempts", "BrokenOff", "Exchange", "Unscannable"]
+__all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable", "settled"]
 
 T = TypeVar("T")
-UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
-"""What may become of a message that cannot be judged."""
 MAX_DEATHS = 3
 """A message while which the server broke off so often may be what kills it: it is not tried again at once."""
 LEAST = 0.05
@@ -31,6 +33,34 @@ class Unscannable(Exception):
 
 class BrokenOff(Unavailable):
     """The connection ended before the answer was there."""
+
+
+class Terms(NamedTuple):
+    """For how long a server is waited for, and what becomes of messages that it does not judge."""
+
+    wait: float = 60.0
+    """Seconds for which messages wait in an outage."""
+    timeout: float = 110.0
+    """Seconds for one message."""
+    unscannable: str = "hold"
+    """A key of UNSCANNABLE."""
+    max_size: int = 0
+    """Bytes; a larger message passes without being judged. 0: each is judged."""
+
+
+USUAL = Terms()
+
+
+def settled(name: str, terms: Terms, message: Handover, ask: Callable[[], Verdict]) -> Verdict:
+    """What becomes of a message: `ask` says it, or raises Away or Unscannable. `name`: the server's."""
+    if 0 < terms.max_size < message.size:
+        return ok()
+    try:
+        return ask()
+    except Away as fault:
+        return rejected(f"no {name} answers: {fault}")
+    except Unscannable as fault:
+        return UNSCANNABLE[terms.unscannable](f"{name} cannot judge this message: {fault}")
 
 
 class Attempts:
@@ -78,10 +108,14 @@ class Attempts:
 class Exchange:
     """Asks one of several servers. For many threads."""
 
-    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float, half_close: bool) -> None:
+    def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
         """As Attempts; `half_close`: the server is told the end of the message by the end of what we write."""
-        self._attempts = Attempts(name, addresses, wait, timeout)
-        self._half_close = half_close
+        self._attempts = Attempts(name, addresses, terms.wait, terms.timeout)
+        self._name, self._terms, self._half_close = name, terms, half_close
+
+    def judge(self, head: bytes, message: Handover, judge: Callable[[Answer], Verdict]) -> Verdict:
+        """The verdict of one of them, or what the terms say where there is none."""
+        return settled(self._name, self._terms, message, lambda: self.ask(head, message.pieces, judge))
 
     def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
         """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.

@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, rejected
+from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
 
-__all__ = ["ACTIONS", "UNSCANNABLE", "Finding", "Policy"]
+__all__ = ["ACTIONS", "Finding", "Policy"]
 
 ACTIONS = ("error", "discard", "header")
-UNSCANNABLE = ("hold", "error", "pass")
 
 
 class Finding(NamedTuple):
@@ -31,8 +30,7 @@ class Policy(NamedTuple):
         if found.fault:
             return rejected(f"{scanner} is not in order: {found.fault}")
         if found.trouble:
-            text = f"{scanner} cannot scan this message: {found.trouble}"
-            return {"hold": rejected, "error": error, "pass": failure}[self.unscannable](text)
+            return UNSCANNABLE[self.unscannable](f"{scanner} cannot scan this message: {found.trouble}")
         if not found.name:
             return ok()
         if self.action == "discard":

@@ -4,6 +4,7 @@ One connection a message. A message that cannot be judged is held by default, ne
 """
 
 import contextlib
+import functools
 import socket
 import time
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from typing import NamedTuple
 from filterlink.filters import milterwire
 from filterlink.filters.complain import complain
 from filterlink.filters.envelope import read_envelope
-from filterlink.filters.exchange import UNSCANNABLE, Attempts, BrokenOff, Unscannable
+from filterlink.filters.exchange import USUAL, Attempts, BrokenOff, Terms, settled
 from filterlink.filters.handover import Handover
 from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets
-from filterlink.filters.runtime import Verdict, error, rejected, serve_threads
-from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.runtime import Verdict, error, serve_threads
+from filterlink.filters.service import Address, Unavailable
 
-__all__ = ["CHOICES", "UNSCANNABLE", "MilterFilter", "Settings", "run"]
+__all__ = ["CHOICES", "MilterFilter", "Settings", "run"]
 
 CHOICES = ("ignore", "error")
 
@@ -30,32 +31,28 @@ class Settings(NamedTuple):
     changes: str = "ignore"
     """Where it wants to change what is there: go on without, or refuse the message."""
     quarantine: str = "error"
-    unscannable: str = "hold"
-    wait: float = 60.0
-    timeout: float = 110.0
 
 
-def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+DEFAULTS = Settings()
+
+
+def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
-    return serve_threads("milter", MilterFilter(addresses, settings).judge, threads)
+    return serve_threads("milter", MilterFilter(addresses, settings, terms).judge, threads)
 
 
 class MilterFilter:
     """Judge messages by one of several milters that do the same. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._attempts = Attempts("milter", addresses, settings.wait, settings.timeout)
-        self._settings = settings
+    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
+        self._attempts = Attempts("milter", addresses, terms.wait, terms.timeout)
+        self._settings, self._terms = settings, terms
         self._told: set[str] = set()
 
     def judge(self, path: str) -> Verdict:
         with Handover(path) as message:
-            try:
-                return self._attempts.make(lambda address, end: self._tell(address, end, message, Path(path).stem))
-            except Away as fault:
-                return rejected(f"no milter answers: {fault}")
-            except Unscannable as fault:
-                return UNSCANNABLE[self._settings.unscannable](f"the milter cannot judge this message: {fault}")
+            ask = functools.partial(self._attempts.make, lambda address, end: self._tell(address, end, message, Path(path).stem))
+            return settled("milter", self._terms, message, ask)
 
     def _tell(self, address: Address, end: float, message: Handover, number: str) -> Verdict:
         mail = Mail(number, read_envelope(message.envelope()), *milterwire.split(message.pieces()))

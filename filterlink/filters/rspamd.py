@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from filterlink.filters.answer import Answer
 from filterlink.filters.envelope import read_envelope
-from filterlink.filters.exchange import UNSCANNABLE, Exchange, Unscannable
+from filterlink.filters.exchange import USUAL, Exchange, Terms, Unscannable
 from filterlink.filters.handover import Handover
 from filterlink.filters.rspamdwire import BadResult, Rules, read_result, request, verdict
-from filterlink.filters.runtime import Verdict, ok, rejected, serve_threads
-from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.runtime import Verdict, serve_threads
+from filterlink.filters.service import Address, Unavailable
 
-__all__ = ["UNSCANNABLE", "BadPassword", "RspamdFilter", "Rules", "Settings", "read_password", "run"]
+__all__ = ["BadPassword", "RspamdFilter", "Rules", "Settings", "read_password", "run"]
 
 
 MESSAGES_FAULT = (400, 413, 422)
@@ -33,16 +33,14 @@ class Settings(NamedTuple):
 
     rules: Rules = Rules()
     password: bytes = b""
-    unscannable: str = "hold"
-    max_size: int = 0
-    """Bytes; a larger message passes without being judged. 0: each is judged."""
-    wait: float = 60.0
-    timeout: float = 110.0
 
 
-def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+DEFAULTS = Settings()
+
+
+def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
-    return serve_threads("rspamd", RspamdFilter(addresses, settings).judge, threads)
+    return serve_threads("rspamd", RspamdFilter(addresses, settings, terms).judge, threads)
 
 
 def read_password(path: str) -> bytes:
@@ -59,22 +57,15 @@ def read_password(path: str) -> bytes:
 class RspamdFilter:
     """Judge messages by one of several rspamds. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._exchange = Exchange("rspamd", addresses, settings.wait, settings.timeout, half_close=False)
+    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
+        self._exchange = Exchange("rspamd", addresses, terms, half_close=False)
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:
         with Handover(path) as message:
-            if 0 < self._settings.max_size < message.size:
-                return ok()
             age = time.time() - message.time
             head = request(message.size, read_envelope(message.envelope()), _plain(Path(path).stem), self._settings.password)
-            try:
-                return self._exchange.ask(head, message.pieces, lambda answer: self._read(answer, age))
-            except Away as fault:
-                return rejected(f"no rspamd answers: {fault}")
-            except Unscannable as fault:
-                return UNSCANNABLE[self._settings.unscannable](f"rspamd cannot judge this message: {fault}")
+            return self._exchange.judge(head, message, lambda answer: self._read(answer, age))
 
     def _read(self, answer: Answer, age: float) -> Verdict:
         if answer.code == 200:
@@ -85,7 +76,7 @@ class RspamdFilter:
         said = f"{answer.code} {answer.text}"
         if answer.code in MESSAGES_FAULT:
             raise Unscannable(said)
-        raise Unavailable(said)
+        raise Unavailable(f"{said}: the password is wrong or missing: --password-file" if answer.code in (401, 403) else said)
 
 
 def _plain(name: str) -> bytes:

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.envelope import read_envelope
-from filterlink.filters.exchange import UNSCANNABLE, Exchange, Unscannable
+from filterlink.filters.exchange import USUAL, Exchange, Terms, Unscannable
 from filterlink.filters.handover import Handover
-from filterlink.filters.runtime import Verdict, error, header, ok, rejected, serve_threads
-from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.runtime import Verdict, error, header, ok, serve_threads
+from filterlink.filters.service import Address, Unavailable
 from filterlink.filters.spamc import METHODS, TEMPORARY, Finding, finding, own_fields, request, spam_fields
 
-__all__ = ["METHODS", "UNSCANNABLE", "Settings", "SpamdFilter", "run"]
+__all__ = ["METHODS", "Settings", "SpamdFilter", "run"]
 
 
 class Settings(NamedTuple):
@@ -28,36 +28,27 @@ class Settings(NamedTuple):
     user_from_recipient: bool = False
     """Whose preferences count: the recipient's where there is one alone, else `user`'s."""
     strip_domain: bool = False
-    unscannable: str = "hold"
-    max_size: int = 0
-    """Bytes; a larger message passes without being judged. 0: each is judged."""
-    wait: float = 60.0
-    timeout: float = 110.0
 
 
-def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+DEFAULTS = Settings()
+
+
+def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
-    return serve_threads("spamd", SpamdFilter(addresses, settings).judge, threads)
+    return serve_threads("spamd", SpamdFilter(addresses, settings, terms).judge, threads)
 
 
 class SpamdFilter:
     """Judge messages by one of several spamds. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._exchange = Exchange("spamd", addresses, settings.wait, settings.timeout, half_close=True)
+    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
+        self._exchange = Exchange("spamd", addresses, terms, half_close=True)
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:
         with Handover(path) as message:
-            if 0 < self._settings.max_size < message.size:
-                return ok()
             head = request(METHODS[self._settings.add], message.size, self._user(message.envelope()))
-            try:
-                return self._exchange.ask(head, message.pieces, self._read)
-            except Away as fault:
-                return rejected(f"no spamd answers: {fault}")
-            except Unscannable as fault:
-                return UNSCANNABLE[self._settings.unscannable](f"spamd cannot judge this message: {fault}")
+            return self._exchange.judge(head, message, self._read)
 
     def _user(self, envelope: list[bytes]) -> bytes:
         if self._settings.user_from_recipient:

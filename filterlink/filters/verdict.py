@@ -5,7 +5,7 @@ A reply line is at most 4096 bytes: longer texts are shortened, and header field
 
 from typing import NamedTuple
 
-__all__ = ["MAX_REPLY", "Verdict", "discard", "error", "failure", "header", "ok", "quote", "rejected", "reply"]
+__all__ = ["MAX_REPLY", "UNSCANNABLE", "Verdict", "discard", "error", "failure", "header", "ok", "quote", "rejected", "reply"]
 
 MAX_REPLY = 4096
 """The longest reply line that the protocol allows."""
@@ -51,6 +51,10 @@ def failure(text: str) -> Verdict:
 def header(fields: tuple[str, ...]) -> Verdict:
     """Go on with these header fields ("Name: value") added."""
     return Verdict("ADDHEADER", fields=fields)
+
+
+UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
+"""What may become of a message that cannot be judged."""
 
 
 def reply(verdict: Verdict) -> bytes:

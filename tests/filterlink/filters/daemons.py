@@ -1,6 +1,11 @@
-"""Real spam scanners for tests, each with a small configuration of its own in a folder that goes with the test, on loopback."""
+"""Real servers for tests, each with a small configuration of its own in a folder that goes with the test, on loopback.
 
+What is not installed skips the test.
+"""
+
+import base64
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -11,14 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import pytest
 
+EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
 GTUBE = "".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN", "*GTUBE-STANDARD-", "ANTI-UBE-TEST-EMAIL*C.34X")).encode()
 ENVELOPE = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nO L\nS <u@v> SMTP [192.0.2.1]\nR W x <c@d>\n\n"
 CLEAN = b"Subject: hello\nMIME-Version: 1.0\nContent-Type: text/plain\n\nhow are you?\n"
 SPAM = CLEAN + GTUBE + b"\n"
+CORPUS = Path("/usr/share/clamav-testfiles")
 DEADLINE = 60.0
 
 
@@ -39,15 +46,15 @@ class Daemon:
         self.log = folder / "log"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self.ask: Callable[[], bool] = self.listens
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
         self.launch()
-        self.until(self.ask)
+        self.until(self.listens)
         return self
 
     def launch(self) -> None:
+        Path(self.socket).unlink(missing_ok=True)  # some do not start where a killed one left it
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
@@ -71,10 +78,10 @@ class Daemon:
             self.process.wait()
             self.process = None
 
-    def reload(self) -> None:
-        """Have the main process read its configuration anew."""
+    def signal(self, number: signal.Signals) -> None:
+        """To its main process alone."""
         assert self.process
-        self.process.send_signal(signal.SIGHUP)
+        self.process.send_signal(number)
 
     def said(self, text: bytes) -> int:
         """How often it is in its log."""
@@ -89,6 +96,68 @@ class Daemon:
             never.wait(0.03)
 
 
+class TcpDaemon(Daemon):
+    """It listens on its port alone."""
+
+    def listens(self) -> bool:
+        return listens(self.port)
+
+
+class Clamd(Daemon):
+    """On a Unix socket and on a port, with signatures made by hand."""
+
+    def __init__(self, folder: Path, *lines: str) -> None:
+        super().__init__(folder, needs("clamd", "clamav-daemon"), "-c", str(folder / "clamd.conf"))
+        self.database = signatures(folder / "signatures")
+        settings = [f"LocalSocket {self.socket}", "TCPAddr 127.0.0.1", f"TCPSocket {self.port}", "Foreground yes", *lines]
+        (folder / "clamd.conf").write_text("\n".join([*settings, f"DatabaseDirectory {self.database}", ""]))
+
+    def listens(self) -> bool:
+        return self.ask("PING") == b"PONG\0"
+
+    def ask(self, command: str) -> bytes:
+        """What it answers to one command; b"" while it is away."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            try:
+                sock.connect(self.socket)
+            except OSError:
+                return b""
+            sock.sendall(b"z%b\0" % command.encode())
+            return sock.recv(4096)
+
+    def learn(self, marker: bytes) -> None:
+        """Have it load one signature more, for these bytes: Test.Marker."""
+        (self.database / "more.ndb").write_text(f"Test.Marker:0:*:{marker.hex()}\n")
+        assert self.ask("RELOAD") == b"RELOADING\0"
+
+
+def signatures(folder: Path) -> Path:
+    """A database folder that knows EICAR, and what Debian's containers hold."""
+    folder.mkdir()
+    (folder / "hand.ndb").write_text(f"Test.Eicar:0:*:{EICAR.hex()}\n")
+    contained = CORPUS / "clam.exe"
+    if contained.exists():
+        data = contained.read_bytes()
+        (folder / "hand.hdb").write_text(f"{hashlib.md5(data).hexdigest()}:{len(data)}:ClamAV-Test-File\n")
+    return folder
+
+
+def mail(attachment: bytes = b"", first: bytes = b"X-Unusual: field") -> bytes:
+    """A message with an attachment in base64; its first field is none by which ClamAV would know mail."""
+    head = first + b'\nContent-Type: multipart/mixed; boundary="limit"\n\n'
+    part = b"Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(attachment)
+    return head + b"--limit\n\nhello\n--limit\n" + part + b"--limit--\n"
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+AnyDaemon = TypeVar("AnyDaemon", bound=Daemon)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
@@ -100,6 +169,17 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+@contextlib.contextmanager
+def served(make: Callable[..., AnyDaemon], *words: Any, **options: Any) -> Iterator[AnyDaemon]:
+    """A server made by make(folder, ...), not started yet; it is ended afterwards."""
+    with open_folder() as folder:
+        server = make(folder, *words, **options)
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 def queued(folder: Path, message: bytes, envelope: bytes = ENVELOPE) -> str:

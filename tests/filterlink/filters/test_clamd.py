@@ -1,8 +1,6 @@
-"""The filter against real clamds, with a hand-made database."""
+"""The filter against real clamds, with a hand-made database. What it shares with the others is in test_servers.py."""
 
-import concurrent.futures
 import contextlib
-import os
 import shlex
 import signal
 import socket
@@ -95,46 +93,6 @@ def test_each_container_of_the_corpus(clamds: Any, asking: Asking, mail: Mail, q
     assert {name: verdict for name, verdict in found.items() if verdict != error("ClamAV-Test-File.UNOFFICIAL")} == {}
 
 
-def test_messages_wait_for_a_clamd_that_starts(
-    clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes
-) -> None:
-    """Down at the start: it may take half a minute to load its signatures."""
-    clamd = clamds()
-    judge = asking(address(clamd)).judge
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(judge, queued(mail(eicar))) for _ in range(3)]
-        assert not concurrent.futures.wait(waiting, 0.3).done
-        clamd.launch()
-
-        assert [each.result() for each in waiting] == [CAUGHT] * 3
-
-
-def test_an_outage_that_lasts_holds(clamds: Any, asking: Asking, mail: Mail, queued: Queued) -> None:
-    """After --wait seconds, with the reason."""
-    clamd = clamds()
-    verdict = asking(Address(clamd.socket), wait=0.2).judge(queued(mail()))
-
-    assert verdict == Verdict("REJECTED", f"no clamd answers: {clamd.socket}: No such file or directory")
-
-
-def test_clamd_dies_and_comes_back(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
-    """Between two messages, and in the middle of one: it is scanned again."""
-    clamd = clamds().start()
-    judge = asking(address(clamd)).judge
-    assert judge(queued(mail(eicar))) == CAUGHT
-    clamd.kill()
-    clamd.start()
-    assert judge(queued(mail(eicar))) == CAUGHT
-    clamd.send(signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(judge, queued(mail(eicar))) for _ in range(4)]
-        assert not concurrent.futures.wait(waiting, 0.3).done
-        clamd.kill()
-        clamd.start()
-
-        assert [each.result() for each in waiting] == [CAUGHT] * 4
-
-
 @pytest.mark.parametrize("concurrent", ["yes", "no"])
 def test_new_signatures_are_loaded_meanwhile(
     concurrent: str, clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued
@@ -168,39 +126,6 @@ def test_a_clamd_that_hangs(clamds: Any, asking: Asking, address: AddressOf, mai
     slow.send(signal.SIGCONT)
 
 
-def test_a_slow_clamd_is_waited_for(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
-    """A scan may take its time."""
-    clamd = clamds().start()
-    judge = asking(address(clamd)).judge
-    clamd.send(signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting = pool.submit(judge, queued(mail(eicar)))
-        assert not concurrent.futures.wait([waiting], 1).done
-        clamd.send(signal.SIGCONT)
-
-        assert waiting.result() == CAUGHT
-
-
-def test_another_clamd_takes_over(clamds: Any, asking: Asking, mail: Mail, queued: Queued, eicar: bytes) -> None:
-    """At once, whichever way it is reached."""
-    one, two = clamds().start(), clamds().start()
-    judge = asking(Address(one.socket), Address("127.0.0.1", two.port), wait=0).judge
-    assert judge(queued(mail(eicar))) == CAUGHT
-    one.kill()
-
-    assert [judge(queued(mail(eicar))) for _ in range(3)] == [CAUGHT] * 3
-
-
-def test_a_message_of_50_megabytes(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
-    """Clean, or with something bad behind all of it."""
-    judge = asking(address(clamds().start())).judge
-    large = mail(os.urandom(37 << 20))
-    assert len(large) > 50_000_000
-
-    assert judge(queued(large)) == ok()
-    assert judge(queued(large.replace(b"--limit--\n", mail(eicar).partition(b"\n\n")[2]))) == CAUGHT
-
-
 @pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_what_clamd_cannot_scan(clamds: Any, asking: Asking, mail: Mail, queued: Queued, unscannable: str, word: str) -> None:
     """Larger than its stream may be: never passed without a word, and the next message has no trouble."""
@@ -216,14 +141,6 @@ def test_what_is_over_a_limit_is_not_clean(clamds: Any, asking: Asking, address:
 
     assert verdict.word == "REJECTED"
     assert "over a limit (Heuristics.Limits.Exceeded.MaxFileSize" in verdict.text
-
-
-def test_many_at_once(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued, eicar: bytes) -> None:
-    """Sixteen threads, and each message gets its own verdict."""
-    judge = asking(address(clamds().start())).judge
-    clean, caught = queued(mail()), queued(mail(eicar))
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        assert [ok(), CAUGHT] * 200 == list(pool.map(judge, [clean, caught] * 200))
 
 
 def test_a_session_that_clamd_has_ended(clamds: Any, asking: Asking, mail: Mail, queued: Queued) -> None:

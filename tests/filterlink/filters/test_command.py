@@ -1,5 +1,6 @@
 """The filter with scanners of a line or two, and with the real clamscan."""
 
+import json
 import os
 import subprocess
 import sys
@@ -189,3 +190,33 @@ def test_clamscan_and_its_limits(clamscan: Any, mail: Mail, queued: Queued) -> N
     verdict = clamscan("--database=/nowhere")(queued(mail()))
     assert verdict.word == "REJECTED"
     assert "exit code 2" in verdict.text
+
+
+@pytest.mark.server
+def test_clamscan_and_new_signatures(clamscan: Any, mail: Mail, queued: Queued, database: Path) -> None:
+    """They count from the next message on: it reads them for each."""
+    path = queued(mail(b"a harmless marker"))
+    assert clamscan()(path) == ok()
+    (database / "more.ndb").write_text(f"Test.Marker:0:*:{b'harmless marker'.hex()}\n")
+
+    assert clamscan()(path) == error("Test.Marker.UNOFFICIAL")
+
+
+@pytest.mark.server
+def test_clamscan_that_is_too_slow(copies: Path, database: Path, mail: Mail, queued: Queued, programs: Callable[[str, str], str]) -> None:
+    """It is ended when its time is over, and the message is held."""
+    command = (programs("clamscan", "clamav"), f"--database={database}", "{file}")
+    judge = judging(copies, PROFILES["clamscan"]._replace(command=command), limits=Limits(0.1))
+
+    assert judge(queued(mail(os.urandom(37 << 20)))) == Verdict("REJECTED", "clamscan cannot scan this message: no answer within 0.1 s")
+
+
+@pytest.mark.server
+def test_clamscan_held_to_the_protocol(database: Path, programs: Callable[[str, str], str]) -> None:
+    """As a program, on made messages and with chaos, it breaks no rule of the helper protocol."""
+    words = f"--profile clamscan {programs('clamscan', 'clamav')} --no-summary --stdout --database={database} {{file}}"
+    program = f"{sys.executable} -m enqueuer.cli.app filter command {words}"
+    bench = [sys.executable, "-m", "enqueuer.cli.app", "filters", "bench", program, "--count", "30", "--chaos", "--json"]
+    found = json.loads(subprocess.run(bench, stdout=subprocess.PIPE, timeout=60, check=False).stdout)
+
+    assert (found["broken"], found["answered"], found["stopped"]) == ([], 30, "")

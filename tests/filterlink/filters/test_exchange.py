@@ -11,7 +11,7 @@ import pytest
 
 from filterlink.filters import exchange as module
 from filterlink.filters.answer import Answer
-from filterlink.filters.exchange import MAX_DEATHS, Exchange, Unscannable
+from filterlink.filters.exchange import MAX_DEATHS, Exchange, Terms, Unscannable
 from filterlink.filters.service import Address, Away, Unavailable
 from filterlink.filters.verdict import Verdict, error
 
@@ -64,7 +64,7 @@ def said(answer: Answer) -> Verdict:
 
 
 def asking(*addresses: Address, wait: float = 20, timeout: float = 20, half_close: bool = True) -> Exchange:
-    return Exchange("server", addresses, wait, timeout, half_close)
+    return Exchange("server", addresses, Terms(wait, timeout), half_close)
 
 
 def test_all_of_it_goes_and_the_answer_comes(serving: Serving) -> None:

@@ -1,0 +1,102 @@
+"""The options of filters that ask a server. `asks` gives them to a command: where the servers are, for how long they are waited for."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from filterlink.filters.exchange import Terms
+    from filterlink.filters.service import Address
+
+__all__ = ["Hosts", "Port", "Server", "Sockets", "Threads", "Timeout", "Unscannable", "Wait", "addresses", "asks", "one_of"]
+
+Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
+Hosts = Annotated[
+    list[str] | None, typer.Option("--host", metavar="HOST[:PORT]", help="A server's TCP address. The first of all that answers judges.")
+]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds for which messages wait in an outage; then REJECTED.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, help="Seconds for one message, less than the filter's timeout in enqueuer.toml.")
+]
+Unscannable = Annotated[
+    str, typer.Option("--unscannable", metavar="hold|error|pass", help="What becomes of a message that cannot be judged.")
+]
+MaxSize = Annotated[str, typer.Option("--max-size", metavar="SIZE", help='Larger messages pass without being judged ("10M"); 0: none.')]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages judged at once.")]
+
+
+class Server(NamedTuple):
+    """What the options say."""
+
+    addresses: "list[Address]"
+    terms: "Terms"
+    threads: int
+
+
+def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command these options after its own. It takes what they say as its first parameter, a Server."""
+
+    def server(
+        sockets: Sockets = None,
+        hosts: Hosts = None,
+        port: Port = port,
+        wait: Wait = 60,
+        timeout: Timeout = 110,
+        unscannable: Unscannable = "hold",
+        max_size: MaxSize = "0",
+        threads: Threads = threads,
+    ) -> Server:
+        from filterlink.filters.exchange import Terms
+        from filterlink.filters.verdict import UNSCANNABLE
+
+        terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), _size(max_size))
+        return Server(addresses(sockets, hosts, port), terms, threads)
+
+    return functools.partial(_joined, server)
+
+
+def _joined(server: Callable[..., Server], command: Callable[..., int]) -> Callable[..., int]:
+    """The command with the parameters of both; typer reads them from the signature."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = inspect.signature(server).parameters
+
+    def run(**values: Any) -> int:
+        return command(server(**{name: values.pop(name) for name in shared}), **values)
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
+    run.__dict__["__signature__"] = inspect.Signature(parameters, return_annotation=int)
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> "list[Address]":
+    """Raises BadParameter."""
+    from filterlink.filters import service
+
+    try:
+        found = service.parse(sockets or [], hosts or [], port)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from None
+    if not found:
+        raise typer.BadParameter("no server: name one with --socket or --host")
+    return found
+
+
+def one_of(option: str, value: str, values: Iterable[str]) -> str:
+    """Raises BadParameter."""
+    if value not in values:
+        raise typer.BadParameter(f"{value} is none of {', '.join(values)}", param_hint=option)
+    return value
+
+
+def _size(text: str) -> int:
+    from filterlink.units import Size
+
+    try:
+        return Size.parse(text)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault), param_hint="--max-size") from None

@@ -1,0 +1,104 @@
+"""The whole engine with real servers behind it: spamd and rspamd one after the other, clamav-milter with its clamd."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from enqueuer.trial import Trial
+from tests.filterlink.filters.daemons import EICAR, GTUBE, Clamd, Daemon, mail, served
+from tests.filterlink.filters.servers import make_clamav_milter, make_rspamd, make_spamd
+
+FILTER = """
+[[filters]]
+name = "{0}"
+program = "{1}"
+max_in_flight = 16
+pipelining = true
+"""
+RULES = """
+[[rules]]
+name = "mark spam"
+actions = [["ExternalFilter", "spamd"]]
+[[rules]]
+name = "refuse spam"
+actions = [["ExternalFilter", "rspamd"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Daemon]]:
+    """Makes servers, not started yet. All are ended with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda make, *words: stack.enter_context(served(make, *words))
+
+
+def message(subject: str, text: str = "x") -> bytes:
+    return f"From: a@b\nTo: c@d\nSubject: {subject}\nMIME-Version: 1.0\nContent-Type: text/plain\n\n{text}\n".encode()
+
+
+@pytest.mark.server
+def test_spam_is_marked_and_refused(serving: Callable[..., Daemon], trials: Callable[[str], Trial]) -> None:
+    """The fields of both stand on top; both servers go away in the middle and come back, and nothing is lost or held."""
+    servers = [serving(make_spamd), serving(make_rspamd)]
+    programs = [f"enqueuer filter {name} --socket {server.socket}" for name, server in zip(("spamd", "rspamd"), servers, strict=True)]
+    for server in servers:
+        server.start()
+    with trials(FILTER.format("spamd", programs[0]) + FILTER.format("rspamd", programs[1]) + RULES) as engine:
+        engine.drop("1.eml", message("TAG fun"))
+        engine.drop("2.eml", message("spam", GTUBE.decode()))
+        engine.wait(lambda: len(engine.outbound()) == 1 and engine.status()["totals"]["quarantined"] == 1, "both are judged")
+        for server in servers:
+            server.kill()
+        for number in range(3, 23):
+            engine.drop(f"{number}.eml", message("TAG fun"))
+        engine.wait(lambda: "spamd at" in engine.log(), "the outage is in the log")
+        for server in servers:
+            server.launch()
+        engine.wait(lambda: engine.status()["totals"]["enqueued"] == 21, "all others are judged", 40)
+        totals = engine.status()["totals"]
+
+    assert (totals["enqueued"], totals["quarantined"], totals["bad"]) == (21, 1, 0)
+    for path in engine.outbound():
+        header = path.read_bytes().partition(b"\n\n")[2]
+        for field in (b"X-Spam-Status: No, score=2.5", b"X-Spam: Yes\n", b"X-Spamd-Result: default: True [7.00 / 15.00];\n\tTAG(7.00)\n"):
+            assert field in header[: header.index(b"Subject:")]
+    [why] = (engine.base / "Quarantine").glob("*.why")
+    assert '"Gtube pattern"' in why.read_text()
+
+
+MILTER = """
+[[rules]]
+name = "scan"
+actions = [["ExternalFilter", "ClamAV"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+
+
+@pytest.mark.server
+def test_what_a_milter_quarantines_ends_in_quarantine(serving: Callable[..., Daemon], trials: Callable[[str], Trial]) -> None:
+    """With the reason; the clean message has the milter's field on top, and the one that it defers waits, and is not lost."""
+    clamd = serving(Clamd).start()
+    lines = "OnInfected Quarantine\nLogInfected Off\nAddHeader Add\nReportHostname here"
+    server = serving(make_clamav_milter, clamd, lines).start()
+    config = '[enqueuer]\nretry_after = "1s"\n' + FILTER.format("ClamAV", f"enqueuer filter milter --socket {server.socket}") + MILTER
+    with trials(config) as engine:
+        engine.drop("1.eml", mail(EICAR, b"To: c@d"))
+        engine.drop("2.eml", mail(b"harmless", b"To: c@d"))
+        engine.wait(lambda: len(engine.outbound()) == 1 and engine.status()["totals"]["quarantined"] == 1, "both are judged")
+        clamd.kill()
+        engine.drop("3.eml", mail(b"harmless", b"To: c@d"))
+        engine.wait(lambda: engine.status()["queue"]["held"] == 1, "it is held")
+        clamd.start()
+        engine.wait(lambda: len(engine.outbound()) == 2, "it went on", 40)
+
+    [why] = (engine.base / "Quarantine").glob("*.why")
+    assert json.loads(why.read_text())["reason"].endswith("quarantined by the milter: quarantined by clamav-milter")
+    for path in engine.outbound():
+        assert path.read_bytes().partition(b"\n\n")[2].startswith(b"X-Virus-")
