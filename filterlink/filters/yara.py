@@ -5,10 +5,11 @@ A rule's `meta` says what follows from a match: verdict = "ERROR" (also where no
 Rules see the variables `filename`, `filepath`, `extension`, `filetype` and `flags` of the part.
 """
 
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,9 @@ import yara_x
 from filterlink.filters import office, unpack
 from filterlink.filters.mime import Part, parts
 from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, say, serve
+from filterlink.filters.verdict import UNSCANNABLE
 
-__all__ = ["DEFAULT_RULES", "BadRules", "LiveRules", "YaraFilter", "compile_rules", "run"]
+__all__ = ["DEFAULT_RULES", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "run"]
 
 DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
 CHECK_EVERY = 2.0
@@ -51,10 +53,20 @@ class Finding(NamedTuple):
         return str(self.meta.get("header") or f"X-Yara: {self.rule} in {self.place}".encode("ascii", "replace").decode())
 
 
-def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0) -> int:
+class Settings(NamedTuple):
+    """For how many seconds the rules may look at one message, and what becomes of it after that."""
+
+    timeout: float = 110.0
+    unscannable: str = "hold"
+
+
+DEFAULTS = Settings()
+
+
+def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, settings: Settings = DEFAULTS) -> int:
     """Be the helper program; `threads` messages are judged at once (0 = by the processors). Return the exit code."""
     try:
-        live = LiveRules([str(DEFAULT_RULES)] * default_rules + list(rules))
+        live = LiveRules([str(DEFAULT_RULES)] * default_rules + list(rules), settings)
     except BadRules as fault:
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
@@ -68,12 +80,12 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0) -> i
 class LiveRules:
     """Rule files and folders of them, compiled anew when they change. Lives in the process that forks the workers."""
 
-    def __init__(self, places: Sequence[str]) -> None:
+    def __init__(self, places: Sequence[str], settings: Settings = DEFAULTS) -> None:
         """Raises BadRules."""
         self._places = places
         files = rule_files(places)
         self._seen = stamps(files)
-        self.filter = YaraFilter(compile_rules(files))
+        self.filter = YaraFilter(compile_rules(files), settings)
         self._next = time.monotonic() + CHECK_EVERY
 
     def renewed(self) -> bool:
@@ -157,8 +169,8 @@ def _explain(fault: dict[str, Any], file: str) -> str:
 class YaraFilter:
     """Judge messages by compiled rules."""
 
-    def __init__(self, rules: yara_x.Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: yara_x.Rules, settings: Settings = DEFAULTS) -> None:
+        self._rules, self._settings = rules, settings
         self._own: yara_x.Scanner | None = None
 
     def take(self, rules: yara_x.Rules) -> None:
@@ -167,10 +179,17 @@ class YaraFilter:
 
     def judge(self, path: str) -> Verdict:
         """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
-        message = open_message(path).data
+        message, end = open_message(path).data, time.monotonic() + self._settings.timeout
+        try:
+            return self._decided(self._findings(message, end))
+        except (yara_x.TimeoutError, TimeoutError):
+            text = f"the rules do not come to an end with this message within {self._settings.timeout:g} s"
+            return UNSCANNABLE[self._settings.unscannable](text)
+
+    def _decided(self, findings: Iterable[Finding]) -> Verdict:
         fields: dict[str, None] = {}
         drop = False
-        for finding in self._findings(message):
+        for finding in findings:
             if finding.verdict == "ERROR":
                 return error(finding.report)
             drop = drop or finding.verdict == "DISCARD"
@@ -180,16 +199,20 @@ class YaraFilter:
             return discard()
         return header(tuple(fields)) if fields else ok()
 
-    def _findings(self, message: bytes) -> Iterator[Finding]:
+    def _findings(self, message: bytes, end: float) -> Iterator[Finding]:
+        """Raises TimeoutError of either kind."""
         for part in parts(message):
             for number, name in enumerate(part.names or ("",)):
-                yield from self._scan(part._replace(data=part.data if number == 0 else b""), name)
+                yield from self._scan(part._replace(data=part.data if number == 0 else b""), name, end)
             if code := office.macros(part.data):
-                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code), "")
-        yield from self._scan(Part("the message", (), "", message), "")
+                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code), "", end)
+        yield from self._scan(Part("the message", (), "", message), "", end)
 
-    def _scan(self, part: Part, name: str) -> Iterator[Finding]:
-        scanner = self._scanner()
+    def _scan(self, part: Part, name: str, end: float) -> Iterator[Finding]:
+        scanner, left = self._scanner(), end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        scanner.set_timeout(math.ceil(left))  # it counts in whole seconds
         for variable, value in zip(VARIABLES, (name, name, extension(name), part.type, part.flag), strict=True):
             scanner.set_global(variable, value.encode("utf-8", "replace").decode())
         for rule in scanner.scan(part.data).matching_rules:

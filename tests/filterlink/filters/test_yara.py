@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from filterlink.filters.verdict import Verdict, discard, header, ok
-from filterlink.filters.yara import DEFAULT_RULES, BadRules, YaraFilter, compile_rules, extension
+from filterlink.filters.yara import DEFAULT_RULES, BadRules, Settings, YaraFilter, compile_rules, extension
 from tests.filterlink.filters.test_office import ole, vba
 
 EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
@@ -121,6 +121,29 @@ def test_rules_know_the_part(tmp_path: Path) -> None:
 
     assert judge(judging, b"Content-Type: a/b; name=A.Txt\n\nx", tmp_path).word == "ERROR"
     assert ok() == judge(judging, b"Content-Type: a/c; name=A.Txt\n\nx", tmp_path)
+
+
+ENDLESS = "rule r { condition: for any i in (0..filesize): (for any j in (0..100000): (uint8(i) + uint8(j) == 999)) }"
+
+
+@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+def test_rules_that_come_to_no_end(tmp_path: Path, unscannable: str, word: str) -> None:
+    """Cost their time at most; what becomes of the message is said by --unscannable, and the next one is judged."""
+    (tmp_path / "slow.yar").write_text(ENDLESS)
+    slow = YaraFilter(compile_rules([str(tmp_path / "slow.yar")]), Settings(0.5, unscannable))
+
+    text = "the rules do not come to an end with this message within 0.5 s"
+    assert judge(slow, b"\n" + b"x" * 5_000_000, tmp_path) == Verdict(word, text)
+    assert judge(slow, b"\nx", tmp_path) == ok()
+
+
+def test_a_message_of_50_megabytes(shipped: YaraFilter, tmp_path: Path) -> None:
+    """Clean, or with something bad behind all of it."""
+    data = os.urandom(38_000_000)
+    assert len(attached("a", data)) > 50_000_000
+
+    assert judge(shipped, attached("a", data), tmp_path) == ok()
+    assert judge(shipped, attached("a", data + EICAR), tmp_path).text == "EICAR test file in a (Eicar_Test_File)"
 
 
 def test_every_name_of_a_part_is_tried(shipped: YaraFilter, tmp_path: Path) -> None:
