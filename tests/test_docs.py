@@ -6,7 +6,7 @@ from pathlib import Path
 from filterlink.referee import CHAOS, RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-_NAMED = re.compile(r"`((?:tests/\w+/)?test_\w+\.py)::(test_\w+)`")
+_NAMED = re.compile(r"`((?:tests/(?:\w+/)+)?test_\w+\.py)::(test_\w+)`")
 
 
 def test_each_row_of_the_drop_folder_names_a_test_that_is_there() -> None:
@@ -30,6 +30,17 @@ def test_each_manner_of_a_real_helper_names_a_test_that_is_there() -> None:
     missing = [name for row in rows for path, name in _NAMED.findall(row) if not _there(path, name, "filterlink")]
 
     assert len(rows) > 30
+    assert (unnamed, missing) == ([], [])
+
+
+def test_each_cell_of_the_filters_names_a_test_that_is_there() -> None:
+    """What a filter does when its server is away, reloads or hangs is shown by a test."""
+    rows = _rows("filters.md", "## Servers that are away, reload, hang")
+    cells = [cell for row in rows for cell in row.strip("|").split(" | ")[1:]]
+    unnamed = [cell for cell in cells if not _NAMED.search(cell)]
+    missing = [name for cell in cells for path, name in _NAMED.findall(cell) if not _there(path, name, "filterlink/filters")]
+
+    assert len(cells) > 20
     assert (unnamed, missing) == ([], [])
 
 
