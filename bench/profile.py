@@ -48,6 +48,8 @@ class Measured(NamedTuple):
     roles: dict[str, Cpu]
     machine: float
     """Seconds that all cores together were not idle."""
+    steps: dict[tuple[str, str], tuple[float, float]]
+    """Seconds of wall and of processor time by process and step: the engine's own clocks."""
 
 
 NOTHING = Cpu(0, 0, 0)
@@ -75,16 +77,25 @@ def _profile(processors: int, messages: int, size: int) -> str:
         complaint = _spy(trial, messages, data, raw)
         samples = list(steps.parse(raw.read_text().splitlines())) if raw.exists() else []
     head = f"{messages} messages of {size} bytes, {processors} processors, a helper that answers at once: {_rate(measured)}\n"
-    return "\n".join([head, *_by_process(measured), "", *(_by_step(measured, samples) if samples else [complaint])]) + "\n"
+    return (
+        "\n".join([head, *_by_process(measured), "", *_by_lap(measured), "", *(_by_step(measured, samples) if samples else [complaint])])
+        + "\n"
+    )
 
 
 def _measure(trial: Trial, messages: int, data: bytes) -> Measured:
     pile = Pile(trial, messages, data)
-    before, busy, began = _roles(trial), _machine_busy(), time.monotonic()
+    laps, before, busy, began = _laps(trial), _roles(trial), _machine_busy(), time.monotonic()
     pile.run()
     seconds, after = time.monotonic() - began, _roles(trial)
     spent = {role: cpu.plus(before.get(role, NOTHING), -1) for role, cpu in after.items()}
-    return Measured(messages, seconds, spent, _machine_busy() - busy)
+    busy = _machine_busy() - busy
+    lapped = {key: (wall - laps[key][0], cpu - laps[key][1]) for key, (wall, cpu) in _laps(trial).items()}
+    return Measured(messages, seconds, spent, busy, lapped)
+
+
+def _laps(trial: Trial) -> dict[tuple[str, str], tuple[float, float]]:
+    return {(one["process"], one["step"]): (one["wall_s"], one["cpu_s"]) for one in trial.status()["steps"]}
 
 
 def _spy(trial: Trial, messages: int, data: bytes, raw: Path) -> str:
@@ -112,6 +123,11 @@ def _roles(trial: Trial) -> dict[str, Cpu]:
         role = steps.role_of(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip())
         found[role] = found.get(role, NOTHING).plus(_cpu(pid))
     return found
+
+
+def engine_cpu(trial: Trial) -> float:
+    """Seconds of processor time that all processes of the engine have used, its helpers not."""
+    return sum(cpu.total for role, cpu in _roles(trial).items() if role not in ("helper", "this benchmark"))
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -153,6 +169,19 @@ def _by_process(measured: Measured) -> Iterator[str]:
     cores = (os.cpu_count() or 1) * measured.seconds
     yield f"| **the machine's work** | **{measured.machine * each:.0f}** | | | 100 |"
     yield f"| idle | {max(0.0, cores - measured.machine) * each:.0f} | | | |"
+
+
+def _by_lap(measured: Measured) -> Iterator[str]:
+    """The engine's own clocks; what is left of a process is waking up, links between processes, log lines between steps."""
+    yield "| process | step, by the engine's own clocks | CPU us a message | from its begin to its end |"
+    yield "|---|---|---:|---:|"
+    each = 1e6 / measured.messages
+    for process in dict.fromkeys(process for process, _ in measured.steps):
+        left = measured.roles[process].total * each
+        for step, (wall, cpu) in ((step, times) for (of, step), times in measured.steps.items() if of == process):
+            left -= cpu * each
+            yield f"| {process} | {step} | {cpu * each:.1f} | {wall * each:.1f} |"
+        yield f"| {process} | waking up, links, the rest | {left:.1f} | |"
 
 
 def _by_step(measured: Measured, samples: list[steps.Sample]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from enqueuer.laps import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.frames import FilterState
 
 __all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Board", "Task"]
@@ -49,7 +50,8 @@ _FILTERS_BYTES = 256 << 10
 _DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and fate
 MAX_DECIDED = 4096
 """More messages than are ever between their commit and their count (committer.MOST, and a few that the disk refused)."""
-_SIZE = (_DECIDED + 2 * MAX_DECIDED) * 8
+_LAPS = _DECIDED + 2 * MAX_DECIDED  # the queue manager's, then each processor's
+_SIZE = (_LAPS + MANAGER_WORDS + MAX_SLOTS * PROCESSOR_WORDS) * 8
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -187,6 +189,16 @@ class Board:
     @processors.setter
     def processors(self, count: int) -> None:
         self._words[_PROCESSORS] = count
+
+    # ---- laps: where the time goes
+
+    @property
+    def manager_laps(self) -> memoryview:
+        return self._words[_LAPS : _LAPS + MANAGER_WORDS]
+
+    def processor_laps(self, slot: int) -> memoryview:
+        at = _LAPS + MANAGER_WORDS + slot * PROCESSOR_WORDS
+        return self._words[at : at + PROCESSOR_WORDS]
 
     # ---- processors: each writes its own slot
 

@@ -134,4 +134,5 @@ class Commands:
         engine = self._supervisor
         state = {"stopping": "draining"}.get(engine.state, engine.state)
         base, processors = str(engine.started.base), engine.nursery.of("processor")
-        return status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)
+        document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)
+        return document | {"steps": status.steps(engine.board, engine.staff.slots)}

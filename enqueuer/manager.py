@@ -15,6 +15,7 @@ from enqueuer.blame import Blame
 from enqueuer.board import PULSE
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.filterpeer import FilterPeer
+from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
 from enqueuer.queue import sync
 from enqueuer.queue.derive import queue_path
@@ -59,6 +60,7 @@ class Manager:
         self._schedule = Schedule(self._birth.lanes)
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
+        self._laps = Laps(self._board.manager_laps, MANAGER)
         self._workers: dict[int, Worker] = {}  # by generation
         self._reaped: set[int] = set()  # generations; few, as a queue manager does not live for ever
         self._leaving: set[int] = set()
@@ -89,12 +91,15 @@ class Manager:
         now = time.monotonic()
         due = self._schedule.release_due(now)
         pause = min(PULSE, due - now if due is not None else PULSE)
+        self._laps.turn("intake")
         if not self._draining:
             pause = min(pause, self._spooler.pump())
+            self._laps.next("dispatch")
             if (wait := self._machine.pause(now)) > 0:
                 pause = min(pause, wait)
             else:
                 self._dispatch()
+        self._laps.next("")
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
         self._show()

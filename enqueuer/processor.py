@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.laps import PROCESSOR, Laps
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
 from enqueuer.queue.envelope import Envelope
@@ -45,6 +46,7 @@ class Processor:
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
         self._filters = Client(FILTERLINK, birth.hello)
+        self._laps = Laps(birth.board.processor_laps(birth.slot), PROCESSOR)
         self._compile()
         self._say("idle")
 
@@ -58,6 +60,7 @@ class Processor:
             case frames.Leave():
                 raise Ended
             case job:
+                self._laps.start(job.n, "reading")
                 if job.edition != self._birth.edition:
                     self._take(job.edition)
                 self._send(self._judge(job))
@@ -205,6 +208,7 @@ class Processor:
             self._await_the_end()
 
     def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
+        self._laps.next(state)
         self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)
 
     def _log_received(self, job: frames.Job, message: derive.Message) -> None:

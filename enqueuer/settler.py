@@ -13,6 +13,7 @@ import msgspec
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
 from enqueuer.committer import Committer, Step
+from enqueuer.laps import MANAGER, Laps
 from enqueuer.queue.store import Store
 from enqueuer.queue.sync import Change
 from enqueuer.schedule import Entry, Schedule
@@ -36,6 +37,10 @@ class Done(IntEnum):
     PUBLISHED = 2
     COUNTED = 3
     GONE = 4
+
+
+STEPS = ("commit", "publish", "count", "unlink", "")
+"""What an item that has come so far does next, as laps.py calls it."""
 
 
 class Settling(msgspec.Struct):
@@ -68,6 +73,7 @@ class Settler:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
+        self._laps = Laps(board.manager_laps, MANAGER)
         self._failures = 0
         self._distrusted = 0
         self._committer: Committer[Item] = Committer(loop, self._steps())
@@ -111,9 +117,13 @@ class Settler:
     def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
         """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
 
+        laps = Laps(self._board.manager_laps, MANAGER)  # another thread's
+
         def run(items: list[Item]) -> None:
+            laps.start(0, "sync")
             with self._board.syncing():
                 sync(items)
+            laps.next("")
 
         return run
 
@@ -134,8 +144,10 @@ class Settler:
             if isinstance(item, Afterwards):
                 item.action()
                 return False
+            self._laps.start(item.n, STEPS[item.done])
             while item.done < goal:
                 item.done = self._next(item)
+                self._laps.next(STEPS[item.done])
         except OSError as error:
             tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else {}
             log.error("will be repeated: %s", error, extra=tag)

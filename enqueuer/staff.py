@@ -30,6 +30,8 @@ class Staff:
         self._cpu = CpuMeter()
         self._auto: auto.Auto | None = None
         self._watching = False
+        self.slots = 0
+        """Slots of the board that were ever in use."""
         self.why = ""
         """The last change that `auto` made, with its reason."""
         self.configure()
@@ -74,6 +76,7 @@ class Staff:
         taken = {child.birth.number for child in engine.nursery.of("processor")}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
         engine.board.work(number - 1, "idle")
+        self.slots = max(self.slots, number)
         engine.nursery.fork(engine.birth("processor", number), f"processor {number}", processor.run, waits=True)
 
     # ---- auto

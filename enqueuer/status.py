@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from enqueuer import laps
 from enqueuer.board import Board
 from enqueuer.config import Engine
 from enqueuer.nursery import Child
@@ -14,7 +15,7 @@ from enqueuer.reload import ConfigFile
 from enqueuer.schedule import large_limit
 from filterlink.frames import FilterState
 
-__all__ = ["document", "our_version"]
+__all__ = ["document", "our_version", "steps"]
 
 
 def our_version() -> str:
@@ -54,6 +55,20 @@ def document(
         "totals": board.totals(),
         "unaccounted": gauges["unaccounted"],
     }
+
+
+def steps(board: Board, slots: int) -> list[dict[str, Any]]:
+    """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
+    sums: dict[str, tuple[float, float]] = dict.fromkeys(laps.PROCESSOR, (0.0, 0.0))
+    for slot in range(slots):
+        for step, (wall, cpu) in laps.read(board.processor_laps(slot), laps.PROCESSOR).items():
+            sums[step] = (sums[step][0] + wall, sums[step][1] + cpu)
+    both = {"queue manager": laps.read(board.manager_laps, laps.MANAGER), "processors": sums}
+    return [
+        {"process": process, "step": step, "wall_s": round(wall, 6), "cpu_s": round(cpu, 6)}
+        for process, times in both.items()
+        for step, (wall, cpu) in times.items()
+    ]
 
 
 def _filters(file: ConfigFile, board: Board) -> Any:

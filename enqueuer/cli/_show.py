@@ -15,7 +15,7 @@ from enqueuer.cli._common import printable
 from enqueuer.cli._where import sentences
 from filterlink.units import show_seconds, show_size
 
-__all__ = ["filters", "message", "messages", "status"]
+__all__ = ["filters", "message", "messages", "status", "steps"]
 
 MAX_TASKS = 20
 """Busy processors shown, the longest first: what hangs is at the top, and the page stays a page."""
@@ -47,6 +47,19 @@ def status(document: dict[str, Any]) -> None:
     console.print(_counts("Since start", document["totals"]))
     if wrong := document.get("unaccounted"):
         console.print(f"{wrong} messages are unaccounted for: the log names them", style="bold red")
+
+
+def steps(document: dict[str, Any]) -> None:
+    """Where the time goes, in microseconds a message that came in."""
+    console, count = _console(), document["totals"]["received"] + document["totals"]["returned"]
+    console.print()
+    if not count:
+        console.print("no message yet, so there is no time a message")
+        return
+    table = _table("PROCESS", "STEP", "US A MESSAGE", "OF IT CPU", right=("US A MESSAGE", "OF IT CPU"))
+    for one in document["steps"]:
+        table.add_row(one["process"], one["step"], *(f"{one[key] * 1e6 / count:.1f}" for key in ("wall_s", "cpu_s")))
+    console.print(table)
 
 
 def filters(found: list[dict[str, Any]]) -> None:

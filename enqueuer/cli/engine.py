@@ -52,7 +52,11 @@ def _run(base: Base = None) -> int:
     return supervisor.run(path)
 
 
-def _status(base: Base = None, json: Json = False) -> int:
+def _status(
+    base: Base = None,
+    json: Json = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also where the time goes, step by step.")] = False,
+) -> int:
     document = ask(enter(base), command="status")
     if json:
         answer(document)
@@ -60,6 +64,8 @@ def _status(base: Base = None, json: Json = False) -> int:
         from enqueuer.cli import _show
 
         _show.status(document)
+        if verbose:
+            _show.steps(document)
     return exits.OK
 
 

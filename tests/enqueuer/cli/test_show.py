@@ -88,3 +88,14 @@ def test_a_filters_processes_are_named(document: dict[str, Any], capsys: pytest.
     _show.filters(document["filters"])
 
     assert "901, 902, 903 and 7 more" in capsys.readouterr().out
+
+
+def test_steps_are_shown_a_message(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Seconds since the start become microseconds a message; before the first one there are none."""
+    document["steps"] = [{"process": "processors", "step": "filter", "wall_s": 0.02, "cpu_s": 0.00035}]
+    _show.steps(document)
+    assert capsys.readouterr().out.split()[-4:] == ["processors", "filter", "2000.0", "35.0"]
+
+    document["totals"] = {"received": 0, "returned": 0}
+    _show.steps(document)
+    assert "no message yet" in capsys.readouterr().out
