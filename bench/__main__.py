@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def main() -> int:
         print(f"WARNING: {warning()}", file=sys.stderr)
     files = [Path(name).name for name in options.files] or sorted(path.name for path in HERE.glob("bench_*.py"))
     failed = [file for file in files if not run(file, form, options.k)]
-    show(form, publish=options.publish)
+    show(form, publish=options.publish, only=[Path(name).name for name in options.files])
     print(f"{len(files)} files of benchmarks, {time.monotonic() - begun:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return bool(failed)
 
@@ -76,7 +77,7 @@ def run(file: str, form: str, select: str = "") -> bool:
         code = pytest.main(words, plugins=[skips])
         found = json.loads(Path(data.name).read_bytes() or b"{}").get("benchmarks", [])
     if code != pytest.ExitCode.NO_TESTS_COLLECTED:
-        add(RESULTS / f"{form}.json", file, found, skips.why)
+        add(RESULTS / f"{form}.json", file, found, skips.why, whole=not select)
     print(f"{file}: {time.monotonic() - begun:.0f} s", flush=True)
     return code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
@@ -90,14 +91,15 @@ def again(arguments: list[str]) -> int:
     return 0
 
 
-def show(form: str, *, publish: bool) -> None:
-    """Write report and plots, print the tables."""
+def show(form: str, *, publish: bool, only: Sequence[str] = ()) -> None:
+    """Write report and plots, print the tables (those of some files only)."""
     if not (RESULTS / f"{form}.json").exists():
         return
     document = load(RESULTS / f"{form}.json")
     _draw(RESULTS / form, document)
     (RESULTS / f"{form}.md").write_text(report.text(document, form, form))
-    print("\n".join(report.readable(RESULTS / f"{form}.md")))
+    shown = {**document, "benchmarks": [each for each in document["benchmarks"] if not only or each["file"] in only]}
+    print(report.without_plots(report.text(shown, form, form)))
     if publish:
         page = DOCS / "performance.md"
         page.write_text(report.splice(page.read_text(), report.text(document, form, "performance")))

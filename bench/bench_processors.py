@@ -2,9 +2,10 @@
 
 The answer decides `processors` in the config file. As long as the filter waits for something else (a network, a daemon), throughput
 rises with the count, up to what the engine can do on this machine; a filter that computes wants as many processors as it has cores.
-Messages of 8 KiB, each durable before it is published. The rate is that from the first rename into the drop folder to the last message
-in Outbound. The measuring helpers are tight Python loops that read nothing of the message (bench/helper.py), so a real scanner's own work
-comes on top; YARA-X and ClamAV (with one signature, so it scans faster than with the usual eight million) are that work.
+Messages of 8 KiB, each durable before it is published. The rate is that from the first rename into the drop folder to the last
+message in Outbound. The measuring helpers are tight Python loops that read nothing of the message (bench/helper.py), so a real
+scanner's own work comes on top; YARA-X and ClamAV (with one signature, so it scans faster than with the usual eight million) are
+that work.
 """
 
 import os

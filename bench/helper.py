@@ -1,10 +1,12 @@
-"""The measuring helper: `helper.py noop | header | sleep:MS | busy:MS`.
+"""The measuring helper: `helper.py noop | header | rejected | sleep:MS | told:MS | busy:MS`.
 
-It reads nothing of the message, so what it costs is the asking alone.
+It reads nothing of the message (but told does), so what it costs is the asking alone.
 
 noop answers at once, in a tight loop (about 5 us a request, one read and one write for all lines that stand in the pipe).
 header does the same with a header field to add, so that mail is not published as it came.
+rejected cannot judge: the message is held.
 sleep takes MS milliseconds for each and judges any number at once, as a scanner that waits for a network does.
+told does the same, but for a message that says "X-Delay: MS" near its top: that takes so long.
 busy computes for MS milliseconds of CPU, one after the other: its processes are what can be had of it at once.
 """
 
@@ -39,6 +41,10 @@ def header(lines: Lines) -> None:
     os.write(1, b"".join([answer(line).replace(b" OK", b' ADDHEADER "X-Verdict: OK" OK') for line in lines]))
 
 
+def rejected(lines: Lines) -> None:
+    os.write(1, b"".join([answer(line).replace(b" OK", b' REJECTED "not now"') for line in lines]))
+
+
 def busy(seconds: float) -> Callable[[Lines], None]:
     def serve(lines: Lines) -> None:
         for line in lines:
@@ -50,7 +56,16 @@ def busy(seconds: float) -> Callable[[Lines], None]:
     return serve
 
 
-def sleep(seconds: float) -> None:
+def delay(line: bytes) -> float:
+    """What the message says of itself, in seconds; -1 where it says nothing."""
+    _, _, path = line.split(b" ", 2)
+    fd = os.open(path, os.O_RDONLY)
+    _, found, after = os.read(fd, 1024).partition(b"X-Delay: ")
+    os.close(fd)
+    return float(after.split(b"\n", 1)[0]) / 1000 if found else -1
+
+
+def sleep(seconds: float, told: bool) -> None:
     due: list[tuple[float, bytes]] = []
     tail = b""
     while True:
@@ -62,7 +77,9 @@ def sleep(seconds: float) -> None:
             *lines, tail = (tail + data).split(b"\n")
             now = time.monotonic()
             for line in lines:
-                heapq.heappush(due, (now + seconds * (b" FILE " in line), answer(line)))
+                asked = b" FILE " in line
+                own = delay(line) if told and asked else -1
+                heapq.heappush(due, (now + (own if own >= 0 else seconds * asked), answer(line)))
         now, ready = time.monotonic(), b""
         while due and due[0][0] <= now:
             ready += heapq.heappop(due)[1]
@@ -72,14 +89,13 @@ def sleep(seconds: float) -> None:
 
 def main() -> None:
     kind, _, milliseconds = sys.argv[1].partition(":")
-    if kind == "noop":
-        lines_of(noop)
-    elif kind == "header":
-        lines_of(header)
+    at_once = {"noop": noop, "header": header, "rejected": rejected}
+    if kind in at_once:
+        lines_of(at_once[kind])
     elif kind == "busy":
         lines_of(busy(float(milliseconds) / 1000))
     else:
-        sleep(float(milliseconds) / 1000)
+        sleep(float(milliseconds) / 1000, kind == "told")
 
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_benchmark.fixture import BenchmarkFixture
+
 from bench.harness import Pile, config, engine, folder, helper, lay, message, published, rate, until
+from bench.record import note, sample
 from enqueuer.trial import Trial
 
-__all__ = ["Case", "Pair", "main", "measure", "pairs"]
+__all__ = ["Case", "Pair", "beside", "main", "pairs"]
 
 
 class Case(NamedTuple):
@@ -49,10 +53,10 @@ class Pair(NamedTuple):
         return self.engine / self.bare
 
 
-def pairs(case: Case, rounds: int) -> list[Pair]:
+def pairs(case: Case, rounds: int, first: int = 0) -> list[Pair]:
     """Measure in turns, each round in the other order, as a machine's speed drifts."""
     found = []
-    for n in range(rounds):
+    for n in range(first, first + rounds):
         if n % 2:
             fast = run_bare(case)
             found.append(Pair(fast, run_engine(case)))
@@ -62,9 +66,16 @@ def pairs(case: Case, rounds: int) -> list[Pair]:
     return found
 
 
-def measure(case: Case, rounds: int) -> Pair:
-    """The pair of the median ratio."""
-    return statistics.median_low(sorted(pairs(case, rounds), key=lambda pair: pair.ratio))
+def beside(benchmark: BenchmarkFixture, x: Mapping[str, float | str], case: Case, *, series: str = "", rounds: int = 3) -> None:
+    """Have a benchmark measure pairs, for a table with the ratio of each row."""
+    note(benchmark, x, series=series, plot=["engine/s", "bare loop/s"], judged=["ratio"])
+    turns = iter(range(rounds))
+
+    def run() -> None:
+        [pair] = pairs(case, 1, first=next(turns))
+        sample(benchmark, {"engine/s": pair.engine, "bare loop/s": pair.bare, "ratio": pair.ratio})
+
+    benchmark.pedantic(run, rounds=rounds)  # type: ignore[no-untyped-call]
 
 
 def run_bare(case: Case) -> float:

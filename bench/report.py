@@ -6,12 +6,11 @@ the convention). `publish` puts the sections into docs/performance.md, between t
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from bench.results import HERE, Document, Result, results_of
 
-__all__ = ["BEGIN", "END", "by_group", "figure", "slug", "splice", "text"]
+__all__ = ["BEGIN", "END", "by_group", "figure", "number", "slug", "splice", "table", "text", "without_plots"]
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 NOISE = 0.02
@@ -121,6 +120,6 @@ def _joined(paragraph: str) -> str:
     return paragraph if any(line.startswith(("-", "|", " ")) for line in lines) else " ".join(line.strip() for line in lines)
 
 
-def readable(path: Path) -> Iterator[str]:
-    """The lines of a report for a terminal: without links to plots."""
-    yield from (line for line in path.read_text().splitlines() if not line.startswith("!["))
+def without_plots(page: str) -> str:
+    """For a terminal."""
+    return "\n".join(line for line in page.splitlines() if not line.startswith("!["))

@@ -64,13 +64,17 @@ def load(path: Path) -> Document:
     return document
 
 
-def add(path: Path, file: str, benchmarks: list[dict[str, Any]], skipped: dict[str, str]) -> Document:
-    """Put what the benchmarks of one file said in the place of what they said before."""
+def add(path: Path, file: str, benchmarks: list[dict[str, Any]], skipped: dict[str, str], *, whole: bool = False) -> Document:
+    """Put what the benchmarks of one file said in the place of what they said before; `whole`: there are no others in it."""
     known: Document = load(path) if path.exists() else {"benchmarks": [], "skipped": {}}
     fresh = [_entry(file, each) for each in benchmarks]
     names = {_place(each) for each in fresh} | set(skipped)
-    kept = [each for each in known["benchmarks"] if _place(each) not in names]
-    still = {name: why for name, why in known["skipped"].items() if name not in names}
+
+    def stays(place: str) -> bool:
+        return place not in names and not (whole and place.startswith(f"{file}::"))
+
+    kept = [each for each in known["benchmarks"] if stays(_place(each))]
+    still = {name: why for name, why in known["skipped"].items() if stays(name)}
     document = {"machine": machine(), "skipped": still | skipped, "benchmarks": kept + fresh}
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1))

@@ -33,6 +33,17 @@ def test_a_part_that_runs_again_replaces_its_own_entries(tmp_path: Path) -> None
     assert load(path)["skipped"] == {}
 
 
+def test_a_file_that_ran_whole_leaves_nothing_old(tmp_path: Path) -> None:
+    """A benchmark that was renamed or taken away is not in the report for ever; other files' are untouched."""
+    path = tmp_path / "full.json"
+    add(path, "bench_a.py", [entry("gone", [1.0])], {"bench_a.py::away": "no clamd"})
+    add(path, "bench_b.py", [entry("gone", [1.0])], {})
+    document = add(path, "bench_a.py", [entry("new", [1.0])], {}, whole=True)
+
+    assert [(each.file, each.name) for each in results_of(document)] == [("bench_b.py", "gone"), ("bench_a.py", "new")]
+    assert document["skipped"] == {}
+
+
 def test_the_rate_is_that_of_each_round(tmp_path: Path) -> None:
     """100 messages in 1, 2 and 4 seconds are 100, 50 and 25 a second; the median is 50, and 37.5 to either side."""
     found = only(add(tmp_path / "x.json", "bench_a.py", [entry("one", [1.0, 2.0, 4.0], messages=100)], {}))

@@ -1,0 +1,53 @@
+"""Idle: what does an engine cost that has nothing to do?
+
+The answer decides whether many processors may be left standing on a small machine. Wake-ups are those of all threads of a role, CPU
+is in percent of one core, private memory is what would be free if the process ended (what all share with the supervisor is not in
+it). Taken over ten seconds on an engine that has done a thousand messages before; helpers are not counted, they are the
+administrator's own.
+"""
+
+import time
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.harness import Pile, config, engine, helper, message
+from bench.procs import private_mib, roles, uses
+from bench.record import note, sample
+
+SECONDS = 10
+PROCESSORS = 8
+ROLES = ("supervisor", "queue manager", "filterlink", "watcher", "logger", "processor")
+
+
+def idle() -> dict[str, dict[str, float]]:
+    """By role, and of all together."""
+    with engine(config(PROCESSORS, helper("noop"))) as trial:
+        Pile(trial, 1000, message(8192)).run()
+        time.sleep(2)  # what was held open or planned for a second has passed
+        found = roles(trial)
+        before = {role: uses(pids) for role, pids in found.items()}
+        time.sleep(SECONDS)
+        spent = {role: uses(pids).since(before[role]) for role, pids in found.items()}
+        table = {role: _row(spent[role].wakeups, spent[role].cpu, [private_mib(pid) for pid in found[role]]) for role in found}
+    table["all"] = {name: sum(row[name] for row in table.values()) for name in ("wake-ups a second", "CPU %")}
+    return table
+
+
+def _row(wakeups: int, cpu: float, memory: list[float]) -> dict[str, float]:
+    return {"wake-ups a second": wakeups / SECONDS, "CPU %": cpu / SECONDS * 100, "private MiB each": sum(memory) / len(memory)}
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, dict[str, float]]:
+    return idle()
+
+
+@pytest.mark.full
+@pytest.mark.benchmark(group="an idle engine, 8 processors")
+@pytest.mark.parametrize("role", [*ROLES, "all"])
+def test_idle(benchmark: BenchmarkFixture, role: str, table: dict[str, dict[str, float]]) -> None:
+    """Once it has been busy."""
+    note(benchmark, {"process": role}, plot=["CPU %"])
+    sample(benchmark, table[role])
+    benchmark.pedantic(lambda: None, rounds=1)  # type: ignore[no-untyped-call]

@@ -1,0 +1,95 @@
+"""Life cycle: how long does it take to start, to recover, to reload, to change the number of processors, and what does mail feel of
+it?
+
+The answer says what a restart costs a busy server, and whether the configuration may be changed in the middle of the day. Start-up
+is from the command to the state "running"; recovery is the same after SIGKILL of a whole engine with so many messages in the queue
+(a filter holds them all). The last table is mail at 500 messages/s while something is done: the times from drop to Outbound, and
+how long it took.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.harness import Pile, config, engine, folder, helper, lay, message
+from bench.load import latencies, quantile
+from bench.record import note, sample
+from enqueuer import control
+from enqueuer.trial import Trial
+
+RATE, SECONDS = 500, 4
+RELOAD_PATIENCE = 20.0
+
+
+@pytest.mark.benchmark(group="start-up")
+@pytest.mark.parametrize("processors", [4, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 16, 64))])
+def test_start(benchmark: BenchmarkFixture, processors: int) -> None:
+    """An empty base directory."""
+    note(benchmark, {"processors": processors})
+    with folder() as path:
+        trial = Trial(path / "base", config(processors, helper("noop")))
+        benchmark.pedantic(trial.start, teardown=trial.end, rounds=3)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.full
+@pytest.mark.benchmark(group="start after SIGKILL, with messages in the queue")
+@pytest.mark.parametrize("held", [0, 1000, 10_000])
+def test_recovery(benchmark: BenchmarkFixture, held: int) -> None:
+    """Each message's file is found, read and put in order again."""
+    note(benchmark, {"messages in the queue": held})
+    with engine(config(4, helper("rejected"))) as trial:
+        lay(trial.base / "ready", held, message(2048))
+        for path in sorted((trial.base / "ready").iterdir()):
+            path.rename(trial.base / "Submitted" / path.name)
+        trial.wait(lambda: trial.status()["queue"]["held"] == held, "all are held", 60)
+        benchmark.pedantic(trial.start, setup=trial.kill, rounds=3)  # type: ignore[no-untyped-call]
+
+
+def nothing(_trial: Trial) -> None:
+    pass
+
+
+def reload(trial: Trial) -> None:
+    """Another filter setting: the helper is replaced."""
+    trial.configure(config(4, helper("noop"), slots=100))
+    control.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+
+
+def resize(trial: Trial) -> None:
+    trial.configure(config(16, helper("noop")))
+    control.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+    trial.wait(lambda: trial.status()["processors"]["running"] == 16, "16 processors run")
+
+
+ACTIONS: dict[str, Callable[[Trial], None]] = {"nothing": nothing, "reload, the helper replaced": reload, "4 to 16 processors": resize}
+
+
+@pytest.mark.full
+@pytest.mark.benchmark(group="500 messages/s while something is done, 4 processors")
+@pytest.mark.parametrize("action", ACTIONS)
+def test_loaded(benchmark: BenchmarkFixture, action: str) -> None:
+    """What mail feels of it."""
+    with engine(config(4, helper("noop"))) as trial:
+        Pile(trial, 500, message(8192)).run()  # warm
+        note(benchmark, {"meanwhile": action}, plot=["p50 ms", "p99 ms"])
+        took: list[float] = []
+
+        def act() -> None:
+            begun = time.monotonic()
+            ACTIONS[action](trial)
+            took.append((time.monotonic() - begun) * 1000)
+
+        def run() -> None:
+            timer = threading.Timer(SECONDS / 2, act)
+            timer.start()
+            times = sorted(latencies(trial, [message(8192)] * (RATE * SECONDS), RATE))
+            timer.join()
+            sample(
+                benchmark,
+                {"p50 ms": quantile(times, 0.5), "p99 ms": quantile(times, 0.99), "longest ms": times[-1], "it took ms": took[-1]},
+            )
+
+        benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]

@@ -1,0 +1,55 @@
+"""Beside the limit: how near does the engine come to what this machine could do at all?
+
+The bare loop (bench/limits/bare.py) does the same durable work and nothing else: no rules, lanes, log, recovery or watcher. The
+disk alone writes, syncs, renames and unlinks the same files in one process, without claiming, asking or a second process. A ratio
+near 1 says that a faster engine needs less work, not faster code. Each row is measured in turns, from the same pile, from the same
+filesystem; all rates are read from what was published, so start-up and whoever drops the mail are in none. "Unchanged" mail is
+published by hard link, by both.
+"""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.harness import folder, lay, message
+from bench.limits import disk
+from bench.ratio import Case, beside
+from bench.record import note, sample
+
+NOOP = {
+    "engine: unchanged, bare: one field added": Case(messages=5000),
+    "both unchanged": Case(messages=5000, links=True),
+    "both: one field added": Case(messages=5000, helper="header"),
+}
+
+
+@pytest.mark.benchmark(group="helper that answers at once, 8 KiB, beside the bare loop")
+@pytest.mark.parametrize("processors", [4, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 8))])
+@pytest.mark.parametrize("work", [next(iter(NOOP)), *(pytest.param(name, marks=pytest.mark.full) for name in list(NOOP)[1:])])
+def test_noop(benchmark: BenchmarkFixture, processors: int, work: str) -> None:
+    """The engine's own cost: nothing waits for a filter."""
+    beside(benchmark, {"processors": processors}, NOOP[work]._replace(processors=processors), series=work)
+
+
+@pytest.mark.full
+@pytest.mark.benchmark(group="helper of 20 ms, beside the bare loop")
+@pytest.mark.parametrize("processors", [1, 8, 16, 32, 64])
+def test_helper_of_20_ms(benchmark: BenchmarkFixture, processors: int) -> None:
+    """What processors are for: waiting side by side."""
+    beside(benchmark, {"processors": processors}, Case(processors, 50 + 50 * processors, helper="sleep:20"))
+
+
+@pytest.mark.full
+@pytest.mark.benchmark(group="the disk alone")
+@pytest.mark.parametrize("size", [8192])
+def test_disk(benchmark: BenchmarkFixture, size: int) -> None:
+    """Two files written, one of them renamed, the other and a source unlinked; one syncfs for 128 messages."""
+    note(benchmark, {"bytes": size})
+
+    def run() -> None:
+        with folder() as base:
+            (base / "q").mkdir()
+            (base / "out").mkdir()
+            lay(base, 6000, message(size))
+            sample(benchmark, {"messages/s": disk.rate(base, 6000, message(size))})
+
+    benchmark.pedantic(run, rounds=3)  # type: ignore[no-untyped-call]

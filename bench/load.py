@@ -1,0 +1,116 @@
+"""Steady load on a running engine, and how long each message took from its drop to Outbound.
+
+A process of its own drops at the rate asked for (a rename each, of messages that were written before, noting the time); this one hears
+of each file that comes into Outbound from inotify. ctimes would not do: the kernel's clock for them moves in steps of milliseconds.
+"""
+
+import ctypes
+import mmap
+import os
+import re
+import select
+import struct
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from bench.harness import PATIENCE
+from enqueuer.trial import Trial
+
+__all__ = ["Arrivals", "latencies", "numbered", "quantile"]
+
+IN_CREATE, IN_MOVED_TO = 0x100, 0x80
+EVENT = struct.Struct("iIII")
+CHUNK = 1 << 20
+NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
+HEAD = 4096
+"""Bytes of an output in which its number is found."""
+
+
+def numbered(data: bytes, number: int) -> bytes:
+    """The message with its number on top."""
+    return b"X-Number: %d\n" % number + data
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Of sorted values, the one that a part of q are not over."""
+    return values[min(int(len(values) * q), len(values) - 1)]
+
+
+def latencies(trial: Trial, messages: Sequence[bytes], rate: float) -> list[float]:
+    """Drop these, so many a second; the milliseconds that each took, in their order. All must come within PATIENCE."""
+    ready = trial.base / "ready"
+    ready.mkdir(exist_ok=True)
+    for n, data in enumerate(messages):
+        (ready / f"{n}.eml").write_bytes(numbered(data, n))
+    os.sync()
+    arrivals = Arrivals(trial.base / "Outbound/OUT")
+    dropped = mmap.mmap(-1, 8 * len(messages))
+    child = os.fork()
+    if child == 0:
+        _drop(trial.base, len(messages), rate, dropped)
+    came = _ours(arrivals, trial.base / "Outbound/OUT", len(messages), time.monotonic() + len(messages) / rate + PATIENCE)
+    os.waitpid(child, 0)
+    times = struct.unpack(f"{len(messages)}d", dropped)
+    return [(came[n] - times[n]) * 1000 for n in sorted(came)]
+
+
+def _ours(arrivals: "Arrivals", folder: Path, count: int, deadline: float) -> dict[int, float]:
+    """When each numbered message came. Files are read only once there are enough, as the engine wants the processor until then."""
+    found: dict[int, float] = {}
+    with arrivals:
+        while len(found) < count:
+            came = arrivals.take(count - len(found), deadline)
+            found |= {n: when for name, when in came.items() if (n := _number(folder / name)) is not None}
+    return found
+
+
+def _drop(base: Path, count: int, rate: float, dropped: mmap.mmap) -> None:
+    """In the child: one rename after the other, none early; it ends the process."""
+    code = 1
+    try:
+        begun = time.monotonic()
+        for n in range(count):
+            time.sleep(max(0.0, begun + n / rate - time.monotonic()))
+            struct.pack_into("d", dropped, 8 * n, time.monotonic())
+            os.rename(base / f"ready/{n}.eml", base / f"Submitted/{os.getpid()}-{n}.eml")
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _number(path: Path) -> int | None:
+    """None: it is none of those that were dropped here."""
+    with path.open("rb") as file:
+        found = NUMBER.search(file.read(HEAD))
+    return int(found[1]) if found else None
+
+
+class Arrivals:
+    """Hears when files come into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self._fd < 0 or libc.inotify_add_watch(self._fd, os.fsencode(folder), IN_CREATE | IN_MOVED_TO) < 0:
+            raise OSError(ctypes.get_errno(), "inotify", str(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def take(self, count: int, deadline: float) -> dict[str, float]:
+        """The time (time.monotonic) of each of the next files, `count` of them at the least. Raises TimeoutError."""
+        came: dict[str, float] = {}
+        while len(came) < count:
+            if not select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"{len(came)} of {count} messages came into Outbound in time")
+            data, now, at = os.read(self._fd, CHUNK), time.monotonic(), 0
+            while at < len(data):
+                _, _, _, length = EVENT.unpack_from(data, at)
+                came[data[at + EVENT.size : at + EVENT.size + length].rstrip(b"\0").decode()] = now
+                at += EVENT.size + length
+        return came
