@@ -16,7 +16,7 @@ from filterlink.kept import Answer
 from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
 from filterlink.settings import Filter
 from filterlink.slots import Slots
-from filterlink.suspects import Suspects
+from filterlink.suspects import Doubt, Suspects
 from filterlink.trials import Trials
 from filterlink.units import show_seconds
 
@@ -44,8 +44,7 @@ class Gate:
         self.pace = self._desk.pace
         self._trials = Trials(self._suspects, self.units, port)
         self._down_since: float | None = now
-        self._doubt_since: float | None = None  # a helper ended over something, and nothing was answered since
-        self._doubted: set[int] = set()  # over which ones alone helpers ended meanwhile
+        self._doubt = Doubt()
         self._heard = now
 
     # What clients do
@@ -114,7 +113,8 @@ class Gate:
             return False
         self._forget(request)
         self._acquit(request.id)
-        self._doubt_since, self.slots.doubt, self.failing = None, False, False
+        self._doubt.answered()
+        self.slots.doubt = self.failing = False
         self.answered += 1
         self._heard = now
         self.pace.add(now - request.since)
@@ -145,8 +145,7 @@ class Gate:
         self.leaving(now, unit)
         lost, self.units[unit].open = list(self.units[unit].open.values()), {}
         self.units[unit].over, self.units[unit].retiring = over, False
-        if not planned and (tried := [request for request in lost if request.tried]):
-            self._accuse(now, tried)
+        self._accuse(now, [request for request in lost if request.tried], planned)
         for request in reversed(lost):
             self._again(now, request)
         if all(each.over for each in self.units):
@@ -164,7 +163,7 @@ class Gate:
         if not self.dead and self._past(now, self._down_since):
             self.dead = True
             self._give_up()
-        if not self.failing and len(self._doubted) > 1 and self._past(now, self._doubt_since):
+        if not self.failing and self._doubt.over_many and self._past(now, self._doubt.since):
             self.failing = True
             self._give_up()
         self.slots.expire(now - WAKE_AGAIN)
@@ -247,18 +246,18 @@ class Gate:
         if self.pressed:
             self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
-    def _accuse(self, now: float, tried: list[Request]) -> None:
-        """A helper ended over these."""
-        if self._suspects.ended([request.id for request in tried], self.answered):
+    def _accuse(self, now: float, tried: list[Request], planned: bool) -> None:
+        """A helper ended over these, or left."""
+        ids = [request.id for request in tried]
+        if planned or not ids:
+            self._suspects.left(ids)
+            return
+        if self._suspects.ended(ids, self.answered, now):
             self._port.guilty(tried[0], f"{self._desk.name}: {self._reason()}")
         for id in self._suspects.surplus():
             self._acquit(id)
             self._port.wake_one(id)
-        if self._doubt_since is None:
-            self._doubt_since = now
-            self._doubted.clear()
-        if len(tried) == 1 and len(self._doubted) < 2:
-            self._doubted.add(tried[0].id)
+        self._doubt.ended(now, ids)
         self.slots.doubt = True
 
     def _acquit(self, id: int) -> None:
@@ -272,7 +271,7 @@ class Gate:
         self._forget(request)
         if request.client is None and not request.late:
             return
-        if self.dead or (request.id in self._suspects and self._past(now, self._doubt_since)):
+        if self.dead or (request.id in self._suspects and self._past(now, self._doubt.since)):
             self._unavailable(request)
         else:
             self._desk.wait(request, self.is_ready, first=True)

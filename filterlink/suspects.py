@@ -2,22 +2,64 @@
 
     a helper ended                                          who is charged
     the first time with this message open                   nobody: those open in it become suspects
-    over a suspect alone, and the filter has answered for   the suspect
+    over a suspect alone, and the filter has answered for   the suspect: that proves it
       another message since the last end over this one
-    over a suspect alone, nobody was answered since         nobody: the filter ends over everything
+    over the same one alone again, nobody was answered      the suspect, if that was proved before in this row of ends, or the
+      since, and no helper ended over another message         row has gone on for a day; else nobody: it may be the filter
+    it had answered and left with status 0, as some do      nobody; who was open in helpers that left LEAVES times becomes a
+      after a number of messages                            suspect: the next one has nothing to leave for but that message
 
-So an outage, however long, charges nobody, and a message alone in the engine is never charged: it cannot be told from one.
+So an outage charges nobody whom the filter did not prove guilty when it worked: what it ends over changes, or is one message that
+is alone in the engine, and only after a day is that one taken for the reason.
 """
 
 from collections import OrderedDict
 from typing import Any
 
+import msgspec
+
 from filterlink.requests import Request
 
-__all__ = ["MAX_SUSPECTS", "Suspect", "Suspects"]
+__all__ = ["LEAVES", "MAX_SUSPECTS", "ROW", "Doubt", "Suspect", "Suspects"]
 
 MAX_SUSPECTS = 1000
 """As many as can be open in one helper. The oldest is forgotten before the list grows over this: it is judged as others are."""
+
+ROW = 86400.0
+"""Seconds for which helpers have to end over one message alone, nobody else being there, until it is charged without proof."""
+LEAVES = 3
+"""A helper that leaves in good order does not do so over the same message as often as this."""
+
+
+class Row(msgspec.Struct):
+    """Helpers ended over one message alone, one after the other, and over no other one in between."""
+
+    id: int = 0
+    since: float = 0.0
+    proved: bool = False
+
+
+class Doubt:
+    """Helpers ended over something, and since then nothing was answered."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self._over: set[int] = set()
+
+    @property
+    def over_many(self) -> bool:
+        """Alone in a helper that ended were more than one message."""
+        return len(self._over) > 1
+
+    def ended(self, now: float, ids: list[int]) -> None:
+        if self.since is None:
+            self.since = now
+            self._over.clear()
+        if len(ids) == 1 and not self.over_many:
+            self._over.add(ids[0])
+
+    def answered(self) -> None:
+        self.since = None
 
 
 class Suspect:
@@ -44,6 +86,8 @@ class Suspects:
 
     def __init__(self) -> None:
         self._all: OrderedDict[int, Suspect] = OrderedDict()
+        self._row = Row()
+        self._leaves: OrderedDict[int, int] = OrderedDict()
 
     def __contains__(self, id: int) -> bool:
         return id in self._all
@@ -82,17 +126,38 @@ class Suspects:
             if suspect.request is not None and suspect.request.client is client:
                 suspect.request = None
 
-    def ended(self, ids: list[int], answered: int) -> bool:
+    def left(self, ids: list[int]) -> None:
+        """A helper left in good order with these open, which proves nothing; but it should not be the same message each time."""
+        for id in ids:
+            self._leaves[id] = self._leaves.pop(id, 0) + 1
+            if self._leaves[id] >= LEAVES:
+                self._all.setdefault(id, Suspect(id))
+        while len(self._leaves) > MAX_SUSPECTS:
+            self._leaves.popitem(last=False)
+
+    def ended(self, ids: list[int], answered: int, now: float) -> bool:
         """A helper ended over these; `answered` is what the filter has answered so far. True: the only one is guilty."""
-        guilty = len(ids) == 1 and (known := self._all.get(ids[0])) is not None and known.answered < answered
+        guilty = self._guilty(ids, answered, now)
         for id in ids:
             suspect = self._all.setdefault(id, Suspect(id))
             suspect.answered = answered
             self._all.move_to_end(id)
         return guilty
 
+    def _guilty(self, ids: list[int], answered: int, now: float) -> bool:
+        """Whether the one message that it ended over is the reason."""
+        if ids != [self._row.id]:
+            self._row = Row(ids[0] if len(ids) == 1 else 0, now)
+        known = self._all.get(self._row.id)
+        if known is not None and known.answered < answered:
+            self._row.proved = True
+        return self._row.proved or (self._row.id > 0 and now - self._row.since >= ROW)
+
     def drop(self, id: int) -> Suspect | None:
         """It was answered, or is no more."""
+        self._leaves.pop(id, None)
+        if self._row.id == id:
+            self._row = Row()
         return self._all.pop(id, None)
 
     def surplus(self) -> list[int]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from enqueuer.trial import Trial, signal_all
 
 Make = Callable[..., bytes]
@@ -139,6 +141,19 @@ def test_what_kills_helpers_ends_in_bad_and_the_others_pass(trials: Trials, conf
     assert (why["attempts"], why["filter"], why["reason"]) == (5, "Judge", "5 helpers of Judge ended while they judged it")
     assert filter["restarts"] <= 7  # five that are charged, one for the suspicion, one over nothing that was answered
     assert not attempts, "nobody else was charged"
+
+
+@pytest.mark.parametrize("how", ["die", "leave"])
+def test_a_few_others_are_enough_to_find_who_ends_helpers(trials: Trials, config: Config, mail: Make, how: str) -> None:
+    """What was proved once needs no further proof: with three others, answered long since, it comes to its end all the same."""
+    with trials(config(filter='timeout = "60s"').replace('auto_restart = "100ms"', 'auto_restart = "0s"')) as trial:
+        trial.drop("poison", mail("poison", how))
+        for n in range(3):
+            trial.drop(str(n), mail(str(n), "0.01 OK"))
+        trial.wait(lambda: len(trial.outbound()) == 3 and trial.status()["totals"]["bad"] == 1, "all are decided", 60)
+        why = _why(trial)
+
+    assert (why["attempts"], why["filter"]) == (5, "Judge")
 
 
 def test_helpers_that_die_over_everything_charge_nobody(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from filterlink.kept import Answer
 from filterlink.mux import Gate
 from filterlink.requests import Request
 from filterlink.settings import Filter
+from filterlink.suspects import LEAVES, ROW
 from filterlink.units import Seconds
 
 Gates = Callable[..., tuple[Gate, "Book"]]
@@ -199,7 +200,7 @@ def test_suspects_are_judged_alone_and_only_the_guilty_is_charged() -> None:
             gate.left(3)
 
     assert [id for _, id, _, _ in book.verdicts] == [1, 2, 4]
-    assert book.charged == [3, 3]  # then nobody else was answered any more: it may be the filter
+    assert book.charged == [3] * 4  # all but the first; once it was proved guilty, nobody else is needed to prove it
 
 
 def test_a_suspect_is_charged_again_once_another_was_answered() -> None:
@@ -215,6 +216,77 @@ def test_a_suspect_is_charged_again_once_another_was_answered() -> None:
         end(gate, 2.0)
 
     assert book.charged == [1] * 4  # the first time nobody was answered since it became a suspect
+
+
+def test_an_outage_that_comes_after_a_proof_charges_nobody_else() -> None:
+    """One was proved guilty once, as may happen; then helpers end over all others too: that is the filter."""
+    gate, book = make(max_in_flight=2, timeout=Seconds(1000))
+    for id in (1, 2):
+        gate.ask(1.0, "c", ask(id, park=False))
+    end(gate, 2.0)
+    while [request.id for request in gate.units[0].open.values()] != [1]:
+        answered(gate, 2.0)
+    end(gate, 2.0)
+    for id in (3, 4, 5):
+        gate.ask(2.5, "c", ask(id, park=False))
+    charged = len(book.charged)
+    for _ in range(100):
+        end(gate, 3.0)
+
+    assert set(book.charged) <= {1}
+    assert len(book.charged) <= charged + 1
+
+
+def test_alone_with_the_filter_nobody_is_charged_for_a_day() -> None:
+    """A message that ends helpers, and no other one to tell whether the filter is well: for long it may be the filter, but not for ever."""
+    gate, book = make(timeout=Seconds(10**6))
+    gate.ask(0.0, "c", ask(1, park=False))
+    for hour in range(24):
+        end(gate, hour * 3600.0)
+    assert book.charged == []
+    for _ in range(5):
+        end(gate, ROW + 60.0)
+
+    assert book.charged == [1] * 5
+
+
+def leave(gate: Gate, now: float) -> None:
+    """The helper leaves in good order, though requests are open, and another one is ready."""
+    for number in gate.units[0].open:
+        gate.written(now, 0, number)
+    gate.gone(now, 0, planned=True)
+    gate.ready(now, 0)
+
+
+def test_who_is_open_whenever_helpers_leave_is_tried_alone() -> None:
+    """Status 0 is no fault; but the third helper that leaves over the same message does not leave for its own reasons."""
+    gate, book = make(max_in_flight=2)
+    gate.ask(1.0, "c", ask(1, park=False))
+    for id in range(2, 2 + LEAVES):
+        gate.ask(1.0, "c", ask(id, park=False))
+        number = next(number for number, request in gate.units[0].open.items() if request.id == id)
+        gate.reply(1.0, 0, number, Answer(Kind.OK))
+        leave(gate, 1.0)
+    gate.ask(2.0, "c", ask(10, park=False))
+
+    assert [request.id for request in gate.units[0].open.values()] == [1], "it has the new helper for itself"
+    assert book.charged == []
+    end(gate, 2.0)  # which has answered nobody, so that its status says nothing
+    assert book.charged == [1]
+
+
+def test_helpers_that_answer_one_and_leave_make_nobody_guilty() -> None:
+    """Messages wait through many of them; each comes to its answer."""
+    gate, book = make(max_in_flight=8)
+    for id in range(1, 21):
+        gate.ask(1.0, "c", ask(id, park=False))
+    rounds = 0
+    while gate.in_flight:
+        rounds += 1
+        gate.reply(1.0, 0, next(iter(gate.units[0].open)), Answer(Kind.OK))
+        leave(gate, 1.0)
+
+    assert (rounds, len(book.verdicts), book.charged) == (20, 20, [])
 
 
 def test_an_outage_charges_nobody() -> None:
