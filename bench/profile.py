@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from bench import steps
 from bench.harness import Pile, config, engine, helper, message
+from bench.results import RESULTS, machine
 from enqueuer.trial import Trial
 
-RESULTS = Path(__file__).parent / "results"
 RATE = 200
 """Samples a second of py-spy: more of them slow a machine of two cores down too much."""
 TOP = 30
@@ -76,11 +76,12 @@ def _profile(processors: int, messages: int, size: int) -> str:
         raw = Path(folder) / "raw"
         complaint = _spy(trial, messages, data, raw)
         samples = list(steps.parse(raw.read_text().splitlines())) if raw.exists() else []
-    head = f"{messages} messages of {size} bytes, {processors} processors, a helper that answers at once: {_rate(measured)}\n"
-    return (
-        "\n".join([head, *_by_process(measured), "", *_by_lap(measured), "", *(_by_step(measured, samples) if samples else [complaint])])
-        + "\n"
-    )
+    about = machine()
+    head = f"{messages} messages of {size} bytes, {processors} processors, a helper that answers at once: {_rate(measured)}; "
+    head += f"{about['cores']} cores, {about['filesystem']}, Linux {about['kernel']}, Enqueuer at {about['commit']}."
+    head += f" **{about['warning']}.**" if about["warning"] else ""
+    by_samples = _by_step(measured, samples) if samples else [complaint]
+    return "\n".join([head, "", *_by_process(measured), "", *_by_lap(measured), "", *by_samples, ""])
 
 
 def _measure(trial: Trial, messages: int, data: bytes) -> Measured:
@@ -180,7 +181,8 @@ def _by_lap(measured: Measured) -> Iterator[str]:
         left = measured.roles[process].total * each
         for step, (wall, cpu) in ((step, times) for (of, step), times in measured.steps.items() if of == process):
             left -= cpu * each
-            yield f"| {process} | {step} | {cpu * each:.1f} | {wall * each:.1f} |"
+            if wall:
+                yield f"| {process} | {step} | {cpu * each:.1f} | {wall * each:.1f} |"
         yield f"| {process} | waking up, links, the rest | {left:.1f} | |"
 
 

@@ -23,7 +23,7 @@ STEPS = {
     "dispatch": "Manager._dispatch Manager._send_job Schedule.next Blame.admit",
     "hear outcomes": "Manager._told Link._read_one Link._ready",
     "sync": "Committer.pump Committer._begin Disk.sync Settler._noted.<locals>.run Committer._synced",
-    "commit": "Store.commit Board.decide",
+    "commit": "Store.commit Store.move Settler._move Board.decide",
     "publish": "Store.finish Store.publish Board.announce",
     "unlink, forget": "Store.forget Schedule.remove",
     "gauges": "Manager._show Board.set_gauges Schedule.gauges",
