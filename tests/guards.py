@@ -35,6 +35,7 @@ PURE = {
         "schedule",
         "whereabouts",
         "wording",
+        *(f"tune/{name}" for name in ("advice", "chart", "edit", "law", "report", "verdict", "waiting")),
     ),
     "queue": ("durability", "envelope", "header", "names", "states"),
     "filterlink": (

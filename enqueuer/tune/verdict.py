@@ -1,0 +1,151 @@
+"""What a step of `enqueuer tune` saw, and which thing it says is the bottleneck. Pure."""
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["FULL", "UNSEEN", "Cpu", "Kind", "Scans", "Step", "Verdict", "Wait", "judge"]
+
+Kind = Literal["processors", "filter slots", "scanner CPU", "engine CPU", "disk", "nothing that is seen here"]
+UNSEEN: Kind = "nothing that is seen here"
+FULL = 0.9
+"""A thing is full when so much of it is in use: measured over seconds, nothing comes to 1."""
+PILED_UP = 0.3
+"""The part of the time that decided messages must have piled up before their sync, or somebody waited for the disk."""
+ROOM = 0.85
+"""A CPU that is less busy has room."""
+
+
+class Scans(msgspec.Struct, frozen=True):
+    """One filter."""
+
+    name: str
+    in_flight: float
+    """Requests, the mean."""
+    slots: int
+
+
+class Cpu(msgspec.Struct, frozen=True):
+    """Who used the CPU, in cores."""
+
+    cores: int
+    busy: float
+    """The part of the machine that was in use."""
+    engine: float = 0.0
+    helpers: float = 0.0
+    others: float = 0.0
+    hottest: float = 0.0
+    """What the busiest process among the helpers took."""
+    other: str = ""
+    """The program outside of the engine that took the most."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Random arrivals at `load` messages/s: from the drop to the fate, in seconds."""
+
+    load: float
+    count: int
+    median: float
+    p99: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One count of processors under more mail than it can take. All values are means over the time."""
+
+    processors: int
+    rate: float
+    """Messages/s."""
+    spread: float
+    """Half the range of the rate over the parts of the time, as a part of it."""
+    busy: float
+    """Processors that worked."""
+    scanning: float
+    """Processors that waited for a filter."""
+    parked: float
+    piled_up: float
+    """The part of the time in which no more mail was fed, as too much of it was decided and waited for the disk."""
+    scans: tuple[Scans, ...]
+    cpu: Cpu
+    disk: float
+    """The part of the time in which somebody waited for a disk."""
+    wait: Wait | None = None
+
+    @property
+    def slots(self) -> int:
+        """Those of the scarcest filter; 0 without one."""
+        return min((each.slots for each in self.scans), default=0)
+
+    @property
+    def at_once(self) -> int:
+        """How many messages can be in work."""
+        return min(self.processors, self.slots or self.processors)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The bottleneck, and the evidence in words."""
+
+    kind: Kind
+    why: str
+    cure: str = ""
+
+
+def judge(step: Step) -> Verdict:
+    """Say what is full. The order matters: a scanner without CPU also fills its slots, and full slots keep processors busy."""
+    return _disk(step) or _cpu(step) or _slots(step) or _processors(step) or _unseen(step)
+
+
+def _disk(step: Step) -> Verdict | None:
+    io = 1 - step.scanning / step.busy if step.busy else 0.0
+    piled_up = step.piled_up >= PILED_UP and (step.cpu.busy < ROOM or step.disk >= PILED_UP)
+    reading = step.busy >= FULL * step.processors and io >= 0.5 and step.disk >= PILED_UP and step.cpu.busy < ROOM
+    if piled_up:
+        why = f"for {step.piled_up:.0%} of the time decided messages piled up before their sync"
+    elif reading:
+        why = f"{step.busy:.1f} of {step.processors} processors read and write"
+    else:
+        return None
+    why += f"; somebody waited for the disk {step.disk:.0%} of the time"
+    return Verdict("disk", why, "a faster disk, or one with a write cache that survives a power cut; more processors bring nothing")
+
+
+def _cpu(step: Step) -> Verdict | None:
+    cpu, scanning = step.cpu, step.scanning >= 0.5
+    if cpu.busy >= FULL:
+        by = f"filters {cpu.helpers:.1f}, the engine {cpu.engine:.1f}, other programs {cpu.others:.1f}"
+        used = f"{cpu.busy:.0%} of {cpu.cores} cores are in use: {by}"
+        if cpu.other and cpu.others >= 0.2:
+            used += f" (most of it {cpu.other})"
+        if max(cpu.helpers, cpu.others) >= cpu.engine and (scanning or cpu.helpers):
+            return Verdict("scanner CPU", used, "more or faster cores, or a cheaper scan; more processors bring nothing")
+        return Verdict("engine CPU", used, "more or faster cores; more processors bring nothing")
+    if cpu.hottest >= FULL and scanning:
+        why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores}"
+        cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"
+        return Verdict("scanner CPU", why, cure)
+    return None
+
+
+def _slots(step: Step) -> Verdict | None:
+    full = [each for each in step.scans if each.in_flight >= FULL * each.slots]
+    if not full or (step.parked < 0.5 and step.processors <= full[0].slots):
+        return None
+    each = full[0]
+    why = f'filter "{each.name}" has {each.in_flight:.1f} of {each.slots} slots in use while {step.parked:.0f} messages are parked'
+    return Verdict(
+        "filter slots",
+        why,
+        "raise max_in_flight (or instances) of that filter, and processors with it, if what it asks can take more at once",
+    )
+
+
+def _processors(step: Step) -> Verdict | None:
+    if step.busy < FULL * step.processors:
+        return None
+    return Verdict(
+        "processors", f"{step.busy:.1f} of {step.processors} are busy, {step.scanning:.1f} of them with a filter", "more processors"
+    )
+
+
+def _unseen(step: Step) -> Verdict:
+    why = f"{step.busy:.1f} of {step.processors} processors are busy, the CPU {step.cpu.busy:.0%}, the disk {step.disk:.0%}"
+    return Verdict(UNSEEN, why)
