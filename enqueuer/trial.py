@@ -42,6 +42,9 @@ def wait(condition: Callable[[], T], seconds: float, what: str) -> T:
 class Trial:
     """One base directory, and the engine that runs on it between start() and stop()."""
 
+    NEW = "new"
+    """What a config file is called in Settings/ before it gets its name."""
+
     def __init__(self, base: Path, config: str | None = None) -> None:
         """Make the base directory; `config` replaces the default file."""
         self.base = base
@@ -127,7 +130,7 @@ class Trial:
 
     def configure(self, text: str) -> None:
         """Replace the config file as an editor does: written beside it, then renamed."""
-        new = self.base / "Settings" / "new"
+        new = self.base / "Settings" / self.NEW
         new.write_text(text)
         new.rename(self.base / basedir.CONFIG)
 

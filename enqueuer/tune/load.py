@@ -1,0 +1,56 @@
+"""Today's load: how much mail comes now, from the log of the base directory, or from an engine that runs on it."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from enqueuer import control, loglines
+
+__all__ = ["Load", "busiest_hour", "today"]
+
+MOST_READ = 64 << 20
+"""Bytes of one log that are read, from its end; some 400,000 messages."""
+LOGS = 2
+HOUR = 3600.0
+SHORTEST = 60.0
+"""Seconds without which a rate says nothing."""
+
+
+class Load(NamedTuple):
+    """Messages/s, and what that was read from."""
+
+    rate: float
+    source: str
+
+
+def today(base: Path) -> Load | None:
+    """The load of this base directory; None where nothing tells."""
+    for path in sorted((base / "SystemLogs").glob("*.log"), reverse=True)[:LOGS]:
+        if rate := busiest_hour(loglines.arrivals(_tail(path))):
+            return Load(rate, f"the busiest hour in SystemLogs/{path.name}")
+    with contextlib.suppress(control.NotRunning):
+        document = control.ask(base, {"command": "status"})
+        if document["uptime_s"] >= SHORTEST and document["totals"]["received"]:
+            return Load(document["totals"]["received"] / document["uptime_s"], "the mean since the engine's start")
+    return None
+
+
+def busiest_hour(arrivals: Sequence[float]) -> float:
+    """Messages/s in the busiest clock hour, as far as the log reaches into it; 0 where it tells of less than a minute."""
+    if not arrivals or (last := max(arrivals)) - (first := min(arrivals)) < SHORTEST:
+        return 0.0
+    counts: dict[int, int] = {}
+    for at in arrivals:
+        counts[int(at // HOUR)] = counts.get(int(at // HOUR), 0) + 1
+    return max(count / max(SHORTEST, min((hour + 1) * HOUR, last) - max(hour * HOUR, first)) for hour, count in counts.items())
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a log. What cannot be read tells nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - MOST_READ))
+            return file.read(MOST_READ).decode(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,77 @@
+"""The messages that a trial is fed: the reader's own, copies of what waits here, or made ones. All are only read."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from enqueuer.ownmail import Found, Most, addressed
+from enqueuer.queue import envelope as envelopes
+
+__all__ = ["MOST", "Mail", "made", "own", "waiting"]
+
+MOST = Most(messages=200, total=64 << 20, each=16 << 20)
+"""What a trial keeps in memory; the messages come in turn."""
+SEEN = 10_000
+"""Names in one folder that are looked at."""
+
+
+class Mail(NamedTuple):
+    """Messages, and in words where they come from."""
+
+    messages: list[bytes]
+    source: str
+
+
+def own(found: Found, source: str) -> Mail:
+    """The reader's own."""
+    return Mail([addressed(letter.data) for letter in found.letters], f"{len(found.letters)} of {source}")
+
+
+def waiting(base: Path) -> Mail | None:
+    """Copies of what lies in the queue and the drop folder now; None where nothing does."""
+    found: list[bytes] = []
+    taken = 0
+    for data in itertools.chain(_queued(base / "Queue"), _dropped(base / "Submitted"), _dropped(base / "Submitted/.taken")):
+        taken += len(data)
+        if taken > MOST.total or len(found) == MOST.messages:
+            break
+        found.append(data)
+    return Mail(found, f"{len(found)} copies of what waits in the queue") if found else None
+
+
+def made() -> Mail:
+    """Made messages of all kinds but refused ones and the few largest."""
+    from enqueuer.samples import samples
+
+    found = [sample.data for sample in samples() if sample.expect != "refused" and len(sample.data) < 1 << 18]
+    return Mail(found, f"{len(found)} made messages (give --mail for numbers that hold for your own)")
+
+
+def _queued(folder: Path) -> Iterator[bytes]:
+    """Messages in work: without the envelope lines, but for the same recipients."""
+    for data in _contents(folder, ".msg"):
+        if (end := envelopes.head_end(data)) < 0:
+            continue
+        with contextlib.suppress(ValueError):
+            recipients = envelopes.parse(data[:end]).recipients
+            yield b"".join(b"Envelope-To: <" + each + b">\n" for each in recipients) + data[end:]
+
+
+def _dropped(folder: Path) -> Iterator[bytes]:
+    for data in _contents(folder, ""):
+        yield addressed(data)
+
+
+def _contents(folder: Path, suffix: str) -> Iterator[bytes]:
+    """The regular files of a folder; one that goes away meanwhile, or may not be read, is none."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, SEEN):
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                named = entry.name.endswith(suffix) and not entry.name.startswith(".") and not entry.name.endswith((".tmp", ".bad", ".why"))
+                if named and entry.is_file(follow_symlinks=False) and 0 < status.st_size <= MOST.each:
+                    with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+                        yield file.read(MOST.each)

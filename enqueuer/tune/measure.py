@@ -1,0 +1,246 @@
+"""One step of `enqueuer tune`: so many processors, first with more mail than they can take, then with a steady load.
+
+It feeds the trial, looks at its status some times a second, and makes a Step of what it saw.
+"""
+
+import collections
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from enqueuer import loglines
+from enqueuer.board import FATES
+from enqueuer.trial import TrialError
+from enqueuer.tune import machine
+from enqueuer.tune.pile import Pile, sweep_out
+from enqueuer.tune.rig import Rig, used_filters
+from enqueuer.tune.verdict import Scans, Step, Wait
+
+__all__ = ["STEADY", "Measure", "Sample", "rate_of", "waits"]
+
+STEADY = 0.7
+"""The part of the full rate at which the wait is measured: busy, and not yet a queue that grows by chance."""
+POLL = 0.05
+AHEAD = 0.25
+"""Seconds of work that lie before the processors, beyond what they have in hand."""
+SETTLING = 64
+BEHIND = 1.0
+"""Decided messages before their sync, or so many seconds' of them, whatever is more: then the disk is behind, and no more is fed.
+A slow disk does more with larger batches; a second is what a message may well wait for it."""
+LATELY = 60
+"""Looks over which the present rate is taken."""
+WARM = 0.2
+"""The part of the time that does not count: processors begin to work, caches fill."""
+PARTS = 4
+"""Parts of the time whose rates are compared."""
+FEW = 8
+"""Messages, and instants at which some were finished, without which a rate says nothing."""
+ALONE = 5
+"""Messages that are judged one after the other, if they take under a second."""
+LONGEST = 4.0
+"""So many times the planned seconds a step may take until it has seen FEW messages."""
+
+Document = dict[str, Any]
+
+
+class Sample(NamedTuple):
+    """One look at the status."""
+
+    at: float
+    done: int
+    busy: int
+    scanning: int
+    backlog: int
+    parked: int
+    behind: bool
+    in_flight: Mapping[str, int]
+
+
+class Measure:
+    """Measures one count of processors after the other, on one trial engine that runs."""
+
+    def __init__(self, rig: Rig, messages: Sequence[bytes]) -> None:
+        suffixes = rig.config.spool.suffixes
+        self._rig = rig
+        self._pile = Pile(rig.trial.base, messages, ".eml" if ".eml" in suffixes else suffixes[0])
+        self._rate = 0.0
+
+    def alone(self) -> float:
+        """Have single messages judged, and say how many seconds one takes. Raises TrialError where it comes to nothing."""
+        took = [self._one()]
+        while len(took) < ALONE and sum(took) < 1.0:
+            took.append(self._one())
+        self._rate = 1 / statistics.median(took)
+        return statistics.median(took)
+
+    def _one(self) -> float:
+        before, began = _done(self._rig.status()), time.monotonic()
+        self._pile.feed()
+        limit = 30.0 + max((each.timeout for each in self._rig.config.filters if each.timeout < 3600), default=0.0)
+        while _done(document := self._rig.status()) == before:
+            if document["queue"]["held"]:
+                raise TrialError(f"a filter cannot judge a message, so that it is held\n{self._rig.trial.last_words()}")
+            if time.monotonic() - began > limit:
+                raise TrialError(f"after {limit:.0f} s one message has not come out\n{self._rig.trial.last_words()}")
+            self._rig.pause(0.002)
+        return time.monotonic() - began
+
+    def step(self, processors: int, slots: Mapping[str, int], seconds: float) -> Step:
+        """Measure this count. Raises Stopped, TrialError."""
+        sweep_out(self._rig.trial.base)
+        self._pile.prepare(int(self._rate * seconds) + 2 * processors)  # what there is at half as many processors
+        found = self._full(processors, slots, 0.65 * seconds)
+        self._rate = found.rate
+        self._drain(2.0 + 3 * processors / found.rate)
+        wait = self._steady(found.rate * STEADY, 0.3 * seconds)
+        return msgspec.structs.replace(found, wait=wait)
+
+    # ---- more than it can take
+
+    def _full(self, processors: int, slots: Mapping[str, int], seconds: float) -> Step:
+        began, samples, before = time.monotonic(), list[Sample](), None
+        lately = collections.deque[Sample](maxlen=LATELY)
+        while (now := time.monotonic()) < began + seconds or (len(_moved(samples)) < FEW and now < began + LONGEST * seconds):
+            samples.append(self._look(now))
+            lately.append(samples[-1])
+            self._rate = max(self._rate, rate_of(lately))
+            if before is None and now >= began + WARM * seconds:
+                samples, before = samples[-1:], machine.look()
+            self._feed(processors, samples[-1])
+            self._rig.pause(POLL)
+        assert before is not None
+        if not (rate := rate_of(samples)):
+            raise TrialError(
+                f"in {time.monotonic() - began:.0f} s {processors} processors finished too little to count: give more --seconds"
+            )
+        cpu, disk = machine.between(before, machine.look(), self._rig.engine)
+        return Step(
+            processors=processors,
+            rate=rate,
+            spread=_spread(samples, rate),
+            busy=_mean(each.busy for each in samples),
+            scanning=_mean(each.scanning for each in samples),
+            parked=_mean(each.parked for each in samples),
+            piled_up=_mean(each.behind for each in samples),
+            scans=self._scans(samples, slots),
+            cpu=cpu,
+            disk=disk,
+        )
+
+    def _look(self, now: float) -> Sample:
+        document = self._rig.status()
+        queue, tasks = document["queue"], document["processors"]["tasks"]
+        return Sample(
+            at=now,
+            done=_done(document),
+            busy=document["processors"]["busy"],
+            scanning=sum(task["state"] == "filter" for task in tasks),
+            backlog=document["spool"]["waiting"] + queue["waiting"] + queue["parked"],
+            parked=queue["parked"],
+            behind=queue["settling"] >= max(SETTLING, BEHIND * self._rate),
+            in_flight={each["name"]: each["in_flight"] for each in document["filters"]},
+        )
+
+    def _feed(self, processors: int, seen: Sample) -> None:
+        if not seen.behind:
+            self._pile.feed(max(0, processors + int(max(8.0, self._rate * AHEAD)) - seen.backlog))
+
+    def _scans(self, samples: Sequence[Sample], slots: Mapping[str, int]) -> tuple[Scans, ...]:
+        used = set(used_filters(self._rig.config))
+        return tuple(
+            Scans(
+                each.name,
+                _mean(sample.in_flight.get(each.name, 0) for sample in samples),
+                each.instances * slots.get(each.name, each.max_in_flight),
+            )
+            for each in self._rig.config.filters
+            if each.name in used
+        )
+
+    # ---- a steady load
+
+    def _drain(self, seconds: float) -> None:
+        """Wait until nothing is left in the trial, or for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            document = self._rig.status()
+            queue = document["queue"]
+            if not document["spool"]["waiting"] + queue["waiting"] + queue["active"] + queue["parked"]:
+                return
+            self._rig.pause(POLL)
+
+    def _steady(self, load: float, seconds: float) -> Wait | None:
+        """Random arrivals; None where there are too few in the time."""
+        if load * seconds < FEW:
+            return None
+        chance, dropped, begin = random.Random(1), dict[str, float](), self._log_size()
+        due = began = time.monotonic()
+        while due < began + seconds:
+            self._rig.pause(max(0.0, due - time.monotonic()))
+            dropped |= dict.fromkeys(self._pile.feed(), time.time())
+            due += chance.expovariate(load)
+        self._drain(2.0)
+        took = waits(dropped, self._log(begin))
+        if len(took) < FEW:
+            return None
+        return Wait(load, len(took), statistics.median(took), sorted(took)[int(0.99 * len(took))])
+
+    def _logs(self) -> list[Path]:
+        return sorted((self._rig.trial.base / "SystemLogs").glob("*.log"))
+
+    def _log_size(self) -> int:
+        return sum(path.stat().st_size for path in self._logs())
+
+    def _log(self, begin: int) -> list[str]:
+        """The lines written since all logs together had so many bytes."""
+        return b"".join(path.read_bytes() for path in self._logs())[begin:].decode(errors="replace").splitlines()
+
+
+def rate_of(samples: Iterable[Sample]) -> float:
+    """Messages/s between the first and the last look at which some had been finished; 0 where that cannot be said.
+
+    Slow scans end together: to count from one such instant to another leaves no part of a round out.
+    """
+    moved = _moved(samples)
+    if len(moved) < 2:
+        return 0.0
+    return (moved[-1].done - moved[0].done) / (moved[-1].at - moved[0].at)
+
+
+def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
+    """Seconds from each drop to its fate line; `dropped` is time.time() by name."""
+    found = []
+    for story in loglines.stories(lines).values():
+        if story.decided is not None and story.name in dropped:
+            local = time.localtime(at := dropped[story.name])
+            since_midnight = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec + at % 1
+            half = loglines.DAY / 2  # midnight may lie between
+            found.append(max(0.0, (story.decided - since_midnight + half) % loglines.DAY - half))
+    return found
+
+
+def _spread(samples: Sequence[Sample], rate: float) -> float:
+    """Half the range of the rates of the parts, as a part of the whole rate."""
+    size = len(samples) // PARTS
+    rates = [found for at in range(PARTS) if size and (found := rate_of(samples[at * size : (at + 1) * size]))]
+    return (max(rates) - min(rates)) / 2 / rate if rates else 0.0
+
+
+def _moved(samples: Iterable[Sample]) -> list[Sample]:
+    """The looks at which more had been finished than at the one before."""
+    return [after for before, after in itertools.pairwise(samples) if after.done > before.done]
+
+
+def _done(document: Document) -> int:
+    totals = document["totals"]
+    return sum(int(totals[fate]) for fate in (*FATES, "refused"))
+
+
+def _mean(values: Any) -> float:
+    return float(statistics.fmean(values))

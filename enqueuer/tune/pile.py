@@ -1,0 +1,66 @@
+"""Mail for a trial: messages written beforehand, so that feeding costs no more than a rename each."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from enqueuer.queue.disk import Disk
+
+__all__ = ["Pile", "sweep_out"]
+
+MOST = 20_000
+"""Files that lie ready, at the most."""
+MOST_BYTES = 512 << 20
+
+
+class Pile:
+    """Copies of the messages, in turn. Each drop has a name of its own."""
+
+    def __init__(self, base: Path, messages: Sequence[bytes], suffix: str) -> None:
+        """Raises ValueError without a message."""
+        if not messages:
+            raise ValueError("no message to feed")
+        self._messages, self._suffix = messages, suffix
+        self._ready, self._submitted = base.parent / "ready", base / "Submitted"
+        self._ready.mkdir(exist_ok=True)
+        self._written, self._fed = itertools.count(), 0
+        self._count = 0
+        mean = max(1, sum(map(len, messages)) // len(messages))
+        self._most = max(1, min(MOST, MOST_BYTES // mean))
+
+    def prepare(self, count: int) -> None:
+        """Have so many lie ready, as far as the limits go, and on the disk: their writing is not what is measured."""
+        first = self._count
+        for _ in range(min(count, self._most) - (self._count - self._fed)):
+            self._write()
+        with contextlib.closing(Disk()) as disk:
+            disk.fsync_all([str(self._ready / str(number)) for number in range(first, self._count)])
+
+    def feed(self, count: int = 1) -> list[str]:
+        """Drop so many; those that do not lie ready are written now. Returns their names."""
+        names = []
+        for _ in range(count):
+            if self._fed == self._count:
+                self._write()
+            names.append(name := f"{self._fed}{self._suffix}")
+            os.rename(self._ready / str(self._fed), self._submitted / name)
+            self._fed += 1
+        return names
+
+    def _write(self) -> None:
+        number = next(self._written)
+        (self._ready / str(number)).write_bytes(self._messages[number % len(self._messages)])
+        self._count = number + 1
+
+
+def sweep_out(base: Path) -> None:
+    """Remove what came out of the trial, so that the disk does not fill."""
+    for path in _outcomes(base):
+        path.unlink(missing_ok=True)
+
+
+def _outcomes(base: Path) -> Iterator[Path]:
+    for pattern in ("Outbound/*/*", "Quarantine/*", "Bad/*", "Submitted/*.bad", "Submitted/*.why"):
+        yield from base.glob(pattern)

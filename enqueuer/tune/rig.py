@@ -1,0 +1,152 @@
+"""The engine that is measured: a base directory of its own inside of the real one's Run/, under a copy of its config.
+
+Filters find there what they find in the real one, as links; what they submit, write to the log or keep goes nowhere else.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from enqueuer import basedir
+from enqueuer.config import Config, load
+from enqueuer.handmade import program
+from enqueuer.trial import Trial, TrialError
+from enqueuer.tune.edit import edited
+from filterlink.settings import LEVELS
+
+__all__ = ["Rig", "Stopped", "rig", "used_filters"]
+
+PREFIX = "tune-"
+READY = 120.0
+"""Seconds for the filters to be ready: virus scanners read their signatures for a while."""
+RESTARTS = 2
+"""A filter that had to be restarted so often before it was ready will not get ready."""
+POLL = 0.05
+_DIES_WITH_US = "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class Stopped(Exception):
+    """The reader has had enough."""
+
+
+class Rig:
+    """One trial engine whose processors and slots are set again and again."""
+
+    def __init__(self, base: Path, real: Path, stopped: "Stop") -> None:
+        """Raises ConfigError, OSError."""
+        self._text = (real / basedir.CONFIG).read_text(encoding="utf-8-sig")
+        self.config: Config = load(self._text.encode(), str(real / basedir.CONFIG))
+        self._programs = {each.name: shlex.join(program(each.words(), real)) for each in self.config.filters}
+        self._stopped = stopped
+        self._slots: Mapping[str, int] = {}
+        self.trial = Trial(base, self._configured(1))
+        self.trial.prefix = (sys.executable, "-c", _DIES_WITH_US)
+        _link(real, base)
+
+    @property
+    def engine(self) -> int:
+        """The supervisor's pid."""
+        assert self.trial.process is not None
+        return self.trial.process.pid
+
+    def start(self, processors: int, slots: Mapping[str, int]) -> None:
+        """(Re)start the engine; `slots` is max_in_flight by filter, where it is not the configured one. Raises TrialError."""
+        self.trial.end()
+        self._slots = slots
+        self.trial.configure(self._configured(processors))
+        self.trial.start()
+        self._wait(self._ready, READY, "the filters are ready")
+
+    def resize(self, processors: int) -> None:
+        """Have another count of processors. Raises TrialError."""
+        self.trial.configure(self._configured(processors))
+
+        def done() -> bool:
+            found = self.status()["processors"]
+            return bool(found["running"] == found["configured"] == processors and not found["leaving"])
+
+        self._wait(done, 60.0, f"{processors} processors run")
+
+    def status(self) -> dict[str, Any]:
+        """The status document. Raises Stopped, and control.NotRunning."""
+        if self._stopped():
+            raise Stopped
+        return self.trial.status()
+
+    def pause(self, seconds: float) -> None:
+        """Raises Stopped."""
+        if self._stopped(seconds):
+            raise Stopped
+
+    def _configured(self, processors: int) -> str:
+        level = self.config.enqueuer.log_level
+        enough = level if LEVELS[level] <= LEVELS["major"] else "major"
+        return edited(self._text, processors=processors, slots=self._slots, programs=self._programs, log_level=enough)
+
+    def _ready(self) -> bool:
+        filters = {each["name"]: each for each in self.status()["filters"]}
+        for name in used_filters(self.config):
+            if filters[name]["state"] == "failed" or filters[name]["restarts"] >= RESTARTS:
+                raise TrialError(f'filter "{name}" does not start: {filters[name]["last_error"]}')
+        return all(filters[name]["state"] == "ready" for name in used_filters(self.config))
+
+    def _wait(self, condition: Any, seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TrialError(f"after {seconds:.0f} s still not so: {what}\n{self.trial.last_words()}")
+            self.pause(POLL)
+
+
+class Stop:
+    """Whether the reader wants to stop: asked all the time, perhaps after a pause. This one never does."""
+
+    def __call__(self, pause: float = 0.0) -> bool:
+        time.sleep(pause)
+        return False
+
+
+def used_filters(config: Config) -> list[str]:
+    """The enabled filters that a rule asks."""
+    asked = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
+    return [each.name for each in config.filters if each.enabled and each.name in asked]
+
+
+@contextlib.contextmanager
+def rig(real: Path, stopped: Stop) -> Iterator[Rig]:
+    """Enter a trial on `real`'s filesystem; there is no engine and no folder of it afterwards. Raises OSError, ConfigError."""
+    _remove_left_over(real / "Run")
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=real / "Run"))
+    made = None
+    try:
+        made = Rig(folder / "base", real, stopped)
+        yield made
+    finally:
+        if made is not None:
+            made.trial.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_over(run: Path) -> None:
+    """What a tune that was killed could not take away."""
+    for folder in run.glob(f"{PREFIX}*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(real: Path, base: Path) -> None:
+    """Have the trial's folder look like the real one: its other files, and what lies beside the config file."""
+    own = {name.partition("/")[0] for name in basedir.FOLDERS}
+    for entry in real.iterdir():
+        if entry.name not in own:
+            (base / entry.name).symlink_to(entry)
+    for entry in (real / "Settings").iterdir():
+        if entry.name not in (Path(basedir.CONFIG).name, Trial.NEW):
+            (base / "Settings" / entry.name).symlink_to(entry)

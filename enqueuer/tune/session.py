@@ -1,0 +1,132 @@
+"""A whole `enqueuer tune`: one count after the other, then more slots where they are what is short. Says what it does to a View."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from enqueuer.config import Config
+from enqueuer.trial import TrialError
+from enqueuer.tune.advice import MOST, counts, gained, goes_on
+from enqueuer.tune.measure import Measure
+from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters
+from enqueuer.tune.verdict import Step, judge
+
+__all__ = ["Measured", "Plan", "View", "measure"]
+
+SHORTEST = 1.0
+"""Seconds of a step; shorter ones show chance."""
+
+
+MORE = 2
+"""Steps for which time is kept, to try more slots."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do."""
+
+    base: Path
+    messages: list[bytes]
+    seconds: float
+    keep_slots: bool = False
+
+
+class Measured(msgspec.Struct):
+    """All that was seen."""
+
+    config: Config
+    alone: float = 0.0
+    """Seconds that one message takes with nothing beside it."""
+    steps: list[Step] = []
+    raised: list[Step] = []
+    """With more slots."""
+    stopped: bool = False
+    trouble: str = ""
+    """Why it ended early."""
+
+
+class View:
+    """Somebody to tell; this one says nothing."""
+
+    def does(self, what: str) -> None:
+        """What is done now."""
+
+    def alone(self, seconds: float) -> None:
+        """One message took so long."""
+
+    def step(self, step: Step, raised: bool) -> None:
+        """A count has been measured."""
+
+
+def measure(plan: Plan, view: View, stop: Stop) -> Measured:
+    """Measure until all is known, the time is over, or the reader stops it. Raises TrialError where nothing could be measured."""
+    with rig(plan.base, stop) as trial:
+        found = Measured(trial.config)
+        try:
+            _Session(plan, view, trial, found).run()
+        except Stopped:
+            found.stopped = True
+        except TrialError as error:
+            if not found.steps:
+                raise
+            found.trouble = str(error)
+        view.does("the trial engine ends")
+    return found
+
+
+class _Session:
+    def __init__(self, plan: Plan, view: View, trial: Rig, found: Measured) -> None:
+        self._plan, self._view, self._trial, self._found = plan, view, trial, found
+        self._measure = Measure(trial, plan.messages)
+        self._end = time.monotonic() + plan.seconds
+
+    def run(self) -> None:
+        self._view.does("starting a trial engine and its filters")
+        self._trial.start(1, {})
+        self._end = time.monotonic() + self._plan.seconds
+        self._view.does("one message alone")
+        self._found.alone = self._measure.alone()
+        self._view.alone(self._found.alone)
+        tried = counts(self._trial.config.enqueuer.most_processors)
+        more = 0 if self._plan.keep_slots else MORE
+        each = max(SHORTEST, (self._end - time.monotonic()) / (len(tried) + more))
+        self._sweep(tried, each)
+        if not self._plan.keep_slots and judge(self._found.steps[-1]).kind == "filter slots":
+            self._raise(each)
+
+    def _sweep(self, tried: Sequence[int], seconds: float) -> None:
+        for processors in tried:
+            if self._found.steps and self._late(seconds):
+                return
+            self._view.does(f"{processors} processors")
+            self._trial.resize(processors)
+            self._tell(self._measure.step(processors, {}, seconds), raised=False)
+            if not goes_on(self._found.steps):
+                return
+
+    def _raise(self, seconds: float) -> None:
+        """Double the slots and the processors for as long as that brings something."""
+        before = max(self._found.steps, key=lambda step: step.rate)
+        factor, slots = 2, self._found.steps[-1].slots
+        while slots * factor <= max(MOST, slots) and not self._late(seconds):
+            raised = _raised(self._trial.config, factor)
+            self._view.does(f"{slots * factor} processors, and max_in_flight {factor} times as much")
+            self._trial.start(slots * factor, raised)
+            self._tell(self._measure.step(slots * factor, raised, seconds), raised=True)
+            if not gained(before, self._found.raised[-1]):
+                return
+            before, factor = self._found.raised[-1], factor * 2
+
+    def _tell(self, step: Step, raised: bool) -> None:
+        (self._found.raised if raised else self._found.steps).append(step)
+        self._view.step(step, raised)
+
+    def _late(self, seconds: float) -> bool:
+        """Whether another step would go far beyond the time that was given."""
+        return time.monotonic() + 0.5 * seconds > self._end
+
+
+def _raised(config: Config, factor: int) -> Mapping[str, int]:
+    used = set(used_filters(config))
+    return {each.name: min(1000, each.max_in_flight * factor) for each in config.filters if each.name in used}

@@ -1,0 +1,54 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from enqueuer.tune.machine import between, look
+
+SPINNER = "while True: pass"
+PARENT = """
+import subprocess, sys, setproctitle
+setproctitle.setproctitle("enqueuer: " + sys.argv[1])
+child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+print(child.pid, flush=True)
+sys.stdin.read()
+child.kill()
+"""
+
+
+@pytest.fixture(params=["filterlink", "processor 1"])
+def parent(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """A process of that title with a child that computes."""
+    process = subprocess.Popen([sys.executable, "-c", PARENT, request.param], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield request.param, process.pid
+    process.communicate(b"")
+
+
+def test_cpu_time_belongs_to_whoever_used_it(parent: tuple[str, int]) -> None:
+    """What filterlink started are helpers; the rest below the supervisor is the engine's own."""
+    title, pid = parent
+    before = look()
+    deadline = time.monotonic() + 20
+    while True:
+        found = between(before, look(), pid)[0]
+        if (found.helpers if title == "filterlink" else found.engine) > 0.2 and look().at - before.at > 0.5:
+            break
+        assert time.monotonic() < deadline, found
+    assert found.hottest == pytest.approx(found.helpers)
+    assert title == "filterlink" or found.helpers == 0
+    assert 0 < found.busy <= 1
+    assert found.cores == os.cpu_count()
+
+
+def test_the_disk_is_a_part_of_the_time() -> None:
+    """Never more than all of it, with PSI or without."""
+    before = look()
+    without = look()._replace(stalled=None)
+
+    assert 0 <= between(before, look(), os.getpid())[1] <= 1
+    assert 0 <= between(before, without, os.getpid())[1] <= 1
