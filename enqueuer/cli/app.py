@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit
+from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
 
 __all__ = ["app", "main"]
@@ -56,7 +56,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, submit, queue, quarantine, filters, config):
+for part in (demo, engine, submit, queue, quarantine, filters, config, tune):
     part.add_to(app)
 
 

@@ -10,7 +10,7 @@ from enqueuer import exits
 from enqueuer.cli._common import fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.ownmail import Found
+    from enqueuer.ownmail import Found, Most
     from enqueuer.samples import Sample
 
 __all__ = ["add_to", "own_mail"]
@@ -43,12 +43,12 @@ def demo(
         return run(messages, view, keep, _say)
 
 
-def own_mail(path: Path) -> "Found":
+def own_mail(path: Path, most: "Most | None" = None) -> "Found":
     """Read the reader's own mail, and name what is none on stderr. Raises Failure."""
-    from enqueuer.ownmail import NoMail, read
+    from enqueuer.ownmail import MOST, NoMail, read
 
     try:
-        found = read(path)
+        found = read(path, most or MOST)
     except NoMail as error:
         fail(printable(str(error)), exits.NOINPUT)
     for name, reason in found.skipped[:NAMED]:

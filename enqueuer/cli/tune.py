@@ -1,0 +1,163 @@
+"""`enqueuer tune`: how many processors, and how many slots, on this machine with these filters and this mail."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli._common import Base, Failure, Json, answer, fail, help, printable
+from enqueuer.cli.demo import own_mail
+
+if TYPE_CHECKING:
+    from enqueuer.tune.mail import Mail
+    from enqueuer.tune.report import Facts
+    from enqueuer.tune.session import Measured, Plan
+
+__all__ = ["Failure", "add_to"]
+
+TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail in a temporary folder below Run/, and measures
+throughput and waiting time at 1, 2, 4 ... 64 processors. Says which thing is the bottleneck, and which `processors` and
+`max_in_flight` it recommends; changes nothing without --apply. An engine that runs meanwhile is not touched, but the two share
+the machine. Your filters judge thousands of copies: one that learns or counts (auto-learning, greylisting) sees them too.
+
+q or ^C ends it early, with what there is. Exit codes: 0 done, 66 no such mail, 69 nothing could be measured, 130 stopped before that."""
+EXAMPLES = ("enqueuer tune", "enqueuer tune --mail ~/Maildir --seconds 120 --png tune.png", "enqueuer tune --apply")
+GO_BACK = "to go back: mv {old} {file}"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("tune", **help("Measure how many processors and slots you want.", *EXAMPLES, text=TEXT))(_tune)
+
+
+def _tune(
+    base: Base = None,
+    mail: Annotated[Path | None, typer.Option("--mail", metavar="PATH", help="Copies of your own mail: folder, mbox or Maildir.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=5, max=86400, help="How long to measure, about.")] = 60.0,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the plot into this file, too.")] = None,
+    keep_slots: Annotated[bool, typer.Option("--keep-slots", help="Never ask a filter for more at once than is configured.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write what is recommended into the config file.")] = False,
+    json: Json = False,
+) -> int:
+    from enqueuer import basedir
+    from enqueuer.tune.png import MISSING, can_plot
+    from enqueuer.tune.session import Plan
+
+    where = basedir.find(base)
+    if png is not None and not can_plot():
+        fail(f"--png: {MISSING}", exits.UNAVAILABLE)
+    fed = _mail(where, mail)
+    found = _measured(Plan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
+    if not found.steps:
+        fail("stopped before anything was measured", exits.INTERRUPTED)
+    return _told(where, found, fed, png, apply, json)
+
+
+def _mail(base: Path, mail: Path | None) -> "Mail":
+    """The reader's own, else what waits, else made messages. Raises Failure."""
+    from enqueuer.tune.mail import MOST, made, own, waiting
+
+    if mail is not None:
+        return own(own_mail(mail, MOST), printable(str(mail)))
+    return waiting(base) or made()
+
+
+def _measured(plan: "Plan", fed: "Mail") -> "Measured":
+    from rich.console import Console
+
+    from enqueuer.control import NotRunning
+    from enqueuer.trial import TrialError
+    from enqueuer.tune.keys import keys
+    from enqueuer.tune.session import measure
+    from enqueuer.tune.view import TuneView
+
+    console = Console(file=sys.stderr, highlight=False)
+    console.print(f"Mail: {fed.source}.", soft_wrap=True)
+    try:
+        with keys() as stop, TuneView(plan.seconds, console) as view:
+            stop.passes = view.passes
+            return measure(plan, view, stop)
+    except (TrialError, NotRunning) as error:
+        fail(printable_lines(str(error)), exits.UNAVAILABLE)
+
+
+def printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: bool, json: bool) -> int:
+    from enqueuer.tune.advice import advise
+    from enqueuer.tune.png import plot
+    from enqueuer.tune.report import document, lines, settings
+
+    facts = _facts(base, found, fed)
+    advice = advise(found.steps, found.raised, facts.configured)
+    if json:
+        answer(document(advice, facts, found.steps, found.raised))
+    else:
+        print("\n".join(lines(advice, facts, found.steps)))
+    if png is not None:
+        plot(advice, found.steps, found.raised, png)
+        _say(f"drawn: {printable(str(png))}")
+    if apply:
+        processors, slots = settings(advice, facts)
+        _apply(base, None if facts.auto else processors, slots)
+    elif settings(advice, facts) != (facts.configured, facts.filters):
+        _say("nothing was changed: --apply writes what is recommended into the config file")
+    return exits.OK
+
+
+def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
+    from enqueuer.tune.load import today
+    from enqueuer.tune.report import Facts
+    from enqueuer.tune.rig import used_filters
+
+    used = [each for each in found.config.filters if each.name in used_filters(found.config)]
+    load = today(base)
+    return Facts(
+        mail=fed.source,
+        filters={each.name: each.max_in_flight for each in used},
+        instances={each.name: each.instances for each in used},
+        configured=found.config.enqueuer.most_processors,
+        auto=found.config.enqueuer.processors == "auto",
+        alone=found.alone,
+        load=load.rate if load else None,
+        load_source=load.source if load else "",
+        notes=_notes(base, found),
+    )
+
+
+def _notes(base: Path, found: "Measured") -> list[str]:
+    import os
+
+    from enqueuer import control
+
+    notes = []
+    try:
+        control.ask(base, {"command": "status"})
+        notes.append("an engine runs on this base directory: the figures are those of a machine that it loads")
+    except control.NotRunning:
+        pass
+    if os.geteuid() == 0 and base.stat().st_uid != 0:
+        notes.append("the filters ran as root, and the engine runs as another user: run tune as that user to see what it can do")
+    if found.stopped:
+        notes.append("it was stopped early: higher counts were not measured")
+    if found.trouble:
+        notes.append(f"it ended early: {printable(found.trouble.splitlines()[0])}")
+    return notes
+
+
+def _apply(base: Path, processors: int | None, slots: dict[str, int]) -> None:
+    from enqueuer import basedir
+    from enqueuer.tune.apply import OLD, apply
+
+    file = base / basedir.CONFIG
+    if apply(base, processors, slots):
+        _say(f"{file}: written; an engine that runs takes it by itself; {GO_BACK.format(old=base / OLD, file=file)}")
+    else:
+        _say(f"{file}: says so already")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,45 @@
+"""The plot of `enqueuer tune` as a picture. Needs matplotlib, which is an extra."""
+
+import math
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from enqueuer.tune.advice import Advice
+from enqueuer.tune.verdict import Step
+
+__all__ = ["MISSING", "can_plot", "plot"]
+
+MISSING = "matplotlib is not installed: pip install 'enqueuer[plot]', or apt install python3-matplotlib"
+
+
+def can_plot() -> bool:
+    return find_spec("matplotlib") is not None
+
+
+def plot(advice: Advice, steps: Sequence[Step], raised: Sequence[Step], path: Path) -> None:
+    """Draw throughput against processors. Raises OSError where the file cannot be written."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, at = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    counts = [step.processors for step in steps]
+    cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
+    curve = [counts[-1] ** (part / 100) for part in range(101)]
+    rates, errors = [step.rate for step in steps], [step.rate * step.spread for step in steps]
+    at.errorbar(counts, rates, yerr=errors, fmt="o", capsize=3, label="measured")
+    at.plot(curve, [min(cap, advice.fit.law.at(n)) for n in curve], "-", label="universal scalability law")
+    if raised:
+        at.plot([step.processors for step in raised], [step.rate for step in raised], "s", label="measured, with more slots")
+    at.axvline(advice.knee, color="grey", linestyle=":", label=f"knee: {advice.knee:.1f}")
+    at.axvline(advice.best.processors, color="green", linestyle="--", label=f"recommended: {advice.best.processors}")
+    ticks = sorted({*counts, *(step.processors for step in raised)})
+    at.set_xscale("log", base=2)
+    at.set(xlabel="processors", ylabel="messages/s", title=f"Bottleneck: {advice.verdict.kind}", xticks=ticks, ylim=(0, None))
+    at.set_xticklabels([str(n) for n in ticks])
+    at.grid(alpha=0.3)
+    at.legend()
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)

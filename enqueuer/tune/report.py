@@ -1,0 +1,164 @@
+"""What `enqueuer tune` says in the end: lines for people, one document for programs. Pure."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from enqueuer.tune.advice import Advice
+from enqueuer.tune.chart import chart
+from enqueuer.tune.verdict import Step
+from enqueuer.tune.waiting import Expected, expect
+
+__all__ = ["HEAD", "Facts", "document", "lines", "row", "settings", "show"]
+
+TIMES = (1, 2, 5)
+"""Today's load, times these."""
+PARTS = (0.5, 0.8, 0.95)
+"""Where today's load is not known: these parts of what can be done."""
+HEAD = f"{'PROCESSORS':>10} {'SLOTS':>6} {'MESSAGES/S':>11} {'+-':>5} {'BUSY':>6} {'CPU':>5} {'DISK':>5}  STEADY LOAD: MEDIAN, P99"
+ODD = 0.15
+"""A law that is farther off than this somewhere is not to be trusted."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known beside the steps."""
+
+    mail: str
+    filters: dict[str, int]
+    """max_in_flight of the filters in use, as configured."""
+    instances: dict[str, int]
+    configured: int
+    """processors, as configured; the most of them where the engine finds their count by itself."""
+    auto: bool = False
+    alone: float
+    load: float | None
+    load_source: str
+    notes: list[str]
+
+
+def row(step: Step) -> str:
+    """A line of the table below HEAD."""
+    wait = step.wait
+    told = f"{wait.load:.3g}/s: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
+    return (
+        f"{step.processors:>10} {step.slots or '-':>6} {step.rate:>11.4g} {step.spread:>5.0%} {step.busy / step.processors:>6.0%}"
+        f" {step.cpu.busy:>5.0%} {step.disk:>5.0%}  {told}"
+    )
+
+
+def show(seconds: float) -> str:
+    """A duration, as short as it can be said."""
+    if seconds == math.inf:
+        return "for ever"
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.2g} ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+def settings(advice: Advice, facts: Facts) -> tuple[int, dict[str, int]]:
+    """What is recommended: `processors`, and `max_in_flight` of each filter in use."""
+    if advice.raised is None:
+        return advice.best.processors, dict(facts.filters)
+    slots = {each.name: each.slots for each in advice.raised.scans}
+    return advice.best.processors, {name: slots[name] // facts.instances[name] for name in facts.filters}
+
+
+def expected(advice: Advice, facts: Facts) -> list[tuple[str, Expected]]:
+    """The waits with what is recommended, and of which load each is."""
+    best = advice.best
+    if facts.load is None:
+        loads = [(f"{part:.0%} of the capacity", part * best.rate) for part in PARTS]
+    else:
+        loads = [("today's load" if times == 1 else f"{times} times today's", times * facts.load) for times in TIMES]
+    return [(name, expect(load, advice.servers, best.rate, advice.beside(facts.alone))) for name, load in loads]
+
+
+def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
+    """The whole report below the table."""
+    cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
+    yield from chart([(step.processors, step.rate) for step in steps], advice.fit.law, advice.step.processors, cap)
+    yield ""
+    yield from _law(advice)
+    yield ""
+    yield f"Bottleneck: {advice.verdict.kind}. At {steps[-1].processors} processors {advice.verdict.why}."
+    if advice.verdict.cure:
+        yield f"  What would help: {advice.verdict.cure}."
+    yield from _now(advice, facts)
+    yield ""
+    yield from _recommended(advice, facts)
+    yield ""
+    yield from _waits(advice, facts)
+    yield from (f"Note: {note}" for note in facts.notes)
+
+
+def _law(advice: Advice) -> Iterator[str]:
+    law = advice.fit.law
+    formula = f"{law.rate:.4g} N / (1 + {law.sigma:.3g} (N - 1) + {law.kappa:.3g} N (N - 1))"
+    yield f"Law: {formula} messages/s, within {advice.fit.error:.0%} of what was measured."
+    if advice.fit.error > ODD:
+        yield "  That is far off: trust the table more than the law."
+    peak = f"; the law turns down beyond {law.peak:.0f}" if law.peak < 1000 else ""
+    yield f"Knee: {advice.knee:.1f} processors, where the line of one processor meets the best throughput{peak}."
+
+
+def _now(advice: Advice, facts: Facts) -> Iterator[str]:
+    if advice.now is not None and advice.now.processors < advice.step.processors and not facts.auto:
+        more = f"{advice.step.processors} do {advice.step.rate / advice.now.rate:.1f} times as much"
+        yield f"With processors = {facts.configured}, as configured, it is processors: {more}."
+
+
+def _recommended(advice: Advice, facts: Facts) -> Iterator[str]:
+    processors, slots = settings(advice, facts)
+    yield f"Recommended: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
+    for name, count in slots.items():
+        yield f'             max_in_flight = {count} of filter "{name}"{_was(count, facts.filters[name])}'
+    yield f"             {advice.best.rate:.4g} messages/s measured"
+    if advice.raised is not None:
+        step = advice.step
+        yield f"With max_in_flight as it is, processors = {step.processors} are enough: {step.rate:.4g} messages/s."
+
+
+def _was(count: int, before: int, auto: bool = False) -> str:
+    if auto:
+        return f' (now "auto", up to {before}: it finds such a count by itself, if auto_max lets it)'
+    return ", as it is" if count == before else f" (now {before})"
+
+
+def _waits(advice: Advice, facts: Facts) -> Iterator[str]:
+    if facts.load is None:
+        yield "Today's load is not known: there is no log of arrivals here, and no engine that has run for a minute. Expected wait:"
+    else:
+        yield f"Today's load is {facts.load:.3g} messages/s ({facts.load_source}). Expected wait:"
+    for name, found in expected(advice, facts):
+        if found.wait == math.inf:
+            yield f"  {name:>20}: {found.load:.3g}/s is more than can be done ({advice.best.rate:.3g}/s): the queue grows"
+        else:
+            yield f"  {name:>20}: {found.load:.3g}/s: {show(found.wait)} until it is begun, {show(found.whole)} until it is out"
+
+
+def document(advice: Advice, facts: Facts, steps: Sequence[Step], raised: Sequence[Step]) -> dict[str, Any]:
+    """Everything, for programs."""
+    processors, slots = settings(advice, facts)
+    waits = [{"load_per_s": each.load, "wait_s": _number(each.wait), "whole_s": _number(each.whole)} for _, each in expected(advice, facts)]
+    found: dict[str, Any] = {
+        "mail": facts.mail,
+        "one_alone_s": facts.alone,
+        "steps": msgspec.to_builtins(steps),
+        "more_slots": msgspec.to_builtins(raised),
+        "law": msgspec.to_builtins(advice.fit.law) | {"error": advice.fit.error},
+        "knee": advice.knee,
+        "bottleneck": msgspec.to_builtins(advice.verdict),
+        "recommended": {"processors": processors, "max_in_flight": slots, "rate": advice.best.rate},
+        "configured": {"processors": facts.configured, "max_in_flight": facts.filters},
+        "load_per_s": facts.load,
+        "expected": waits,
+        "notes": facts.notes,
+    }
+    return found
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else None

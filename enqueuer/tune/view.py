@@ -1,0 +1,56 @@
+"""What `enqueuer tune` shows while it measures: a row a step, a bar on a terminal. Nothing here does anything else."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from enqueuer.tune.report import HEAD, row, show
+from enqueuer.tune.session import View
+from enqueuer.tune.verdict import Step
+
+__all__ = ["TuneView"]
+
+
+class TuneView(View):
+    """Rows on `console`, with a bar of the time below them where it is a terminal."""
+
+    def __init__(self, seconds: float, console: Console) -> None:
+        self._seconds, self._console = seconds, console
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("q stops"), console=console, transient=True)
+        self._task: TaskID | None = None
+        self._began = time.monotonic()
+        self._told = False
+
+    def __enter__(self) -> "TuneView":
+        if self._console.is_terminal:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self._seconds)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._bar.stop()
+
+    def passes(self) -> None:
+        """Some time has passed."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=min(self._seconds, time.monotonic() - self._began))
+
+    def does(self, what: str) -> None:
+        """What is done now."""
+        if self._task is not None:
+            self._bar.update(self._task, description=what, refresh=True)
+        elif not self._told:
+            self._console.print(f"Measuring for about {self._seconds:.0f} s; ^C ends it early, with what there is.")
+        self._told = True
+
+    def alone(self, seconds: float) -> None:
+        """One message took so long."""
+        self._console.print(f"One message alone takes {show(seconds)} from the drop to its fate.")
+        self._console.print(Text(HEAD, "dim"), soft_wrap=True)
+
+    def step(self, step: Step, raised: bool) -> None:
+        """A row."""
+        self._console.print(Text(row(step) + ("  (more slots)" if raised else "")), soft_wrap=True)
