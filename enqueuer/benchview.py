@@ -12,6 +12,7 @@ from rich.text import Text
 from enqueuer.cli._common import printable
 from filterlink.protocol import Reply
 from filterlink.referee import RULES
+from filterlink.settings import Filter
 from filterlink.testbench import Report
 
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]
@@ -27,9 +28,10 @@ STYLES = {">": "cyan", "<": "default", "!": "red"}
 class BenchView:
     """Prints the first lines of the dialogue, and verdicts by file where files are given. testbench.Watch."""
 
-    def __init__(self, lines: int, names: Sequence[str] = ()) -> None:
+    def __init__(self, lines: int, names: Sequence[str] = (), filter: Filter | None = None) -> None:
+        """`filter`: whose settings say what an engine would do."""
         self.judged = 0
-        self._left, self._some, self._names = lines, lines > 0, names
+        self._left, self._some, self._names, self._filter = lines, lines > 0, names, filter
         self._console = Console(highlight=False, soft_wrap=True)
 
     def line(self, direction: str, line: bytes) -> None:
@@ -42,17 +44,18 @@ class BenchView:
     def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
         self.judged += reply is not None
         if self._names:
-            told = verdict(reply, seconds)
+            told = verdict(reply, seconds, self._filter)
             self._console.print(Text(f"= {printable(self._names[index])}: {printable(told)}", "bold"))
 
 
-def verdict(reply: Reply | None, seconds: float) -> str:
-    """What a filter said of one file, in one line."""
+def verdict(reply: Reply | None, seconds: float, filter: Filter | None = None) -> str:
+    """What a filter said of one file, in one line, and what follows where it said nothing."""
     if reply is None:
-        return "no verdict"
+        return f'no verdict; an engine does what on_failure = "{filter.on_failure}" says' if filter else "no verdict"
     text = f' "{reply.text}"' if reply.text else ""
     fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.fields)
-    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)})"
+    slow = ", over slow_after" if filter and seconds > filter.slow_after else ""
+    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
 
 
 def report(found: Report, count: int, rules: int) -> None:

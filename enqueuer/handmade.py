@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from enqueuer.queue.disk import Disk, Stamp
 __all__ = ["Handmade", "handmade", "program"]
 
 OWN = ("Queue", "Submitted")
+MODE = 0o640
+"""Of queue files: whether a filter's account may read them shows here as in the engine."""
 _ENVELOPE = re.compile(rb"[PSAOR] ")
 _SENDER, _RECIPIENT = b"sender@example.org", b"recipient@example.org"
 
@@ -56,9 +59,10 @@ class Handmade:
         return same
 
     def _renew(self, which: int) -> None:
-        lent = self._store / f"{which}.lent"
+        kept, lent = self._store / f"{which}.kept", self._store / f"{which}.lent"
         lent.unlink(missing_ok=True)
-        shutil.copyfile(self._store / f"{which}.kept", lent)
+        shutil.copy(kept, lent)
+        os.chown(lent, -1, kept.stat().st_gid)
 
     def _make(self, file: Path) -> Path:
         """A queue file as it is, or one made of a plain message. Raises OSError."""
@@ -68,12 +72,14 @@ class Handmade:
             is_queue_file = _ENVELOPE.match(source.read(2))
         if is_queue_file:
             shutil.copyfile(file, path)
+            path.chmod(MODE)
             return path
         try:
             derive(self._disk, id, str(file), at, "localhost")
         except Refused:  # no recipient, as a rule: any will do
             lines = envelope.make(_SENDER, [_RECIPIENT], at, "localhost")
             path.write_bytes(lines.above + b"O L\n" + lines.below + file.read_bytes())
+            path.chmod(MODE)
         return path
 
 
@@ -86,6 +92,8 @@ def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
         os.chmod(folder, 0o711)
         for each in (base, store, *(base / name for name in OWN)):
             each.mkdir()
+        for name in OWN:
+            _make_alike(base / name, where / name)
         for entry in where.absolute().iterdir():
             if entry.name not in OWN:
                 (base / entry.name).symlink_to(entry)
@@ -95,6 +103,14 @@ def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
                 yield made
         finally:
             os.chdir(before)
+
+
+def _make_alike(folder: Path, model: Path) -> None:
+    """Give it group and mode of the other, if that is there: new files take the group where it says so (setgid)."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        told = model.stat()
+        os.chown(folder, -1, told.st_gid)
+        folder.chmod(stat.S_IMODE(told.st_mode))
 
 
 def program(words: Sequence[str], where: Path) -> list[str]:

@@ -14,6 +14,7 @@ from filterlink.helper import Helper
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Note, Reader, Reply
 from filterlink.referee import LONGEST, Referee
+from filterlink.spawn import Limits
 
 __all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]
 
@@ -79,7 +80,7 @@ class _Tap(Reader):
 class Dialogue:
     """A process at a time, and the requests that are open in it."""
 
-    def __init__(self, words: list[str], pipelining: bool, files: Files, watch: Watch) -> None:
+    def __init__(self, words: list[str], pipelining: bool, limits: Limits, files: Files, watch: Watch) -> None:
         self.referee = Referee()
         self.open: dict[int, Request] = {}
         self.answered: set[int] = set()
@@ -88,7 +89,7 @@ class Dialogue:
         self.killed = False
         """By us: its end is no fault of its own."""
         self.last_words = b""
-        self._words, self._pipelining, self._files, self._watch = words, pipelining, files, watch
+        self._words, self._pipelining, self._limits, self._files, self._watch = words, pipelining, limits, files, watch
         self._loop = Loop()
         self._helper: Helper | None = None
         self._number = self._noise = 0
@@ -104,9 +105,10 @@ class Dialogue:
         self.referee.begin()
         self.status, self.killed, self._noise = None, False, 0
         try:
-            self._helper = Helper(self._loop, self._words, self._pipelining, self)
+            self._helper = Helper(self._loop, self._words, self._pipelining, self, self._limits)
         except OSError as error:
-            raise CannotStart(f"{self._words[0]} cannot be started: {error.strerror or error}") from error
+            account = f" as {self._limits.user}" if self._limits.user else ""
+            raise CannotStart(f"{self._words[0]} cannot be started{account}: {error.strerror or error}") from error
         self._helper.read_with(_Tap(self._line))
 
     def close(self) -> None:

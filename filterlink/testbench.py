@@ -4,15 +4,19 @@ One step after the other, and it forgives nothing. With `chaos` it also does the
 """
 
 import contextlib
+import math
 import signal
 import time
 from collections import Counter, deque
+from pathlib import Path
 
 import msgspec
 
 from filterlink import protocol
 from filterlink.dialogue import Dialogue, Files, Request, Watch
 from filterlink.referee import Found
+from filterlink.settings import Filter
+from filterlink.spawn import Limits
 
 __all__ = ["Plan", "Report", "TestBench"]
 
@@ -40,6 +44,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 30.0
     pipelining: bool = False
     chaos: bool = False
+    limits: Limits = Limits()
+    timeout_per_mb: float = 0.0
+    max_requests: int = 0
+    max_age: float = math.inf
+    restarts: bool = True
+    """False: who ends is not started again."""
+
+    @classmethod
+    def of(cls, filter: Filter, count: int) -> "Plan":
+        """One message after the other, as the multiplexer would ask this filter."""
+        return cls(
+            words=filter.words(),
+            count=count,
+            concurrency=1,
+            timeout=filter.timeout,
+            pipelining=filter.pipelining,
+            limits=Limits.of(filter),
+            timeout_per_mb=filter.timeout_per_mb,
+            max_requests=filter.max_requests,
+            max_age=filter.max_age,
+            restarts=filter.restarts,
+        )
 
 
 class Report(msgspec.Struct):
@@ -68,11 +94,12 @@ class TestBench(Dialogue):
     __test__ = False  # no test, whatever its name says to pytest
 
     def __init__(self, plan: Plan, files: Files, watch: Watch) -> None:
-        super().__init__(plan.words, plan.pipelining, files, watch)
+        super().__init__(plan.words, plan.pipelining, plan.limits, files, watch)
         self.report = Report(self.referee.broken)
         self._plan = plan
         self._again: deque[Request] = deque()
-        self._fruitless = 0
+        self._fruitless = self._asked = 0
+        self._since = 0.0
 
     def run(self) -> Report:
         """Do it all. Raises CannotStart, and OSError of the message files."""
@@ -101,6 +128,7 @@ class TestBench(Dialogue):
 
     def _start(self) -> None:
         self.report.starts += 1
+        self._asked, self._since = 0, time.monotonic()
         self.begin()
         if not self.ask("INTF", str(protocol.VERSION), min(self._plan.timeout / 2, GREETING)):
             self.referee.blame("intf", "it ended instead" if self.is_gone else "no answer")
@@ -112,6 +140,8 @@ class TestBench(Dialogue):
         self._blame_its_end()
         self._again.extend(self.open.values())
         self.open.clear()
+        if not self._plan.restarts:
+            raise _Hopeless(f'it {_how(self.status)}, and auto_restart = "never"')
         if self._fruitless >= MOST_RESTARTS:
             raise _Hopeless(f"{self._fruitless} processes in a row answered nothing; the last one {_how(self.status)}")
         self._start()
@@ -151,26 +181,44 @@ class TestBench(Dialogue):
         while given < self._plan.count or self.open or self._again:
             if self.is_gone:
                 self._restart()
-            while len(self.open) < self._plan.concurrency and (self._again or given < self._plan.count) and not self.is_gone:
+            if self._is_worn() and not self.open:
+                self._see_off([], ENDING)
+                self._start()
+            while len(self.open) < self._plan.concurrency and (self._again or given < self._plan.count) and self._takes_more():
                 if self._again:
                     request = self._again.popleft()
                 else:
                     request, given = self.request(given), given + 1
+                self._asked += 1
                 self.ask_file(request)
             self.turn()
             self._look_for_overdue()
 
+    def _takes_more(self) -> bool:
+        return not self.is_gone and not self._is_worn()
+
+    def _is_worn(self) -> bool:
+        """It has had what one process gets: it leaves, and another comes."""
+        old = time.monotonic() - self._since >= self._plan.max_age
+        return self._asked > 0 and (old or self._asked == self._plan.max_requests)
+
+    def _limit(self, request: Request) -> float:
+        """Seconds for its answer."""
+        size = Path(request.path).stat().st_size if self._plan.timeout_per_mb else 0
+        return self._plan.timeout + self._plan.timeout_per_mb * size / (1 << 20)
+
     def _look_for_overdue(self) -> None:
         """As a server does: who lets one wait too long is ended."""
         now = time.monotonic()
-        late = [number for number, request in self.open.items() if now - request.since > self._plan.timeout]
+        limits = {number: self._limit(request) for number, request in self.open.items()}
+        late = [number for number, request in self.open.items() if now - request.since > limits[number]]
         if not late:
             return
         if len(self.answered) <= 1 and self._only_forgot_to_flush():
             self.referee.blame("flush", "the answers came when the input ended")
             raise _Hopeless("it does not flush its answers")
         for number in late:
-            self.referee.blame("time-out", f"number {number}: no answer within {self._plan.timeout:g} s")
+            self.referee.blame("time-out", f"number {number}: no answer within {limits[number]:g} s")
         self.drop(late)
         self.kill()
 
@@ -186,15 +234,19 @@ class TestBench(Dialogue):
             self._start()
         left = [self.request(-1) for _ in range(self._plan.concurrency if self._plan.chaos else 0)]
         lines = [self.opened(request) for request in left]
-        self._quit(lines, ENDING + (self._plan.timeout if left else 0.0))
+        self._see_off(lines, ENDING + (self._plan.timeout if left else 0.0))
+        if missed := sum(request.reply is None for request in left):
+            self.referee.blame("quit-last", f"{missed} open requests were never answered")
+
+    def _see_off(self, before: list[bytes], patience: float) -> None:
+        """QUIT behind these lines, and all that has to follow."""
+        self._quit(before, patience)
         self.until(lambda: self.is_gone or not self.open, AFTERWARDS)
         self.close_input()
         if not self.until(lambda: self.is_gone, ENDING):
             self.referee.blame("ends", "it had to be killed")
         elif self.status and not self.killed:
             self.referee.blame("status", f"it {_how(self.status)}")
-        if missed := sum(request.reply is None for request in left):
-            self.referee.blame("quit-last", f"{missed} open requests were never answered")
 
     def _quit(self, before: list[bytes], patience: float) -> None:
         number = self.number("QUIT")

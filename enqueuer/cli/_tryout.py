@@ -1,6 +1,7 @@
 """`enqueuer filters test` and `enqueuer filters bench`: try a helper by hand. No engine is needed."""
 
 import shlex
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["add_to"]
 ALL = 1 << 60
 """More lines than any dialogue has."""
 TEST = """Runs the filter NAME of the config file on each FILE, a plain message or a queue file, and shows the dialogue and the verdict.
+It runs by all settings of the filter: as its user, within its limits and times, with its variables.
 It runs in a temporary directory that stands for the base directory; what it submits again goes nowhere.
 
 Exit codes: 0 all judged, 65 a rule of the protocol was broken, 69 not all were judged."""
@@ -52,8 +54,9 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
     settings = {each.name: each for each in config.load(path.read_bytes(), str(path)).filters}.get(name)
     if settings is None:
         fail(f'{path} has no filter "{name}"', exits.NOINPUT)
-    plan = Plan(words=settings.words(), count=len(files), concurrency=1, timeout=settings.timeout, pipelining=settings.pipelining)
-    view = BenchView(ALL, [str(file) for file in files])
+    if not settings.enabled:
+        print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
+    plan, view = Plan.of(settings, len(files)), BenchView(ALL, [str(file) for file in files], settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))

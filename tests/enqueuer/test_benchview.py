@@ -8,7 +8,9 @@ from enqueuer.benchview import BenchView, document, percentile, report, verdict
 from filterlink.frames import Kind
 from filterlink.protocol import Reply
 from filterlink.referee import RULES, Found
+from filterlink.settings import Filter
 from filterlink.testbench import Report
+from filterlink.units import Seconds
 
 
 @pytest.fixture
@@ -65,3 +67,6 @@ def test_a_verdict_in_one_line() -> None:
     assert verdict(reply, 0.0042) == "OK, adds 'X-A: 1\\n\\tfolded' (4.2 ms)"
     assert verdict(Reply(1, Kind.ERROR, "EICAR"), 12.0) == 'ERROR "EICAR" (12.0 s)'
     assert verdict(None, 1.0) == "no verdict"
+    filter = Filter(name="F", program="x", slow_after=Seconds(5), on_failure="pass")
+    assert verdict(Reply(1, Kind.ERROR, "EICAR"), 12.0, filter) == 'ERROR "EICAR" (12.0 s, over slow_after)'
+    assert verdict(None, 1.0, filter) == 'no verdict; an engine does what on_failure = "pass" says'

@@ -1,5 +1,6 @@
 """Demands on the test bench: it times who behaves, and names what each that strays does amiss."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import pytest
 from filterlink import helper, testbench
 from filterlink.dialogue import CannotStart
 from filterlink.protocol import Reply
+from filterlink.settings import Filter
+from filterlink.spawn import Limits
 from filterlink.testbench import Plan, Report, TestBench
+from filterlink.units import Seconds, Size
 
 HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}
@@ -163,3 +167,51 @@ def test_a_program_that_is_not_there() -> None:
     """It is one line that names it."""
     with pytest.raises(CannotStart, match="no-such-program"):
         TestBench(Plan(words=["no-such-program"]), Files(""), Watch()).run()
+
+
+def test_a_plan_of_a_filter() -> None:
+    """It is asked as the multiplexer would ask it: with all settings that a helper can feel."""
+    said: dict[str, Any] = {
+        "timeout": Seconds(7),
+        "timeout_per_mb": Seconds(2),
+        "max_requests": 5,
+        "max_age": Seconds(60),
+        "pipelining": True,
+    }
+    limits: dict[str, Any] = {
+        "user": "nobody",
+        "memory_limit": Size(1 << 30),
+        "cpu_limit": Seconds(9),
+        "new_privileges": True,
+        "environment": ("A=b",),
+    }
+    plan = Plan.of(Filter(name="F", program="a 'b c'", auto_restart=Seconds(math.inf), **said, **limits), 3)
+
+    assert plan.limits == Limits(1 << 30, 9.0, "nobody", True, ("ENQUEUER_FILTER=F", "A=b"))
+    assert (plan.words, plan.count, plan.concurrency, plan.timeout, plan.timeout_per_mb) == (["a", "b c"], 3, 1, 7, 2)
+    assert (plan.max_requests, plan.max_age, plan.pipelining, plan.restarts) == (5, 60, True, False)
+
+
+def test_a_process_that_has_had_its_share_is_replaced() -> None:
+    """By max_requests as by max_age, with QUIT, and that is no fault."""
+    by_count, by_age = bench("ok.sh", count=10, max_requests=4), bench("ok.sh", count=3, concurrency=1, max_age=0.0001)
+
+    assert (by_count.starts, by_count.verdicts["OK"], broken(by_count), by_count.stopped) == (3, 10, set(), "")
+    assert (by_age.starts > 1, by_age.verdicts["OK"], broken(by_age)) == (True, 3, set())
+
+
+def test_who_may_not_be_started_again() -> None:
+    """Ends the run, with the reason."""
+    report = bench('read -r n rest; echo "$n INTF 4"; read -r n rest; exit 3', count=3, restarts=False)
+
+    assert (report.starts, report.stopped.endswith('and auto_restart = "never"')) == (1, True)
+
+
+def test_large_messages_may_take_longer() -> None:
+    """The time-out counts for a message of no size."""
+    cases = 'INTF) echo "$n INTF 4" ;; FILE) sleep 0.5; echo "$n OK" ;; *) echo "$n OK"; exit ;;'
+    slow = f"while read -r n verb rest; do case $verb in {cases} esac; done"
+    says = "x" * (1 << 20)
+
+    assert bench(slow, says, count=1, concurrency=1, timeout=0.3, timeout_per_mb=5).verdicts["OK"] == 1
+    assert bench(slow, says, count=1, concurrency=1, timeout=0.3).stopped

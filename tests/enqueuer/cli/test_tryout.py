@@ -1,6 +1,8 @@
 """filters test and filters bench: a helper tried by hand, without an engine."""
 
 import json
+import os
+import pwd
 import sys
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,34 @@ def test_our_own_filter_breaks_no_rule(enqueuer: Any) -> None:
 
     assert (found["broken"], found["answered"], done.returncode) == ([], 60, 0)
     assert found["verdicts"]["ERROR"] > 0
+
+
+SAYS = """sh -c 'while read -r n verb rest; do case $verb in INTF) echo "$n INTF 4" ;; QUIT) echo "$n OK"; exit ;; \
+FILE) echo "$n ERROR \\"$(id -un) $(ulimit -v) $(ulimit -t) $ENQUEUER_FILTER $LEVEL $(grep -c good $rest 2>&1)\\"" ;; esac; done'"""
+
+
+def test_by_all_settings_of_the_filter(enqueuer: Any, base: Path, files: list[str]) -> None:
+    """The helper runs within its limits, with its variables, and as its user: one that may not read the queue file shows here."""
+    account = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    settings = f'user = "{account}"\nmemory_limit = "1G"\ncpu_limit = "7s"\nenvironment = ["LEVEL=high"]\nenabled = false\n'
+    program = f"program = {json.dumps(SAYS)}\n"
+    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace('program = "judge.sh"\n', program + settings))
+    done = enqueuer("filters", "test", "Judge", files[0])
+    [line] = [line for line in done.stdout.decode().splitlines() if line.startswith("= ")]
+
+    assert f'ERROR "{account} {1 << 20} 7 Judge high ' in line
+    assert ("Permission denied" in line) == (os.geteuid() == 0)
+    assert (done.returncode, done.stderr) == (0, b'filter "Judge" is not enabled: an engine does not start it\n')
+    if os.geteuid() == 0:
+        os.chown(base / "Queue", -1, pwd.getpwnam(account).pw_gid)
+        os.chmod(base / "Queue", 0o2750)
+        assert f"{account} {1 << 20} 7 Judge high 1" in enqueuer("filters", "test", "Judge", files[0]).stdout.decode()
+
+
+def test_an_account_that_is_not_there(enqueuer: Any, base: Path, files: list[str]) -> None:
+    """It is one line and 66."""
+    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace("judge.sh", 'true"\nuser = "no-such-user'))
+    done = enqueuer("filters", "test", "Judge", files[0])
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (66, 1)
+    assert b"user = no-such-user: there is no such account" in done.stderr
