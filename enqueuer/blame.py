@@ -101,11 +101,20 @@ class Blame:
             entry.suspect = False
             self.attempts.refund(entry.id)
 
-    def killed(self, entry: Entry) -> bool:
-        """Its processor died over it. True when that was once too often, and the message is on its way to Bad/."""
+    def killed(self, entry: Entry, *, waiting: bool) -> float | None:
+        """Its processor died over it, or while it waited for a filter, which is not its fault.
+
+        Returns the seconds until it is judged again. None: that was once too often, and the message is on its way to Bad/.
+        """
+        entry.deaths += 1
+        if waiting:
+            log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
+            return 0.0
         count = self.attempts.of(entry.id) if entry.suspect else self.attempts.charge(entry.id)
         self._note(entry, f"its processor ended while it worked on it, {count} of {self.most} times")
-        return self._enough(entry, count, f"processors ended {count} times while they worked on it")
+        if self._enough(entry, count, f"processors ended {count} times while they worked on it"):
+            return None
+        return 0.0 if entry.deaths == 1 else 0.1 * 2**entry.deaths
 
     def overdue(self, entry: Entry, filter: str) -> bool:
         """A filter that answered others did not answer for it. True when that was once too often."""

@@ -40,7 +40,7 @@ GAUGES = (
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
 _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = range(7)
-_MOVING, _TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS = range(7, 13)
+_MOVING, _TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS, _TOLD = range(7, 14)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
 _SLOTS = 64  # in words of 8 bytes
@@ -123,6 +123,16 @@ class Board:
         """The fate of a message that was committed lately."""
         ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
         return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
+
+    def told(self) -> None:
+        """The log has heard of all decisions so far."""
+        self._words[_TOLD] = self._words[_DECISIONS]
+
+    def untold(self) -> list[tuple[int, str]]:
+        """Messages decided of which the log may not have heard, and their fates."""
+        first = max(self._words[_TOLD], self._words[_DECISIONS] - MAX_DECIDED, 0)
+        slots = [_DECIDED + number % MAX_DECIDED * 2 for number in range(first, self._words[_DECISIONS])]
+        return [(self._words[at], TOTALS[self._words[at + 1]]) for at in slots]
 
     @property
     def moving(self) -> int:

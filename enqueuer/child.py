@@ -89,5 +89,5 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
         os._exit(0)
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
-        birth.log.in_child(waits=waits)
+        birth.log.in_child(waits=waits, gathers=birth.role == "manager")
     logging.getLogger("ENQUEUER").debug("%s %d: pid %d", birth.role, birth.number, os.getpid())

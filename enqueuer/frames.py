@@ -21,6 +21,7 @@ __all__ = [
     "Idle",
     "InForce",
     "Job",
+    "Judged",
     "Leave",
     "Left",
     "Look",
@@ -162,11 +163,14 @@ class Job(Frame):
 
 
 class Derived(Frame):
-    """P -> Q: the message file is there."""
+    """P -> Q: the message file is there, for the first time."""
 
     id: int
     n: int
     stamp: tuple[int, int]
+    sender: bytes
+    size: int
+    """Bytes of the message, without envelope."""
 
 
 class Outcome(Frame):
@@ -230,11 +234,18 @@ class Trouble(Frame):
     """It is the machine's state, and would be so for any other message."""
 
 
+class Judged(Frame):
+    """P -> Q: both at once, where the answer came soon."""
+
+    derived: Derived
+    answer: Outcome | Held | Parked | Refused | Trouble
+
+
 FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek | Resized
 ToSupervisor = Hello | InForce | Idle | Answer | Seen
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left
-ToManager = Hello | Look | Wake | Guilty | Derived | Outcome | Held | Parked | Refused | Trouble
+ToManager = Hello | Look | Wake | Guilty | Derived | Judged | Outcome | Held | Parked | Refused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode

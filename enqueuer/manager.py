@@ -26,7 +26,7 @@ from enqueuer.queue.store import Store
 from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler
-from enqueuer.spooler import Spooler
+from enqueuer.spooler import Spooler, tell_received
 from enqueuer.takeover import take_over
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
@@ -35,6 +35,7 @@ __all__ = ["Manager", "run"]
 
 log = logging.getLogger("QUEUE")
 
+_OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty
 TROUBLE_PAUSE = 5.0
 """Until a message is tried again that the machine could not work on (disk full, I/O error)."""
 
@@ -83,7 +84,7 @@ class Manager:
         pause = 0.0
         while not self._ended:
             self._loop.turn(pause)
-            pause = self._pump()
+            pause = min(self._pump(), self._birth.log.due)
         self._settler.close()
 
     def _pump(self) -> float:
@@ -195,16 +196,16 @@ class Manager:
 
     def _told(self, worker: Worker, frame: frames.ToManager) -> None:
         """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
+        if isinstance(frame, frames.Judged):
+            self._told(worker, frame.derived)
+            frame = frame.answer
         entry = worker.entry
-        if (
-            entry is None
-            or isinstance(frame, frames.Hello | frames.Look | frames.Wake | frames.Guilty)
-            or (frame.id, frame.n) != (entry.id, entry.n)
-        ):
+        if entry is None or isinstance(frame, _OF_NO_JOB) or (frame.id, frame.n) != (entry.id, entry.n):
             return
         if isinstance(frame, frames.Derived | frames.Outcome | frames.Held | frames.Parked):
             self._count(entry, frame.stamp)
         if isinstance(frame, frames.Derived):
+            tell_received(entry, frame.sender, frame.size)
             return
         worker.entry = None
         entry.deaths = 0
@@ -279,13 +280,8 @@ class Manager:
         worker.link.read_to_end()  # its last answers count
         worker.link.close()
         del self._workers[generation]
-        if (entry := worker.entry) is not None:
-            entry.deaths += 1
-            if waiting:
-                log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
-            elif self._blame.killed(entry):
-                return
-            self._put_off(entry, 0.0 if waiting or entry.deaths == 1 else 0.1 * 2**entry.deaths)
+        if (entry := worker.entry) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
+            self._put_off(entry, pause)
 
     # ---- what others see
 
@@ -293,6 +289,9 @@ class Manager:
         return self._settler.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
+        """At the end of each turn. The log hears of several turns together: of what it has not heard the board tells our successor."""
+        if self._birth.log.flush_due():
+            self._board.told()
         self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
 
 

@@ -136,4 +136,5 @@ def _live(birth: Birth, title: str, live: Callable[[Birth], None], let_go: Calla
     except Exception:
         log.critical("%s failed: this is a fault in Enqueuer, please report it", title, exc_info=True)
         os._exit(exits.SOFTWARE)
+    birth.log.flush()
     os._exit(exits.OK)

@@ -1,5 +1,6 @@
 """An ENQUEUER processor: one message at a time from claim to staged outcome. It decides nothing about order and commits nothing."""
 
+import functools
 import logging
 import select
 import socket
@@ -14,7 +15,6 @@ from enqueuer.queue.disk import Disk, no_room
 from enqueuer.queue.envelope import Envelope
 from enqueuer.queue.header import TRACE
 from enqueuer.queue.intake import printable
-from enqueuer.queue.names import parse_taken
 from enqueuer.queue.store import drop_path
 from filterlink.client import Client
 from filterlink.frames import MAX_TEXT, Ask, Park, Verdict
@@ -24,6 +24,9 @@ __all__ = ["Processor", "run"]
 
 log = logging.getLogger("ENQUEUER")
 
+SOON_MS = 2
+"""A message whose verdict comes within this time is told of in one frame."""
+Answer = frames.Outcome | frames.Held | frames.Parked | frames.Refused | frames.Trouble
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -47,6 +50,9 @@ class Processor:
         self._manager = Channel(birth.call(MANAGER))
         self._filters = Client(FILTERLINK, birth.hello)
         self._laps = Laps(birth.board.processor_laps(birth.slot), PROCESSOR)
+        self._polls: dict[int, select.poll] = {}
+        self._untold: frames.Derived | None = None
+        """What the queue manager does not know yet: that there is a message file."""
         self._compile()
         self._say("idle")
 
@@ -63,10 +69,10 @@ class Processor:
                 self._laps.start(job.n, "reading")
                 if job.edition != self._birth.edition:
                     self._take(job.edition)
-                self._send(self._judge(job))
+                self._answer(self._judge(job))
                 self._say("idle")
 
-    def _judge(self, job: frames.Job) -> frames.ToManager:
+    def _judge(self, job: frames.Job) -> Answer:
         """What becomes of a message, everything staged that it needs. Errors of the disk are an answer, not our end."""
         try:
             message = self._message(job)
@@ -87,11 +93,10 @@ class Processor:
         else:
             message = derive.derive(self._disk, job.id, drop_path(_drop(job)), _now(), self._domain)
         if job.first:
-            self._log_received(job, message)
-            self._send(frames.Derived(job.id, job.n, message.stamp))
+            self._untold = frames.Derived(job.id, job.n, message.stamp, message.envelope.sender, message.size)
         return message
 
-    def _decide(self, job: frames.Job, message: derive.Message) -> frames.ToManager:
+    def _decide(self, job: frames.Job, message: derive.Message) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
         verdicts = {verdict.filter: verdict for verdict in job.verdicts}
         while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
@@ -168,18 +173,26 @@ class Processor:
 
     def _wait(self, fd: int) -> None:
         """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""
-        poll = select.poll()
-        poll.register(self._manager.fileno(), 0)  # its end only: told as a hang-up
-        poll.register(self._supervisor.fileno(), select.POLLIN)
-        poll.register(fd, select.POLLIN)
+        poll = self._polls.get(fd) or self._poll(fd)
         while True:
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(SOON_MS if self._untold else None))
+            if not ready and self._untold:
+                self._send(self._untold)
+                self._untold = None
             if self._supervisor.fileno() in ready:
                 self._hear()
             if fd in ready:
                 return
             if self._manager.fileno() in ready:
                 self._await_the_end()
+
+    def _poll(self, fd: int) -> select.poll:
+        """What waits for `fd`; made once for each number."""
+        poll = self._polls[fd] = select.poll()
+        poll.register(self._manager.fileno(), 0)  # its end only: told as a hang-up
+        poll.register(self._supervisor.fileno(), select.POLLIN)
+        poll.register(fd, select.POLLIN)
+        return poll
 
     def _await_the_end(self) -> NoReturn:
         """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on."""
@@ -203,6 +216,10 @@ class Processor:
         self._rules = rules.compile(self._birth.config)
         self._routes = routes.compile(self._birth.config.routes)
 
+    def _answer(self, answer: Answer) -> None:
+        derived, self._untold = self._untold, None
+        self._send(frames.Judged(derived, answer) if derived else answer)
+
     def _send(self, frame: frames.ToManager) -> None:
         if not self._manager.send(frames.encode(frame)):
             self._await_the_end()
@@ -211,16 +228,15 @@ class Processor:
         self._laps.next(state)
         self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)
 
-    def _log_received(self, job: frames.Job, message: derive.Message) -> None:
-        sender = printable(message.envelope.sender)
-        taken = parse_taken(job.drop)
-        name = printable(taken.name) if taken else "found in the queue"
-        log.log(serverlog.MAJOR, "from <%s>, %d bytes, %s", sender, message.size, name, extra=serverlog.message_tag(job.id))
-
 
 def _now() -> str:
     """As it stands in envelope lines."""
-    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime())
+    return _written(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _written(second: int) -> str:
+    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime(second))
 
 
 def _copy_in(place: str) -> str:

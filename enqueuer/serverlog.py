@@ -6,9 +6,9 @@ receive loop runs in the logger process, in no thread, so that the supervisor st
 """
 
 import contextlib
+import functools
 import logging
 import os
-import pickle
 import queue
 import select
 import socket
@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TextIO
 
+import msgspec
 from multiprocessing_logging import MultiProcessingHandler
 
 from filterlink.settings import LEVELS
@@ -26,7 +27,11 @@ __all__ = ["MAJOR", "Formatter", "LogHandler", "LogWriter", "install", "message_
 MAJOR = LEVELS["major"]
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
 MAX_RECORD = 150_000
-"""Bytes of one pickled record; a SEQPACKET record of more than about 212 kB would not be sent."""
+"""Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
+GATHER_TIME, NEVER = 0.010, 3600.0
+"""Seconds until lines that are kept are sent."""
+GATHERED = 10_000
+"""Characters of the lines that are kept until they are sent together."""
 MAX_LINE = 8000
 """Characters of one line of the log; what is longer is cut, and says so."""
 PATIENCE = struct.pack("ll", 1, 0)
@@ -35,34 +40,75 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160
 _CONTROL |= {9: "\\t", 10: "\\n", 13: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
 def message_tag(id: int) -> dict[str, str]:
     """`extra=` for a record about one message: its tag is QUEUE([id])."""
     return {"tag": f"QUEUE([{id}])"}
+
+
+class Line(msgspec.Struct, array_like=True):
+    """What is left of a record on its way to the logger."""
+
+    created: float
+    level: int
+    tag: str
+    text: str
+    trace: str | None = None
+
+
+def _line(record: logging.LogRecord) -> Line:
+    tag = getattr(record, "tag", record.name)
+    return Line(record.created, record.levelno, tag, _encodable(record.getMessage()), record.exc_text and _encodable(record.exc_text))
+
+
+def _encodable(text: str) -> str:
+    """Bytes that are no text travel as surrogates in a str, which no encoding takes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+_decode = msgspec.msgpack.Decoder(list[Line]).decode
 
 
 class Formatter(logging.Formatter):
     """`HH:MM:SS.mmm L TAG text`; a traceback follows its line, each line with the same head. Control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{self._clock(record)} {_digit(record.levelno)} {getattr(record, 'tag', record.name)} "
-        texts = [record.getMessage()]
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
-        if record.exc_text:
-            texts += record.exc_text.splitlines()
-        return "\n".join(_clean(head + text) for text in texts)
-
-    @staticmethod
-    def _clock(record: logging.LogRecord) -> str:
-        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03d}"
+        return shown(_line(record))
 
 
+def shown(line: Line) -> str:
+    """A line as it stands in the file, its traceback below it."""
+    head = f"{_clock(line.created)} {_digit(line.level)} {line.tag} "
+    texts = [line.text, *(line.trace.splitlines() if line.trace else ())]
+    return "\n".join(_clean(head + text) for text in texts)
+
+
+def _clock(created: float) -> str:
+    second, part = divmod(created, 1)
+    return f"{_time_of_day(int(second))}.{int(part * 1000):03d}"
+
+
+@functools.lru_cache(maxsize=2)
+def _time_of_day(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+@functools.lru_cache(maxsize=2)
+def _day(second: int) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(second))
+
+
+@functools.cache
 def _digit(level: int) -> str:
     return next((digit for at, digit in _DIGITS.items() if level >= at), "5")
 
 
 def _clean(line: str) -> str:
-    text = line.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+    text = line if line.isprintable() else line.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]} ... ({len(text) - MAX_LINE} characters more)"
 
 
@@ -75,17 +121,18 @@ class LogWriter(logging.Handler):
         self._folder, self._terminal = folder, terminal
         self._day, self._file = "", -1
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, whole. A disk that is full loses the line, never the process."""
-        line = self.format(record) + "\n"
-        day = time.strftime("%Y-%m-%d", time.localtime(record.created))
+    def emit(self, record: logging.LogRecord | list[Line]) -> None:
+        """Write a record, or lines that came together, whole. A disk that is full loses them, never the process."""
+        lines = record if isinstance(record, list) else [_line(record)]
+        day = _day(int(lines[0].created))
+        text = "".join(shown(line) + "\n" for line in lines)
         with contextlib.suppress(OSError):
             if day != self._day:
                 self._open(day)
-            os.write(self._file, line.encode())
+            os.write(self._file, text.encode())
         if self._terminal is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._terminal.write(line)
+                self._terminal.write(text)
                 self._terminal.flush()
 
     def close(self) -> None:
@@ -111,26 +158,44 @@ class _Channel:
         self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.waits = True
         self.stop_fd = -1  # readable when the logger is to end
+        self.gathers = False
+        """Lines are sent by flush(), together, but for those that tell of a problem."""
+        self._lines: list[Line] = []
+        self._size = 0
         self._dropped = 0
 
     def put_nowait(self, record: logging.LogRecord) -> None:
-        data = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
-        if len(data) > MAX_RECORD:
-            record.msg, record.exc_text = str(record.msg)[: MAX_RECORD // 4], None
-            data = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
-        if self._dropped and self._send(pickle.dumps(_gap(self._dropped))):
+        line = _line(record)
+        self._lines.append(line)
+        self._size += len(line.text) + len(line.trace or "")
+        if not self.gathers or line.level >= logging.WARNING or self._size > GATHERED:
+            self.flush()
+
+    @property
+    def due(self) -> float:
+        """Seconds until what was gathered is to be sent."""
+        return self._lines[0].created + GATHER_TIME - time.time() if self._lines else NEVER
+
+    def flush(self) -> None:
+        """Send what was gathered, as one record of the channel."""
+        if not self._lines:
+            return
+        lines, self._lines, self._size = self._lines, [], 0
+        data = _encode(lines)
+        if len(data) > MAX_RECORD:  # a line of its own makes it so: it is cut when it is shown anyway
+            data = _encode([_cut(line) for line in lines])
+        if self._dropped and self._send(_encode([_gap(self._dropped)])):
             self._dropped = 0
         if self._dropped or not self._send(data):
-            self._dropped += 1
+            self._dropped += len(lines)
 
-    def get(self, timeout: float) -> logging.LogRecord:
-        """The next record. Waits for longer than asked: the end is told by stop_fd, and an idle logger is to sleep."""
+    def get(self, timeout: float) -> list[Line]:
+        """The next lines. Waits for longer than asked: the end is told by stop_fd, and an idle logger is to sleep."""
         watched = [self.reader.fileno()] if self.stop_fd < 0 else [self.reader.fileno(), self.stop_fd]
         ready = select.select(watched, [], [], max(timeout, 3600.0))[0]
         if self.reader.fileno() not in ready:
             raise queue.Empty if self.stop_fd < 0 else EOFError
-        record: logging.LogRecord = pickle.loads(self.reader.recv(1 << 18))
-        return record
+        return _decode(self.reader.recv(1 << 18))
 
     def qsize(self) -> int:
         return len(select.select([self.reader], [], [], 0)[0])
@@ -149,9 +214,13 @@ class _Channel:
         return True
 
 
-def _gap(count: int) -> logging.LogRecord:
+def _cut(line: Line) -> Line:
+    return Line(line.created, line.level, line.tag, line.text[:MAX_LINE], line.trace and line.trace[:MAX_LINE])
+
+
+def _gap(count: int) -> Line:
     text = f"{count} log lines of this process were lost here: the log could not be written fast enough"
-    return logging.LogRecord("LOG", logging.WARNING, __file__, 0, f"{text} (pid {os.getpid()})", None, None)
+    return Line(time.time(), logging.WARNING, "LOG", f"{text} (pid {os.getpid()})")
 
 
 class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
@@ -172,10 +241,31 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         self.channel.stop_fd = stop_fd
         MultiProcessingHandler._receive(self)
 
-    def in_child(self, *, waits: bool) -> None:
-        """In a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops at once."""
+    def in_child(self, *, waits: bool, gathers: bool = False) -> None:
+        """In a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops at once.
+
+        `gathers`: it turns on a loop, and calls flush_due() each time.
+        """
         self.channel.reader.close()
-        self.channel.waits = waits
+        self.channel.waits, self.channel.gathers = waits, gathers
+
+    @property
+    def due(self) -> float:
+        """Seconds until flush_due() has something to do."""
+        return self.channel.due
+
+    def flush_due(self) -> bool:
+        """Flush what has waited for GATHER_TIME; True: nothing waits."""
+        if self.channel.due <= 0:
+            self.flush()
+        return self.channel.due == NEVER
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            self.channel.flush()
+        finally:
+            self.release()
 
 
 def install(writer: LogWriter, level: str) -> LogHandler:
@@ -184,6 +274,9 @@ def install(writer: LogWriter, level: str) -> LogHandler:
     handler.channel.waits = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    # what no line of ours shows is not found out for each (the logging module's documentation, "Optimization")
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)
     return handler
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from enqueuer import config as configs
+from enqueuer import serverlog
 from enqueuer.backlog import Backlog
 from enqueuer.limits import PAUSE, Complaints, disk_full
 from enqueuer.queue.disk import no_room
@@ -22,9 +23,9 @@ from enqueuer.queue.store import drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.loop import Loop
 
-__all__ = ["Spooler"]
+__all__ = ["Spooler", "tell_received"]
 
-log = logging.getLogger("SPOOL")
+log, log_of_queue = logging.getLogger("SPOOL"), logging.getLogger("QUEUE")
 
 WINDOW = 1000
 """Claimed messages that wait in each lane. More would only move names from one folder to another."""
@@ -238,6 +239,13 @@ class Spooler:
             if short is not None:
                 self._complaints.say("disk", f"{short}: drops stay where they are")
         return not self._full
+
+
+def tell_received(entry: Entry, sender: bytes, size: int) -> None:
+    """The message's first line in the log."""
+    found = parse_taken(os.fsencode(entry.drop)) if entry.drop else None
+    name = printable(found.name) if found else "found in the queue"
+    log_of_queue.log(serverlog.MAJOR, "from <%s>, %d bytes, %s", printable(sender), size, name, extra=serverlog.message_tag(entry.id))
 
 
 def _lanes() -> tuple[Backlog, Backlog]:

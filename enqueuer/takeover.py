@@ -22,9 +22,7 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board, cold = birth.board, not birth.board.recovered
     found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
-    if (id := board.moving) and store.disk.stamp(queue_path(id)) is None:
-        _decided(board, id, "enqueued")
-    board.moving = 0
+    _tell_of_the_gone(store, board, found)
     _tell(found)
     if board.distrusts:
         board.distrust()  # for good: a sync of ours that succeeds says nothing of what was lost before
@@ -37,6 +35,20 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     blame.attempts.keep_only(schedule.entries)
     blame.suspect(found.unfinished[: birth.config.enqueuer.most_processors] if cold else birth.suspects)
     return found.highest
+
+
+def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None:
+    """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
+    here = {id for id, _ in found.finished}
+    for id, fate in board.untold():
+        if id in here or store.disk.stamp(queue_path(id)) is not None:
+            continue
+        if id == board.moving:
+            _decided(board, id, fate)
+        else:
+            _say(id, fate)
+    board.moving = 0
+    board.told()
 
 
 def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: bool) -> int:
@@ -62,4 +74,8 @@ def _decided(board: Board, id: int, fate: str) -> None:
     """Recovery carried out an outcome: count it, once, and write its line."""
     fate = board.announced(id) or fate
     board.add(fate)
+    _say(id, fate)
+
+
+def _say(id: int, fate: str) -> None:
     log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))

@@ -1,17 +1,16 @@
 """The watcher: tells the queue manager to look at the drop folder. Hints only; a scan finds everything without it.
 
-Watchdog's threads live in this process and nowhere else, so that the supervisor can always fork.
+Watchdog's thread lives in this process and nowhere else, so that the supervisor can always fork. Its inotify layer is used
+directly: the layers above it pair the two halves of a rename, which takes 85 us an event and is of no use to a hint.
 """
 
 import contextlib
 import logging
 import os
 import select
+import time
 
-from watchdog.events import FileClosedEvent, FileCreatedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 from enqueuer import frames
 from enqueuer.child import MANAGER, SUPERVISOR, Birth, Ended
@@ -23,41 +22,50 @@ log = logging.getLogger("SPOOL")
 
 FOLDER = "Submitted"
 PAUSE_MS = 5
-"""Between two hints: a burst of events is one look."""
+"""Between two hints, and two reads of events: a burst of events is one look."""
+EVENTS = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_DONT_FOLLOW)
+"""What brings something in, or completes it. Our own claims are renames out of the folder: of these nobody has to tell us."""
 CHECK_MS = 2000
 """How often it is checked that the folder watched is still the one of that name."""
 
 
 def run(birth: Birth) -> None:
     """The life of the watcher's process."""
-    # a claim renames out of the folder; watchdog would hold every later event back 0.5 s for the other half of that rename
-    InotifyMoveEventGrouper.delay = 0.005
     with contextlib.suppress(Ended):
         Watcher(birth).run()
 
 
-class _Hint(FileSystemEventHandler):
-    """Only sets a flag: an exception here would end watchdog's thread for good."""
+class _Hints:
+    """What watchdog calls: only sets a flag, as an exception here would end its thread for good."""
 
     def __init__(self, flag: int, suffixes: tuple[str, ...]) -> None:
-        self._flag, self.suffixes = flag, suffixes
+        self._flag = flag
+        self.take(suffixes)
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        name = os.fsdecode(event.dest_path or event.src_path)
-        if name.endswith(self.suffixes):
+    def take(self, suffixes: tuple[str, ...]) -> None:
+        self._suffixes = tuple(map(os.fsencode, suffixes))
+
+    def on_event(self, event: InotifyEvent) -> None:
+        if event.name.endswith(self._suffixes):
             os.eventfd_write(self._flag, 1)
 
-
-class _Overflow(logging.Filter):
-    """Watchdog tells of lost events only by a warning in its log."""
-
-    def __init__(self, flag: int) -> None:
-        super().__init__()
-        self._flag = flag
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 (the base class names it)
+    def on_queue_overflow(self) -> None:
         os.eventfd_write(self._flag, 1)
-        return True
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """The folder has gone; whether there is one of that name again is looked at every CHECK_MS."""
+
+
+class _Events(InotifyFD):
+    """Reads what there is at once, then what gathers in PAUSE_MS: a thread that wakes for each event costs more than it tells."""
+
+    _read = False
+
+    def read_events(self, **size: int) -> list[InotifyEvent]:
+        if self._read:
+            time.sleep(PAUSE_MS / 1000)
+        self._read = True
+        return super().read_events(**size)
 
 
 class Watcher:
@@ -65,9 +73,8 @@ class Watcher:
         self._birth = birth
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._flag = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        logging.getLogger("watchdog.observers.inotify_c").addFilter(_Overflow(self._flag))
-        self._events = _Hint(self._flag, birth.config.spool.suffixes)
-        self._observer: BaseObserver | None = None
+        self._hints = _Hints(self._flag, birth.config.spool.suffixes)
+        self._events: _Events | None = None
         self._inode = 0
         self._watch()
         self._manager = Channel(birth.call(MANAGER))  # its hello makes the queue manager look, now that events are seen
@@ -102,7 +109,7 @@ class Watcher:
         match frames.decode_from_supervisor(data) if data else frames.Exit():
             case frames.Config(edition):
                 self._birth.take(edition)
-                self._events.suffixes = self._birth.config.spool.suffixes
+                self._hints.take(self._birth.config.spool.suffixes)
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case _:
                 raise Ended
@@ -115,21 +122,20 @@ class Watcher:
             return
         if inode == self._inode:
             return
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
+        if self._events is not None:
+            self._events.stop()
+            self._events.join()
         self._inode = inode
-        self._observer = self._start()
+        self._events = self._start()
         os.eventfd_write(self._flag, 1)
 
-    def _start(self) -> BaseObserver | None:
-        observer = Observer()
-        kinds: list[type[FileSystemEvent]] = [FileCreatedEvent, FileMovedEvent, FileClosedEvent]  # Created: renamed into the folder
+    def _start(self) -> _Events | None:
         try:
-            observer.schedule(self._events, FOLDER, event_filter=kinds)
-            observer.start()
+            events = _Events()
+            events.add_callback(os.fsencode(FOLDER), EVENTS, self._hints, CallbackId(0))
         except OSError as error:
             rescan = self._birth.config.spool.rescan
             log.warning("the drop folder cannot be watched (%s): it is looked at each %.0f s only", error, rescan)
             return None
-        return observer
+        events.start()
+        return events

@@ -109,9 +109,10 @@ class Disk:
     def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
         fd = os.open(path, _READ)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", path)
-            chunk = os.pread(fd, first, offset)
+            chunk = os.pread(fd, min(first, found.st_size + 1), offset)  # no buffer of 64 KiB for a small one
             yield chunk
             while chunk:
                 offset += len(chunk)

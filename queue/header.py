@@ -72,8 +72,10 @@ class Header(msgspec.Struct, frozen=True):
 
 def header_end(data: bytes) -> int:
     """Where the empty line after the header begins; -1 when there is none (yet)."""
-    match = _END.search(data)
-    return match.start(1) if match else -1
+    at = data.find(b"\n\n")
+    first = data[: at + 2] if at >= 0 else data  # found at once in most; an empty line of CRLF, or a first one, may stand before it
+    match = _END.search(first) if b"\r" in first or first[:1] == b"\n" else None
+    return match.start(1) if match else at + 1 if at >= 0 else -1
 
 
 def hops(header: bytes) -> Hops:
