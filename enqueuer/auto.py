@@ -21,8 +21,8 @@ IDLE_SHARE = 8
 """One in so many may be idle while more are wanted: if more are idle, processors are not what messages wait for."""
 SPARE = 1.25
 """Times as many as were ever busy stay: the next burst is rarely the same."""
-REGRET = 10
-"""A growth within so many times the patience after a shrink says that the shrink came too early."""
+REGRET = 20
+"""A growth within so many times the patience after a shrink says that the shrink came too early; a later one that it was right."""
 MOST_PATIENCE = 20
 """Times auto_idle that patience grows to at the most: 10 minutes where it is 30 s."""
 
@@ -56,18 +56,19 @@ class Auto:
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
         """Begin with `count`, within low and high; `idle` is the least time in seconds for which fewer must have been enough."""
-        self.configure(low, high, idle)
+        self._low, self._high, self._idle = low, high, idle
+        self._patience = idle
         self.count = min(max(count, low), high)
         self._wished = 0
         self._calm_since: float | None = None
         self._peak = 0
-        self._changed_at = -math.inf
         self._shrunk_at: float | None = None
 
     def configure(self, low: int, high: int, idle: float) -> None:
-        """Take other settings; the count is put within them at the next look."""
+        """Take other settings; the count is put within them at the next look. What was learned holds as long as `idle` does."""
+        if idle != self._idle:
+            self._patience = idle
         self._low, self._high, self._idle = low, high, idle
-        self._patience = idle
 
     def look(self, seen: Seen) -> str:
         """Set `count`; return why it changed, "" where it did not."""
@@ -86,10 +87,11 @@ class Auto:
         if self._wished < STEADY or step <= 0:
             return ""
         self._wished = 0
-        if self._shrunk_at is not None and seen.now - self._shrunk_at < REGRET * self._patience:
-            self._patience = min(self._patience * 2, self._idle * MOST_PATIENCE)
+        if self._shrunk_at is not None:
+            regretted = seen.now - self._shrunk_at < REGRET * self._patience
+            self._patience = min(self._patience * 2, self._idle * MOST_PATIENCE) if regretted else self._idle
         self._shrunk_at = self._calm_since = None
-        self._become(self.count + step, seen.now)
+        self.count += step
         return f"{_messages(seen.waiting)}, {_free(seen.room)}, CPU {100 * (seen.cpu or 0):.0f} %"
 
     def _short(self, seen: Seen) -> bool:
@@ -106,17 +108,12 @@ class Auto:
         if seen.now - self._calm_since < self._patience:
             return ""
         why = f"at most {self._peak} busy in the last {self._patience:.0f} s"
-        if seen.now - self._changed_at > REGRET * self._patience:
-            self._patience = self._idle
-        self._become(self._enough(self._peak), seen.now)
+        self.count = self._enough(self._peak)
         self._shrunk_at, self._calm_since = seen.now, None
         return why
 
     def _enough(self, busy: int) -> int:
         return max(self._low, math.ceil(busy * SPARE))
-
-    def _become(self, count: int, now: float) -> None:
-        self.count, self._changed_at = count, now
 
 
 def _messages(count: int) -> str:

@@ -54,7 +54,7 @@ def test_what_was_broken_off_counts_for_nothing() -> None:
 def test_a_running_engine_says_where_its_time_goes(
     trials: Callable[[str], Trial], config: Callable[..., str], mail: Callable[..., bytes]
 ) -> None:
-    """Every step of a scanned message took some time, and the scans took about what the helper takes."""
+    """Every step of a scanned message took some time, and the scans took at least what the helper takes."""
     with trials(config(processors=4)) as trial:
         for n in range(64):
             trial.drop(str(n), mail(str(n), "0.1 OK"))
@@ -65,5 +65,5 @@ def test_a_running_engine_says_where_its_time_goes(
         assert {step for _, step in steps} == {*MANAGER, *PROCESSOR}
         moved = {"publish", "count", "unlink"}  # where the message file itself is the output all is in one step
         assert [key for key, one in steps.items() if one["wall_s"] <= 0 and key[1] not in moved] == []
-        assert 0.1 * 64 * 0.9 < steps["processors", "filter"]["wall_s"] < 0.1 * 64 * 3
+        assert 0.1 * 64 * 0.9 < steps["processors", "filter"]["wall_s"] < 0.1 * 64 * 10
         assert steps["processors", "filter"]["cpu_s"] < 1
