@@ -34,7 +34,7 @@ bench-compare: $(VENV)/.bench
 
 # Where the CPU goes, a message: by process, step and function.
 profile: $(VENV)/.bench
-	$(BIN)/python -m bench.profile
+	$(BIN)/python -m bench profile
 
 # Long, seeded destruction: ENQUEUER_SEED=... replays; as root also the storms that need a disk of their own.
 storm: $(VENV)/.test

@@ -6,6 +6,7 @@
     python -m bench report [--full]    the report once more, from what was measured
     python -m bench ratio              engine and bare loop in turns
     python -m bench compare BASE       what became slower
+    python -m bench profile            where the CPU goes
 
 Results go to bench/results (not committed): short.json or full.json, the report beside it as .md, the plots in a folder beside it as
 SVG and PNG. --publish copies tables and plots to docs/. How a file of benchmarks is written: bench/record.py.
@@ -23,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from bench import compare, plots, ratio, report
+from bench import compare, plots, profile, ratio, report
 from bench.results import HERE, RESULTS, Document, add, load, results_of, warning
 
 DOCS = HERE.parent / "docs"
@@ -49,7 +50,7 @@ class Skips:
 
 
 def main() -> int:
-    others = {"ratio": ratio.main, "compare": compare.main, "report": again}
+    others = {"ratio": ratio.main, "compare": compare.main, "profile": profile.main, "report": again}
     if sys.argv[1:2] and sys.argv[1] in others:
         return others[sys.argv[1]](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

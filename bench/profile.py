@@ -55,12 +55,12 @@ class Measured(NamedTuple):
 NOTHING = Cpu(0, 0, 0)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.profile", description="Say where the CPU goes, by process and step.")
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench profile", description="Say where the CPU goes, by process and step.")
     parser.add_argument("--processors", type=int, default=4)
     parser.add_argument("--messages", type=int, default=6000)
     parser.add_argument("--size", type=int, default=8192)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     report = _profile(options.processors, options.messages, options.size)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "profile.md").write_text(report)
@@ -204,7 +204,3 @@ def _by_step(measured: Measured, samples: list[steps.Sample]) -> Iterator[str]:
     costs = {key: count * each[key[0]] for key, count in steps.by_function(samples).items()}
     for (role, function), cost in sorted(costs.items(), key=lambda item: -item[1])[:TOP]:
         yield f"| {role} | {function} | {cost:.1f} |"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
