@@ -43,7 +43,6 @@ def table() -> dict[str, dict[str, float]]:
     return idle()
 
 
-@pytest.mark.full
 @pytest.mark.benchmark(group="an idle engine, 8 processors")
 @pytest.mark.parametrize("role", [*ROLES, "all"])
 def test_idle(benchmark: BenchmarkFixture, role: str, table: dict[str, dict[str, float]]) -> None:

@@ -15,9 +15,8 @@ KIB = 1024
 COUNTS = {1: 4000, 8: 4000, 64: 2000, 1024: 400, 10 * 1024: 60}
 
 
-@pytest.mark.full
 @pytest.mark.benchmark(group="size of a message, 4 processors, unchanged mail")
-@pytest.mark.parametrize("kib", COUNTS)
+@pytest.mark.parametrize("kib", [1024, *(pytest.param(kib, marks=pytest.mark.full) for kib in COUNTS if kib != 1024)])
 def test_size(benchmark: BenchmarkFixture, kib: int) -> None:
     """The same number of processors, larger mail."""
     beside(benchmark, {"KiB": kib}, Case(messages=COUNTS[kib], size=kib * KIB, links=True))

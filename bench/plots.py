@@ -13,8 +13,8 @@ __all__ = ["draw"]
 
 SIZE = (6.4, 3.8)
 DPI = 110
-MANY = 14
-"""Ticks on an axis; beyond it only each second has its number."""
+WIDE = 8
+"""The largest x as a multiple of the smallest, from which on the x axis is logarithmic."""
 
 
 def draw(folder: Path, groups: Mapping[str, Sequence[Result]], caption: str) -> None:
@@ -44,12 +44,14 @@ def _curves(axes: Any, results: Sequence[Result]) -> None:
     if ideal:
         axes.plot([x for x, _ in ideal], [y for _, y in ideal], "--", color="grey", label="ideal")
     ticks = sorted({each.x for each in results if not isinstance(each.x, str)})
-    if results[0].scale == "log":
-        axes.set(xscale="log", yscale="log")
+    if ticks[0] > 0 and ticks[-1] / ticks[0] >= WIDE:
+        axes.set_xscale("log")
         axes.minorticks_off()
+    if results[0].scale == "log":
+        axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
-    axes.set_xticks(ticks, [f"{x:g}" if x < 100_000 else f"{x:.0e}" for x in ticks], fontsize=7, rotation=30 if len(ticks) > MANY else 0)
+    axes.set_xticks(ticks, [f"{x:g}" if x < 100_000 else f"{x:.0e}" for x in ticks], fontsize=7)
     axes.set(xlabel=results[0].x_name, ylabel=", ".join(results[0].plot))
     axes.legend(fontsize=8)
 

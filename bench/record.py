@@ -12,7 +12,7 @@ question, the rest says what the answer decides, and what the figures do not sho
     note(..., series="log level all")        one column and one curve more in the same table
     note(..., ideal=processors / 0.02)       a dashed line
     note(..., plot=["p50 ms", "p99 ms"])     which values are drawn; without it messages/s, else the first sample, else the time of a round
-    note(..., scale="log")                   both axes; names instead of numbers as x give bars
+    note(..., scale="log")                   the y axis (x is where it goes far); names instead of numbers as x give bars
     note(..., judged=["ratio"])              what `make bench-compare` looks at; without it everything
     sample(benchmark, {"p99 ms": 3.1})       measured otherwise than by the time of a round, once a round; medians are shown
 
