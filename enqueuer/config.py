@@ -17,7 +17,7 @@ from enqueuer.wording import explain
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
-__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load", "warnings"]
+__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load"]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
@@ -154,45 +154,9 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
     raise ConfigError(_one_line(f"{file}: {problem}"))
 
 
-def warnings(config: Config) -> list[str]:
-    """What is allowed, but perhaps not meant."""
-    found = []
-    if config.enqueuer.most_processors == 1:
-        key = "auto_max" if config.enqueuer.processors == "auto" else "processors"
-        found.append(f"enqueuer.{key} = 1: a large message keeps all others waiting; 2 or more keep a lane for small ones")
-    if config.enqueuer.processors != "auto" and (idle := _set(config.enqueuer, "auto_min", "auto_max", "auto_idle")):
-        found.append(f'enqueuer.{", ".join(idle)}: of use only with processors = "auto"')
-    used = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
-    for filter in config.filters:
-        found += [f'filter "{filter.name}": {problem}' for problem in _doubts(filter, filter.name in used)]
-    if not any(filter.enabled and filter.name in used for filter in config.filters):
-        found.append("no rule asks an enabled filter: mail goes on unscanned")
-    if (first := [route.recipient for route in config.routes].index("*")) < len(config.routes) - 1:
-        found.append(f'routes[{first}]: recipient = "*" takes all, so that the routes after it are never used')
-    if config.spool.durability == "off":
-        found.append('spool.durability = "off": nothing is synced, so that a power cut loses mail')
-    return found
-
-
 def changes(old: Config, new: Config) -> list[str]:
     """The keys that differ and that a running engine cannot take over."""
     return [path for path in _differences("", old, new) if path in FIXED]
-
-
-def _set(table: msgspec.Struct, *keys: str) -> list[str]:
-    """Those of the keys that are not what they are by default."""
-    return [key for key in keys if getattr(table, key) != getattr(type(table)(), key)]
-
-
-def _doubts(filter: Filter, used: bool) -> Iterator[str]:
-    if filter.enabled and not used:
-        yield "enabled, but no rule asks it: it does nothing"
-    if not filter.enabled and used:
-        yield "disabled, so that the rules that name it pass mail by it unscanned"
-    if filter.slots == 1:
-        yield "one request at a time (instances x max_in_flight = 1): a large scan keeps small messages waiting"
-    if filter.timeout == math.inf:
-        yield 'timeout = "never": a scan that hangs keeps its message for ever'
 
 
 def _checked(config: Config) -> Config:

@@ -25,6 +25,7 @@ PURE = {
         "auto",
         "circles",
         "config",
+        "doubts",
         "frames",
         "health",
         "loglines",

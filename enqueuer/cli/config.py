@@ -23,12 +23,12 @@ def add_to(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
 ) -> int:
-    from enqueuer import basedir
+    from enqueuer import basedir, doubts
     from enqueuer import config as configs
 
     path = file if file is not None else basedir.find(base) / basedir.CONFIG
     config = configs.load(path.read_bytes(), str(path))
-    for warning in configs.warnings(config):
+    for warning in doubts.warnings(config):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK

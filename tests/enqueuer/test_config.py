@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer import config
+from enqueuer import config, doubts
 from filterlink.units import Size
 
 DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_bytes()
@@ -36,7 +36,7 @@ def test_the_default_file_says_the_defaults() -> None:
     assert written.enqueuer == least.enqueuer
     assert written.spool == least.spool
     assert written.filters == least.filters
-    assert config.warnings(written) == []
+    assert doubts.warnings(written) == []
 
 
 def test_the_documented_defaults() -> None:
@@ -142,15 +142,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return str(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
-
-
-def test_what_is_doubtful_is_warned_of() -> None:
-    """`config check` names what is allowed but perhaps not meant."""
-    text = "rules = []\n[enqueuer]\nprocessors = 1\nauto_max = 16\n" + FILTER + 'max_in_flight = 1\ntimeout = "never"\n' + ROUTES + ROUTES
-    found = "\n".join(config.warnings(load(text)))
-
-    for doubt in ("processors = 1", "auto_max: of use only", "one request at a time", "no rule asks it", "never", "unscanned", "routes[0]"):
-        assert doubt in found
 
 
 def test_changes_name_what_needs_a_restart() -> None:
