@@ -13,8 +13,8 @@ LABEL = 8
 """Columns left of the axis."""
 
 
-def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float = math.inf) -> list[str]:
-    """The lines of a plot: what was measured, the law up to `cap`, and an arrow below the count that is `marked`.
+def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float = math.inf, why: str = "recommended") -> list[str]:
+    """The lines of a plot: what was measured, the law up to `cap`, and an arrow below the count that is `marked`, and why.
 
     The processors stand by their logarithm, as they are tried in doublings.
     """
@@ -26,7 +26,7 @@ def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float
     for n, rate in points:
         _dot(rows, _column(n, last), rate / top, MEASURED)
     lines = [f"{_label(row, top):>{LABEL}} ┤{''.join(cells)}".rstrip() for row, cells in enumerate(rows)]
-    return [*lines, " " * (LABEL + 1) + "└" + "─" * WIDTH, _axis([n for n, _ in points], last), _arrow(marked, last)]
+    return [*lines, " " * (LABEL + 1) + "└" + "─" * WIDTH, _axis([n for n, _ in points], last), _arrow(marked, last, why)]
 
 
 def _dot(rows: list[list[str]], column: int, height: float, mark: str) -> None:
@@ -54,5 +54,5 @@ def _axis(counts: Sequence[int], last: int) -> str:
     return " " * (LABEL + 2) + "".join(cells).rstrip() + "  processors"
 
 
-def _arrow(marked: int, last: int) -> str:
-    return " " * (LABEL + 2 + _column(marked, last)) + "▲ recommended"
+def _arrow(marked: int, last: int, why: str) -> str:
+    return " " * (LABEL + 2 + _column(marked, last)) + f"▲ {why}"

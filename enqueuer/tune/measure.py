@@ -189,7 +189,7 @@ class Measure:
         took = waits(dropped, self._log(begin))
         if len(took) < FEW:
             return None
-        return Wait(load, len(took), statistics.median(took), sorted(took)[int(0.99 * len(took))])
+        return Wait(load, len(took), statistics.fmean(took), statistics.median(took), sorted(took)[int(0.99 * len(took))])
 
     def _logs(self) -> list[Path]:
         return sorted((self._rig.trial.base / "SystemLogs").glob("*.log"))

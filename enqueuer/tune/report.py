@@ -41,7 +41,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def row(step: Step) -> str:
     """A line of the table below HEAD."""
     wait = step.wait
-    told = f"{wait.load:.3g}/s: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
+    told = f"{pace(wait.load)}: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
     return (
         f"{step.processors:>10} {step.slots or '-':>6} {step.rate:>11.4g} {step.spread:>5.0%} {step.busy / step.processors:>6.0%}"
         f" {step.cpu.busy:>5.0%} {step.disk:>5.0%}  {told}"
@@ -52,9 +52,16 @@ def show(seconds: float) -> str:
     """A duration, as short as it can be said."""
     if seconds == math.inf:
         return "for ever"
+    if 0 < seconds < 0.00005:
+        return "under 0.1 ms"
     if seconds < 0.0995:
         return f"{seconds * 1000:.2g} ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+def pace(rate: float) -> str:
+    """Messages/s, in three digits or more."""
+    return f"{rate:.0f}/s" if rate >= 99.5 else f"{rate:.3g}/s"
 
 
 def settings(advice: Advice, facts: Facts) -> tuple[int, dict[str, int]]:
@@ -77,8 +84,9 @@ def expected(advice: Advice, facts: Facts) -> list[tuple[str, Expected]]:
 
 def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     """The whole report below the table."""
+    why = "recommended" if advice.raised is None else "enough with these slots"
     cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
-    yield from chart([(step.processors, step.rate) for step in steps], advice.fit.law, advice.step.processors, cap)
+    yield from chart([(step.processors, step.rate) for step in steps], advice.fit.law, advice.step.processors, cap, why)
     yield ""
     yield from _law(advice)
     yield ""
@@ -90,6 +98,7 @@ def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     yield from _recommended(advice, facts)
     yield ""
     yield from _waits(advice, facts)
+    yield from _checked(advice, facts)
     yield from (f"Note: {note}" for note in facts.notes)
 
 
@@ -114,10 +123,10 @@ def _recommended(advice: Advice, facts: Facts) -> Iterator[str]:
     yield f"Recommended: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
     for name, count in slots.items():
         yield f'             max_in_flight = {count} of filter "{name}"{_was(count, facts.filters[name])}'
-    yield f"             {advice.best.rate:.4g} messages/s measured"
+    yield f"             {pace(advice.best.rate)} measured"
     if advice.raised is not None:
         step = advice.step
-        yield f"With max_in_flight as it is, processors = {step.processors} are enough: {step.rate:.4g} messages/s."
+        yield f"With max_in_flight as it is, processors = {step.processors} are enough: {pace(step.rate)}."
 
 
 def _was(count: int, before: int, auto: bool = False) -> str:
@@ -130,12 +139,19 @@ def _waits(advice: Advice, facts: Facts) -> Iterator[str]:
     if facts.load is None:
         yield "Today's load is not known: there is no log of arrivals here, and no engine that has run for a minute. Expected wait:"
     else:
-        yield f"Today's load is {facts.load:.3g} messages/s ({facts.load_source}). Expected wait:"
+        yield f"Today's load is {pace(facts.load)} ({facts.load_source}). Expected wait:"
     for name, found in expected(advice, facts):
         if found.wait == math.inf:
-            yield f"  {name:>20}: {found.load:.3g}/s is more than can be done ({advice.best.rate:.3g}/s): the queue grows"
+            yield f"  {name:>20}: {pace(found.load)} is more than can be done ({pace(advice.best.rate)}): the queue grows"
         else:
-            yield f"  {name:>20}: {found.load:.3g}/s: {show(found.wait)} until it is begun, {show(found.whole)} until it is out"
+            yield f"  {name:>20}: {pace(found.load)}: {show(found.wait)} until it is begun, {show(found.whole)} until it is out"
+
+
+def _checked(advice: Advice, facts: Facts) -> Iterator[str]:
+    """The formula beside what was measured: how far it is to be believed."""
+    if wait := advice.best.wait:
+        said = expect(wait.load, advice.servers, advice.best.rate, advice.beside(facts.alone)).whole
+        yield f"  At {pace(wait.load)} it says {show(said)} until it is out, on average; measured {show(wait.mean)}."
 
 
 def document(advice: Advice, facts: Facts, steps: Sequence[Step], raised: Sequence[Step]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Wait(msgspec.Struct, frozen=True):
 
     load: float
     count: int
+    mean: float
     median: float
     p99: float
 
