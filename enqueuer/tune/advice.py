@@ -83,7 +83,7 @@ def advise(steps: Sequence[Step], raised: Sequence[Step] = (), configured: int =
         raise ValueError("nothing was measured")
     top = max(step.rate for step in steps)
     step = _enough(steps)
-    verdict = judge(steps[-1])
+    verdict = judge(steps[-1], steps[-2] if len(steps) > 1 else None)
     fitted = fit(_below_the_cap(steps, verdict))
     better = [each for each in raised if gained(step, each)]
     best = _enough(better) if better else None

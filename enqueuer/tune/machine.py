@@ -11,6 +11,8 @@ from enqueuer.tune.verdict import Cpu
 
 __all__ = ["Look", "between", "look"]
 
+KERNEL = 2
+"""The parent of all kernel threads."""
 TICK = os.sysconf("SC_CLK_TCK")
 _OURS = "enqueuer: filterlink"
 
@@ -58,6 +60,8 @@ def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
         elif pid in family or pid == os.getpid():  # we feed it: mail does not come without work
             used["engine"] += own
             used["helpers"] += ended if pid in family else 0.0
+        elif process.parent == KERNEL:  # its threads write what was written, and what we have written is most of it
+            used["engine"] += own
         else:
             others[process.name] += own
     total = max(1, after.total - before.total)

@@ -41,6 +41,8 @@ PARTS = 4
 """Parts of the time whose rates are compared."""
 FEW = 8
 """Messages, and instants at which some were finished, without which a rate says nothing."""
+IDLE = 0.5
+"""Seconds of a look at the machine without mail."""
 ALONE = 5
 """Messages that are judged one after the other, if they take under a second."""
 LONGEST = 4.0
@@ -70,6 +72,14 @@ class Measure:
         self._rig = rig
         self._pile = Pile(rig.trial.base, messages, ".eml" if ".eml" in suffixes else suffixes[0])
         self._rate = 0.0
+        self._others = 0.0
+        """Cores that programs outside of the engine take without mail."""
+
+    def idle(self) -> None:
+        """See what others do while there is no mail."""
+        before = machine.look()
+        self._rig.pause(IDLE)
+        self._others = machine.between(before, machine.look(), self._rig.engine)[0].others
 
     def alone(self) -> float:
         """Have single messages judged, and say how many seconds one takes. Raises TrialError where it comes to nothing."""
@@ -129,7 +139,7 @@ class Measure:
             parked=_mean(each.parked for each in samples),
             piled_up=_mean(each.behind for each in samples),
             scans=self._scans(samples, slots),
-            cpu=cpu,
+            cpu=msgspec.structs.replace(cpu, before=self._others),
             disk=disk,
         )
 

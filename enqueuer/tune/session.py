@@ -86,6 +86,7 @@ class _Session:
         self._trial.start(1, {})
         self._end = time.monotonic() + self._plan.seconds
         self._view.does("one message alone")
+        self._measure.idle()
         self._found.alone = self._measure.alone()
         self._view.alone(self._found.alone)
         tried = counts(self._trial.config.enqueuer.most_processors)

@@ -6,12 +6,14 @@ import msgspec
 
 __all__ = ["FULL", "UNSEEN", "Cpu", "Kind", "Scans", "Step", "Verdict", "Wait", "judge"]
 
-Kind = Literal["processors", "filter slots", "scanner CPU", "engine CPU", "disk", "nothing that is seen here"]
+Kind = Literal["processors", "filter slots", "scanner CPU", "engine CPU", "other programs", "disk", "nothing that is seen here"]
 UNSEEN: Kind = "nothing that is seen here"
 FULL = 0.9
 """A thing is full when so much of it is in use: measured over seconds, nothing comes to 1."""
 PILED_UP = 0.3
 """The part of the time that decided messages must have piled up before their sync, or somebody waited for the disk."""
+RISING = 0.9
+"""The part of what they should bring that added processors must bring, for nothing else to be short."""
 ROOM = 0.85
 """A CPU that is less busy has room."""
 
@@ -38,6 +40,8 @@ class Cpu(msgspec.Struct, frozen=True):
     """What the busiest process among the helpers took."""
     other: str = ""
     """The program outside of the engine that took the most."""
+    before: float = 0.0
+    """What those outside took before there was any mail: the rest is what filters have done elsewhere, by a daemon."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -90,8 +94,14 @@ class Verdict(msgspec.Struct, frozen=True):
     cure: str = ""
 
 
-def judge(step: Step) -> Verdict:
-    """Say what is full. The order matters: a scanner without CPU also fills its slots, and full slots keep processors busy."""
+def judge(step: Step, before: Step | None = None) -> Verdict:
+    """Say what is full; `before` is the step with fewer processors.
+
+    Where those added did as much as the others, it is processors, whatever else is busy. Else the order matters: a scanner
+    without CPU also fills its slots, and full slots keep processors busy.
+    """
+    if before is not None and step.rate / before.rate >= RISING * step.processors / before.processors:
+        return _processors(step) or _unseen(step)
     return _disk(step) or _cpu(step) or _slots(step) or _processors(step) or _unseen(step)
 
 
@@ -116,14 +126,24 @@ def _cpu(step: Step) -> Verdict | None:
         used = f"{cpu.busy:.0%} of {cpu.cores} cores are in use: {by}"
         if cpu.other and cpu.others >= 0.2:
             used += f" (most of it {cpu.other})"
-        if max(cpu.helpers, cpu.others) >= cpu.engine and (scanning or cpu.helpers):
-            return Verdict("scanner CPU", used, "more or faster cores, or a cheaper scan; more processors bring nothing")
-        return Verdict("engine CPU", used, "more or faster cores; more processors bring nothing")
+        return Verdict(_most(cpu, scanning), used, "more or faster cores, or a cheaper scan; more processors bring nothing")
     if cpu.hottest >= FULL and scanning:
         why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores}"
         cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"
         return Verdict("scanner CPU", why, cure)
     return None
+
+
+def _most(cpu: Cpu, scanning: bool) -> Kind:
+    """Who takes the most; a scanner may be a daemon, which is seen by what it takes more than before."""
+    elsewhere = max(0.0, cpu.others - cpu.before)
+    scans, ours = (elsewhere, 0.0) if scanning else (0.0, elsewhere)
+    used: dict[Kind, float] = {
+        "scanner CPU": cpu.helpers + scans,
+        "engine CPU": cpu.engine + ours,
+        "other programs": cpu.others - elsewhere,
+    }
+    return max(used, key=lambda kind: used[kind])
 
 
 def _slots(step: Step) -> Verdict | None:

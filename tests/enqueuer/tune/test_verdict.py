@@ -51,6 +51,7 @@ def test_as_many_processors_as_slots_is_not_full_slots() -> None:
         (cpu(busy=0.97, helpers=3.0, engine=0.8), "scanner CPU"),
         (cpu(busy=0.97, helpers=0.4, engine=3.4), "engine CPU"),
         (cpu(busy=0.97, helpers=0.1, engine=0.5, others=3.2, other="clamd"), "scanner CPU"),
+        (cpu(busy=0.97, helpers=0.1, engine=0.5, others=3.2, before=3.1, other="make"), "other programs"),
         (cpu(busy=0.3, helpers=1.0, hottest=0.99), "scanner CPU"),
     ],
 )
@@ -76,6 +77,14 @@ def test_programs_outside_of_the_engine_are_named() -> None:
 def test_without_a_filter_it_is_the_engine() -> None:
     """There is nobody else."""
     assert verdict(scans=(), scanning=0.0, cpu=cpu(busy=0.95, helpers=0.0, engine=1.0, others=1.5)) == "engine CPU"
+
+
+def test_what_still_rises_wants_processors() -> None:
+    """Whatever else is busy: they brought as much as those before them."""
+    busy = msgspec.structs.replace(CALM, busy=15.9, rate=100.0, cpu=cpu(busy=0.99, others=3.5, before=3.5))
+
+    assert judge(busy, msgspec.structs.replace(CALM, processors=8, rate=51.0)).kind == "processors"
+    assert judge(busy, msgspec.structs.replace(CALM, processors=8, rate=60.0)).kind == "other programs"
 
 
 def test_a_pile_before_the_sync_is_the_disk() -> None:
