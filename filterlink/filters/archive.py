@@ -33,9 +33,14 @@ def is_archive(data: bytes) -> bool:
     return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data))
 
 
-def members(data: bytes, name: str = "") -> Iterator[Member]:
-    """Unpack the archive called `name` and those in it. Flags: bomb, limit (too much in it), encrypted, broken. Never raises."""
-    yield from _walk(data, name, Budget(len(data)), 1)
+def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterator[Member]:
+    """Unpack the archive called `name` and those in it. Never raises.
+
+    Flags: bomb, limit (too much in it), encrypted, broken, unopened (an archive of a kind that is not opened).
+    `budget`: what is left of that of the archive in which this one was found.
+    """
+    for member in _walk(data, name, budget or Budget(len(data)), 1):
+        yield member if member.flag or not unpack.unopened(member.data) else member._replace(flag="unopened")
 
 
 def _walk(data: bytes, name: str, budget: Budget, depth: int) -> Iterator[Member]:

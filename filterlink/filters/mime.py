@@ -12,17 +12,27 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from filterlink.filters.archive import is_archive, members
+from filterlink.filters.member import Budget, Member
 from filterlink.filters.mimeheader import Header, clean_name, read_header
+from filterlink.filters.unpack import unopened
 
 __all__ = ["Part", "base64_readings", "decode_base64", "parts"]
 
 MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
 MAX_PARTS = 1000
+"""Of one message."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
 MAX_PADDING = 10_000
 """Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
+MAIL_NAMES = (".eml", ".mht", ".mhtml", ".nws")
+"""Files that mail programs and browsers open as a message."""
+_MAIL = re.compile(
+    rb"(?:From [^\n]{1,500}\n)?"
+    rb"(?:Received|Return-Path|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|X-[!-9;-~]{1,99})[ \t]*:",
+    re.IGNORECASE,
+)
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
@@ -41,7 +51,7 @@ class Part(NamedTuple):
     type: str
     data: bytes
     flag: str = ""
-    """"", or why not all could be looked at: limit, bomb, encrypted, broken; ambiguous: one of several readings."""
+    """"", or why not all could be looked at: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings."""
 
 
 class _Piece(NamedTuple):
@@ -53,27 +63,70 @@ class _Piece(NamedTuple):
     depth: int
 
 
+class _Origin(NamedTuple):
+    """Where a message stands: "" and nothing, or the archive that it was in and what may still be unpacked of that."""
+
+    place: str = ""
+    budget: Budget | None = None
+
+
 def parts(message: bytes) -> Iterator[Part]:
-    """Yield every part that holds data, each fully decoded, and the members of archives among them. Never raises."""
-    stack = [_Piece(message, 0, len(message), 0)]
-    number, budget = 0, MAX_DECODED
-    while stack:
-        piece = stack.pop()
-        number += 1
-        if number > MAX_PARTS or budget < 0:
-            yield Part(f"part {number}", (), "", b"", "limit")
-            return
-        header, body = read_header(piece.buffer, piece.start, piece.end)
-        inner = _inner(piece, header, body)
-        if inner and piece.depth < MAX_DEPTH:
-            stack.extend(reversed(inner))
-            if header.names:
-                yield Part(header.names[0], header.names, header.type, b"")
-            continue
-        cut = bool(inner) or _too_much_padding(piece, header, body)
-        for part in _leaf(f"part {number}", header, piece.buffer[body : piece.end]):
-            budget -= len(part.data)
-            yield part._replace(flag="limit") if cut else part
+    """Yield every part that holds data, fully decoded, the members of archives among them, and what messages in these hold.
+
+    Never raises.
+    """
+    yield from _Walk().through(_Piece(message, 0, len(message), 0), _Origin())
+
+
+class _Walk:
+    """The way through a message and the messages in its archives: their parts count as members of the archive."""
+
+    def __init__(self) -> None:
+        self._bytes = MAX_DECODED
+
+    def through(self, message: _Piece, origin: _Origin) -> Iterator[Part]:
+        stack, number = [message], 0
+        while stack:
+            piece = stack.pop()
+            number += 1
+            place = f"{origin.place}part {number}"
+            if number > MAX_PARTS or self._bytes < 0 or (origin.budget and origin.budget.count()):
+                yield Part(place, (), "", b"", "limit")
+                return
+            header, body = read_header(piece.buffer, piece.start, piece.end)
+            inner = _inner(piece, header, body)
+            if inner and piece.depth < MAX_DEPTH:
+                stack.extend(reversed(inner))
+                if header.names:
+                    yield Part(origin.place + header.names[0], header.names, header.type, b"")
+                continue
+            cut = bool(inner) or _too_much_padding(piece, header, body)
+            for part in self._leaf(place, header, piece, body, origin):
+                yield part._replace(flag="limit") if cut else part
+
+    def _leaf(self, place: str, header: Header, piece: _Piece, start: int, origin: _Origin) -> Iterator[Part]:
+        body = piece.buffer[start : piece.end]
+        place = origin.place + header.names[0] if header.names else place
+        readings = base64_readings(body) if header.encoding == "base64" else [_decode(body, header.encoding)]
+        flag = "ambiguous" if len(readings) > 1 else ""
+        for data in readings:
+            self._bytes -= len(data)
+            yield Part(place, header.names, header.type, data, flag or ("unopened" if unopened(data) else ""))
+            if is_archive(data):
+                yield from self._archive(place, data, flag, piece.depth, origin.budget or Budget(len(data)))
+            elif not header.encoding and b"begin " in data:
+                yield from _uuencoded(place, data)
+
+    def _archive(self, place: str, data: bytes, flag: str, depth: int, budget: Budget) -> Iterator[Part]:
+        for member in members(data, place.rpartition("/")[2], budget):
+            self._bytes -= len(member.data)
+            within = f"{place}/{member.name}"
+            yield Part(within, _member_names(member.name), "", member.data, member.flag or flag)
+            if _is_message(member):
+                if depth < MAX_DEPTH:
+                    yield from self.through(_Piece(member.data, 0, len(member.data), depth + 1), _Origin(f"{within}/", budget))
+                else:
+                    yield Part(within, (), "", b"", "limit")
 
 
 # Structure
@@ -84,7 +137,7 @@ def _inner(piece: _Piece, header: Header, body: int) -> list[_Piece]:
     buffer, end, depth = piece.buffer, piece.end, piece.depth + 1
     if header.type.startswith("multipart/"):
         return [_Piece(*span, depth) for span in _multipart(buffer, body, end, header)]
-    if header.type in ("message/rfc822", "message/global", "message/news") or any(n.lower().endswith(".eml") for n in header.names):
+    if header.type in ("message/rfc822", "message/global", "message/news") or any(n.lower().endswith(MAIL_NAMES) for n in header.names):
         if _too_much_padding(piece, header, body):
             return []
         if header.encoding:
@@ -130,17 +183,9 @@ def _next_line(buffer: bytes, delimiter: bytes, start: int, end: int) -> int:
 # Content
 
 
-def _leaf(place: str, header: Header, body: bytes) -> Iterator[Part]:
-    place = header.names[0] if header.names else place
-    readings = base64_readings(body) if header.encoding == "base64" else [_decode(body, header.encoding)]
-    flag = "ambiguous" if len(readings) > 1 else ""
-    for data in readings:
-        yield Part(place, header.names, header.type, data, flag)
-        if is_archive(data):
-            for member in members(data, place):
-                yield Part(f"{place}/{member.name}", _member_names(member.name), "", member.data, member.flag or flag)
-        elif not header.encoding and b"begin " in data:
-            yield from _uuencoded(place, data)
+def _is_message(member: Member) -> bool:
+    """By its name, or by its first line: files of a Maildir and of a mail queue have no such names."""
+    return bool(member.data) and (member.name.lower().endswith(MAIL_NAMES) or bool(_MAIL.match(member.data)))
 
 
 def _too_much_padding(piece: _Piece, header: Header, body: int) -> bool:

@@ -1,7 +1,8 @@
 """Unpacks what Python's zipfile does not: packed single files by Python's own modules, archives by libarchive.
 
 gzip, bzip2, xz and lzma are not left to libarchive: it opens all layers of them at once, and what a layer in the middle
-blows up to is counted by nobody. Its formats are named one by one: mtree reads files of this machine, and some filters
+blows up to is counted by nobody. zstd, lz4 and lzip, which Python has not, it opens one layer at a time, as it is told
+which one to take and not to look for more. Its formats are named one by one: mtree reads files of this machine, and some filters
 start programs. libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
 """
 
@@ -17,17 +18,25 @@ from typing import Any
 
 from filterlink.filters.member import STEP, Budget, Member
 
-__all__ = ["available", "library", "library_format", "stream", "stream_kind"]
+__all__ = ["available", "library", "library_format", "stream", "stream_kind", "unopened"]
 
 PIECE = 16 << 10
 MAX_STREAMS = 1000
 """Streams in one file, one behind the other; pigz and pbzip2 write some, bombs millions of empty ones."""
+MAX_ARJ_HEADER = 2600
+"""Bytes, by the format."""
 MAX_MEMORY = 256 << 20
 """Of lzma's dictionary: xz -9 needs 65 MiB."""
 _BLOCK = 256 << 10
 _NO_MEMORY = 12
 _STREAMS = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "lzma"}
-_SUFFIXES = {"gz": "", "bz2": "", "xz": "", "lzma": "", "tgz": ".tar", "tbz": ".tar", "tbz2": ".tar", "txz": ".tar"}
+_LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip"}
+_CODES = {"lzip": 9, "lz4": 13, "zstd": 14}
+"""libarchive's numbers of the filters. compress is not among them: told to take it, libarchive reads a null pointer."""
+_SUFFIXES = {
+    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz"), ""),
+    **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz"), ".tar"),
+}
 _MAGIC = {
     b"7z\xbc\xaf\x27\x1c": "7zip",
     b"Rar!\x1a\x07\0": "rar",
@@ -41,6 +50,18 @@ _MAGIC = {
     b"\x71\xc7": "cpio",
     b"xar!": "xar",
 }
+_UNOPENED = {
+    (0, b"\x89LZO\0\r\n\x1a\n"): "lzop",
+    (0, b"LRZI"): "lrzip",
+    (0, b"\x1f\x9d"): "compress",
+    (7, b"**ACE**"): "ace",
+    (20, b"\xdc\xa7\xc4\xfd"): "zoo",
+    (0, b"SIT!"): "stuffit",
+    (0, b"StuffIt "): "stuffit",
+    (0, b"ALZ\1"): "alz",
+    (0, b"EGGA"): "egg",
+    (0, b"ArC\1"): "freearc",
+}
 _BROKEN = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
@@ -48,11 +69,32 @@ _BROKEN = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 def stream_kind(data: bytes) -> str:
-    return next((kind for magic, kind in _STREAMS.items() if data.startswith(magic)), "")
+    """By what it is packed; "" where by nothing, or libarchive is missing for it."""
+    kind = next((kind for magic, kind in _STREAMS.items() if data.startswith(magic)), "")
+    return kind or (_layer(data) if available() else "")
+
+
+def _layer(data: bytes) -> str:
+    start = _behind_skippable(data)
+    return next((kind for magic, kind in _LAYERS.items() if data.startswith(magic, start)), "")
+
+
+def _behind_skippable(data: bytes) -> int:
+    """Where the first frame begins that holds data: zstd and lz4 skip others."""
+    at = 0
+    for _ in range(MAX_STREAMS):
+        if data[at + 1 : at + 4] != b"\x2a\x4d\x18" or data[at] & 0xF0 != 0x50:
+            break
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+    return at
 
 
 def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member]:
     """Unpack it whole. It is called as `name` without its suffix, and also as a gzip header says."""
+    if kind in _CODES:
+        for member in library(data[_behind_skippable(data) :], "raw", budget, _CODES[kind]):
+            yield member._replace(name=_plain_name(name))
+        return
     flag, out, streams = budget.count(), bytearray(), 0
     unpacker, at = _unpacker(kind), 0
     try:
@@ -130,6 +172,11 @@ def _told_name(data: bytes) -> str:
 
 def library_format(data: bytes) -> str:
     """Give libarchive's word for the format, "" where it is none or libarchive is missing."""
+    found = _form(data)
+    return found if found and available() else ""
+
+
+def _form(data: bytes) -> str:
     found = next((form for magic, form in _MAGIC.items() if data.startswith(magic)), "")
     if not found and data[2:5] in (b"-lh", b"-lz"):
         found = "lha"
@@ -137,7 +184,7 @@ def library_format(data: bytes) -> str:
         found = "iso9660"
     if not found and _is_tar(data):
         found = "tar"
-    return found if found and available() else ""
+    return found
 
 
 def _is_tar(data: bytes) -> bool:
@@ -162,11 +209,21 @@ def available() -> bool:
     return _ffi() is not None
 
 
-def library(data: bytes, form: str, budget: Budget) -> Iterator[Member]:
-    """Unpack an archive of the format `form` from memory."""
+def unopened(data: bytes) -> str:
+    """The name of a kind of archive that nobody here opens, "" where it is none."""
+    known = next((name for (at, magic), name in _UNOPENED.items() if data.startswith(magic, at)), "")
+    if not known and data.startswith(b"\x60\xea") and 30 <= int.from_bytes(data[2:4], "little") <= MAX_ARJ_HEADER:
+        known = "arj"
+    return known or ("" if available() else _form(data) or _layer(data))
+
+
+def library(data: bytes, form: str, budget: Budget, layer: int = 0) -> Iterator[Member]:
+    """Unpack an archive of the format `form` from memory; `layer`: the number of the filter that is to be taken off first."""
     ffi = _ffi()
     archive, entry = ffi.read_new(), ffi.entry_new()
     try:
+        if layer:
+            ffi.ffi("read_append_filter", [ffi.c_archive_p, ctypes.c_int], ctypes.c_int, ffi.check_int)(archive, layer)
         ffi.get_read_format_function(form)(archive)
         ffi.read_open_memory(archive, ctypes.c_char_p(data), len(data))
         while ffi.read_next_header2(archive, entry) != ffi.ARCHIVE_EOF:

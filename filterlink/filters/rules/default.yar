@@ -3,8 +3,8 @@
 
    Each rule is tried on the whole message and on every part of it, decoded, and on the members of archives.
    Variables: filename (one of the names of the part), extension (its last one, in lower case, without dots and blanks behind
-   it), filetype (the Content-Type), flags ("" or why a part could not be looked at whole: limit, bomb, encrypted, broken;
-   ambiguous: one of several readings of its base64).
+   it), filetype (the Content-Type; text/vba: the macros of an Office file), flags ("" or why a part could not be looked at
+   whole: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings of its base64).
    meta: verdict = "ERROR" (the default), "DISCARD" or "ADDHEADER"; text = what the report says;
    header = "Name: value" to add with ADDHEADER. Of several ERRORs in one part the first in this file is reported.
 
@@ -115,4 +115,18 @@ rule Beyond_Limits
         text = "too much in it to be looked at whole"
     condition:
         flags == "limit"
+}
+
+/* Only a field: what many mails of some senders have is no proof. docs/filters.md has a rule that refuses them. */
+rule Macro_Runs_Programs
+{
+    meta:
+        verdict = "ADDHEADER"
+        header = "X-Office-Macro: runs by itself and starts programs"
+    strings:
+        $by_itself = /\b(auto_?(open|exec|new|close|exit)|(document|workbook|presentation)_?(open|new|close|activate|beforeclose)|auto_activate)\b/i
+        $starts = /\b(shell|shellexecute[aw]?|wscript\.shell|createprocess[aw]?|win32_process|winexec|macscript|powershell|pwsh|mshta|rundll32|regsvr32|certutil|bitsadmin|urldownloadtofile[aw]?|cmd(\.exe)? {1,4}\/[ck])\b/i
+        $excel_4 = /=(EXEC|CALL|REGISTER)\(/i
+    condition:
+        filetype == "text/vba" and $by_itself and ($starts or $excel_4)
 }

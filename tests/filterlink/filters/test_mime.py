@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterlink.filters import mime
+from filterlink.filters import member, mime
 from filterlink.filters.mime import Part, decode_base64, parts
 
 HEAD = b'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n'
@@ -18,6 +18,14 @@ HEAD = b'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n'
 
 def contents(message: bytes) -> list[bytes]:
     return [part.data for part in parts(message)]
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    return target.getvalue()
 
 
 def zipped(name: str, data: bytes) -> bytes:
@@ -130,6 +138,49 @@ def test_zip_members_are_parts() -> None:
     message = b"Content-Type: a/b; name=x.zip\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(zipped("d/a.exe", b"hidden"))
 
     assert Part("x.zip/d/a.exe", ("a.exe",), "", b"hidden") == list(parts(message))[-1]
+
+
+def attached(name: str, data: bytes) -> bytes:
+    message = EmailMessage()
+    message.set_content("see the file")
+    message.add_attachment(data, "application", "octet-stream", filename=name)
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize("name", ["mail.eml", "page.MHT", "cur/1700000000.M1.host:2,S"])
+def test_messages_in_archives_are_opened(name: str) -> None:
+    """By their name or by their first line; so are the archives in them, and the places show the way."""
+    inner = attached("evil.zip", zipped("evil.exe", b"the data"))
+    found = list(parts(attached("all.zip", zipped(name, inner))))
+
+    assert [part.data for part in found if part.names == ("evil.exe",)] == [b"the data"]
+    assert f"all.zip/{name}/evil.zip/evil.exe" in [part.place for part in found]
+    assert f"all.zip/{name}/part 2" in [part.place for part in found]
+
+
+def test_a_message_in_an_archive_needs_no_header_that_is_known() -> None:
+    """Its name is enough; a text is none by its words alone."""
+    assert "a.zip/b.eml/part 1" in [part.place for part in parts(attached("a.zip", zipped("b.eml", b"\nhello")))]
+    assert [part.place for part in parts(attached("a.zip", zipped("b.txt", b"Dear all: hello")))][-1] == "a.zip/b.txt"
+
+
+def test_many_messages_in_an_archive_are_no_trouble() -> None:
+    """As when somebody sends a folder of his mail."""
+    folder = {f"cur/{n}": attached("a.txt", b"x") for n in range(600)}
+
+    assert {part.flag for part in parts(attached("all.zip", packed(folder)))} == {""}
+
+
+def test_messages_in_archives_share_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the archive that they are in, of parts, of bytes and of nesting: a message in a zip in a message ... comes to an end."""
+    nested = attached("x.eml", b"x")
+    for _ in range(30):
+        nested = attached("a.zip", zipped("m.eml", nested))
+    assert [part.flag for part in parts(nested) if part.flag] == ["limit"]
+
+    many = attached("a.zip", zipped("m.eml", attached("b.zip", packed({str(n): b"" for n in range(60)}))))
+    monkeypatch.setattr(member, "MAX_MEMBERS", 50)
+    assert [part.flag for part in parts(many) if part.flag] == ["limit"]
 
 
 def test_the_name_of_a_container_counts() -> None:

@@ -1,9 +1,13 @@
+import base64
 import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import pytest
 from filterlink.filters import unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
-from filterlink.filters.unpack import library_format, stream, stream_kind
+from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
 
 CORPUS = Path("/usr/share/clamav-testfiles")
 TEXT = b"some text, " * 1000
@@ -102,5 +106,81 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"7z\xbc\xaf\x27\x1c" + bytes(40)
     assert (library_format(data), is_archive(data)) == ("7zip", True)
     monkeypatch.setattr(unpack, "_ffi", lambda: None)
-    assert (library_format(data), is_archive(data)) == ("", False)
+    assert (library_format(data), is_archive(data), unopened(data)) == ("", False, "7zip")
+    assert (is_archive(LAYERS["zstd"][0]), unopened(LAYERS["zstd"][0])) == (False, "zstd")
     assert is_archive(gzip.compress(b"x"))
+
+
+def lzip(data: bytes) -> bytes:
+    stream = lzma.compress(data, lzma.FORMAT_ALONE, preset=6)[13:]
+    size = 6 + len(stream) + 20
+    return b"LZIP\x01\x17" + stream + struct.pack("<IQQ", zlib.crc32(data), len(data), size)
+
+
+LAYERS = {
+    "zstd": (base64.b64decode("KLUv/QRonQAAWHNvbWUgdGV4dCwgAQDqynzxAvNTK10="), TEXT[:11000]),
+    "lz4": (
+        base64.b64decode(
+            "BCJNGGRAp0AAAAC/c29tZSB0ZXh0LCALAP////////////////////////////////////////////////////////8AUGV4dCwgAAAAADJnGGM="
+        ),
+        TEXT,
+    ),
+    "lz4, old": (
+        base64.b64decode("AiFMGEAAAAC/c29tZSB0ZXh0LCALAP////////////////////////////////////////////////////////8AUGV4dCwg"),
+        TEXT,
+    ),
+    "lzip": (lzip(TEXT), TEXT),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_by_the_library(kind: str) -> None:
+    """One, two behind each other, cut short, damaged: there is always some answer, and the data where it is whole."""
+    data, text = LAYERS[kind]
+
+    assert stream_kind(data) == kind.partition(",")[0]
+    assert unpacked(data, "a.zst") == [Member("a", text)]
+    if kind in ("zstd", "lz4", "lzip"):
+        assert unpacked(data + data) == [Member("a", text + text)]
+        assert [one.flag for one in unpacked(data[:-5])] == ["broken"]
+    for at in range(len(data)):
+        list(members(data[:at]))
+        list(members(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]))
+
+
+@pytest.mark.parametrize("kind", ["zstd", "lz4"])
+def test_frames_that_are_skipped_hide_nothing(kind: str) -> None:
+    """They may stand before the data, and unpackers pass over them; a length that leads beyond the end is no trap."""
+    data, text = LAYERS[kind]
+    skipped = b"\x5a\x2a\x4d\x18\x03\0\0\0abc"
+
+    assert unpacked(skipped * 3 + data) == [Member("a", text)]
+    assert stream_kind(b"\x50\x2a\x4d\x18\xff\xff\xff\xff") == ""
+
+
+def test_layers_are_taken_off_one_at_a_time() -> None:
+    """A bomb of 100 MB in 70 bytes: the layer in the middle counts, and the last one ends at the ratio."""
+    bomb = base64.b64decode("KLUv/QRotQEAlAIotS/9BGhMAAAIAAEA/P85EAICABAARAAAAAEA/f/MCxADABAAkNO+BQIAg1Ag+1591W0C9Z0C2g==")
+    found = list(members(bomb, "a.zst"))
+
+    assert [one.flag for one in found] == ["", "bomb"]
+    assert len(found[1].data) <= 24 << 20
+
+
+ARJ = b"\x60\xea\x1e\0\x1e\x0b\1\0" + bytes(40)
+
+
+@pytest.mark.parametrize("data", [ARJ, bytes(7) + b"**ACE**" + bytes(9), b"\x89LZO\0\r\n\x1a\n", b"LRZI", b"ALZ\1", b"\x1f\x9d\x90"])
+def test_what_nobody_opens_is_known(data: bytes) -> None:
+    """By its content; alone it is no archive to us, in one its member says it."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr("a.bin", data)
+
+    assert (bool(unopened(data)), is_archive(data)) == (True, False)
+    assert list(members(target.getvalue())) == [Member("a.bin", data, "unopened")]
+
+
+def test_what_is_no_archive_at_all() -> None:
+    """Text and such."""
+    assert [unopened(data) for data in (b"", b"x", b"\x60\xea", b"\x60\xea\xff\xff", gzip.compress(b"x"), b"LRZ")] == [""] * 6

@@ -1,6 +1,7 @@
 import base64
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -239,6 +240,35 @@ def test_macros_are_scanned(tmp_path: Path) -> None:
 
     assert judge(judging, attached("a.doc", document), tmp_path).text == "YARA rule in the macros of a.doc (r)"
     assert judge(judging, attached("a.docm", zipped("word/vbaProject.bin", document)), tmp_path).word == "ERROR"
+    assert ok() == judge(judging, attached("a.txt", b"AutoOpen"), tmp_path)
+
+
+def test_macros_that_run_programs_are_marked(shipped: YaraFilter, tmp_path: Path) -> None:
+    """Where they run by themselves and start something; either alone is ordinary."""
+    marked = header(("X-Office-Macro: runs by itself and starts programs",))
+    both = {
+        'Sub AutoOpen()\r\nShell "calc.exe"': marked,
+        'Private Sub Workbook_Open()\r\nCreateObject("WScript.Shell").Run x': marked,
+        'Sub document_open()\r\nx = "powershell -e"': marked,
+        "Sub AutoOpen()\r\nMsgBox 1": ok(),
+        'Sub Button1_Click()\r\nShell "calc.exe"': ok(),
+    }
+    found = {
+        code: judge(shipped, attached("a.xls", ole(vba(b"Attribute VB_Name\r\n" + code.encode() + b"\r\n"))), tmp_path) for code in both
+    }
+
+    assert found == both
+    assert ok() == judge(shipped, attached("a.txt", next(iter(both)).encode()), tmp_path)
+
+
+def test_the_rules_of_the_page(tmp_path: Path) -> None:
+    """Those that docs/filters.md gives as examples do as it says, as printed."""
+    page = (Path(__file__).parents[3] / "docs" / "filters.md").read_text()
+    judging = own(tmp_path, *re.findall(r"^    rule .*?^    }$", page, re.MULTILINE | re.DOTALL))
+    document = attached("a.doc", ole(vba(b'Attribute VB_Name\r\nSub AutoOpen()\r\nShell "x"\r\n')))
+
+    assert judge(judging, document, tmp_path).text == "macro in the macros of a.doc (No_Macros)"
+    assert judge(judging, attached("a.bin", b"LRZI0000"), tmp_path).text == "archive that cannot be looked into in a.bin (Closed_Archives)"
     assert ok() == judge(judging, attached("a.txt", b"AutoOpen"), tmp_path)
 
 
