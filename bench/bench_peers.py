@@ -1,0 +1,138 @@
+"""Beside the peers: how does Enqueuer stand beside what one runs today?
+
+Each figure is measured in turns with the peer, on the same machine and filesystem, in the same run; `times` is the median of the
+ratios of the rounds. The peers are Debian's (`apt install mimedefang amavisd-new postfix gcc`, as root), set up to be as fast as they
+can be: nothing scanned, no log, no pauses, idle workers enough.
+
+What is not equal:
+
+- Multiplexers: both ask the same helper, a C program that answers at once, for clients in C that ask one question after the other.
+  MIMEDefang's is a C program, ours Python. Its protocol connects anew for each question and it gives a worker one at a time, so it has a
+  worker for each client (with fewer, some questions stay in its queue for seconds while all workers are idle), and in a column of its
+  own a pool of 16. Ours has one helper. `paced` is our default, one line in the helper's pipe at a time;
+  `pipelined` is `pipelining = true`.
+- On two cores most of what a single client waits for is the waking of idle cores, hop by hop. Where all share one core there is none of it.
+- Mail: 8 KiB messages, 8 SMTP sessions that stay open, smtp-source to smtp-sink. The peers speak SMTP at both ends; Enqueuer takes
+  files that are renamed into its drop folder, has the C helper judge them, and leaves files in Outbound: no network in it.
+- amavisd-new has no queue and syncs nothing: it answers once the next server has the message. Enqueuer syncs (group) before it publishes.
+- Postfix has each message in its queue twice, synced each time, as behind any content filter that gives mail back; the filter itself
+  is left out. Enqueuer has it once, and syncs in groups.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.harness import Pile, config, engine, message, published
+from bench.peers.amavisd import amavisd
+from bench.peers.multiplexers import Programs, filterlink, mimedefang
+from bench.peers.parts import Missing, compiled, public_folder
+from bench.peers.postfix import postfix
+from bench.peers.smtp import Route
+from bench.record import note, sample
+from enqueuer.trial import Trial
+
+ROUNDS, REQUESTS = 5, 20_000
+MAIL_ROUNDS, MESSAGES, SIZE = 3, 2000, 8192
+POOL = 16
+"""Workers of a MIMEDefang whose pool is not cut to the load of the moment."""
+CHILDREN = 4
+"""Of amavisd-new: on two cores 2 and 8 were not faster."""
+full = pytest.mark.full
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with public_folder() as path:
+        yield path
+
+
+def multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int, core: int | None, pool: int) -> None:
+    with ExitStack() as stack:
+        try:
+            programs = Programs.in_folder(folder, core)
+            theirs = {"MIMEDefang": stack.enter_context(mimedefang(programs, folder / "defang", clients))}
+        except Missing as missing:
+            pytest.skip(str(missing))
+        if pool > clients:
+            theirs["MIMEDefang, pool of 16"] = stack.enter_context(mimedefang(programs, folder / "pool", pool))
+        ours = {
+            "pipelined": stack.enter_context(filterlink(programs, folder / "pipelined", pipelining=True)),
+            "paced": stack.enter_context(filterlink(programs, folder / "paced", pipelining=False)),
+        }
+
+        def turn() -> None:
+            rates = {name: asked.rate(clients, REQUESTS) for name, asked in (ours | theirs).items()}
+            sample(benchmark, {f"{name}/s": rate for name, rate in rates.items()})
+            sample(benchmark, {f"{name} times MIMEDefang": rates[name] / rates["MIMEDefang"] for name in ours})
+
+        note(benchmark, {"clients": clients}, plot=[f"{name}/s" for name in ours | theirs], judged=[f"{name}/s" for name in ours])
+        benchmark.pedantic(turn, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.benchmark(group="multiplexers, two cores")
+@pytest.mark.parametrize("clients", [8, *(pytest.param(count, marks=full) for count in (1, 16, 160))])
+def test_multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
+    """filterlink and MIMEDefang's."""
+    multiplexers(benchmark, folder, clients, None, POOL)
+
+
+@full
+@pytest.mark.benchmark(group="multiplexers, clients and helpers on one core")
+@pytest.mark.parametrize("clients", [1, 8, 16, 160])
+def test_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
+    """Who needs less of a processor for a question, all told."""
+    multiplexers(benchmark, folder, clients, 0, 0)
+
+
+def beside(
+    benchmark: BenchmarkFixture, folder: Path, processors: int, name: str, start: Callable[[], AbstractContextManager[Route]]
+) -> None:
+    """Enqueuer and a mail server, with the same number of messages of the same size."""
+    with ExitStack() as stack:
+        try:
+            noop, route = compiled("noop", folder), stack.enter_context(start())
+        except Missing as missing:
+            pytest.skip(str(missing))
+        trial = stack.enter_context(engine(config(processors, str(noop))))
+        data = message(SIZE)
+        Pile(trial, 100, data).run()  # warm
+        route.rate(100, SIZE)
+
+        def setup() -> tuple[tuple[Pile], dict[str, object]]:
+            return (Pile(trial, MESSAGES, data),), {}
+
+        def turn(pile: Pile) -> None:
+            ours, theirs = rate(trial, pile), route.rate(MESSAGES, SIZE)
+            sample(benchmark, {"Enqueuer, messages/s": ours, f"{name}, messages/s": theirs, f"times {name}": ours / theirs})
+
+        names = ["Enqueuer, messages/s", f"{name}, messages/s"]
+        note(benchmark, {"processors": processors}, plot=names, judged=names[:1])
+        benchmark.pedantic(turn, setup=setup, rounds=MAIL_ROUNDS)  # type: ignore[no-untyped-call]
+
+
+def rate(trial: Trial, pile: Pile) -> float:
+    """Messages/s from the first rename into the drop folder to the last message in Outbound."""
+    begun = time.time()
+    pile.run()
+    return MESSAGES / (published(trial.base)[-1] - begun)
+
+
+@full
+@pytest.mark.benchmark(group="mail, beside amavisd-new")
+@pytest.mark.parametrize("processors", [4, 8])
+def test_amavisd(benchmark: BenchmarkFixture, folder: Path, processors: int) -> None:
+    """SMTP in, SMTP out, nothing scanned."""
+    beside(benchmark, folder, processors, "amavisd-new", lambda: amavisd(folder / "amavisd", CHILDREN))
+
+
+@full
+@pytest.mark.benchmark(group="mail, beside Postfix with a content filter")
+@pytest.mark.parametrize("processors", [4, 8])
+def test_postfix(benchmark: BenchmarkFixture, folder: Path, processors: int) -> None:
+    """smtpd, queue, content filter, smtpd, queue, smtp."""
+    beside(benchmark, folder, processors, "Postfix", lambda: postfix(folder / "postfix"))

@@ -1,0 +1,89 @@
+"""filterlink and MIMEDefang's multiplexer, each with the same helper in C that answers at once (noop.c), and what asks both (load.c).
+
+MIMEDefang's takes a new connection for each question, and gives each worker one at a time: so is its protocol. It gets as many workers as
+there are clients, its best: with fewer, some questions stay in its queue for seconds while all workers are idle (seen with 8 workers and 9
+clients), or are refused where it has no queue.
+"""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.peers.parts import PATIENCE, SOURCES, compiled, need, running, until
+
+__all__ = ["Asked", "Programs", "filterlink", "mimedefang"]
+
+NOBODY = "nobody"
+FOR_EVER = "1000000000"
+"""Requests after which a worker is replaced: none is."""
+BACKLOG = "1024"
+
+
+class Programs(NamedTuple):
+    """What is compiled."""
+
+    noop: Path
+    load: Path
+    before: tuple[str, ...]
+    """Words before each command: where it is to run."""
+
+    @classmethod
+    def in_folder(cls, folder: Path, core: int | None) -> "Programs":
+        """`core`: the only one that all may use."""
+        before = () if core is None else (need("util-linux", "taskset"), "--cpu-list", str(core))
+        return cls(compiled("noop", folder), compiled("load", folder), before)
+
+
+class Asked(NamedTuple):
+    """A multiplexer that runs, as clients see it."""
+
+    programs: Programs
+    kind: str
+    socket: Path
+
+    def rate(self, clients: int, requests: int) -> float:
+        """Answers/s that so many clients get who ask at once, each one question after the other."""
+        words = [*self.programs.before, str(self.programs.load), self.kind, str(self.socket), str(clients), str(requests)]
+        done = subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE)
+        answered, refused, seconds = done.stdout.split()
+        if int(refused):
+            raise RuntimeError(f"{self.kind} refused {int(refused)} of {requests} questions")
+        return int(answered) / float(seconds)
+
+
+@contextlib.contextmanager
+def filterlink(programs: Programs, folder: Path, *, pipelining: bool) -> Iterator[Asked]:
+    """Enqueuer's multiplexer by itself."""
+    folder.mkdir()
+    words: list[str | Path] = [
+        *programs.before,
+        sys.executable,
+        "-m",
+        "bench.peers.filterlink",
+        folder,
+        programs.noop,
+        str(int(pipelining)),
+    ]
+    with running(words, folder / "log", cwd=SOURCES.parent.parent):
+        until((folder / "link").exists, "filterlink's socket", folder / "log")
+        asked = Asked(programs, "link", folder / "link")
+        asked.rate(1, 100)  # waits for the helper
+        yield asked
+
+
+@contextlib.contextmanager
+def mimedefang(programs: Programs, folder: Path, workers: int) -> Iterator[Asked]:
+    """mimedefang-multiplexor of the Debian package, in the foreground."""
+    program = need("mimedefang", "mimedefang-multiplexor")
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    socket = folder / "socket"
+    pool = ["-m", str(workers), "-x", str(workers), "-w", "1", "-i", "3600", "-r", FOR_EVER, "-I", BACKLOG]
+    with running([*programs.before, program, "-D", "-U", NOBODY, *pool, "-z", folder, "-s", socket, "-f", programs.noop], folder / "log"):
+        until(socket.exists, "the multiplexor's socket", folder / "log")
+        asked = Asked(programs, "defang", socket)
+        asked.rate(workers, 100 * workers)  # starts all workers
+        yield asked

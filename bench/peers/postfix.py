@@ -1,0 +1,93 @@
+"""Postfix of the Debian package as an instance of its own: smtpd, queue, content filter, smtpd, queue, smtp to smtp-sink.
+
+The content filter is the cheapest that there can be: none. What the first smtpd takes goes by `content_filter` straight to the second,
+where a real filter would give it back, so each message is in the queue twice, as behind any content filter. Postfix syncs each queue file.
+"""
+
+import contextlib
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.peers.parts import PATIENCE, free_port, listens, need, need_root, until
+from bench.peers.smtp import Route, sink
+
+__all__ = ["postfix"]
+
+MAIN = """compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {data}
+mail_owner = postfix
+setgid_group = postdrop
+multi_instance_name = postfix-enqueuer-bench
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+myhostname = first.example.com
+mydestination =
+alias_maps =
+alias_database =
+relayhost = [127.0.0.1]:{sink}
+smtp_host_lookup = native
+smtp_dns_support_level = disabled
+smtpd_relay_restrictions = permit_mynetworks, reject
+in_flow_delay = 0
+default_process_limit = 100
+initial_destination_concurrency = 20
+default_destination_concurrency_limit = 20
+smtpd_client_connection_count_limit = 0
+smtp_tls_security_level = none
+"""
+MASTER = """127.0.0.1:{entrance} inet n - n - - smtpd -o content_filter=smtp:[127.0.0.1]:{back}
+127.0.0.1:{back} inet n - n - - smtpd -o content_filter= -o myhostname=second.example.com
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+"""
+
+
+@contextlib.contextmanager
+def postfix(folder: Path) -> Iterator[Route]:
+    """It runs."""
+    program = need("postfix", "postfix")
+    need_root("Postfix")
+    entrance, back, out = free_port(), free_port(), free_port()
+    config, queue, data = folder / "config", folder / "queue", folder / "data"
+    account = pwd.getpwnam("postfix").pw_uid
+    for each in (folder, config, queue, data):
+        each.mkdir()
+    (config / "main.cf").write_text(MAIN.format(queue=queue, data=data, sink=out))
+    (config / "master.cf").write_text(MASTER.format(entrance=entrance, back=back))
+    log = folder / "log"
+    os.chown(data, account, -1)
+    with sink(out, folder) as counters:
+        _run(program, config, "start", log)
+        try:
+            until(lambda: listens(entrance) and listens(back), "Postfix listens", log)
+            yield Route(entrance, counters)
+        finally:
+            _run(program, config, "stop", log)
+
+
+def _run(program: str, config: Path, command: str, log: Path) -> None:
+    with log.open("ab") as out:
+        subprocess.run([program, "-c", config, command], check=True, stdout=out, stderr=out, timeout=PATIENCE)

@@ -1,0 +1,46 @@
+"""Demands on the drivers of the peers: what they start answers, and what they cannot start they name."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.peers.multiplexers import Programs, filterlink, mimedefang
+from bench.peers.parts import Missing, need, public_folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with public_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def programs(folder: Path) -> Programs:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler: apt install gcc libc6-dev")
+    return Programs.in_folder(folder, None)
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_clients_in_c_ask_filterlink(programs: Programs, folder: Path, pipelining: bool) -> None:
+    """The clients of load.c speak the frames of filterlink/frames.py, and the helper of noop.c its protocol."""
+    with filterlink(programs, folder / "link", pipelining=pipelining) as asked:
+        assert asked.rate(4, 400) > 0
+
+
+@pytest.mark.server
+def test_clients_in_c_ask_mimedefang(programs: Programs, folder: Path) -> None:
+    """The same clients and helper with MIMEDefang's multiplexor."""
+    try:
+        with mimedefang(programs, folder / "defang", 2) as asked:
+            assert asked.rate(2, 400) > 0
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+def test_a_peer_that_is_not_there() -> None:
+    """It is named with the cure."""
+    with pytest.raises(Missing, match="no-such-program is not here: apt install no-such-package"):
+        need("no-such-package", "no-such-program")
