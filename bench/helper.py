@@ -65,7 +65,17 @@ def delay(line: bytes) -> float:
     return float(after.split(b"\n", 1)[0]) / 1000 if found else -1
 
 
-def sleep(seconds: float, told: bool) -> None:
+def sleep(seconds: float, told: bool) -> Callable[[bytes], tuple[float, bytes]]:
+    def judge(line: bytes) -> tuple[float, bytes]:
+        asked = b" FILE " in line
+        own = delay(line) if told and asked else -1
+        return own if own >= 0 else seconds * asked, answer(line)
+
+    return judge
+
+
+def later(judge: Callable[[bytes], tuple[float, bytes]]) -> None:
+    """Give each line the answer that `judge` has for it, after the seconds that it says: any number at once, in any order."""
     due: list[tuple[float, bytes]] = []
     tail = b""
     while True:
@@ -77,9 +87,8 @@ def sleep(seconds: float, told: bool) -> None:
             *lines, tail = (tail + data).split(b"\n")
             now = time.monotonic()
             for line in lines:
-                asked = b" FILE " in line
-                own = delay(line) if told and asked else -1
-                heapq.heappush(due, (now + (own if own >= 0 else seconds * asked), answer(line)))
+                seconds, text = judge(line)
+                heapq.heappush(due, (now + seconds, text))
         now, ready = time.monotonic(), b""
         while due and due[0][0] <= now:
             ready += heapq.heappop(due)[1]
@@ -95,7 +104,7 @@ def main() -> None:
     elif kind == "busy":
         lines_of(busy(float(milliseconds) / 1000))
     else:
-        sleep(float(milliseconds) / 1000, kind == "told")
+        later(sleep(float(milliseconds) / 1000, kind == "told"))
 
 
 if __name__ == "__main__":

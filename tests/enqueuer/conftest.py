@@ -1,4 +1,4 @@
-"""Engines on trial, with the helper of helpers/judge.py."""
+"""Engines on trial, with the helper of tests/helpers/judge.py."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from enqueuer.trial import Trial
 
-JUDGE = f"{sys.executable} {Path(__file__).with_name('helpers') / 'judge.py'}"
+JUDGE = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'judge.py'}"
 CONFIG = """
 {top}
 [enqueuer]

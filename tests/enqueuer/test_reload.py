@@ -15,7 +15,7 @@ from enqueuer.trial import Trial
 Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
-JUDGE = f"{sys.executable} {Path(__file__).with_name('helpers') / 'judge.py'}"
+JUDGE = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'judge.py'}"
 OTHER = f"""
 [[filters]]
 name = "Other"

@@ -43,7 +43,7 @@ def _quarantined(trial: Trial, data: bytes) -> Path:
 
 def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Config, mail: Make) -> None:
     """The filter that said ERROR is not asked again, a later rule's is; the message is what lay in Quarantine."""
-    text = config(more=SECOND.format(judge=sys.executable + " " + str(Path(__file__).with_name("helpers") / "judge.py")))
+    text = config(more=SECOND.format(judge=sys.executable + " " + str(Path(__file__).resolve().parents[1] / "helpers" / "judge.py")))
     data = mail("caught", '0 ERROR "a virus"')
     with trials(text) as trial:
         path = _quarantined(trial, data)

@@ -16,7 +16,7 @@ from enqueuer import control
 from enqueuer.queue import envelope
 from enqueuer.trial import Trial, TrialError
 
-JUDGE = Path(__file__).with_name("helpers") / "judge.py"
+JUDGE = Path(__file__).resolve().parents[1] / "helpers" / "judge.py"
 CONFIG = """
 [enqueuer]
 processors = {processors}
@@ -53,7 +53,7 @@ PATIENCE = 120.0
 def config(markers: Path, processors: int = 4, log_level: str = "major", min_free: str = "1%") -> str:
     """The config file; `markers` is where the helper remembers whom it has put off."""
     markers.mkdir(exist_ok=True)
-    judge = f"{sys.executable} -IS {JUDGE} {markers}"
+    judge = f"{sys.executable} -IS {JUDGE} 0 {markers}"
     return CONFIG.format(processors=processors, log_level=log_level, min_free=min_free, judge=judge)
 
 

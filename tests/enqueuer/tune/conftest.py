@@ -8,7 +8,7 @@ import pytest
 
 from enqueuer import basedir
 
-JUDGE = Path(__file__).resolve().parent.parent / "helpers" / "judge.py"
+JUDGE = Path(__file__).resolve().parents[2] / "helpers" / "judge.py"
 CONFIG = """\
 # mine
 {top}
