@@ -1,12 +1,15 @@
 """Start a helper's process: in a group of its own, ended when we end, within its limits, with nothing of ours but its pipes."""
 
 import ctypes
+import errno
+import grp
 import math
 import os
 import pwd
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +26,8 @@ KEPT_BEGIN = ("LC_", "PYTHON", "ENQUEUER_")
 """The variables that a helper gets of ours. What the service manager told us (NOTIFY_SOCKET and such) is not for it."""
 CPU_MORE = 5
 """Seconds between SIGXCPU, which a program may catch, and the end."""
+QUEUE = "Queue"
+"""Where the messages are that a helper is to read."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,6 +78,17 @@ def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.str
 def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
     """Raises OSError when it cannot be started, as the account or the program is not there or not for us."""
     account = _account(limits.user)
+    if account is not None:
+        _expect_readable(account)
+    try:
+        return _popen(words, limits, account)
+    except PermissionError as error:
+        if account is not None and error.errno == errno.EPERM:
+            raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
+        raise
+
+
+def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [find_program(words[0]), *words[1:]],
         bufsize=0,
@@ -95,6 +111,30 @@ def _account(user: str) -> pwd.struct_passwd | None:
     except KeyError:
         raise FileNotFoundError(f"user = {user}: there is no such account") from None
     return None if account is not None and account.pw_uid == os.geteuid() else account
+
+
+def _expect_readable(account: pwd.struct_passwd) -> None:
+    """See that the account can read messages: what a helper cannot open it may answer with FAILURE, and the message would pass.
+
+    Raises PermissionError with the cure. Access lists are not looked at: where there are any, the administrator has thought of it.
+    """
+    if not os.path.isdir(QUEUE) or any(name.startswith("system.posix_acl") for name in os.listxattr(QUEUE)):
+        return
+    folder, groups = os.stat(QUEUE), os.getgrouplist(account.pw_name, account.pw_gid)
+    base = os.stat(".")
+    if not _enters(account, groups, base):
+        raise PermissionError(
+            f"user = {account.pw_name} may not enter the base directory: chmod o+x on it, or give it to a group of the account"
+        )
+    group = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()  # of the messages to come
+    if not _enters(account, groups, folder) or group not in groups:
+        own = grp.getgrgid(account.pw_gid).gr_name
+        raise PermissionError(f"user = {account.pw_name} may not read messages: chgrp -R {own} {QUEUE} && chmod g+rxs {QUEUE}")
+
+
+def _enters(account: pwd.struct_passwd, groups: Sequence[int], folder: os.stat_result) -> bool:
+    shift = 6 if account.pw_uid == folder.st_uid else 3 if folder.st_gid in groups else 0
+    return bool(folder.st_mode >> shift & 1)
 
 
 def _in_child(parent: int, limits: Limits) -> Callable[[], None]:

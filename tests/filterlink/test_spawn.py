@@ -1,8 +1,11 @@
 """Demands on how a helper's process begins: its limits, its account, its variables, and nothing of ours."""
 
+import grp
 import os
+import pwd
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +50,30 @@ def test_another_account() -> None:
     assert found["Uid"].split() == [uid] * 4
     assert set(found["Groups"].split()) <= set(said("id -G nobody", Limits()).split())
     assert said("echo $USER:$LOGNAME", Limits(user="nobody")).strip() == "nobody:nobody"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
+def test_an_account_that_may_not_read_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not started, and the cure that is named is one; where there are access lists nobody is doubted."""
+    base, queue = tmp_path / "base", tmp_path / "base/Queue"
+    base.mkdir(mode=0o700)
+    queue.mkdir(mode=0o750)
+    monkeypatch.chdir(base)
+    with pytest.raises(PermissionError, match="may not enter the base directory: chmod"):
+        spawn(["true"], Limits(user="nobody"))
+    base.chmod(0o755)
+    own = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+    with pytest.raises(PermissionError, match="user = nobody may not read messages: chgrp") as refused:
+        spawn(["true"], Limits(user="nobody"))
+    assert f"chgrp -R {own} Queue" in str(refused.value)
+    queue.chmod(0o755)  # it may enter, but the messages are not for it
+    with pytest.raises(PermissionError, match="may not read messages"):
+        spawn(["true"], Limits(user="nobody"))
+
+    subprocess.run(["sh", "-c", str(refused.value).partition(": ")[2]], check=True, timeout=10)
+    (queue / "7.msg").touch(0o640)
+    with spawn(["cat", "Queue/7.msg"], Limits(user="nobody")) as process:
+        assert process.wait(20) == 0
 
 
 def test_an_account_that_is_not_there() -> None:
