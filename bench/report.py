@@ -30,7 +30,7 @@ def about(document: Document) -> str:
     machine = document["machine"]
     head = (
         f"{machine['cores']} cores ({machine['cpu']}), {machine['memory']}, {machine['filesystem']}, Linux {machine['kernel']}, "
-        f"Python {machine['python']}, Enqueuer {machine['enqueuer']} at {machine['commit']}. Medians of the rounds; "
+        f"Python {machine['python']}, Enqueuer {machine['enqueuer']}. Medians of the rounds; "
         f"± is half the distance of the best and the worst, where it is over {NOISE:.0%}."
     )
     return f"{head}\n\n**{machine['warning']}.**" if machine["warning"] else head
@@ -39,8 +39,9 @@ def about(document: Document) -> str:
 def _section(file: str, form: str, results: Sequence[Result], document: Document, plots: str) -> str:
     question, _, rest = (ast.get_docstring(ast.parse((HERE / file).read_text())) or file).partition("\n\n")
     command = f"`TMPDIR=... python -m bench{' --full' if form == 'full' else ''} {file}`"
-    whens = [each["when"] for each in document["benchmarks"] if each["file"] == file]
-    parts = [f"### {_one_line(question)}", _paragraphs(rest), command + (f", {max(whens)[:16]}" if whens else "")]
+    runs = sorted({(each["when"][:10], each["commit"]) for each in document["benchmarks"] if each["file"] == file})
+    dates = [f"{day} at {commit}" for day, commit in runs]
+    parts = [f"### {_one_line(question)}", _paragraphs(rest), ", ".join([command, *dates])]
     for group, theirs in by_group(each for each in results if each.file == file).items():
         parts += [f"**{group}**", table(theirs), f"![{group}]({plots}/{slug(group)}.png)"]
     skipped = [f"- {name.partition('::')[2]}: {why}" for name, why in document["skipped"].items() if name.partition("::")[0] == file]

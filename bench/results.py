@@ -98,6 +98,7 @@ def _entry(file: str, each: dict[str, Any]) -> dict[str, Any]:
         "name": each["name"],
         "group": each["group"],
         "when": when,
+        "commit": _commit(),
         "seconds": each["stats"]["data"],
         "said": each["extra_info"],
     }

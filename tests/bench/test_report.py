@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report import BEGIN, END, number, slug, splice, table
+from bench.report import BEGIN, END, number, slug, splice, table, text
 from bench.results import Result
 
 
@@ -22,6 +22,28 @@ def test_several_values_have_a_column_each() -> None:
     page = table([result("x", "a", p50=[1.0, 1.0, 1.0], p99=[9.0, 10.0, 11.0])])
 
     assert page.splitlines() == ["| processors | p50 | p99 |", "| --- | ---: | ---: |", "| x | 1 | 10 ±10% |"]
+
+
+def test_a_section_says_what_was_asked_and_of_which_checkout_the_answer_is() -> None:
+    """Parts of the suite run on different days and commits: each says its own, and what could not run is named with the reason."""
+    said = {"x": ["processors", 4], "series": "", "messages": 0, "plot": [], "scale": "linear", "ideal": None, "judged": []}
+    one = {
+        "file": "bench_size.py",
+        "name": "t",
+        "group": "g",
+        "when": "2026-11-24 13:00:00",
+        "commit": "abc",
+        "seconds": [1.0],
+        "said": said,
+    }
+    machine = dict.fromkeys(("cores", "cpu", "memory", "filesystem", "kernel", "python", "enqueuer", "warning"), "")
+    page = text({"machine": machine, "benchmarks": [one], "skipped": {"bench_size.py::u": "no clamd"}}, "full", "plots")
+
+    assert "### Size: what do large messages cost?" in page
+    assert "`TMPDIR=... python -m bench --full bench_size.py`, 2026-11-24 at abc" in page
+    assert "| 4 | 1,000 |" in page
+    assert "![g](plots/g.png)" in page
+    assert "- u: no clamd" in page
 
 
 @pytest.mark.parametrize(("value", "shown"), [(12345.6, "12,346"), (123.4, "123"), (45.67, "45.7"), (0.01234, "0.0123")])
