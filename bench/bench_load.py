@@ -1,7 +1,7 @@
 """Steady load: how long does a message take from the drop folder to Outbound, durable, while so many come each second?
 
 The answer says what load this machine carries: as long as p99 stays low, the engine keeps up; where the median rises too, messages
-queue. A no-op helper, so a filter's own time comes on top. A group sync begins each 10 ms at the most: that is most of the median.
+queue. A no-op helper, so a filter's own time comes on top. A group sync begins each 10 ms at the most: the wait for it is in all figures.
 Each row is one run of some seconds; the time is from the rename into the drop folder to inotify's word that the file is in
 Outbound.
 """
