@@ -143,6 +143,9 @@ def _notes(base: Path, found: "Measured") -> list[str]:
         notes.append("the filters ran as root, and the engine runs as another user: run tune as that user to see what it can do")
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")
+    if found.late:
+        last = found.steps[-1].processors
+        notes.append(f"the time was over at {last} processors, and more may bring more: give more --seconds")
     if found.trouble:
         notes.append(f"it ended early: {printable(found.trouble.splitlines()[0])}")
     return notes

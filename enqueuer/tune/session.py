@@ -42,6 +42,8 @@ class Measured(msgspec.Struct):
     raised: list[Step] = []
     """With more slots."""
     stopped: bool = False
+    late: bool = False
+    """The time was over while a higher count might still have brought something."""
     trouble: str = ""
     """Why it ended early."""
 
@@ -99,6 +101,7 @@ class _Session:
     def _sweep(self, tried: Sequence[int], seconds: float) -> None:
         for processors in tried:
             if self._found.steps and self._late(seconds):
+                self._found.late = True
                 return
             self._view.does(f"{processors} processors")
             self._trial.resize(processors)

@@ -61,6 +61,13 @@ def test_who_stops_it_has_what_there_is(make_base: Callable[..., Path]) -> None:
     assert not list((base / "Run").iterdir())
 
 
+def test_a_time_that_was_too_short_is_told(make_base: Callable[..., Path]) -> None:
+    """Higher counts were not measured: that is no bottleneck."""
+    found = measure(plan(make_base(), 1.0), View(), Stop())
+
+    assert (found.late, [each.processors for each in found.steps]) == (True, [1])
+
+
 def test_what_cannot_be_judged_is_said(make_base: Callable[..., Path]) -> None:
     """A filter whose server is away holds all mail: there is nothing to measure."""
     base = make_base()
