@@ -1,7 +1,8 @@
 """The helper of the tests with whole engines: `judge.py [SECONDS [FOLDER]]`.
 
 A message says itself what is to become of it: the line `X-Judge: SECONDS ANSWER` in its header; without one it is OK. It
-is answered after that time (and SECONDS for each), out of order, any number at once. `X-Judge: die` ends the helper.
+is answered after that time (and SECONDS for each), out of order, any number at once. `X-Judge: die` ends the helper,
+`X-Judge: leave` with status 0.
 
 Two answers more than a helper can give: `once ANSWER` says REJECTED when the message is seen for the first time (a file in
 FOLDER remembers, whoever is killed) and ANSWER from then on; `fickle` is another verdict at each scan.
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.helper import later
 
-JUDGE = re.compile(rb"^X-Judge: (?:(die)|([0-9.]+) (.*))$", re.MULTILINE)
+JUDGE = re.compile(rb"^X-Judge: (?:(die|leave)|([0-9.]+) (.*))$", re.MULTILINE)
 NAME = re.compile(rb"^Message-ID: <([^>]*)>$", re.MULTILINE)
 FICKLE = (b"OK", b'ERROR "today not"', b"DISCARD")
 LEAST = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
@@ -40,7 +41,7 @@ def judged(path: bytes) -> tuple[float, bytes]:
     if match is None:
         return LEAST, b"OK"
     if match[1]:
-        sys.exit(3)
+        sys.exit(3 if match[1] == b"die" else 0)
     return float(match[2]) + LEAST, verdict(head, match[3].replace(b"\\n", b"\n"))
 
 
