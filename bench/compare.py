@@ -1,6 +1,6 @@
 """`python -m bench compare BASE.json [NEW.json]`: what became slower than a stored run, beyond the noise of both.
 
-Noise is the larger one of 10 % and what the rounds of either run differ by; a machine that runs other things has more of it. Runs of
+Noise is the larger one of 10 % (30 % for what was measured in one round only) and what the rounds of either run differ by. Runs of
 different machines or filesystems are compared with a warning: they say little.
 """
 
@@ -14,7 +14,8 @@ from bench.results import RESULTS, Document, Result, load, results_of
 
 __all__ = ["Change", "changes", "main"]
 
-FLOOR = 0.10
+FLOOR, ALONE = 0.10, 0.30
+"""The least noise that is believed; of one round nobody knows what the next would differ by."""
 SAME = ("cores", "cpu", "filesystem", "python")
 
 
@@ -46,7 +47,8 @@ def changes(base: Document, new: Document) -> Iterator[Change]:
 
 
 def _change(old: Result, new: Result, value: str) -> Change:
-    noise = max(FLOOR, 2 * old.spread(value), 2 * new.spread(value))
+    floor = FLOOR if min(len(old.values[value]), len(new.values[value])) > 1 else ALONE
+    noise = max(floor, 2 * old.spread(value), 2 * new.spread(value))
     return Change(f"{new.file}::{new.name}", value, old.median(value), new.median(value), new.is_worse(value, old), noise)
 
 
