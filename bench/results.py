@@ -154,7 +154,8 @@ def _filesystem() -> str:
     """The type of the filesystem under $TMPDIR: of all mount points above it the longest counts."""
     path = Path(tempfile.gettempdir()).resolve()
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    return max((point, kind) for point, kind in mounts if path.is_relative_to(point))[1]
+    found = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]  # in a chroot none may be
+    return max(found, default=("", "unknown"))[1]
 
 
 def _first_line(path: str, name: str) -> str:
