@@ -141,21 +141,22 @@ FILE) echo "$n ERROR \\"$(id -un) $(ulimit -v) $(ulimit -t) $ENQUEUER_FILTER $LE
 
 
 def test_by_all_settings_of_the_filter(enqueuer: Any, base: Path, files: list[str]) -> None:
-    """The helper runs within its limits, with its variables, and as its user: one that may not read the queue file shows here."""
+    """The helper runs within its limits, with its variables, and as its user: one that may not read the queue is told how it may."""
     account = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     settings = f'user = "{account}"\nmemory_limit = "1G"\ncpu_limit = "7s"\nenvironment = ["LEVEL=high"]\nenabled = false\n'
     program = f"program = {json.dumps(SAYS)}\n"
     (base / "Settings/enqueuer.toml").write_text(CONFIG.replace('program = "judge.sh"\n', program + settings))
+    if os.geteuid() == 0:
+        refused = enqueuer("filters", "test", "Judge", files[0])
+        assert b"may not read messages: chgrp -R" in refused.stderr
+        assert (refused.returncode == 0, refused.stdout) == (False, b"")
+        os.chown(base / "Queue", -1, pwd.getpwnam(account).pw_gid)
+        os.chmod(base / "Queue", 0o2750)
     done = enqueuer("filters", "test", "Judge", files[0])
     [line] = [line for line in done.stdout.decode().splitlines() if line.startswith("= ")]
 
-    assert f'ERROR "{account} {1 << 20} 7 Judge high ' in line
-    assert ("Permission denied" in line) == (os.geteuid() == 0)
+    assert f'ERROR "{account} {1 << 20} 7 Judge high 1"' in line
     assert (done.returncode, done.stderr) == (0, b'filter "Judge" is not enabled: an engine does not start it\n')
-    if os.geteuid() == 0:
-        os.chown(base / "Queue", -1, pwd.getpwnam(account).pw_gid)
-        os.chmod(base / "Queue", 0o2750)
-        assert f"{account} {1 << 20} 7 Judge high 1" in enqueuer("filters", "test", "Judge", files[0]).stdout.decode()
 
 
 def test_an_account_that_is_not_there(enqueuer: Any, base: Path, files: list[str]) -> None:
