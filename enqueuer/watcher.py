@@ -21,8 +21,8 @@ __all__ = ["Watcher", "run"]
 log = logging.getLogger("SPOOL")
 
 FOLDER = "Submitted"
-PAUSE_MS = 5
-"""Between two hints, and two reads of events: a burst of events is one look."""
+PAUSE = 0.001
+"""Seconds between two reads of events: a burst of them is one hint."""
 EVENTS = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_DONT_FOLLOW)
 """What brings something in, or completes it. Our own claims are renames out of the folder: of these nobody has to tell us."""
 CHECK_MS = 2000
@@ -57,13 +57,13 @@ class _Hints:
 
 
 class _Events(InotifyFD):
-    """Reads what there is at once, then what gathers in PAUSE_MS: a thread that wakes for each event costs more than it tells."""
+    """Reads what there is at once, then what gathers in PAUSE: a thread that wakes for each event costs more than it tells."""
 
     _read = False
 
     def read_events(self, **size: int) -> list[InotifyEvent]:
         if self._read:
-            time.sleep(PAUSE_MS / 1000)
+            time.sleep(PAUSE)
         self._read = True
         return super().read_events(**size)
 
@@ -89,9 +89,6 @@ class Watcher:
 
     def _hint(self) -> None:
         self._manager.send(frames.encode(frames.Look()))
-        poll = select.poll()
-        poll.register(self._supervisor.fileno(), select.POLLIN)
-        poll.poll(PAUSE_MS)
 
     def _hear(self, milliseconds: int) -> None:
         """Wait for an event, or for what the others say. Raises Ended when the supervisor says so or has gone."""
