@@ -169,13 +169,15 @@ class Board:
         self._words[_FATE_OLD] = self._words[_TOTALS + kind]
         self._words[_FATE_ID] = id
 
-    def announced(self, id: int) -> str | None:
-        """The fate announced for this message, its total put back to what it was before it may have been counted."""
-        if self._words[_FATE_ID] != id:
-            return self.decided(id)
-        kind = self._words[_FATE_KIND]
-        self._words[_TOTALS + kind] = self._words[_FATE_OLD]
-        return TOTALS[kind]
+    @property
+    def announced(self) -> int:
+        """The message whose fate was announced last: its total may have risen, or not yet; 0: none."""
+        return self._words[_FATE_ID]
+
+    def take_back(self) -> None:
+        """Put the total announced last back to what it was: its message is counted anew. May be repeated."""
+        self._words[_TOTALS + self._words[_FATE_KIND]] = self._words[_FATE_OLD]
+        self._words[_FATE_ID] = 0
 
     def next_dispatch(self) -> int:
         """A dispatch number that this engine never gave before, whichever queue manager asks."""

@@ -7,7 +7,7 @@ from enqueuer import serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import FATES, Board
 from enqueuer.child import Birth
-from enqueuer.queue import recovery
+from enqueuer.queue import names, recovery
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.intake import printable
 from enqueuer.queue.store import Store
@@ -21,6 +21,7 @@ log = logging.getLogger("QUEUE")
 def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board, cold = birth.board, not birth.board.recovered
+    _take_back(store, board)
     found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
     _tell_of_the_gone(store, board, found)
     _tell(found)
@@ -35,6 +36,17 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     blame.attempts.keep_only(schedule.entries)
     blame.suspect(found.unfinished[: birth.config.enqueuer.most_processors] if cold else birth.suspects)
     return found.highest
+
+
+def _take_back(store: Store, board: Board) -> None:
+    """What was announced and still has its .done, or was being moved, may be counted or not: it is counted anew.
+
+    Before anything else is counted: its old total would wipe that out.
+    """
+    id = board.announced
+    done = (found for name in store.disk.names("Queue") if (found := names.parse_queue(name)) and found.kind == "done")
+    if id and (id == board.moving or any(found.id == id for found in done)):
+        board.take_back()
 
 
 def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None:
@@ -72,7 +84,8 @@ def _tell(found: recovery.Found) -> None:
 
 def _decided(board: Board, id: int, fate: str) -> None:
     """Recovery carried out an outcome: count it, once, and write its line."""
-    fate = board.announced(id) or fate
+    fate = board.decided(id) or fate
+    board.announce(id, fate)
     board.add(fate)
     _say(id, fate)
 

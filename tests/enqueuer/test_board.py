@@ -32,9 +32,10 @@ def test_an_announced_fate_is_counted_once() -> None:
     board.announce(17, "discarded")
     board.add("discarded")
 
-    assert board.announced(18) is None
-    assert board.announced(17) == "discarded"
+    assert board.announced == 17
+    board.take_back()
     assert board.total("discarded") == 7
+    assert board.announced == 0
 
 
 def test_a_whole_batch_of_decisions_is_known_to_a_successor() -> None:
@@ -44,7 +45,7 @@ def test_a_whole_batch_of_decisions_is_known_to_a_successor() -> None:
         board.decide(id, "discarded" if id % 2 else "quarantined")
     board.add("discarded", 7)
 
-    assert [board.announced(id) for id in (5000, 4999, 2)] == ["quarantined", "discarded", None]
+    assert [board.decided(id) for id in (5000, 4999, 2)] == ["quarantined", "discarded", None]
     assert board.total("discarded") == 7
 
 

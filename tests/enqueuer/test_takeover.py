@@ -82,3 +82,21 @@ def test_a_message_that_was_not_moved_yet_is_offered_again(disk: Disk) -> None:
 
     assert list(schedule.entries) == [7]
     assert board.total("enqueued") == 0
+
+
+@pytest.mark.parametrize("risen", [False, True])
+def test_a_batch_of_which_one_was_being_counted_is_counted_once(disk: Disk, risen: bool) -> None:
+    """With `each` several outcomes are decided at once: the one announced is counted anew, and wipes out no other's count."""
+    board = Board()
+    _take_over(disk, board)
+    for id in (5, 9):
+        Path(f"Queue/{id}.1.done").write_bytes(b"x")
+        board.decide(id, "enqueued")
+    board.announce(9, "enqueued")
+    if risen:
+        board.add("enqueued")
+
+    _take_over(disk, board)
+    _take_over(disk, board)
+
+    assert board.total("enqueued") == board.total("received") == 2

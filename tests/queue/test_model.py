@@ -23,7 +23,7 @@ from enqueuer.queue.sync import Change, Each
         Bounds(kills=0, cuts=2, waits=1),
         Bounds(kills=2, cuts=1, waits=0),
         Bounds(kills=0, cuts=1, waits=1, fails=1),
-        Bounds(kills=1, cuts=1, waits=0, fails=1),
+        pytest.param(Bounds(kills=1, cuts=1, waits=0, fails=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=1, cuts=1, waits=1, fails=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=2, cuts=1, waits=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
