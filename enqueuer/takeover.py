@@ -43,9 +43,10 @@ def _take_back(store: Store, board: Board) -> None:
 
     Before anything else is counted: its old total would wipe that out.
     """
-    id = board.announced
-    done = (found for name in store.disk.names("Queue") if (found := names.parse_queue(name)) and found.kind == "done")
-    if id and (id == board.moving or any(found.id == id for found in done)):
+    if not (id := board.announced):
+        return
+    done = (found.id for name in store.disk.names("Queue") if (found := names.parse_queue(name)) and found.kind == "done")
+    if id == board.moving or id in done:
         board.take_back()
 
 

@@ -85,10 +85,7 @@ class Watcher:
             self._watch()
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._flag)
-                self._hint()
-
-    def _hint(self) -> None:
-        self._manager.send(frames.encode(frames.Look()))
+                self._manager.send(frames.encode(frames.Look()))
 
     def _hear(self, milliseconds: int) -> None:
         """Wait for an event, or for what the others say. Raises Ended when the supervisor says so or has gone."""

@@ -38,8 +38,8 @@ class Message(msgspec.Struct, frozen=True):
     stamp: Stamp
     """As the file was when we wrote it: a helper that rewrites it is seen by this."""
     mark: bytes = b""
-    hops: headers.Hops = headers.Hops()
     """The rule that a released message goes on after (rules.mark); b"" = it was not released."""
+    hops: headers.Hops = headers.Hops()
 
 
 def queue_path(id: int) -> str:

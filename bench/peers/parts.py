@@ -10,10 +10,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from bench.harness import folder
 
 __all__ = ["PATIENCE", "Missing", "compiled", "free_port", "listens", "need", "need_root", "public_folder", "running", "until"]
 
@@ -50,13 +51,9 @@ def compiled(name: str, folder: Path) -> Path:
 @contextlib.contextmanager
 def public_folder() -> Iterator[Path]:
     """A new folder under $TMPDIR that other accounts may enter: peers run as such."""
-    path = Path(tempfile.mkdtemp(prefix="enqueuer-peers-"))
-    path.chmod(0o755)
-    try:
+    with folder() as path:
+        path.chmod(0o755)
         yield path
-    finally:
-        shutil.rmtree(path)
-        os.sync()  # nobody else's writes in the next measurement
 
 
 @contextlib.contextmanager
