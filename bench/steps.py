@@ -40,7 +40,7 @@ STEPS = {
     "answer processors": "Desk.tell ExternalFilter.verdict",
     "states, ticks": "Server._tick Server._tell ExternalFilter.state Server._changed Board.publish_filters",
     "hear the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
-    "hint": "Watcher._hint",
+    "hint": "_Hints.on_event",
     "status, config": "Commands._command ConfigFile.poll Supervisor._watch_config _Connection._ready _Connection._reply",
 }
 """Step -> the functions (qualified names, as py-spy gives them) that it begins in."""
