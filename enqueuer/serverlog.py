@@ -26,6 +26,8 @@ __all__ = ["MAJOR", "Formatter", "LogHandler", "LogWriter", "install", "message_
 
 MAJOR = LEVELS["major"]
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
+_AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
+"""Levels of the lines that tell of a problem: with them goes all that was gathered."""
 MAX_RECORD = 150_000
 """Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
 GATHER_TIME, NEVER = 0.010, 3600.0
@@ -69,6 +71,8 @@ def _encodable(text: str) -> str:
 
 
 _decode = msgspec.msgpack.Decoder(list[Line]).decode
+_room = memoryview(bytearray(1 << 18))
+"""For what is being read: room that is made anew costs more than a line."""
 
 
 class Formatter(logging.Formatter):
@@ -168,7 +172,7 @@ class _Channel:
         line = _line(record)
         self._lines.append(line)
         self._size += len(line.text) + len(line.trace or "")
-        if not self.gathers or line.level >= logging.WARNING or self._size > GATHERED:
+        if not self.gathers or line.level in _AT_ONCE or self._size > GATHERED:
             self.flush()
 
     @property
@@ -195,7 +199,7 @@ class _Channel:
         ready = select.select(watched, [], [], max(timeout, 3600.0))[0]
         if self.reader.fileno() not in ready:
             raise queue.Empty if self.stop_fd < 0 else EOFError
-        return _decode(self.reader.recv(1 << 18))
+        return _decode(_room[: self.reader.recv_into(_room)])
 
     def qsize(self) -> int:
         return len(select.select([self.reader], [], [], 0)[0])

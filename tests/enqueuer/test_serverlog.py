@@ -139,6 +139,23 @@ def test_a_full_channel_stops_nobody_and_announces_the_gap(root: logging.Logger,
     assert lines[-1].endswith("after the gap")
 
 
+def test_lines_of_messages_go_together_and_a_problem_takes_them_along(root: logging.Logger, tmp_path: Path) -> None:
+    """One record of the channel for what gathered: the two lines that each message has must not wake the logger one by one."""
+    handler = serverlog.install(serverlog.LogWriter(str(tmp_path)), "all")
+    handler.channel.gathers = True
+    log = logging.getLogger("QUEUE")
+    for text in ("from", "enqueued"):
+        log.log(serverlog.MAJOR, text)
+
+    assert handler.channel.qsize() == 0
+    assert 0 < handler.due <= serverlog.GATHER_TIME
+    log.warning("a problem")
+    assert [line.text for line in handler.channel.get(1)] == ["from", "enqueued", "a problem"]
+    assert handler.flush_due()
+    handler.channel.reader.close()
+    handler.channel.writer.close()
+
+
 def test_installing_leaves_no_thread(tmp_path: Path) -> None:
     """The supervisor must be able to fork at any time; the thread that the package starts ends at once."""
     # the kernel forgets a joined thread a little later
