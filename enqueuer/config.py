@@ -17,7 +17,7 @@ from enqueuer.wording import explain
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
-__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "load"]
+__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
@@ -157,6 +157,13 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
 def changes(old: Config, new: Config) -> list[str]:
     """The keys that differ and that a running engine cannot take over."""
     return [path for path in _differences("", old, new) if path in FIXED]
+
+
+def judges_anew(old: Config, new: Config) -> frozenset[str]:
+    """The filters of `old` that may judge otherwise now, or are asked no more: their own settings differ, or any rule does."""
+    if old.rules != new.rules:
+        return frozenset(each.name for each in old.filters)
+    return frozenset(each.name for each in old.filters if each not in new.filters)
 
 
 def _checked(config: Config) -> Config:

@@ -72,7 +72,7 @@ class Manager:
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
-        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame)
+        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
@@ -167,7 +167,7 @@ class Manager:
         self._blame.configure(config.enqueuer)
         self._spooler.configure(config)
         self._schedule.wake_all()
-        self._schedule.release_held({each.name for each in config.filters if each.enabled})
+        self._returns.configure(config)
 
     def _end(self) -> None:
         self._ended = True

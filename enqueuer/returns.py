@@ -1,4 +1,4 @@
-"""Back into the queue: release from Quarantine, retry from Bad, and delete. What an administrator orders, one message at a time.
+"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is held, when the config file changed.
 
 A message keeps its id. The O line's last field says where a released one goes on (after the rule that kept it); it is
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from enqueuer import rules, serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import Board
+from enqueuer.config import Config, judges_anew
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, queue_path
@@ -23,6 +24,8 @@ __all__ = ["Returns"]
 
 log = logging.getLogger("QUEUE")
 MARK_LENGTH = 8
+IN_FORCE = 1.0
+"""Seconds after which a new edition has reached filterlink too: what was held is not offered to the filter as it was."""
 
 
 class CannotReturn(Exception):
@@ -32,8 +35,15 @@ class CannotReturn(Exception):
 class Returns:
     """Part of the queue manager."""
 
-    def __init__(self, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame) -> None:
+    def __init__(self, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame, config: Config) -> None:
         self._disk, self._settler, self._schedule, self._board, self._blame = disk, settler, schedule, board, blame
+        self._config = config
+
+    def configure(self, config: Config) -> None:
+        """Another edition is in force: what may be judged otherwise now is not held for as long as it was to be."""
+        now = time.monotonic()
+        self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
+        self._config = config
 
     def carry_out(self, verb: str, id: int) -> tuple[bool, str]:
         """Do what the order says: release, retry (0: all in Bad/) or delete. Whether it was done, and one line for whoever asked."""

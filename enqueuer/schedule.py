@@ -12,7 +12,7 @@ held       a filter could not judge it; offered again at a time
 """
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 import msgspec
@@ -26,6 +26,8 @@ State = Literal["waiting", "active", "settling", "parked", "held"]
 
 SHOWN: tuple[State, State] = ("waiting", "active")
 SMALL, LARGE, SUSPECT = range(3)
+BACK_EACH = 0.001
+"""Seconds between held messages that come back together: a hundred thousand of them are no stampede on the filter."""
 MAX_REASON = 200
 """Characters kept of why a message is parked or held: a hundred thousand of them may be."""
 
@@ -54,6 +56,8 @@ class Entry(msgspec.Struct):
     """time.monotonic() since when it waits for that filter, parked or held, however often it was let try meanwhile."""
     reason: str = ""
     """Why it is parked or held."""
+    until: float = 0.0
+    """time.monotonic() at which it is offered again, while it is held."""
     apart: bool = False
     """It is woken by its id."""
     doom: tuple[str, ...] = ()
@@ -99,7 +103,7 @@ class Schedule:
         self._parked: dict[tuple[str, bool], list[int]] = {}  # by filter and lane
         self._owed: dict[tuple[str, bool], int] = {}
         self._owed_ids: set[int] = set()  # of active messages
-        self._held: list[tuple[float, int]] = []
+        self._held: list[tuple[float, int]] = []  # a heap; what does not say entry.until is stale
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -180,34 +184,36 @@ class Schedule:
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
         self._become(entry, "held")
-        heapq.heappush(self._held, (until, entry.id))
+        self._offer_at(entry, until)
 
     def release_due(self, now: float) -> float | None:
         """Let all held messages whose time has come wait again; return when the next one is due."""
         while self._held:
             until, id = self._held[0]
             entry = self.entries.get(id)
-            if entry is not None and entry.state == "held" and until > now:
+            stands = entry is not None and entry.state == "held" and entry.until == until
+            if stands and until > now:
                 return until
             heapq.heappop(self._held)
-            if entry is not None and entry.state == "held":
+            if entry is not None and stands:
                 self.wait(entry)
         return None
 
-    def release_held(self, filters: Container[str]) -> None:
-        """Offer again what is held by a filter that is no longer one of these."""
-        for entry in [each for each in self.entries.values() if each.state == "held" and each.filter and each.filter not in filters]:
-            self.wait(entry)
+    def hasten(self, filters: Collection[str], start: float, latest: float) -> None:
+        """Offer what these filters hold from `start` on, the oldest first, one by one; and what any filter holds by `latest`."""
+        held = [each for each in self.entries.values() if each.state == "held" and each.filter]
+        theirs = sorted(each.id for each in held if each.filter in filters)
+        turns = {id: start + place * BACK_EACH for place, id in enumerate(theirs)}
+        for entry in held:
+            until = min(turns.get(entry.id, latest), latest)
+            if until < entry.until:
+                self._offer_at(entry, until)
 
     def wait(self, entry: Entry) -> None:
         """Put a message back among those that wait."""
         entry.reason = ""
         self._leave(entry)
         self._enter_lane(entry)
-
-    def offered_at(self, id: int) -> float | None:
-        """When a held message is offered again."""
-        return min((until for until, held in self._held if held == id), default=None)
 
     def older(self, entry: Entry) -> int:
         """How many of its lane wait for a processor, and are before it."""
@@ -250,6 +256,10 @@ class Schedule:
         if entry.filter != filter or not entry.aside:
             entry.filter, entry.aside = filter, now
         entry.reason = reason[:MAX_REASON]
+
+    def _offer_at(self, entry: Entry, until: float) -> None:
+        entry.until = until
+        heapq.heappush(self._held, (until, entry.id))
 
     def _enter_lane(self, entry: Entry) -> None:
         entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on

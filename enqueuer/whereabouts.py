@@ -33,7 +33,7 @@ def seen(asked: Seek, schedule: Schedule, attempts: int, now: float) -> Seen:
     if entry is None:
         return Seen(asked.token)
     aside = entry.state in ("parked", "held")
-    offered = schedule.offered_at(entry.id) if entry.state == "held" else None
+    offered = entry.until if entry.state == "held" else None
     return Seen(
         asked.token,
         entry.state,

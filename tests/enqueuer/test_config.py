@@ -155,6 +155,18 @@ def test_changes_name_what_needs_a_restart() -> None:
     assert config.changes(old, load(LEAST)) == []
 
 
+def test_whose_verdicts_may_differ_under_another_file() -> None:
+    """A filter whose own table differs or is gone; all of them when a rule does; none for what judges nothing."""
+    one, two = FILTER, FILTER.replace("VirusScan", "Other")
+    old = load(LEAST + one + two)
+
+    assert config.judges_anew(old, load(LEAST + one + two + "[spool]\nrescan = '9s'")) == frozenset()
+    assert config.judges_anew(old, load(LEAST + two)) == {"VirusScan"}
+    assert config.judges_anew(old, load(LEAST + one + two + 'on_failure = "pass"')) == {"Other"}
+    rule = '[[rules]]\nname = "all"\nactions = [["Discard"]]\n'
+    assert config.judges_anew(old, load(ROUTES + one + two + rule)) == {"VirusScan", "Other"}
+
+
 def test_min_free_is_a_part_or_a_size() -> None:
     """2% of the disk, or so many bytes of it."""
     assert math.ceil(0.02 * 12345) == config.MinFree.parse("2%").of(12345)

@@ -85,6 +85,34 @@ def test_what_waits_for_a_removed_filter_goes_on_without_it(trials: Trials, conf
         trial.wait(lambda: len(trial.outbound()) == 4, "all are enqueued")
 
 
+LONG = 'retry_after = "10m"'
+CHANGES = {
+    "the filter lets pass": (LONG, 'on_failure = "pass"', ""),
+    "the rule lets pass": (LONG, "", 'on_failure = "pass"'),
+    "the time is shorter": ('retry_after = "1s"', "", ""),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_held_comes_back_when_the_file_says_otherwise(trials: Trials, config: Config, mail: Make, change: tuple[str, ...]) -> None:
+    """At once, not after the `retry_after` that it was held with."""
+
+    def text(retry_after: str, filter: str, rule: str) -> str:
+        made = config(filter=f'timeout = "300ms"\n{filter}', engine="max_attempts = 1000")
+        made = made.replace('retry_after = "1s"', retry_after)
+        return made.replace('name = "scan everything"', f'name = "scan everything"\n{rule}')
+
+    with trials(text(LONG, "", "")) as trial:
+        for n in range(3):
+            trial.drop(f"held{n}", mail(f"held{n}", "60 OK"))
+        trial.wait(lambda: trial.status()["queue"]["held"] == 3, "all are held")
+        asked = trial.status()["filters"][0]["restarts"]
+        _reload(trial, text(*change))
+        trial.wait(lambda: trial.status()["filters"][0]["restarts"] > asked or trial.outbound(), "they are judged again")
+        if "pass" in "".join(change):
+            trial.wait(lambda: len(trial.outbound()) == 3, "they pass")
+
+
 def test_rules_and_routes_are_live(trials: Trials, config: Config, mail: Make) -> None:
     """A new module's folder is made before anything is routed there."""
     with trials(config()) as trial:

@@ -1,6 +1,6 @@
 """Demands on the order: oldest first, lanes, parking, holding."""
 
-from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.schedule import BACK_EACH, Entry, Lanes, Schedule
 
 SMALL, LARGE = 100, 5000
 
@@ -107,6 +107,44 @@ def test_held_messages_come_back_at_their_time() -> None:
     assert _all(schedule) == [2]
     assert schedule.release_due(20.0) is None
     assert _all(schedule) == [1]
+
+
+def _held(filter: str, until: dict[int, float]) -> Schedule:
+    """A schedule in which that filter holds these until then."""
+    schedule = _schedule()
+    _add(schedule, *until)
+    for _ in until:
+        entry = schedule.next()
+        assert entry is not None
+        schedule.hold(entry, filter, until[entry.id])
+    return schedule
+
+
+def test_what_is_held_comes_back_sooner_in_order_and_one_by_one() -> None:
+    """Of one filter, the oldest first, none later than it was to come before; the heap's older word counts no more."""
+    schedule = _held("A", {1: 500.0, 2: 500.0, 3: 10.0})
+    schedule.hasten({"A", "B"}, 20.0, 400.0)
+
+    assert schedule.release_due(9.0) == 10.0
+    assert schedule.release_due(10.0) == 20.0
+    assert _all(schedule) == [3]
+    assert schedule.release_due(20.0) == 20.0 + BACK_EACH
+    assert _all(schedule) == [1]
+    schedule.hold(schedule.entries[1], "A", 900.0)
+    assert schedule.release_due(500.0) == 900.0
+    assert _all(schedule) == [2]
+
+
+def test_a_shorter_retry_after_counts_for_what_is_held_already() -> None:
+    """Of any filter; a longer one does not: what was promised holds. What the machine put off is no filter's."""
+    schedule = _held("A", {1: 500.0, 2: 50.0})
+    schedule.hasten(frozenset(), 0.0, 100.0)
+    assert schedule.release_due(0.0) == 50.0
+    assert schedule.release_due(50.0) == 100.0
+
+    schedule = _held("", {1: 500.0})
+    schedule.hasten({"A"}, 0.0, 100.0)
+    assert schedule.release_due(0.0) == 500.0
 
 
 def test_counts_and_the_oldest_are_true_after_any_walk() -> None:
