@@ -166,6 +166,9 @@ class Processor:
         """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
         by = {address: filter for filter, address in reversed(result.copies)}
         places = stage.places_of(by, self._routes.module_of, taken)
+        if cut := [by[address] for address in list(by)[len(places) :]]:
+            told = len(cut), len(by), ", ".join(dict.fromkeys(cut)), len(places)
+            log.warning("%d of %d copies that filters want are left out (%s): %d at the most", *told, extra=serverlog.message_tag(job.id))
         for place, address in places.items():
             fields = (TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
             stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))

@@ -166,6 +166,11 @@ class ExternalFilter:
         answer = Answer(reply.kind, reply.text, reply.fields, routes=reply.routes, copies=reply.copies)
         return self._told().reply(time.monotonic(), index, reply.number, answer)
 
+    def helper_asked(self, index: int, number: int) -> int:
+        """The message that this open request is about; 0 for another number."""
+        request = self._told().units[index].open.get(number)
+        return request.id if request is not None else 0
+
     def helper_written(self, index: int, number: int) -> None:
         self._told().written(time.monotonic(), index, number)
 

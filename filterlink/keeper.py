@@ -35,6 +35,7 @@ class Owner(Protocol):
 
     def helper_ready(self, index: int) -> None: ...
     def helper_reply(self, index: int, reply: Reply) -> bool: ...
+    def helper_asked(self, index: int, number: int) -> int: ...
     def helper_written(self, index: int, number: int) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
     def helper_gone(self, index: int, over: bool, planned: bool) -> None: ...
@@ -192,12 +193,12 @@ class Keeper:
             self._grumble.problem(event.complaint)
 
     def _reply(self, reply: Reply) -> None:
+        amiss = (f"answered FAILURE: {reply.text}", *reply.complaints) if reply.kind == "failure" else reply.complaints
+        message = self._owner.helper_asked(self._index, reply.number) if amiss else 0
         if self._owner.helper_reply(self._index, reply):
             self.life.proven = True
-            for complaint in reply.complaints:
-                self._grumble.problem(complaint)
-            if reply.kind == "failure":
-                self._grumble.problem(f"answered FAILURE: {reply.text}")
+            for problem in amiss:
+                self._grumble.problem(f"message {message}: {problem}")
         elif reply.number == self._quit:
             self.life.quit_answered(time.monotonic())
             self._arm()

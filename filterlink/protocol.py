@@ -177,6 +177,7 @@ class _Answer:
         self.complaints: list[str] = []
         self.routes: list[bytes] = []
         self.copies: list[bytes] = []
+        self.refused = 0  # recipients over MAX_ROUTES
         self.room = MAX_TEXT
 
     def read(self, number: int) -> tuple[Reply, int | None]:
@@ -185,6 +186,8 @@ class _Answer:
             self._modify(verb)
             modified = True
         kind, report, rest = self._verdict(verb, modified)
+        if self.refused:
+            self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds {MAX_ROUTES} at the most")
         complaints = tuple(self.complaints[:MAX_COMPLAINTS])
         return Reply(number, kind, report, tuple(self.fields), complaints, b"", tuple(self.routes), tuple(self.copies)), rest
 
@@ -220,7 +223,7 @@ class _Answer:
         if len(self.routes) + len(self.copies) < MAX_ROUTES:
             (self.copies if verb == "MIRRORTO" else self.routes).append(address)
         else:
-            self._complain(f"{verb} refused, more than {MAX_ROUTES} added recipients", text)
+            self.refused += 1
 
     def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, int | None]:
         if verb in _PLAIN:

@@ -14,6 +14,16 @@ Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
 
+MIRRORS = """
+while read -r n verb rest; do
+  case $verb in
+    INTF) echo $n INTF 4 ;;
+    FILE) echo $n $(seq -f "MIRRORTO $1-%g@c.example" 101) OK ;;
+    *) echo $n OK ;;
+  esac
+done
+"""
+
 
 def _message(path: Path) -> bytes:
     data = path.read_bytes()
@@ -134,6 +144,23 @@ def test_copies_that_a_filter_wants(trials: Trials, config: Config, mail: Make) 
     assert _message(smtp) == _message(outbound["2.msg"]) == b"X-Enqueuer-Trace: Judge\nX-A: b\n" + mail("one", judge)
     assert (totals["received"], totals["enqueued"]) == (1, 1)
     assert "enqueued: OUT(1), SMTP(copy), OUT(copy)" in log
+
+
+def test_copies_that_are_left_out_are_told(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """A message has a thousand copies at the most, an answer adds a hundred: how many are missing, of which message, by whose wish."""
+    script = tmp_path / "mirrors"
+    script.write_text(MIRRORS)
+    tables = [f'[[filters]]\nname = "F{n}"\nprogram = "sh {script} {n}"\n' for n in range(12)]
+    rule = f'[[rules]]\nname = "copies"\nactions = [{", ".join(f"""["ExternalFilter", "F{n}"]""" for n in range(12))}]\n'
+    with trials(config(more="".join(tables) + rule)) as trial:
+        trial.drop("one", mail("one"))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
+        (id,) = (path.stem for path in trial.outbound() if "-" not in path.name)
+        assert len(trial.outbound()) == 1 + 1000
+        log = trial.log()
+
+    assert f"ENQUEUER([{id}]) 200 of 1200 copies that filters want are left out (F1, F0): 1000 at the most" in log
+    assert f"EXTFILTER(F11) message {id}: 1 recipients and copies refused: an answer adds 100 at the most" in log
 
 
 def test_what_is_not_enqueued_is_not_copied(trials: Trials, config: Config, mail: Make) -> None:

@@ -105,11 +105,12 @@ def test_no_address_reaches_the_envelope_that_would_break_it(address: str) -> No
 
 
 def test_a_flood_of_recipients_is_cut() -> None:
-    """Both kinds together have one limit."""
+    """Both kinds together have one limit; how many are refused is one complaint."""
     [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b MIRRORTO a%d@c " % (n, n) for n in range(MAX_ROUTES)) + b"OK\n")
 
     assert isinstance(reply, Reply)
     assert (reply.kind, len(reply.routes), len(reply.copies)) == (Kind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
+    assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds {MAX_ROUTES} at the most",)
 
 
 def test_refused_fields_keep_the_verdict() -> None:
