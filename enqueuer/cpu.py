@@ -1,37 +1,120 @@
-"""How much of the machine's processors is in use: /proc/stat, read twice.
+"""How much of the CPU that we may use is in use: /proc/stat of the cores we may run on, and what control groups allow. Read twice.
 
-All cores of the machine count, whoever uses them; limits of a container (cpu.max) are not seen.
+All users of a core count, whoever they are. A container or service may be allowed less than its cores (cpu.max of cgroup v2,
+CPUQuota= of systemd, `docker run --cpus`): of all groups that we are in, up to the topmost, the fullest counts.
 """
 
+import contextlib
+import itertools
+import os
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["CpuMeter", "parse"]
+__all__ = ["CpuMeter", "Group", "allowed", "folders", "fullest", "groups", "our_folders", "parse", "used"]
 
-STAT = Path("/proc/stat")
+STAT, CGROUP, MOUNTS = Path("/proc/stat"), Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
 IDLE, IOWAIT, FIELDS = 3, 4, 8
-"""Places in the first line; what follows the eighth (guests) is counted in the first already."""
+"""Places in a line; what follows the eighth (guests) is counted in the first already."""
 LONGEST = 5.0
 """Seconds: a share over a longer time says nothing about now."""
 SHORTEST = 0.1
-"""Seconds: the kernel counts in hundredths of a second."""
+"""Seconds: the kernel counts in hundredths of a second, and grants a quota in tenths."""
+
+
+class Group(NamedTuple):
+    """A control group with a limit: how many cores' worth of time it may use, and the seconds that it has used."""
+
+    cores: float
+    used: float
 
 
 class CpuMeter:
-    """The share of all cores in use between one call and the next."""
+    """The share of what we may use that is in use between one call and the next."""
 
     def __init__(self) -> None:
         self._then = -LONGEST
         self._busy = self._total = 0
+        self._cores = os.sched_getaffinity(0)
+        self._folders = our_folders()
+        self._groups: dict[str, Group] = {}
 
     def share(self, now: float) -> float | None:
         """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
-        busy, total = parse(STAT.read_text())
-        elapsed, used, spent = now - self._then, busy - self._busy, total - self._total
-        self._then, self._busy, self._total = now, busy, total
-        return used / spent if SHORTEST <= elapsed <= LONGEST and spent > 0 else None
+        (busy, total), found = parse(STAT.read_text(), self._cores), groups(self._folders)
+        elapsed, in_use, spent = now - self._then, busy - self._busy, total - self._total
+        limited = fullest(self._groups, found, elapsed)
+        self._then, self._busy, self._total, self._groups = now, busy, total, found
+        return max(in_use / spent, limited) if SHORTEST <= elapsed <= LONGEST and spent > 0 else None
 
 
-def parse(text: str) -> tuple[int, int]:
-    """(ticks in use, all ticks) of all cores since boot. Waiting for the disk is not in use."""
-    ticks = [int(field) for field in text.partition("\n")[0].split()[1 : 1 + FIELDS]]
-    return sum(ticks) - ticks[IDLE] - ticks[IOWAIT], sum(ticks)
+def fullest(before: Mapping[str, Group], after: Mapping[str, Group], elapsed: float) -> float:
+    """The largest share of its limit that one of the groups has used; 0 where none has a limit."""
+    shares = [(group.used - before[name].used) / (group.cores * elapsed) for name, group in after.items() if name in before and elapsed > 0]
+    return min(1.0, max(shares, default=0.0))  # a little more where a quota was saved up
+
+
+def parse(text: str, cores: Collection[int]) -> tuple[int, int]:
+    """(ticks in use, all ticks) of these cores since boot. Waiting for the disk is not in use."""
+    busy = total = 0
+    for line in itertools.takewhile(lambda line: line.startswith("cpu"), text.splitlines()):
+        name, *fields = line.split()
+        if name[3:].isdigit() and int(name[3:]) in cores:
+            ticks = [int(field) for field in fields[:FIELDS]]
+            total += sum(ticks)
+            busy += sum(ticks) - ticks[IDLE] - ticks[IOWAIT]
+    return busy, total
+
+
+def groups(names: Collection[str]) -> dict[str, Group]:
+    """Those of the folders that set a limit now: it may be changed at any time."""
+    found = {}
+    for name in names:
+        cores, seconds = allowed(_text(Path(name, "cpu.max"))), used(_text(Path(name, "cpu.stat")))
+        if cores is not None and seconds is not None:
+            found[name] = Group(cores, seconds)
+    return found
+
+
+def our_folders() -> tuple[str, ...]:
+    """Where the limits of this process stand."""
+    return folders(_text(CGROUP), _text(MOUNTS))
+
+
+def folders(cgroup: str, mountinfo: str) -> tuple[str, ...]:
+    """Where the limits of our control group and of those above it stand, by /proc/self/cgroup and mountinfo; none without cgroup v2.
+
+    In a container it is the topmost that it can see; what that is called outside does not matter.
+    """
+    own = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::/")), "")
+    for root, point in _mounts(mountinfo) if own else ():
+        seen = Path(own).is_relative_to(root) and ".." not in own  # else we are above of what we see
+        inside = Path(own).relative_to(root) if seen else Path()
+        return tuple(str(Path(point, each)) for each in (inside, *inside.parents))
+    return ()
+
+
+def _mounts(mountinfo: str) -> Iterator[tuple[str, str]]:
+    """(what of it is mounted, where) of each mount of cgroup v2."""
+    for line in mountinfo.splitlines():
+        mount, _, source = line.partition(" - ")
+        if source.startswith("cgroup2 "):
+            root, point = mount.split()[3:5]
+            yield root, point
+
+
+def allowed(text: str) -> float | None:
+    """The cores' worth of time that cpu.max grants; None: no limit."""
+    quota, _, period = text.strip().partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) and int(quota) else None
+
+
+def used(text: str) -> float | None:
+    """Seconds, by cpu.stat."""
+    return next((int(line.split()[1]) / 1e6 for line in text.splitlines() if line.startswith("usage_usec ")), None)
+
+
+def _text(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from enqueuer.cpu import Group, fullest, groups, our_folders
 from enqueuer.tune.verdict import Cpu
 
 __all__ = ["Look", "between", "look"]
@@ -36,13 +37,15 @@ class Look(NamedTuple):
     stalled: float | None
     """Seconds in which somebody waited for a disk (PSI), where the kernel counts them."""
     processes: dict[int, Process]
+    groups: dict[str, Group]
+    """The control groups that limit us."""
 
 
 def look() -> Look:
     """Read it all; some milliseconds on a machine with some hundred processes."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     processes = {int(name): found for name in os.listdir("/proc") if name.isdigit() and (found := _process(name))}
-    return Look(time.monotonic(), sum(ticks), ticks[3], ticks[4], _stalled(), processes)
+    return Look(time.monotonic(), sum(ticks), ticks[3], ticks[4], _stalled(), processes, groups(our_folders()))
 
 
 def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
@@ -66,9 +69,10 @@ def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
             others[process.name] += own
     total = max(1, after.total - before.total)
     waited = after.iowait - before.iowait
-    busy = 1 - (after.idle - before.idle + waited) / total
+    busy = max(1 - (after.idle - before.idle + waited) / total, fullest(before.groups, after.groups, seconds))
     top = max(others, key=lambda name: others[name], default="")
-    cpu = Cpu(os.cpu_count() or 1, busy, used["engine"], used["helpers"], sum(others.values()), hottest, top)
+    cores = min([float(os.cpu_count() or 1), *(group.cores for group in after.groups.values())])
+    cpu = Cpu(cores, busy, used["engine"], used["helpers"], sum(others.values()), hottest, top)
     return cpu, _disk(before, after, seconds, waited / total)
 
 

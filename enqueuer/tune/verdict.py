@@ -32,9 +32,10 @@ class Scans(msgspec.Struct, frozen=True):
 class Cpu(msgspec.Struct, frozen=True):
     """Who used the CPU, in cores."""
 
-    cores: int
+    cores: float
+    """Those of the machine, or what a container or service may use of them."""
     busy: float
-    """The part of the machine that was in use."""
+    """The part of them that was in use."""
     engine: float = 0.0
     helpers: float = 0.0
     others: float = 0.0
@@ -125,7 +126,7 @@ def _cpu(step: Step) -> Verdict | None:
     cpu, scanning = step.cpu, step.scanning >= 0.5
     if cpu.busy >= FULL:
         by = f"filters {cpu.helpers:.1f}, the engine {cpu.engine:.1f}, other programs {cpu.others:.1f}"
-        used = f"{cpu.busy:.0%} of {cpu.cores} cores are in use: {by}"
+        used = f"{cpu.busy:.0%} of {cpu.cores:g} cores are in use: {by}"
         if cpu.other and cpu.others >= 0.2:
             used += f" (most of it {cpu.other})"
         kind = _most(cpu, scanning)
@@ -133,7 +134,7 @@ def _cpu(step: Step) -> Verdict | None:
             return _slots(step)  # mail wants hardly any of it: a filter that only waits is not slowed down
         return Verdict(kind, used, "more or faster cores, or a cheaper scan; more processors bring nothing")
     if cpu.hottest >= FULL and scanning:
-        why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores}"
+        why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores:g}"
         cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"
         return Verdict("scanner CPU", why, cure)
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from enqueuer.cpu import Group
 from enqueuer.tune.machine import between, look
 
 SPINNER = "while True: pass"
@@ -42,7 +43,21 @@ def test_cpu_time_belongs_to_whoever_used_it(parent: tuple[str, int]) -> None:
     assert found.hottest == pytest.approx(found.helpers)
     assert title == "filterlink" or found.helpers == 0
     assert 0 < found.busy <= 1
-    assert found.cores == os.cpu_count()
+    assert found.cores <= (os.cpu_count() or 1)
+
+
+def test_a_containers_limit_is_all_that_there_is() -> None:
+    """Half a core of which all is used is a full CPU, whatever the machine has beside it."""
+    before = look()
+    deadline = time.monotonic() + 20
+    while (now := look()).at - before.at < 0.3:
+        assert time.monotonic() < deadline
+    limited = [
+        each._replace(groups={"/sys/fs/cgroup": Group(0.5, seconds)}) for each, seconds in ((before, 7.0), (now, 7.0 + now.at - before.at))
+    ]
+
+    found = between(limited[0], limited[1], os.getpid())[0]
+    assert (found.cores, found.busy) == (0.5, 1.0)
 
 
 def test_the_disk_is_a_part_of_the_time() -> None:
