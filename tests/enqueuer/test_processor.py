@@ -159,7 +159,7 @@ def test_copies_that_are_left_out_are_told(trials: Trials, config: Config, mail:
         assert len(trial.outbound()) == 1 + 1000
         log = trial.log()
 
-    assert f"ENQUEUER([{id}]) 200 of 1200 copies that filters want are left out (F1, F0): 1000 at the most" in log
+    assert f"QUEUE([{id}]) 200 of 1200 copies that filters want are left out (F1, F0): 1000 at the most" in log
     assert f"EXTFILTER(F11) message {id}: 1 recipients and copies refused: an answer adds 100 at the most" in log
 
 
