@@ -7,7 +7,7 @@
                                                              charged before that run, refunded after it
     a helper ended, and answers for others, over it alone    the message that it judged (filterlink/suspects.py)
     any verdict, held and parked included; an outage         nobody
-    a filter discards it and submits it anew, for ever       its kind (circles.py)
+    a filter submits it anew, for ever                       its kind (circles.py)
 
 So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
 """
@@ -62,13 +62,17 @@ class Blame:
         return self._circles.closed(entry.begun)
 
     def decided(self, entry: Entry, outcome: frames.Outcome) -> None:
-        """What a filter discards it may have submitted anew."""
-        filter = outcome.discarded_by
-        if not filter:
+        """What a filter stops, or lets pass, it may have submitted anew."""
+        if not outcome.judged_by:
             return
-        tick, now = time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
-        if self._circles.discarded(outcome.kind, filter, outcome.created, entry.begun, tick, now):
-            log.warning("filter %s discards it and submits it anew, again and again", filter, extra=serverlog.message_tag(entry.id))
+        times = outcome.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
+        if outcome.fate == "enqueued":
+            found = self._circles.passed(outcome.kinds[0], outcome.judged_by, *times)
+        else:
+            found = self._circles.stopped(outcome.kinds, outcome.judged_by, *times)
+        if found:
+            what = "discards it and submits" if outcome.fate == "discarded" else "submits"
+            log.warning("filter %s %s it anew, again and again", outcome.judged_by, what, extra=serverlog.message_tag(entry.id))
 
     def pardon(self, id: int) -> None:
         """An administrator has it judged anew: nothing is held against it, nor against what was like it."""

@@ -157,7 +157,8 @@ class Job(Frame):
     """The message file as it was when derived."""
     verdicts: tuple[Verdict, ...]
     circles: tuple[tuple[bytes, str], ...] = ()
-    """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them."""
+    """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them. "": those
+    that perhaps do, and of which is to be told."""
     moves: bool = False
     """The message file itself may be the output, where nothing differs from it."""
 
@@ -184,10 +185,10 @@ class Outcome(Frame):
     stamp: tuple[int, int]
     moved: bool = False
     """Nothing is staged: the message file itself is to come to the one place."""
-    discarded_by: str = ""
-    """The filter that had it discarded; then it is told when its drop was written, and of what kind the message is."""
+    judged_by: str = ""
+    """The filters that may have submitted it anew: then it is told when its drop was written, and of what kinds the message is."""
     created: int = 0
-    kind: bytes = b""
+    kinds: tuple[bytes, ...] = ()
 
 
 class Held(Frame):

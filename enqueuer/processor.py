@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.circles import SAMPLE
 from enqueuer.laps import PROCESSOR, Laps
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
@@ -120,8 +121,8 @@ class Processor:
             reason = f"it has come by {hops.count} stations: it goes in circles" + (
                 f", filter {filter} submitted it last" if filter else ""
             )
-        elif job.circles and (filter := dict(job.circles).get(derive.kind(self._disk, message), "")):
-            reason = f"it goes in circles: filter {filter} has discarded many like it, and submitted each anew"
+        elif job.circles and (filter := self._closed(job, message)):
+            reason = f"it goes in circles: filter {filter} has submitted many like it anew"
         else:
             return None
         log.warning("%s", reason, extra=serverlog.message_tag(job.id))
@@ -150,10 +151,16 @@ class Processor:
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
-        if result.fate is rules.Fate.DISCARDED and result.filter and job.drop:
+        asked = result.filter or " or ".join(verdicts)
+        if job.drop and asked and (result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0):
             created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
-            outcome.discarded_by, outcome.created, outcome.kind = result.filter, created, derive.kind(self._disk, message)
+            outcome.judged_by, outcome.created, outcome.kinds = asked, created, derive.kinds(self._disk, message)
         return outcome
+
+    def _closed(self, job: frames.Job, message: derive.Message) -> str:
+        """The filter that sends such messages around; "" where none does."""
+        closed = dict(job.circles)
+        return next((filter for kind in derive.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
 
     def _is_the_output(self, message: derive.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
         """Whether the message file can be moved to where its only output is for: no file is written then."""

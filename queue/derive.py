@@ -16,7 +16,7 @@ from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
 
-__all__ = ["Message", "Refused", "complete", "derive", "kind", "load", "queue_path"]
+__all__ = ["Message", "Refused", "complete", "derive", "kinds", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -103,10 +103,10 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
     return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, headers.hops(_header(head[end:])))
 
 
-def kind(disk: Port, message: Message) -> bytes:
-    """What stays the same in changed copies of this message (header.kind), as far as its header stands in the first piece of the file."""
+def kinds(disk: Port, message: Message) -> tuple[bytes, ...]:
+    """What stays the same in changed copies of this message (header.kinds), as far as its header stands in the first piece of the file."""
     with contextlib.closing(disk.chunks(queue_path(message.id), offset=message.head, first=FIRST)) as chunks:
-        return headers.kind(_header(next(chunks, b"")), message.envelope.recipients)
+        return headers.kinds(_header(next(chunks, b"")), message.envelope.recipients)
 
 
 def _header(start: bytes) -> bytes:

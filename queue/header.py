@@ -22,7 +22,7 @@ __all__ = [
     "addresses",
     "header_end",
     "hops",
-    "kind",
+    "kinds",
     "read",
 ]
 
@@ -85,15 +85,22 @@ def hops(header: bytes) -> Hops:
     return Hops(len(traces), by_filter[0] if by_filter else b"")
 
 
-def kind(header: bytes, recipients: Iterable[bytes]) -> bytes:
-    """Eight bytes that stay the same in copies of a message that somebody changed and sends to the same recipients.
+def kinds(header: bytes, recipients: Iterable[bytes]) -> tuple[bytes, bytes, bytes]:
+    """Of what kinds a message is, eight bytes each: a copy of it that somebody changed is of one of them, as a rule.
 
-    They stand for its Message-ID; where there is none, for From, Date and Subject.
+    The first stands for its Message-ID and the recipients, the second for the Message-ID alone, the third for From and the
+    recipients. Where there is no Message-ID it is From, Date and Subject; b"" stands for nothing that could be compared.
     """
     fields = [(match[1].lower(), match[2].strip()) for match in _SAME.finditer(header)]
     same = [each for each in fields if each[0] == b"message-id"] or sorted(fields)
+    sender = [each for each in fields if each[0] == b"from"]
+    to = sorted(set(recipients))
+    return _digest(same, to), _digest(same, ()) if same else b"", _digest([(b"kind", b"from"), *sender], to) if sender else b""
+
+
+def _digest(fields: Iterable[tuple[bytes, bytes]], recipients: Iterable[bytes]) -> bytes:
     digest = hashlib.sha256()
-    for text in (*(part for field in same for part in field), b"", *sorted(set(recipients))):
+    for text in (*(part for field in fields for part in field), b"", *recipients):
         digest.update(b"%d:%s," % (len(text), text))
     return digest.digest()[:8]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.circles import FORGET, LEAST, MOST_CLOSED, MOST_KNOWN, Circles
+from enqueuer.circles import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SAMPLE, SURE, WATCHED, Circles
 
 SECOND = 10**9
 
@@ -19,7 +19,9 @@ def _circles(most: int = LEAST) -> Circles:
 def _around(circles: Circles, rounds: int, key: bytes = b"A", start: int = 0) -> list[bool]:
     """A helper works a second on each copy, and writes the next one in the middle of it."""
     begins = range(start, start + rounds * SECOND, SECOND)
-    return [circles.discarded(key, "Loop", begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1) for begin in begins]
+    return [
+        circles.stopped((key, b"", b""), "Loop", begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1) for begin in begins
+    ]
 
 
 def test_a_row_longer_than_max_hops_is_a_circle() -> None:
@@ -38,9 +40,9 @@ def test_the_same_file_dropped_again_and_again_is_none() -> None:
 
     for n in range(100):
         begin = 100 * SECOND + n * SECOND
-        assert not circles.discarded(b"at once", "F", n, begin, begin + SECOND, begin + SECOND)
-        assert not circles.discarded(b"one by one", "F", begin, begin + 5000, begin + 9000, begin + 9000)
-        assert not circles.discarded(b"as fast as they go", "F", begin, begin + 5000, begin + 3 * SECOND, begin + 3 * SECOND)
+        assert not circles.stopped((b"at once",), "F", n, begin, begin + SECOND, begin + SECOND)
+        assert not circles.stopped((b"one by one",), "F", begin, begin + 5000, begin + 9000, begin + 9000)
+        assert not circles.stopped((b"as fast as they go",), "F", begin, begin + 5000, begin + 3 * SECOND, begin + 3 * SECOND)
 
 
 def _judged(interval: float, latency: float) -> Iterator[tuple[int, int, int]]:
@@ -62,13 +64,63 @@ def test_one_message_dropped_at_any_pace_is_no_circle(interval: float, latency: 
     """Spam that comes a thousand times and is discarded each time is discarded a thousand times."""
     circles = _circles(most=1)
 
-    assert not any(circles.discarded(b"A", "F", made, begun, decided, decided) for decided, made, begun in _judged(interval, latency))
+    assert not any(circles.stopped((b"A",), "F", made, begun, decided, decided) for decided, made, begun in _judged(interval, latency))
+
+
+def _round(n: int) -> tuple[int, int, int, int]:
+    """When the nth copy was made, begun and decided: in the middle of the one before."""
+    begin = n * SECOND
+    return begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_one_thing_that_stays_makes_a_circle_of_a_longer_row(place: int) -> None:
+    """It is closed for a minute only: other mail of that sender, or of that name, is closed with it."""
+    circles = _circles()
+    for n in range(SURE + 1):
+        kinds = [b"%d-%d" % (n, each) for each in range(3)]
+        kinds[place] = b"A"
+        assert circles.stopped(kinds, "Loop", *_round(n)) is (n == SURE)
+
+    now = SURE * SECOND
+    assert circles.closed(now) == ((b"A", "Loop"),)
+    assert circles.closed(now + 2 * MINUTE) == ()
+
+
+def test_what_passes_and_comes_again_is_watched_and_then_found() -> None:
+    """Of what is enqueued few are told, until one kind was told often: then all are asked for, and a row is one."""
+    circles = _circles()
+    for n in range(OFTEN):
+        assert circles.closed(n * SECOND) == ()
+        assert not circles.passed(b"A", "F or G", *_round(SAMPLE * n))
+    assert circles.closed(SAMPLE * OFTEN * SECOND) == ((b"A", ""),)
+
+    start = SAMPLE * OFTEN + 1
+    found = [circles.passed(b"A", "F or G", *_round(n)) for n in range(start, start + SURE + 1)]
+    assert found == [False] * SURE + [True]
+    assert circles.closed((start + SURE) * SECOND) == ((b"A", "F or G"),)
+
+
+def test_what_only_comes_often_is_watched_for_a_while() -> None:
+    """One message dropped any number of times: then it is left alone, for as many."""
+    circles, now = _circles(), 0
+    watched = []
+    for n in range(OFTEN + 2 * WATCHED):
+        now = n * SECOND
+        assert not circles.passed(b"A", "F", n, now, now + 1, now + 1)
+        watched.append(circles.closed(now) != ())
+    assert sum(watched) == WATCHED
+
+    for _ in range(OFTEN):
+        circles.passed(b"A", "F", now, now, now + 1, now + 1)
+    assert circles.closed(now) == ((b"A", ""),)
+    assert circles.closed(now + 2 * MINUTE) == ()
 
 
 def test_within_one_tick_of_the_clock_of_files() -> None:
     """A fast helper makes the copy, and is done, before that clock has moved."""
     circles = _circles()
-    found = [circles.discarded(b"A", "Loop", 10 * SECOND, 10 * SECOND, 10 * SECOND, 10 * SECOND + n) for n in range(LEAST + 1)]
+    found = [circles.stopped((b"A",), "Loop", 10 * SECOND, 10 * SECOND, 10 * SECOND, 10 * SECOND + n) for n in range(LEAST + 1)]
 
     assert found == [False] * LEAST + [True]
 

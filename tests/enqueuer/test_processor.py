@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from enqueuer.circles import LEAST
+import pytest
+
+from enqueuer.circles import LEAST, OFTEN, SAMPLE, SURE
 from enqueuer.queue import envelope
 from enqueuer.trial import Trial
 
@@ -285,6 +287,25 @@ def test_a_filter_that_writes_files_around_is_found(trials: Trials, config: Conf
     assert (found["filter"], "goes in circles: filter Judge" in found["reason"]) == ("Judge", True)
     assert "filter Judge discards it and submits it anew" in log
     assert _message(bad).count(b"X-Signed: again") == totals["discarded"] - 10
+
+
+AROUND = Path(__file__).resolve().parents[1] / "helpers" / "around.py"
+
+
+@pytest.mark.parametrize(("way", "rounds"), [("id", SURE), ("to", SURE), ("error", LEAST), ("ok", SAMPLE * OFTEN + SURE)])
+def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Config, mail: Make, way: str, rounds: int) -> None:
+    """Other Message-IDs or other recipients each time, refused or let pass besides: the circle ends, and other mail goes on."""
+    with trials(config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} {way}")) as trial:
+        trial.drop("around", b"X-Around: 1\n" + mail("around"))
+        trial.wait(lambda: trial.status()["totals"]["bad"] == 1, "it is found", 60)
+        trial.drop("good", mail("good", to="good@smtp.example"))
+        trial.wait(lambda: trial.outbound("SMTP"), "other mail passes")
+        trial.wait(lambda: _gone(trial), "nothing goes around any more")
+        totals, log = trial.status()["totals"], trial.log()
+
+    assert rounds < totals["discarded"] + totals["quarantined"] + totals["enqueued"] <= rounds + 2 * SAMPLE
+    assert totals["bad"] == 1
+    assert "goes in circles: filter Judge" in log
 
 
 def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: Make) -> None:

@@ -219,15 +219,24 @@ def test_stations_are_counted_and_the_last_filter_named() -> None:
 
 def test_a_changed_copy_is_of_the_same_kind() -> None:
     """Message-ID and recipients make it; without Message-ID From, Date and Subject. What else a filter changes does not matter."""
-    one = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n"
-    kind = header.kind(one, [b"b@b.example", b"c@b.example"])
+    one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example", b"c@b.example"]
+    same, by_id, by_sender = header.kinds(one, to)
 
-    assert (
-        header.kind(b"DKIM-Signature: v=1;\n\tb=xyz\n" + one.replace(b"Subject: x", b"Subject: [spam] x"), [b"c@b.example", b"b@b.example"])
-        == kind
-    )
-    assert header.kind(one, [b"b@b.example"]) != kind
-    assert header.kind(one.replace(b"<1@a>", b"<2@a>"), [b"b@b.example", b"c@b.example"]) != kind
+    changed = b"DKIM-Signature: v=1;\n\tb=xyz\n" + one.replace(b"Subject: x", b"Subject: [spam] x")
+    assert header.kinds(changed, to[::-1]) == (same, by_id, by_sender)
+    assert header.kinds(one, to[:1])[0] != same
+    assert header.kinds(one.replace(b"<1@a>", b"<2@a>"), to)[0] != same
     bare = one.replace(b"Message-ID: <1@a>\n", b"")
-    assert header.kind(bare, []) == header.kind(b"X: y\n" + bare, [])
-    assert header.kind(bare, []) != header.kind(bare.replace(b"x", b"y"), [])
+    assert header.kinds(bare, []) == header.kinds(b"X: y\n" + bare, [])
+    assert header.kinds(bare, [])[0] != header.kinds(bare.replace(b"x", b"y"), [])[0]
+
+
+def test_one_thing_that_stays_is_enough() -> None:
+    """The Message-ID alone, or From and the recipients; where there is none of it, there is no kind that all such mail would be of."""
+    one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example"]
+    _, by_id, by_sender = header.kinds(one, to)
+
+    assert header.kinds(one.replace(b"a@a", b"b@a"), [b"c@c.example"])[1] == by_id
+    assert header.kinds(b"From: a@a.example\nMessage-ID: <2@a>\nSubject: Re: x\n", to)[2] == by_sender
+    assert header.kinds(b"Subject: x\n", to)[2] == b""
+    assert header.kinds(b"X: y\n", to)[1:] == (b"", b"")
