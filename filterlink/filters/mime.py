@@ -7,6 +7,7 @@ skipped in silence.
 """
 
 import binascii
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -33,6 +34,7 @@ _MAIL = re.compile(
     rb"(?:Received|Return-Path|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|Content-Type|X-[!-9;-~]{1,99})[ \t]*:",
     re.IGNORECASE,
 )
+_NEXT_MAIL = re.compile(rb"\n(?=From [^\n]{1,500}\n[!-9;-~]{1,100}[ \t]*:)")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
@@ -114,6 +116,8 @@ class _Walk:
             yield Part(place, header.names, header.type, data, flag or ("unopened" if unopened(data) else ""))
             if is_archive(data):
                 yield from self._archive(place, data, flag, piece.depth, origin.budget or Budget(len(data)))
+            elif data.startswith(b"From ") and _MAIL.match(data):
+                yield from self._messages(place, data, piece.depth, origin.budget or Budget(len(data)))
             elif not header.encoding and b"begin " in data:
                 yield from _uuencoded(place, data)
 
@@ -123,10 +127,21 @@ class _Walk:
             within = f"{place}/{member.name}"
             yield Part(within, _member_names(member.name), "", member.data, member.flag or flag)
             if _is_message(member):
-                if depth < MAX_DEPTH:
-                    yield from self.through(_Piece(member.data, 0, len(member.data), depth + 1), _Origin(f"{within}/", budget))
-                else:
-                    yield Part(within, (), "", b"", "limit")
+                yield from self._messages(within, member.data, depth, budget)
+
+    def _messages(self, place: str, data: bytes, depth: int, budget: Budget) -> Iterator[Part]:
+        """What a file is taken for that holds a message: one by itself, and where it is an mbox each behind the first as well."""
+        if depth >= MAX_DEPTH:
+            yield Part(place, (), "", b"", "limit")
+            return
+        yield from self.through(_Piece(data, 0, len(data), depth + 1), _Origin(f"{place}/", budget))
+        if not data.startswith(b"From "):
+            return
+        starts = (found.end() for found in _NEXT_MAIL.finditer(data))
+        for number, (start, end) in enumerate(itertools.pairwise(itertools.chain(starts, (len(data),))), 2):
+            if budget.members < 0:
+                return
+            yield from self.through(_Piece(data, start, end, depth + 1), _Origin(f"{place}/message {number}/", budget))
 
 
 # Structure

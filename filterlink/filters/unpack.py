@@ -2,8 +2,9 @@
 
 gzip, bzip2, xz and lzma are not left to libarchive: it opens all layers of them at once, and what a layer in the middle
 blows up to is counted by nobody. zstd, lz4 and lzip, which Python has not, it opens one layer at a time, as it is told
-which one to take and not to look for more. Its formats are named one by one: mtree reads files of this machine, and some filters
-start programs. libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
+which one to take and not to look for more; compress, which it has to find by itself, only where no second one follows.
+Its formats are named one by one: mtree reads files of this machine, and some filters start programs.
+libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
 """
 
 import bz2
@@ -30,12 +31,13 @@ MAX_MEMORY = 256 << 20
 _BLOCK = 256 << 10
 _NO_MEMORY = 12
 _STREAMS = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "lzma"}
-_LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip"}
-_CODES = {"lzip": 9, "lz4": 13, "zstd": 14}
-"""libarchive's numbers of the filters. compress is not among them: told to take it, libarchive reads a null pointer."""
+_COMPRESS = b"\x1f\x9d"
+_LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip", _COMPRESS: "compress"}
+_CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
+"""libarchive's numbers of the filters; 0: told to take it, libarchive reads a null pointer, so it has to find it by itself."""
 _SUFFIXES = {
-    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz"), ""),
-    **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz"), ".tar"),
+    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z"), ""),
+    **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz", "taz"), ".tar"),
 }
 _MAGIC = {
     b"7z\xbc\xaf\x27\x1c": "7zip",
@@ -53,7 +55,6 @@ _MAGIC = {
 _UNOPENED = {
     (0, b"\x89LZO\0\r\n\x1a\n"): "lzop",
     (0, b"LRZI"): "lrzip",
-    (0, b"\x1f\x9d"): "compress",
     (7, b"**ACE**"): "ace",
     (20, b"\xdc\xa7\xc4\xfd"): "zoo",
     (0, b"SIT!"): "stuffit",
@@ -91,6 +92,9 @@ def _behind_skippable(data: bytes) -> int:
 
 def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member]:
     """Unpack it whole. It is called as `name` without its suffix, and also as a gzip header says."""
+    if kind == "compress" and (len(data) < 4 or _compressed_twice(data)):
+        yield Member(_plain_name(name), b"", "unopened")  # it would open all layers at once
+        return
     if kind in _CODES:
         for member in library(data[_behind_skippable(data) :], "raw", budget, _CODES[kind]):
             yield member._replace(name=_plain_name(name))
@@ -113,6 +117,13 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
     yield Member(plain, bytes(out), flag)
     if told and told != plain:
         yield Member(told, b"")
+
+
+def _compressed_twice(data: bytes) -> bool:
+    """Whether a compressed file holds one, or begins in a way that hides it: codes of nine bits, of which 256 begins anew."""
+    codes = int.from_bytes(data[3:6], "little")
+    first, second = codes & 511, codes >> 9 & 511
+    return bytes((first & 255, second & 255)) == _COMPRESS or (256 in (first, second) and data[2] & 0x80 > 0)
 
 
 class _Gzip:
@@ -222,7 +233,9 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0) -> Iterator[
     ffi = _ffi()
     archive, entry = ffi.read_new(), ffi.entry_new()
     try:
-        if layer:
+        if form == "raw" and not layer:
+            ffi.get_read_filter_function("compress")(archive)
+        elif layer:
             ffi.ffi("read_append_filter", [ffi.c_archive_p, ctypes.c_int], ctypes.c_int, ffi.check_int)(archive, layer)
         ffi.get_read_format_function(form)(archive)
         ffi.read_open_memory(archive, ctypes.c_char_p(data), len(data))

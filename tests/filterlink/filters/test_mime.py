@@ -164,6 +164,36 @@ def test_a_message_in_an_archive_needs_no_header_that_is_known() -> None:
     assert [part.place for part in parts(attached("a.zip", zipped("b.txt", b"Dear all: hello")))][-1] == "a.zip/b.txt"
 
 
+def mbox(count: int) -> bytes:
+    """The last message has an attachment."""
+    texts = [b"From ann@a.example Tue Nov 24 10:00:%02d 2026\nSubject: %d\n\ntext\n>From me\n\n" % (n % 60, n) for n in range(count - 1)]
+    return b"".join(texts) + b"From bob Tue Nov 24 11:00:00 2026\n" + attached("evil.zip", zipped("evil.exe", b"the data"))
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["in a zip", "attached"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_all_messages_of_an_mbox_are_opened(packed: bool, end: bytes) -> None:
+    """Whatever it is called; the first, and those behind it."""
+    data = mbox(600).replace(b"\n", end)
+    found = list(parts(attached("a.zip", zipped("old mail", data)) if packed else attached("old mail", data)))
+    place = "a.zip/old mail" if packed else "old mail"
+
+    assert {part.flag for part in found} == {""}
+    assert [part.place for part in found if part.data == b"the data"] == [f"{place}/message 600/evil.zip/evil.exe"]
+    assert f"{place}/message 300/part 1" in [part.place for part in found]
+
+
+def test_an_mbox_has_the_limits_of_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of messages and of nesting; what has too many is flagged once and ends."""
+    monkeypatch.setattr(member, "MAX_MEMBERS", 50)
+    assert [part.flag for part in parts(attached("a.zip", zipped("m", mbox(60)))) if part.flag] == ["limit"]
+    assert [part.flag for part in parts(attached("m", mbox(60))) if part.flag] == ["limit"]
+
+    started = time.monotonic()
+    list(parts(attached("m", b"From a b\nX:\n" * 300_000)))
+    assert time.monotonic() - started < 20
+
+
 def test_many_messages_in_an_archive_are_no_trouble() -> None:
     """As when somebody sends a folder of his mail."""
     folder = {f"cur/{n}": attached("a.txt", b"x") for n in range(600)}

@@ -117,7 +117,25 @@ def lzip(data: bytes) -> bytes:
     return b"LZIP\x01\x17" + stream + struct.pack("<IQQ", zlib.crc32(data), len(data), size)
 
 
+def lzw(data: bytes, first: tuple[int, ...] = ()) -> bytes:
+    """As compress writes it; `first`: codes before its own. At most a few hundred bytes: all codes have nine bits."""
+    table, codes, word = {bytes([n]): n for n in range(256)}, list(first), b""
+    for at in range(len(data)):
+        longer = word + data[at : at + 1]
+        if longer in table:
+            word = longer
+            continue
+        codes.append(table[word])
+        table[longer] = len(table) + 1  # 256 begins anew
+        word = data[at : at + 1]
+    codes.append(table[word])
+    assert len(codes) < 255
+    bits = sum(code << 9 * at for at, code in enumerate(codes))
+    return b"\x1f\x9d\x90" + bits.to_bytes((9 * len(codes) + 7) // 8, "little")
+
+
 LAYERS = {
+    "compress": (lzw(TEXT[:1100]), TEXT[:1100]),
     "zstd": (base64.b64decode("KLUv/QRonQAAWHNvbWUgdGV4dCwgAQDqynzxAvNTK10="), TEXT[:11000]),
     "lz4": (
         base64.b64decode(
@@ -148,6 +166,29 @@ def test_layers_by_the_library(kind: str) -> None:
         list(members(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]))
 
 
+@pytest.mark.parametrize("data", [lzw(lzw(TEXT[:200])), lzw(lzw(TEXT[:200]), (256,)), b"\x1f\x9d", b"\x1f\x9d\x90"])
+def test_what_is_compressed_twice_is_not_opened(data: bytes) -> None:
+    """libarchive would open both at once, and nobody would count what is in the middle."""
+    assert unpacked(data, "a.Z") == [Member("a", b"", "unopened")]
+
+
+def test_a_bomb_of_compress() -> None:
+    """Each code stands for one byte more than the last: 2 GB in 120 KB, of which no more is unpacked than harms nobody."""
+    out, number, used, width = bytearray(b"\x1f\x9d\x90"), 0, 0, 9
+    for at, code in enumerate([0, *range(257, 65536)]):
+        if at + 256 > (1 << width) - 1 and width < 16:
+            used += -(used // width) % 8 * width  # a group has eight codes of one width
+            width += 1
+            out += number.to_bytes((used + 7) // 8, "little")
+            number = used = 0
+        number |= code << used
+        used += width
+    out += number.to_bytes((used + 7) // 8, "little")
+
+    (found,) = unpacked(bytes(out), "a.Z")
+    assert (found.flag, len(found.data) <= 24 << 20) == ("bomb", True)
+
+
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])
 def test_frames_that_are_skipped_hide_nothing(kind: str) -> None:
     """They may stand before the data, and unpackers pass over them; a length that leads beyond the end is no trap."""
@@ -170,7 +211,7 @@ def test_layers_are_taken_off_one_at_a_time() -> None:
 ARJ = b"\x60\xea\x1e\0\x1e\x0b\1\0" + bytes(40)
 
 
-@pytest.mark.parametrize("data", [ARJ, bytes(7) + b"**ACE**" + bytes(9), b"\x89LZO\0\r\n\x1a\n", b"LRZI", b"ALZ\1", b"\x1f\x9d\x90"])
+@pytest.mark.parametrize("data", [ARJ, bytes(7) + b"**ACE**" + bytes(9), b"\x89LZO\0\r\n\x1a\n", b"LRZI", b"ALZ\1"])
 def test_what_nobody_opens_is_known(data: bytes) -> None:
     """By its content; alone it is no archive to us, in one its member says it."""
     target = io.BytesIO()
