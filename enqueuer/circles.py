@@ -25,6 +25,8 @@ LEAST = 30
 """A row up to this length may be chance: one message dropped 2000 times, at any pace, made rows of 23 at the most."""
 SURE = 100
 """Where less stays the same, or others than a broken filter may be concerned, a row is longer than this."""
+SET_BACK = 8
+"""So much shorter is such a row where it breaks: processors overtake each other. By chance rows come to 25 so."""
 SAMPLE = 16
 """Of what is enqueued one dispatch in so many is told: each costs a look at the header."""
 OFTEN = 8
@@ -102,7 +104,7 @@ class Circles:
         if row is not None and max(row.began, row.before) <= created <= row.decided:
             length, before = row.length + 1, row.tick
         else:
-            length = before = 1
+            length, before = max(1, row.length - SET_BACK) if row is not None and least > LEAST else 1, 1
         self._rows[kind] = Row(length, before, began, now, tick)
         _trim(self._rows, MOST_KNOWN)
         return length > max(self.most, least)

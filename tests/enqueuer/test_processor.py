@@ -133,7 +133,8 @@ def test_copies_that_a_filter_wants(trials: Trials, config: Config, mail: Make) 
         trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
         outbound = {path.name.partition("-")[2]: path for path in trial.outbound("OUT")}
         (smtp,) = trial.outbound("SMTP")
-        totals, log = trial.status()["totals"], trial.log()
+        trial.wait(lambda: "enqueued: OUT(1), SMTP(copy), OUT(copy)" in trial.log(), "the log tells")
+        totals = trial.status()["totals"]
         assert not list((trial.base / "Staged").iterdir())
 
     assert sorted(outbound) == ["", "2.msg"]
@@ -145,7 +146,6 @@ def test_copies_that_a_filter_wants(trials: Trials, config: Config, mail: Make) 
     assert _message(outbound[""]) == b"X-A: b\n" + mail("one", judge)
     assert _message(smtp) == _message(outbound["2.msg"]) == b"X-Enqueuer-Trace: Judge\nX-A: b\n" + mail("one", judge)
     assert (totals["received"], totals["enqueued"]) == (1, 1)
-    assert "enqueued: OUT(1), SMTP(copy), OUT(copy)" in log
 
 
 def test_copies_that_are_left_out_are_told(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
@@ -159,6 +159,7 @@ def test_copies_that_are_left_out_are_told(trials: Trials, config: Config, mail:
         trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued")
         (id,) = (path.stem for path in trial.outbound() if "-" not in path.name)
         assert len(trial.outbound()) == 1 + 1000
+        trial.wait(lambda: "are left out" in trial.log(), "it is told")
         log = trial.log()
 
     assert f"QUEUE([{id}]) 200 of 1200 copies that filters want are left out (F1, F0): 1000 at the most" in log
@@ -303,7 +304,9 @@ def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Con
         trial.wait(lambda: _gone(trial), "nothing goes around any more")
         totals, log = trial.status()["totals"], trial.log()
 
-    assert rounds < totals["discarded"] + totals["quarantined"] + totals["enqueued"] <= rounds + 2 * SAMPLE
+    assert (
+        rounds < totals["discarded"] + totals["quarantined"] + totals["enqueued"] < 10 * rounds
+    )  # rows break where processors overtake each other
     assert totals["bad"] == 1
     assert "goes in circles: filter Judge" in log
 
