@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from enqueuer import routes, rules
-from enqueuer.wording import explain
+from enqueuer.wording import explain, not_toml
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
@@ -144,7 +144,7 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
     except UnicodeDecodeError as error:
         problem = f"byte {error.start + 1} is not UTF-8: save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
-        problem = f"not TOML: {error}"
+        problem = not_toml(str(error), data.decode("utf-8-sig"))
     except RecursionError:
         problem = "brackets are nested too deep"
     except msgspec.ValidationError as error:

@@ -14,7 +14,7 @@ from enqueuer.config import Config, Engine
 from enqueuer.rules import Rule
 from enqueuer.schedule import Lanes
 from filterlink.settings import Filter
-from filterlink.units import show_seconds, show_size
+from filterlink.units import Size, show_seconds, show_size
 
 __all__ = ["IN_THE_BOX", "Own", "warnings"]
 
@@ -39,6 +39,8 @@ IN_THE_BOX = {
     "spamd": Own(110, 8),
     "yara": Own(110, 0),
 }
+LITTLE = 64 << 10
+"""Bytes: a disk with less is full, and what is larger is no large mail."""
 FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--strip-domain", "--user-from-recipient"})
 """Options of theirs that take no value."""
 
@@ -74,6 +76,11 @@ def _engine(config: Config) -> Iterator[str]:
             f"enqueuer.lanes.large_over = {over}: spool.max_size = {most} lets no larger one in, so that no message is large and "
             f"large ones may take all processors; write less, e.g. 1M"
         )
+    if not config.spool.min_free.endswith("%") and int(config.spool.min_free) < LITTLE:
+        free = show_size(Size(config.spool.min_free))
+        yield f'spool.min_free = {free}: that is next to nothing; write a part of the disk, e.g. "2%", or a size, e.g. "5G"'
+    if config.spool.max_size < LITTLE:
+        yield f"spool.max_size = {show_size(config.spool.max_size)}: nearly all mail is larger, and refused; write e.g. 256M"
     if config.spool.durability == "off":
         yield 'spool.durability = "off": nothing is synced, so that a power cut loses mail; write "group"'
 

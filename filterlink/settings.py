@@ -1,6 +1,7 @@
 """What an administrator says of one filter: the [[filters]] table of the config file. Pure."""
 
 import math
+import re
 import shlex
 from typing import Literal
 
@@ -65,6 +66,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f'filter "{self.name}": max_requests = {self.max_requests}: write a number over 0, or 0 for no limit')
         if min(self.max_age, self.cpu_limit) < 1:
             raise ValueError(f'filter "{self.name}": max_age and cpu_limit must be at least 1s')
+        if odd := [word for word in self.environment if not re.fullmatch(r"[^=\s\0]+(=[^\0]*)?", word)]:
+            raise ValueError(f'filter "{self.name}": environment: {odd[0]!r} is neither "NAME" nor "NAME=value"')
         if self.timeout <= 0 or self.slow_after <= 0:
             raise ValueError(f'filter "{self.name}": timeout and slow_after must be longer than 0s')
 

@@ -1,5 +1,6 @@
 """`enqueuer config`: is the config file good?"""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +26,14 @@ def _check(
 ) -> int:
     from enqueuer import basedir, doubts
     from enqueuer import config as configs
+    from enqueuer.cli import _absent
 
     path = file if file is not None else basedir.find(base) / basedir.CONFIG
     config = configs.load(path.read_bytes(), str(path))
-    for warning in doubts.warnings(config):
+    folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
+    with contextlib.chdir(folder):  # what the engine's programs are relative to
+        absent = list(_absent.warnings(config))
+    for warning in (*doubts.warnings(config), *absent):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK

@@ -20,6 +20,14 @@ def of_filter(settings: str = "", program: str = "scan", engine: str = "") -> li
     return warned(f'[enqueuer]\n{engine}\n[[filters]]\nname = "F"\nprogram = "{program}"\n{settings}\n{RULE}{ROUTES}')
 
 
+def test_sizes_that_lack_a_unit() -> None:
+    """ "2" is two bytes, and was meant to be a part of the disk, or megabytes."""
+    assert of_filter() == []
+    assert [line.partition(":")[0] for line in of_filter(engine='[spool]\nmin_free = "2"')] == ["spool.min_free = 2"]
+    (line,) = of_filter(engine='[spool]\nmax_size = "10"\n[enqueuer.lanes]\nlarge_over = "5"')
+    assert line.startswith("spool.max_size = 10: nearly all mail is larger")
+
+
 def test_what_fits_is_not_spoken_of() -> None:
     assert of_filter() == []
     assert of_filter("max_in_flight = 8", f"{BOX} spamd --host h") == []

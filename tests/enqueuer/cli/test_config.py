@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_the_file_of_init_is_ok(enqueuer: Any, base: Path) -> None:
     """Without an argument it is the base directory's file."""
@@ -32,3 +34,43 @@ def test_doubts_are_warnings(enqueuer: Any, tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert b"warning: enqueuer.processors = 1" in done.stderr
+
+
+FILTERED = """
+[[filters]]
+name = "V"
+{}
+[[rules]]
+name = "all"
+actions = [["ExternalFilter", "V"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ('program = "nosuchprogram -x"', "program nosuchprogram is neither in the base directory nor on PATH: install it"),
+        ('program = "/usr/nosuch"', "program /usr/nosuch is not there: write the path"),
+        ('program = "./plain"', "program ./plain is no program that may be run: chmod +x ./plain"),
+        ('program = "./folder"', "program ./folder is no program"),
+        ('program = "./helper"\nuser = "nosuchuser"', "user = nosuchuser: there is no such account"),
+        ('program = "/usr/nosuch"\nenabled = false', ""),
+        ('program = "./helper"', ""),
+        ('program = "helper"', ""),
+    ],
+)
+def test_what_this_machine_has_not_is_a_warning(enqueuer: Any, base: Path, settings: str, told: str) -> None:
+    """Programs are relative to the base directory, as in the engine; the file may be for another machine, so it is ok."""
+    (base / "plain").write_text("no program")
+    (base / "folder").mkdir()
+    (base / "helper").write_text("#!/bin/sh")
+    (base / "helper").chmod(0o755)
+    (base / "Settings/enqueuer.toml").write_text(FILTERED.format(settings))
+    done = enqueuer("config", "check")
+
+    assert done.returncode == 0
+    assert told in done.stderr.decode()
+    assert told or b"program" not in done.stderr

@@ -1,0 +1,40 @@
+"""What a config file names and this machine has not: programs and accounts of filters. Warnings of `config check`."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+from enqueuer.config import Config
+from filterlink.settings import Filter
+from filterlink.spawn import find_program
+
+__all__ = ["warnings"]
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """One line each, of filters that are enabled. Programs are looked for as the engine does, from the current directory."""
+    for filter in config.filters:
+        if filter.enabled:
+            yield from (f'filter "{filter.name}": {problem}' for problem in (*_program(filter), *_user(filter)))
+
+
+def _program(filter: Filter) -> Iterator[str]:
+    word = filter.words()[0]
+    try:
+        path = Path(find_program(word))
+    except FileNotFoundError as error:
+        yield f"{error}: install it, or write its whole path"
+        return
+    if not path.exists():
+        yield f"program {word} is not there: write the path of one that is"
+    elif path.is_dir() or not os.access(path, os.X_OK):
+        yield f"program {word} is no program that may be run: chmod +x {word}"
+
+
+def _user(filter: Filter) -> Iterator[str]:
+    try:
+        if filter.user:
+            pwd.getpwnam(filter.user)
+    except KeyError:
+        yield f"user = {filter.user}: there is no such account: make it, or leave user out"
