@@ -30,7 +30,7 @@ class DemoView(View):
         self._live = Live(console=self._console, transient=True, auto_refresh=False) if self._console.is_terminal else None
 
     def __enter__(self) -> "DemoView":
-        self._console.print(f"Dropping {self._count} messages into a fresh engine. Each is scanned before it is enqueued.")
+        self._console.print(f"Dropping {_counted(self._count)} into a fresh engine. Each is scanned before it is enqueued.")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,9 +113,13 @@ def _sum(results: Sequence[Result], seconds: float, document: dict[str, Any]) ->
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)
     size = show_size(sum(len(result.sample.data) for result in results))
     processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
-    line = Text(f"{len(results)} messages, {size}, in {seconds:.1f} s with {processors} processors: ")
+    line = Text(f"{_counted(len(results))}, {size}, in {seconds:.1f} s with {processors} processors: ")
     line.append(f"{len(results) / seconds:.0f} messages/s", "bold")
     line.append(f"\n{counts}. ")
     right = "Each came out once, unchanged." if own else "Each went where it should."
     line.append(f"{wrong} of them should have gone another way." if wrong else right, "bold red" if wrong else "green")
     return line
+
+
+def _counted(messages: int) -> str:
+    return "1 message" if messages == 1 else f"{messages} messages"

@@ -210,7 +210,8 @@ class Supervisor:
         serverlog.set_level(self.file.config.enqueuer.log_level)
         self.staff.configure()
         startup.make_modules(self.file)
-        log.log(serverlog.MAJOR, "configuration %d: processors %d -> %d", self.file.edition, before, self.staff.wanted)
+        resized = f": processors {before} -> {self.staff.wanted}" if self.staff.wanted != before else ""
+        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.file.edition, resized)
         for child in self.nursery.children:
             # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):

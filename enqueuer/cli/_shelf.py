@@ -38,17 +38,20 @@ def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) ->
     _print(document, json)
 
 
-def show_queued(id: int, base: str | None, json: bool) -> None:
-    """Print the same of a message, wherever it has come meanwhile, and what it waits for, where an engine runs to say so."""
-    from enqueuer.cli import _where
+def show_queued(id: int, json: bool) -> None:
+    """Print the same of a message, wherever it has come meanwhile, and what it waits for, where an engine runs to say so.
 
-    enter(base)
+    In the base directory.
+    """
+    from enqueuer.cli import _meant, _where
+
     now = _where.ask(Path.cwd(), id)
     folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice: it may come back while we look
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     if document is None:
         passed = [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
-        fail(f"the queue holds no message {id}" + (f": it has passed, and is {', '.join(passed)}" if passed else ""), exits.NOINPUT)
+        where = f": it has passed, and is {', '.join(passed)}" if passed else ""
+        fail("\n  ".join([f"the queue holds no message {id}{where}", *_meant.told(id)]), exits.NOINPUT)
     _print(document | {"now": now}, json)
 
 

@@ -1,11 +1,10 @@
 """`enqueuer quarantine`: the messages that a filter or a rule kept from going on."""
 
-from typing import Annotated
-
 import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import Base, Json, help, order
+from enqueuer.cli._meant import Id
 from enqueuer.cli._shelf import list_folder, show_message
 
 __all__ = ["add_to"]
@@ -29,16 +28,16 @@ def _list(base: Base = None, json: Json = False) -> int:
     return exits.OK
 
 
-def _show(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
+def _show(id: Id, base: Base = None, json: Json = False) -> int:
     show_message("Quarantine", id, base, json)
     return exits.OK
 
 
-def _release(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
+def _release(id: Id, base: Base = None, json: Json = False) -> int:
     order(base, "release", id, json)
     return exits.OK
 
 
-def _delete(id: Annotated[int, typer.Argument(metavar="ID", min=1)], base: Base = None, json: Json = False) -> int:
+def _delete(id: Id, base: Base = None, json: Json = False) -> int:
     order(base, "delete", id, json)
     return exits.OK

@@ -1,5 +1,6 @@
 """`enqueuer tune`: how many processors, and how many slots, on this machine with these filters and this mail."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +48,8 @@ def _tune(
     where = basedir.find(base)
     if png is not None and not can_plot():
         fail(f"--png: {MISSING}", exits.UNAVAILABLE)
+    if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
+        fail(f"--png {printable(str(png))}: its folder is not there, or not ours to write", exits.CANTCREAT)
     fed = _mail(where, mail)
     found = _measured(Plan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
     if not found.steps:
@@ -129,8 +132,6 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
 
 
 def _notes(base: Path, found: "Measured") -> list[str]:
-    import os
-
     from enqueuer import control
 
     notes = []
