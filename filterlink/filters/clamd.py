@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding
+from filterlink.filters.complain import complain
 from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.runtime import Verdict, rejected, say, serve_threads
@@ -26,6 +27,7 @@ MAX_IDLE = 15.0
 """Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
 MAX_DEATHS = 3
 """A message in whose scan clamd broke off so often can't be scanned: it may be what kills clamd."""
+AWAY = "not there: "
 LOOK_EVERY = 10.0
 """Seconds between two looks at each clamd's version, for the log."""
 
@@ -199,10 +201,11 @@ def _watch(addresses: Sequence[Address]) -> None:
     known: dict[Address, str] = {}
     while True:
         for address in addresses:
-            text = _version(address)
-            if known.get(address) != text:
+            text, before = _version(address), known.get(address, "")
+            if before != text:
                 known[address] = text
-                say(f"clamd at {address}: {text}")
+                outage = text.startswith(AWAY) or before.startswith(AWAY)  # its begin or its end: no log is to leave that out
+                (complain if outage else say)(f"clamd at {address}: {text}")
         time.sleep(LOOK_EVERY)
 
 
@@ -211,4 +214,4 @@ def _version(address: Address) -> str:
         with contextlib.closing(Session(address)) as session:
             return session.version(LOOK_EVERY)
     except (OSError, Unavailable) as fault:
-        return f"not there: {fault_text(fault)}"
+        return AWAY + fault_text(fault)

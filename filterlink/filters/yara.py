@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yara_x
 
 from filterlink.filters import office, unpack
+from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
 from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, say, serve
 from filterlink.filters.verdict import UNSCANNABLE
@@ -71,9 +72,11 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
     if not unpack.available():
-        say("without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar and others are not opened")
+        complain(
+            "without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar and others are not opened"
+        )
     if not office.available():
-        say("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+        complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
     return serve("yara", live.filter.judge, threads, live.renewed)
 
 
@@ -96,7 +99,7 @@ class LiveRules:
         try:
             return self._reload()
         except BadRules as fault:
-            say(f"rules changed and are faulty, so the old ones stay: {fault}")
+            complain(f"rules changed and are faulty, so the old ones stay: {fault}")
             return False
 
     def _reload(self) -> bool:

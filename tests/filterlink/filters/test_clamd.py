@@ -202,6 +202,16 @@ def test_the_helper_program(clamds: Any, mail: Mail, queued: Queued, eicar: byte
     assert helper.returncode == 0
 
 
+def test_an_outage_is_told_at_any_level_of_the_log(tmp_path: Path) -> None:
+    """On standard error: what is said on the other output, servers log with their traffic only."""
+    arguments = [sys.executable, "-c", MAIN, "filter", "clamd", "--socket", "none"]
+    with subprocess.Popen(arguments, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as helper:
+        assert helper.stdin
+        assert helper.stderr
+        assert helper.stderr.readline() == b"clamd at none: not there: No such file or directory\n"
+        helper.stdin.close()
+
+
 def test_behind_the_multiplexer(clamds: Any, base: Path, rig: Any, mail: Mail, eicar: bytes) -> None:
     """As a configured filter: started before clamd is, and it judges as soon as that is there."""
     clamd = clamds()
