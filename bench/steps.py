@@ -17,7 +17,7 @@ WAIT = "wait"
 OTHER = "other"
 STEPS = {
     WAIT: "Loop.turn Processor._wait Committer._work Watcher._hear Condition.wait InotifyFD._check_inotify_fd",
-    "log lines": "Logger._log MultiProcessingHandler.emit Handler.handle LogWriter.emit _Channel.get LogHandler.serve",
+    "log lines": "tell Logger._log MultiProcessingHandler.emit Handler.handle LogWriter.emit _Channel.get LogHandler.serve",
     "intake: look": "Spooler._list Spooler._begin Spooler._fill Spooler._sort Intake.listing Backlog.add Backlog.pop",
     "intake: claim": "Spooler._take Spooler._claim Intake.claim Ids.take",
     "dispatch": "Manager._dispatch Manager._send_job Schedule.next Blame.admit",

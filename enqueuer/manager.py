@@ -7,8 +7,6 @@ import logging
 import socket
 import time
 
-import msgspec
-
 from enqueuer import frames, serverlog, whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
@@ -28,6 +26,7 @@ from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler, tell_received
 from enqueuer.takeover import take_over
+from enqueuer.workers import Worker, Workers
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
 
@@ -38,14 +37,6 @@ log = logging.getLogger("QUEUE")
 _OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty
 TROUBLE_PAUSE = 5.0
 """Until a message is tried again that the machine could not work on (disk full, I/O error)."""
-
-
-class Worker(msgspec.Struct):
-    """One processor, as the queue manager sees it."""
-
-    link: Link
-    hello: frames.Hello
-    entry: Entry | None = None
 
 
 def run(birth: Birth) -> None:
@@ -62,9 +53,7 @@ class Manager:
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
         self._laps = Laps(self._board.manager_laps, MANAGER)
-        self._workers: dict[int, Worker] = {}  # by generation
-        self._reaped: set[int] = set()  # generations; few, as a queue manager does not live for ever
-        self._leaving: set[int] = set()
+        self._workers = Workers(birth.generation)
         self._draining = self._ended = self._told_idle = False
         self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
@@ -92,15 +81,15 @@ class Manager:
         now = time.monotonic()
         due = self._schedule.release_due(now)
         pause = min(PULSE, due - now if due is not None else PULSE)
-        self._laps.turn("intake")
         if not self._draining:
-            pause = min(pause, self._spooler.pump())
-            self._laps.next("dispatch")
-            if (wait := self._machine.pause(now)) > 0:
-                pause = min(pause, wait)
-            else:
+            wait = self._machine.pause(now)
+            if not wait:
+                self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
+            self._laps.turn("intake")
+            pause = min(pause, self._spooler.pump(), wait or PULSE)
+            self._laps.next("")
+            if not wait:
                 self._dispatch()
-        self._laps.next("")
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
         self._show()
@@ -124,12 +113,8 @@ class Manager:
 
     def _first(self, link: Link, hello: frames.Hello) -> None:
         if hello.role == "processor":
-            if hello.generation < self._birth.generation or hello.generation in self._reaped:
-                link.close()  # it died before we accepted it
-                return
-            self._workers[hello.generation] = worker = Worker(link, hello)
-            link.handle(lambda _, frame: self._told(worker, frame), _nothing)
-            self._let_go(worker)
+            if (worker := self._workers.come(link, hello)) is not None:
+                link.handle(lambda _, frame: self._told(worker, frame), _nothing)
         elif hello.role == "filterlink":
             self._filterlink.called(link)
         else:
@@ -145,9 +130,7 @@ class Manager:
             case frames.Reaped(generation, waiting):
                 self._bury(generation, waiting)
             case frames.Leave(generation):
-                self._leaving.add(generation)
-                if (worker := self._workers.get(generation)) is not None:
-                    self._let_go(worker)
+                self._workers.leave(generation)
             case frames.Order(token, verb, id):
                 self._supervisor.send(frames.encode(frames.Answer(token, *self._returns.carry_out(verb, id))))
             case frames.Seek():
@@ -176,18 +159,19 @@ class Manager:
 
     def _dispatch(self) -> None:
         """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
-        for generation, worker in self._workers.items():
-            if worker.entry is None and generation not in self._leaving and not worker.link.closed:
+        self._laps.turn("dispatch")
+        for worker in self._workers.idle:
+            entry = self._schedule.next()
+            while entry is not None and not self._blame.admit(entry):
                 entry = self._schedule.next()
-                while entry is not None and not self._blame.admit(entry):
-                    entry = self._schedule.next()
-                if entry is None:
-                    return
-                self._send_job(worker, entry)
+            if entry is None:
+                break
+            self._send_job(worker, entry)
+        self._laps.next("")
 
     def _send_job(self, worker: Worker, entry: Entry) -> None:
         entry.n = self._board.next_dispatch()
-        worker.entry = entry
+        self._workers.begin(worker, entry)
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
         about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
         circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
@@ -207,7 +191,7 @@ class Manager:
         if isinstance(frame, frames.Derived):
             tell_received(entry, frame.sender, frame.size)
             return
-        worker.entry = None
+        self._workers.rest(worker)
         entry.deaths = 0
         self._blame.cleared(entry)
         match frame:
@@ -226,7 +210,6 @@ class Manager:
             case frames.Trouble():
                 self._machine.trouble(frame.reason, entry.id, everybody=frame.machine)
                 self._put_off(entry, TROUBLE_PAUSE, frame.reason)
-        self._let_go(worker)
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
         entry.derived, entry.stamp = self._settler.trusts(entry), stamp
@@ -263,34 +246,22 @@ class Manager:
 
     # ---- processors that end
 
-    def _let_go(self, worker: Worker) -> None:
-        """A processor that is to leave does so once it is idle."""
-        if worker.hello.generation in self._leaving and worker.entry is None:
-            worker.link.send(frames.encode(frames.Leave(worker.hello.generation)))
-
     def _bury(self, generation: int, waiting: bool) -> None:
         """The supervisor has reaped a processor: only now its message is free, and what it staged can go.
 
         `waiting`: it died while it waited for a filter, so its message is not to blame.
         """
-        self._reaped.add(generation)
-        worker = self._workers.get(generation)
-        if worker is None:
-            return
-        worker.link.read_to_end()  # its last answers count
-        worker.link.close()
-        del self._workers[generation]
-        if (entry := worker.entry) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
+        if (entry := self._workers.bury(generation)) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
             self._put_off(entry, pause)
 
     # ---- what others see
 
     def _busy(self) -> bool:
-        return self._settler.busy or any(worker.entry for worker in self._workers.values()) or self._schedule.counts["settling"] > 0
+        return self._settler.busy or self._workers.busy or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
-        """At the end of each turn. The log hears of several turns together: of what it has not heard the board tells our successor."""
-        if self._birth.log.flush_due():
+        """At the end of each turn. Under load the log hears of several together; of what it has not heard the board tells our successor."""
+        if self._birth.log.flush_due(at_once=self._schedule.counts["settling"] == 0):
             self._board.told()
         self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
 

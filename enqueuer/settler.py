@@ -195,7 +195,7 @@ class Settler:
     def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
         self._board.announce(entry.id, outcome.fate)
         self._board.add(outcome.fate)
-        log.log(serverlog.MAJOR, "%s: %s", outcome.fate, outcome.reason, extra=serverlog.message_tag(entry.id))
+        serverlog.tell(log, entry.id, f"{outcome.fate}: {outcome.reason}")
 
     def _gone(self, entry: Entry) -> None:
         self._schedule.remove(entry)

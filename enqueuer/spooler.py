@@ -245,7 +245,7 @@ def tell_received(entry: Entry, sender: bytes, size: int) -> None:
     """The message's first line in the log."""
     found = parse_taken(os.fsencode(entry.drop)) if entry.drop else None
     name = printable(found.name) if found else "found in the queue"
-    log_of_queue.log(serverlog.MAJOR, "from <%s>, %d bytes, %s", printable(sender), size, name, extra=serverlog.message_tag(entry.id))
+    serverlog.tell(log_of_queue, entry.id, f"from <{printable(sender)}>, {size} bytes, {name}")
 
 
 def _lanes() -> tuple[Backlog, Backlog]:

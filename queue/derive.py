@@ -7,7 +7,7 @@ Queue/<id>.tmp first.
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -48,28 +48,23 @@ def queue_path(id: int) -> str:
 
 def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
-    final, temporary = queue_path(id), "Queue/" + names.queue(id, "tmp")
-    path = final if disk.stamp(final) is None else temporary
     was = disk.stamp(drop)
-    source = disk.chunks(drop, first=FIRST)
-    chunks = _at_most(source, was[1] if was else 0)
-    try:
+    with contextlib.closing(disk.chunks(drop, first=FIRST)) as source:
+        chunks = _at_most(source, was[1] if was else 0)
         head, rest = _split(chunks)
         try:
             header = headers.read(head)
         except headers.HeaderError as error:
             raise Refused(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain)
-        total = _write(disk, path, envelope, itertools.chain(header.kept, (rest,), chunks))
-    finally:
-        source.close()
+        path, stamp = _write(disk, id, envelope, b"".join((*header.kept, rest)), chunks)
     if disk.stamp(drop) != was:
         disk.unlink(path)
         raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
-    if path != final:
-        disk.rename(path, final)
+    if path != queue_path(id):
+        disk.rename(path, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return Message(id, envelope, length, total - length, disk.stamp(final) or (0, 0), hops=headers.hops(head))
+    return Message(id, envelope, length, stamp[1] - length, stamp, hops=headers.hops(head))
 
 
 def complete(disk: Port, id: int) -> bool:
@@ -137,18 +132,28 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _write(disk: Port, path: str, envelope: envelopes.Envelope, message: Iterator[bytes]) -> int:
-    """Write envelope and message; the O line, which tells their digest, goes into its place last."""
+def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> tuple[str, Stamp]:
+    """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
     above, below = envelope.above, envelope.below
-    digest = envelopes.Digest(above, below)
-    first = bytearray()
-    for chunk in digest.through(message):
-        first += chunk
-        if len(first) > CHUNK:
+    for chunk in rest:
+        start += chunk
+        if len(start) > CHUNK:
             break
-    else:  # small: one write has it all
-        return disk.create(path, (b"".join((above, digest.line(), below, first)),))
+    else:
+        digest = envelopes.Digest(above, below, start)
+        return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
+    digest = envelopes.Digest(above, below, start)
     blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
-    total = disk.create(path, itertools.chain((above + blank + below, bytes(first)), digest.through(message)))
+    path, _ = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
     disk.patch(path, len(above), digest.line())
-    return total
+    return path, disk.stamp(path) or (0, 0)
+
+
+def _create(disk: Port, id: int, chunks: Iterable[bytes]) -> tuple[str, Stamp]:
+    """Write the message file, or beside it where there is one. It is not looked for first: what is not there takes longest to find."""
+    path = queue_path(id)
+    try:
+        return path, disk.create(path, chunks, new=True)
+    except FileExistsError:
+        path = "Queue/" + names.queue(id, "tmp")
+        return path, disk.create(path, chunks)

@@ -42,8 +42,8 @@ def no_room(error: OSError) -> bool:
 class Port(Protocol):
     """What the store asks of a filesystem. Every call may raise OSError."""
 
-    def create(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Write a new file at `path` (replacing one); return its size. On an error nothing is left of it."""
+    def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
+        """Write a file at `path`, replacing one (`new`: raising FileExistsError); return its stamp. On an error nothing is left of it."""
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
         """Overwrite bytes of a file in place."""
@@ -88,10 +88,13 @@ class Disk:
     def close(self) -> None:
         os.close(self._base)
 
-    def create(self, path: str, chunks: Iterable[bytes]) -> int:
-        fd = os.open(path, _CREATE, 0o640)
+    def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
+        fd = os.open(path, _CREATE | os.O_EXCL if new else _CREATE, 0o640)
         try:
-            return sum(_write(fd, chunk) for chunk in chunks)
+            for chunk in chunks:
+                _write(fd, chunk)
+            made = os.fstat(fd)
+            return made.st_mtime_ns, made.st_size
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -182,9 +185,8 @@ class Disk:
             raise OSError(code, os.strerror(code), "syncfs")
 
 
-def _write(fd: int, data: bytes) -> int:
+def _write(fd: int, data: bytes) -> None:
     """write(2) until all of it is written: a disk that fills up takes a part first."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-    return len(data)
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])

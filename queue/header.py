@@ -46,6 +46,8 @@ _SAME = re.compile(rb"^(message-id|from|date|subject)[ \t]*:([^\n]*+(?:\n[ \t][^
 _END = re.compile(rb"(?:\A|\n)(\r?\n)")
 _TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
+_ONE = re.compile(rb"""[ \t]*+(?:[\w .'-]*+<([\w.+=-]++@[\w.-]++)>|([\w.+=-]++@[\w.-]++))\s*+""")
+"""One address without anything to interpret, alone or behind a name."""
 _JUNK = bytes(range(32)) + b"<>\x7f"
 
 
@@ -124,6 +126,12 @@ def read(header: bytes) -> Header:
 
 def addresses(text: bytes) -> Iterator[bytes]:
     """The addresses of a list as RFC 5322 writes it: names, comments, groups and routes left out. Never raises."""
+    if match := _ONE.fullmatch(text):  # nearly all: an eighth of the time
+        return iter((match[1] or match[2],))
+    return _parsed(text)
+
+
+def _parsed(text: bytes) -> Iterator[bytes]:
     plain = bytearray()  # no list of tokens: a field may have millions of them
     angle: bytearray | None = None
     open_angle, depth = False, 0

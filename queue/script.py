@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from enqueuer.queue.disk import CHUNK, Port, Stamp
-from enqueuer.queue.twin import Twin
+from enqueuer.queue.twin import Twin, stamp_of
 
 __all__ = ["Call", "Failure", "Position", "perform"]
 
@@ -85,12 +85,12 @@ class _Playback:
     def __init__(self, results: tuple[Any, ...]) -> None:
         self._results = iter(results)
 
-    def create(self, path: str, chunks: Iterable[bytes]) -> int:
+    def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
         """Two calls: a process may die, and the machine stop, between the name and the data."""
-        self._do("open", path)
+        self._do("open_new" if new else "open", path)
         data = b"".join(chunks)
         self._do("write", path, data)
-        return len(data)
+        return stamp_of(data)
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
         self._do("patch", path, offset, data)

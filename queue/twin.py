@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from enqueuer.queue.disk import CHUNK, Stamp
 
-__all__ = ["EMPTY", "File", "State", "Twin", "broken"]
+__all__ = ["EMPTY", "File", "State", "Twin", "broken", "stamp_of"]
 
 Care = Literal["durable", "written", "lost"]
 """durable: survives a cut. written: since the last sync. lost: a sync failed, so no later one is to be believed."""
@@ -72,6 +72,11 @@ def broken(data: bytes) -> bytes:
     return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
 
 
+def stamp_of(data: bytes) -> Stamp:
+    """A number for the contents stands for the time: no clock."""
+    return zlib.crc32(data), len(data)
+
+
 class Twin:
     """A filesystem in memory, from a state; `state` is what has become of it."""
 
@@ -84,15 +89,21 @@ class Twin:
         used = {number for _, number in self._durable} | {n for change in self._log for _, n in change if n is not None}
         return State(self._durable, self._log, tuple((n, self._files[n]) for n in sorted(self._files) if n in used))
 
-    def create(self, path: str, chunks: Iterable[bytes]) -> int:
-        self.open(path)
+    def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
+        self.open_new(path) if new else self.open(path)
         data = b"".join(chunks)
         self.write(path, data)
-        return len(data)
+        return stamp_of(data)
 
     def open(self, path: str) -> None:
         """The first half of create: an empty file. One that was there loses what is in it, under all of its names."""
         self._put(path, b"") if path in self._names else self._change((path, self._new(File(b"", "written"))))
+
+    def open_new(self, path: str) -> None:
+        """The same where the name must be new."""
+        if path in self._names:
+            raise _error(errno.EEXIST, path)
+        self.open(path)
 
     def write(self, path: str, data: bytes) -> None:
         """The second half of create."""
@@ -110,11 +121,7 @@ class Twin:
             yield data[start : start + CHUNK]
 
     def stamp(self, path: str) -> Stamp | None:
-        """A number for the contents stands for the time: no clock."""
-        if path not in self._names:
-            return None
-        data = self._file(path).data
-        return zlib.crc32(data), len(data)
+        return stamp_of(self._file(path).data) if path in self._names else None
 
     def rename(self, source: str, target: str) -> None:
         number = self._number(source)

@@ -1,7 +1,7 @@
 """Demands on the committer: nothing is told durable before a sync that began after it was added."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,6 +17,7 @@ class _Bench:
         self.may_sync = threading.Semaphore(0)
         self.began = threading.Semaphore(0)
         self.fails = False
+        self.syncs: list[int] = []
         self.told: list[tuple[list[int], bool]] = []
         self.then: list[list[int]] = []
         second = Step[int](self.then.append, lambda _items, _error: [])
@@ -26,15 +27,22 @@ class _Bench:
         self.told.append((items, error is None))
         return [item for item in items if item >= 10 and error is None]
 
-    def _sync(self, _items: list[int]) -> None:
+    def _sync(self, items: list[int]) -> None:
+        self.syncs.append(len(items))
         self.began.release()
         assert self.may_sync.acquire(timeout=10)
         if self.fails:
             raise OSError(5, "Input/output error")
 
     def until_told(self, count: int) -> None:
-        for _ in range(1000):
-            if len(self.told) >= count:
+        self.until(lambda: len(self.told) >= count)
+
+    def until_then(self, count: int) -> None:
+        self.until(lambda: len(self.then) >= count)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(2000):
+            if holds():
                 return
             self.loop.turn(0.01)
             self.committer.pump()
@@ -96,6 +104,31 @@ def test_a_huge_crowd_is_cut_into_batches(bench: _Bench) -> None:
         bench.committer.add(item)
     bench.committer.pump()
     bench.may_sync.release(3)
-    bench.until_told(3)
+    bench.until(lambda: sum(len(items) for items, _ in bench.told) == 2500)
 
-    assert [len(items) for items, _ in bench.told] == [1000, 1000, 500]
+    assert bench.syncs == [1000, 1000, 500]
+
+
+def test_the_loop_turns_between_the_pieces_of_a_batch(bench: _Bench) -> None:
+    """Who is idle gets a message while hundreds are being published."""
+    for item in range(20):
+        bench.committer.add(item)
+    bench.committer.pump()
+    bench.may_sync.release()
+    bench.until_told(1)
+
+    assert len(bench.told) < 3
+    bench.until_then(1)
+    assert [len(items) for items, _ in bench.told] == [8, 8, 4]
+    assert bench.then == [list(range(10, 20))]
+
+
+def test_a_failed_batch_is_told_in_one(bench: _Bench) -> None:
+    bench.fails = True
+    for item in range(20):
+        bench.committer.add(item)
+    bench.committer.pump()
+    bench.may_sync.release()
+    bench.until_told(1)
+
+    assert bench.told == [(list(range(20)), False)]

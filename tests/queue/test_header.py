@@ -16,6 +16,12 @@ def _read(text: str) -> header.Header:
     return header.read(text.encode())
 
 
+@given(st.from_regex(header._ONE, fullmatch=True) | st.binary(max_size=60))
+def test_the_short_way_to_one_address_finds_what_the_long_one_does(text: bytes) -> None:
+    """Most fields have one address and nothing to interpret; nothing else may be taken for such."""
+    assert list(header.addresses(text)) == list(header._parsed(text))
+
+
 def test_recipients_come_from_to_cc_and_bcc() -> None:
     """Without Envelope-To, everybody whom the header names is a recipient, once, in order."""
     found = _read("From: ann@a.example\nTo: Bob <bob@b.example>, carol@c.example\nCc: bob@b.example\nBcc: dave@d.example\nSubject: x\n")

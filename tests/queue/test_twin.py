@@ -21,13 +21,21 @@ def _read(port: Port, path: str) -> bytes:
 
 
 def test_a_file_is_written_read_and_patched(port: Port) -> None:
-    assert port.create("Queue/7.tmp", iter((b"ab", b"cdef"))) == 6
+    made = port.create("Queue/7.tmp", iter((b"ab", b"cdef")))
+    assert (made, made[1]) == (port.stamp("Queue/7.tmp"), 6)
     port.patch("Queue/7.tmp", 2, b"XY")
 
     assert _read(port, "Queue/7.tmp") == b"abXYef"
     assert list(port.chunks("Queue/7.tmp", offset=1, first=2)) == [b"bX", b"Yef"]
     assert (port.stamp("Queue/7.tmp") or (0, 0))[1] == 6
     assert port.names("Queue") == ["7.tmp"]
+
+
+def test_create_new_leaves_what_is_there(port: Port) -> None:
+    port.create("Queue/7.msg", (b"old",), new=True)
+    with pytest.raises(FileExistsError):
+        port.create("Queue/7.msg", (b"new",), new=True)
+    assert _read(port, "Queue/7.msg") == b"old"
 
 
 def test_create_replaces_what_is_there(port: Port) -> None:

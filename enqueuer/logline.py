@@ -1,0 +1,73 @@
+"""One line of the Server Log, from a record of the logging module to the text in the file: `HH:MM:SS.mmm L TAG text`."""
+
+import functools
+import logging
+import time
+
+import msgspec
+
+from filterlink.settings import LEVELS
+
+__all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]
+
+_DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
+MAX_LINE = 8000
+"""Characters of one line of the log; what is longer is cut, and says so."""
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+_CONTROL |= {9: "\\t", 10: "\\n", 13: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Line(msgspec.Struct, array_like=True):
+    """What is left of a record on its way to the logger."""
+
+    created: float
+    level: int
+    tag: str
+    text: str
+    trace: str | None = None
+
+
+def line_of(record: logging.LogRecord) -> Line:
+    tag = getattr(record, "tag", record.name)
+    return Line(record.created, record.levelno, tag, encodable(record.getMessage()), record.exc_text and encodable(record.exc_text))
+
+
+def encodable(text: str) -> str:
+    """Bytes that are no text travel as surrogates in a str, which no encoding takes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def shown(line: Line) -> str:
+    """A line as it stands in the file, its traceback below it."""
+    head = f"{_clock(line.created)} {_digit(line.level)} {line.tag} "
+    texts = [line.text, *(line.trace.splitlines() if line.trace else ())]
+    return "\n".join(_clean(head + text) for text in texts)
+
+
+def _clock(created: float) -> str:
+    second, part = divmod(created, 1)
+    return f"{_time_of_day(int(second))}.{int(part * 1000):03d}"
+
+
+@functools.lru_cache(maxsize=2)
+def _time_of_day(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+@functools.lru_cache(maxsize=2)
+def day(second: int) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(second))
+
+
+@functools.cache
+def _digit(level: int) -> str:
+    return next((digit for at, digit in _DIGITS.items() if level >= at), "5")
+
+
+def _clean(line: str) -> str:
+    text = line if line.isprintable() else line.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]} ... ({len(text) - MAX_LINE} characters more)"
+
+
+def cut(line: Line) -> Line:
+    return Line(line.created, line.level, line.tag, line.text[:MAX_LINE], line.trace and line.trace[:MAX_LINE])
