@@ -196,7 +196,8 @@ class IcapKind(Kind):
         return [Address("127.0.0.1", server.port)]
 
     def renew(self, server: Daemon) -> tuple[bytes, Verdict, Verdict]:
-        """It is told to by its pipe for commands: it looks into no texts any more."""
+        """It is told to by its pipe for commands: it looks into no texts any more. A child that still starts would not be told."""
+        server.until(lambda: "recomputing istag" in (server.folder / "server.log").read_text(errors="replace"))
         conf = server.folder / "conf"
         conf.write_text(conf.read_text().replace("ScanFileTypes TEXT DATA", "ScanFileTypes"))
         (server.folder / "control").write_text("reconfigure")

@@ -111,6 +111,7 @@ Port 127.0.0.1:{port}
 StartServers 1
 MaxServers 2
 ThreadsPerChild 8
+MinSpareThreads 1
 TmpDir {folder}
 ModulesDir {modules}
 ServicesDir {modules}
