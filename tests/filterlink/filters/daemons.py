@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -158,9 +159,16 @@ def listens(port: int) -> bool:
 AnyDaemon = TypeVar("AnyDaemon", bound=Daemon)
 
 
+PORTS = range(10_000, 32_768)
+"""Below those that the kernel gives to whoever connects: none of these is taken between being found free and being bound."""
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+    """A port of PORTS, by chance, so that others who look for one at this moment find another."""
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.contextmanager
