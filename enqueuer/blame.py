@@ -61,18 +61,21 @@ class Blame:
         entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
         return self._circles.closed(entry.begun)
 
-    def decided(self, entry: Entry, outcome: frames.Outcome) -> None:
-        """What a filter stops, or lets pass, it may have submitted anew."""
-        if not outcome.judged_by:
+    def decided(self, entry: Entry, told: frames.Outcome | frames.Held) -> None:
+        """What a filter stops, holds or lets pass, it may have submitted anew."""
+        if not told.judged_by:
             return
-        times = outcome.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
-        if outcome.fate == "enqueued":
-            found = self._circles.passed(outcome.kinds[0], outcome.judged_by, *times)
+        fate = told.fate if isinstance(told, frames.Outcome) else "held"
+        times = told.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
+        if fate == "enqueued":
+            found = self._circles.passed(told.kinds[0], told.judged_by, *times)
+        elif fate == "held":
+            found = self._circles.held(told.kinds[0], told.judged_by, *times)
         else:
-            found = self._circles.stopped(outcome.kinds, outcome.judged_by, *times)
+            found = self._circles.stopped(told.kinds, told.judged_by, *times)
         if found:
-            what = "discards it and submits" if outcome.fate == "discarded" else "submits"
-            log.warning("filter %s %s it anew, again and again", outcome.judged_by, what, extra=serverlog.message_tag(entry.id))
+            what = "discards it and submits" if fate == "discarded" else "submits"
+            log.warning("filter %s %s it anew, again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
 
     def pardon(self, id: int) -> None:
         """An administrator has it judged anew: nothing is held against it, nor against what was like it."""

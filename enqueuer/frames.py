@@ -202,6 +202,10 @@ class Held(Frame):
     stamp: tuple[int, int]
     charge: bool = False
     """The filter answered others meanwhile: the message may be the one to blame."""
+    judged_by: str = ""
+    """As in Outcome, where it has its drop still."""
+    created: int = 0
+    kinds: tuple[bytes, ...] = ()
 
 
 class Parked(Frame):

@@ -218,6 +218,7 @@ class Manager:
             self._board.add("received")
 
     def _hold(self, entry: Entry, frame: frames.Held) -> None:
+        self._blame.decided(entry, frame)
         entry.verdicts = frame.verdicts
         if not entry.was_held:
             entry.was_held = True

@@ -5,7 +5,7 @@ import logging
 import select
 import socket
 import time
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
@@ -28,6 +28,7 @@ log = logging.getLogger("ENQUEUER")
 SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame."""
 Answer = frames.Outcome | frames.Held | frames.Parked | frames.Refused | frames.Trouble
+Told = TypeVar("Told", frames.Outcome, frames.Held)
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -110,7 +111,8 @@ class Processor:
         if result.fate is rules.Fate.HELD:
             held_by = verdicts.pop(result.filter, None)
             charge = held_by is not None and held_by.charge
-            return frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
+            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
+            return self._with_kinds(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: derive.Message) -> frames.Outcome | None:
@@ -151,11 +153,15 @@ class Processor:
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
-        asked = result.filter or " or ".join(verdicts)
-        if job.drop and asked and (result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0):
+        told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
+        return self._with_kinds(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
+
+    def _with_kinds(self, answer: Told, job: frames.Job, message: derive.Message, asked: str) -> Told:
+        """Tell of what kinds it is, where a filter that was asked may have made the drop while it judged another."""
+        if job.drop and asked:
             created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
-            outcome.judged_by, outcome.created, outcome.kinds = asked, created, derive.kinds(self._disk, message)
-        return outcome
+            answer.judged_by, answer.created, answer.kinds = asked, created, derive.kinds(self._disk, message)
+        return answer
 
     def _closed(self, job: frames.Job, message: derive.Message) -> str:
         """The filter that sends such messages around; "" where none does."""

@@ -89,6 +89,14 @@ def test_one_thing_that_stays_makes_a_circle_of_a_longer_row(place: int) -> None
     assert circles.closed(now + 2 * MINUTE) == ()
 
 
+def test_what_is_held_is_a_circle_by_nothing_less_than_the_same_message() -> None:
+    """An outage holds whatever one sender writes, at any pace, and sends none of it to Bad/."""
+    circles = _circles()
+
+    assert [circles.held(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
+    assert circles.closed(SURE * SECOND) == ((b"A", "F"),)
+
+
 def test_two_out_of_order_do_not_hide_a_circle() -> None:
     """Where rows have to be long one that breaks is set back only; one message dropped at any pace is no circle all the same."""
     circles = _circles()

@@ -305,11 +305,23 @@ def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Con
         trial.wait(lambda: _gone(trial), "nothing goes around any more")
         totals = trial.status()["totals"]
 
-    assert (
-        rounds < totals["discarded"] + totals["quarantined"] + totals["enqueued"] < 10 * rounds
-    )  # rows break where processors overtake each other
+    # at most: rows break where processors overtake each other
+    assert rounds < totals["discarded"] + totals["quarantined"] + totals["enqueued"] < 10 * rounds
     assert totals["bad"] == 1
     assert "goes in circles: filter Judge" in trial.log()
+
+
+def test_what_is_held_and_goes_around_is_found(trials: Trials, config: Config, mail: Make) -> None:
+    """All copies that are held end in Bad/, when they are offered again, and make no further ones."""
+    text = config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} held").replace('retry_after = "1s"', 'retry_after = "4s"')
+    with trials(text) as trial:
+        trial.drop("around", b"X-Around: 1\n" + mail("around"))
+        trial.wait(lambda: trial.status()["totals"]["bad"] > SURE, "they are found", 60)
+        trial.wait(lambda: _gone(trial), "nothing goes around any more")
+        totals, log = trial.status()["totals"], trial.log()
+
+    assert (totals["bad"], totals["received"] < 10 * SURE) == (totals["received"], True)
+    assert "filter Judge submits it anew, again and again" in log
 
 
 def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: Make) -> None:
