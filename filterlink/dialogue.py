@@ -14,7 +14,7 @@ from filterlink.helper import Helper
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Note, Reader, Reply
 from filterlink.referee import LONGEST, Referee
-from filterlink.spawn import Limits
+from filterlink.spawn import Limits, fault
 
 __all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]
 
@@ -108,7 +108,7 @@ class Dialogue:
             self._helper = Helper(self._loop, self._words, self._pipelining, self, self._limits)
         except OSError as error:
             account = f" as {self._limits.user}" if self._limits.user else ""
-            raise CannotStart(f"{self._words[0]} cannot be started{account}: {error.strerror or error}") from error
+            raise CannotStart(f"cannot be started{account}: {fault(error)}") from error
         self._helper.read_with(_Tap(self._line))
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Interface, Reply
 from filterlink.settings import Filter
-from filterlink.spawn import Limits
+from filterlink.spawn import Limits, fault
 
 __all__ = ["Grumble", "Keeper", "Owner"]
 
@@ -149,7 +149,7 @@ class Keeper:
             self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, Limits.of(self._settings))
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command
             self.startable = False
-            self._lost(f"cannot be started: {error}")
+            self._lost(f"cannot be started: {fault(error)}")
             return
         self.startable = True
         self._reason = ""

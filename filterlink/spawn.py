@@ -19,7 +19,7 @@ import msgspec
 
 from filterlink.settings import Filter
 
-__all__ = ["Limits", "environment", "find_program", "spawn"]
+__all__ = ["Limits", "environment", "fault", "find_program", "spawn"]
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PERL5LIB")
 KEPT_BEGIN = ("LC_", "PYTHON", "ENQUEUER_")
@@ -86,6 +86,20 @@ def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[b
         if account is not None and error.errno == errno.EPERM:
             raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
         raise
+
+
+def fault(error: OSError | ValueError) -> str:
+    """Why a program could not be started, without the system's number for it, and with the cure where there is one."""
+    if not isinstance(error, OSError) or not error.filename:
+        return str(error)
+    cure = ""
+    if error.errno == errno.ENOEXEC:
+        cure = ": a script begins with a line that names its interpreter, e.g. #!/bin/sh"
+    elif error.errno == errno.ENOENT and os.path.exists(error.filename):
+        cure = ": the interpreter that its first line names is not there"
+    elif error.errno == errno.EACCES and os.path.isfile(error.filename) and not os.access(error.filename, os.X_OK):
+        cure = f": chmod +x {error.filename}"
+    return f"{error.filename}: {error.strerror}{cure}"
 
 
 def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filterlink.settings import Filter
-from filterlink.spawn import Limits, environment, spawn
+from filterlink.spawn import Limits, environment, fault, spawn
 from filterlink.units import Seconds, Size
 
 
@@ -102,3 +102,24 @@ def test_nothing_of_ours_is_open() -> None:
         os.set_inheritable(ours, True)
         assert said("ls /proc/self/fd", Limits()).split() == ["0", "1", "2", "3"]  # 3: ls has the folder open
         os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        (None, 0, "./helper: No such file or directory"),
+        (b"#!/bin/sh\n", 0o644, "./helper: Permission denied: chmod +x ./helper"),
+        (b"#!/usr/bin/nosuchperl\n", 0o755, "./helper: No such file or directory: the interpreter that its first line names is not there"),
+        (b"read line\n", 0o755, "./helper: Exec format error: a script begins with a line that names its interpreter, e.g. #!/bin/sh"),
+    ],
+)
+def test_why_it_could_not_be_started(text: bytes | None, mode: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without numbers, and with the cure."""
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("helper").write_bytes(text)
+        Path("helper").chmod(mode)
+    with pytest.raises(OSError, match="helper") as caught:
+        spawn(["./helper"])
+
+    assert fault(caught.value) == told
