@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# More workers than cores: most tests wait most of the time. Given out one by one, in order; those that measure come last, alone (tests/conftest.py).
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 1
 
 .PHONY: run test check bench bench-full bench-compare profile storm clean
 
@@ -10,7 +13,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	@.ci/install-packages
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -18,7 +21,7 @@ check: $(VENV)/.check $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python tests/guards.py
-	$(BIN)/python -m pytest -q -m "not server and not storm"
+	$(PYTEST) -m "not server and not storm"
 
 # TMPDIR decides the filesystem: put it on the one that your spool is on.
 bench: $(VENV)/.bench

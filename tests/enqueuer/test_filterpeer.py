@@ -34,6 +34,7 @@ def burst(trial: Trial, mail: Make, tag: str, count: int) -> float:
     return time.monotonic() - before
 
 
+@pytest.mark.alone
 def test_a_hung_filter_stops_no_mail_that_does_not_need_it(trials: Trials, config: Config, mail: Make) -> None:
     """With 4 processors and 12 messages in a hung filter the others pass at the speed that they have without it."""
     free, hung = trials(config(more=HUNG)), trials(config(more=HUNG))
@@ -49,6 +50,7 @@ def test_a_hung_filter_stops_no_mail_that_does_not_need_it(trials: Trials, confi
     assert (filter["in_flight"], filter["parked"], queue["parked"]) == (12, 12, 12)
 
 
+@pytest.mark.alone
 def test_small_messages_do_not_wait_for_slow_small_ones(trials: Trials, config: Config, mail: Make) -> None:
     """300 messages of 20 ms behind 20 of 60 s in one warm filter take little more than alone."""
     with trials(config(slots=100)) as trial:

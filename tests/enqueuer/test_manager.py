@@ -40,6 +40,7 @@ def _drop_all(trial: Trial, mail: Make, tag: str, count: int, judge: str = "") -
         trial.drop(f"{tag}{n}", mail(f"{tag}{n}", judge))
 
 
+@pytest.mark.alone
 def test_a_handwritten_helper_works_side_by_side(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
     """Ten lines of sh, `sleep 1` a message, replies out of order: 8 processors finish 8 messages in about 1 s, not 8."""
     (tmp_path / "helper.sh").write_text(TEN_LINES.replace("1.$((9 - number % 10))", "1"))
@@ -58,6 +59,7 @@ def test_replies_in_any_order_find_their_messages(trials: Trials, config: Config
     assert texts == sorted(mail(str(n)) for n in range(8))
 
 
+@pytest.mark.alone
 def test_small_messages_do_not_wait_for_large_ones(trials: Trials, config: Config, mail: Make) -> None:
     """Beside eight large scans of 30 s on 4 processors, small ones take what they take alone; a burst, little more."""
     with trials(config(processors=4)) as trial:

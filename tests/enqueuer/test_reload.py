@@ -147,6 +147,7 @@ def test_what_cannot_change_live_says_so(trials: Trials, config: Config) -> None
         assert "restart" in trial.status()["config"]["error"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["rename", "in place", "symlink"])
 def test_any_way_of_writing_the_file_is_seen(trials: Trials, config: Config, way: str, tmp_path: Path) -> None:
     """An editor's rename, a write in place, a symlink that is swapped as Kubernetes does: in force within 2 s."""

@@ -46,10 +46,10 @@ def test_modules_are_named_once() -> None:
 
 def test_matching_takes_linear_time() -> None:
     """No address makes a pattern of many stars slow."""
-    start = time.monotonic()
+    start = time.process_time()
     compiled(("*a" * 30 + "b", "IN")).module_of(b"a" * 100_000)
 
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("to", ["", "out", "1A", "A" * 33, "A/B", "..", "SMTP(a)b"])

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from enqueuer.auto import Room
 from enqueuer.config import load
 from enqueuer.staff import room
@@ -33,6 +35,7 @@ def changes(trial: Trial) -> list[tuple[int, int, str]]:
     return [(int(old), int(new), why) for old, new, why in re.findall(r"2 ENQUEUER processors (\d+) -> (\d+): (.*)", trial.log())]
 
 
+@pytest.mark.alone
 def test_a_pile_brings_processors_and_its_end_lets_them_leave(trials: Trials, config: Config, mail: Make) -> None:
     """Each change is in the log once, with its reason; no message is lost over it."""
     with trials(config(processors=auto(1, 12))) as trial:
@@ -50,6 +53,7 @@ def test_a_pile_brings_processors_and_its_end_lets_them_leave(trials: Trials, co
         assert trial.status()["totals"]["enqueued"] == 60
 
 
+@pytest.mark.alone
 def test_large_messages_bring_processors_too(trials: Trials, config: Config, mail: Make) -> None:
     """Their lane grows with the processors: the queue manager goes by the number that there is now."""
     with trials(config(processors=auto(2, 12), engine='[enqueuer.lanes]\nlarge_over = "1K"')) as trial:

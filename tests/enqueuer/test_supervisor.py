@@ -34,6 +34,7 @@ def test_every_process_has_its_name(trials: Trials, config: Config) -> None:
         assert trial.status()["processors"]["running"] == 3
 
 
+@pytest.mark.alone
 def test_processors_are_live(trials: Trials, config: Config, mail: Make) -> None:
     """8 written into the file takes effect within 2 s, and so does 2: six processes fewer, no message lost or delayed."""
     with trials(config(processors=4)) as trial:
@@ -60,6 +61,7 @@ def test_busy_processors_finish_before_they_leave(trials: Trials, config: Config
         assert "judged again" not in trial.log()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -152,6 +152,7 @@ def _best(disk: Disk, data: bytes) -> float:
     return min(once() for _ in range(3))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["fields", "line", "recipients", "nesting", "body"])
 def test_deriving_takes_linear_time(disk: Disk, kind: str) -> None:
     """Twice the message takes less than three times as long."""

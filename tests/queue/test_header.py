@@ -157,6 +157,7 @@ def _seconds(data: bytes) -> float:
     return min(once() for _ in range(3))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_reading_takes_linear_time(kind: str) -> None:
     """Twice the header takes less than three times as long, whatever is in it; 4 MiB of the worst take some seconds."""
@@ -185,6 +186,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.alone
 @given(st.lists(_PIECES, max_size=8))
 def test_no_mixture_takes_longer_than_linear(pieces: list[bytes]) -> None:
     """What hypothesis makes of the signs that mean something, repeated: no pattern of them is a trap."""

@@ -24,6 +24,7 @@ def run(base: Path, *words: str, timeout: float = 60.0) -> "subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
 
 
+@pytest.mark.alone
 def test_measured_and_applied(base: Path) -> None:
     """One document on stdout, all else on stderr; the file has the count, the rest of it is as it was, and the way back is said."""
     file = base / "Settings/enqueuer.toml"

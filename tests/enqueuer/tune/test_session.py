@@ -33,6 +33,7 @@ def plan(base: Path, seconds: float, **more: bool) -> Plan:
     return Plan(base=base, messages=[MESSAGE], seconds=seconds, **more)
 
 
+@pytest.mark.alone
 def test_full_slots_are_found_and_doubled(make_base: Callable[..., Path]) -> None:
     """Two slots of a filter that waits: two processors are what they want, and more slots bring more."""
     view = Teller()

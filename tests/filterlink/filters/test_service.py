@@ -67,6 +67,7 @@ def test_it_waits_for_a_server_that_comes_back() -> None:
     assert Service([ONE], 30).use(attempt) == "done"
 
 
+@pytest.mark.alone
 def test_a_long_outage_is_told_at_once() -> None:
     """The first one waits as long as one may, those after it do not; the reason names each server."""
 
