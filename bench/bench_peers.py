@@ -6,7 +6,9 @@ can be: nothing scanned, no log, no pauses, idle workers enough.
 
 What is not equal:
 
-- Multiplexers: both ask the same helper, a C program that answers at once, for clients in C that ask one question after the other.
+- Multiplexers: both ask the same helper, a C program that answers at once, for clients that ask one question after the other, each a
+  process of its own. Clients in C cost next to nothing, so the multiplexers are compared alone. Our processors are Python: clients in
+  Python, the leanest that speak each protocol, show what that leaves of the difference.
   MIMEDefang's is a C program, ours Python. Its protocol connects anew for each question and it gives a worker one at a time, so it has a
   worker for each client (with fewer, some questions stay in its queue for seconds while all workers are idle), and in a column of its
   own a pool of 16. Ours has one helper. `paced` is our default, one line in the helper's pipe at a time;
@@ -51,10 +53,10 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int, core: int | None, pool: int) -> None:
+def multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int, core: int | None, pool: int, *, python: bool = False) -> None:
     with ExitStack() as stack:
         try:
-            programs = Programs.in_folder(folder, core)
+            programs = Programs.in_folder(folder, core, python=python)
             theirs = {"MIMEDefang": stack.enter_context(mimedefang(programs, folder / "defang", clients))}
         except Missing as missing:
             pytest.skip(str(missing))
@@ -88,6 +90,22 @@ def test_multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int) -
 def test_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
     """Who needs less of a processor for a question, all told."""
     multiplexers(benchmark, folder, clients, 0, 0)
+
+
+@full
+@pytest.mark.benchmark(group="multiplexers, clients in Python, two cores")
+@pytest.mark.parametrize("clients", [1, 8, 16, 160])
+def test_clients_in_python(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
+    """filterlink and MIMEDefang's, asked by Python as our processors are."""
+    multiplexers(benchmark, folder, clients, None, POOL, python=True)
+
+
+@full
+@pytest.mark.benchmark(group="multiplexers, clients in Python, all on one core")
+@pytest.mark.parametrize("clients", [1, 8, 16, 160])
+def test_clients_in_python_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
+    """The same without the waking of idle cores."""
+    multiplexers(benchmark, folder, clients, 0, 0, python=True)
 
 
 def beside(

@@ -1,4 +1,6 @@
-"""filterlink and MIMEDefang's multiplexer, each with the same helper in C that answers at once (noop.c), and what asks both (load.c).
+"""filterlink and MIMEDefang's multiplexer, each with the same helper in C that answers at once (noop.c), and what asks both.
+
+Who asks is in C (load.c) or in Python (load.py), for both multiplexers in the same way.
 
 MIMEDefang's takes a new connection for each question, and gives each worker one at a time: so is its protocol. It gets as many workers as
 there are clients, its best: with fewer, some questions stay in its queue for seconds while all workers are idle (seen with 8 workers and 9
@@ -20,21 +22,24 @@ NOBODY = "nobody"
 FOR_EVER = "1000000000"
 """Requests after which a worker is replaced: none is."""
 BACKLOG = "1024"
+ROOT = SOURCES.parent.parent
 
 
 class Programs(NamedTuple):
-    """What is compiled."""
+    """What runs beside a multiplexer."""
 
     noop: Path
-    load: Path
+    load: tuple[str, ...]
+    """The command that asks."""
     before: tuple[str, ...]
     """Words before each command: where it is to run."""
 
     @classmethod
-    def in_folder(cls, folder: Path, core: int | None) -> "Programs":
-        """`core`: the only one that all may use."""
+    def in_folder(cls, folder: Path, core: int | None, *, python: bool = False) -> "Programs":
+        """`core`: the only one that all may use. `python`: who asks is written in it, as our processors are."""
         before = () if core is None else (need("util-linux", "taskset"), "--cpu-list", str(core))
-        return cls(compiled("noop", folder), compiled("load", folder), before)
+        load = (sys.executable, "-m", "bench.peers.load") if python else (str(compiled("load", folder)),)
+        return cls(compiled("noop", folder), load, before)
 
 
 class Asked(NamedTuple):
@@ -46,8 +51,8 @@ class Asked(NamedTuple):
 
     def rate(self, clients: int, requests: int) -> float:
         """Answers/s that so many clients get who ask at once, each one question after the other."""
-        words = [*self.programs.before, str(self.programs.load), self.kind, str(self.socket), str(clients), str(requests)]
-        done = subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE)
+        words = [*self.programs.before, *self.programs.load, self.kind, str(self.socket), str(clients), str(requests)]
+        done = subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE, cwd=ROOT)
         answered, refused, seconds = done.stdout.split()
         if int(refused):
             raise RuntimeError(f"{self.kind} refused {int(refused)} of {requests} questions")
@@ -67,7 +72,7 @@ def filterlink(programs: Programs, folder: Path, *, pipelining: bool) -> Iterato
         programs.noop,
         str(int(pipelining)),
     ]
-    with running(words, folder / "log", cwd=SOURCES.parent.parent):
+    with running(words, folder / "log", cwd=ROOT):
         until((folder / "link").exists, "filterlink's socket", folder / "log")
         asked = Asked(programs, "link", folder / "link")
         asked.rate(1, 100)  # waits for the helper

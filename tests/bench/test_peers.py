@@ -16,22 +16,22 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture
-def programs(folder: Path) -> Programs:
+@pytest.fixture(params=["clients in C", "clients in Python"])
+def programs(folder: Path, request: pytest.FixtureRequest) -> Programs:
     if shutil.which("cc") is None:
         pytest.skip("no C compiler: apt install gcc libc6-dev")
-    return Programs.in_folder(folder, None)
+    return Programs.in_folder(folder, None, python=request.param == "clients in Python")
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-def test_clients_in_c_ask_filterlink(programs: Programs, folder: Path, pipelining: bool) -> None:
-    """The clients of load.c speak the frames of filterlink/frames.py, and the helper of noop.c its protocol."""
+def test_clients_ask_filterlink(programs: Programs, folder: Path, pipelining: bool) -> None:
+    """The clients of load.c and load.py speak the frames of filterlink/frames.py, and the helper of noop.c its protocol."""
     with filterlink(programs, folder / "link", pipelining=pipelining) as asked:
         assert asked.rate(4, 400) > 0
 
 
 @pytest.mark.server
-def test_clients_in_c_ask_mimedefang(programs: Programs, folder: Path) -> None:
+def test_clients_ask_mimedefang(programs: Programs, folder: Path) -> None:
     """The same clients and helper with MIMEDefang's multiplexor."""
     try:
         with mimedefang(programs, folder / "defang", 2) as asked:
