@@ -44,11 +44,12 @@ class Crew:
     def restarts(self) -> int:
         return self._restarts + sum(max(0, keeper.life.starts - 1) for keeper in self.keepers.values())
 
-    def send(self, place: int, number: int, path: str) -> None:
-        self.keepers[place].send(number, path)
-        self._sent[place] += 1
-        if self._sent[place] == self._settings.max_requests:
-            self._replace(place)
+    def send(self, place: int, number: int, message: int) -> None:
+        self.keepers[place].send(number, message)
+        if self._settings.max_requests:
+            self._sent[place] += 1
+            if self._sent[place] == self._settings.max_requests:
+                self._replace(place)
 
     def restart(self, place: int, reason: str) -> None:
         """It let a request wait too long."""

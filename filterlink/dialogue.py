@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from filterlink import protocol
-from filterlink.helper import Helper
+from filterlink.helper import Helper, Line
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Note, Reader, Reply
 from filterlink.referee import LONGEST, Referee
@@ -197,7 +197,11 @@ class Dialogue:
         self._watch.line("<", line)
         self.referee.line(line)
 
-    def event(self, event: Event) -> None:
+    def events(self, events: list[Event]) -> None:
+        for event in events:
+            self._event(event)
+
+    def _event(self, event: Event) -> None:
         if isinstance(event, Note):
             if event.complaint.startswith("ended in the middle"):
                 self._watch.line("<", event.line)
@@ -224,9 +228,10 @@ class Dialogue:
             self.referee.blame("stderr", f"more than {PIPE} bytes")
         self._noise += len(data)
 
-    def written(self, line: bytes, number: int) -> None:
-        if line and (request := self.open.get(number)) is not None:
-            request.since = time.monotonic()
+    def written(self, lines: list[Line]) -> None:
+        for _, number in lines:
+            if (request := self.open.get(number)) is not None:
+                request.since = time.monotonic()
 
     def leaving(self) -> None:
         """Its end comes next."""

@@ -17,6 +17,8 @@ from filterlink.settings import LEVELS, Filter
 
 __all__ = ["ExternalFilter"]
 
+NONE = (Kind.TIMEOUT, Kind.UNAVAILABLE)
+"""What is no answer of the filter's own."""
 LAST_NUMBER = (1 << 31) - 1
 """Helpers in C keep request numbers in an int."""
 
@@ -127,17 +129,17 @@ class ExternalFilter:
     # what the gate wants done (mux.Port)
 
     def send(self, unit: int, number: int, message: int) -> None:
-        self._crew.send(unit, number, f"Queue/{message}.msg")
+        self._crew.send(unit, number, message)
 
     def verdict(self, request: Request, answer: Answer) -> None:
-        fields = answer.fields
-        if sum(map(len, fields)) > MAX_TEXT:
+        fields, kind = answer.fields, answer.kind
+        if fields and sum(map(len, fields)) > MAX_TEXT:
             self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
             fields = ()
         name, text = self.settings.name, answer.text[:MAX_TEXT]
-        told = answer.charge, answer.routes, answer.copies
-        request.client.send(encode(Verdict(request.id, request.n, name, answer.kind, text, fields, *told)))
-        if answer.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE):
+        told = Verdict(request.id, request.n, name, kind, text, fields, answer.charge, answer.routes, answer.copies)
+        request.client.send(encode(told))
+        if kind in NONE:
             self._log.warning("message %d: %s", request.id, answer.text)
 
     def park(self, request: Request, reason: str, apart: bool = False) -> None:
@@ -163,7 +165,7 @@ class ExternalFilter:
 
     def helper_reply(self, index: int, reply: Reply) -> bool:
         self._changed()
-        answer = Answer(reply.kind, reply.text, reply.fields, routes=reply.routes, copies=reply.copies)
+        answer = Answer(reply.kind, reply.text, reply.fields, False, reply.routes, reply.copies)
         return self._told().reply(time.monotonic(), index, reply.number, answer)
 
     def helper_asked(self, index: int, number: int) -> int:
@@ -171,8 +173,10 @@ class ExternalFilter:
         request = self._told().units[index].open.get(number)
         return request.id if request is not None else 0
 
-    def helper_written(self, index: int, number: int) -> None:
-        self._told().written(time.monotonic(), index, number)
+    def helper_written(self, index: int, numbers: list[int]) -> None:
+        gate, now = self._told(), time.monotonic()
+        for number in numbers:
+            gate.written(now, index, number)
 
     def helper_leaving(self, index: int) -> None:
         self._crew.leaving(index)

@@ -19,7 +19,7 @@ from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
 from filterlink.spawn import Limits, spawn
 
-__all__ = ["Helper", "User"]
+__all__ = ["Helper", "Line", "User"]
 
 READ_SIZE = 16 << 10
 """One read. Then the loop sees to the others."""
@@ -33,17 +33,21 @@ LAST_READS = 8
 """Reads of a dead helper's stderr: all that a pipe holds, but not what its children may add for ever."""
 LINGER = 10.0
 """A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
+WHOLE = select.PIPE_BUF
+"""Bytes that a pipe takes whole or not at all: so much goes in one write where lines may stand in the pipe together."""
 DEAF = 1.0
 """A helper that closed its input or output is of no use any more; so long it may take to end by itself."""
 _EMPTY = b"\0\0\0\0"
+Line = tuple[bytes, int]
+"""A line, and the number of its request; 0 for all other commands."""
 
 
 class User(Protocol):
     """Who owns a helper."""
 
-    def event(self, event: Event) -> None: ...
+    def events(self, events: list[Event]) -> None: ...
     def errors(self, data: bytes) -> None: ...
-    def written(self, line: bytes, number: int) -> None: ...
+    def written(self, lines: list[Line]) -> None: ...
     def leaving(self) -> None: ...
     def deaf(self, how: str) -> None: ...
     def ended(self, status: int) -> None: ...
@@ -67,7 +71,7 @@ class Helper:
         self.pid = process.pid
         self._loop, self._process, self._pipelining, self._user = loop, process, pipelining, user
         self._reader = Reader()
-        self._unsent: deque[tuple[bytes, int]] = deque()
+        self._unsent: deque[Line] = deque()
         self._drained = False  # the first "writable" says so
         self._dead = False
         self._input, self._output, self._errors = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
@@ -94,10 +98,14 @@ class Helper:
     # What the owner may want
 
     def send(self, line: bytes, number: int = 0) -> None:
-        """Write a line as soon as the pipe has room for it; one line is one write. Nothing where the input is closed."""
+        """Write a line in this turn of the loop, or as soon as the pipe has room for it. Nothing where the input is closed.
+
+        One line is one write; with pipelining the lines of one turn are, as far as a pipe takes them whole.
+        """
         if self._input in self._open:
+            if self._drained and not self._unsent:
+                self._loop.soon(self._write)
             self._unsent.append((line, number))
-            self._write()
 
     def read_with(self, reader: Reader) -> None:
         """Have this reader make the events; before the first turn of the loop."""
@@ -107,6 +115,11 @@ class Helper:
         self._unsent.clear()
 
     def close_input(self) -> None:
+        """Close it once what the pipe has room for is written."""
+        self._write()
+        self._close_input()
+
+    def _close_input(self) -> None:
         self._unsent.clear()
         self._drained = False
         self._close(self._input)
@@ -130,18 +143,26 @@ class Helper:
 
     def _write(self) -> None:
         while self._drained and self._unsent:
-            line, number = self._unsent[0]
+            lines = self._take()
             try:
-                os.write(self._input, line)
+                os.write(self._input, b"".join([line for line, _ in lines]))
             except BlockingIOError:
+                self._unsent.extendleft(reversed(lines))
                 self._drained = False
                 return
             except OSError:
                 self._input_ended()
                 return
-            self._unsent.popleft()
             self._drained = self._pipelining
-            self._user.written(line, number)
+            self._user.written(lines)
+
+    def _take(self) -> list[Line]:
+        """What goes into the pipe next."""
+        lines = [self._unsent.popleft()]
+        room = WHOLE - len(lines[0][0]) if self._pipelining else 0
+        while self._unsent and (room := room - len(self._unsent[0][0])) >= 0:
+            lines.append(self._unsent.popleft())
+        return lines
 
     def _read(self, fd: int) -> bytes | None:
         try:
@@ -152,7 +173,7 @@ class Helper:
             return b""
 
     def _input_ended(self) -> None:
-        self.close_input()
+        self._close_input()
         self._half_closed("closed its input")
 
     def _half_closed(self, how: str) -> None:
@@ -177,8 +198,7 @@ class Helper:
         data = self._read(self._output)
         if data:
             self._reader.feed(data)
-            while (event := self._reader.next_event()) is not None:
-                self._user.event(event)
+            self._user.events(list(iter(self._reader.next_event, None)))
             if len(data) == READ_SIZE:
                 self._rest(self._output, now)
         elif data is not None:
@@ -187,7 +207,7 @@ class Helper:
     def _output_ended(self) -> None:
         self._close(self._output)
         if (rest := self._reader.finish()) is not None:
-            self._user.event(rest)
+            self._user.events([rest])
         if self._dead:
             self._finish()
         else:
@@ -206,7 +226,7 @@ class Helper:
     def _died(self, _events: int) -> None:
         self._dead = True
         self._loop.forget(self._pidfd)
-        self.close_input()
+        self._close_input()
         self._timer.cancel()
         if self._output not in self._open:
             self._finish()
@@ -215,7 +235,7 @@ class Helper:
             self._timer = self._loop.after(LINGER, self._cut)
 
     def _cut(self) -> None:
-        self._user.event(Note(b"", "its children still hold its output open; they are ended"))
+        self._user.events([Note(b"", "its children still hold its output open; they are ended")])
         self._close(self._output)
         self._finish()
 

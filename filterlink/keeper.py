@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from filterlink import protocol
-from filterlink.helper import Helper
+from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
 from filterlink.loop import Loop
-from filterlink.protocol import Event, Interface, Reply
+from filterlink.protocol import Event, Interface, Note, Reply
 from filterlink.settings import Filter
 from filterlink.spawn import Limits, fault
 
@@ -36,7 +36,7 @@ class Owner(Protocol):
     def helper_ready(self, index: int) -> None: ...
     def helper_reply(self, index: int, reply: Reply) -> bool: ...
     def helper_asked(self, index: int, number: int) -> int: ...
-    def helper_written(self, index: int, number: int) -> None: ...
+    def helper_written(self, index: int, numbers: list[int]) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
     def helper_gone(self, index: int, over: bool, planned: bool) -> None: ...
 
@@ -102,9 +102,9 @@ class Keeper:
         """It is not the first time that it is not ready."""
         return self.life.starts > 1 or self.last_error is not None or self.life.phase in (Phase.READY, Phase.STOPPING)
 
-    def send(self, number: int, path: str) -> None:
+    def send(self, number: int, message: int) -> None:
         if self._helper is not None:
-            self._helper.send(protocol.file(number, path), number)
+            self._helper.send(protocol.queue_file(number, message), number)
 
     def restart(self, reason: str) -> None:
         """Replace the helper: it let a request wait too long."""
@@ -182,12 +182,18 @@ class Keeper:
 
     # What the helper says
 
-    def event(self, event: Event) -> None:
-        if event.line and self._log.isEnabledFor(logging.INFO):
-            self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
-        if isinstance(event, Reply):
-            self._reply(event)
-        elif isinstance(event, Interface):
+    def events(self, events: list[Event]) -> None:
+        logged = self._log.isEnabledFor(logging.INFO)
+        for event in events:
+            if logged and event.line:
+                self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
+            if isinstance(event, Reply):
+                self._reply(event)
+            else:
+                self._other(event)
+
+    def _other(self, event: Interface | Note) -> None:
+        if isinstance(event, Interface):
             self._greeted(event)
         elif event.complaint:
             self._grumble.problem(event.complaint)
@@ -219,11 +225,11 @@ class Keeper:
     def errors(self, data: bytes) -> None:
         self._grumble.stderr(data)
 
-    def written(self, line: bytes, number: int) -> None:
+    def written(self, lines: list[Line]) -> None:
         if self._log.isEnabledFor(logging.INFO):
-            self._log.info("out(%d): %s", len(line) - 1, line[:-1].decode())
-        if number:
-            self._owner.helper_written(self._index, number)
+            for line, _ in lines:
+                self._log.info("out(%d): %s", len(line) - 1, line[:-1].decode())
+        self._owner.helper_written(self._index, [number for _, number in lines if number])
 
     def leaving(self) -> None:
         self._owner.helper_leaving(self._index)

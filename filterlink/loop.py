@@ -32,6 +32,7 @@ class Loop:
         self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
+        self._soon: list[Callable[[], None]] = []
         self._stopped = False
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
@@ -56,6 +57,10 @@ class Loop:
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         return self.at(time.monotonic() + seconds, action)
 
+    def soon(self, action: Callable[[], None]) -> None:
+        """Call `action` once, when all that is due now is done, before the loop waits: for what is cheaper for many at a time."""
+        self._soon.append(action)
+
     def stop(self) -> None:
         """Leave run() after this turn."""
         self._stopped = True
@@ -66,7 +71,8 @@ class Loop:
             self.turn()
 
     def turn(self, most: float = 3600.0) -> None:
-        """Wait `most` seconds at most, then do what is due, once."""
+        """Do what was put off until now, wait `most` seconds at most, then do what is due, once."""
+        self._run_soon()
         for fd, events in self._poll.poll(self._pause(most)):
             if (callback := self._watched.get(fd)) is not None:  # an earlier callback of this turn may have closed it
                 callback(events)
@@ -79,6 +85,12 @@ class Loop:
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
         return max(0.0, min(most, self._timers[0][0] - time.monotonic())) if self._timers else most
+
+    def _run_soon(self) -> None:
+        if self._soon:
+            actions, self._soon = self._soon, []
+            for action in actions:
+                action()
 
     def _run_timers(self) -> None:
         now = time.monotonic()

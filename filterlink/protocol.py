@@ -12,7 +12,7 @@ import msgspec
 from filterlink.frames import MAX_TEXT, Kind
 from filterlink.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
 
-__all__ = ["MAX_LINE", "MAX_ROUTES", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
+__all__ = ["MAX_LINE", "MAX_ROUTES", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "queue_file", "quit"]
 
 VERSION = 4
 """The interface version that INTF offers."""
@@ -31,6 +31,7 @@ _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
 _GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
 _REPORTS = {b"ERROR": Kind.ERROR, b"REJECTED": Kind.REJECTED, b"FAILURE": Kind.FAILURE}
 _PLAIN = {b"OK": Kind.OK, b"DISCARD": Kind.DISCARD}
+_OK = Kind.OK
 _ROUTES = (b"MIRRORTO", b"ADDROUTE")
 
 
@@ -76,6 +77,11 @@ def file(number: int, path: str) -> bytes:
     return b"%d FILE %b\n" % (number, path.encode())
 
 
+def queue_file(number: int, id: int) -> bytes:
+    """Ask for a verdict of a message in the queue."""
+    return b"%d FILE Queue/%d.msg\n" % (number, id)
+
+
 def quit(number: int) -> bytes:
     return b"%d QUIT\n" % number
 
@@ -104,7 +110,7 @@ class Reader:
                 return line
             number, _, rest = line.partition(b" ")
             if rest == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
-                return Reply(int(number), Kind.OK, "", (), (), line)
+                return Reply(int(number), _OK, "", (), (), line)
             self._events.extend(_parse(line))
         return self._events.popleft()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink import helper as module
-from filterlink.helper import Helper
+from filterlink.helper import Helper, Line
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Reply
 from filterlink.spawn import find_program
@@ -24,22 +24,25 @@ class Owned:
     """A helper with all it told, on a loop of its own."""
 
     def __init__(self, words: list[str], pipelining: bool) -> None:
-        self.events: list[Event] = []
+        self.told: list[Event] = []
         self.stderr = b""
         self.lines: list[bytes] = []
+        self.writes: list[int] = []
+        """How many lines each had."""
         self.status: int | None = None
         self.left = 0
         self.loop = Loop()
         self.helper = Helper(self.loop, words, pipelining, self)
 
-    def event(self, event: Event) -> None:
-        self.events.append(event)
+    def events(self, events: list[Event]) -> None:
+        self.told += events
 
     def errors(self, data: bytes) -> None:
         self.stderr += data
 
-    def written(self, line: bytes, number: int) -> None:
-        self.lines.append(line)
+    def written(self, lines: list[Line]) -> None:
+        self.lines += [line for line, _ in lines]
+        self.writes.append(len(lines))
 
     def leaving(self) -> None:
         self.left += 1
@@ -56,7 +59,7 @@ class Owned:
     def until(self, condition: Callable[[], Any]) -> None:
         end = time.monotonic() + 15
         while not condition():
-            assert time.monotonic() < end, (self.events[-3:], self.stderr[-200:], self.status)
+            assert time.monotonic() < end, (self.told[-3:], self.stderr[-200:], self.status)
             self.loop.turn(0.02)
 
     def close(self) -> None:
@@ -111,7 +114,7 @@ def test_started_in_the_base_directory_with_nothing_of_ours(start: Start, base: 
         )
         owned.until(lambda: owned.status is not None)
 
-    (answer,) = owned.events
+    (answer,) = owned.told
     assert isinstance(answer, Reply)
     assert answer.text == f"{base} True 3 True"
 
@@ -129,13 +132,13 @@ def test_one_line_at_a_time(start: Start) -> None:
     owned = shell(start, "read a; echo 1 OK; while [ ! -e go ]; do sleep 0.02; done; read b; echo 2 OK; cat >/dev/null")
     for number in range(3):
         owned.helper.send(b"%d FILE x\n" % number, number)
-    owned.until(lambda: owned.events)
+    owned.until(lambda: owned.told)
     owned.until(lambda: len(owned.lines) == 2)
     for _ in range(10):
         owned.loop.turn(0.01)
     assert len(owned.lines) == 2
     Path("go").touch()
-    owned.until(lambda: len(owned.events) == 2 and len(owned.lines) == 3)
+    owned.until(lambda: len(owned.told) == 2 and len(owned.lines) == 3)
 
 
 def test_pipelining_writes_at_once(start: Start) -> None:
@@ -147,12 +150,42 @@ def test_pipelining_writes_at_once(start: Start) -> None:
     owned.until(lambda: len(owned.lines) == 50)
 
 
+def test_lines_of_one_turn_are_one_write(start: Start) -> None:
+    """With pipelining; as many as a pipe takes whole, the others in the next write. Without it each line has its own."""
+    together, apart = shell(start, "cat", pipelining=True), shell(start, "cat")
+    for owned in (together, apart):
+        _send_500(owned)
+
+    assert together.writes == [195, 195, 110]
+    assert apart.writes == [1] * 500
+    assert [event.line for event in together.told] == [line.strip() for line in together.lines]
+
+
+def _send_500(owned: Owned) -> None:
+    """To `cat`, which gives all back."""
+    owned.until(lambda: owned.helper._drained)
+    for number in range(1, 501):
+        owned.helper.send(b"%03d FILE Queue/x.msg\n" % number, number)
+    owned.until(lambda: len(owned.lines) == len(owned.told) == 500)
+
+
+def test_what_was_sent_is_written_before_the_input_is_closed(start: Start) -> None:
+    """A line and the end of the input right behind it: the helper reads the line."""
+    owned = shell(start, "cat", pipelining=True)
+    owned.until(lambda: owned.helper._drained)
+    owned.helper.send(b"1 OK\n", 1)
+    owned.helper.close_input()
+    owned.until(owned.is_over)
+
+    assert [event.line for event in owned.told] == [b"1 OK"]
+
+
 def test_read_to_the_end(start: Start) -> None:
     """A megabyte written just before death, and the last words on stderr, all come before the end is told."""
     owned = shell(start, 'i=0; while [ $i -lt 20000 ]; do echo "$i OK"; i=$((i+1)); done; echo farewell >&2; exit 7')
     owned.until(lambda: owned.status is not None)
 
-    assert [event.number for event in owned.events if isinstance(event, Reply)] == list(range(20000))
+    assert [event.number for event in owned.told if isinstance(event, Reply)] == list(range(20000))
     assert (owned.stderr, owned.status) == (b"farewell\n", 7)
 
 
@@ -161,7 +194,7 @@ def test_children_answer_for_their_parent(start: Start) -> None:
     owned = shell(start, "(sleep 0.2; echo 5 OK) & exit 0")
     owned.until(lambda: owned.status is not None)
 
-    assert [event.line for event in owned.events] == [b"5 OK"]
+    assert [event.line for event in owned.told] == [b"5 OK"]
 
 
 def test_a_daemon_that_holds_the_output(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +233,7 @@ def test_who_closes_its_output_is_of_no_use(start: Start, monkeypatch: pytest.Mo
 def test_lines_for_who_closed_its_input(start: Start) -> None:
     """They go nowhere, and no other descriptor gets them."""
     owned = shell(start, "exec <&-; echo 1 OK; while [ ! -e go ]; do sleep 0.02; done; exit 4")
-    owned.until(lambda: owned.events)
+    owned.until(lambda: owned.told)
     for number in range(5):
         owned.helper.send(b"%d FILE x\n" % number, number)
     owned.loop.turn(0.05)

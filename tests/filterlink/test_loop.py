@@ -74,6 +74,25 @@ def test_modify_changes_what_is_told(loop: Loop, pipe: tuple[int, int]) -> None:
     assert told == [WRITE]
 
 
+def test_what_is_put_off_comes_after_all_that_is_due(loop: Loop, pipe: tuple[int, int]) -> None:
+    """Once, behind the callbacks and timers of the turn, before the loop waits again."""
+    called: list[str] = []
+
+    def ready(_events: int) -> None:
+        os.read(pipe[0], 1)
+        loop.soon(lambda: called.append("soon"))
+        called.append("ready")
+
+    loop.watch(pipe[0], ready)
+    os.write(pipe[1], b"x")
+    loop.at(time.monotonic() - 1, lambda: called.append("timer"))
+    loop.turn(0)
+    loop.turn(0)
+    loop.turn(0)
+
+    assert called == ["ready", "timer", "soon"]
+
+
 def test_timers_come_in_the_order_of_their_times(loop: Loop) -> None:
     """What is due earlier is called earlier; of two that are due at once, the one that was asked for first."""
     called: list[str] = []
