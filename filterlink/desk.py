@@ -34,7 +34,7 @@ class Desk:
         """Give the answer that came while the message waited elsewhere."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
-        self._port.verdict(Request(client, ask, now), kept)
+        self._port.verdict(Request(client, ask.id, ask.n, ask.park, ask.large, now), kept)
         return True
 
     def tell(self, request: Request, answer: Answer) -> None:

@@ -28,26 +28,23 @@ class Answer(msgspec.Struct, gc=False):
         return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
 
 
-class Kept:
-    """Answers by message."""
+class Kept(OrderedDict[int, Answer]):
+    """Answers by message, the oldest first; they come by keep() and go by take()."""
 
     def __init__(self) -> None:
-        self._all: OrderedDict[int, Answer] = OrderedDict()
+        super().__init__()
         self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     def keep(self, id: int, answer: Answer) -> None:
         self.take(id)
-        self._all[id] = answer
+        self[id] = answer
         self._bytes += answer.size
-        while len(self._all) > MAX_KEPT or self._bytes > MAX_KEPT_BYTES:
-            self.take(next(iter(self._all)))
+        while len(self) > MAX_KEPT or self._bytes > MAX_KEPT_BYTES:
+            self.take(next(iter(self)))
 
     def take(self, id: int) -> Answer | None:
         """The answer, which is kept no longer."""
-        answer = self._all.pop(id, None)
+        answer = self.pop(id, None)
         if answer is not None:
             self._bytes -= answer.size
         return answer

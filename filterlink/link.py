@@ -54,17 +54,6 @@ def connect(path: str) -> socket.socket:
     return sock
 
 
-def _receive(sock: socket.socket) -> memoryview | None:
-    """One frame, to be used before the next is read; an empty one at the end; None when there is none yet."""
-    while True:
-        try:
-            return _room[: sock.recv_into(_room)]
-        except BlockingIOError:
-            return None
-        except ConnectionResetError:  # not the end
-            continue
-
-
 class Channel:
     """One link for a process that waits for one thing at a time: send and receive block."""
 
@@ -166,13 +155,17 @@ class Link:
             self._read_one()  # one a turn: most peers ask one thing at a time, and none keeps the loop from the others
 
     def _read_one(self) -> bool:
-        record = _receive(self._sock)
-        if record is None:
+        """False: there is no more now."""
+        try:
+            size = self._sock.recv_into(_room)
+        except BlockingIOError:
             return False
-        if not record:  # empty: the end
+        except ConnectionResetError:  # not the end
+            return True
+        if not size:  # the end
             self._end()
             return False
-        self._on_frame(self, self._decode(record))
+        self._on_frame(self, self._decode(_room[:size]))
         return True
 
     def _flush(self) -> None:

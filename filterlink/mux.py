@@ -41,18 +41,17 @@ class Gate:
         self._running: dict[int, Request] = {}
         self._suspects = Suspects()
         self._desk = Desk(settings, port, self.slots, self._suspects, reason)
-        self.pace = self._desk.pace
+        self.pace, self._kept = self._desk.pace, self._desk.kept
         self._trials = Trials(self._suspects, self.units, port)
         self._down_since: float | None = now
-        self._doubt = Doubt()
-        self._heard = now
+        self._doubt, self._heard = Doubt(), now
 
     # What clients do
 
     def ask(self, now: float, client: Any, ask: Ask) -> None:
         """A client wants a message judged."""
-        if not self._desk.answer_kept(now, client, ask) and not self._attach(now, client, ask):
-            self._admit(now, Request(client, ask, now, self._settings.limit(ask.size)))
+        if not (self._kept and self._desk.answer_kept(now, client, ask)) and not self._attach(now, client, ask):
+            self._admit(now, client, ask)
         if self.pressed and self.stalled(now):
             self._set_aside(now)
 
@@ -97,7 +96,7 @@ class Gate:
     def left(self, id: int) -> None:
         """That message has left the queue, and asks no more."""
         self._acquit(id)
-        self._desk.kept.take(id)
+        self._kept.take(id)
 
     # What helpers do
 
@@ -112,7 +111,8 @@ class Gate:
         if request is None:
             return False
         self._forget(request)
-        self._acquit(request.id)
+        if self._suspects or self._suspects.leaves:
+            self._acquit(request.id)
         self._doubt.answered()
         self.slots.doubt = self.failing = False
         self.answered += 1
@@ -209,8 +209,9 @@ class Gate:
         running.client, running.n, running.park, running.asked, running.late = client, ask.n, ask.park, now, False
         return True
 
-    def _admit(self, now: float, request: Request) -> None:
+    def _admit(self, now: float, client: Any, ask: Ask) -> None:
         """Send, park, or keep waiting what is asked anew."""
+        request = Request(client, ask.id, ask.n, ask.park, ask.large, now, self._settings.limit(ask.size))
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:

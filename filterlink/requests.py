@@ -4,7 +4,8 @@ import math
 from collections import deque
 from typing import Any, Protocol
 
-from filterlink.frames import Ask
+import msgspec
+
 from filterlink.kept import Answer
 
 __all__ = ["WAKE_AGAIN", "Lane", "Port", "Request", "Unit"]
@@ -13,19 +14,24 @@ WAKE_AGAIN = 1.0
 """A woken message that has not come back by then counts as lost, and another is woken for its slot."""
 
 
-class Request:
+class Request(msgspec.Struct, gc=False, eq=False):
     """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
 
-    __slots__ = ("asked", "client", "id", "large", "late", "limit", "n", "number", "park", "since", "tried")
-
-    def __init__(self, client: Any, ask: Ask, now: float, limit: float = math.inf) -> None:
-        self.client, self.id, self.n, self.park, self.large = client, ask.id, ask.n, ask.park, ask.large
-        self.number = 0
-        self.asked = now
-        self.limit = limit  # seconds after which it is overdue
-        self.since = math.inf  # when its line went into the helper's pipe, or was queued for it
-        self.tried = False  # its line went into the pipe: the helper may have seen it
-        self.late = False  # its client was told to park: the message waits for this very answer
+    client: Any
+    id: int
+    n: int
+    park: bool
+    large: bool
+    asked: float
+    limit: float = math.inf
+    """Seconds after which it is overdue."""
+    number: int = 0
+    since: float = math.inf
+    """When its line went into the helper's pipe, or was queued for it."""
+    tried: bool = False
+    """Its line went into the pipe: the helper may have seen it."""
+    late: bool = False
+    """Its client was told to park: the message waits for this very answer."""
 
 
 class Unit:

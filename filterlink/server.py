@@ -153,8 +153,10 @@ class Server:
             self._unknown(link, frame)
         elif not found.stopping:
             found.gate.ask(time.monotonic(), link, frame)
-            self._hurry()
-            self._changed()
+            if self._idle:
+                self._hurry()
+            if not self._publishing:
+                self._changed()
 
     def _unknown(self, link: Link, ask: Ask) -> None:
         """Asked under an edition of the configuration that is not ours, or no longer: the message is dispatched again soon."""
@@ -187,11 +189,10 @@ class Server:
             self._changed()
 
     def _hurry(self) -> None:
-        """Look at the clock soon: there is something again."""
-        if self._idle:
-            self._idle = False
-            self._timer.cancel()
-            self._timer = self._loop.after(TICK, self._tick)
+        """Look at the clock soon, after it was looked at seldom: there is something again."""
+        self._idle = False
+        self._timer.cancel()
+        self._timer = self._loop.after(TICK, self._tick)
 
     def _changed(self) -> None:
         if not self._publishing:
@@ -203,7 +204,7 @@ class Server:
         self._pressed = waiting
         for each in self._all:
             self._brief(each)
-        if waiting:
+        if waiting and self._idle:
             self._hurry()
 
     def left(self, id: int) -> None:

@@ -89,6 +89,8 @@ class Slots:
 
     def next(self) -> tuple[Unit, Request] | None:
         """Who waits here and is to be sent now; the lanes take turns."""
+        if not (self.lanes[0].waiting or self.lanes[1].waiting):
+            return None
         for large in (not self._served, self._served):
             waiting = self.lanes[large].waiting
             if waiting and (unit := self.least_loaded(large)) is not None:

@@ -81,89 +81,81 @@ class Suspect:
         return self.away or self.request is not None
 
 
-class Suspects:
-    """All suspects of a filter, the one whose helper ended longest ago first."""
+class Suspects(OrderedDict[int, Suspect]):
+    """All suspects of a filter by their message, the one whose helper ended longest ago first. Only what is here adds or removes any."""
 
     def __init__(self) -> None:
-        self._all: OrderedDict[int, Suspect] = OrderedDict()
+        super().__init__()
         self._row = Row()
-        self._leaves: OrderedDict[int, int] = OrderedDict()
-
-    def __contains__(self, id: int) -> bool:
-        return id in self._all
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def get(self, id: int) -> Suspect | None:
-        return self._all.get(id)
+        self.leaves: OrderedDict[int, int] = OrderedDict()
+        """In how many helpers that left in good order each was open."""
 
     @property
     def away(self) -> int:
         """How many are parked apart."""
-        return sum(suspect.away for suspect in self._all.values())
+        return sum(suspect.away for suspect in self.values())
 
     def take_away(self) -> list[int]:
         """Who is parked apart, and is so no longer."""
-        found = [suspect for suspect in self._all.values() if suspect.away]
+        found = [suspect for suspect in self.values() if suspect.away]
         for suspect in found:
             suspect.away = False
         return [suspect.id for suspect in found]
 
     @property
     def waiting(self) -> list[Request]:
-        return [suspect.request for suspect in self._all.values() if suspect.request is not None]
+        return [suspect.request for suspect in self.values() if suspect.request is not None]
 
     def take_waiting(self) -> list[Request]:
         """Who waits here, and does so no longer."""
         found = self.waiting
-        for suspect in self._all.values():
+        for suspect in self.values():
             suspect.request = None
         return found
 
     def client_gone(self, client: Any) -> None:
-        for suspect in self._all.values():
+        for suspect in self.values():
             if suspect.request is not None and suspect.request.client is client:
                 suspect.request = None
 
     def left(self, ids: list[int]) -> None:
         """A helper left in good order with these open, which proves nothing; but it should not be the same message each time."""
         for id in ids:
-            self._leaves[id] = self._leaves.pop(id, 0) + 1
-            if self._leaves[id] >= LEAVES:
-                self._all.setdefault(id, Suspect(id))
-        while len(self._leaves) > MAX_SUSPECTS:
-            self._leaves.popitem(last=False)
+            self.leaves[id] = self.leaves.pop(id, 0) + 1
+            if self.leaves[id] >= LEAVES:
+                self.setdefault(id, Suspect(id))
+        while len(self.leaves) > MAX_SUSPECTS:
+            self.leaves.popitem(last=False)
 
     def ended(self, ids: list[int], answered: int, now: float) -> bool:
         """A helper ended over these; `answered` is what the filter has answered so far. True: the only one is guilty."""
         guilty = self._guilty(ids, answered, now)
         for id in ids:
-            suspect = self._all.setdefault(id, Suspect(id))
+            suspect = self.setdefault(id, Suspect(id))
             suspect.answered = answered
-            self._all.move_to_end(id)
+            self.move_to_end(id)
         return guilty
 
     def _guilty(self, ids: list[int], answered: int, now: float) -> bool:
         """Whether the one message that it ended over is the reason."""
         if ids != [self._row.id]:
             self._row = Row(ids[0] if len(ids) == 1 else 0, now)
-        known = self._all.get(self._row.id)
+        known = self.get(self._row.id)
         if known is not None and known.answered < answered:
             self._row.proved = True
         return self._row.proved or (self._row.id > 0 and now - self._row.since >= ROW)
 
     def drop(self, id: int) -> Suspect | None:
         """It was answered, or is no more."""
-        self._leaves.pop(id, None)
+        self.leaves.pop(id, None)
         if self._row.id == id:
             self._row = Row()
-        return self._all.pop(id, None)
+        return self.pop(id, None)
 
     def surplus(self) -> list[int]:
         """The oldest, as far as there are too many: whoever calls lets them go on."""
-        return list(self._all)[: max(0, len(self._all) - MAX_SUSPECTS)]
+        return list(self)[: max(0, len(self) - MAX_SUSPECTS)]
 
     def next(self, answered: int, alone: bool) -> Suspect | None:
         """Who is to be tried next: one whose trial can prove something, or any where there is nothing else to do."""
-        return next((each for each in self._all.values() if each.here and (alone or each.answered < answered)), None)
+        return next((each for each in self.values() if each.here and (alone or each.answered < answered)), None)
