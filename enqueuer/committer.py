@@ -14,13 +14,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 from filterlink.loop import Loop
 
-__all__ = ["Committer", "Step"]
+__all__ = ["PIECE", "Committer", "Step"]
 
 INTERVAL = 0.010
 MOST = 1000
 """Messages of one batch: its later ones wait for all files of it."""
-PIECE = 8
-"""Items handed out in one turn of the loop, some 0.5 ms: processors that have an outcome meanwhile get their next message."""
+PIECE = 4
+"""Items handed out in one turn of the loop, some 0.1 ms: processors that have an outcome meanwhile get their next message."""
 T = TypeVar("T")
 
 

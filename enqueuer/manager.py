@@ -34,6 +34,7 @@ __all__ = ["Manager", "run"]
 
 log = logging.getLogger("QUEUE")
 
+_WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
 _OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty
 TROUBLE_PAUSE = 5.0
 """Until a message is tried again that the machine could not work on (disk full, I/O error)."""
@@ -81,15 +82,12 @@ class Manager:
         now = time.monotonic()
         due = self._schedule.release_due(now)
         pause = min(PULSE, due - now if due is not None else PULSE)
+        self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
         if not self._draining:
-            wait = self._machine.pause(now)
-            if not wait:
-                self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
             self._laps.turn("intake")
-            pause = min(pause, self._spooler.pump(), wait or PULSE)
+            pause = min(pause, self._spooler.pump(), self._machine.pause(now) or PULSE)
             self._laps.next("")
-            if not wait:
-                self._dispatch()
+            self._dispatch()
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
         self._show()
@@ -159,6 +157,8 @@ class Manager:
 
     def _dispatch(self) -> None:
         """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
+        if self._draining or self._machine.pause(time.monotonic()):
+            return
         self._laps.turn("dispatch")
         for worker in self._workers.idle:
             entry = self._schedule.next()
@@ -186,7 +186,7 @@ class Manager:
         entry = worker.entry
         if entry is None or isinstance(frame, _OF_NO_JOB) or (frame.id, frame.n) != (entry.id, entry.n):
             return
-        if isinstance(frame, frames.Derived | frames.Outcome | frames.Held | frames.Parked):
+        if isinstance(frame, _WITH_A_FILE):
             self._count(entry, frame.stamp)
         if isinstance(frame, frames.Derived):
             tell_received(entry, frame.sender, frame.size)
@@ -210,6 +210,7 @@ class Manager:
             case frames.Trouble():
                 self._machine.trouble(frame.reason, entry.id, everybody=frame.machine)
                 self._put_off(entry, TROUBLE_PAUSE, frame.reason)
+        self._dispatch()  # before others of this turn are heard
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
         entry.derived, entry.stamp = self._settler.trusts(entry), stamp

@@ -139,7 +139,7 @@ class Processor:
         places: Places = {}
         why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
         if result.fate is rules.Fate.ENQUEUED:
-            envelope = envelope.plus(result.routes, _now())
+            envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
             copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
             where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]

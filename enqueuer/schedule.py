@@ -24,7 +24,6 @@ __all__ = ["Entry", "Lanes", "Schedule", "State", "large_limit"]
 State = Literal["waiting", "active", "settling", "parked", "held"]
 
 
-SHOWN: tuple[State, State] = ("waiting", "active")
 SMALL, LARGE, SUSPECT = range(3)
 BACK_EACH = 0.001
 """Seconds between held messages that come back together: a hundred thousand of them are no stampede on the filter."""
@@ -236,18 +235,12 @@ class Schedule:
 
     def gauges(self) -> tuple[int, ...]:
         """What the board shows of it, in the order of board.GAUGES between the first and the last."""
-        counts, oldest = self.counts, self.oldest()
+        waiting, active, settling, parked, held = self.counts.values()
+        large_waiting, large_active, *_ = self._large.values()
+        oldest = self.oldest() if waiting else None
         since = int(oldest.since * 1e9) if oldest else 0
-        lanes = (self.lane(state, large=large) for large in (False, True) for state in SHOWN)
-        return (
-            counts["waiting"],
-            counts["active"] + counts["settling"],
-            counts["parked"],
-            counts["held"],
-            since,
-            *lanes,
-            counts["settling"],
-        )
+        lanes = waiting - large_waiting, active - large_active, large_waiting, large_active
+        return (waiting, active + settling, parked, held, since, *lanes, settling)
 
     def active(self) -> Iterator[Entry]:
         return (entry for entry in self.entries.values() if entry.state == "active")

@@ -125,6 +125,11 @@ class _Channel:
             self.flush()
 
     @property
+    def empty(self) -> bool:
+        """Nothing was gathered."""
+        return not self._lines
+
+    @property
     def due(self) -> float:
         """Seconds until what was gathered is to be sent."""
         return self._lines[0].created + GATHER_TIME - time.time() if self._lines else NEVER
@@ -205,9 +210,11 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
 
     def flush_due(self, *, at_once: bool = False) -> bool:
         """Flush what has waited for GATHER_TIME, or `at_once` all; True: nothing waits."""
+        if self.channel.empty:
+            return True
         if at_once or self.channel.due <= 0:
             self.flush()
-        return self.channel.due == NEVER
+        return self.channel.empty
 
     def flush(self) -> None:
         self.acquire()

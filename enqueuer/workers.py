@@ -55,6 +55,8 @@ class Workers:
     def rest(self, worker: Worker) -> None:
         """It is done. One that is to leave does so now."""
         worker.entry, generation = None, worker.hello.generation
+        if generation in self._reaped:
+            return
         if generation in self._leaving:
             self._idle.pop(generation, None)
             worker.link.send(frames.encode(frames.Leave(generation)))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from enqueuer.committer import Committer, Step
+from enqueuer.committer import PIECE, Committer, Step
 from filterlink.loop import Loop
 
 
@@ -119,7 +119,7 @@ def test_the_loop_turns_between_the_pieces_of_a_batch(bench: _Bench) -> None:
 
     assert len(bench.told) < 3
     bench.until_then(1)
-    assert [len(items) for items, _ in bench.told] == [8, 8, 4]
+    assert [len(items) for items, _ in bench.told] == [PIECE] * (20 // PIECE)
     assert bench.then == [list(range(10, 20))]
 
 
