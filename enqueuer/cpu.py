@@ -32,16 +32,18 @@ class Group(NamedTuple):
 class CpuMeter:
     """The share of what we may use that is in use between one call and the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, stat: Path = STAT, folders: Collection[str] | None = None) -> None:
+        """`folders`: where limits stand; None: those of this process."""
+        self._stat = stat
         self._then = -LONGEST
         self._busy = self._total = 0
         self._cores = os.sched_getaffinity(0)
-        self._folders = our_folders()
+        self._folders = our_folders() if folders is None else folders
         self._groups: dict[str, Group] = {}
 
     def share(self, now: float) -> float | None:
         """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
-        (busy, total), found = parse(STAT.read_text(), self._cores), groups(self._folders)
+        (busy, total), found = parse(self._stat.read_text(), self._cores), groups(self._folders)
         elapsed, in_use, spent = now - self._then, busy - self._busy, total - self._total
         limited = fullest(self._groups, found, elapsed)
         self._then, self._busy, self._total, self._groups = now, busy, total, found

@@ -92,6 +92,19 @@ def test_a_limit_is_read_each_time(tmp_path: Path) -> None:
     assert groups([str(tmp_path)]) == {str(tmp_path): Group(0.5, 0.001)}
 
 
+def test_the_fuller_one_counts_the_machine_or_the_limit(tmp_path: Path) -> None:
+    """Files as the kernel's: of an idle machine a tenth of a core, all of it used; then of a busy one."""
+    core, stat, usage = min(os.sched_getaffinity(0)), tmp_path / "stat", tmp_path / "cpu.stat"
+    (tmp_path / "cpu.max").write_text("10000 100000\n")
+    meter, found = CpuMeter(stat, [str(tmp_path)]), []
+    for now, busy, idle, spent in ((1.0, 0, 0, 0), (1.5, 5, 45, 50_000), (2.0, 50, 50, 60_000)):
+        stat.write_text(f"cpu 0\ncpu{core} {busy} 0 0 {idle} 0 0 0 0 0 0\n")
+        usage.write_text(f"usage_usec {spent}\nuser_usec 0\n")
+        found.append(meter.share(now))
+
+    assert found == [None, 1.0, 0.9]
+
+
 @pytest.fixture
 def limited() -> Iterator[Path]:
     """A control group of a tenth of a core. Skipped where there is none to be had."""

@@ -1,6 +1,7 @@
 """The filter against real clamds, with a hand-made database. What it shares with the others is in test_servers.py."""
 
 import contextlib
+import select
 import shlex
 import signal
 import socket
@@ -208,6 +209,7 @@ def test_an_outage_is_told_at_any_level_of_the_log(tmp_path: Path) -> None:
     with subprocess.Popen(arguments, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as helper:
         assert helper.stdin
         assert helper.stderr
+        assert select.select([helper.stderr], [], [], 20)[0]
         assert helper.stderr.readline() == b"clamd at none: not there: No such file or directory\n"
         helper.stdin.close()
 
