@@ -2,9 +2,8 @@
 
 It decides; what it decided is done by the Port it was given. No descriptor, process, clock or log may come in here.
 
-A request is in one place at any instant: open in a unit (a helper process), waiting (asked with park = False, or to be
-sent again), or gone. A parked message is only a number here: it comes back by itself after a Wake. Parked apart are those
-that are woken one by one: suspects, and whose scan goes on without a processor that waits for it (`late`).
+A request is in one place at any instant: open in a unit (a helper process), waiting (park = False, or to be sent again), or gone.
+A parked message is a number here: it comes back after a Wake; suspects, and scans that no processor waits for (`late`), by their id.
 """
 
 from collections.abc import Callable, Iterator
@@ -283,6 +282,7 @@ class Gate:
         for request in late:
             del unit.open[request.number]
             self._forget(request)
+            self._acquit(request.id)  # it ended no helper, and beside others it shows whether they are answered
         text = f"{self._desk.name}: no answer within {show_seconds(late[0].limit)}"
         self.leaving(now, unit.index)
         unit.retiring = False

@@ -250,6 +250,26 @@ def test_alone_with_the_filter_nobody_is_charged_for_a_day() -> None:
     assert book.charged == [1] * 5
 
 
+def test_a_suspect_that_is_overdue_alone_is_judged_beside_others_again() -> None:
+    """It ended no helper. Alone it would never be charged for the time it takes, and others would wait for each of its trials."""
+    gate, book = make(max_in_flight=2)
+    gate.ask(0.0, "c", ask(1, park=False))
+    gate.ask(5.0, "c", ask(2, park=False))
+    for number in (1, 2):
+        gate.written(5.0 * (number - 1), 0, number)
+    gate.tick(10.5)  # the helper is stopped over the first, and the second is a suspect
+    end(gate, 11.0)
+    gate.tick(22.0)
+    end(gate, 23.0)
+    assert [id for _, id, _, kind in book.verdicts if kind is Kind.TIMEOUT] == [1, 2]
+
+    gate.ask(24.0, "c", ask(3, park=False))
+    answered(gate, 24.0)
+    for id in (2, 4):
+        gate.ask(25.0, "c", ask(id, n=2, park=False))
+    assert [request.id for request in gate.units[0].open.values()] == [2, 4]
+
+
 def leave(gate: Gate, now: float) -> None:
     """The helper leaves in good order, though requests are open, and another one is ready."""
     for number in gate.units[0].open:
