@@ -135,14 +135,11 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> tuple[str, Stamp]:
     """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
     above, below = envelope.above, envelope.below
-    for chunk in rest:
+    while len(start) <= CHUNK and (chunk := next(rest, b"")):
         start += chunk
-        if len(start) > CHUNK:
-            break
-    else:
-        digest = envelopes.Digest(above, below, start)
-        return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
     digest = envelopes.Digest(above, below, start)
+    if len(start) <= CHUNK:
+        return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
     blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
     path, _ = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
     disk.patch(path, len(above), digest.line())
