@@ -160,13 +160,13 @@ class Processor:
         """Tell of what kinds it is, where a filter that was asked may have made the drop while it judged another."""
         if job.drop and asked:
             created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
-            answer.judged_by, answer.created, answer.kinds = asked, created, derive.kinds(self._disk, message)
+            answer.judged_by, answer.created, answer.kinds = asked, created, message.kinds
         return answer
 
     def _closed(self, job: frames.Job, message: derive.Message) -> str:
         """The filter that sends such messages around; "" where none does."""
         closed = dict(job.circles)
-        return next((filter for kind in derive.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
+        return next((filter for kind in message.kinds if (filter := closed.get(kind, ""))), "")
 
     def _is_the_output(self, message: derive.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
         """Whether the message file can be moved to where its only output is for: no file is written then."""

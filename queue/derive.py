@@ -16,7 +16,7 @@ from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
 
-__all__ = ["Message", "Refused", "complete", "derive", "kinds", "load", "queue_path"]
+__all__ = ["Message", "Refused", "complete", "derive", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -39,7 +39,14 @@ class Message(msgspec.Struct, frozen=True):
     """As the file was when we wrote it: a helper that rewrites it is seen by this."""
     mark: bytes = b""
     """The rule that a released message goes on after (rules.mark); b"" = it was not released."""
+    header: bytes = b""
+    """The header, FIRST bytes of it at the most."""
     hops: headers.Hops = headers.Hops()
+
+    @property
+    def kinds(self) -> tuple[bytes, ...]:
+        """What stays the same in changed copies of this message (header.kinds), as far as its header was kept."""
+        return headers.kinds(self.header, self.envelope.recipients)
 
 
 def queue_path(id: int) -> str:
@@ -57,14 +64,15 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
         except headers.HeaderError as error:
             raise Refused(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain)
-        path, stamp = _write(disk, id, envelope, b"".join((*header.kept, rest)), chunks)
+        kept = b"".join(header.kept)
+        path, stamp = _write(disk, id, envelope, kept + rest, chunks)
     if disk.stamp(drop) != was:
         disk.unlink(path)
         raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
     if path != queue_path(id):
         disk.rename(path, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return Message(id, envelope, length, stamp[1] - length, stamp, hops=headers.hops(head))
+    return Message(id, envelope, length, stamp[1] - length, stamp, header=kept[:FIRST], hops=headers.hops(kept))
 
 
 def complete(disk: Port, id: int) -> bool:
@@ -91,21 +99,17 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
             if not chunk or len(head) > envelopes.MAX_HEAD:
                 raise ValueError(f"{queue_path(id)}: no empty line after the envelope")
             head += chunk
+        head += next(chunks, b"")  # behind a long envelope little of the header was read so far
     finally:
         chunks.close()
     line = envelopes.parse_o(head[:end])
     mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
-    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, headers.hops(_header(head[end:])))
-
-
-def kinds(disk: Port, message: Message) -> tuple[bytes, ...]:
-    """What stays the same in changed copies of this message (header.kinds), as far as its header stands in the first piece of the file."""
-    with contextlib.closing(disk.chunks(queue_path(message.id), offset=message.head, first=FIRST)) as chunks:
-        return headers.kinds(_header(next(chunks, b"")), message.envelope.recipients)
+    header = _header(head[end : end + FIRST])
+    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, header, headers.hops(header))
 
 
 def _header(start: bytes) -> bytes:
-    """The header as far as it has been read: hundreds of stations fit into the first piece of a file."""
+    """The header as far as it has been read: hundreds of stations fit into it."""
     end = headers.header_end(start)
     return start if end < 0 else start[:end]
 

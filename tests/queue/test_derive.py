@@ -78,6 +78,18 @@ def test_load_reads_back_what_derive_made(disk: Disk) -> None:
     assert derive.load(disk, 7, None) == made
 
 
+def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
+    """Derived or loaded, behind however long an envelope: or a circle of the two would not be seen."""
+    recipients = b"".join(b"Bcc: %d@b.example\n" % n for n in range(4000))
+    made = _derive(disk, recipients + b"Return-Path: <c@c.example>\nMessage-ID: <1@a.example>\nFrom: a@a.example\nSubject: s\n\nhello\n")
+    loaded = derive.load(disk, 7, None)
+
+    assert made.head > derive.FIRST
+    assert loaded.kinds == made.kinds
+    assert loaded == made
+    assert made.kinds[0] != _derive(disk, b"Bcc: 1@b.example\nMessage-ID: <2@a.example>\n\n").kinds[0]
+
+
 def test_load_refuses_what_is_no_message_file(disk: Disk) -> None:
     Path("Queue/7.msg").write_bytes(b"no empty line")
 
