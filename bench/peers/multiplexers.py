@@ -1,6 +1,6 @@
-"""filterlink and MIMEDefang's multiplexer, each with the same helper in C that answers at once (noop.c), and what asks both.
+"""filterlink, the bare multiplexer (bench/limits/mux.py) and MIMEDefang's, all with one helper in C that answers at once (noop.c).
 
-Who asks is in C (load.c) or in Python (load.py), for both multiplexers in the same way.
+Who asks is in C (load.c) or in Python (load.py), for all of them in the same way.
 
 MIMEDefang's takes a new connection for each question, and gives each worker one at a time: so is its protocol. It gets as many workers as
 there are clients, its best: with fewer, some questions stay in its queue for seconds while all workers are idle (seen with 8 workers and 9
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from bench.peers.parts import PATIENCE, SOURCES, compiled, need, running, until
 
-__all__ = ["Asked", "Programs", "filterlink", "mimedefang"]
+__all__ = ["Asked", "Programs", "bare", "filterlink", "mimedefang"]
 
 NOBODY = "nobody"
 FOR_EVER = "1000000000"
@@ -59,21 +59,22 @@ class Asked(NamedTuple):
         return int(answered) / float(seconds)
 
 
-@contextlib.contextmanager
-def filterlink(programs: Programs, folder: Path, *, pipelining: bool) -> Iterator[Asked]:
+def filterlink(programs: Programs, folder: Path, *, pipelining: bool) -> contextlib.AbstractContextManager[Asked]:
     """Enqueuer's multiplexer by itself."""
+    return _links(programs, folder, "bench.peers.filterlink", str(int(pipelining)))
+
+
+def bare(programs: Programs, folder: Path) -> contextlib.AbstractContextManager[Asked]:
+    """The bare multiplexer, for the same clients and helper."""
+    return _links(programs, folder, "bench.limits.mux")
+
+
+@contextlib.contextmanager
+def _links(programs: Programs, folder: Path, module: str, *words: str) -> Iterator[Asked]:
+    """A multiplexer that is asked by links, as a process of its own."""
     folder.mkdir()
-    words: list[str | Path] = [
-        *programs.before,
-        sys.executable,
-        "-m",
-        "bench.peers.filterlink",
-        folder,
-        programs.noop,
-        str(int(pipelining)),
-    ]
-    with running(words, folder / "log", cwd=ROOT):
-        until((folder / "link").exists, "filterlink's socket", folder / "log")
+    with running([*programs.before, sys.executable, "-m", module, folder, programs.noop, *words], folder / "log", cwd=ROOT):
+        until((folder / "link").exists, "the multiplexer's socket", folder / "log")
         asked = Asked(programs, "link", folder / "link")
         asked.rate(1, 100)  # waits for the helper
         yield asked

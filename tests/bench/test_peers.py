@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers.multiplexers import Programs, filterlink, mimedefang
+from bench.peers.multiplexers import Programs, bare, filterlink, mimedefang
 from bench.peers.parts import Missing, need, public_folder
 
 
@@ -28,6 +28,12 @@ def test_clients_ask_filterlink(programs: Programs, folder: Path, pipelining: bo
     """The clients of load.c and load.py speak the frames of filterlink/frames.py, and the helper of noop.c its protocol."""
     with filterlink(programs, folder / "link", pipelining=pipelining) as asked:
         assert asked.rate(4, 400) > 0
+
+
+def test_clients_ask_the_bare_multiplexer(programs: Programs, folder: Path) -> None:
+    """It answers each of several clients, as filterlink would, and goes on when they have gone."""
+    with bare(programs, folder / "bare") as asked:
+        assert [asked.rate(clients, 1000) > 0 for clients in (8, 1)] == [True, True]
 
 
 @pytest.mark.server
