@@ -31,8 +31,8 @@ class BaseDirError(Exception):
 
 
 def is_base(path: Path) -> bool:
-    """Say whether `path` is a base directory: it has a queue and a config file."""
-    return (path / "Queue").is_dir() and (path / CONFIG).is_file()
+    """Say whether `path` is a base directory: by its folders, for who lost the config file must still be able to see and stop an engine."""
+    return all((path / folder).is_dir() for folder in ("Submitted", "Queue", "Settings"))
 
 
 def find(base: str | None) -> Path:
@@ -46,6 +46,8 @@ def find(base: str | None) -> Path:
     path = Path(named).absolute()
     if is_base(path):
         return path
+    if path.exists() and not path.is_dir():
+        raise BaseDirError(f"{path} is no folder: name a base directory with --base DIR")
     if _readable(path):
         raise BaseDirError(f"{path} is no base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
     raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
@@ -56,7 +58,10 @@ def create(path: Path) -> bool:
 
     What is there stays as it is. Raises BaseDirError where `path` holds something else, and OSError.
     """
-    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BaseDirError(f"{path} cannot be a folder, a file is in the way: give another name, or move the file away") from None
     foreign = sorted({entry.name for entry in path.iterdir()} - {name.partition("/")[0] for name in FOLDERS} - {"lost+found"})
     if foreign and not is_base(path):
         raise BaseDirError(f"{path} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")

@@ -79,6 +79,8 @@ class ConfigFile:
     def _read(self) -> bytes:
         try:
             self._raw = Path(FILE).read_bytes()
+        except FileNotFoundError:
+            raise configs.ConfigError(f"{FILE} is gone: put it back, or have `enqueuer init` write the default one") from None
         except OSError as error:
             raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
         return self._raw

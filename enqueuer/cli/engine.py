@@ -23,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 INIT = "DIR may be missing or empty. What is there of a base directory already stays as it is, its config file too."
-RUN = "SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads."
+RUN = """SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads.
+
+The log goes into SystemLogs, and is shown besides where this is a terminal."""
 RELOAD = "Exit code 0: the new configuration is in force. 78: it was refused and the old one stays; the reason is printed."
 STOP = "Messages in work are finished first (drain_timeout); --now leaves them in the queue. Returns when the engine has ended."
 
@@ -39,7 +41,7 @@ def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
 
     try:
         made = basedir.create(dir)
-    except (basedir.BaseDirError, FileExistsError, NotADirectoryError) as error:
+    except basedir.BaseDirError as error:
         fail(str(error), exits.CANTCREAT)
     print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")
     return exits.OK

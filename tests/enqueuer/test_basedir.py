@@ -72,6 +72,25 @@ def test_find_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         basedir.find("spool")
 
 
+def test_a_base_directory_without_its_config_file_is_one(tmp_path: Path) -> None:
+    """Whose config file is gone sees the engine and can stop it, and is not told to make a base directory."""
+    basedir.create(tmp_path)
+    (tmp_path / basedir.CONFIG).unlink()
+
+    assert basedir.find(str(tmp_path)) == tmp_path
+
+
+def test_a_file_is_no_base_directory(tmp_path: Path) -> None:
+    """A file in the place of the folder, or in the way to it, is named as what it is."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(basedir.BaseDirError, match="is no folder"):
+        basedir.find(str(tmp_path / "file"))
+    for name in ("file", "file/base"):
+        with pytest.raises(basedir.BaseDirError, match="a file is in the way"):
+            basedir.create(tmp_path / name)
+
+
 def test_make_modules_makes_queues_only(tmp_path: Path) -> None:
     """A module's folder is made once, and no name leads out of Outbound."""
     basedir.create(tmp_path)
