@@ -23,8 +23,10 @@ throughput and waiting time at 1, 2, 4 ... 64 processors. Says which thing is th
 `max_in_flight` it recommends; changes nothing without --apply. An engine that runs meanwhile is not touched, but the two share
 the machine. Your filters judge thousands of copies: one that learns or counts (auto-learning, greylisting) sees them too.
 
-q or ^C ends it early, with what there is. Exit codes: 0 done, 66 no such mail, 69 nothing could be measured, 130 stopped before that."""
+q or ^C ends it early, with what there is; --apply then takes no processors away that were not tried. Exit codes: 0 done, 66 no such
+mail, 69 nothing could be measured (for --apply: too little), 130 stopped before that."""
 EXAMPLES = ("enqueuer tune", "enqueuer tune --mail ~/Maildir --seconds 120 --png tune.png", "enqueuer tune --apply")
+TOO_EARLY = "nothing was changed: it ended before processors = {}, as configured, was measured; let it go on, or give more --seconds"
 GO_BACK = "to go back: mv {old} {file}"
 
 
@@ -92,7 +94,7 @@ def printable_lines(text: str) -> str:
 def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: bool, json: bool) -> int:
     from enqueuer.tune.advice import advise
     from enqueuer.tune.png import plot
-    from enqueuer.tune.report import document, lines, settings
+    from enqueuer.tune.report import document, lines, premature, settings
 
     facts = _facts(base, found, fed)
     advice = advise(found.steps, found.raised, facts.configured)
@@ -103,10 +105,13 @@ def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: b
     if png is not None:
         plot(advice, found.steps, found.raised, png)
         _say(f"drawn: {printable(str(png))}")
+    early = premature(advice, facts)
+    if apply and early:
+        fail(TOO_EARLY.format(facts.configured), exits.UNAVAILABLE)
     if apply:
         processors, slots = settings(advice, facts)
         _apply(base, None if facts.auto else processors, slots)
-    elif settings(advice, facts) != (facts.configured, facts.filters):
+    elif not early and settings(advice, facts) != (facts.configured, facts.filters):
         _say("nothing was changed: --apply writes what is recommended into the config file")
     return exits.OK
 
@@ -128,6 +133,7 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
         load=load.rate if load else None,
         load_source=load.source if load else "",
         notes=_notes(base, found),
+        whole=found.whole,
     )
 
 

@@ -11,7 +11,7 @@ from enqueuer.tune.chart import chart
 from enqueuer.tune.verdict import Step
 from enqueuer.tune.waiting import Expected, expect
 
-__all__ = ["HEAD", "Facts", "document", "lines", "row", "settings", "show"]
+__all__ = ["HEAD", "Facts", "document", "lines", "premature", "row", "settings", "show"]
 
 TIMES = (1, 2, 5)
 """Today's load, times these."""
@@ -36,6 +36,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     load: float | None
     load_source: str
     notes: list[str]
+    whole: bool = True
+    """Every count was measured that might bring something."""
 
 
 def row(step: Step) -> str:
@@ -72,6 +74,11 @@ def settings(advice: Advice, facts: Facts) -> tuple[int, dict[str, int]]:
     return advice.best.processors, {name: slots[name] // facts.instances[name] for name in facts.filters}
 
 
+def premature(advice: Advice, facts: Facts) -> bool:
+    """Whether fewer are recommended than are configured only because it ended before that count was measured."""
+    return not facts.whole and not facts.auto and advice.now is None and advice.best.processors < facts.configured
+
+
 def expected(advice: Advice, facts: Facts) -> list[tuple[str, Expected]]:
     """The waits with what is recommended, and of which load each is."""
     best = advice.best
@@ -90,7 +97,7 @@ def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     yield ""
     yield from _law(advice)
     yield ""
-    yield f"Bottleneck: {advice.verdict.kind}. At {steps[-1].processors} processors {advice.verdict.why}."
+    yield f"Bottleneck: {advice.verdict.kind}. At {_processors(steps[-1].processors)} {advice.verdict.why}."
     if advice.verdict.cure:
         yield f"  What would help: {advice.verdict.cure}."
     yield from _now(advice, facts)
@@ -100,6 +107,10 @@ def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
     yield from _waits(advice, facts)
     yield from _checked(advice, facts)
     yield from (f"Note: {note}" for note in facts.notes)
+
+
+def _processors(count: int) -> str:
+    return "1 processor" if count == 1 else f"{count} processors"
 
 
 def _law(advice: Advice) -> Iterator[str]:
@@ -120,7 +131,8 @@ def _now(advice: Advice, facts: Facts) -> Iterator[str]:
 
 def _recommended(advice: Advice, facts: Facts) -> Iterator[str]:
     processors, slots = settings(advice, facts)
-    yield f"Recommended: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
+    early = premature(advice, facts)
+    yield f"{'The best so far' if early else 'Recommended'}: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
     for name, count in slots.items():
         yield f'             max_in_flight = {count} of filter "{name}"{_was(count, facts.filters[name])}'
     yield f"             {pace(advice.best.rate)} measured"

@@ -47,6 +47,11 @@ class Measured(msgspec.Struct):
     trouble: str = ""
     """Why it ended early."""
 
+    @property
+    def whole(self) -> bool:
+        """Every count was measured that might bring something."""
+        return not (self.stopped or self.late or self.trouble)
+
 
 class View:
     """Somebody to tell; this one says nothing."""

@@ -1,6 +1,7 @@
 """enqueuer tune: the command as a whole."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,24 @@ def test_measured_and_applied(base: Path) -> None:
     assert count == 1 or f"to go back: mv {file}.before-tune {file}" in done.stderr
     assert "Mail: " in done.stderr
     assert not list((base / "Run").iterdir())
+
+
+@pytest.mark.alone
+def test_too_little_is_not_applied(base: Path) -> None:
+    """What ended before today's count was tried takes no processors away: the file stays, and the command fails and says why."""
+    file = base / "Settings/enqueuer.toml"
+    file.write_text(CONFIG.replace("= 1 ", "= 999 "))
+    command = [sys.executable, "-m", "enqueuer.cli.app", "tune", "--base", str(base), "--apply", "--seconds", "20"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tune:
+        assert tune.stderr
+        assert any(line.split()[:1] == ["1"] for line in tune.stderr)  # the row of the first count; reading goes on behind it
+        tune.send_signal(signal.SIGINT)
+        told, complained = tune.communicate(timeout=30)
+
+    assert tune.returncode == 69, complained
+    assert "nothing was changed: it ended before processors = 999, as configured, was measured" in complained
+    assert "The best so far: processors = 1 (now 999)" in told
+    assert file.read_text() == CONFIG.replace("= 1 ", "= 999 ")
 
 
 def test_a_filter_that_cannot_run_is_said(base: Path) -> None:

@@ -4,7 +4,7 @@ import math
 import msgspec
 
 from enqueuer.tune.advice import Advice, advise
-from enqueuer.tune.report import Facts, document, lines, row, settings, show
+from enqueuer.tune.report import Facts, document, lines, premature, row, settings, show
 from enqueuer.tune.verdict import Cpu, Scans, Step, Wait
 
 FACTS = Facts(
@@ -123,3 +123,16 @@ def test_a_count_that_finds_itself_is_left() -> None:
     told = text(advise(STEPS, [], 4), msgspec.structs.replace(FACTS, auto=True))
 
     assert 'processors = 16 (now "auto", up to 4: it finds such a count by itself, if auto_max lets it)' in told
+
+
+def test_what_was_not_tried_is_not_taken_away() -> None:
+    """Stopped after two counts, four being configured: two are the best so far, and no recommendation to go down."""
+    early = msgspec.structs.replace(FACTS, whole=False)
+    advice = advise(STEPS[:2], [], 4)
+
+    assert premature(advice, early)
+    assert "The best so far: processors = 2 (now 4)" in text(advice, early)
+    assert not premature(advice, FACTS)
+    assert not premature(advise(STEPS[:3], [], 4), early)  # today's count was tried
+    assert not premature(advice, msgspec.structs.replace(early, configured=1))  # more than there are
+    assert not premature(advice, msgspec.structs.replace(early, auto=True))  # not a count that --apply writes
