@@ -11,7 +11,7 @@ from rich.text import Text
 
 from enqueuer.cli._common import printable
 from enqueuer.demo import Result, View
-from filterlink.units import show_seconds, show_size
+from filterlink.units import say_size, show_seconds, show_size
 
 __all__ = ["DemoView"]
 
@@ -111,7 +111,7 @@ def _sum(results: Sequence[Result], seconds: float, document: dict[str, Any]) ->
     words = [_word(result) for result in results]
     own = any(result.sample.expect == "any" for result in results)
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)
-    size = show_size(sum(len(result.sample.data) for result in results))
+    size = say_size(sum(len(result.sample.data) for result in results))
     processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
     line = Text(f"{_counted(len(results))}, {size}, in {seconds:.1f} s with {processors} processors: ")
     line.append(f"{len(results) / seconds:.0f} messages/s", "bold")

@@ -149,6 +149,6 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         fd = os.open(path, flags)
     if not stat.S_ISREG(mode := os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "is a folder" if stat.S_ISDIR(mode) else "is no regular file")
+        raise OSError(errno.EINVAL, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", str(path))
     with open(fd, "rb") as source:  # noqa: PTH123  (a descriptor)
         yield source

@@ -3,7 +3,7 @@
 import math
 import re
 
-__all__ = ["Seconds", "Size", "show_seconds", "show_size"]
+__all__ = ["Seconds", "Size", "say_size", "show_seconds", "show_short", "show_size"]
 
 _SIZE = re.compile(r"(\d+) ?([KMGT]?)B?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)")
@@ -50,6 +50,11 @@ def show_size(size: int) -> str:
     return f"{value:.1f}{unit}" if value < 99.5 else f"{value:.0f}{unit}"
 
 
+def say_size(size: int) -> str:
+    """The same in a sentence, where a number alone would not be known for a size: "812 bytes", "6.7K"."""
+    return f"{size} bytes" if size < 1024 else show_size(size)
+
+
 def show_seconds(seconds: float) -> str:
     """Show a duration as a person would say it: "0.4 s", "12 s", "5 min", "2.0 h"."""
     if seconds < 9.95:
@@ -59,3 +64,10 @@ def show_seconds(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def show_short(seconds: float) -> str:
+    """The same for what as a rule takes under a second: "under 1 ms", "20 ms", "1.5 s"."""
+    if seconds < 0.0005:
+        return "under 1 ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)

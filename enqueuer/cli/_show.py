@@ -13,13 +13,16 @@ from rich.text import Text
 
 from enqueuer.cli._common import printable
 from enqueuer.cli._where import sentences
-from filterlink.units import show_seconds, show_size
+from enqueuer.laps import SAMPLE
+from filterlink.units import say_size, show_seconds, show_short, show_size
 
 __all__ = ["filters", "message", "messages", "status", "steps"]
 
 MAX_TASKS = 20
 """Busy processors shown, the longest first: what hangs is at the top, and the page stays a page."""
 MAX_PIDS = 3
+TOO_FEW = 20
+"""Timed messages below which the times are told to be chance."""
 WIDTH = 200
 """Columns where the output is no terminal: nothing is folded or cut for a file or a pipe."""
 COLOURS = {
@@ -42,7 +45,7 @@ def status(document: dict[str, Any]) -> None:
     _tasks(console, document["processors"])
     if document["filters"]:
         console.print()
-        console.print(_filters(document["filters"]))
+        _print_filters(console, document["filters"])
     console.print()
     console.print(_counts("Since start", document["totals"]))
     if wrong := document.get("unaccounted"):
@@ -60,10 +63,15 @@ def steps(document: dict[str, Any]) -> None:
     for one in document["steps"]:
         table.add_row(one["process"], one["step"], *(f"{one[key] * 1e6 / count:.1f}" for key in ("wall_s", "cpu_s")))
     console.print(table)
+    if count < TOO_FEW * SAMPLE:
+        console.print(f"one message in {SAMPLE} is timed: of {count} that is too few to go by")
 
 
 def filters(found: list[dict[str, Any]]) -> None:
-    _console().print(_filters(found) if found else "no filters are configured")
+    if found:
+        _print_filters(_console(), found)
+    else:
+        print("no filters are configured")
 
 
 def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
@@ -81,9 +89,9 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
 
 def message(document: dict[str, Any]) -> None:
     """Reason, envelope, header."""
-    print(f"{document['id']}  {document['state']}, {show_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
     if "now" in document:
-        for line in sentences(document["now"], document["state"]):
+        for line in sentences(document["now"], document["state"], document["id"]):
             print(f"{'now':>10}: {printable(line)}")
     for key, value in document["why"].items():
         for line in value if isinstance(value, list) else [value]:
@@ -156,15 +164,34 @@ def _tasks(console: Console, pool: dict[str, Any]) -> None:
         console.print(Text(f"  and {len(busy) - MAX_TASKS} more", "dim"))
 
 
+def _print_filters(console: Console, found: list[dict[str, Any]]) -> None:
+    """A table, and below it what went wrong; where the terminal is too narrow for the table some lines for each filter."""
+    table = _filters(found)
+    if console.measure(table, options=console.options.update(width=WIDTH)).maximum > console.width:
+        for one in found:
+            console.print(_narrow(one))
+    else:
+        console.print(table)
+    for one in found:
+        if one["last_error"]:
+            console.print(Text(printable(f"{one['name']}, last error: {one['last_error']}"), "red"))
+
+
 def _filters(found: list[dict[str, Any]]) -> Table:
     numbers = ("IN WORK", "PARKED", "ANSWERED", "RESTARTS", "MEDIAN", "P99")
-    table = _table("FILTER", "STATE", "PIDS", *numbers, "LAST ERROR", right=numbers)
+    table = _table("FILTER", "STATE", "PIDS", *numbers, right=numbers)
     for one in found:
         counts = (str(one[key]) for key in ("in_flight", "parked", "answered", "restarts"))
-        times = (_time(one[key]) for key in ("median_s", "p99_s"))
-        error = Text(printable(one["last_error"] or ""), "red")
-        table.add_row(Text(printable(one["name"])), _coloured(one["state"]), _pids(one["pids"]), *counts, *times, error)
+        table.add_row(Text(printable(one["name"])), _coloured(one["state"]), _pids(one["pids"]), *counts, *_times(one))
     return table
+
+
+def _narrow(one: dict[str, Any]) -> Text:
+    text = Text.assemble((printable(one["name"]), "bold"), "  ", _coloured(one["state"]))
+    text.append(f", pids {_pids(one['pids'])}" if one["pids"] else "")
+    text.append(f"\n  {one['in_flight']} in work, {one['parked']} parked, {one['answered']} answered, {one['restarts']} restarts")
+    median, p99 = _times(one)
+    return text.append(f"\n  median {median}, p99 {p99 or '-'}" if median else "")
 
 
 def _pids(pids: list[int]) -> str:
@@ -172,10 +199,10 @@ def _pids(pids: list[int]) -> str:
     return ", ".join(map(str, pids[:MAX_PIDS])) + (f" and {len(pids) - MAX_PIDS} more" if len(pids) > MAX_PIDS else "")
 
 
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)
+def _times(one: dict[str, Any]) -> tuple[str, str]:
+    """Median and p99 of a filter's answers; nothing where there was none."""
+    median, p99 = ("" if one[key] is None else show_short(one[key]) for key in ("median_s", "p99_s"))
+    return median, p99
 
 
 def _counts(title: str, counts: dict[str, int]) -> Text:

@@ -51,9 +51,10 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
 
     where = basedir.find(base)
     path = where / basedir.CONFIG
-    settings = {each.name: each for each in config.load(path.read_bytes(), str(path)).filters}.get(name)
+    filters = {each.name: each for each in config.load(path.read_bytes(), str(path)).filters}
+    settings = filters.get(name)
     if settings is None:
-        fail(f'{path} has no filter "{name}"', exits.NOINPUT)
+        fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
     plan, view = Plan.of(settings, len(files)), BenchView(ALL, [str(file) for file in files], settings)

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from enqueuer import control
-from filterlink.units import show_seconds
+from filterlink.units import show_seconds, show_short
 
 __all__ = ["ask", "sentences"]
 
 ELSEWHERE = {
-    "quarantine": "kept in Quarantine until somebody says: enqueuer quarantine release ID, or: enqueuer quarantine delete ID",
-    "bad": "given up, in Bad until somebody says: enqueuer queue retry ID",
+    "quarantine": "kept in Quarantine until somebody says: enqueuer quarantine release {id}, or: enqueuer quarantine delete {id}",
+    "bad": "given up, in Bad until somebody says: enqueuer queue retry {id}",
 }
 
 
@@ -27,15 +27,15 @@ def ask(base: Path, id: int) -> dict[str, Any]:
     return {"engine": answer["engine"], **answer["now"]}
 
 
-def sentences(now: dict[str, Any], filed: str) -> list[str]:
-    """What a person is told. `filed`: the state that the message's files show."""
+def sentences(now: dict[str, Any], filed: str, id: int) -> list[str]:
+    """What a person is told of message `id`. `filed`: the state that its files show."""
     if now["state"] is None:
-        return _by_its_files(now, filed)
+        return _by_its_files(now, filed, id)
     said = [_what(now)]
     if now["filter"]:
         said.append(_filter(now["filter"]))
     if now["offered_in_s"] is not None:
-        said.append(f"it is offered again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry ID")
+        said.append(f"it is offered again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry {id}")
     if now["attempts"]:
         said.append(f"it is charged with {now['attempts']} attempts")
     if now["engine"] == "draining":
@@ -43,10 +43,10 @@ def sentences(now: dict[str, Any], filed: str) -> list[str]:
     return [*said, *now["log"]]
 
 
-def _by_its_files(now: dict[str, Any], filed: str) -> list[str]:
+def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
     """There is nobody to ask, or nobody who has it."""
     if filed in ELSEWHERE:
-        return [ELSEWHERE[filed]]
+        return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
         return ["the running engine does not have it in its books (any more): it has just left, or lies here from elsewhere"]
     meant = {"waiting": "it was taken and not begun", "derived": "it was being judged"}.get(filed, "a filter held it, or it was released")
@@ -79,9 +79,5 @@ def _filter(filter: dict[str, Any]) -> str:
     error = f", last error: {filter['last_error']}" if filter["last_error"] and filter["state"] != "ready" else ""
     times = "has not answered yet"
     if filter["median_s"] is not None:
-        times = f"as a rule answers within {_seconds(filter['median_s'])}, 99 of 100 times within {_seconds(filter['p99_s'])}"
+        times = f"as a rule answers within {show_short(filter['median_s'])}, 99 of 100 times within {show_short(filter['p99_s'])}"
     return f"filter {filter['name']} ({filter['state']}{error}) {times}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)

@@ -16,6 +16,8 @@ KERNEL = 2
 """The parent of all kernel threads."""
 TICK = os.sysconf("SC_CLK_TCK")
 _OURS = "enqueuer: filterlink"
+_ANOTHER = "another engine"
+"""What is told of one that runs beside ours: the kernel cuts the names of its processes."""
 
 
 class Process(NamedTuple):
@@ -66,7 +68,7 @@ def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
         elif process.parent == KERNEL:  # its threads write what was written, and what we have written is most of it
             used["engine"] += own
         else:
-            others[process.name] += own
+            others[_ANOTHER if process.name.startswith("enqueuer: ") else process.name] += own
     total = max(1, after.total - before.total)
     waited = after.iowait - before.iowait
     busy = max(1 - (after.idle - before.idle + waited) / total, fullest(before.groups, after.groups, seconds))

@@ -122,7 +122,7 @@ def test_a_pipe_gets_plain_lines(base: Path) -> None:
     assert lines[1].split() == ["ok", "plain", "54", "enqueued", "a", "plain", "one"]
     assert lines[2].split() == ["ok", "virus", "54", "quarantined", "a", "virus"]
     assert lines[5:] == [
-        "3 messages, 149, in 0.5 s with 2 processors: 6 messages/s",
+        "3 messages, 149 bytes, in 0.5 s with 2 processors: 6 messages/s",
         "1 enqueued, 1 quarantined, 1 refused. Each went where it should.",
     ]
     assert "\x1b" not in "".join(lines)

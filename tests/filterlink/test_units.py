@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from filterlink.units import Seconds, Size, show_seconds, show_size
+from filterlink.units import Seconds, Size, say_size, show_seconds, show_short, show_size
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,13 @@ def test_sizes_shown(size: int, shown: str) -> None:
 )
 def test_durations_shown(seconds: float, shown: str) -> None:
     assert shown == show_seconds(seconds)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, "under 1 ms"), (0.0004, "under 1 ms"), (0.02, "20 ms"), (1.46, "1.5 s")])
+def test_short_durations_shown(seconds: float, shown: str) -> None:
+    """What a filter takes: never nothing."""
+    assert shown == show_short(seconds)
+
+
+def test_sizes_in_a_sentence_have_a_unit() -> None:
+    assert (say_size(123), say_size(6910)) == ("123 bytes", "6.7K")

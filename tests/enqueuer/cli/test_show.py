@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from enqueuer.cli import _show
 
@@ -82,6 +83,20 @@ def test_a_filter_without_answers_is_shown(document: dict[str, Any], capsys: pyt
     assert "Virus[Scan]" in capsys.readouterr().out
 
 
+def test_a_narrow_terminal_gets_lines_instead_of_a_table(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of 80 columns, folded into 60, cuts numbers and words in two."""
+    document["filters"][0] |= {"pids": [901], "p99_s": 3.0}
+    console = Console(width=60, highlight=False)
+    _show._print_filters(console, document["filters"])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Virus[Scan]  failed, pids 901",
+        "  1 in work, 4 parked, 10 answered, 5 restarts",
+        "  median 20 ms, p99 3.0 s",
+        "Virus[Scan], last error: no such program\\x1b[2J",
+    ]
+
+
 def test_a_filters_processes_are_named(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """One can look at a helper with ps and strace; of very many the first are named."""
     document["filters"][0] |= {"pids": list(range(901, 911))}
@@ -94,7 +109,13 @@ def test_steps_are_shown_a_message(document: dict[str, Any], capsys: pytest.Capt
     """Seconds since the start become microseconds a message; before the first one there are none."""
     document["steps"] = [{"process": "processors", "step": "filter", "wall_s": 0.02, "cpu_s": 0.00035}]
     _show.steps(document)
-    assert capsys.readouterr().out.split()[-4:] == ["processors", "filter", "2000.0", "35.0"]
+    told = capsys.readouterr().out
+    assert "processors  filter        2000.0       35.0" in told
+    assert "one message in 16 is timed: of 10 that is too few to go by" in told
+
+    document["totals"] = {"received": 1000, "returned": 0}
+    _show.steps(document)
+    assert "too few" not in capsys.readouterr().out
 
     document["totals"] = {"received": 0, "returned": 0}
     _show.steps(document)

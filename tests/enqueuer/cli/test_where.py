@@ -47,7 +47,7 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
         ({"state": "parked", "filter": SCAN | {"state": None}}, ["filter Scan is not configured any more"]),
         (
             {"state": "held", "filter": SCAN, "reason": "later", "offered_in_s": 240.0},
-            ["held by filter Scan for 12 s: later", "again in 4 min"],
+            ["held by filter Scan for 12 s: later", "again in 4 min; at once with: enqueuer queue retry 4711"],
         ),
         ({"state": "held", "reason": "disk full", "offered_in_s": 5.0, "attempts": 2}, ["put off for 12 s: disk full", "2 attempts"]),
         ({"state": "settling"}, ["waits for the disk"]),
@@ -58,7 +58,7 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
 )
 def test_sentences(now: dict[str, Any], said: list[str]) -> None:
     """What, for how long, and the cure or the usual time."""
-    page = "\n".join(_where.sentences(NOW | now, "held"))
+    page = "\n".join(_where.sentences(NOW | now, "held", 4711))
 
     assert [text for text in said if text not in page] == [], page
 
@@ -73,7 +73,9 @@ def test_without_an_engine_the_files_tell_what_they_can(enqueuer: Any, base: Pat
     assert json.loads(enqueuer("queue", "show", "1", "--json").stdout)["now"]["state"] is None
 
 
-@pytest.mark.parametrize(("path", "said"), [("Quarantine/1.msg", b"quarantine release"), ("Bad/1.msg", b"queue retry")])
+@pytest.mark.parametrize(
+    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1,"), ("Bad/1.msg", b"enqueuer queue retry 1\n")]
+)
 def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path: str, said: bytes) -> None:
     """Whoever asks need not know that it is in the queue no longer."""
     put(base, path)
