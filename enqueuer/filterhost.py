@@ -69,12 +69,14 @@ class FilterHost:
             case frames.Config(edition):
                 self._birth.take(edition)
                 self._server.share(self._birth.config.enqueuer.lanes.large_share)
-                self._server.configure(self._birth.config.filters)
-                self._supervisor.send(frames.encode(frames.InForce(edition)))
+                self._server.configure(self._birth.config.filters, lambda: self._in_force(edition))
             case frames.Exit():
                 self._stop()
             case _:
                 pass
+
+    def _in_force(self, edition: int) -> None:
+        self._supervisor.send(frames.encode(frames.InForce(edition)))
 
     def _stop(self) -> None:
         """Stop the helpers in steps, then end."""

@@ -1,5 +1,8 @@
 """The queue manager's end of its link with the multiplexer: who may ask again, who is to blame, whether work waits."""
 
+import math
+import time
+
 from enqueuer import frames
 from enqueuer.blame import Blame
 from enqueuer.schedule import Schedule
@@ -44,6 +47,8 @@ class FilterPeer:
                 entry = self._schedule.entries.get(frame.id)
                 if entry is not None and entry.n == frame.n:
                     self._blame.guilty(entry, frame.filter, frame.reason)
+            case frames.Renewed(filter):
+                self._schedule.hasten({filter}, time.monotonic(), math.inf)
             case _:
                 pass
 

@@ -5,7 +5,7 @@ S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. E
 
 import msgspec
 
-from filterlink.frames import Frame, Guilty, Hello, Left, Pressed, Verdict, Wake, encode
+from filterlink.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, Verdict, Wake, encode
 
 __all__ = [
     "Answer",
@@ -31,6 +31,7 @@ __all__ = [
     "Pressed",
     "Reaped",
     "Refused",
+    "Renewed",
     "Resized",
     "Seek",
     "Seen",
@@ -250,7 +251,7 @@ FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek | Resized
 ToSupervisor = Hello | InForce | Idle | Answer | Seen
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left
-ToManager = Hello | Look | Wake | Guilty | Derived | Judged | Outcome | Held | Parked | Refused | Trouble
+ToManager = Hello | Look | Wake | Guilty | Renewed | Derived | Judged | Outcome | Held | Parked | Refused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode

@@ -35,7 +35,7 @@ __all__ = ["Manager", "run"]
 log = logging.getLogger("QUEUE")
 
 _WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
-_OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty
+_OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty | frames.Renewed
 TROUBLE_PAUSE = 5.0
 """Until a message is tried again that the machine could not work on (disk full, I/O error)."""
 

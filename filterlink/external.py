@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,7 +16,7 @@ from filterlink.protocol import Reply
 from filterlink.requests import Request
 from filterlink.settings import LEVELS, Filter
 
-__all__ = ["ExternalFilter"]
+__all__ = ["ExternalFilter", "numbers_from"]
 
 NONE = (Kind.TIMEOUT, Kind.UNAVAILABLE)
 """What is no answer of the filter's own."""
@@ -23,7 +24,7 @@ LAST_NUMBER = (1 << 31) - 1
 """Helpers in C keep request numbers in an int."""
 
 
-def _numbers(first: int) -> Iterator[int]:
+def numbers_from(first: int) -> Iterator[int]:
     """Request numbers, never the same again while we live: some gateways answer a dead helper's requests to the next one."""
     rounds = itertools.chain([range(first, LAST_NUMBER)], itertools.repeat(range(1, LAST_NUMBER)))
     return itertools.chain.from_iterable(rounds)
@@ -33,20 +34,26 @@ class ExternalFilter:
     """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
 
     def __init__(
-        self, loop: Loop, settings: Filter, tell_manager: Callable[[Wake | Guilty], None], changed: Callable[[], None], first: int
+        self,
+        loop: Loop,
+        settings: Filter,
+        tell_manager: Callable[[Wake | Guilty], None],
+        changed: Callable[[], None],
+        numbers: Iterator[int],
     ) -> None:
-        self.settings = settings
-        self.stopping = False
+        self.settings, self.numbers = settings, numbers
+        self.started = self.stopping = False
+        self._due = math.inf
         self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
-        self._numbers = _numbers(first)
-        self.gate = Gate(settings, self, self._numbers, time.monotonic(), self._reason) if settings.enabled else None
+        self.gate = Gate(settings, self, numbers, time.monotonic(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
-        self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, self._numbers, self._log, self))
+        self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
+        self.started, self._due = True, time.monotonic() + self.settings.timeout
         if self.gate is not None:
             self._crew.start()
 
@@ -57,20 +64,22 @@ class ExternalFilter:
             self._crew.stop()
 
     def evict(self) -> None:
-        """The filter is no more: what it has in work or parked is dispatched again, under rules that do not name it."""
+        """The filter is no more: what it has in work or parked is dispatched again, under the rules and settings in force now."""
         if self.gate is not None:
             evicted = self.gate.evict()
             for request in evicted:
-                self.park(request, f'filter "{self.settings.name}" was removed or disabled', True)
+                self.park(request, f'filter "{self.settings.name}" was removed, disabled or changed', True)
                 self.wake_one(request.id)
             self.gate.release()
 
     def inherit(self, old: "ExternalFilter") -> None:
-        """Take over what was parked for this filter under its old settings, and go on with its numbers."""
-        self._numbers = old._numbers
+        """Take over what was parked for this filter under its old settings; where no helper is ready yet, its time-out begins now."""
         if self.gate is not None and old.gate is not None:
-            self.gate = Gate(self.settings, self, self._numbers, time.monotonic(), self._reason)
-            self.gate.take_parked(old.gate)
+            self.gate.take_parked(time.monotonic(), old.gate)
+
+    def say(self, text: str) -> None:
+        """Log what becomes of the filter."""
+        self._log.warning("%s", text)
 
     def tick(self, now: float) -> None:
         """Look at the clock."""
@@ -82,6 +91,24 @@ class ExternalFilter:
     def drained(self) -> bool:
         """All that it was asked is answered."""
         return self.gate is None or self.gate.is_idle
+
+    @property
+    def is_whole(self) -> bool:
+        """As many helpers are ready as there are to be."""
+        return self.gate is not None and sum(unit.ready for unit in self.gate.units) >= self.settings.instances
+
+    @property
+    def ended_early(self) -> bool:
+        """No helper was ready yet, and one that was started has ended."""
+        return self.gate is not None and not self.gate.is_ready and any(keeper.fell for keeper in self._keepers)
+
+    def is_late(self, now: float) -> bool:
+        """Its helpers have had a time-out to become ready, or are not tried again."""
+        return now >= self._due or (self.started and self.over)
+
+    def is_of_use(self, now: float) -> bool:
+        """It answers what it is asked."""
+        return self.gate is not None and self.gate.is_ready and not self.gate.failing and not self.gate.stalled(now)
 
     @property
     def over(self) -> bool:
@@ -119,11 +146,13 @@ class ExternalFilter:
     def _word(self, gate: Gate, now: float) -> StateWord:
         if gate.is_ready:
             return "failed" if gate.failing else "stalled" if gate.stalled(now) else "ready"
-        if gate.dead or gate.failing or not any(keeper.startable for keeper in self._keepers):
+        if gate.dead or gate.failing or (self.started and not any(keeper.startable for keeper in self._keepers)):
             return "failed"
         return "restarting" if any(keeper.was_ready for keeper in self._keepers) else "starting"
 
-    def _reason(self) -> str:
+    @property
+    def reason(self) -> str:
+        """Why it is not ready."""
         return next((keeper.last_error for keeper in self._keepers if keeper.last_error), "it is being started")
 
     # what the gate wants done (mux.Port)

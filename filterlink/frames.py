@@ -20,6 +20,7 @@ __all__ = [
     "Left",
     "Park",
     "Pressed",
+    "Renewed",
     "StateWord",
     "Verdict",
     "Wake",
@@ -123,6 +124,12 @@ class Guilty(Frame):
     n: int
     filter: str
     reason: str
+
+
+class Renewed(Frame):
+    """filterlink -> queue manager: the filter judges by other settings from now on; what the old ones held is to ask again."""
+
+    filter: str
 
 
 class Pressed(Frame):

@@ -102,6 +102,11 @@ class Keeper:
         """It is not the first time that it is not ready."""
         return self.life.starts > 1 or self.last_error is not None or self.life.phase in (Phase.READY, Phase.STOPPING)
 
+    @property
+    def fell(self) -> bool:
+        """It was started, and does not run."""
+        return self.life.starts > 0 and self.life.phase in (Phase.PAUSED, Phase.OVER)
+
     def send(self, number: int, message: int) -> None:
         if self._helper is not None:
             self._helper.send(protocol.queue_file(number, message), number)

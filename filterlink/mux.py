@@ -58,15 +58,10 @@ class Gate:
         """Scans that run go on, but nobody waits for their answers."""
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
-        for request in self.slots.open:
-            if request.client is client:
-                request.client = None
 
     def evict(self) -> list[Request]:
         """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
-        given_up = [*self.slots.open, *self.slots.take_waiting(), *self._suspects.take_waiting()]
-        for unit in self.units:
-            unit.open = {}
+        given_up = [*self.slots.take_open(), *self.slots.take_waiting(), *self._suspects.take_waiting()]
         self._running.clear()
         for request in given_up:
             if request.late:
@@ -87,10 +82,15 @@ class Gate:
         for request in self.slots.open:
             request.late = False
 
-    def take_parked(self, old: "Gate") -> None:
-        """Take over who is parked for the filter under its old settings."""
+    def take_parked(self, now: float, old: "Gate") -> None:
+        """Take over who is parked for the filter under its old settings. Where no helper is ready yet, its time-out begins."""
         self.slots.take_parked(old.slots)
         old.release()
+        if not self.is_ready:
+            self._down_since, self.dead = now, all(unit.over for unit in self.units)
+        if self.dead:
+            self._give_up()
+        self._advance(now)
 
     def left(self, id: int) -> None:
         """That message has left the queue, and asks no more."""

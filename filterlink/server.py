@@ -6,16 +6,17 @@ Here what mux and lifecycle decide meets links and processes. A client's end or 
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from filterlink.external import ExternalFilter
-from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Verdict, Wake, encode
+from filterlink.external import ExternalFilter, numbers_from
+from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
 from filterlink.mux import Gate
 from filterlink.settings import Filter
+from filterlink.succession import Succession
 
 __all__ = ["Server"]
 
@@ -32,8 +33,8 @@ _decode = msgspec.msgpack.Decoder(Hello | Ask).decode
 
 
 class Server:
-    """Serves the clients that connect to `listener`. `tell_manager` has who may ask again and who is
-    to blame, `publish` how the filters are.
+    """Serves the clients that connect to `listener`. `tell_manager` has who may ask again, who is to
+    blame and what judges otherwise, `publish` how the filters are.
 
     `first_number` is where request numbers begin; another one for each multiplexer of an engine keeps a late answer to the
     one that died from being taken for an answer to its successor.
@@ -44,88 +45,62 @@ class Server:
         loop: Loop,
         listener: socket.socket,
         filters: Sequence[Filter],
-        tell_manager: Callable[[Wake | Guilty], None],
+        tell_manager: Callable[[Wake | Guilty | Renewed], None],
         publish: Callable[[list[FilterState]], None],
         first_number: int = 1,
     ) -> None:
         self._loop, self._listener, self._tell_manager, self._publish, self._first = loop, listener, tell_manager, publish, first_number
-        self._publishing = self._closed = self._pressed = self._idle = False
+        self._publishing = self._closed = self._pressed = self._idle = self._stopping = False
         self._large_share = 0.5
         self._links: set[Link] = set()
-        self._filters: dict[str, ExternalFilter] = {}
-        self._leaving: list[ExternalFilter] = []
-        """Removed or replaced, but not yet at their end. One that is replaced keeps its successor waiting."""
-        self._unstarted: list[ExternalFilter] = [self._add(settings) for settings in filters]
+        self._succession = Succession(self._make, lambda name: tell_manager(Renewed(name)))
+        self._in_force: Callable[[], None] | None = None
         self._strangers: set[str] = set()  # names complained of
         self._then: Callable[[], None] | None = None
         self._timer = loop.after(0, lambda: None)
+        self._settings = filters
         serve(loop, listener, self._accepted)
 
     def start(self) -> None:
         """Start the helpers of all filters that are enabled."""
-        self._start_those_free()
+        self._succession.configure(self._settings)
         self._tick()
         self._changed()
 
-    def configure(self, filters: Sequence[Filter]) -> None:
-        """Take other settings: only a filter that differs is touched, and it answers what it was asked before it ends."""
+    def configure(self, filters: Sequence[Filter], in_force: Callable[[], None] = lambda: None) -> None:
+        """Take other settings, and call `in_force` when nobody is judged by the old ones any more. The next call takes its place."""
+        if self._stopping:
+            return
         self._strangers.clear()
-        wanted = {settings.name: settings for settings in filters}
-        for name, old in list(self._filters.items()):
-            new = wanted.pop(name, None)
-            if new == old.settings:
-                continue
-            self._leaving.append(old)
-            del self._filters[name]
-            if new is None or not new.enabled:
-                old.evict()
-            if new is not None:
-                successor = self._add(new)
-                successor.inherit(old)
-                self._brief(successor)
-                self._unstarted.append(successor)
-        self._unstarted += [self._add(settings) for settings in wanted.values()]
-        self._filters = {settings.name: self._filters[settings.name] for settings in filters}
-        self._see_off()
+        self._in_force = in_force
+        self._succession.configure(filters)
+        self._tell_in_force()
+        self._hurry()
         self._changed()
 
-    def _add(self, settings: Filter) -> ExternalFilter:
-        self._filters[settings.name] = added = ExternalFilter(self._loop, settings, self._tell_manager, self._changed, self._first)
-        self._brief(added)
-        return added
+    def _tell_in_force(self) -> None:
+        """Say when the last filter judges by its newest settings."""
+        if self._succession.done and self._in_force is not None:
+            told, self._in_force = self._in_force, None
+            told()
+
+    def _make(self, settings: Filter, numbers: Iterator[int] | None) -> ExternalFilter:
+        made = ExternalFilter(self._loop, settings, self._tell_manager, self._changed, numbers or numbers_from(self._first))
+        self._brief(made)
+        return made
 
     def _brief(self, each: ExternalFilter) -> None:
         """Tell a filter's gate what holds for all of them."""
         if each.gate is not None:
             each.gate.pressed, each.gate.slots.large_share = self._pressed, self._large_share
 
-    def _see_off(self) -> None:
-        """Stop those that leave once they have answered, and start their successors once they have ended."""
-        for old in self._leaving:
-            if old.drained:
-                old.evict()  # parked meanwhile, because its helper died once more
-                old.stop()
-        self._leaving = [old for old in self._leaving if not old.over]
-        self._start_those_free()
-
-    def _start_those_free(self) -> None:
-        busy = {old.settings.name for old in self._leaving}
-        waiting, self._unstarted = self._unstarted, []
-        for each in waiting:
-            if self._filters.get(each.settings.name) is not each:
-                continue  # replaced in its turn before it began
-            if each.settings.name in busy:
-                self._unstarted.append(each)
-            else:
-                each.start()
-
     @property
     def _all(self) -> list[ExternalFilter]:
-        return [*self._filters.values(), *self._leaving]
+        return self._succession.all
 
     def stop(self, then: Callable[[], None]) -> None:
         """Stop all helpers in steps, then call `then`. What is open is not answered: it is asked of the next multiplexer."""
-        self._then = then
+        self._then, self._stopping = then, True
         for each in self._all:
             each.stop()
         self._check_stopped()
@@ -149,7 +124,7 @@ class Server:
     def _asked(self, link: Link, frame: Hello | Ask) -> None:
         if isinstance(frame, Hello):
             link.peer = frame
-        elif (found := self._filters.get(frame.filter)) is None or found.gate is None:
+        elif (found := self._succession.judging.get(frame.filter)) is None or found.gate is None:
             self._unknown(link, frame)
         elif not found.stopping:
             found.gate.ask(time.monotonic(), link, frame)
@@ -181,9 +156,10 @@ class Server:
         now = time.monotonic()
         for each in self._all:
             each.tick(now)
-        if self._leaving and self._then is None:
-            self._see_off()
-        busy = bool(self._leaving) or any(each.busy for each in self._all)
+        if self._succession.going_on and not self._stopping:
+            self._succession.look()
+            self._tell_in_force()
+        busy = self._succession.going_on or any(each.busy for each in self._all)
         self._idle, self._timer = not busy, self._loop.after(TICK if busy else 1.0, self._tick)
         if busy:
             self._changed()
@@ -225,7 +201,7 @@ class Server:
     def _tell(self) -> None:
         self._publishing = False
         if not self._closed:
-            self._publish([each.state() for each in self._filters.values()])
+            self._publish(self._succession.states())
         self._check_stopped()
 
     def _check_stopped(self) -> None:

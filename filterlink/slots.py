@@ -43,7 +43,18 @@ class Slots:
             lane.waiting.clear()
         return found
 
+    def take_open(self) -> list[Request]:
+        """What the helpers have: their answers are no longer waited for."""
+        found = self.open
+        for unit in self.units:
+            unit.open = {}
+        return found
+
     def client_gone(self, client: Any) -> None:
+        """Who waits for it asks no more; scans that run go on, but nobody waits for their answers."""
+        for request in self.open:
+            if request.client is client:
+                request.client = None
         for lane in self.lanes:
             lane.waiting = deque(request for request in lane.waiting if request.client is not client)
 

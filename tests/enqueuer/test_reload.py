@@ -16,6 +16,7 @@ Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
 JUDGE = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'judge.py'}"
+ALL_BAD = f"sh {Path(__file__).resolve().parents[1] / 'filterlink/helpers/says.sh'} ERROR"
 OTHER = f"""
 [[filters]]
 name = "Other"
@@ -70,6 +71,44 @@ def test_changed_settings_restart_that_filter_only_and_after_its_answers(trials:
     assert after["Judge"] == before["Judge"]
     assert after["Other"] != before["Other"]
     assert "no answer" not in trial.log()
+
+
+def _slow(judge: str) -> str:
+    """A helper that is not ready before the file `go` is there."""
+    return f"sh -c 'until [ -e go ]; do sleep 0.02; done; exec {judge}'"
+
+
+def test_mail_does_not_feel_that_a_helper_is_replaced(trials: Trials, config: Config, mail: Make) -> None:
+    """Until the new helper is ready the old one judges, and `reload` waits; when it has said so, the new one judges all."""
+    with trials(config(processors=2)) as trial:
+        trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "it is ready")
+        trial.configure(config(processors=2, judge=_slow(ALL_BAD)))
+        command = [sys.executable, "-m", "enqueuer.cli.app", "reload", "--base", str(trial.base)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as reload:
+            trial.wait(lambda: len(trial.status()["filters"][0]["pids"]) == 2, "both run")
+            for n in range(20):
+                trial.drop(f"a{n}", mail(f"a{n}"))
+            trial.wait(lambda: len(trial.outbound()) == 20, "the old one judges")
+            assert (reload.poll(), trial.status()["queue"]["parked"], _filters(trial)) == (None, 0, {"Judge": "ready"})
+            (trial.base / "go").touch()
+            assert reload.wait(20) == 0
+        for n in range(20):
+            trial.drop(f"b{n}", mail(f"b{n}"))
+        trial.wait(lambda: trial.status()["totals"]["quarantined"] == 20, "the new one judges all")
+        assert len(trial.outbound()) == 20
+
+
+def test_what_the_old_helper_held_the_new_one_is_asked_at_once(trials: Trials, config: Config, mail: Make) -> None:
+    """Also where it takes its time to start: the old one may hold it once more, the new one need not wait for `retry_after`."""
+    text = config().replace('retry_after = "1s"', 'retry_after = "10m"')
+    with trials(text) as trial:
+        trial.drop("held", mail("held", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.configure(text.replace(JUDGE, _slow(ALL_BAD)))
+        trial.wait(lambda: trial.status()["filters"][0]["answered"] == 2, "the old one is asked again", 10)
+        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held again")
+        (trial.base / "go").touch()
+        trial.wait(lambda: trial.status()["totals"]["quarantined"] == 1, "the new one judges it", 10)
 
 
 def test_what_waits_for_a_removed_filter_goes_on_without_it(trials: Trials, config: Config, mail: Make) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.client import Client, _decode
-from filterlink.frames import Ask, FilterState, Guilty, Hello, Park, Verdict, Wake, encode
+from filterlink.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, Verdict, Wake, encode
 from filterlink.link import Channel, connect, listen
 from filterlink.loop import Loop
 from filterlink.server import Server
@@ -68,6 +68,7 @@ class Rig:
         self.listener = listen("link")
         self.wakes: list[Wake] = []
         self.guilty: list[Guilty] = []
+        self.renewed: list[Renewed] = []
         self.states: list[FilterState] = []
         self.clients: list[Client] = []
         self.ids = itertools.count(1)
@@ -77,11 +78,14 @@ class Rig:
         self.server = Server(self.loop, self.listener, filters, self._heard, self._published)
         self.server.start()
 
-    def _heard(self, frame: Wake | Guilty) -> None:
-        if isinstance(frame, Wake):
-            self.wakes.append(frame)
-        else:
-            self.guilty.append(frame)
+    def _heard(self, frame: Wake | Guilty | Renewed) -> None:
+        match frame:
+            case Wake():
+                self.wakes.append(frame)
+            case Guilty():
+                self.guilty.append(frame)
+            case Renewed():
+                self.renewed.append(frame)
 
     def _published(self, states: list[FilterState]) -> None:
         self.states = states

@@ -123,7 +123,7 @@ def test_the_next_multiplexer_answers(rig: Rigs, base: Path) -> None:
             here.stop()
             here.server.close()
             (base / "Queue/4.msg").write_text("%N DISCARD\n")
-            settings = next(iter(here.server._filters.values())).settings
+            settings = next(iter(here.server._succession.judging.values())).settings
             here.server = Server(here.loop, here.listener, [settings], here.wakes.append, lambda _: None, 1000)
             here.server.start()
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from filterlink.external import LAST_NUMBER, _numbers
+from filterlink.external import LAST_NUMBER, numbers_from
 from filterlink.frames import Kind, Verdict
 
 Rigs = Callable[..., Any]
@@ -141,7 +141,7 @@ def test_answers_after_quit(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None
 
 def test_numbers_fit_into_an_int() -> None:
     """Helpers in C read them into an int of 32 bits; after the last one they begin anew."""
-    numbers = _numbers(LAST_NUMBER - 1)
+    numbers = numbers_from(LAST_NUMBER - 1)
 
     assert [next(numbers), next(numbers), next(numbers)] == [LAST_NUMBER - 1, 1, 2]
     assert LAST_NUMBER < 1 << 31

@@ -298,7 +298,7 @@ def test_instances_share_the_work(rig: Rigs) -> None:
     """Two helpers of one slot each take two messages at once."""
     here = rig("mute.sh", instances=2, max_in_flight=1)
     here.until(lambda: here.states and len(here.states[0].pids) == 2 and here.states[0].state == "ready")
-    here.until(lambda: all(unit.ready for unit in next(iter(here.server._filters.values())).gate.units[:2]))
+    here.until(lambda: all(unit.ready for unit in next(iter(here.server._succession.judging.values())).gate.units[:2]))
     for id in (1, 2):
         send(here, here.client(), Ask(id, 1, "Test", False, 1, True))
 
@@ -400,7 +400,7 @@ def test_a_helper_is_replaced_when_it_is_old(rig: Rigs, base: Path) -> None:
     channel = send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
     here.until(lambda: len(here.states[0].pids) == 2)
     (base / "Queue/2.msg").write_text("%N OK\n")
-    here.until(lambda: here.server._filters["Test"].gate.units[1].ready)
+    here.until(lambda: here.server._succession.judging["Test"].gate.units[1].ready)
     assert here.ask(2) == Verdict(2, 1, "Test", Kind.OK)
     with (base / "Queue/1.msg").open("w") as fifo:
         fifo.write("%N DISCARD\n")

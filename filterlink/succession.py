@@ -1,0 +1,137 @@
+"""Under which settings each filter judges: where they change, the new helper is started beside the old one, which judges until it is ready.
+
+Here stands who judges, who comes and who leaves. What a filter does with its requests is its gate's business.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from filterlink.external import ExternalFilter
+from filterlink.frames import FilterState
+from filterlink.settings import Filter
+from filterlink.units import show_seconds
+
+__all__ = ["Succession"]
+
+READY = "the new helper is ready and gets all from now on"
+
+
+class Succession:
+    """The filters by name. `make` makes one, with the request numbers of the one before it if there is one; `renewed` hears of each
+    filter that judges by other settings from now on.
+
+    Of one filter two run at the most: who judges and who comes, or who leaves and who judges.
+    """
+
+    def __init__(self, make: Callable[[Filter, Iterator[int] | None], ExternalFilter], renewed: Callable[[str], None]) -> None:
+        self.judging: dict[str, ExternalFilter] = {}
+        self._coming: dict[str, ExternalFilter] = {}
+        """Their helpers are being started; they get no request yet."""
+        self._leaving: list[ExternalFilter] = []
+        """They answer what they were asked, or are being stopped."""
+        self._make, self._renewed = make, renewed
+
+    @property
+    def all(self) -> list[ExternalFilter]:
+        return [*self.judging.values(), *self._coming.values(), *self._leaving]
+
+    @property
+    def going_on(self) -> bool:
+        """Somebody comes or leaves: look() is to be called again."""
+        return bool(self._coming or self._leaving)
+
+    @property
+    def done(self) -> bool:
+        """Every filter judges by the settings that it was given last."""
+        return not self._coming
+
+    def configure(self, filters: Sequence[Filter]) -> None:
+        """Take other settings; only a filter that differs is touched."""
+        wanted = {settings.name: settings for settings in filters}
+        for name, old in list(self.judging.items()):
+            self._change(name, old, wanted.pop(name, None))
+        for name, settings in wanted.items():
+            self.judging[name] = self._make(settings, None)
+        self.judging = {settings.name: self.judging[settings.name] for settings in filters}
+        self.look()
+
+    def look(self) -> None:
+        """See off who leaves, start who may, and let judge who is ready to."""
+        for old in self._leaving:
+            if old.drained:
+                old.evict()  # parked meanwhile, because its helper died once more
+                old.stop()
+        self._leaving = [old for old in self._leaving if not old.over]
+        self._start()
+        now = time.monotonic()
+        for name, new in list(self._coming.items()):
+            self._consider(now, name, self.judging[name], new)
+
+    def states(self) -> list[FilterState]:
+        """How the filters are; of one that changes, who judges, and what is wrong with who comes."""
+        return [self._state(name, each.state()) for name, each in self.judging.items()]
+
+    def _state(self, name: str, state: FilterState) -> FilterState:
+        if (new := self._coming.get(name)) is None:
+            return state
+        theirs = new.state()
+        word = theirs.state if theirs.state == "failed" else state.state
+        return msgspec.structs.replace(state, state=word, pids=state.pids + theirs.pids, last_error=theirs.last_error or state.last_error)
+
+    def _change(self, name: str, old: ExternalFilter, new: Filter | None) -> None:
+        """Have one filter judge by other settings, or no longer."""
+        coming = self._coming.get(name)
+        if new == (coming or old).settings:
+            return
+        if coming is not None:
+            self._dismiss(self._coming.pop(name))
+        if new == old.settings:
+            old.say("the settings are the old ones again: the helper stays")
+        elif new is not None and new.enabled and old.settings.enabled:
+            self._coming[name] = self._make(new, old.numbers)
+            old.say("other settings: a new helper is started, this one judges until that is ready")
+        else:
+            old.evict()
+            self._leaving.append(self.judging.pop(name))
+            if new is not None:
+                self.judging[name] = self._make(new, old.numbers)
+
+    def _start(self) -> None:
+        """Start those that are to run; one whose predecessor still leaves waits, so that there are never three."""
+        busy = {old.settings.name for old in self._leaving}
+        for each in [*self.judging.values(), *self._coming.values()]:
+            if not each.started and each.settings.name not in busy:
+                each.start()
+
+    def _consider(self, now: float, name: str, old: ExternalFilter, new: ExternalFilter) -> None:
+        """Whether it is time for the new one to judge."""
+        if new.is_whole:
+            self._hand_over(name, new, READY)
+        elif new.ended_early:
+            self._dismiss(new)
+            self._hand_over(
+                name, self._make(new.settings, old.numbers), f"the new helper {new.reason}; it is started again when it is alone"
+            )
+        elif new.is_late(now):
+            waited = show_seconds(new.settings.timeout)
+            self._hand_over(name, new, f"no new helper is ready after {waited} ({new.reason}); messages wait for one from now on")
+        elif not old.is_of_use(now):
+            self._hand_over(name, new, "the old helper does not answer: the new settings hold at once")
+
+    def _hand_over(self, name: str, new: ExternalFilter, why: str) -> None:
+        """From now on the new one is asked; the old one answers what it has, and leaves."""
+        self._coming.pop(name)
+        old, self.judging[name] = self.judging[name], new
+        new.say(f"the new settings are in force: {why}")
+        if not old.started:
+            old.evict()
+        self._leaving.append(old)
+        new.inherit(old)
+        self._renewed(name)
+
+    def _dismiss(self, each: ExternalFilter) -> None:
+        """Stop one that was never asked anything."""
+        each.stop()
+        self._leaving.append(each)
