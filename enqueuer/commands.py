@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Commands"]
 
-IN_FORCE_WITHIN = 5.0
-"""Seconds that queue manager and filterlink get to put an edition of the configuration in force."""
+IN_FORCE_WITHIN = 12.0
+"""Seconds that queue manager and filterlink get to put an edition of the configuration in force: more than the longest wait for INTF,
+since filterlink says so when the new helpers are ready."""
 
 
 ANSWER_WITHIN = 30.0
@@ -56,10 +57,16 @@ class Commands:
             if reached >= edition:
                 reply({"ok": True, "edition": edition})
             elif now >= until:
-                reply({"ok": False, "error": "the new configuration is not in force everywhere yet", "edition": edition})
+                reply({"ok": False, "pending": True, "error": self._not_yet(), "edition": edition})
             else:
                 still.append((edition, until, reply))
         self._reloading = still
+
+    def _not_yet(self) -> str:
+        """Why an edition that was taken is not in force."""
+        failed = [f'filter "{each.name}" {each.last_error}' for each in self._supervisor.board.filters() if each.state == "failed"]
+        why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
+        return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
 
     def _command(self, request: Answer, reply: Reply) -> None:
         match request.get("command"):

@@ -26,7 +26,10 @@ INIT = "DIR may be missing or empty. What is there of a base directory already s
 RUN = """SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads.
 
 The log goes into SystemLogs, and is shown besides where this is a terminal."""
-RELOAD = "Exit code 0: the new configuration is in force. 78: it was refused and the old one stays; the reason is printed."
+RELOAD = (
+    "Exit code 0: the new configuration is in force. 78: it was refused and the old one stays; the reason is printed. "
+    "75: it was taken, but a helper with the new settings is not ready yet, and the old one judges meanwhile."
+)
 STOP = "Messages in work are finished first (drain_timeout); --now leaves them in the queue. Returns when the engine has ended."
 
 
@@ -74,7 +77,7 @@ def _status(
 def _reload(base: Base = None) -> int:
     said = ask(enter(base), within=RELOAD_WITHIN, command="reload")
     if not said.get("ok"):
-        raise Failure(str(said.get("error") or "refused"), exits.CONFIG)
+        raise Failure(str(said.get("error") or "refused"), exits.TEMPFAIL if said.get("pending") else exits.CONFIG)
     print("the new configuration is in force")
     return exits.OK
 

@@ -111,6 +111,21 @@ def test_what_the_old_helper_held_the_new_one_is_asked_at_once(trials: Trials, c
         trial.wait(lambda: trial.status()["totals"]["quarantined"] == 1, "the new one judges it", 10)
 
 
+def test_a_helper_that_cannot_be_started_is_told(trials: Trials, config: Config, mail: Make) -> None:
+    """`reload` says that the edition is not in force, with the filter and the reason; mail goes on under the old settings."""
+    with trials(config()) as trial:
+        trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "it is ready")
+        trial.configure(config(judge="no-such-program"))
+        command = [sys.executable, "-m", "enqueuer.cli.app", "reload", "--base", str(trial.base)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == exits.TEMPFAIL
+        assert 'filter "Judge" cannot be started: program' in done.stderr
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+        _reload(trial, config())
+        trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "nothing is amiss any more", 5)
+
+
 def test_what_waits_for_a_removed_filter_goes_on_without_it(trials: Trials, config: Config, mail: Make) -> None:
     """In work, parked or held there: it is dispatched again, under the rules that are in force now."""
     with trials(config(more=OTHER.replace('name = "Other"', 'name = "Other"\nmax_in_flight = 1', 1)).replace('"1s"', '"10m"')) as trial:
