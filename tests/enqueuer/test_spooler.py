@@ -18,9 +18,9 @@ from enqueuer import basedir
 from enqueuer.config import load
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Claim, Intake
+from enqueuer.queue.intake import Candidate, Claim, Intake
 from enqueuer.schedule import Lanes, Schedule
-from enqueuer.spooler import WINDOW, Spooler
+from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
 from filterlink.loop import Loop
 
@@ -204,6 +204,35 @@ def test_a_hundred_thousand_in_one_burst(bench: _Bench) -> None:
         os.truncate(f"Submitted/{n:06}.eml", 5)
     bench.pump(lambda: len(bench.schedule) == WINDOW, 20)
     assert bench.longest < 0.25
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("hinted", [False, True])
+def test_names_that_wait_are_listed_once(bench: _Bench, monkeypatch: pytest.MonkeyPatch, hinted: bool) -> None:
+    """Without a hint the folder is read once for all of them; however many hints come, reading it anew takes a small part of the time."""
+    names, claimed, looks, listing = 20_000, 0, list[float](), bench.intake.listing
+    for n in range(names):
+        os.mknod(f"Submitted/{n:06}.eml")
+        os.truncate(f"Submitted/{n:06}.eml", 5)
+
+    def counted() -> Iterator[list[Candidate]]:
+        begun = time.monotonic()
+        yield from listing()
+        looks.append(time.monotonic() - begun)
+
+    monkeypatch.setattr(bench.intake, "listing", counted)
+    begun = time.monotonic()
+    while claimed < names:  # slower than the spooler claims: its window is full, and it has time to look
+        bench.spooler.pump()
+        bench.loop.turn(0)
+        for entry in filter(None, (bench.schedule.next() for _ in range(CLAIMS_A_TURN // 2))):
+            bench.schedule.remove(entry)
+            claimed += 1
+        if hinted:
+            bench.spooler.look()
+
+    assert len(looks) == 1 or hinted
+    assert sum(looks[1:]) < 0.1 * (time.monotonic() - begun)
 
 
 def test_large_drops_do_not_hide_small_ones(bench: _Bench) -> None:
