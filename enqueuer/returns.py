@@ -25,7 +25,8 @@ __all__ = ["Returns"]
 log = logging.getLogger("QUEUE")
 MARK_LENGTH = 8
 IN_FORCE = 1.0
-"""Seconds after which a new edition has reached filterlink too: what was held is not offered to the filter as it was."""
+"""Seconds after which a new edition has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
+holds is offered again when it has changed over (FilterPeer)."""
 
 
 class CannotReturn(Exception):
