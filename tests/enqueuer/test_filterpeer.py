@@ -36,30 +36,30 @@ def burst(trial: Trial, mail: Make, tag: str, count: int) -> float:
 
 @pytest.mark.alone
 def test_a_hung_filter_stops_no_mail_that_does_not_need_it(trials: Trials, config: Config, mail: Make) -> None:
-    """With 4 processors and 12 messages in a hung filter the others pass at the speed that they have without it."""
+    """With 4 processors and 12 messages in a hung filter 200 others pass at the speed that they have without it."""
     free, hung = trials(config(more=HUNG)), trials(config(more=HUNG))
     with free, hung:
         for n in range(12):
             hung.drop(f"long{n}", mail(f"long{n}", size=20_000))
         hung.wait(lambda: hung.status()["filters"][1]["state"] == "stalled", "it is stalled")
         burst(hung, mail, "first", 20)
-        pairs = [(burst(free, mail, f"r{n}-", 60), burst(hung, mail, f"r{n}-", 60)) for n in range(5)]
+        pairs = [(burst(free, mail, f"r{n}-", 200), burst(hung, mail, f"r{n}-", 200)) for n in range(3)]
         filter, queue = hung.status()["filters"][1], hung.status()["queue"]
 
-    assert statistics.median(there / here for here, there in pairs) < 1.5
+    assert statistics.median(there / here for here, there in pairs) < 1.2
     assert (filter["in_flight"], filter["parked"], queue["parked"]) == (12, 12, 12)
 
 
 @pytest.mark.alone
 def test_small_messages_do_not_wait_for_slow_small_ones(trials: Trials, config: Config, mail: Make) -> None:
-    """300 messages of 20 ms behind 20 of 60 s in one warm filter take little more than alone."""
+    """1000 messages of 20 ms behind 50 of 20 s in one warm filter of 100 slots take at most three times as long as alone."""
     with trials(config(slots=100)) as trial:
-        alone = burst(trial, mail, "alone", 300)
-        for n in range(20):
-            trial.drop(f"slow{n}", mail(f"slow{n}", "60 OK"))
-        beside = burst(trial, mail, "beside", 300)
+        alone = burst(trial, mail, "alone", 1000)
+        for n in range(50):
+            trial.drop(f"slow{n}", mail(f"slow{n}", "20 OK"))
+        beside = burst(trial, mail, "beside", 1000)
 
-    assert beside < 3 * alone + 1.0  # 20 graces of a tenth of a second on 4 processors
+    assert beside < 3 * alone  # 50 graces of a tenth of a second on 4 processors
 
 
 def test_a_late_answer_reaches_its_message(trials: Trials, config: Config, mail: Make) -> None:
