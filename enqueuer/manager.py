@@ -117,7 +117,7 @@ class Manager:
             self._filterlink.called(link)
         else:
             link.handle(lambda _, _look: self._spooler.look(), _nothing)
-            self._spooler.look()  # it watches from now on; what came before nobody told
+            self._spooler.watched()
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:

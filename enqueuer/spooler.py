@@ -33,6 +33,8 @@ CLAIMS_A_TURN = 8
 """Some 0.4 ms: outcomes and processors are looked at in between."""
 LOOK_PAUSE = 0.001
 """Between two looks while hints keep coming: a burst of events is one bulk scan, and the wait is felt by every message."""
+UNWATCHED = 2.0
+"""Seconds that the first look waits for the watcher at the most: a look before it watches would have to be made again."""
 AGAIN = 0.5
 """Until a drop that was not complete is tried again."""
 MAX_PAUSE = 60.0
@@ -60,7 +62,7 @@ class Spooler:
     ) -> None:
         self._loop, self._intake, self._ids, self._schedule, self._config = loop, intake, ids, schedule, config
         self._refused = refused
-        self._wanted, self._not_before, self._unhurried = True, 0.0, 0.0
+        self._wanted, self._not_before, self._unhurried = True, time.monotonic() + UNWATCHED, 0.0
         self._listing: Iterator[list[Candidate]] | None = None
         self._began = 0.0
         self._lanes, self._later = _lanes(), list[Candidate]()
@@ -81,6 +83,10 @@ class Spooler:
         self._config = config
         self._intake.configure(config.spool.suffixes, config.spool.max_size)
         self._wanted = True
+
+    def watched(self) -> None:
+        """From now on somebody watches the folder; what came before nobody told."""
+        self._wanted, self._not_before = True, 0.0
 
     def look(self) -> None:
         """Something may have happened in the folder."""

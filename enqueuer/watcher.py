@@ -77,15 +77,23 @@ class Watcher:
         self._events: _Events | None = None
         self._inode = 0
         self._watch()
+        self._hinted()
         self._manager = Channel(birth.call(MANAGER))  # its hello makes the queue manager look, now that events are seen
 
     def run(self) -> None:
         while True:
             self._hear(CHECK_MS)
             self._watch()
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._flag)
+            if self._hinted():
                 self._manager.send(frames.encode(frames.Look()))
+
+    def _hinted(self) -> bool:
+        """Whether something happened since this was asked last."""
+        try:
+            os.eventfd_read(self._flag)
+        except BlockingIOError:
+            return False
+        return True
 
     def _hear(self, milliseconds: int) -> None:
         """Wait for an event, or for what the others say. Raises Ended when the supervisor says so or has gone."""

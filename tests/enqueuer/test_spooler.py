@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -166,6 +167,7 @@ class _Bench:
         settings = load(config.encode())
         self.intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
         self.spooler = Spooler(self.loop, self.intake, Ids(self.disk), self.schedule, settings, lambda: None)
+        self.spooler.watched()
         self.longest = 0.0
 
     def pump(self, condition: Callable[[], bool], seconds: float) -> None:
@@ -233,6 +235,22 @@ def test_names_that_wait_are_listed_once(bench: _Bench, monkeypatch: pytest.Monk
 
     assert len(looks) == 1 or hinted
     assert sum(looks[1:]) < 0.1 * (time.monotonic() - begun)
+
+
+@pytest.mark.alone
+def test_a_start_lists_the_drop_folder_once(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """The first look waits for the watcher, or all that came meanwhile would be listed again."""
+    strace, output = shutil.which("strace"), tmp_path / "strace"
+    if strace is None:
+        pytest.skip("strace is not installed")
+    trial, names = trials(config()), 1500
+    for n in range(names):
+        trial.drop(str(n), mail(str(n)))
+    trial.prefix = (strace, "-f", "--seccomp-bpf", "-e", "trace=openat", "-o", str(output))
+    with trial:
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == names, "all are enqueued", 60)
+
+    assert len(re.findall(r'"Submitted", \S*O_DIRECTORY', output.read_text(errors="replace"))) == 1
 
 
 def test_large_drops_do_not_hide_small_ones(bench: _Bench) -> None:
