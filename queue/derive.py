@@ -99,7 +99,8 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
             if not chunk or len(head) > envelopes.MAX_HEAD:
                 raise ValueError(f"{queue_path(id)}: no empty line after the envelope")
             head += chunk
-        head += next(chunks, b"")  # behind a long envelope little of the header was read so far
+        if headers.header_end(head[end:]) < 0:
+            head += next(chunks, b"")  # behind a long envelope little of the header was read so far
     finally:
         chunks.close()
     line = envelopes.parse_o(head[:end])
