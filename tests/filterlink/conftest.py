@@ -109,6 +109,26 @@ class Rig:
         """One question by a client of its own."""
         return self.client().ask(Ask(id, n, filter, False, 100, park), self.wait)
 
+    def send(self, client: Client, ask: Ask) -> Channel:
+        """Ask and wait for nothing."""
+
+        def later(_fd: int) -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            client.ask(ask, later)
+        self.loop.turn(0.05)
+        channel = client._channel
+        assert isinstance(channel, Channel)
+        return channel
+
+    def answer(self, channel: Channel) -> Verdict | Park:
+        """What comes to somebody who asked by send()."""
+        self.wait(channel.fileno())
+        answer = _decode(channel.receive())
+        assert isinstance(answer, Verdict | Park)
+        return answer
+
     def ask_many(self, ids: Sequence[int], clients: int, seconds: float = DEADLINE) -> dict[int, Verdict]:
         """Questions of clients that ask at once, each one question after the other, and wait as long as it takes."""
         answers: dict[int, Verdict] = {}

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from filterlink.frames import Ask, Kind, Park, Verdict, Wake
-from filterlink.link import Channel
 from filterlink.settings import Filter
 
 Rigs = Callable[..., Any]
@@ -70,50 +69,27 @@ def test_answers_in_any_order(rig: Rigs) -> None:
     here = rig("shuffle.pl")
     channels = [here.client() for _ in range(3)]
     here.until_state("ready")
-    first = [send(here, client, Ask(id, 1, "Test", False, 1, False)) for id, client in enumerate(channels, 1)]
+    first = [here.send(client, Ask(id, 1, "Test", False, 1, False)) for id, client in enumerate(channels, 1)]
 
-    assert [here_answer(here, channel).id for channel in first] == [1, 2, 3]
-
-
-def send(here: Any, client: Any, ask: Ask) -> Channel:
-    """Ask without waiting for the answer."""
-
-    def later(_fd: int) -> None:
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        client.ask(ask, later)
-    here.loop.turn(0.05)
-    channel = client._channel
-    assert isinstance(channel, Channel)
-    return channel
-
-
-def here_answer(here: Any, channel: Channel) -> Verdict | Park:
-    from filterlink.client import _decode
-
-    here.wait(channel.fileno())
-    answer = _decode(channel.receive())
-    assert isinstance(answer, Verdict | Park)
-    return answer
+    assert [here.answer(channel).id for channel in first] == [1, 2, 3]
 
 
 def test_one_line_in_the_pipe_at_a_time(rig: Rigs) -> None:
     """A helper that polls its pipe and then reads one line through a buffer never stalls."""
     here = rig("poller.py")
     here.until_state("ready")
-    channels = [send(here, here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 9)]
+    channels = [here.send(here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 9)]
 
-    assert set(range(1, 9)) == {here_answer(here, channel).id for channel in channels}
+    assert set(range(1, 9)) == {here.answer(channel).id for channel in channels}
 
 
 def test_pipelining_answers_all(rig: Rigs) -> None:
     """With pipelining = true many lines stand in the pipe, and all are answered."""
     here = rig("ok.sh", pipelining=True, max_in_flight=50)
     here.until_state("ready")
-    channels = [send(here, here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 40)]
+    channels = [here.send(here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 40)]
 
-    assert {Kind.OK} == {here_answer(here, channel).kind for channel in channels}  # type: ignore[union-attr]
+    assert {Kind.OK} == {here.answer(channel).kind for channel in channels}
 
 
 def test_a_mute_helper_times_out_and_is_replaced(rig: Rigs) -> None:
@@ -131,12 +107,12 @@ def test_a_helper_that_is_killed_is_replaced(rig: Rigs, base: Path) -> None:
     """Its requests go to the next helper; nobody who asked hears of it."""
     here = rig("say.sh")
     pid = here.until_state("ready").pids[0]
-    channel = send(here, here.client(), Ask(8, 1, "Test", False, 1, False))
+    channel = here.send(here.client(), Ask(8, 1, "Test", False, 1, False))
     here.until(lambda: here.states[0].in_flight == 1)
     (base / "Queue/8.msg").write_text("%N DISCARD\n")
     os.kill(pid, signal.SIGKILL)
 
-    assert Verdict(8, 1, "Test", Kind.DISCARD) == here_answer(here, channel)
+    assert Verdict(8, 1, "Test", Kind.DISCARD) == here.answer(channel)
     here.until(lambda: here.states[0].restarts == 1)
     assert "signal 9" in here.states[0].last_error
 
@@ -145,7 +121,7 @@ def test_who_ends_helpers_is_found(rig: Rigs) -> None:
     """A message of which helper after helper dies is told of as guilty; others are answered in between."""
     here = rig("dies.sh", timeout=30)
     here.until_state("ready")
-    channel = send(here, here.client(), Ask(13, 7, "Test", False, 1, False))
+    channel = here.send(here.client(), Ask(13, 7, "Test", False, 1, False))
     for id in range(20, 25):
         assert here.ask(id).kind == Kind.OK
     here.until(lambda: here.guilty)
@@ -203,8 +179,8 @@ def test_auto_restart_never(rig: Rigs) -> None:
 def test_one_dead_filter_hurts_no_other(rig: Rigs, settings: Make) -> None:
     """Beside a filter that cannot start and one that is mute, a third one judges."""
     here = rig(settings("no-such-program", name="Dead"), settings("mute.sh", name="Mute"), settings("ok.sh"))
-    send(here, here.client(), Ask(1, 1, "Mute", False, 1, False))
-    send(here, here.client(), Ask(1, 1, "Dead", False, 1, False))
+    here.send(here.client(), Ask(1, 1, "Mute", False, 1, False))
+    here.send(here.client(), Ask(1, 1, "Dead", False, 1, False))
 
     assert here.ask(1).kind == Kind.OK
 
@@ -272,14 +248,14 @@ def test_asked_again_while_it_runs(rig: Rigs, base: Path) -> None:
     here = rig("say.sh", timeout=30)
     here.until_state("ready")
     first = here.client()
-    send(here, first, Ask(3, 1, "Test", False, 1, True))
+    here.send(first, Ask(3, 1, "Test", False, 1, True))
     here.until(lambda: here.states[0].in_flight == 1)
     first.close()
-    channel = send(here, here.client(), Ask(3, 2, "Test", False, 1, True))
+    channel = here.send(here.client(), Ask(3, 2, "Test", False, 1, True))
     (base / "Queue/3.msg").write_text("%N OK\n")
     os.kill(here.states[0].pids[0], signal.SIGKILL)  # the helper looked for the file before it was there
 
-    answer = here_answer(here, channel)
+    answer = here.answer(channel)
     assert (answer.id, answer.n) == (3, 2)
     assert here.states[0].in_flight <= 1
 
@@ -300,7 +276,7 @@ def test_instances_share_the_work(rig: Rigs) -> None:
     here.until(lambda: here.states and len(here.states[0].pids) == 2 and here.states[0].state == "ready")
     here.until(lambda: all(unit.ready for unit in next(iter(here.server._succession.judging.values())).gate.units[:2]))
     for id in (1, 2):
-        send(here, here.client(), Ask(id, 1, "Test", False, 1, True))
+        here.send(here.client(), Ask(id, 1, "Test", False, 1, True))
 
     here.until(lambda: here.states[0].in_flight == 2)
     assert isinstance(here.ask(3, park=True), Park)
@@ -309,7 +285,7 @@ def test_instances_share_the_work(rig: Rigs) -> None:
 def test_stalled_is_told(rig: Rigs) -> None:
     """A filter with requests open that says nothing for slow_after is stalled."""
     here = rig("mute.sh", slow_after=0.2)
-    send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+    here.send(here.client(), Ask(1, 1, "Test", False, 1, False))
 
     assert here.until_state("stalled").in_flight == 1
 
@@ -350,9 +326,9 @@ def test_the_dead_get_nothing(rig: Rigs, base: Path) -> None:
     here.until_state("ready")
     (base / "go").touch()
     here.until_state("restarting")
-    channel = send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+    channel = here.send(here.client(), Ask(1, 1, "Test", False, 1, False))
 
-    assert here_answer(here, channel) == Verdict(1, 1, "Test", Kind.OK)
+    assert here.answer(channel) == Verdict(1, 1, "Test", Kind.OK)
     here.until(lambda: here.states[0].restarts == 1)
 
 
@@ -397,7 +373,7 @@ def test_a_helper_is_replaced_when_it_is_old(rig: Rigs, base: Path) -> None:
     here = rig("say.sh", max_age=1.0, timeout=30)
     old = here.until_state("ready").pids[0]
     os.mkfifo(base / "Queue/1.msg")
-    channel = send(here, here.client(), Ask(1, 1, "Test", False, 1, False))
+    channel = here.send(here.client(), Ask(1, 1, "Test", False, 1, False))
     here.until(lambda: len(here.states[0].pids) == 2)
     (base / "Queue/2.msg").write_text("%N OK\n")
     here.until(lambda: here.server._succession.judging["Test"].gate.units[1].ready)
@@ -405,7 +381,7 @@ def test_a_helper_is_replaced_when_it_is_old(rig: Rigs, base: Path) -> None:
     with (base / "Queue/1.msg").open("w") as fifo:
         fifo.write("%N DISCARD\n")
 
-    assert here_answer(here, channel) == Verdict(1, 1, "Test", Kind.DISCARD)
+    assert here.answer(channel) == Verdict(1, 1, "Test", Kind.DISCARD)
     here.until(lambda: old not in here.states[0].pids and not alive(old))
 
 

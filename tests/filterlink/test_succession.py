@@ -61,26 +61,9 @@ def reloads(rig: Rigs, settings: Make) -> Callable[..., Reloads]:
 
 def send(here: Any, id: int, park: bool = False) -> Channel:
     """Ask and wait for nothing."""
-
-    def later(_fd: int) -> None:
-        raise InterruptedError
-
-    client = here.client()
-    with pytest.raises(InterruptedError):
-        client.ask(Ask(id, 1, "Test", False, 1, park), later)
-    here.loop.turn(0.05)
-    channel = client._channel
+    channel = here.send(here.client(), Ask(id, 1, "Test", False, 1, park))
     assert isinstance(channel, Channel)
     return channel
-
-
-def answer(here: Any, channel: Channel) -> Verdict | Park:
-    from filterlink.client import _decode
-
-    here.wait(channel.fileno())
-    got = _decode(channel.receive())
-    assert isinstance(got, Verdict | Park)
-    return got
 
 
 def test_the_old_helper_judges_until_the_new_one_is_ready(reloads: Callable[..., Reloads]) -> None:
@@ -112,7 +95,7 @@ def test_what_the_old_one_was_asked_it_answers(reloads: Callable[..., Reloads], 
     with (base / "Queue/1.msg").open("w") as fifo:
         fifo.write("%N ERROR old\n")
 
-    assert answer(it.here, channel) == Verdict(1, 1, "Test", Kind.ERROR, "old")
+    assert it.here.answer(channel) == Verdict(1, 1, "Test", Kind.ERROR, "old")
     it.until_ended(it.first)
 
 
@@ -201,7 +184,7 @@ def test_the_old_one_dies_meanwhile(reloads: Callable[..., Reloads]) -> None:
     it.here.until(lambda: it.here.states[0].in_flight == 1)
     os.kill(it.first, signal.SIGKILL)
     it.until_reported()
-    assert isinstance(answer(it.here, parked), Park)
+    assert isinstance(it.here.answer(parked), Park)
     assert isinstance(it.here.ask(2, park=True), Park)
     Path("go").touch()
     it.here.until(lambda: sum(wake.count for wake in it.here.wakes) >= 2)
@@ -282,7 +265,7 @@ def test_removed_or_disabled_meanwhile(reloads: Callable[..., Reloads], gone: bo
         it.here.server.configure([], lambda: it.reported.append(0))
     else:
         it.to("says.sh OK never", timeout=30, enabled=False)
-    assert isinstance(answer(it.here, channel), Park)
+    assert isinstance(it.here.answer(channel), Park)
     assert it.here.wakes == [Wake("Test", 1, id=1)]
     assert len(it.reported) == 1
     it.until_ended(it.first, new)
