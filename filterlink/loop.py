@@ -72,11 +72,14 @@ class Loop:
 
     def turn(self, most: float = 3600.0) -> None:
         """Do what was put off until now, wait `most` seconds at most, then do what is due, once."""
-        self._run_soon()
+        if self._soon:
+            self._run_soon()
+        watched = self._watched
         for fd, events in self._poll.poll(self._pause(most)):
-            if (callback := self._watched.get(fd)) is not None:  # an earlier callback of this turn may have closed it
+            if (callback := watched.get(fd)) is not None:  # an earlier callback of this turn may have closed it
                 callback(events)
-        self._run_timers()
+        if self._timers:
+            self._run_timers()
 
     def close(self) -> None:
         self._poll.close()
@@ -84,13 +87,17 @@ class Loop:
     def _pause(self, most: float) -> float:
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
-        return max(0.0, min(most, self._timers[0][0] - time.monotonic())) if self._timers else most
+        if not self._timers:
+            return most
+        left = self._timers[0][0] - time.monotonic()
+        if left > most:
+            return most
+        return left if left > 0 else 0.0
 
     def _run_soon(self) -> None:
-        if self._soon:
-            actions, self._soon = self._soon, []
-            for action in actions:
-                action()
+        actions, self._soon = self._soon, []
+        for action in actions:
+            action()
 
     def _run_timers(self) -> None:
         now = time.monotonic()
