@@ -69,12 +69,12 @@ class _Tap(Reader):
         super().__init__()
         self._seen, self._rest = seen, b""
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> list[Event]:
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[: 2 * LONGEST]
         for line in lines:
             self._seen(line)
-        super().feed(data)
+        return super().feed(data)
 
 
 class Dialogue:

@@ -41,7 +41,7 @@ class ExternalFilter:
         changed: Callable[[], None],
         numbers: Iterator[int],
     ) -> None:
-        self.settings, self.numbers = settings, numbers
+        self.settings, self.numbers, self._name = settings, numbers, settings.name
         self.started = self.stopping = False
         self._due = math.inf
         self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
@@ -50,6 +50,7 @@ class ExternalFilter:
         self.gate = Gate(settings, self, numbers, time.monotonic(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
         self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
+        self.send = self._crew.send  # of mux.Port
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
@@ -157,19 +158,12 @@ class ExternalFilter:
 
     # what the gate wants done (mux.Port)
 
-    def send(self, unit: int, number: int, message: int) -> None:
-        self._crew.send(unit, number, message)
-
     def verdict(self, request: Request, answer: Answer) -> None:
-        fields, kind = answer.fields, answer.kind
-        if fields and sum(map(len, fields)) > MAX_TEXT:
-            self._log.warning("message %d: the fields of several ADDHEADERs are more than %d bytes together: refused", request.id, MAX_TEXT)
-            fields = ()
-        name, text = self.settings.name, answer.text[:MAX_TEXT]
-        told = Verdict(request.id, request.n, name, kind, text, fields, answer.charge, answer.routes, answer.copies)
+        kind, text = answer.kind, answer.text
+        told = Verdict(request.id, request.n, self._name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies)
         request.client.send(encode(told))
         if kind in NONE:
-            self._log.warning("message %d: %s", request.id, answer.text)
+            self._log.warning("message %d: %s", request.id, text)
 
     def park(self, request: Request, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))
@@ -192,10 +186,9 @@ class ExternalFilter:
         self._crew.ready(index, self._told())
         self._changed()
 
-    def helper_reply(self, index: int, reply: Reply) -> bool:
+    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]:
         self._changed()
-        answer = Answer(reply.kind, reply.text, reply.fields, False, reply.routes, reply.copies)
-        return self._told().reply(time.monotonic(), index, reply.number, answer)
+        return self._told().replies(time.monotonic(), index, replies)
 
     def helper_asked(self, index: int, number: int) -> int:
         """The message that this open request is about; 0 for another number."""
@@ -203,9 +196,7 @@ class ExternalFilter:
         return request.id if request is not None else 0
 
     def helper_written(self, index: int, numbers: list[int]) -> None:
-        gate, now = self._told(), time.monotonic()
-        for number in numbers:
-            gate.written(now, index, number)
+        self._told().units[index].written(time.monotonic(), numbers)
 
     def helper_leaving(self, index: int) -> None:
         self._crew.leaving(index)

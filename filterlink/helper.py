@@ -158,11 +158,13 @@ class Helper:
 
     def _take(self) -> list[Line]:
         """What goes into the pipe next."""
-        lines = [self._unsent.popleft()]
-        room = WHOLE - len(lines[0][0]) if self._pipelining else 0
-        while self._unsent and (room := room - len(self._unsent[0][0])) >= 0:
-            lines.append(self._unsent.popleft())
-        return lines
+        count, room = 0, WHOLE if self._pipelining else 0
+        for line, _ in self._unsent:
+            room -= len(line)
+            if count and room < 0:
+                break
+            count += 1
+        return [self._unsent.popleft() for _ in range(count)]
 
     def _read(self, fd: int) -> bytes | None:
         try:
@@ -197,8 +199,7 @@ class Helper:
         now = time.monotonic()
         data = self._read(self._output)
         if data:
-            self._reader.feed(data)
-            self._user.events(list(iter(self._reader.next_event, None)))
+            self._user.events(self._reader.feed(data))
             if len(data) == READ_SIZE:
                 self._rest(self._output, now)
         elif data is not None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from filterlink import protocol
+from filterlink.frames import Kind
 from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
 from filterlink.loop import Loop
-from filterlink.protocol import Event, Interface, Note, Reply
+from filterlink.protocol import Event, Interface, Reply
 from filterlink.settings import Filter
 from filterlink.spawn import Limits, fault
 
@@ -34,7 +35,7 @@ class Owner(Protocol):
     """Who has a keeper."""
 
     def helper_ready(self, index: int) -> None: ...
-    def helper_reply(self, index: int, reply: Reply) -> bool: ...
+    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]: ...
     def helper_asked(self, index: int, number: int) -> int: ...
     def helper_written(self, index: int, numbers: list[int]) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
@@ -109,7 +110,7 @@ class Keeper:
 
     def send(self, number: int, message: int) -> None:
         if self._helper is not None:
-            self._helper.send(protocol.queue_file(number, message), number)
+            self._helper.send(protocol.QUEUE_FILE % (number, message), number)
 
     def restart(self, reason: str) -> None:
         """Replace the helper: it let a request wait too long."""
@@ -188,29 +189,43 @@ class Keeper:
     # What the helper says
 
     def events(self, events: list[Event]) -> None:
-        logged = self._log.isEnabledFor(logging.INFO)
+        if self._log.isEnabledFor(logging.INFO):
+            for event in events:
+                if event.line:
+                    self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
+        replies: list[Reply] = []
+        amiss: list[tuple[Reply, int]] = []
         for event in events:
-            if logged and event.line:
-                self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
             if isinstance(event, Reply):
-                self._reply(event)
-            else:
-                self._other(event)
+                replies.append(event)
+                if event.complaints or event.kind is Kind.FAILURE:
+                    amiss.append((event, self._owner.helper_asked(self._index, event.number)))
+            elif isinstance(event, Interface):
+                self._greeted(event)
+            elif event.complaint:
+                self._grumble.problem(event.complaint)
+        if replies:
+            self._replies(replies, amiss)
 
-    def _other(self, event: Interface | Note) -> None:
-        if isinstance(event, Interface):
-            self._greeted(event)
-        elif event.complaint:
-            self._grumble.problem(event.complaint)
-
-    def _reply(self, reply: Reply) -> None:
-        amiss = (f"answered FAILURE: {reply.text}", *reply.complaints) if reply.kind == "failure" else reply.complaints
-        message = self._owner.helper_asked(self._index, reply.number) if amiss else 0
-        if self._owner.helper_reply(self._index, reply):
+    def _replies(self, replies: list[Reply], amiss: list[tuple[Reply, int]]) -> None:
+        """`amiss` are those that somebody should look at, with the messages that they are about (0: none)."""
+        unknown = self._owner.helper_replies(self._index, replies)
+        if len(unknown) < len(replies):
             self.life.proven = True
-            for problem in amiss:
-                self._grumble.problem(f"message {message}: {problem}")
-        elif reply.number == self._quit:
+        for reply, message in amiss:
+            if message:
+                self._complain(reply, message)
+        for reply in unknown:
+            self._unasked(reply)
+
+    def _complain(self, reply: Reply, message: int) -> None:
+        failed = (f"answered FAILURE: {reply.text}",) if reply.kind is Kind.FAILURE else ()
+        for problem in failed + reply.complaints:
+            self._grumble.problem(f"message {message}: {problem}")
+
+    def _unasked(self, reply: Reply) -> None:
+        """An answer that none of the open requests waits for."""
+        if reply.number == self._quit:
             self.life.quit_answered(time.monotonic())
             self._arm()
         elif reply.number == self._intf:

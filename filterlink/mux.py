@@ -6,12 +6,13 @@ A request is in one place at any instant: open in a unit (a helper process), wai
 A parked message is a number here: it comes back after a Wake; suspects, and scans that no processor waits for (`late`), by their id.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from filterlink.desk import Desk
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
+from filterlink.protocol import Reply
 from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
 from filterlink.settings import Filter
 from filterlink.slots import Slots
@@ -49,8 +50,10 @@ class Gate:
 
     def ask(self, now: float, client: Any, ask: Ask) -> None:
         """A client wants a message judged."""
-        if not (self._kept and self._desk.answer_kept(now, client, ask)) and not self._attach(now, client, ask):
-            self._admit(now, client, ask)
+        if self._kept and self._desk.answer_kept(now, client, ask):
+            return
+        if not (ask.id in self._running and self._attach(now, client, ask)):
+            self._admit(now, Request(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
         if self.pressed and self.stalled(now):
             self._set_aside(now)
 
@@ -99,27 +102,24 @@ class Gate:
 
     # What helpers do
 
-    def written(self, now: float, unit: int, number: int) -> None:
-        """The line of a request went into the helper's pipe: its time begins."""
-        if (request := self.units[unit].open.get(number)) is not None:
-            request.since, request.tried = now, True
-
-    def reply(self, now: float, unit: int, number: int, answer: Answer) -> bool:
-        """A helper answered; False when the number is not (or no longer) outstanding."""
-        request = self.units[unit].open.pop(number, None)
-        if request is None:
-            return False
-        self._forget(request)
-        if self._suspects or self._suspects.leaves:
-            self._acquit(request.id)
-        self._doubt.answered()
-        self.slots.doubt = self.failing = False
-        self.answered += 1
-        self._heard = now
-        self.pace.add(now - request.since)
-        self._desk.tell(request, answer)
-        self._advance(now)
-        return True
+    def replies(self, now: float, unit: int, replies: Sequence[Reply]) -> list[Reply]:
+        """A helper answered; the replies whose numbers are not (or no longer) outstanding."""
+        open, unknown = self.units[unit].open, list[Reply]()
+        for reply in replies:
+            if (request := open.pop(reply.number, None)) is None:
+                unknown.append(reply)
+                continue
+            self._forget(request)
+            if self._suspects or self._suspects.leaves:
+                self._acquit(request.id)
+            self.pace.add(now - request.since)
+            self._desk.tell(request, Answer(reply.kind, reply.text, reply.fields, False, reply.routes, reply.copies))
+        if known := len(replies) - len(unknown):
+            self.answered, self._heard = self.answered + known, now
+            self._doubt.answered()
+            self.slots.doubt = self.failing = False
+            self._advance(now)
+        return unknown
 
     def ready(self, now: float, unit: int) -> None:
         """The helper has answered INTF."""
@@ -202,15 +202,14 @@ class Gate:
 
     def _attach(self, now: float, client: Any, ask: Ask) -> bool:
         """A message asked for again takes over the request that runs for it: nothing is scanned twice."""
-        running = self._running.get(ask.id)
-        if running is None or (running.n == ask.n and running.client not in (None, client)):
+        running = self._running[ask.id]
+        if running.n == ask.n and running.client not in (None, client):
             return False
         running.client, running.n, running.park, running.asked, running.late = client, ask.n, ask.park, now, False
         return True
 
-    def _admit(self, now: float, client: Any, ask: Ask) -> None:
+    def _admit(self, now: float, request: Request) -> None:
         """Send, park, or keep waiting what is asked anew."""
-        request = Request(client, ask.id, ask.n, ask.park, ask.large, now, self._settings.limit(ask.size))
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:
@@ -277,13 +276,13 @@ class Gate:
             self._desk.wait(request, self.is_ready, first=True)
 
     def _overdue(self, now: float, unit: Unit) -> None:
-        if not (late := unit.overdue(now)):
+        if not (late := unit.overdue(now, self._settings.limit)):
             return
         for request in late:
             del unit.open[request.number]
             self._forget(request)
             self._acquit(request.id)  # it ended no helper, and beside others it shows whether they are answered
-        text = f"{self._desk.name}: no answer within {show_seconds(late[0].limit)}"
+        text = f"{self._desk.name}: no answer within {show_seconds(self._settings.limit(late[0].size))}"
         self.leaving(now, unit.index)
         unit.retiring = False
         self._port.restart(unit.index, text)

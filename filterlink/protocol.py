@@ -1,18 +1,17 @@
-"""The helper protocol without any input or output: feed(bytes), next_event(), and commands as bytes. Pure.
+"""The helper protocol without any input or output: feed(bytes) gives events, commands are bytes. Pure.
 
 Tolerant in what it reads, because the helpers of 25 years stray in every way; exact in what it writes. It knows lines
 and verdicts, but not which numbers are outstanding: who sent the requests does.
 """
 
 import re
-from collections import deque
 
 import msgspec
 
 from filterlink.frames import MAX_TEXT, Kind
 from filterlink.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
 
-__all__ = ["MAX_LINE", "MAX_ROUTES", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "queue_file", "quit"]
+__all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
 
 VERSION = 4
 """The interface version that INTF offers."""
@@ -20,6 +19,8 @@ MAX_LINE = 1 << 20
 """Longest line kept. The protocol says 4096 bytes, real helpers write more; whoever writes more than this has gone wild."""
 MAX_ROUTES = 100
 """Recipients that one answer may add; they travel in one frame with its fields."""
+QUEUE_FILE = b"%d FILE Queue/%d.msg\n"
+"""With a number and a message's id: ask for a verdict of that message in the queue."""
 _SHOWN = 120
 """Bytes of a line that a complaint quotes."""
 
@@ -77,11 +78,6 @@ def file(number: int, path: str) -> bytes:
     return b"%d FILE %b\n" % (number, path.encode())
 
 
-def queue_file(number: int, id: int) -> bytes:
-    """Ask for a verdict of a message in the queue."""
-    return b"%d FILE Queue/%d.msg\n" % (number, id)
-
-
 def quit(number: int) -> bytes:
     return b"%d QUIT\n" % number
 
@@ -93,50 +89,42 @@ class Reader:
         self._max = max_line
         self._partial = bytearray()
         self._cut = False
-        self._lines: deque[bytes | Note] = deque()
-        self._events: deque[Event] = deque()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are whole with these bytes."""
+        events: list[Event] = []
         for at in range(0, len(data), self._max):
-            self._feed(data[at : at + self._max])
-
-    def next_event(self) -> Event | None:
-        """The next event; None when more bytes are needed."""
-        while not self._events:
-            if not self._lines:
-                return None
-            line = self._lines.popleft()
-            if isinstance(line, Note):
-                return line
-            number, _, rest = line.partition(b" ")
-            if rest == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
-                return Reply(int(number), _OK, "", (), (), line)
-            self._events.extend(_parse(line))
-        return self._events.popleft()
+            self._feed(data[at : at + self._max], events)
+        return events
 
     def finish(self) -> Note | None:
         """The helper is gone: what is left of a line is no answer, since its end may be missing."""
         rest, self._partial = bytes(self._partial), bytearray()
         return Note(rest, f"ended in the middle of a line: {_show(rest)}") if rest else None
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes, events: list[Event]) -> None:
         lines = data.split(b"\n")
         rest = lines.pop()
         if lines and self._partial:
-            self._add(lines[0])
+            self._add(lines[0], events)
             lines[0] = bytes(self._partial)
             self._partial.clear()
             self._cut = False
-        self._lines.extend(lines)
+        for line in lines:
+            number, _, answer = line.partition(b" ")
+            if answer == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
+                events.append(Reply(int(number), _OK, "", (), (), line))
+            else:
+                events += _parse(line)
         if rest:
-            self._add(rest)
+            self._add(rest, events)
 
-    def _add(self, piece: bytes) -> None:
+    def _add(self, piece: bytes, events: list[Event]) -> None:
         room = self._max - len(self._partial)
         self._partial += piece[:room]
         if len(piece) > room and not self._cut:
             self._cut = True
-            self._lines.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is thrown away"))
+            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is thrown away"))
 
 
 def _show(line: bytes) -> str:

@@ -155,9 +155,7 @@ class Referee:
         """Look at one line, without its line feed."""
         for rule in faults(line, self.version):
             self.blame(rule, repr(line[:_SHOWN])[1:])
-        reader = Reader()
-        reader.feed(line + b"\n")
-        while (event := reader.next_event()) is not None:
+        for event in Reader().feed(line + b"\n"):
             if not isinstance(event, Note):
                 self._answered(event)
 

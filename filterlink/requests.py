@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -23,8 +24,8 @@ class Request(msgspec.Struct, gc=False, eq=False):
     park: bool
     large: bool
     asked: float
-    limit: float = math.inf
-    """Seconds after which it is overdue."""
+    size: int = 0
+    """Bytes of the message."""
     number: int = 0
     since: float = math.inf
     """When its line went into the helper's pipe, or was queued for it."""
@@ -48,13 +49,22 @@ class Unit:
         """For a suspect: it gets nothing else."""
         self.open: dict[int, Request] = {}
 
-    def overdue(self, now: float) -> list[Request]:
-        """The open requests that are overdue. What was never written is the helper's fault only if nothing stands before it."""
+    def written(self, now: float, numbers: Iterable[int]) -> None:
+        """The lines of these requests went into the helper's pipe: their time begins."""
+        for number in numbers:
+            if (request := self.open.get(number)) is not None:
+                request.since, request.tried = now, True
+
+    def overdue(self, now: float, limit: Callable[[int], float]) -> list[Request]:
+        """The open requests that are overdue; `limit` says after how many seconds one of so many bytes is.
+
+        What was never written is the helper's fault only if nothing stands before it.
+        """
         late: list[Request] = []
         for request in self.open.values():
             if late and not request.tried:
                 break
-            if now - request.since >= request.limit:
+            if now - request.since >= limit(request.size):
                 late.append(request)
         return late
 
@@ -87,7 +97,7 @@ class Lane:
 class Port(Protocol):
     """What the multiplexer has done by others."""
 
-    def send(self, unit: int, number: int, message: int) -> None: ...
+    def send(self, unit: int, number: int, message: int, /) -> None: ...
     def verdict(self, request: Request, answer: Answer) -> None: ...
     def park(self, request: Request, reason: str, apart: bool = False) -> None: ...
     def wake(self, count: int, large: bool = False) -> None: ...

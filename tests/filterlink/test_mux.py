@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
 from filterlink.mux import Gate
+from filterlink.protocol import Reply
 from filterlink.requests import Request
 from filterlink.settings import Filter
 from filterlink.suspects import LEAVES, ROW
@@ -80,7 +81,7 @@ def test_slots_then_parking() -> None:
     gate, book = make()
     for id in (1, 2, 3):
         gate.ask(1.0, "c", ask(id))
-    gate.reply(2.0, 0, 2, Answer(Kind.DISCARD))
+    gate.replies(2.0, 0, [Reply(2, Kind.DISCARD)])
 
     assert book.sent == [(0, 1, 1), (0, 2, 2)]
     assert (book.parks, book.wakes, gate.parked) == ([3], [1], 0)
@@ -93,7 +94,7 @@ def test_who_may_not_park_waits_first() -> None:
     gate.ask(1.0, "c", ask(1))
     gate.ask(1.0, "c", ask(2))
     gate.ask(1.0, "c", ask(3, park=False))
-    gate.reply(2.0, 0, 1, Answer(Kind.OK))
+    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
 
     assert [message for _, _, message in book.sent] == [1, 3]
     assert book.wakes == []
@@ -104,8 +105,8 @@ def test_no_more_are_woken_than_there_are_slots() -> None:
     gate, book = make()
     for id in range(1, 11):
         gate.ask(1.0, "c", ask(id))
-    gate.reply(2.0, 0, 1, Answer(Kind.OK))
-    gate.reply(2.1, 0, 2, Answer(Kind.OK))
+    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
+    gate.replies(2.1, 0, [Reply(2, Kind.OK)])
     assert book.wakes == [1, 1]
     gate.tick(2.5)
     assert book.wakes == [1, 1]
@@ -159,9 +160,9 @@ def test_late_and_double_answers_count_for_nothing() -> None:
     gate, book = make()
     gate.ask(1.0, "c", ask(1))
 
-    assert gate.reply(2.0, 0, 1, Answer(Kind.OK)) is True
-    assert gate.reply(2.0, 0, 1, Answer(Kind.ERROR)) is False
-    assert gate.reply(2.0, 0, 99, Answer(Kind.ERROR)) is False
+    assert gate.replies(2.0, 0, [Reply(1, Kind.OK)]) == []
+    assert gate.replies(2.0, 0, [Reply(1, Kind.ERROR)]) == [Reply(1, Kind.ERROR)]
+    assert gate.replies(2.0, 0, [Reply(99, Kind.ERROR)]) == [Reply(99, Kind.ERROR)]
     assert len(book.verdicts) == 1
 
 
@@ -169,14 +170,14 @@ def answered(gate: Gate, now: float, unit: int = 0) -> list[int]:
     """Everything that is open in a helper is answered OK; the messages."""
     found = [(number, request.id) for number, request in gate.units[unit].open.items()]
     for number, _ in found:
-        gate.reply(now, unit, number, Answer(Kind.OK))
+        gate.replies(now, unit, [Reply(number, Kind.OK)])
     return [id for _, id in found]
 
 
 def end(gate: Gate, now: float, unit: int = 0) -> None:
     """A helper ends over all that it has, and another one is ready."""
     for number in gate.units[unit].open:
-        gate.written(now, unit, number)
+        gate.units[unit].written(now, [number])
     gate.gone(now, unit)
     gate.ready(now, unit)
 
@@ -256,7 +257,7 @@ def test_a_suspect_that_is_overdue_alone_is_judged_beside_others_again() -> None
     gate.ask(0.0, "c", ask(1, park=False))
     gate.ask(5.0, "c", ask(2, park=False))
     for number in (1, 2):
-        gate.written(5.0 * (number - 1), 0, number)
+        gate.units[0].written(5.0 * (number - 1), [number])
     gate.tick(10.5)  # the helper is stopped over the first, and the second is a suspect
     end(gate, 11.0)
     gate.tick(22.0)
@@ -273,7 +274,7 @@ def test_a_suspect_that_is_overdue_alone_is_judged_beside_others_again() -> None
 def leave(gate: Gate, now: float) -> None:
     """The helper leaves in good order, though requests are open, and another one is ready."""
     for number in gate.units[0].open:
-        gate.written(now, 0, number)
+        gate.units[0].written(now, [number])
     gate.gone(now, 0, planned=True)
     gate.ready(now, 0)
 
@@ -285,7 +286,7 @@ def test_who_is_open_whenever_helpers_leave_is_tried_alone() -> None:
     for id in range(2, 2 + LEAVES):
         gate.ask(1.0, "c", ask(id, park=False))
         number = next(number for number, request in gate.units[0].open.items() if request.id == id)
-        gate.reply(1.0, 0, number, Answer(Kind.OK))
+        gate.replies(1.0, 0, [Reply(number, Kind.OK)])
         leave(gate, 1.0)
     gate.ask(2.0, "c", ask(10, park=False))
 
@@ -303,7 +304,7 @@ def test_helpers_that_answer_one_and_leave_make_nobody_guilty() -> None:
     rounds = 0
     while gate.in_flight:
         rounds += 1
-        gate.reply(1.0, 0, next(iter(gate.units[0].open)), Answer(Kind.OK))
+        gate.replies(1.0, 0, [Reply(next(iter(gate.units[0].open)), Kind.OK)])
         leave(gate, 1.0)
 
     assert (rounds, len(book.verdicts), book.charged) == (20, 20, [])
@@ -380,9 +381,9 @@ def test_large_messages_leave_slots_to_small_ones() -> None:
     for id in (5, 6, 7):
         gate.ask(1.0, "c", ask(id))
     assert ([message for _, _, message in book.sent], book.parks) == ([1, 2, 5, 6], [3, 4, 7])
-    gate.reply(2.0, 0, 3, Answer(Kind.OK))  # a small one leaves
+    gate.replies(2.0, 0, [Reply(3, Kind.OK)])  # a small one leaves
     assert (book.wakes, book.large_wakes) == ([1], [])
-    gate.reply(2.0, 0, 1, Answer(Kind.OK))
+    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
     assert (book.wakes, book.large_wakes) == ([1], [1])
 
 
@@ -408,7 +409,7 @@ def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
     gate.pressed = True
     gate.tick(14.1)
     assert (book.aparts, gate.parked, gate.in_flight) == ([1], 1, 1)
-    gate.reply(16.0, 0, 1, Answer(Kind.ERROR, "bad", (b"X-A: 1",)))
+    gate.replies(16.0, 0, [Reply(1, Kind.ERROR, "bad", (b"X-A: 1",))])
     assert (book.calls, book.verdicts) == ([1], [])
     gate.ask(16.1, "d", ask(1, n=2))
 
@@ -422,7 +423,7 @@ def test_grace_follows_the_median() -> None:
     gate.pressed = True
     for round in range(20):
         gate.ask(round * 10.0, "c", ask(round))
-        gate.reply(round * 10.0 + 0.5, 0, round + 1, Answer(Kind.OK))
+        gate.replies(round * 10.0 + 0.5, 0, [Reply(round + 1, Kind.OK)])
     gate.ask(300.0, "c", ask(50))
     gate.tick(301.9)
     assert book.aparts == []
@@ -470,7 +471,7 @@ def test_a_client_that_left() -> None:
     gate.ask(1.0, "old", ask(1))
     gate.client_gone("old")
     gate.ask(2.0, "new", ask(1, n=2))
-    gate.reply(3.0, 0, 1, Answer(Kind.OK))
+    gate.replies(3.0, 0, [Reply(1, Kind.OK)])
 
     assert book.sent == [(0, 1, 1)]
     assert book.verdicts == [("new", 1, 2, Kind.OK)]
@@ -501,7 +502,7 @@ def test_never_written_is_never_overdue() -> None:
     gate, book = make()
     gate.ask(1.0, "c", ask(1, park=False))
     gate.ask(1.0, "c", ask(2, park=False))
-    gate.written(1.0, 0, 1)
+    gate.units[0].written(1.0, [1])
     gate.tick(11.0)
 
     assert book.verdicts == [("c", 1, 1, Kind.TIMEOUT)]
@@ -528,10 +529,10 @@ def test_lost_wakes_are_made_good_under_load() -> None:
     gate, book = make()
     for id in range(1, 40):
         gate.ask(0.0, "c", ask(id))
-    gate.reply(0.0, 0, 1, Answer(Kind.OK))  # the one that is woken for it never comes
+    gate.replies(0.0, 0, [Reply(1, Kind.OK)])  # the one that is woken for it never comes
     for step in range(1, 21):
         now = step / 10
-        gate.reply(now, 0, next(iter(gate.units[0].open)), Answer(Kind.OK))
+        gate.replies(now, 0, [Reply(next(iter(gate.units[0].open)), Kind.OK)])
         gate.ask(now, "c", ask(100 + step))
         gate.tick(now)
 
@@ -594,12 +595,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choice=st.integers(0, 3), kind=st.sampled_from([Kind.OK, Kind.ERROR, Kind.FAILURE]))
     def reply(self, unit: int, choice: int, kind: Kind) -> None:
         numbers = list(self.gate.units[unit].open) or [0]
-        self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Answer(kind))
+        self.gate.replies(self.now, unit, [Reply(numbers[choice % len(numbers)], kind)])
 
     @rule(unit=st.integers(0, 1), planned=st.booleans())
     def end(self, unit: int, planned: bool) -> None:
         for number in list(self.gate.units[unit].open):
-            self.gate.written(self.now, unit, number)
+            self.gate.units[unit].written(self.now, [number])
         self.gate.gone(self.now, unit, planned=planned)
 
     @rule(unit=st.integers(0, 1))
@@ -668,13 +669,13 @@ class Crowd(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choice=st.integers(0, 2))
     def reply(self, unit: int, choice: int) -> None:
         if numbers := list(self.gate.units[unit].open):
-            assert self.gate.reply(self.now, unit, numbers[choice % len(numbers)], Answer(Kind.OK))
+            assert not self.gate.replies(self.now, unit, [Reply(numbers[choice % len(numbers)], Kind.OK)])
 
     @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
     def write(self, unit: int, count: int) -> None:
         """Lines are written in the order of sending."""
         for number in list(self.gate.units[unit].open)[:count]:
-            self.gate.written(self.now, unit, number)
+            self.gate.units[unit].written(self.now, [number])
 
     @rule(unit=st.integers(0, 1))
     def leaving(self, unit: int) -> None:
@@ -729,7 +730,7 @@ class Crowd(RuleBasedStateMachine):
             self.gate.tick(self.now)
             for unit in (0, 1):
                 for number in list(self.gate.units[unit].open):
-                    self.gate.reply(self.now, unit, number, Answer(Kind.OK))
+                    self.gate.replies(self.now, unit, [Reply(number, Kind.OK)])
         assert self.owed == {}
 
 
