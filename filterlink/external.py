@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from filterlink.crew import Crew
 from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
-from filterlink.keeper import Keeper
+from filterlink.keeper import TAIL, Keeper
 from filterlink.kept import Answer
 from filterlink.loop import Loop
 from filterlink.mux import Gate
@@ -128,6 +128,8 @@ class ExternalFilter:
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
+        if gate.refusal is not None:  # newer than what a helper ended of
+            errors.append(f"cannot judge: {gate.refusal[:TAIL]}")
         pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
         median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
         word = self._word(gate, now)

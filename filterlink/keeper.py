@@ -19,7 +19,7 @@ from filterlink.protocol import Event, Interface, Reply
 from filterlink.settings import Filter
 from filterlink.spawn import Limits, fault
 
-__all__ = ["Grumble", "Keeper", "Owner"]
+__all__ = ["TAIL", "Grumble", "Keeper", "Owner"]
 
 TAIL = 1024
 """Bytes of a helper's last words kept as the reason of its end."""

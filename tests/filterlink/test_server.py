@@ -207,6 +207,19 @@ def test_a_planned_exit_is_no_fault(rig: Rigs) -> None:
     assert here.states[0].last_error is None
 
 
+def test_a_filter_that_cannot_judge_says_why(rig: Rigs, base: Path) -> None:
+    """Its helper is well, but the scanner behind it is away: the state tells of that for as long as no other answer comes."""
+    here = rig("say.sh")
+    (base / "Queue/1.msg").write_text('%N REJECTED "clamd.sock: no such file"\n')
+    (base / "Queue/2.msg").write_text("%N DISCARD\n")
+
+    assert here.ask(1).kind == Kind.REJECTED
+    here.until(lambda: here.states and here.states[0].last_error == "cannot judge: clamd.sock: no such file")
+    assert here.states[0].state == "ready"
+    assert here.ask(2).kind == Kind.DISCARD
+    here.until(lambda: here.states[0].last_error is None)
+
+
 def test_answers_of_a_dead_parents_child_count(rig: Rigs) -> None:
     """A helper's output is read to its end after its death, before anything is sent again."""
     here = rig("parent.sh")
