@@ -6,7 +6,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import fail, help
-from enqueuer.cli._servers import Server, asks, one_of
+from enqueuer.cli._servers import Server, asks, duration, one_of
 
 __all__ = ["add_to"]
 
@@ -54,7 +54,7 @@ def _rspamd(
         bool, typer.Option("--result-for-all", help="Add X-Spamd-Result to messages without any action as well.")
     ] = False,
     greylist: Annotated[
-        float, typer.Option("--greylist", min=0, metavar="SECONDS", help="Keep what rspamd would greylist until it is so old.")
+        float, typer.Option("--greylist", parser=duration(), metavar="DURATION", help="Keep what rspamd would greylist until it is so old.")
     ] = 300,
 ) -> int:
     from filterlink.filters import rspamd

@@ -15,6 +15,9 @@ import pytest
         ("spamd --socket x --add all", 64, b"all is none of headers, symbols, nothing"),
         ("rspamd --socket x --unscannable drop", 64, b"drop is none of hold, error, pass"),
         ("rspamd --socket x --max-size much", 64, b"'much' is no size"),
+        ("spamd --socket x --wait long", 64, b"""'long' is no duration: write "30s", "5m", or a number of seconds"""),
+        ("rspamd --socket x --timeout 0.5", 64, b"0.5 is out of range: at least 1 s"),
+        ("rspamd --socket x --greylist never", 64, b"never is out of range"),
         ("rspamd --socket x --password-file /none/there", 78, b"/none/there: No such file or directory"),
     ],
 )
@@ -39,4 +42,5 @@ def test_its_options_reach_it(enqueuer: Any, tmp_path: Path, name: str) -> None:
     done = enqueuer(*words, stdin=ask)
     assert done.stdout.decode().splitlines()[1:] == [f'1 REJECTED "no {name} answers: {reason}"', "2 OK"]
     assert done.stderr.decode() == f"{name} at {reason}\n"
+    assert enqueuer(*words[:-1], "0s", stdin=ask).stdout == done.stdout
     assert enqueuer(*words, "--max-size", "1K", stdin=ask).stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]
