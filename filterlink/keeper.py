@@ -27,6 +27,9 @@ LINES_A_SECOND = 20
 """Complaints and stderr lines of one helper that are logged in a second; a flood must not fill the log."""
 LINE_SHOWN = 1000
 """Bytes of one stderr line that are logged."""
+MISTAKEN = (64, 78, 126, 127)
+"""Exit statuses by which a program says that it is started in a wrong way: EX_USAGE and EX_CONFIG of sysexits.h, and what a shell
+ends with where it cannot run a command, or finds none."""
 ASSUMED = 3
 """The version taken for helpers that leave INTF unanswered: the oldest whose answers are all understood."""
 
@@ -86,7 +89,7 @@ class Keeper:
         self.life = Life(settings, time.monotonic())
         self.last_error: str | None = None
         self.startable = True
-        """The last attempt to start the program made a process."""
+        """False: there is no such program, or it ended as its command line is wrong. Until one is ready."""
         self._loop, self._settings, self._index, self._numbers, self._log, self._owner = loop, settings, index, numbers, log, owner
         self._grumble = Grumble(log)
         self._helper: Helper | None = None
@@ -105,8 +108,8 @@ class Keeper:
 
     @property
     def fell(self) -> bool:
-        """It was started, and does not run."""
-        return self.life.starts > 0 and self.life.phase in (Phase.PAUSED, Phase.OVER)
+        """It was started, does not run, and that may be due to who runs beside it."""
+        return self.life.starts > 0 and self.startable and self.life.phase in (Phase.PAUSED, Phase.OVER)
 
     def send(self, number: int, message: int) -> None:
         if self._helper is not None:
@@ -157,7 +160,6 @@ class Keeper:
             self.startable = False
             self._lost(f"cannot be started: {fault(error)}")
             return
-        self.startable = True
         self._reason = ""
         self._log.warning("started, process %d", self._helper.pid)
         self.life.started(time.monotonic())
@@ -238,6 +240,7 @@ class Keeper:
         if interface.number != self._intf:
             self._grumble.problem(f"answer to no INTF of ours: number {interface.number}")
         elif self.life.greeted():
+            self.startable = True
             self._arm()
             self._log.warning("ready, speaks version %d", min(interface.version, protocol.VERSION))
             self._owner.helper_ready(self._index)
@@ -260,6 +263,7 @@ class Keeper:
 
     def ended(self, status: int) -> None:
         # Some helpers leave after a number of messages; that the next ones are on their way to them already is no fault.
+        self.startable = self.startable and status not in MISTAKEN
         planned = self.life.phase is not Phase.STOPPING and status == 0 and self.life.proven
         words = self._grumble.last_words()
         how = f"ended by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with exit status {status}"

@@ -151,6 +151,21 @@ def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
     assert it.first not in it.pids
 
 
+@pytest.mark.parametrize("status", [64, 78, 127])
+def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status: int) -> None:
+    """It ends at once and says so by its exit status: no reason for the old one to leave."""
+    it = reloads("says.sh OK", timeout=30)
+    it.to(f"sh -c 'test -e mended || {{ echo no option -x >&2; exit {status}; }}; exec sh helpers/ok.sh'", timeout=30, auto_restart=0.3)
+    it.here.until(lambda: it.here.states[0].state == "failed")
+    assert f"ended with exit status {status}: no option -x" in it.here.states[0].last_error
+    assert (it.here.ask(1, park=True).kind, it.reported) == (Kind.OK, [])
+    Path("helpers").symlink_to(Path(__file__).with_name("helpers"))
+    Path("mended").touch()
+    it.until_reported()
+    assert it.here.ask(2).kind == Kind.OK
+    assert it.first not in it.pids
+
+
 def test_a_program_that_is_not_there_and_never_tried_again(reloads: Callable[..., Reloads]) -> None:
     """With auto_restart = "never" nothing is to be waited for: messages are told at once."""
     it = reloads("says.sh SILENCE", timeout=30, max_in_flight=1)
