@@ -43,7 +43,10 @@ class ExternalFilter:
     ) -> None:
         self.settings, self.numbers, self._name = settings, numbers, settings.name
         self.started = self.stopping = False
-        self._due = math.inf
+        self._refusal: str | None = None
+        """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
+        self.due = math.inf
+        """When its helpers have had a time-out to become ready (time.monotonic)."""
         self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
@@ -54,7 +57,7 @@ class ExternalFilter:
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
-        self.started, self._due = True, time.monotonic() + self.settings.timeout
+        self.started, self.due = True, time.monotonic() + self.settings.timeout
         if self.gate is not None:
             self._crew.start()
 
@@ -104,8 +107,8 @@ class ExternalFilter:
         return self.gate is not None and not self.gate.is_ready and any(keeper.fell for keeper in self._keepers)
 
     def is_late(self, now: float) -> bool:
-        """Its helpers have had a time-out to become ready, or are not tried again."""
-        return now >= self._due or (self.started and self.over)
+        """It has had its time, or its helpers are not tried again."""
+        return now >= self.due or (self.started and self.over)
 
     def is_of_use(self, now: float) -> bool:
         """It answers what it is asked."""
@@ -128,8 +131,8 @@ class ExternalFilter:
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
-        if gate.refusal is not None:  # newer than what a helper ended of
-            errors.append(f"cannot judge: {gate.refusal[:TAIL]}")
+        if self._refusal is not None:  # newer than what a helper ended of
+            errors.append(f"REJECTED: {self._refusal[:TAIL]}")
         pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
         median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
         word = self._word(gate, now)
@@ -164,6 +167,7 @@ class ExternalFilter:
         kind, text = answer.kind, answer.text
         told = Verdict(request.id, request.n, self._name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies)
         request.client.send(encode(told))
+        self._refusal = text if kind is Kind.REJECTED else None
         if kind in NONE:
             self._log.warning("message %d: %s", request.id, text)
 
@@ -209,6 +213,7 @@ class ExternalFilter:
         if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
             self._told().gone(time.monotonic(), index, over, planned)
         self._crew.gone(index, over)
+        self._refusal = self._refusal if planned else None
         self._changed()
 
     @property

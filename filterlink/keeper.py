@@ -27,9 +27,9 @@ LINES_A_SECOND = 20
 """Complaints and stderr lines of one helper that are logged in a second; a flood must not fill the log."""
 LINE_SHOWN = 1000
 """Bytes of one stderr line that are logged."""
-MISTAKEN = (64, 78, 126, 127)
-"""Exit statuses by which a program says that it is started in a wrong way: EX_USAGE and EX_CONFIG of sysexits.h, and what a shell
-ends with where it cannot run a command, or finds none."""
+MISTAKEN = (2, 64, 78, 126, 127)
+"""Exit statuses by which a program says that it is started in a wrong way: that of getopt's and argparse's users and of interpreters that
+do not find their script, EX_USAGE and EX_CONFIG of sysexits.h, and what a shell ends with where it cannot run a command, or finds none."""
 ASSUMED = 3
 """The version taken for helpers that leave INTF unanswered: the oldest whose answers are all understood."""
 
@@ -210,12 +210,12 @@ class Keeper:
             self._replies(replies, amiss)
 
     def _replies(self, replies: list[Reply], amiss: list[tuple[Reply, int]]) -> None:
-        """`amiss` are those that somebody should look at, with the messages that they are about (0: none)."""
+        """`amiss` are those that somebody should look at, with the messages that they may be about."""
         unknown = self._owner.helper_replies(self._index, replies)
         if len(unknown) < len(replies):
             self.life.proven = True
         for reply, message in amiss:
-            if message:
+            if not any(reply is each for each in unknown):
                 self._complain(reply, message)
         for reply in unknown:
             self._unasked(reply)
@@ -263,7 +263,7 @@ class Keeper:
 
     def ended(self, status: int) -> None:
         # Some helpers leave after a number of messages; that the next ones are on their way to them already is no fault.
-        self.startable = self.startable and status not in MISTAKEN
+        self.startable = not (status in MISTAKEN and self.life.phase is Phase.STARTING)
         planned = self.life.phase is not Phase.STOPPING and status == 0 and self.life.proven
         words = self._grumble.last_words()
         how = f"ended by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with exit status {status}"

@@ -30,7 +30,6 @@ class Gate:
         self.units = [Unit(index, over=index >= settings.instances) for index in range(2 * settings.instances)]
         """The second half is for those that replace the first (filterlink/crew.py)."""
         self.answered = 0
-        self.refusal: str | None = None  # why it could not judge, where REJECTED was its last answer
         self.dead = False
         """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""
         self.failing = False
@@ -116,7 +115,7 @@ class Gate:
             self.pace.add(now - request.since)
             self._desk.tell(request, Answer(reply.kind, reply.text, reply.fields, False, reply.routes, reply.copies))
         if known := len(replies) - len(unknown):
-            self.answered, self._heard, self.refusal = self.answered + known, now, replies[-1].refusal
+            self.answered, self._heard = self.answered + known, now
             self._doubt.answered()
             self.slots.doubt = self.failing = False
             self._advance(now)

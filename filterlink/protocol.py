@@ -50,11 +50,6 @@ class Reply(msgspec.Struct, gc=False):
     copies: tuple[bytes, ...] = ()
     """Who gets a copy of its own."""
 
-    @property
-    def refusal(self) -> str | None:
-        """Why the filter could not judge; None where it did."""
-        return self.text if self.kind is Kind.REJECTED else None
-
 
 class Interface(msgspec.Struct, gc=False):
     """The answer to INTF."""

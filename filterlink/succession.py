@@ -115,8 +115,8 @@ class Succession:
                 name, self._make(new.settings, old.numbers), f"the new helper {new.reason}; it is started again when it is alone"
             )
         elif new.is_late(now):
-            waited = show_seconds(new.settings.timeout)
-            self._hand_over(name, new, f"no new helper is ready after {waited} ({new.reason}); messages wait for one from now on")
+            waited = f"is ready after {show_seconds(new.settings.timeout)}" if now >= new.due else "is started again"
+            self._hand_over(name, new, f"no new helper {waited} ({new.reason}); messages are for the new settings from now on")
         elif not old.is_of_use(now):
             self._hand_over(name, new, "the old helper does not answer: the new settings hold at once")
 

@@ -163,7 +163,19 @@ def test_late_and_double_answers_count_for_nothing() -> None:
     assert gate.replies(2.0, 0, [Reply(1, Kind.OK)]) == []
     assert gate.replies(2.0, 0, [Reply(1, Kind.ERROR)]) == [Reply(1, Kind.ERROR)]
     assert gate.replies(2.0, 0, [Reply(99, Kind.ERROR)]) == [Reply(99, Kind.ERROR)]
-    assert len(book.verdicts) == 1
+    assert (len(book.verdicts), gate.answered) == (1, 1)
+
+
+def test_many_answers_of_one_read() -> None:
+    """Each goes to who asked, those among them that nobody asked for are told of, and who waits gets the slots."""
+    gate, book = make(max_in_flight=3)
+    for id in range(1, 6):
+        gate.ask(1.0, f"c{id}", ask(id, park=False))
+    read = [Reply(2, Kind.OK), Reply(9, Kind.ERROR), Reply(1, Kind.DISCARD), Reply(2, Kind.FAILURE)]
+
+    assert gate.replies(2.0, 0, read) == [read[1], read[3]]
+    assert [(client, kind) for client, _, _, kind in book.verdicts] == [("c2", Kind.OK), ("c1", Kind.DISCARD)]
+    assert (gate.answered, list(gate.units[0].open)) == (2, [3, 4, 5])
 
 
 def answered(gate: Gate, now: float, unit: int = 0) -> list[int]:
@@ -592,10 +604,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.asked += 1
         self.gate.ask(self.now, "c", ask(self.asked, park=park))
 
-    @rule(unit=st.integers(0, 1), choice=st.integers(0, 3), kind=st.sampled_from([Kind.OK, Kind.ERROR, Kind.FAILURE]))
-    def reply(self, unit: int, choice: int, kind: Kind) -> None:
-        numbers = list(self.gate.units[unit].open) or [0]
-        self.gate.replies(self.now, unit, [Reply(numbers[choice % len(numbers)], kind)])
+    @rule(
+        unit=st.integers(0, 1), choices=st.lists(st.integers(0, 3), min_size=1, max_size=4), kind=st.sampled_from([Kind.OK, Kind.FAILURE])
+    )
+    def reply(self, unit: int, choices: list[int], kind: Kind) -> None:
+        """Some of what it has in work, some of it twice, or what it has not."""
+        numbers, before = list(self.gate.units[unit].open) or [0], self.gate.answered
+        read = [Reply(numbers[choice % len(numbers)], kind) for choice in choices]
+        unknown = self.gate.replies(self.now, unit, read)
+        assert self.gate.answered - before == len(read) - len(unknown) == len({each.number for each in read} - {0})
 
     @rule(unit=st.integers(0, 1), planned=st.booleans())
     def end(self, unit: int, planned: bool) -> None:
@@ -666,10 +683,11 @@ class Crowd(RuleBasedStateMachine):
         self.gate.client_gone(client)
         self.owed = {n: who for n, who in self.owed.items() if who[0] != client}
 
-    @rule(unit=st.integers(0, 1), choice=st.integers(0, 2))
-    def reply(self, unit: int, choice: int) -> None:
+    @rule(unit=st.integers(0, 1), choices=st.sets(st.integers(0, 2), min_size=1))
+    def reply(self, unit: int, choices: set[int]) -> None:
         if numbers := list(self.gate.units[unit].open):
-            assert not self.gate.replies(self.now, unit, [Reply(numbers[choice % len(numbers)], Kind.OK)])
+            read = [Reply(number, Kind.OK) for number in {numbers[choice % len(numbers)] for choice in choices}]
+            assert not self.gate.replies(self.now, unit, read)
 
     @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
     def write(self, unit: int, count: int) -> None:

@@ -208,16 +208,19 @@ def test_a_planned_exit_is_no_fault(rig: Rigs) -> None:
 
 
 def test_a_filter_that_cannot_judge_says_why(rig: Rigs, base: Path) -> None:
-    """Its helper is well, but the scanner behind it is away: the state tells of that for as long as no other answer comes."""
+    """Its helper is well, but the scanner behind it is away: the state tells of that until there is another answer, or a worse fault."""
     here = rig("say.sh")
     (base / "Queue/1.msg").write_text('%N REJECTED "clamd.sock: no such file"\n')
     (base / "Queue/2.msg").write_text("%N DISCARD\n")
 
     assert here.ask(1).kind == Kind.REJECTED
-    here.until(lambda: here.states and here.states[0].last_error == "cannot judge: clamd.sock: no such file")
+    here.until(lambda: here.states and here.states[0].last_error == "REJECTED: clamd.sock: no such file")
     assert here.states[0].state == "ready"
     assert here.ask(2).kind == Kind.DISCARD
     here.until(lambda: here.states[0].last_error is None)
+    assert here.ask(1).kind == Kind.REJECTED
+    os.kill(here.states[0].pids[0], signal.SIGKILL)
+    here.until(lambda: "signal 9" in (here.states[0].last_error or ""))
 
 
 def test_answers_of_a_dead_parents_child_count(rig: Rigs) -> None:
@@ -235,6 +238,16 @@ def test_a_stderr_flood_blocks_nobody(rig: Rigs, caplog: pytest.LogCaptureFixtur
     assert [here.ask(id).kind for id in range(1, 4)] == [Kind.OK] * 3
     lines = [record.getMessage() for record in caplog.records if "something is odd" in record.getMessage()]
     assert 1 <= len(lines) <= 200
+
+
+def test_a_second_answer_in_one_read(rig: Rigs, base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says is not laid at the message's door."""
+    here = rig("say.sh")
+    (base / "Queue/1.msg").write_text("%N OK\n%N FAILURE too late\n")
+
+    assert here.ask(1).kind == Kind.OK
+    here.until(lambda: "not outstanding" in caplog.text)
+    assert "answered FAILURE" not in caplog.text
 
 
 def test_garbage_is_logged_and_survived(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None:

@@ -151,7 +151,7 @@ def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
     assert it.first not in it.pids
 
 
-@pytest.mark.parametrize("status", [64, 78, 127])
+@pytest.mark.parametrize("status", [2, 64, 78, 126, 127])
 def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status: int) -> None:
     """It ends at once and says so by its exit status: no reason for the old one to leave."""
     it = reloads("says.sh OK", timeout=30)
@@ -164,6 +164,16 @@ def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status
     it.until_reported()
     assert it.here.ask(2).kind == Kind.OK
     assert it.first not in it.pids
+
+
+def test_one_that_comes_and_then_runs_only_once(reloads: Callable[..., Reloads]) -> None:
+    """What was wrong before its last end counts no more: it ends for another reason now, and the old one makes room."""
+    it = reloads("says.sh OK", timeout=30)
+    it.to("sh-that-comes -c 'exit 1'", timeout=30, auto_restart=0.3)
+    it.here.until(lambda: it.here.states[0].state == "failed")
+    Path("sh-that-comes").symlink_to("/bin/sh")
+    it.until_reported()
+    it.here.until(lambda: "exit status 1" in (it.here.states[0].last_error or ""))
 
 
 def test_a_program_that_is_not_there_and_never_tried_again(reloads: Callable[..., Reloads]) -> None:
