@@ -14,7 +14,7 @@ from enqueuer.config import Config, Engine
 from enqueuer.rules import Rule
 from enqueuer.schedule import Lanes
 from filterlink.settings import Filter
-from filterlink.units import Size, show_seconds, show_size
+from filterlink.units import Seconds, Size, show_seconds, show_size
 
 __all__ = ["IN_THE_BOX", "Own", "warnings"]
 
@@ -136,7 +136,7 @@ def _own(filter: Filter, config: Config) -> Iterator[str]:
     if own.timeout >= filter.timeout:
         yield (
             f"timeout = {show_seconds(filter.timeout)} is not longer than its own --timeout ({own.timeout:g} s): it is restarted before it "
-            f"can answer that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))} to program, or write a "
+            f"can answer that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))}s to program, or write a "
             f"longer timeout"
         )
     large = math.ceil(Lanes(0, config.enqueuer.lanes.large_share, filter.slots).limit / filter.instances)
@@ -153,7 +153,9 @@ def _in_the_box(words: Sequence[str]) -> Own | None:
         return None
     own, said = IN_THE_BOX[words[2]], dict(_options(words[3:]))
     try:
-        return own._replace(timeout=float(said.get("--timeout", own.timeout)), workers=int(said.get(own.option, own.workers)))
+        return own._replace(
+            timeout=Seconds.option(said.get("--timeout", f"{own.timeout:g}")), workers=int(said.get(own.option, own.workers))
+        )
     except ValueError:
         return None  # it says so itself when it is started
 

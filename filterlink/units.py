@@ -6,7 +6,10 @@ import re
 __all__ = ["Seconds", "Size", "say_size", "show_seconds", "show_short", "show_size"]
 
 _SIZE = re.compile(r"(\d+) ?([KMGT]?)B?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_LONGEST = 7 * 86400.0
+"""Of an option; times that are much longer are more than the system's clock can say."""
 _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -36,6 +39,17 @@ class Seconds(float):
         if match is None:
             raise ValueError(f'{text!r} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
         return cls(float(match[1]) * _SCALE[match[2]])
+
+    @classmethod
+    def option(cls, text: str, least: float = 0) -> "Seconds":
+        """Read an option of a command: the same, or a number of seconds, but not "never". Raises ValueError with the cure."""
+        try:
+            seconds = cls(text) if _NUMBER.fullmatch(text) else cls.parse(text)
+        except ValueError:
+            seconds = cls(math.nan)
+        if not least <= seconds <= _LONGEST:
+            raise ValueError(f'{text!r}: write a duration such as "30s", "5m" or "2h", or a number of seconds, from {least:g}s to 7d')
+        return seconds
 
 
 def show_size(size: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -10,7 +11,7 @@ import typer
 
 from enqueuer import exits
 
-__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "enter", "fail", "help", "order", "printable"]
+__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "duration", "enter", "fail", "help", "order", "printable", "written"]
 
 
 class Failure(Exception):
@@ -67,6 +68,25 @@ def order(base: str | None, verb: str, id: int, json: bool) -> None:
         answer(found)
     else:
         print(found["text"])
+
+
+def duration(least: float = 0) -> Callable[[str], float]:
+    """What reads an option that is a duration: at least so many seconds."""
+
+    def read(text: str) -> float:
+        from filterlink.units import Seconds
+
+        try:
+            return Seconds.option(text, least)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return read
+
+
+def written(duration: str) -> Any:
+    """A default of such an option: text, as the parser reads it and the help shows it."""
+    return duration
 
 
 def answer(document: object) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from enqueuer.cli import _scanners
 from enqueuer.cli._common import help
-from enqueuer.cli._servers import Hosts, Port, Server, Threads, Timeout, Unscannable, Wait, addresses, asks, one_of
+from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, Server, Threads, Timeout, Unscannable, Wait, addresses, asks, one_of
 
 __all__ = ["add_to"]
 
@@ -33,8 +33,8 @@ def _icap(
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="The service: what follows the host in icap://host/NAME.")] = "",
     action: _scanners.Action = "error",
     unscannable: Unscannable = "hold",
-    wait: Wait = 60,
-    timeout: Timeout = 110,
+    wait: Wait = WAIT,
+    timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
 ) -> int:
     from filterlink.filters import icap

@@ -1,11 +1,12 @@
 """`enqueuer filter clamd` and `enqueuer filter command`: virus scanners as helper programs."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enqueuer.cli._common import help
-from enqueuer.cli._servers import Hosts, Port, Sockets, Threads, Timeout, Unscannable, Wait, addresses, one_of
+from enqueuer.cli._common import duration, help, written
+from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, Sockets, Threads, Timeout, Unscannable, Wait, addresses, one_of
 
 if TYPE_CHECKING:
     from filterlink.filters.commandline import Profile
@@ -44,8 +45,8 @@ def _clamd(
     port: Port = 3310,
     action: Action = "error",
     unscannable: Unscannable = "hold",
-    wait: Wait = 60,
-    timeout: Timeout = 110,
+    wait: Wait = WAIT,
+    timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
 ) -> int:
     from filterlink.filters import clamd
@@ -66,9 +67,11 @@ def _command(
     ] = None,
     action: Action = "error",
     unscannable: Unscannable = "hold",
-    timeout: Timeout = 110,
+    timeout: Timeout = TIMEOUT,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
-    cpu: Annotated[int, typer.Option("--cpu", min=0, help="Seconds of processor time of the scanner; 0: no limit.")] = 0,
+    cpu: Annotated[
+        float, typer.Option("--cpu", parser=duration(), metavar="DURATION", help="Processor time of the scanner; 0s: no limit.")
+    ] = written("0s"),
     folder: Annotated[str, typer.Option("--folder", metavar="DIR", help="Where copies of messages lie; else $TMPDIR or /tmp.")] = "",
     processes: Annotated[int, typer.Option("--processes", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
     program: Annotated[
@@ -79,7 +82,7 @@ def _command(
     from filterlink.filters import child, command
 
     try:
-        limits = child.Limits(timeout, cpu, units.Size.parse(memory))
+        limits = child.Limits(timeout, math.ceil(cpu), units.Size.parse(memory))
         scanner = _profile(profile, clean, infected, pattern, program)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None

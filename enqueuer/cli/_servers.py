@@ -2,38 +2,32 @@
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from enqueuer.cli._common import duration, written
+
 if TYPE_CHECKING:
     from filterlink.filters.exchange import Terms
     from filterlink.filters.service import Address
 
-__all__ = ["Hosts", "Port", "Server", "Sockets", "Threads", "Timeout", "Unscannable", "Wait", "addresses", "asks", "duration", "one_of"]
-
-
-def duration(least: float = 0) -> Callable[[str | float], float]:
-    """What reads a duration as the config file has it ("30s", "2m"), or a number of seconds; at least so many."""
-
-    def read(text: str | float) -> float:
-        from filterlink.units import Seconds
-
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                seconds = Seconds.parse(text)
-            except ValueError:
-                raise typer.BadParameter(f'{text!r} is no duration: write "30s", "5m", or a number of seconds') from None
-        if not least <= seconds < math.inf:
-            raise typer.BadParameter(f"{text} is out of range: at least {least:.0f} s, and some end")
-        return seconds
-
-    return read
-
+__all__ = [
+    "TIMEOUT",
+    "WAIT",
+    "Hosts",
+    "Port",
+    "Server",
+    "Sockets",
+    "Threads",
+    "Timeout",
+    "Unscannable",
+    "Wait",
+    "addresses",
+    "asks",
+    "one_of",
+]
 
 Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
 Hosts = Annotated[
@@ -41,18 +35,15 @@ Hosts = Annotated[
 ]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")]
 Wait = Annotated[
-    float,
-    typer.Option("--wait", parser=duration(), metavar="DURATION", help='How long messages wait in an outage ("60s", "5m"); then REJECTED.'),
+    float, typer.Option("--wait", parser=duration(), metavar="DURATION", help="How long messages wait in an outage; then REJECTED.")
 ]
 Timeout = Annotated[
     float,
     typer.Option(
-        "--timeout",
-        parser=duration(1),
-        metavar="DURATION",
-        help='For one message ("110s"), less than the filter\'s timeout in enqueuer.toml.',
+        "--timeout", parser=duration(1), metavar="DURATION", help="For one message, less than the filter's timeout in enqueuer.toml."
     ),
 ]
+WAIT, TIMEOUT = written("60s"), written("110s")
 Unscannable = Annotated[
     str, typer.Option("--unscannable", metavar="hold|error|pass", help="What becomes of a message that cannot be judged.")
 ]
@@ -75,8 +66,8 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         sockets: Sockets = None,
         hosts: Hosts = None,
         port: Port = port,
-        wait: Wait = 60,
-        timeout: Timeout = 110,
+        wait: Wait = WAIT,
+        timeout: Timeout = TIMEOUT,
         unscannable: Unscannable = "hold",
         max_size: MaxSize = "0",
         threads: Threads = threads,

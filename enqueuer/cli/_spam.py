@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import fail, help
-from enqueuer.cli._servers import Server, asks, duration, one_of
+from enqueuer.cli._common import duration, fail, help, written
+from enqueuer.cli._servers import Server, asks, one_of
 
 __all__ = ["add_to"]
 
@@ -55,7 +55,7 @@ def _rspamd(
     ] = False,
     greylist: Annotated[
         float, typer.Option("--greylist", parser=duration(), metavar="DURATION", help="Keep what rspamd would greylist until it is so old.")
-    ] = 300,
+    ] = written("5m"),
 ) -> int:
     from filterlink.filters import rspamd
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Json, answer, fail, help
+from enqueuer.cli._common import Base, Json, answer, duration, fail, help, written
 
 if TYPE_CHECKING:
     from filterlink.dialogue import Watch
@@ -68,7 +68,9 @@ def _bench(
     files: FilesWanted = None,
     count: Annotated[int, typer.Option("--count", min=1, max=10_000_000, help="Requests; the files come in turn.")] = 100,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Requests open at once.")] = 8,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest wait for one answer.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", parser=duration(0.1), metavar="DURATION", help="Longest wait for one answer.")
+    ] = written("30s"),
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Also KEY, an unknown command, a missing file, a burst, QUIT with requests open.")
     ] = False,

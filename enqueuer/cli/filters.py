@@ -7,7 +7,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli import _gates, _scanners, _spam, _tryout
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
-from enqueuer.cli._servers import Timeout, Unscannable, one_of
+from enqueuer.cli._servers import TIMEOUT, Timeout, Unscannable, one_of
 
 __all__ = ["add_to"]
 
@@ -43,7 +43,7 @@ def _list(base: Base = None, json: Json = False) -> int:
 def _yara(
     rules: Annotated[list[str] | None, typer.Option("--rules", metavar="PATH", help="A file or folder of rules; may be repeated.")] = None,
     no_default_rules: Annotated[bool, typer.Option("--no-default-rules", help="Leave out the rules in the box.")] = False,
-    timeout: Timeout = 110,
+    timeout: Timeout = TIMEOUT,
     unscannable: Unscannable = "hold",
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,

@@ -5,6 +5,7 @@ import typer.main
 
 from enqueuer import config, doubts
 from enqueuer.cli.app import app
+from filterlink.units import Seconds
 
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
 RULE = '\n[[rules]]\nname = "R"\nactions = [["ExternalFilter", "F"]]\n'
@@ -86,11 +87,13 @@ def test_what_grows_by_itself_may_have_more_processors_than_a_filter_has_slots()
             "clamd --socket s",
             'timeout = "1m"',
             "timeout = 60 s is not longer than its own --timeout (110 s)",
-            "add --timeout 54 to program",
+            "add --timeout 54s to program",
         ),
         ("yara", 'timeout = "110s"', "not longer than its own --timeout (110 s)", "longer timeout"),
-        ("icap --host h --service s --timeout 300", "", "timeout = 2 min is not longer than its own --timeout (300 s)", "--timeout 108"),
-        ("rspamd --result-for-all --timeout=121 --host h", "", "its own --timeout (121 s)", "--timeout 108"),
+        ("icap --host h --service s --timeout 300", "", "timeout = 2 min is not longer than its own --timeout (300 s)", "--timeout 108s"),
+        ("clamd --timeout 150s --host h", "", "its own --timeout (150 s)", "--timeout 108s"),
+        ("milter --timeout=3m --host h", "", "its own --timeout (180 s)", "--timeout 108s"),
+        ("rspamd --result-for-all --timeout=121 --host h", "", "its own --timeout (121 s)", "--timeout 108s"),
         ("spamd --host h", "", "max_in_flight = 16 lets 8 large messages in at once, and its --threads are 8", "max_in_flight = 8"),
         ("milter --host h --threads 4", "", "its --threads are 4", "--threads 16"),
         ("command --processes 2 clamscan {file}", "", "its --processes are 2", "max_in_flight = 2"),
@@ -119,7 +122,7 @@ def test_our_filters_are_known_as_they_are() -> None:
     for name, command in shipped.items():
         defaults = {option: each.default for each in command.params for option in each.opts}
         workers = next(option for option in ("--threads", "--processes") if option in defaults)
-        found[name] = doubts.Own(defaults["--timeout"], defaults[workers], workers)
+        found[name] = doubts.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers)
 
     assert found == doubts.IN_THE_BOX
     flags = {option for command in shipped.values() for each in command.params if getattr(each, "is_flag", False) for option in each.opts}

@@ -38,6 +38,19 @@ def test_no_durations(text: object) -> None:
         Seconds.parse(text)
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5", 1.5), ("90s", 90), ("2m", 120), ("7d", 604800), ("1s", 1)])
+def test_options(text: str, seconds: float) -> None:
+    """An option is a duration as in the config file, or a number of seconds as such options always were."""
+    assert seconds == Seconds.option(text, 1)
+
+
+@pytest.mark.parametrize("text", ["", "0.9", "500ms", "8d", "never", "inf", "nan", "-5", "1e3", "1_000", "\u0663", "5 weeks"])
+def test_no_options(text: str) -> None:
+    """Each must have some end."""
+    with pytest.raises(ValueError, match='write a duration such as "30s", "5m" or "2h", or a number of seconds, from 1s to 7d'):
+        Seconds.option(text, 1)
+
+
 @pytest.mark.parametrize(
     ("size", "shown"),
     [
