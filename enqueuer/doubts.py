@@ -153,9 +153,8 @@ def _in_the_box(words: Sequence[str]) -> Own | None:
         return None
     own, said = IN_THE_BOX[words[2]], dict(_options(words[3:]))
     try:
-        return own._replace(
-            timeout=Seconds.option(said.get("--timeout", f"{own.timeout:g}")), workers=int(said.get(own.option, own.workers))
-        )
+        timeout = Seconds.option(said["--timeout"]) if "--timeout" in said else own.timeout
+        return own._replace(timeout=timeout, workers=int(said.get(own.option, own.workers)))
     except ValueError:
         return None  # it says so itself when it is started
 

@@ -41,7 +41,7 @@ class ExternalFilter:
         changed: Callable[[], None],
         numbers: Iterator[int],
     ) -> None:
-        self.settings, self.numbers, self._name = settings, numbers, settings.name
+        self.settings, self.numbers = settings, numbers
         self.started = self.stopping = False
         self._refusal: str | None = None
         """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
@@ -53,7 +53,6 @@ class ExternalFilter:
         self.gate = Gate(settings, self, numbers, time.monotonic(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
         self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
-        self.send = self._crew.send  # of mux.Port
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
@@ -163,9 +162,12 @@ class ExternalFilter:
 
     # what the gate wants done (mux.Port)
 
+    def send(self, unit: int, number: int, message: int) -> None:
+        self._crew.send(unit, number, message)
+
     def verdict(self, request: Request, answer: Answer) -> None:
         kind, text = answer.kind, answer.text
-        told = Verdict(request.id, request.n, self._name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies)
+        told = Verdict(request.id, request.n, self.settings.name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies)
         request.client.send(encode(told))
         self._refusal = text if kind is Kind.REJECTED else None
         if kind in NONE:

@@ -89,7 +89,7 @@ class Keeper:
         self.life = Life(settings, time.monotonic())
         self.last_error: str | None = None
         self.startable = True
-        """False: there is no such program, or it ended as its command line is wrong. Until one is ready."""
+        """False: there is no such program, or it ended as its command line is wrong. Until one is ready, or ends in another way."""
         self._loop, self._settings, self._index, self._numbers, self._log, self._owner = loop, settings, index, numbers, log, owner
         self._grumble = Grumble(log)
         self._helper: Helper | None = None

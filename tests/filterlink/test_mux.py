@@ -605,7 +605,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.gate.ask(self.now, "c", ask(self.asked, park=park))
 
     @rule(
-        unit=st.integers(0, 1), choices=st.lists(st.integers(0, 3), min_size=1, max_size=4), kind=st.sampled_from([Kind.OK, Kind.FAILURE])
+        unit=st.integers(0, 1),
+        choices=st.lists(st.integers(0, 3), min_size=1, max_size=4),
+        kind=st.sampled_from([Kind.OK, Kind.ERROR, Kind.FAILURE]),
     )
     def reply(self, unit: int, choices: list[int], kind: Kind) -> None:
         """Some of what it has in work, some of it twice, or what it has not."""
