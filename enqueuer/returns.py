@@ -1,6 +1,6 @@
 """Back into the queue: release from Quarantine, retry from Bad, and delete; what is held, when the config file changed.
 
-A message keeps its id. The O line's last field says where a released one goes on (after the rule that kept it); it is
+A message keeps its id. The O line's last field says where a released one goes on (after the action that kept it); it is
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
 """
 
@@ -68,10 +68,11 @@ class Returns:
         return (id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
 
     def _release(self, id: int) -> str:
-        rule = self._why(id).get("rule")
-        mark = rules.mark(rule) if isinstance(rule, str) else envelopes.NO_MARK
+        why = self._why(id)
+        rule, filter, mark, text = why.get("rule"), why.get("filter"), envelopes.NO_MARK, "released: it is scanned again"
+        if isinstance(rule, str) and isinstance(filter, str):
+            mark, text = rules.mark(rule, filter), f'released: goes on after filter "{filter}" in rule "{rule}"'
         self._bring_back(id, "quarantine", mark)
-        text = f'released: goes on after rule "{rule}"' if isinstance(rule, str) else "released: it is judged anew"
         log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
         return f"{id} {text}"
 

@@ -107,6 +107,8 @@ class _Compiled(msgspec.Struct, frozen=True):
     name: str
     conditions: tuple[Condition, ...]
     actions: tuple[Action, ...]
+    marks: tuple[bytes, ...]
+    """The mark of each action."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -123,25 +125,35 @@ class _Source(Protocol):
     def filters(self) -> tuple[Filter, ...]: ...
 
 
-def mark(rule: str) -> bytes:
-    """What the O line of a released message says of the rule it goes on after."""
-    return hashlib.sha256(rule.encode()).hexdigest()[:8].encode()
+def mark(rule: str, filter: str) -> bytes:
+    """Return the 8 hex digits that the O line of a released message has: it goes on after this filter's action in this rule."""
+    return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
 
 
 def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict], after: bytes = b"") -> AskFilter | Outcome:
     """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
 
-    `after`: the mark of the rule that a released message goes on after; where no rule bears it, all are gone through.
+    `after`: the mark of the action that a released message goes on after. Where no action has it, the walk begins at the start.
     """
     progress = _Progress(verdicts)
-    released = next((at for at, rule in enumerate(rules.active, 1) if after and mark(rule.name) == after), 0)
-    for rule in rules.active[released:]:
+    first, done = _resume(rules, after)
+    for rule in rules.active[first:]:
         if all(holds(facts) for holds in rule.conditions):
             progress.rule = rule.name
-            for act in rule.actions:
+            for act in rule.actions[done:]:
                 if (end := act(progress)) is not None:
                     return end
+        done = 0
     return _passed(progress)
+
+
+def _resume(rules: Rules, after: bytes) -> tuple[int, int]:
+    """Find where the walk begins: the index of a rule, and how many of its actions are done already."""
+    if after:
+        for index, rule in enumerate(rules.active):
+            if after in rule.marks:
+                return index, rule.marks.index(after) + 1
+    return 0, 0
 
 
 def _passed(progress: _Progress, rule: str = "") -> Outcome:
@@ -165,7 +177,8 @@ def _compile(rule: Rule, filters: Mapping[str, Filter]) -> _Compiled:
         actions = tuple(_make("action", line, ACTIONS, filters) for line in rule.actions)
     except ValueError as error:
         raise ValueError(f'rule "{rule.name}": {error}') from None
-    return _Compiled(rule.name, conditions, actions)
+    marks = tuple(mark(rule.name, line[1] if line[0] == "ExternalFilter" else "") for line in rule.actions)
+    return _Compiled(rule.name, conditions, actions, marks)
 
 
 def _make(what: str, line: Sequence[str], table: Mapping[str, Callable[..., Made]], *context: object) -> Made:

@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True):
     stamp: Stamp
     """As the file was when we wrote it: a helper that rewrites it is seen by this."""
     mark: bytes = b""
-    """The rule that a released message goes on after (rules.mark); b"" = it was not released."""
+    """The action that a released message goes on after (rules.mark); b"" = it was not released."""
     header: bytes = b""
     """The header, FIRST bytes of it at the most."""
     hops: headers.Hops = headers.Hops()

@@ -51,7 +51,7 @@ def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Con
         path.write_bytes(path.read_bytes().replace(b"0 ERROR", b"0 REJECT"))
         done = _enqueuer(trial, "quarantine", "release", path.stem)
         assert (done.returncode, done.stderr) == (0, "")
-        assert 'after rule "scan everything"' in done.stdout
+        assert 'after filter "Judge" in rule "scan everything"' in done.stdout
         trial.wait(trial.outbound, "it is enqueued")
         trial.wait(lambda: not (trial.base / "Quarantine" / f"{path.stem}.why").exists(), "its reason is gone")
         trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "it is counted")
@@ -62,6 +62,22 @@ def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Con
     assert out.stem == path.stem
     assert (totals["received"], totals["returned"], totals["enqueued"], totals["quarantined"]) == (1, 1, 1, 1)
     assert _message(out) == data.replace(b"0 ERROR", b"0 REJECT")
+
+
+def test_release_goes_on_with_the_rest_of_the_rule(trials: Trials, config: Config, mail: Make) -> None:
+    """The rule that kept it asks two filters: the second one must see the message before it goes anywhere."""
+    judge = sys.executable + " " + str(Path(__file__).resolve().parents[1] / "helpers" / "judge.py")
+    text = config(more=SECOND.format(judge=judge)).replace(
+        '["ExternalFilter", "Judge"]', '["ExternalFilter", "Judge"], ["ExternalFilter", "Second"]'
+    )
+    with trials(text.replace("priority = 1", "priority = 0")) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        assert _enqueuer(trial, "quarantine", "release", path.stem).returncode == 0
+        trial.wait(lambda: trial.status()["totals"]["quarantined"] == 2, "the second filter keeps it, too")
+        assert not trial.outbound()
+        assert _enqueuer(trial, "quarantine", "release", path.stem).returncode == 0
+        trial.wait(trial.outbound, "both filters have kept it, and it was released twice: it is enqueued")
+        assert [each["answered"] for each in trial.status()["filters"]] == [1, 1]
 
 
 def test_a_released_message_outlives_a_restart(trials: Trials, config: Config, mail: Make) -> None:

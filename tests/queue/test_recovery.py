@@ -209,7 +209,7 @@ def test_an_output_that_is_there_already_does_not_count_as_done(store: Store) ->
 @pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("shelf", ["Quarantine", "Bad"])
 def test_a_release_that_was_interrupted_is_finished(store: Store, cold: bool, shelf: str) -> None:
-    """Renamed into Queue/, its reason still on the shelf: it is offered, with the mark of the rule it goes on after."""
+    """Renamed into Queue/, its reason still on the shelf: it is offered, with the mark of the action it goes on after."""
     message = _msg(store.disk, keep_drop=False)
     mark_at = len(message.envelope.above) + envelope.O_LENGTH - 9
     store.disk.patch(MSG, mark_at, b"0123abcd")
