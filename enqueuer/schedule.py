@@ -161,7 +161,8 @@ class Schedule:
             if entry is not None and entry.state == "parked" and entry.filter == filter and not entry.apart:
                 self.wait(entry)
                 count -= 1
-        self._owed[filter, large] = min(count, self.counts["active"])
+        owed = self._owed.get((filter, large), 0) + count
+        self._owed[filter, large] = min(owed, self.counts["active"])
 
     def wake_one(self, filter: str, id: int) -> None:
         """That message may go on: its answer is there, or its turn to be judged alone has come."""

@@ -68,6 +68,22 @@ def test_parked_messages_wait_for_their_own_filter() -> None:
     assert schedule.counts["parked"] == 1
 
 
+def test_two_wakes_that_overtake_two_parks_wake_both() -> None:
+    """Each WAKE has a free slot behind it: the second one must not take the place of the first."""
+    schedule = _schedule(8)
+    _add(schedule, 1, 2, 3)
+    first, second, third = schedule.next(), schedule.next(), schedule.next()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    schedule.wake("A", 1)
+    schedule.wake("A", 1)
+    for entry in (first, second, third):
+        schedule.park(entry, "A")
+
+    assert [first.state, second.state, third.state] == ["waiting", "waiting", "parked"]
+
+
 def test_a_wake_that_overtakes_the_park_is_not_lost() -> None:
     """The filter may have room again before the processor's PARKED has come."""
     schedule = _schedule()
