@@ -28,7 +28,7 @@ class Step(NamedTuple, Generic[T]):
     """A batch goes through the steps in their order, and the next batch begins when it has gone through. `done` gets it in pieces."""
 
     sync: Callable[[list[T]], None]
-    """In the thread: make what there is of these items durable. May raise OSError."""
+    """In the thread: make what there is of these items durable. May raise OSError; any other error ends the process."""
     done: Callable[[list[T], OSError | None], list[T]]
     """In the loop, after it: say which of them go on to the next step. All at once where the sync failed."""
 
@@ -47,6 +47,8 @@ class Committer(Generic[T]):
         self._next = 0.0
         self._timer_set = False
         self._error: OSError | None = None
+        self._fault: BaseException | None = None
+        """What ended the thread."""
         self._orders: queue.SimpleQueue[tuple[Step[T], list[T]] | None] = queue.SimpleQueue()
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         loop.watch(self._ended, self._synced)
@@ -96,11 +98,15 @@ class Committer(Generic[T]):
                 step.sync(batch)
             except OSError as error:
                 self._error = error
+            except BaseException as fault:  # noqa: BLE001 - it is raised in the loop: without syncs no message leaves
+                self._fault = fault
             os.eventfd_write(self._ended, 1)
 
     def _synced(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._ended)
+            if self._fault is not None:
+                raise self._fault
             self._handed, self._left = 0, []
             self._hand_out()
 

@@ -16,7 +16,7 @@ class _Bench:
         self.loop = Loop()
         self.may_sync = threading.Semaphore(0)
         self.began = threading.Semaphore(0)
-        self.fails = False
+        self.fails: Exception | None = None
         self.syncs: list[int] = []
         self.told: list[tuple[list[int], bool]] = []
         self.then: list[list[int]] = []
@@ -32,7 +32,7 @@ class _Bench:
         self.began.release()
         assert self.may_sync.acquire(timeout=10)
         if self.fails:
-            raise OSError(5, "Input/output error")
+            raise self.fails
 
     def until_told(self, count: int) -> None:
         self.until(lambda: len(self.told) >= count)
@@ -77,7 +77,7 @@ def test_what_comes_while_a_sync_runs_waits_for_the_next(bench: _Bench) -> None:
 
 
 def test_a_failed_sync_fails_its_whole_batch(bench: _Bench) -> None:
-    bench.fails = True
+    bench.fails = OSError(5, "Input/output error")
     bench.committer.add(1)
     bench.committer.pump()
     bench.may_sync.release()
@@ -124,7 +124,7 @@ def test_the_loop_turns_between_the_pieces_of_a_batch(bench: _Bench) -> None:
 
 
 def test_a_failed_batch_is_told_in_one(bench: _Bench) -> None:
-    bench.fails = True
+    bench.fails = OSError(5, "Input/output error")
     for item in range(20):
         bench.committer.add(item)
     bench.committer.pump()
@@ -132,3 +132,13 @@ def test_a_failed_batch_is_told_in_one(bench: _Bench) -> None:
     bench.until_told(1)
 
     assert bench.told == [(list(range(20)), False)]
+
+
+def test_any_other_error_of_a_sync_ends_the_loop(bench: _Bench) -> None:
+    """The thread is gone then. The process must end, and be replaced, as no message would leave any more."""
+    bench.fails = ValueError("embedded null byte")
+    bench.committer.add(1)
+    bench.may_sync.release()
+
+    with pytest.raises(ValueError, match="null byte"):
+        bench.until_told(1)
