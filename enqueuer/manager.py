@@ -3,6 +3,7 @@
 It never reads a message and never waits for anybody: the work is the processors', the syncs are the committer's.
 """
 
+import functools
 import logging
 import socket
 import time
@@ -62,7 +63,7 @@ class Manager:
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
-        self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
+        self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
@@ -130,7 +131,7 @@ class Manager:
             case frames.Leave(generation):
                 self._workers.leave(generation)
             case frames.Order(token, verb, id):
-                self._supervisor.send(frames.encode(frames.Answer(token, *self._returns.carry_out(verb, id))))
+                self._returns.carry_out(verb, id, functools.partial(self._answer, token))
             case frames.Seek():
                 found = whereabouts.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
                 self._supervisor.send(frames.encode(found))
@@ -140,6 +141,9 @@ class Manager:
                 self._draining = True
             case frames.Exit():
                 self._end()
+
+    def _answer(self, token: int, done: bool, text: str) -> None:
+        self._supervisor.send(frames.encode(frames.Answer(token, done, text)))
 
     def _configure(self) -> None:
         """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""

@@ -4,10 +4,11 @@ A message keeps its id. The O line's last field says where a released one goes o
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
 """
 
+import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from enqueuer import rules, serverlog
 from enqueuer.blame import Blame
@@ -19,6 +20,7 @@ from enqueuer.queue.derive import FIRST, queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler
+from filterlink.loop import Loop
 
 __all__ = ["Returns"]
 
@@ -29,6 +31,11 @@ IN_FORCE = 1.0
 holds is offered again when it has changed over (FilterPeer)."""
 
 
+SLICE = 16
+"""Messages that `retry --all` marks in one turn of the loop, about 2 ms."""
+Answer = Callable[[bool, str], None]
+
+
 class CannotReturn(Exception):
     """The order cannot be carried out; the text says why."""
 
@@ -36,9 +43,11 @@ class CannotReturn(Exception):
 class Returns:
     """Part of the queue manager."""
 
-    def __init__(self, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame, config: Config) -> None:
+    def __init__(self, loop: Loop, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame, config: Config) -> None:
         self._disk, self._settler, self._schedule, self._board, self._blame = disk, settler, schedule, board, blame
-        self._config = config
+        self._loop, self._config = loop, config
+        self._coming: set[int] = set()
+        """Messages that are brought back, until they are in Queue/."""
 
     def configure(self, config: Config) -> None:
         """Another edition is in force: what may be judged otherwise now is not held for as long as it was to be."""
@@ -46,64 +55,81 @@ class Returns:
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
 
-    def carry_out(self, verb: str, id: int) -> tuple[bool, str]:
-        """Do what the order says: release, retry (0: all in Bad/) or delete. Whether it was done, and one line for whoever asked."""
+    def carry_out(self, verb: str, id: int, answer: Answer) -> None:
+        """Carry out an order: release, retry (0: all in Bad/) or delete. `answer(done, line)` is called once, now or later."""
         if not id:
-            return self.retry_all()
+            self._retry_all(answer)
+            return
         verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
         try:
-            return True, verbs[verb](id)
+            verbs[verb](id, answer)
         except CannotReturn as error:
-            return False, str(error)
+            answer(False, str(error))
         except OSError as error:
-            return False, f"message {id}: {error.strerror}"
+            answer(False, f"message {id}: {error.strerror}")
 
-    def retry_all(self) -> tuple[bool, str]:
-        """Retry everything that lies in Bad/."""
-        done = [self.carry_out("retry", id) for id in sorted(self._bad())]
-        refused = [text for ok, text in done if not ok]
-        return not refused, f"{len(done) - len(refused)} messages are judged anew" + (f"; {refused[0]}" if refused else "")
+    def _retry_all(self, answer: Answer) -> None:
+        """Retry everything in Bad/, in slices: thousands of messages must not keep the queue manager from its mail."""
+        ids = sorted(id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
+        tally = _Tally(len(ids), answer)
+        self._retry_slice(iter(ids), tally)
 
-    def _bad(self) -> Iterator[int]:
-        return (id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
+    def _retry_slice(self, ids: Iterator[int], tally: "_Tally") -> None:
+        count = 0
+        for id in itertools.islice(ids, SLICE):
+            count += 1
+            self.carry_out("retry", id, tally.one)
+        if count == SLICE:
+            self._loop.after(0, lambda: self._retry_slice(ids, tally))
 
-    def _release(self, id: int) -> str:
+    def _release(self, id: int, answer: Answer) -> None:
         why = self._why(id)
         rule, filter, mark, text = why.get("rule"), why.get("filter"), envelopes.NO_MARK, "released: it is scanned again"
         if isinstance(rule, str) and isinstance(filter, str):
             mark, text = rules.mark(rule, filter), f'released: goes on after filter "{filter}" in rule "{rule}"'
-        self._bring_back(id, "quarantine", mark)
-        log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
-        return f"{id} {text}"
+        self._bring_back(id, "quarantine", mark, text, answer)
 
-    def _retry(self, id: int) -> str:
+    def _retry(self, id: int, answer: Answer) -> None:
         entry = self._schedule.entries.get(id)
         if entry is not None and entry.state == "held":
             self._schedule.wait(entry)
-            return f"{id} is offered again now"
-        self._bring_back(id, "bad", envelopes.NO_MARK)
-        self._blame.pardon(id)
-        log.log(serverlog.MAJOR, "retried: it is judged anew", extra=serverlog.message_tag(id))
-        return f"{id} is judged anew"
+            answer(True, f"{id} is offered again now")
+        else:
+            self._bring_back(id, "bad", envelopes.NO_MARK, "retried: it is scanned again", answer)
 
-    def _delete(self, id: int) -> str:
-        if not self._disk.unlink(names.final(id, "quarantine")):
+    def _delete(self, id: int, answer: Answer) -> None:
+        if id in self._coming or not self._disk.unlink(names.final(id, "quarantine")):
             raise CannotReturn(f"Quarantine holds no message {id}")
         self._disk.unlink(names.final(id, "quarantine-why"))
         log.log(serverlog.MAJOR, "deleted from Quarantine", extra=serverlog.message_tag(id))
-        return f"{id} deleted"
+        answer(True, f"{id} deleted")
 
-    def _bring_back(self, id: int, place: str, mark: bytes) -> None:
+    def _bring_back(self, id: int, place: str, mark: bytes, text: str, answer: Answer) -> None:
+        """Write the mark, and go on once the committer has made it durable."""
         path = names.final(id, place)
         stamp = self._disk.stamp(path)
-        if stamp is None or id in self._schedule.entries:
+        if stamp is None or id in self._schedule.entries or id in self._coming:
             raise CannotReturn(f"{path.partition('/')[0]} holds no message {id}")
         self._mark(path, mark)
-        self._disk.fsync(path)
-        self._disk.rename(path, queue_path(id))
+        self._coming.add(id)
+        self._settler.after_sync(lambda: self._arrive(id, place, stamp[1], text, answer), path)
+
+    def _arrive(self, id: int, place: str, size: int, text: str, answer: Answer) -> None:
+        """The mark is durable: the message is in the queue from this rename on."""
+        path = names.final(id, place)
+        self._coming.discard(id)
+        try:
+            self._disk.rename(path, queue_path(id))
+        except OSError as error:
+            answer(False, f"message {id}: {error.strerror}")
+            return
         self._board.add("returned")
-        self._schedule.add(Entry(id, None, stamp[1], time.monotonic(), derived=True, counted=True))
+        if place == "bad":
+            self._blame.pardon(id)
+        self._schedule.add(Entry(id, None, size, time.monotonic(), derived=True, counted=True))
         self._settler.after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")), "Queue", path.partition("/")[0])
+        log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
+        answer(True, f"{id} {text}")
 
     def _mark(self, path: str, mark: bytes) -> None:
         head = next(self._disk.chunks(path, first=FIRST), b"")
@@ -118,3 +144,22 @@ class Returns:
         except (FileNotFoundError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+class _Tally:
+    """Counts the answers of many orders, and gives one for all."""
+
+    def __init__(self, count: int, answer: Answer) -> None:
+        self._left, self._done, self._refused, self._answer = count, 0, "", answer
+        self._finish()
+
+    def one(self, done: bool, text: str) -> None:
+        self._left -= 1
+        self._done += done
+        self._refused = self._refused or ("" if done else text)
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self._left:
+            more = f"; {self._refused}" if self._refused else ""
+            self._answer(not self._refused, f"{self._done} messages are scanned again{more}")

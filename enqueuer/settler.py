@@ -57,7 +57,7 @@ class Settling(msgspec.Struct):
 
 
 class Afterwards(msgspec.Struct):
-    """Something to be done once the names in these folders are durable as they are now."""
+    """Something to be done once these files, and the names in these folders, are durable as they are now."""
 
     action: Callable[[], object]
     folders: tuple[str, ...]
@@ -97,7 +97,7 @@ class Settler:
         return entry.drop is None or entry.n > self._distrusted
 
     def after_sync(self, action: Callable[[], object], *folders: str) -> None:
-        """Call `action` once the names in these folders are durable; outcomes that are added later come after it."""
+        """Call `action` once these files and the names in these folders are durable; outcomes that are added later come after it."""
         self._committer.add(Afterwards(action, folders))
 
     def pump(self) -> None:

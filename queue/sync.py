@@ -45,7 +45,7 @@ class Off:
         self._disk = disk
 
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
-        """Before the commit: what the messages' processors have written, and names that changed in other folders."""
+        """Before the commit: what the messages' processors have written, other files, and names that changed in other folders."""
 
     def committed(self) -> None:
         """After the commit, before the drop goes: that it was decided."""
@@ -76,8 +76,11 @@ class Each(Off):
         self._disk.fsync_all(files)
         held = {"Queue"} if any(change.places is None for change in changes) else set()
         staged = {"Staged"} if any(change.places for change in changes) else set()
-        for folder in sorted(held | staged | set(folders)):
+        for folder in sorted(held | staged):
             self._disk.fsync(folder)
+        for path in sorted(set(folders) - held - staged):
+            with contextlib.suppress(FileNotFoundError):  # a message that an administrator removed meanwhile
+                self._disk.fsync(path)
 
     def committed(self) -> None:
         self._disk.fsync("Queue")

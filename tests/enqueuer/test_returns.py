@@ -1,10 +1,14 @@
 """Demands on release, retry and delete: back into the queue with the same id, once, and the sums agree."""
 
+import contextlib
 import json
+import select
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from enqueuer import exits
 from enqueuer.queue import envelope
@@ -32,6 +36,17 @@ def _enqueuer(trial: Trial, *words: str) -> "subprocess.CompletedProcess[str]":
 def _message(path: Path) -> bytes:
     data = path.read_bytes()
     return data[envelope.head_end(data) :]
+
+
+@contextlib.contextmanager
+def _asked(trial: Trial, request: dict[str, object]) -> "Iterator[BinaryIO]":
+    """The answer to a control request, to be read when it comes."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(trial.base / "Run/control.sock"))
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        with sock.makefile("rb") as answer:
+            yield answer
 
 
 def _quarantined(trial: Trial, data: bytes) -> Path:
@@ -122,12 +137,27 @@ def test_retry_brings_everything_back_from_bad(trials: Trials, config: Config, m
             path.write_bytes(path.read_bytes().replace(b"60 OK", b"0. OK"))
         assert _enqueuer(trial, "queue", "retry", bad[0].stem).returncode == 0
         done = _enqueuer(trial, "queue", "retry", "--all")
-        assert "2 messages are judged anew" in done.stdout
+        assert "2 messages are scanned again" in done.stdout
         trial.wait(lambda: len(trial.outbound()) == count + 3, "all are enqueued")
         totals = trial.status()["totals"]
 
     assert list((trial.base / "Bad").iterdir()) == []
     assert (totals["returned"], totals["bad"], totals["received"]) == (3, 3, count + 3)
+
+
+def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: Config, mail: Make) -> None:
+    """A question that comes after the order is answered before it is carried out; then all messages have come back, once."""
+    with trials(config()) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        clean, count = path.read_bytes().replace(b"0 ERROR", b"0 OK   "), 3000
+        for n in range(count):
+            (trial.base / "Bad" / f"{int(path.stem) + 1 + n}.msg").write_bytes(clean)
+        with _asked(trial, {"command": "retry", "id": 0}) as order, _asked(trial, {"command": "where", "id": 1}) as question:
+            assert json.loads(question.read())["ok"]
+            assert not select.select([order], [], [], 0)[0], "the order is carried out in slices"
+            assert json.loads(order.read()) == {"ok": True, "text": f"{count} messages are scanned again"}
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == count, "all are enqueued", 60)
+        assert (trial.status()["totals"]["returned"], len(trial.outbound())) == (count, count)
 
 
 def test_retry_offers_a_held_message_at_once(trials: Trials, config: Config, mail: Make) -> None:
