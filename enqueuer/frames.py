@@ -238,6 +238,8 @@ class Trouble(Frame):
     reason: str
     machine: bool = False
     """It is the machine's state, and would be so for any other message."""
+    kind: str = ""
+    """What went wrong, without a name of a file or message: the log has a line a kind and minute."""
 
 
 class Judged(Frame):

@@ -1,17 +1,16 @@
-"""The machine's limits: how full the disk may be, what is done where there is no room, how often a lasting trouble is logged."""
+"""The machine's limits: how full the disk may be, what is done where there is no room."""
 
 import logging
 import os
 import time
 
 from enqueuer.config import MinFree
+from filterlink.complaints import Complaints
 
-__all__ = ["PAUSE", "Complaints", "Machine", "disk_full"]
+__all__ = ["PAUSE", "Machine", "disk_full"]
 
 PAUSE = 1.0
 """Seconds between two tries while the machine has no room: it must not be tried in a hot loop, and noticed soon that it has."""
-COMPLAIN_EACH = 60.0
-"""Seconds between two lines of one trouble."""
 INODES = MinFree("2%")
 """What stays free of the inodes where min_free is a size, which says nothing of them."""
 
@@ -27,25 +26,6 @@ def disk_full(keep: MinFree) -> str | None:
     return None
 
 
-class Complaints:
-    """Logs each lasting trouble once a minute, and says how often it was seen meanwhile."""
-
-    def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
-        self._log, self._level = log, level
-        self._next: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
-
-    def say(self, about: str, text: str) -> None:
-        """Log `text` unless a line `about` the same stands in the log of the last minute; the caller has few of these."""
-        now = time.monotonic()
-        if now < self._next.get(about, 0.0):
-            self._unsaid[about] = self._unsaid.get(about, 0) + 1
-            return
-        self._next[about] = now + COMPLAIN_EACH
-        more = self._unsaid.pop(about, 0)
-        self._log.log(self._level, "%s%s", text, f" ({more} more of this in the last minute)" if more else "")
-
-
 class Machine:
     """Whether work may be given out: not for a moment after a processor found that the machine has no room for any message."""
 
@@ -57,10 +37,14 @@ class Machine:
         """Seconds until work may be given out."""
         return max(0.0, self._until - now)
 
-    def trouble(self, reason: str, id: int, *, everybody: bool) -> None:
-        """A processor could not work on a message; `everybody`: it could not have on any."""
+    def trouble(self, kind: str, reason: str, id: int, *, everybody: bool) -> None:
+        """A processor could not work on a message; `everybody`: it could not have on any. `kind` names no message and no file."""
         if everybody:
             self._until = time.monotonic() + PAUSE
             self._complaints.say("machine", f"{reason}: messages wait until there is room again")
         else:
-            self._complaints.say(reason, f"[{id}] waits: {reason}")
+            self._complaints.say(kind, f"[{id}] waits: {reason}")
+
+    def complain(self, kind: str, text: str) -> None:
+        """Log what is wrong with the machine and keeps nothing from going on."""
+        self._complaints.say(kind, text)

@@ -58,6 +58,8 @@ class Manager:
         self._workers = Workers(birth.generation)
         self._draining = self._ended = self._told_idle = False
         self._machine = Machine(log)
+        self._unwiped: dict[int, int] = {}
+        """Messages that were put off in this turn, and their last dispatch: what it staged is to be unlinked."""
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
@@ -91,6 +93,8 @@ class Manager:
             self._dispatch()
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
+        if self._unwiped:
+            self._wipe()
         self._show()
         if self._draining and not self._told_idle and not self._busy():
             self._told_idle = True
@@ -212,7 +216,7 @@ class Manager:
             case frames.Refused():
                 self._refuse(entry, frame.reason)
             case frames.Trouble():
-                self._machine.trouble(frame.reason, entry.id, everybody=frame.machine)
+                self._machine.trouble(frame.kind, frame.reason, entry.id, everybody=frame.machine)
                 self._put_off(entry, TROUBLE_PAUSE, frame.reason)
         self._dispatch()  # before others of this turn are heard
 
@@ -245,10 +249,18 @@ class Manager:
 
     def _put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
         """Try again later, with whatever is on disk then."""
-        self._store.wipe(entry.id)
+        self._unwiped[entry.id] = entry.n
         # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
         entry.derived = entry.derived and self._disk.stamp(queue_path(entry.id)) is not None
         self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
+
+    def _wipe(self) -> None:
+        """Unlink what was staged in vain since the last turn. What cannot go now goes with a later one, or in recovery."""
+        try:
+            self._store.wipe(self._unwiped)
+            self._unwiped.clear()
+        except OSError as error:
+            self._machine.complain("wipe", f"what was staged in vain stays for now: {error}")
 
     # ---- processors that end
 

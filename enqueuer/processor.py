@@ -85,9 +85,9 @@ class Processor:
         except FileNotFoundError as error:
             if job.drop and not job.derived:
                 return frames.Refused(job.id, job.n, "it was removed before it could be read")
-            return frames.Trouble(job.id, job.n, str(error))
+            return frames.Trouble(job.id, job.n, str(error), kind=_kind(error))
         except (OSError, ValueError) as error:
-            return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error))
+            return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error), _kind(error))
 
     def _message(self, job: frames.Job) -> derive.Message:
         self._say("reading", job)
@@ -254,6 +254,10 @@ def _now() -> str:
 @functools.lru_cache(maxsize=1)
 def _written(second: int) -> str:
     return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime(second))
+
+
+def _kind(error: OSError | ValueError) -> str:
+    return f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else type(error).__name__
 
 
 def _copy_in(place: str) -> str:

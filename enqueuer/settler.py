@@ -17,6 +17,7 @@ from enqueuer.laps import MANAGER, Laps
 from enqueuer.queue.store import Store
 from enqueuer.queue.sync import Change
 from enqueuer.schedule import Entry, Schedule
+from filterlink.complaints import Complaints
 from filterlink.loop import Loop
 
 __all__ = ["Settler"]
@@ -74,6 +75,7 @@ class Settler:
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
         self._laps = Laps(board.manager_laps, MANAGER)
+        self._complaints = Complaints(log, logging.ERROR)
         self._failures = 0
         self._distrusted = 0
         self._committer: Committer[Item] = Committer(loop, self._steps())
@@ -149,8 +151,9 @@ class Settler:
                 item.done = self._next(item)
                 self._laps.next(STEPS[item.done])
         except OSError as error:
-            tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else {}
-            log.error("will be repeated: %s", error, extra=tag)
+            tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else None
+            step = STEPS[item.done] if isinstance(item, Settling) else "afterwards"
+            self._complaints.say(f"{step} {error.errno}", f"will be repeated until it succeeds: {error}", tag)
             self._loop.after(REPEAT, lambda: self._again(item, goal))
             return False
         return item.done < Done.GONE

@@ -14,13 +14,14 @@ import msgspec
 from enqueuer import config as configs
 from enqueuer import serverlog
 from enqueuer.backlog import Backlog
-from enqueuer.limits import PAUSE, Complaints, disk_full
+from enqueuer.limits import PAUSE, disk_full
 from enqueuer.queue.disk import no_room
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Candidate, Intake, Refusal, printable
 from enqueuer.queue.names import parse_taken, taken
 from enqueuer.queue.store import drop_path
 from enqueuer.schedule import Entry, Schedule
+from filterlink.complaints import Complaints
 from filterlink.loop import Loop
 
 __all__ = ["Spooler", "tell_received"]

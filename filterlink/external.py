@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
+from filterlink.complaints import Complaints
 from filterlink.crew import Crew
 from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.keeper import TAIL, Keeper
@@ -20,6 +21,8 @@ __all__ = ["ExternalFilter", "numbers_from"]
 
 NONE = (Kind.TIMEOUT, Kind.UNAVAILABLE)
 """What is no answer of the filter's own."""
+MOST_LINES = 100
+"""Lines a minute about messages that got no answer: an outage may concern each message of a long queue."""
 LAST_NUMBER = (1 << 31) - 1
 """Helpers in C keep request numbers in an int."""
 
@@ -50,6 +53,7 @@ class ExternalFilter:
         self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
+        self._complaints = Complaints(self._log, burst=MOST_LINES)
         self.gate = Gate(settings, self, numbers, time.monotonic(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
         self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
@@ -171,7 +175,7 @@ class ExternalFilter:
         request.client.send(encode(told))
         self._refusal = text if kind is Kind.REJECTED else None
         if kind in NONE:
-            self._log.warning("message %d: %s", request.id, text)
+            self._complaints.say(kind, f"message {request.id}: {text}")
 
     def park(self, request: Request, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))

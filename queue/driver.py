@@ -4,6 +4,7 @@ The order of the calls is the engine's: DESIGN.md, Life of a message. Nothing he
 nothing of the engine imports it.
 """
 
+import sys
 from typing import Literal, NamedTuple
 
 from enqueuer.queue import derive, names, recovery, stage
@@ -132,7 +133,7 @@ class Driver:
 
     def put_off(self, disk: Port, id: int) -> bool:
         """A dispatch came to nothing: what it staged goes. Whether there is a message file."""
-        self.store(disk).wipe(id)
+        self.store(disk).wipe({id: sys.maxsize})
         return disk.stamp(derive.queue_path(id)) is not None
 
 

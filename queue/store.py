@@ -11,7 +11,7 @@ Everything staged was made durable before commit; a death after it is finished b
 Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
@@ -66,11 +66,11 @@ class Store:
         """The message has left: its last name in Queue/ goes."""
         self.disk.unlink("Queue/" + names.queue(id, "done", n))
 
-    def wipe(self, id: int, keep: int | None = None) -> None:
-        """Unlink what is staged of a message, but for dispatch `keep`: only what the deciding dispatch staged is published."""
+    def wipe(self, upto: Mapping[int, int]) -> None:
+        """Unlink what these messages (id -> dispatch) had staged, up to and with that dispatch. One listing serves all of them."""
         for name in self.disk.names("Staged"):
             found = names.parse_staged(name)
-            if found and found.id == id and found.n != keep:
+            if found and found.n <= upto.get(found.id, 0):
                 self.disk.unlink("Staged/" + name)
 
     def release_drop(self, drop: str) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import os
 import resource
 import subprocess
@@ -218,14 +217,16 @@ def test_inodes_count_where_min_free_is_a_size(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_lasting_trouble_is_one_line_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each by itself; the next line says how often it was seen meanwhile."""
-    complaints, now = limits.Complaints(logging.getLogger("X")), [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    for _ in range(5):
-        complaints.say("disk", "full")
-        complaints.say("files", "none")
-    now[0] += 60
-    complaints.say("disk", "full")
-
-    assert caplog.messages == ["full", "none", "full (4 more of this in the last minute)"]
+def test_a_missing_module_folder_is_a_line_a_minute(trials: Trials, config: Config, mail: Make) -> None:
+    """Whatever the number of messages that cannot be published. They wait, and are all published once the folder is back."""
+    with trials(config()) as trial:
+        trial.drop("first", mail("first"))
+        trial.wait(trial.outbound, "mail passes")
+        (trial.base / "Outbound/OUT").rename(trial.base / "Outbound/away")
+        for n in range(50):
+            trial.drop(f"m{n}", mail(f"m{n}"))
+        trial.wait(lambda: trial.status()["queue"]["active"] == 50, "all of them wait for the folder")
+        trial.wait(lambda: "will be repeated" in trial.log(), "the log says so")
+        (trial.base / "Outbound/away").rename(trial.base / "Outbound/OUT")
+        trial.wait(lambda: len(trial.outbound()) == 51, "all are published")
+        assert trial.log().count("will be repeated") <= 2

@@ -59,7 +59,7 @@ class _Bench:
         self.settler = Settler(self.loop, self.store, self.board, self.schedule, self._put_off)
 
     def _put_off(self, entry: Entry, seconds: float) -> None:
-        self.store.wipe(entry.id)
+        self.store.wipe({entry.id: entry.n})
         self.put_off.append((entry.id, seconds))
 
     def message(self, id: int) -> Entry:

@@ -295,7 +295,7 @@ def test_what_cannot_be_taken_is_tried_seldom(
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:
     """Gone, and there again: it is found without a hint, and the memory of what waits is not lost meanwhile."""
     os.rename("Submitted", "old")
-    bench.pump(lambda: "look" in bench.spooler._complaints._next, 5)
+    bench.pump(lambda: "look" in bench.spooler._complaints._kinds, 5)
     os.rename("old", "Submitted")
     Path("Submitted/a.eml").write_bytes(b"To: b@b.example\n\n")
 

@@ -1,0 +1,54 @@
+"""Log lines about what goes wrong again and again: each kind a bounded number of times a minute, a bounded number of kinds."""
+
+import logging
+import time
+
+import msgspec
+
+__all__ = ["COMPLAIN_EACH", "MAX_KINDS", "Complaints"]
+
+COMPLAIN_EACH = 60.0
+"""Seconds between two lines of one kind."""
+MAX_KINDS = 100
+"""Kinds at a time. All others share one more, so that neither the log nor our memory grows with names from outside."""
+OTHERS = "others"
+
+
+class Kind(msgspec.Struct):
+    """One kind of trouble."""
+
+    since: float
+    """time.monotonic() of the first line of this minute."""
+    lines: int = 0
+    unsaid: int = 0
+    """How often it was seen since the last line."""
+
+
+class Complaints:
+    """Logs each kind of trouble at most `burst` times a minute. The first line of the next minute says how many were left out."""
+
+    def __init__(self, log: logging.Logger, level: int = logging.WARNING, burst: int = 1) -> None:
+        self._log, self._level, self._burst = log, level, burst
+        self._kinds: dict[str, Kind] = {}
+
+    def say(self, about: str, text: str, tag: dict[str, str] | None = None) -> None:
+        """Log `text` unless this minute has its lines about that kind already. `tag` goes to the log record as `extra`."""
+        now = time.monotonic()
+        kind = self._kind(about, now)
+        if now >= kind.since + COMPLAIN_EACH:
+            kind.since, kind.lines = now, 0
+        if kind.lines >= self._burst:
+            kind.unsaid += 1
+            return
+        kind.lines += 1
+        more, kind.unsaid = kind.unsaid, 0
+        self._log.log(self._level, "%s%s", text, f" ({more} more of this in the last minute)" if more else "", extra=tag)
+
+    def _kind(self, about: str, now: float) -> Kind:
+        if (known := self._kinds.get(about)) is not None:
+            return known
+        if len(self._kinds) > MAX_KINDS:
+            self._kinds = {name: kind for name, kind in self._kinds.items() if now < kind.since + COMPLAIN_EACH or kind.unsaid}
+        if len(self._kinds) > MAX_KINDS:
+            about = OTHERS
+        return self._kinds.setdefault(about, Kind(now))
