@@ -5,11 +5,12 @@ import logging
 import select
 import socket
 import time
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from enqueuer import frames, routes, rules, serverlog
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.circles import SAMPLE
+from enqueuer.fingerprints import Fingerprints, drop_of
 from enqueuer.laps import PROCESSOR, Laps
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
@@ -29,7 +30,6 @@ SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
 heard of it, and the log gets no line of its coming."""
 Answer = frames.Outcome | frames.Held | frames.Parked | frames.Refused | frames.Trouble
-Told = TypeVar("Told", frames.Outcome, frames.Held)
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -48,6 +48,7 @@ class Processor:
     def __init__(self, birth: Birth) -> None:
         self._birth = birth
         self._disk = Disk()
+        self._fingerprints = Fingerprints(self._disk)
         self._domain = socket.gethostname() or "localhost"
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
@@ -94,7 +95,7 @@ class Processor:
         if job.derived:
             message = derive.load(self._disk, job.id, job.stamp)
         else:
-            message = derive.derive(self._disk, job.id, drop_path(_drop(job)), _now(), self._domain)
+            message = derive.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
         if job.first:
             self._untold = frames.Derived(job.id, job.n, message.stamp, message.envelope.sender, message.size)
         return message
@@ -113,7 +114,7 @@ class Processor:
             held_by = verdicts.pop(result.filter, None)
             charge = held_by is not None and held_by.charge
             held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
-            return self._with_kinds(held, job, message, result.filter)
+            return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: derive.Message) -> frames.Outcome | None:
@@ -124,7 +125,7 @@ class Processor:
             reason = f"it has come by {hops.count} stations: it goes in circles" + (
                 f", filter {filter} submitted it last" if filter else ""
             )
-        elif job.circles and (filter := self._closed(job, message)):
+        elif job.circles and (filter := self._fingerprints.closed(job, message)):
             reason = f"it goes in circles: filter {filter} has submitted many like it anew"
         else:
             return None
@@ -155,19 +156,7 @@ class Processor:
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
         told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
-        return self._with_kinds(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
-
-    def _with_kinds(self, answer: Told, job: frames.Job, message: derive.Message, asked: str) -> Told:
-        """Tell of what kinds it is, where a filter that was asked may have made the drop while it judged another."""
-        if job.drop and asked:
-            created, _ = self._disk.stamp(drop_path(_drop(job))) or (0, 0)
-            answer.judged_by, answer.created, answer.kinds = asked, created, message.kinds
-        return answer
-
-    def _closed(self, job: frames.Job, message: derive.Message) -> str:
-        """The filter that sends such messages around; "" where none does."""
-        closed = dict(job.circles)
-        return next((filter for kind in message.kinds if (filter := closed.get(kind, ""))), "")
+        return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
     def _is_the_output(self, message: derive.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
         """Whether the message file can be moved to where its only output is for: no file is written then."""
@@ -232,6 +221,7 @@ class Processor:
     def _compile(self) -> None:
         self._rules = rules.compile(self._birth.config)
         self._routes = routes.compile(self._birth.config.routes)
+        self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
         derived, self._untold = self._untold, None
@@ -262,10 +252,6 @@ def _kind(error: OSError | ValueError) -> str:
 
 def _copy_in(place: str) -> str:
     return place.partition(".")[0] + "(copy)"
-
-
-def _drop(job: frames.Job) -> str:
-    return job.drop.decode("utf-8", "surrogateescape")
 
 
 def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:

@@ -16,10 +16,14 @@ from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
 
-__all__ = ["Message", "Refused", "complete", "derive", "load", "queue_path"]
+__all__ = ["Message", "Refused", "complete", "derive", "kinds", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
+
+
+BODY = 4 << 10
+"""Bytes of the body that a fingerprint is made of."""
 
 
 class Refused(Exception):
@@ -42,11 +46,6 @@ class Message(msgspec.Struct, frozen=True):
     header: bytes = b""
     """The header, FIRST bytes of it at the most."""
     hops: headers.Hops = headers.Hops()
-
-    @property
-    def kinds(self) -> tuple[bytes, ...]:
-        """What stays the same in changed copies of this message (header.kinds), as far as its header was kept."""
-        return headers.kinds(self.header, self.envelope.recipients)
 
 
 def queue_path(id: int) -> str:
@@ -82,6 +81,20 @@ def complete(disk: Port, id: int) -> bool:
     with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
         line = envelopes.parse_o(next(chunks, b""))
     return line is not None and stamp[1] == line.length + envelopes.O_LENGTH
+
+
+def kinds(disk: Port, message: Message) -> tuple[bytes, bytes, bytes]:
+    """Return what stays the same in changed copies of a message (header.kinds), as far as its header was kept."""
+    body = b""
+    if len(message.header) < FIRST:
+        with contextlib.suppress(OSError), contextlib.closing(disk.chunks(queue_path(message.id), _end(message), BODY)) as chunks:
+            body = next(chunks, b"").lstrip(b"\r\n")
+    return headers.kinds(message.header, message.envelope.recipients, body)
+
+
+def _end(message: Message) -> int:
+    """Where the header ends in the message file."""
+    return message.head + len(message.header)
 
 
 def load(disk: Port, id: int, stamp: Stamp | None) -> Message:

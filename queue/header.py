@@ -87,17 +87,19 @@ def hops(header: bytes) -> Hops:
     return Hops(len(traces), by_filter[0] if by_filter else b"")
 
 
-def kinds(header: bytes, recipients: Iterable[bytes]) -> tuple[bytes, bytes, bytes]:
-    """Of what kinds a message is, eight bytes each: a copy of it that somebody changed is of one of them, as a rule.
+def kinds(header: bytes, recipients: Iterable[bytes], body: bytes = b"") -> tuple[bytes, bytes, bytes]:
+    """Return three fingerprints of 8 bytes each: a changed copy of a message usually has one of them, too.
 
-    The first stands for its Message-ID and the recipients, the second for the Message-ID alone, the third for From and the
-    recipients. Where there is no Message-ID it is From, Date and Subject; b"" stands for nothing that could be compared.
+    The first is of its Message-ID and the recipients, the second of the Message-ID alone, the third of From, the recipients
+    and the begin of the body. Without a Message-ID it is From, Date and Subject. b"" means that there is nothing to compare.
+    From and recipients alone are no fingerprint: a remote sender can forge them, and close the way of other mail so.
     """
     fields = [(match[1].lower(), match[2].strip()) for match in _SAME.finditer(header)]
     same = [each for each in fields if each[0] == b"message-id"] or sorted(fields)
     sender = [each for each in fields if each[0] == b"from"]
     to = sorted(set(recipients))
-    return _digest(same, to), _digest(same, ()) if same else b"", _digest([(b"kind", b"from"), *sender], to) if sender else b""
+    alike = _digest([(b"body", body), *sender], to) if sender and body.strip() else b""
+    return _digest(same, to), _digest(same, ()) if same else b"", alike
 
 
 def _digest(fields: Iterable[tuple[bytes, bytes]], recipients: Iterable[bytes]) -> bytes:

@@ -240,11 +240,19 @@ def test_a_changed_copy_is_of_the_same_kind() -> None:
 
 
 def test_one_thing_that_stays_is_enough() -> None:
-    """The Message-ID alone, or From and the recipients; where there is none of it, there is no kind that all such mail would be of."""
+    """The Message-ID alone, or From, recipients and body. Where there is none of it, there is no fingerprint that all such mail has."""
     one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example"]
-    _, by_id, by_sender = header.kinds(one, to)
+    _, by_id, by_sender = header.kinds(one, to, b"text")
 
     assert header.kinds(one.replace(b"a@a", b"b@a"), [b"c@c.example"])[1] == by_id
-    assert header.kinds(b"From: a@a.example\nMessage-ID: <2@a>\nSubject: Re: x\n", to)[2] == by_sender
-    assert header.kinds(b"Subject: x\n", to)[2] == b""
+    assert header.kinds(b"From: a@a.example\nMessage-ID: <2@a>\nSubject: Re: x\n", to, b"text")[2] == by_sender
+    assert header.kinds(b"Subject: x\n", to, b"text")[2] == b""
     assert header.kinds(b"X: y\n", to)[1:] == (b"", b"")
+
+
+def test_sender_and_recipients_alone_are_no_fingerprint() -> None:
+    """A remote sender can forge both."""
+    one, to = b"From: a@a.example\nMessage-ID: <1@a>\n", [b"b@b.example"]
+
+    assert header.kinds(one, to, b"spam")[2] != header.kinds(one, to, b"mail")[2]
+    assert header.kinds(one, to, b"\r\n")[2] == b""

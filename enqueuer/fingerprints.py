@@ -1,0 +1,65 @@
+"""What a processor reports about mail loops: whether a filter may have written a drop, and what stays the same in its copies."""
+
+import contextlib
+import os
+import pwd
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from enqueuer import frames
+from enqueuer.queue import derive
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.store import drop_path
+from filterlink.settings import Filter
+
+__all__ = ["Fingerprints", "drop_of"]
+
+Reported = TypeVar("Reported", frames.Outcome, frames.Held)
+
+
+class Fingerprints:
+    """Part of a processor."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._makers = frozenset[int]()
+
+    def configure(self, filters: Sequence[Filter]) -> None:
+        """Note the accounts that helpers of these filters may write files as."""
+        self._makers = frozenset(_accounts(filters))
+
+    def add(self, answer: Reported, job: frames.Job, message: derive.Message, asked: str) -> Reported:
+        """Report fingerprints where a filter that was asked may have made the drop while it scanned another message."""
+        if job.drop and asked and (created := self._made(job)):
+            answer.judged_by, answer.created, answer.kinds = asked, created, derive.kinds(self._disk, message)
+        return answer
+
+    def closed(self, job: frames.Job, message: derive.Message) -> str:
+        """Return the filter that sends such messages around; "" where none does."""
+        if job.drop and not self._made(job):
+            return ""
+        closed = dict(job.circles)
+        return next((filter for kind in derive.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
+
+    def _made(self, job: frames.Job) -> int:
+        """When the drop was written, in nanoseconds since 1970; 0 where its owner is no account that a filter works as."""
+        try:
+            drop = os.stat(drop_path(drop_of(job)), follow_symlinks=False)
+        except OSError:
+            return 0
+        return drop.st_mtime_ns if drop.st_uid in self._makers else 0
+
+
+def drop_of(job: frames.Job) -> str:
+    """Return the name of a job's drop, as paths are written here."""
+    return job.drop.decode("utf-8", "surrogateescape")
+
+
+def _accounts(filters: Sequence[Filter]) -> Iterator[int]:
+    yield os.geteuid()
+    for filter in filters:
+        if filter.user:
+            with contextlib.suppress(KeyError):
+                yield pwd.getpwnam(filter.user).pw_uid
+        if filter.new_privileges:
+            yield 0
