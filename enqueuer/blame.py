@@ -6,7 +6,8 @@
     queue manager, filterlink or supervisor died             nobody; what was being worked on runs one at a time:
                                                              charged before that run, refunded after it
     a helper ended, and answers for others, over it alone    the message that it judged (filterlink/suspects.py)
-    any verdict, held and parked included; an outage         nobody
+    REJECTED again, and the filter scanned others since      the message
+    any other verdict, held and parked too; an outage        nobody
     a filter submits it anew, for ever                       its kind (circles.py)
 
 So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
@@ -15,6 +16,7 @@ So what kills a processor, the queue manager or the whole engine ends in Bad/, a
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
@@ -25,12 +27,16 @@ from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.derive import complete, queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.schedule import Entry, Schedule
+from filterlink.settings import OnRefused
 
 __all__ = ["Blame"]
 
 log = logging.getLogger("QUEUE")
 CLOCK_OF_FILES = 5
 """CLOCK_REALTIME_COARSE, by which files are stamped; the time module does not name it."""
+LONGEST_PAUSE = 3600.0
+"""Seconds between two tries of a message that a filter refuses for its own sake; longer where retry_after is."""
+MOST_DOUBLED = 20
 NOTES = 10
 """Events of a message that are kept for its .why file."""
 
@@ -129,6 +135,21 @@ class Blame:
         self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
         return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
 
+    def refused(self, entry: Entry, frame: frames.Held, policy: OnRefused, pause: float) -> float:
+        """A filter that scans others refused it again. Return the seconds until it is tried again, unless it was given up now.
+
+        The pause doubles with each refusal. `policy`: what becomes of it after the last one.
+        """
+        count = self.attempts.charge(entry.id)
+        self._note(
+            entry, f"{frame.filter} refused it, and scanned others since it did so before, {count} of {self.most} times: {frame.reason}"
+        )
+        if policy != "defer" and count >= self.most:
+            entry.rule = frame.rule
+            reason = f"{frame.filter} refused it {count} times, while it scanned others: {frame.reason}"
+            self._give_up(entry, reason, frame.filter, "quarantine" if policy == "quarantine" else "bad")
+        return min(pause * 2.0 ** min(count, MOST_DOUBLED), max(pause, LONGEST_PAUSE))
+
     def guilty(self, entry: Entry, filter: str, reason: str) -> None:
         """A helper of a filter that answers for others ended while it judged this one alone."""
         count = self.attempts.charge(entry.id)
@@ -141,7 +162,8 @@ class Blame:
     def doomed(self, entry: Entry) -> bool:
         """Give it up if that is decided. A message that a processor has is given up when it comes back."""
         if entry.doom:
-            self._give_up(entry, *entry.doom)
+            reason, filter = entry.doom
+            self._give_up(entry, reason, filter)
         return bool(entry.doom)
 
     def _enough(self, entry: Entry, count: int, reason: str, filter: str | None = None) -> bool:
@@ -150,8 +172,8 @@ class Blame:
         self._give_up(entry, reason, filter)
         return True
 
-    def _give_up(self, entry: Entry, reason: str, filter: str | None = None) -> None:
-        """To Bad/, as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+    def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Literal["bad", "quarantine"] = "bad") -> None:
+        """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never derived goes back to its writer."""
         self.given_up(entry.id)
         if entry.drop is not None and not complete(self._disk, entry.id):
             self._refuse(entry, reason)
@@ -160,16 +182,17 @@ class Blame:
             entry.counted = True
             self._board.add("received")
         entry.n = self._board.next_dispatch()
-        why: dict[str, object] = {"id": entry.id, "fate": "bad", "reason": reason, "filter": filter, "rule": None}
+        fate = "quarantined" if place == "quarantine" else "bad"
+        why: dict[str, object] = {"id": entry.id, "fate": fate, "reason": reason, "filter": filter, "rule": entry.rule or None}
         why |= {
             "attempts": self.attempts.of(entry.id),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "log": list(entry.notes),
         }
-        stage.stage_why(self._disk, entry.id, entry.n, "bad", why)
-        self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, "bad"))
+        stage.stage_why(self._disk, entry.id, entry.n, place, why)
+        self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, place))
         self._schedule.settle(entry)
-        self._settle(entry, frames.Outcome(entry.id, entry.n, "bad", ("bad", "bad-why"), reason, (0, 0)))
+        self._settle(entry, frames.Outcome(entry.id, entry.n, fate, (place, place + "-why"), reason, (0, 0)))
 
     def _note(self, entry: Entry, text: str) -> None:
         log.warning("%s", text, extra=serverlog.message_tag(entry.id))

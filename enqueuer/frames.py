@@ -207,6 +207,10 @@ class Held(Frame):
     """As in Outcome, where it has its drop still."""
     created: int = 0
     kinds: tuple[bytes, ...] = ()
+    refused: bool = False
+    """The filter refused it (REJECTED, or no answer of the protocol), and did not let its time pass."""
+    rule: str = ""
+    """The rule that asked the filter."""
 
 
 class Parked(Frame):

@@ -232,12 +232,18 @@ class Manager:
         if not entry.was_held:
             entry.was_held = True
             log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
-        if frame.charge and self._blame.overdue(entry, frame.filter):
+        pause: float = self._birth.config.enqueuer.retry_after
+        if frame.charge and frame.refused:
+            filter = next((each for each in self._birth.config.filters if each.name == frame.filter), None)
+            pause = self._blame.refused(entry, frame, filter.on_refused if filter else "defer", pause)
+        elif frame.charge and self._blame.overdue(entry, frame.filter):
+            return
+        if entry.state != "active":
             return
         if entry.drop is not None:
             self._settler.add(entry, None)
         now = time.monotonic()
-        self._schedule.hold(entry, frame.filter, now + self._birth.config.enqueuer.retry_after, now=now, reason=frame.reason)
+        self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The drop goes back to where its writer looks for it."""

@@ -19,7 +19,7 @@ from enqueuer.queue.header import TRACE
 from enqueuer.queue.intake import printable
 from enqueuer.queue.store import drop_path
 from filterlink.client import Client
-from filterlink.frames import MAX_TEXT, Ask, Park, Verdict
+from filterlink.frames import MAX_TEXT, Ask, Kind, Park, Verdict
 from filterlink.link import Channel
 
 __all__ = ["Processor", "run"]
@@ -112,8 +112,9 @@ class Processor:
             self._say("rules", job)
         if result.fate is rules.Fate.HELD:
             held_by = verdicts.pop(result.filter, None)
-            charge = held_by is not None and held_by.charge
-            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, charge)
+            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
+            if held_by is not None:
+                held.charge, held.refused = held_by.charge, held_by.kind is not Kind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 

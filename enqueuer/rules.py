@@ -251,9 +251,11 @@ ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] =
 # Verdicts
 
 VERDICTS: Mapping[Kind, Fate] = {Kind.ERROR: Fate.QUARANTINED, Kind.REJECTED: Fate.HELD, Kind.DISCARD: Fate.DISCARDED}
-"""The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it."""
+"""The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it, unless `failure_passes` is false."""
+NO_ANSWER = (Kind.TIMEOUT, Kind.UNAVAILABLE, Kind.INVALID)
 NO_VERDICT: Mapping[OnFailure, Fate | None] = {"hold": Fate.HELD, "pass": None, "quarantine": Fate.QUARANTINED, "reject": Fate.REJECTED}
-"""on_failure: what follows where the filter gave none in time, or could not be started. Each rule that asks it has its own say."""
+"""on_failure: what follows where the filter gave none in time, gave none of the protocol, or could not be started. Each rule that
+asks it has its own say."""
 
 
 def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
@@ -266,7 +268,8 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
         progress.fields = verdict.fields + progress.fields
         progress.routes += verdict.routes
         progress.copies += tuple((filter.name, address) for address in verdict.copies)
-    fate = NO_VERDICT[filter.on_failure] if verdict.kind in (Kind.TIMEOUT, Kind.UNAVAILABLE) else VERDICTS.get(verdict.kind)
+    no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is Kind.FAILURE and not filter.failure_passes)
+    fate = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if fate is not None:
         return Outcome(fate, reason, filter.name, progress.rule, progress.fields)

@@ -59,13 +59,15 @@ class Entry(msgspec.Struct):
     """time.monotonic() at which it is offered again, while it is held."""
     apart: bool = False
     """It is woken by its id."""
-    doom: tuple[str, ...] = ()
+    doom: tuple[str, str] | None = None
     """It is to go to Bad/ as soon as nobody works on it: the reason, and the filter."""
     was_held: bool = False
     suspect: bool = False
     """It was being worked on when everything died: it runs while no other suspect does."""
     notes: tuple[str, ...] = ()
     """What happened to it that its .why file should tell."""
+    rule: str = ""
+    """The rule whose filter refused it too often."""
     begun: int = 0
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0

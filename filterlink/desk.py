@@ -10,6 +10,8 @@ from typing import Any
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer, Kept
 from filterlink.pace import Pace
+from filterlink.protocol import Reply
+from filterlink.refusals import Refusals
 from filterlink.requests import Port, Request
 from filterlink.settings import Filter
 from filterlink.slots import Slots
@@ -27,6 +29,7 @@ class Desk:
     def __init__(self, settings: Filter, port: Port, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
         self.kept = Kept()
         self.pace = Pace()
+        self._refusals = Refusals()
         self.name = f'filter "{settings.name}"'
         self._settings, self._port, self._slots, self._suspects, self._reason = settings, port, slots, suspects, reason
 
@@ -36,6 +39,11 @@ class Desk:
             return False
         self._port.verdict(Request(client, ask.id, ask.n, ask.park, ask.large, now), kept)
         return True
+
+    def answer(self, request: Request, reply: Reply) -> None:
+        """Give the answer of a helper; REJECTED is charged where the filter refuses this message for its own sake."""
+        charge = self._refusals.heard(request.id, reply.kind)
+        self.tell(request, Answer(reply.kind, reply.text, reply.fields, charge, reply.routes, reply.copies))
 
     def tell(self, request: Request, answer: Answer) -> None:
         """Give an answer to who waits for it; where that is the message, it is kept until it asks."""

@@ -44,7 +44,9 @@ class Kind(enum.StrEnum):
     """Not now: hold the message and offer it again later."""
     DISCARD = "discard"
     FAILURE = "failure"
-    """The filter could not decide: the message passes, and the log has a problem."""
+    """The filter could not decide: the message passes (unless `failure_passes` is false), and the log has a problem."""
+    INVALID = "invalid"
+    """The helper's line is no answer of the protocol, a fault of the filter: `on_failure` says what follows."""
     TIMEOUT = "timeout"
     """No answer within the filter's time-out: `on_failure` says what follows."""
     UNAVAILABLE = "unavailable"
@@ -87,7 +89,8 @@ class Verdict(Frame):
     fields: tuple[bytes, ...] = ()
     """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""
     charge: bool = False
-    """A time-out while the filter answered others: the message may be the one to blame."""
+    """The message may be the one to blame: a time-out while the filter answered others, or REJECTED again, though the filter
+    scanned others since it refused this message before."""
     routes: tuple[bytes, ...] = ()
     """Recipients to add (the protocol's ADDROUTE)."""
     copies: tuple[bytes, ...] = ()

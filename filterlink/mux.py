@@ -113,7 +113,7 @@ class Gate:
             if self._suspects or self._suspects.leaves:
                 self._acquit(request.id)
             self.pace.add(now - request.since)
-            self._desk.tell(request, Answer(reply.kind, reply.text, reply.fields, False, reply.routes, reply.copies))
+            self._desk.answer(request, reply)
         if known := len(replies) - len(unknown):
             self.answered, self._heard = self.answered + known, now
             self._doubt.answered()

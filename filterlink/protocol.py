@@ -230,8 +230,12 @@ class _Answer:
             if verb:
                 self._complain("unknown word after the added fields", self._line())
             return Kind.OK, "", _glued(self.text, self.at)
-        self._complain("unknown answer, taken as FAILURE", self._line())
-        return Kind.FAILURE, "", None
+        if verb == b"FILE":  # some helpers echo the request where they can say nothing
+            self._complain("the request came back as its answer, taken as FAILURE", self._line())
+            return Kind.FAILURE, "", None
+        self._complain("no answer of the protocol", self._line())
+        said = self._line().lstrip(b" \t").partition(b" ")[2]
+        return Kind.INVALID, f"no answer of the protocol: {_show(said)}", None
 
     def _rest_or_quoted(self) -> bytes:
         """A quoted string, or else all that is left of the line."""

@@ -9,9 +9,10 @@ import msgspec
 
 from filterlink.units import Seconds, Size
 
-__all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure"]
+__all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure", "OnRefused"]
 
 OnFailure = Literal["hold", "pass", "quarantine", "reject"]
+OnRefused = Literal["bad", "quarantine", "defer"]
 LEVELS = {"crashes": 50, "failures": 40, "major": 35, "problems": 30, "low-level": 20, "all": 10}
 """Names of log levels -> levels of the logging module. Their digits in the Server Log are 0 to 5."""
 LogLevel = Literal["crashes", "failures", "major", "problems", "low-level", "all"]
@@ -37,6 +38,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pipelining: bool = False
     """True lets several request lines stand in the helper's pipe at once."""
     on_failure: OnFailure = "hold"
+    failure_passes: bool = True
+    """The answer FAILURE lets a message pass, as in CommuniGate Pro. False: `on_failure` says what follows."""
+    on_refused: OnRefused = "bad"
+    """What becomes of a message that the filter alone refuses (REJECTED), `max_attempts` times, while it scans others."""
     max_requests: int = 0
     """A helper process is replaced after so many; 0 = never. The new one is ready before the old one leaves."""
     max_age: Seconds = Seconds(math.inf)

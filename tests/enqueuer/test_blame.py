@@ -1,12 +1,16 @@
 """Demands on attempts: what kills ends in Bad/, what is only unlucky does not."""
 
+import itertools
 import json
+import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enqueuer import control
 from enqueuer.trial import Trial, signal_all
 
 Make = Callable[..., bytes]
@@ -178,3 +182,70 @@ def test_helpers_that_die_over_everything_charge_nobody(trials: Trials, config: 
         totals = trial.status()["totals"]
 
     assert totals["bad"] == 0
+
+
+REFUSED = '0 REJECTED "cannot read it"'
+
+
+def _short(config: Config, **parts: str) -> str:
+    return config(engine=FEW, **parts).replace('retry_after = "1s"', 'retry_after = "50ms"')
+
+
+def _beside_others(trial: Trial, mail: Make, done: Callable[[], bool]) -> None:
+    """Other messages are scanned all the time."""
+    count = 0
+
+    def look() -> bool:
+        nonlocal count
+        count += 1
+        trial.drop(f"other{count}", mail(f"other{count}"))
+        return done()
+
+    trial.wait(look, "it is given up")
+
+
+def test_what_a_filter_refuses_for_its_own_sake_ends_in_bad(trials: Trials, config: Config, mail: Make) -> None:
+    """After growing pauses and a few scans, with the reason; and not before the filter has scanned others meanwhile."""
+    with trials(_short(config)) as trial:
+        trial.drop("odd", mail("odd", REFUSED))
+        _beside_others(trial, mail, lambda: trial.status()["totals"]["bad"] == 1)
+        why, scans = _why(trial), trial.log().count("cannot read it, 3 of 3") + trial.log().count("of 3 times: cannot read it")
+
+    assert (why["filter"], why["attempts"]) == ("Judge", 3)
+    assert "Judge refused it 3 times, while it scanned others: cannot read it" in why["reason"]
+    assert scans == 3
+
+
+def test_what_a_filter_refuses_may_be_quarantined(trials: Trials, config: Config, mail: Make) -> None:
+    """By `on_refused`. Released, it goes on after that filter."""
+    with trials(_short(config, filter='on_refused = "quarantine"')) as trial:
+        trial.drop("odd", mail("odd", REFUSED, to="odd@smtp.example"))
+        _beside_others(trial, mail, lambda: trial.status()["totals"]["quarantined"] == 1)
+        (path,) = (trial.base / "Quarantine").glob("*.why")
+        assert json.loads(path.read_text())["rule"] == "scan everything"
+        assert control.ask(trial.base, {"command": "release", "id": int(path.stem)}, 20)["ok"]
+        trial.wait(lambda: trial.outbound("SMTP"), "it is enqueued")
+
+
+def test_an_outage_that_refuses_everything_charges_nothing(trials: Trials, config: Config, mail: Make) -> None:
+    """All messages wait, for as long as the filter scans none."""
+    with trials(_short(config)) as trial:
+        for n in range(5):
+            trial.drop(f"m{n}", mail(f"m{n}", REFUSED))
+        trial.wait(lambda: trial.status()["filters"][0]["answered"] > 60, "each was refused often")
+        assert trial.status()["totals"]["bad"] == 0
+        assert not (trial.base / "Queue/.attempts").exists()
+
+
+def test_the_pause_grows_while_a_filter_refuses_it_alone(trials: Trials, config: Config, mail: Make) -> None:
+    """With `on_refused = "defer"` it is never given up, and scanned less and less often."""
+    with trials(_short(config, filter='on_refused = "defer"')) as trial:
+        trial.drop("odd", mail("odd", REFUSED))
+        _beside_others(trial, mail, lambda: "5 of 3 times" in trial.log())
+        scans = trial.status()["filters"][0]["answered"] - trial.status()["totals"]["enqueued"]
+        times = re.findall(r"^(\S+) 3 QUEUE.* of 3 times", trial.log(), re.MULTILINE)
+        moments = [datetime.strptime(each, "%H:%M:%S.%f") for each in times]
+        pauses = [(after - before).total_seconds() for before, after in itertools.pairwise(moments)]
+        assert pauses[0] < pauses[-1]
+        assert scans < 20
+        assert trial.status()["totals"]["bad"] == 0

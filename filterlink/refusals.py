@@ -1,0 +1,41 @@
+"""Which messages a filter refuses for their own sake, and not because it cannot scan at all for now. Pure.
+
+REJECTED says both. So do FAILURE and a line that is no answer, where they do not let the message pass. The proof is what the
+filter answers meanwhile: it refused a message, scanned another one since, and refuses the first one again. In an outage no
+message is scanned, so none is charged.
+"""
+
+from collections import OrderedDict
+
+from filterlink.frames import Kind
+
+__all__ = ["MOST_KNOWN", "Refusals"]
+
+MOST_KNOWN = 10_000
+"""Refused messages that are remembered, about 1 MB; the one refused longest ago is forgotten first, and costs one more scan."""
+_SCANNED = (Kind.OK, Kind.ERROR, Kind.DISCARD)
+_REFUSED = (Kind.REJECTED, Kind.FAILURE, Kind.INVALID)
+
+
+class Refusals:
+    """Part of a filter's gate."""
+
+    def __init__(self) -> None:
+        self._scanned = 0
+        self._known: OrderedDict[int, int] = OrderedDict()  # message -> how many were scanned when it was refused last
+
+    def heard(self, id: int, kind: Kind) -> bool:
+        """Note an answer about message `id`. Return True where it is refused again, and another message was scanned since.
+
+        A FAILURE that lets the message pass is its last answer, so that nothing follows from the charge.
+        """
+        if kind not in _REFUSED:
+            self._scanned += kind in _SCANNED
+            if self._known:
+                self._known.pop(id, None)
+            return False
+        before = self._known.pop(id, None)
+        self._known[id] = self._scanned
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return before is not None and before < self._scanned

@@ -1,0 +1,36 @@
+"""Demands on the proof that a message is refused for its own sake."""
+
+from filterlink.frames import Kind
+from filterlink.refusals import MOST_KNOWN, Refusals
+
+
+def test_refused_again_after_another_was_scanned() -> None:
+    refusals = Refusals()
+
+    assert not refusals.heard(1, Kind.REJECTED), "the first time proves nothing"
+    assert not refusals.heard(2, Kind.OK)
+    assert refusals.heard(1, Kind.REJECTED)
+    assert not refusals.heard(1, Kind.REJECTED), "nothing was scanned since"
+
+
+def test_an_outage_proves_nothing() -> None:
+    refusals = Refusals()
+
+    assert not any(refusals.heard(id, Kind.REJECTED) for _ in range(9) for id in range(5))
+    assert not any(refusals.heard(id, kind) for id, kind in ((7, Kind.FAILURE), (8, Kind.INVALID), (1, Kind.REJECTED)))
+
+
+def test_what_was_scanned_meanwhile_begins_again() -> None:
+    refusals = Refusals()
+    refusals.heard(1, Kind.REJECTED)
+
+    assert not refusals.heard(1, Kind.OK)
+    assert not refusals.heard(1, Kind.REJECTED)
+
+
+def test_its_memory_has_a_bound() -> None:
+    refusals = Refusals()
+    for id in range(3 * MOST_KNOWN):
+        refusals.heard(id, Kind.REJECTED)
+
+    assert len(refusals._known) == MOST_KNOWN
