@@ -112,6 +112,11 @@ class Trial:
         assert self.process is not None
         return [pid for pid, shown in _tree(self.process.pid) if shown.startswith(f"enqueuer: {title}")]
 
+    def processes(self) -> list[int]:
+        """Process ids of the supervisor and all below it, helpers included."""
+        assert self.process is not None
+        return [pid for pid, _ in _tree(self.process.pid)]
+
     def last_words(self) -> str:
         log = sorted((self.base / "SystemLogs").glob("*.log"))
         texts = [self.output, *log[-1:]]

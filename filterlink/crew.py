@@ -4,7 +4,6 @@ Each of the filter's `instances` has two places, i and i + instances. A helper t
 keeps its own until another is ready in the twin place; from then on it gets nothing more, answers what it has, and leaves.
 """
 
-import time
 from collections.abc import Callable
 
 from filterlink.keeper import Keeper
@@ -58,15 +57,14 @@ class Crew:
         else:
             self.keepers[place].restart(reason)
 
-    def ready(self, place: int, gate: Gate) -> None:
+    def ready(self, now: float, place: int, gate: Gate) -> None:
         """A helper is ready: the one that it replaces gets nothing more."""
-        now = time.monotonic()
         self._ready[place], self._sent[place] = now, 0
         gate.ready(now, place)
         if (twin := self._twin(place)) in self.keepers and place not in self._retiring:
             self._retiring.add(twin)
             gate.retire(now, twin)
-            self.see_off(gate)
+            self.see_off(now, gate)
 
     def leaving(self, place: int) -> None:
         self._ready.pop(place, None)
@@ -82,12 +80,12 @@ class Crew:
         elif place in self._retiring:
             self.keepers[place].stop()
 
-    def see_off(self, gate: Gate) -> None:
+    def see_off(self, now: float, gate: Gate) -> None:
         """Stop those that are to leave and have answered all; find out who has become too old."""
         for place in list(self._retiring):
             if not gate.units[place].open:
                 self.keepers[place].stop()
-        oldest = time.monotonic() - self._settings.max_age
+        oldest = now - self._settings.max_age
         for place in [place for place, since in self._ready.items() if since <= oldest]:
             self._replace(place)
 

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 
 from filterlink.complaints import Complaints
@@ -49,18 +48,18 @@ class ExternalFilter:
         self._refusal: str | None = None
         """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
         self.due = math.inf
-        """When its helpers have had a time-out to become ready (time.monotonic)."""
+        """When its helpers have had a time-out to become ready (loop.now)."""
         self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
         self._complaints = Complaints(self._log, burst=MOST_LINES)
-        self.gate = Gate(settings, self, numbers, time.monotonic(), lambda: self.reason) if settings.enabled else None
+        self.gate = Gate(settings, self, numbers, loop.now(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
         self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
-        self.started, self.due = True, time.monotonic() + self.settings.timeout
+        self.started, self.due = True, self._loop.now() + self.settings.timeout
         if self.gate is not None:
             self._crew.start()
 
@@ -82,7 +81,7 @@ class ExternalFilter:
     def inherit(self, old: "ExternalFilter") -> None:
         """Take over what was parked for this filter under its old settings; where no helper is ready yet, its time-out begins now."""
         if self.gate is not None and old.gate is not None:
-            self.gate.take_parked(time.monotonic(), old.gate)
+            self.gate.take_parked(self._loop.now(), old.gate)
 
     def say(self, text: str) -> None:
         """Log what becomes of the filter."""
@@ -92,7 +91,7 @@ class ExternalFilter:
         """Look at the clock."""
         if self.gate is not None and not self.stopping:
             self.gate.tick(now)
-            self._crew.see_off(self.gate)
+            self._crew.see_off(now, self.gate)
 
     @property
     def drained(self) -> bool:
@@ -130,7 +129,7 @@ class ExternalFilter:
 
     def state(self) -> FilterState:
         """How the filter is, for the status document."""
-        gate, now = self.gate, time.monotonic()
+        gate, now = self.gate, self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
@@ -195,12 +194,12 @@ class ExternalFilter:
     # what the helpers' keepers tell (keeper.Owner)
 
     def helper_ready(self, index: int) -> None:
-        self._crew.ready(index, self._told())
+        self._crew.ready(self._loop.now(), index, self._told())
         self._changed()
 
     def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]:
         self._changed()
-        return self._told().replies(time.monotonic(), index, replies)
+        return self._told().replies(self._loop.now(), index, replies)
 
     def helper_asked(self, index: int, number: int) -> int:
         """The message that this open request is about; 0 for another number."""
@@ -208,16 +207,16 @@ class ExternalFilter:
         return request.id if request is not None else 0
 
     def helper_written(self, index: int, numbers: list[int]) -> None:
-        self._told().units[index].written(time.monotonic(), numbers)
+        self._told().units[index].written(self._loop.now(), numbers)
 
     def helper_leaving(self, index: int) -> None:
         self._crew.leaving(index)
-        self._told().leaving(time.monotonic(), index)
+        self._told().leaving(self._loop.now(), index)
         self._changed()
 
     def helper_gone(self, index: int, over: bool, planned: bool) -> None:
         if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
-            self._told().gone(time.monotonic(), index, over, planned)
+            self._told().gone(self._loop.now(), index, over, planned)
         self._crew.gone(index, over)
         self._refusal = self._refusal if planned else None
         self._changed()

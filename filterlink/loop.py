@@ -11,6 +11,10 @@ __all__ = ["READ", "WRITE", "Loop", "Timer"]
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
+STILL = 1.0
+"""Seconds by which a turn may be late before the loop counts as having stood still: frozen, stopped or suspended."""
+
+
 class Timer:
     """A call that is due at `when` (time.monotonic seconds)."""
 
@@ -34,6 +38,16 @@ class Loop:
         self._count = itertools.count()
         self._soon: list[Callable[[], None]] = []
         self._stopped = False
+        self._woke = time.monotonic()
+        self._lost = 0.0
+
+    def now(self) -> float:
+        """Return time.monotonic() less the seconds for which this loop stood still.
+
+        A container that was paused, or a process that was stopped, read no answers meanwhile: waiting times are measured by
+        this clock, so that nothing is overdue before what came in that time was read.
+        """
+        return time.monotonic() - self._lost
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call `callback(events)` whenever `fd` is ready; hang-up and error always count."""
@@ -75,7 +89,7 @@ class Loop:
         if self._soon:
             self._run_soon()
         watched = self._watched
-        for fd, events in self._poll.poll(self._pause(most)):
+        for fd, events in self._wait(most):
             if (callback := watched.get(fd)) is not None:  # an earlier callback of this turn may have closed it
                 callback(events)
         if self._timers:
@@ -84,12 +98,24 @@ class Loop:
     def close(self) -> None:
         self._poll.close()
 
-    def _pause(self, most: float) -> float:
+    def _wait(self, most: float) -> list[tuple[int, int]]:
+        """Wait for descriptors and timers, and note for how long the loop stood still, here or since the last time."""
+        began = time.monotonic()
+        if began - self._woke > STILL:
+            self._lost += began - self._woke
+        pause = self._pause(most, began)
+        ready = self._poll.poll(pause)
+        self._woke = time.monotonic()
+        if (late := self._woke - began - pause) > STILL:
+            self._lost += late
+        return ready
+
+    def _pause(self, most: float, now: float) -> float:
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
         if not self._timers:
             return most
-        left = self._timers[0][0] - time.monotonic()
+        left = self._timers[0][0] - now
         if left > most:
             return most
         return left if left > 0 else 0.0

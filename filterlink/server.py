@@ -5,7 +5,6 @@ Here what mux and lifecycle decide meets links and processes. A client's end or 
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -63,7 +62,7 @@ class Server:
 
     def start(self) -> None:
         """Start the helpers of all filters that are enabled."""
-        self._succession.configure(self._settings)
+        self._succession.configure(self._loop.now(), self._settings)
         self._tick()
         self._changed()
 
@@ -73,7 +72,7 @@ class Server:
             return
         self._strangers.clear()
         self._in_force = in_force
-        self._succession.configure(filters)
+        self._succession.configure(self._loop.now(), filters)
         self._tell_in_force()
         self._hurry()
         self._changed()
@@ -127,7 +126,7 @@ class Server:
         elif (found := self._succession.judging.get(frame.filter)) is None or found.gate is None:
             self._unknown(link, frame)
         elif not found.stopping:
-            found.gate.ask(time.monotonic(), link, frame)
+            found.gate.ask(self._loop.now(), link, frame)
             if self._idle:
                 self._hurry()
             if not self._publishing:
@@ -153,11 +152,11 @@ class Server:
         """Look at the clock for all filters; an idle one costs nothing."""
         if self._closed:
             return
-        now = time.monotonic()
+        now = self._loop.now()
         for each in self._all:
             each.tick(now)
         if self._succession.going_on and not self._stopping:
-            self._succession.look()
+            self._succession.look(now)
             self._tell_in_force()
         busy = self._succession.going_on or any(each.busy for each in self._all)
         self._idle, self._timer = not busy, self._loop.after(TICK if busy else 1.0, self._tick)

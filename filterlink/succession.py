@@ -3,7 +3,6 @@
 Here stands who judges, who comes and who leaves. What a filter does with its requests is its gate's business.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -47,7 +46,7 @@ class Succession:
         """Every filter judges by the settings that it was given last."""
         return not self._coming
 
-    def configure(self, filters: Sequence[Filter]) -> None:
+    def configure(self, now: float, filters: Sequence[Filter]) -> None:
         """Take other settings; only a filter that differs is touched."""
         wanted = {settings.name: settings for settings in filters}
         for name, old in list(self.judging.items()):
@@ -55,9 +54,9 @@ class Succession:
         for name, settings in wanted.items():
             self.judging[name] = self._make(settings, None)
         self.judging = {settings.name: self.judging[settings.name] for settings in filters}
-        self.look()
+        self.look(now)
 
-    def look(self) -> None:
+    def look(self, now: float) -> None:
         """See off who leaves, start who may, and let judge who is ready to."""
         for old in self._leaving:
             if old.drained:
@@ -65,7 +64,6 @@ class Succession:
                 old.stop()
         self._leaving = [old for old in self._leaving if not old.over]
         self._start()
-        now = time.monotonic()
         for name, new in list(self._coming.items()):
             self._consider(now, name, self.judging[name], new)
 

@@ -1,6 +1,7 @@
 """Demands on the order of work: lanes, side by side, and a filter that is away stops only its own mail."""
 
 import os
+import signal
 import statistics
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.trial import Trial, signal_all, wait
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -166,6 +167,25 @@ def test_no_answer_of_the_protocol_is_a_fault_of_the_filter(
             assert not trial.outbound()
 
     assert "\x1b" not in trial.log()
+
+
+def test_a_pause_longer_than_the_time_out_is_no_time_out(trials: Trials, config: Config, mail: Make) -> None:
+    """A paused container: engine and helpers stand still together, and go on where they were."""
+    with trials(config(filter='timeout = "1s"').replace('retry_after = "1s"', "")) as trial:
+        trial.drop("first", mail("first"))
+        trial.wait(trial.outbound, "the filter works")
+        for n in range(20):
+            trial.drop(f"slow{n}", mail(f"slow{n}", "0.5 OK"))
+        trial.wait(lambda: trial.status()["filters"][0]["in_flight"] >= 4, "messages are scanned")
+        everybody = trial.processes()
+        signal_all(everybody, signal.SIGSTOP)
+        until = time.monotonic() + 2.5
+        wait(lambda: time.monotonic() > until, 5, "time passes")
+        signal_all(everybody, signal.SIGCONT)
+        trial.wait(lambda: len(trial.outbound()) == 21, "all are enqueued")
+        assert trial.status()["filters"][0]["restarts"] == 0
+
+    assert "no answer within" not in trial.log()
 
 
 def test_a_disabled_filter_passes(trials: Trials, config: Config, mail: Make) -> None:
