@@ -56,12 +56,16 @@ def _rspamd(
     greylist: Annotated[
         float, typer.Option("--greylist", parser=duration(), metavar="DURATION", help="Keep what rspamd would greylist until it is so old.")
     ] = written("5m"),
+    unknown_action: Annotated[
+        str, typer.Option("--unknown-action", metavar="hold|error|pass", help="What becomes of a message with an action not known here.")
+    ] = "hold",
 ) -> int:
-    from filterlink.filters import rspamd
+    from filterlink.filters import rspamd, verdict
 
     try:
         password = rspamd.read_password(password_file) if password_file else b""
     except rspamd.BadPassword as fault:
         fail(str(fault), exits.CONFIG)
-    settings = rspamd.Settings(rspamd.Rules(result_for_all, greylist), password)
+    unknown = one_of("--unknown-action", unknown_action, verdict.UNSCANNABLE)
+    settings = rspamd.Settings(rspamd.Rules(result_for_all, greylist, unknown), password)
     return rspamd.run(server.addresses, settings, server.terms, server.threads)

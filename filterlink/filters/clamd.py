@@ -14,12 +14,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding
+from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding, takes_no_descriptor
 from filterlink.filters.complain import complain
 from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.runtime import Verdict, rejected, say, serve_threads
-from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text
+from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text, left
 
 __all__ = ["ClamdFilter", "Session", "Settings", "run"]
 
@@ -30,6 +30,10 @@ MAX_DEATHS = 3
 AWAY = "not there: "
 LOOK_EVERY = 10.0
 """Seconds between two looks at each clamd's version, for the log."""
+
+
+class Faulty(Unavailable):
+    """clamd answered that something is wrong with itself."""
 
 
 class BrokenOff(Unavailable):
@@ -60,6 +64,8 @@ class ClamdFilter:
         self._service = Service(addresses, settings.wait)
         self._settings = settings
         self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
+        self._no_descriptors: set[Address] = set()
+        """Sockets that pass no descriptors on, as those of a proxy: they get the message itself."""
 
     def judge(self, path: str) -> Verdict:
         end = time.monotonic() + self._settings.timeout
@@ -82,16 +88,28 @@ class ClamdFilter:
             with contextlib.suppress(OSError, Unavailable):
                 return self._scan_in(session, message, end)
         try:
-            return self._scan_in(Session(address), message, end)
-        except BrokenOff:
+            return self._scan_anew(address, message, end)
+        except (BrokenOff, Faulty) as fault:
             deaths.append(address)
             if len(deaths) < MAX_DEATHS:
                 raise
+            if isinstance(fault, Faulty):
+                return Finding(fault=str(fault))
             return Finding(trouble=f"the connection ended {MAX_DEATHS} times while it was scanned")
+
+    def _scan_anew(self, address: Address, message: Handover, end: float) -> Finding:
+        try:
+            return self._scan_in(Session(address), message, end)
+        except Faulty as fault:
+            if address.port or address in self._no_descriptors or not takes_no_descriptor(str(fault)):
+                raise
+        complain(f"clamd at {address}: its socket takes no file descriptors, the messages themselves go there")
+        self._no_descriptors.add(address)
+        return self._scan_in(Session(address), message, end)
 
     def _scan_in(self, session: "Session", message: Handover, end: float) -> Finding:
         try:
-            found = session.scan(message, max(0.1, end - time.monotonic()))
+            found = session.scan(message, end, stream=bool(session.address.port) or session.address in self._no_descriptors)
         except BaseException:
             session.close()
             raise
@@ -117,6 +135,7 @@ class Session:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._sock = address.connect(5.0)
+        self._end = time.monotonic() + 5.0
         self._replies = Replies()
         self._count = 0
         self._used = time.monotonic()
@@ -133,18 +152,21 @@ class Session:
         return time.monotonic() - self._used < MAX_IDLE and not self._readable()
 
     def version(self, within: float) -> str:
-        self._sock.settimeout(within)
+        self._end = time.monotonic() + within
         self._send("VERSION")
         return self._reply()
 
-    def scan(self, message: Handover, within: float) -> Finding:
-        self._sock.settimeout(within)
-        if self.address.port:
+    def scan(self, message: Handover, end: float, *, stream: bool) -> Finding:
+        """Have it scanned until `end`. Raises Faulty where clamd cannot scan anything."""
+        self._end = end
+        if stream:
             self._stream(message)
         else:
             self._pass_on(message.descriptor())
         found = finding(self._reply())
         self._used = time.monotonic()
+        if found.fault:
+            raise Faulty(found.fault)
         return found
 
     def _pass_on(self, descriptor: int) -> None:
@@ -158,12 +180,16 @@ class Session:
             for piece in message.pieces():
                 if self._readable():
                     return
-                self._sock.sendall(chunk(piece))
-            self._sock.sendall(END_OF_STREAM)
+                self._write(chunk(piece))
+            self._write(END_OF_STREAM)
 
     def _send(self, name: str) -> None:
         self._count += 1
-        self._sock.sendall(command(name))
+        self._write(command(name))
+
+    def _write(self, data: bytes) -> None:
+        self._sock.settimeout(left(self._end))
+        self._sock.sendall(data)
 
     def _reply(self) -> str:
         """Read the reply to the last command."""
@@ -182,6 +208,7 @@ class Session:
     def _receive(self) -> bytes:
         """Read on; b"" at the end. A reset is told before the last bytes that came ahead of it, and only once."""
         try:
+            self._sock.settimeout(left(self._end))
             with contextlib.suppress(ConnectionResetError):
                 return self._sock.recv(65536)
             return self._sock.recv(65536)

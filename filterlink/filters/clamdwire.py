@@ -8,7 +8,7 @@ import struct
 
 from filterlink.filters.finding import Finding
 
-__all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadReply", "Replies", "chunk", "command", "finding"]
+__all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadReply", "Replies", "chunk", "command", "finding", "takes_no_descriptor"]
 
 MAX_REPLY = 64 << 10
 """Bytes. A reply is a file name and a signature's name; whoever sends more is no clamd."""
@@ -17,6 +17,12 @@ OVER_LIMITS = "Heuristics.Limits.Exceeded"
 """What ClamAV "finds" with AlertExceedsMax in what it did not look at to the end; without that it calls it clean."""
 _NUMBERED = re.compile(rb"(\d{1,10}): (.*)", re.DOTALL)
 _FOUND = re.compile(r"(?:[^:]*: )?(.+) FOUND", re.DOTALL)
+
+
+_MESSAGES_FAULT = re.compile(
+    r"size limit|limit (?:reached|exceeded)|bad format|broken data|can't parse data|can't unpack data|too many files", re.IGNORECASE
+)
+"""Errors that may be the message's doing, by the texts of cl_strerror() and clamd. All others are the server's: no memory, no room ..."""
 
 
 class BadReply(Exception):
@@ -38,7 +44,13 @@ def finding(text: str) -> Finding:
         return Finding()
     if found := _FOUND.fullmatch(text):
         return Finding(trouble=f"over a limit ({found[1]})") if found[1].startswith(OVER_LIMITS) else Finding(name=found[1])
-    return Finding(trouble=text.removesuffix(" ERROR") or "an empty reply")
+    said = text.removesuffix(" ERROR") or "an empty reply"
+    return Finding(trouble=said) if _MESSAGES_FAULT.search(said) else Finding(fault=said)
+
+
+def takes_no_descriptor(fault: str) -> bool:
+    """Tell whether clamd got none with FILDES, or does not know that command."""
+    return "file descriptor" in fault or "UNKNOWN COMMAND" in fault
 
 
 class Replies:

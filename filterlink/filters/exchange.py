@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.complain import complain
 from filterlink.filters.handover import Handover
-from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text
+from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text, left
 from filterlink.filters.verdict import UNSCANNABLE, Verdict, ok, rejected
 
 __all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable", "settled"]
@@ -20,8 +20,6 @@ __all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable",
 T = TypeVar("T")
 MAX_DEATHS = 3
 """A message while which the server broke off so often may be what kills it: it is not tried again at once."""
-LEAST = 0.05
-
 
 Pieces = Callable[[], Iterable[bytes]]
 """Gives the message from its begin, each time that it is called."""
@@ -125,7 +123,7 @@ class Exchange:
         return self._attempts.make(lambda address, end: judge(self._converse(address, head, message, end)))
 
     def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> Answer:
-        with address.connect(_left(end)) as sock:
+        with address.connect(left(end)) as sock:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
                 _send(sock, head, message, end)
                 if self._half_close:
@@ -134,9 +132,10 @@ class Exchange:
 
 
 def _send(sock: socket.socket, head: bytes, message: Pieces, end: float) -> None:
+    sock.settimeout(left(end))
     sock.sendall(head)
     for piece in message():
-        sock.settimeout(_left(end))
+        sock.settimeout(left(end))
         sock.sendall(piece)
 
 
@@ -144,7 +143,7 @@ def _receive(sock: socket.socket, end: float) -> Answer:
     answer = Answer()
     try:
         while not answer.complete:
-            sock.settimeout(_left(end))
+            sock.settimeout(left(end))
             data = sock.recv(65536)
             if not data:
                 answer.end()
@@ -155,7 +154,3 @@ def _receive(sock: socket.socket, end: float) -> Answer:
     except BadAnswer as fault:
         raise BrokenOff(str(fault)) from None
     return answer
-
-
-def _left(end: float) -> float:
-    return max(LEAST, end - time.monotonic())

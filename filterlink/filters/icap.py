@@ -19,7 +19,7 @@ from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply
 from filterlink.filters.runtime import Verdict, rejected, serve_threads
-from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.service import Address, Away, Unavailable, left
 
 __all__ = ["IcapFilter", "Settings", "run"]
 
@@ -85,7 +85,7 @@ def _authority(address: Address) -> str:
 
 @contextlib.contextmanager
 def _connected(address: Address, end: float) -> Iterator[socket.socket]:
-    with address.connect(max(0.05, end - time.monotonic())) as sock:
+    with address.connect(left(end)) as sock:
         sock.setblocking(False)
         yield sock
 
@@ -113,7 +113,7 @@ def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: Reply, end: f
     while not reply.complete:
         unsent = unsent or memoryview(next(pieces, b""))
         poll.register(sock, select.POLLIN | (select.POLLOUT if unsent else 0))
-        ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
+        ready = poll.poll(left(end) * 1000)
         if not ready:
             raise Unavailable("no answer in time")
         if ready[0][1] & ~select.POLLOUT:

@@ -128,7 +128,7 @@ class Reply:
         self.fields: dict[str, str] = {}
         """By name in lower case; the lines of a folded field are kept apart."""
         self.http_code = 0
-        self.complete = False
+        self.complete = self.decided = False
         self.rest = bytearray()
         self._sum = hashlib.sha256()
         self._headers, self._has_body = 0, False
@@ -169,7 +169,7 @@ class Reply:
         if self._headers > MAX_HEAD:
             raise BadReply("a large header in the answer")
         self._step = self._read_http
-        return True
+        return not self._decide(_threat(self.fields) != "")
 
     def _read_http(self) -> bool:
         if len(self.rest) < self._headers:
@@ -177,7 +177,13 @@ class Reply:
         found = _HTTP.search(self._take(self._headers))
         self.http_code = int(found[1]) if found else 0
         self._step, self.complete = self._read_size, not self._has_body
-        return True
+        return not self._decide(self.http_code // 100 == 4)
+
+    def _decide(self, decided: bool) -> bool:
+        """Note that the head names a threat or refuses. Then its body does not matter, nor whether that ever ends."""
+        self.decided = self.decided or decided
+        self.complete = self.complete or decided
+        return decided
 
     def _line(self) -> bytes | None:
         end = self.rest.find(b"\n", 0, MAX_HEAD)

@@ -6,7 +6,6 @@ One connection a message. A message that cannot be judged is held by default, ne
 import contextlib
 import functools
 import socket
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from filterlink.filters.exchange import USUAL, Attempts, BrokenOff, Terms, settl
 from filterlink.filters.handover import Handover
 from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets
 from filterlink.filters.runtime import Verdict, error, serve_threads
-from filterlink.filters.service import Address, Unavailable
+from filterlink.filters.service import Address, Unavailable, left
 
 __all__ = ["CHOICES", "MilterFilter", "Settings", "run"]
 
@@ -57,7 +56,7 @@ class MilterFilter:
     def _tell(self, address: Address, end: float, message: Handover, number: str) -> Verdict:
         mail = Mail(number, read_envelope(message.envelope()), *milterwire.split(message.pieces()))
         try:
-            with address.connect(max(0.05, end - time.monotonic())) as sock:
+            with address.connect(left(end)) as sock:
                 found = _Dialogue(sock, end).hold(mail)
                 with contextlib.suppress(OSError):
                     sock.sendall(milterwire.QUIT)
@@ -122,7 +121,7 @@ class _Dialogue:
 
     def _packet(self) -> tuple[bytes, bytes]:
         while (found := self._packets.take()) is None:
-            self._sock.settimeout(max(0.05, self._end - time.monotonic()))
+            self._sock.settimeout(left(self._end))
             data = self._sock.recv(65536)
             if not data:
                 raise BrokenOff("the connection ended before the answer was there")
@@ -130,5 +129,5 @@ class _Dialogue:
         return found
 
     def _send(self, packet: bytes) -> None:
-        self._sock.settimeout(max(0.05, self._end - time.monotonic()))
+        self._sock.settimeout(left(self._end))
         self._sock.sendall(packet)

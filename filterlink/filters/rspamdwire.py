@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from filterlink.filters.envelope import Envelope
-from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, rejected
+from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
 
 __all__ = ["BadResult", "Result", "Rules", "read_result", "request", "verdict"]
 
@@ -34,18 +34,21 @@ class Rules(NamedTuple):
     """Whether messages without any action get X-Spamd-Result as well."""
     greylist: float = 300.0
     """Seconds from its arrival for which a message is kept that rspamd would greylist."""
+    unknown_action: str = "hold"
+    """What follows from an action that is not known here: a key of UNSCANNABLE."""
 
 
 class Symbol(msgspec.Struct):
-    score: float = 0.0
+    score: float | None = 0.0
 
 
 class Result(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
     """The JSON document. Fields that rspamd writes in more than one form have no type here."""
 
     action: str
-    score: float = 0.0
-    required_score: float = 0.0
+    score: float | None = 0.0
+    required_score: float | None = 0.0
+    """None where all actions are off."""
     symbols: dict[str, Symbol] = {}
     subject: str = ""
     messages: Any = None
@@ -74,22 +77,22 @@ def read_result(body: bytes) -> Result:
     """Raises BadResult."""
     try:
         return msgspec.json.decode(body, type=Result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:  # RecursionError: 100,000 brackets
         raise BadResult(f"not understood: {fault}") from None
 
 
 def verdict(result: Result, age: float, rules: Rules) -> Verdict:
     """Map the action. `age`: for how many seconds the message has been in the queue."""
     if result.action in ("reject", "quarantine"):
-        return error(_said(result) or f"spam: score {result.score:.1f} of {result.required_score:.1f}{_names(result)}")
+        return error(_said(result) or f"spam: score {result.score or 0:.1f} of {result.required_score or 0:.1f}{_names(result)}")
     if result.action == "discard":
         return discard()
     if result.action == "soft reject":
         return rejected(_said(result) or "rspamd: try again later")
     if result.action == "greylist" and age < rules.greylist:
-        return rejected(f"rspamd: greylisted, score {result.score:.1f}")
+        return rejected(f"rspamd: greylisted, score {result.score or 0:.1f}")
     if result.action not in ("no action", "greylist", "add header", "rewrite subject"):
-        return failure(f"rspamd asks for the unknown action {result.action}")
+        return UNSCANNABLE[rules.unknown_action](f"rspamd asks for the unknown action {result.action}")
     fields = _fields(result, rules)
     return header(fields) if fields else ok()
 
@@ -134,14 +137,14 @@ def _field(name: str, value: str) -> str:
 
 def _summary(result: Result) -> str:
     spam = result.action in ("add header", "rewrite subject")
-    weighty = sorted(result.symbols.items(), key=lambda item: -abs(item[1].score))[:MAX_SYMBOLS]
-    lines = [f"default: {spam} [{result.score:.2f} / {result.required_score:.2f}]"]
-    return ";\n".join([*lines, *(f"{name}({symbol.score:.2f})" for name, symbol in weighty)])
+    weighty = sorted(result.symbols.items(), key=lambda item: -abs(item[1].score or 0))[:MAX_SYMBOLS]
+    lines = [f"default: {spam} [{result.score or 0:.2f} / {result.required_score or 0:.2f}]"]
+    return ";\n".join([*lines, *(f"{name}({symbol.score or 0:.2f})" for name, symbol in weighty)])
 
 
 def _names(result: Result) -> str:
-    weighty = sorted((name for name, symbol in result.symbols.items() if symbol.score > 0), key=lambda name: -result.symbols[name].score)
-    return f" ({', '.join(weighty[:MAX_SYMBOLS])})" if weighty else ""
+    weighty = sorted((-(symbol.score or 0), name) for name, symbol in result.symbols.items() if (symbol.score or 0) > 0)
+    return f" ({', '.join(name for _, name in weighty[:MAX_SYMBOLS])})" if weighty else ""
 
 
 def _said(result: Result) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-__all__ = ["Address", "Away", "Service", "Unavailable", "parse"]
+__all__ = ["Address", "Away", "Service", "Unavailable", "left", "parse"]
 
 T = TypeVar("T")
 CONNECT = 5.0
@@ -112,6 +112,17 @@ class Service:
         if self._down_since is None:
             self._down_since = now
         return self._down_since + self._wait - now
+
+
+def left(end: float) -> float:
+    """Return the seconds until `end` (time.monotonic()), as the time-out of the next call on a socket.
+
+    Raises Unavailable when `end` has come: one time holds for a whole answer, however often a byte of it comes.
+    """
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise Unavailable("no answer in time")
+    return seconds
 
 
 def fault_text(fault: Exception) -> str:

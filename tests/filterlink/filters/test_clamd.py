@@ -231,3 +231,64 @@ def test_without_a_server_there_is_no_helper(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (64, b"")
     assert b"--socket or --host" in done.stderr
+
+
+class Proxy:
+    """A Unix socket in front of clamd's that passes on bytes, and no descriptors."""
+
+    def __init__(self, path: Path, behind: str) -> None:
+        self._listener, self._behind = socket.create_server(str(path), family=socket.AF_UNIX), behind
+        self._open = [self._listener]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = self._listener.accept()[0], socket.socket(socket.AF_UNIX)
+                self._open += [near, far]
+                far.connect(self._behind)
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+def test_a_socket_that_passes_no_descriptors_on(
+    clamds: Any, asking: Asking, mail: Mail, queued: Queued, eicar: bytes, tmp_path: Path
+) -> None:
+    """Messages themselves go there. Nothing passes unseen, whatever --unscannable says."""
+    with contextlib.closing(Proxy(tmp_path / "proxy", clamds().start().socket)):
+        judge = asking(Address(str(tmp_path / "proxy")), unscannable="pass").judge
+
+        assert [judge(queued(mail(eicar))) for _ in range(3)] == [CAUGHT] * 3
+        assert judge(queued(mail())) == ok()
+
+
+def test_a_fault_of_the_server_is_never_the_messages(asking: Asking, mail: Mail, queued: Queued, tmp_path: Path) -> None:
+    """It waits, also with `--unscannable pass`."""
+    with socket.create_server(str(tmp_path / "full"), family=socket.AF_UNIX) as server:
+        threading.Thread(target=_full, args=(server,), daemon=True).start()
+        verdict = asking(Address(str(tmp_path / "full")), unscannable="pass", wait=1).judge(queued(mail()))
+
+    assert verdict == Verdict("REJECTED", "clamd is not in order: fd[10]: Can't create temporary file")
+
+
+def _full(server: socket.socket) -> None:
+    """Answers each scan that there is no room for it."""
+    with contextlib.suppress(OSError):
+        while True:
+            with server.accept()[0] as sock:
+                data = b""
+                while not data.endswith(b"FILDES\0\0"):
+                    data += sock.recv(1 << 16)
+                sock.sendall(b"1: fd[10]: Can't create temporary file ERROR\0")

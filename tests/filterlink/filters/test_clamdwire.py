@@ -18,11 +18,14 @@ def test_commands_end_in_nul() -> None:
         ("stream: Win.Test.EICAR_HDB-1 FOUND", Finding("Win.Test.EICAR_HDB-1")),
         ("fd[10]: Odd: name (x:1) FOUND", Finding("Odd: name (x:1)")),
         ("INSTREAM size limit exceeded. ERROR", Finding(trouble="INSTREAM size limit exceeded.")),
-        ("fd[10]: Can't allocate memory ERROR", Finding(trouble="fd[10]: Can't allocate memory")),
+        ("fd[10]: Can't allocate memory ERROR", Finding(fault="fd[10]: Can't allocate memory")),
         ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", Finding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)")),
-        ("UNKNOWN COMMAND", Finding(trouble="UNKNOWN COMMAND")),
-        ("OK", Finding(trouble="OK")),
-        ("", Finding(trouble="an empty reply")),
+        ("fd[10]: CL_EMAXREC: Recursion limit reached ERROR", Finding(trouble="fd[10]: CL_EMAXREC: Recursion limit reached")),
+        ("fd[10]: Can't create temporary file ERROR", Finding(fault="fd[10]: Can't create temporary file")),
+        ("1: No file descriptor received. ERROR", Finding(fault="1: No file descriptor received.")),
+        ("UNKNOWN COMMAND", Finding(fault="UNKNOWN COMMAND")),
+        ("OK", Finding(fault="OK")),
+        ("", Finding(fault="an empty reply")),
     ],
 )
 def test_what_a_reply_says(text: str, found: Finding) -> None:

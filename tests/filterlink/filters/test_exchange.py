@@ -1,18 +1,26 @@
 """Small servers on Unix sockets: what they do with a connection is a function that runs in a thread."""
 
 import contextlib
+import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from filterlink.filters import exchange as module
+from filterlink.filters import clamd, icap
 from filterlink.filters.answer import Answer
+from filterlink.filters.clamd import ClamdFilter
 from filterlink.filters.exchange import MAX_DEATHS, Exchange, Terms, Unscannable
+from filterlink.filters.icap import IcapFilter
+from filterlink.filters.milter import MilterFilter
+from filterlink.filters.rspamd import RspamdFilter
 from filterlink.filters.service import Address, Away, Unavailable
+from filterlink.filters.spamd import SpamdFilter
 from filterlink.filters.verdict import Verdict, error
 
 ANSWER = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\n\r\n"
@@ -134,9 +142,8 @@ def test_a_message_that_kills_is_given_up(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("drip", [False, True])
-def test_there_is_an_end_to_it(serving: Serving, drip: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_an_end_to_it(serving: Serving, drip: bool) -> None:
     """After the time-out, also where something comes all the time; the other servers cost nothing more."""
-    monkeypatch.setattr(module, "LEAST", 0.01)
 
     def linger(sock: socket.socket) -> None:
         never = threading.Event()
@@ -170,3 +177,48 @@ def test_an_outage_is_in_the_log(serving: Serving, capfd: pytest.CaptureFixture[
 
     outage = f"server at {address}: the connection ended without an answer"
     assert capfd.readouterr().err.splitlines() == [outage, f"server at {address}: answers again"]
+
+
+def _dripping(begin: bytes, drop: bytes, done: list[str]) -> Callable[[socket.socket], None]:
+    """A server that answers `begin`, then `drop` each 10 ms without end, until we let go of the connection."""
+
+    def serve(sock: socket.socket) -> None:
+        sock.sendall(begin)
+        for _ in range(2000):
+            select.select([], [], [], 0.01)
+            if select.select([sock], [], [], 0)[0]:
+                sock.recv(1 << 20)
+            try:
+                sock.sendall(drop)
+            except OSError:
+                done.append("let go")
+                return
+        done.append("has dripped for 20 s")
+
+    return serve
+
+
+OFFERED = struct.pack("!I", 13) + b"O" + struct.pack("!III", 6, 0, 0)
+QUICK = Terms(wait=0, timeout=0.3)
+DRIPPING: dict[str, tuple[bytes, bytes, Callable[[Address], Any]]] = {
+    "clamd": (b"1: ", b"x", lambda address: ClamdFilter([address], clamd.Settings(wait=0, timeout=0.3))),
+    "spamd": (b"SPAMD/1.1 0 EX_OK\r\nX: ", b"x", lambda address: SpamdFilter([address], terms=QUICK)),
+    "rspamd": (b"HTTP/1.0 200 OK\r\nX: ", b"x", lambda address: RspamdFilter([address], terms=QUICK)),
+    "icap": (b"ICAP/1.0 200 OK\r\nX: ", b"x", lambda address: IcapFilter([address], icap.Settings("scan", wait=0, timeout=0.3))),
+    "milter": (OFFERED, b"\0\0\0\1p", lambda address: MilterFilter([address], terms=QUICK)),
+}
+
+
+@pytest.mark.parametrize("name", DRIPPING)
+def test_a_byte_now_and_then_is_no_answer(serving: Serving, queued: Callable[[bytes], str], name: str) -> None:
+    """One time holds for the whole answer, and its message is deferred."""
+    done: list[str] = []
+    begin, drop, make = DRIPPING[name]
+    verdict = make(serving(_dripping(begin, drop, done))).judge(queued(b"From: a@b\n\nhello\n"))
+
+    assert (verdict.word, "time" in verdict.text) == ("REJECTED", True)
+    for _ in range(2000):
+        if done:
+            break
+        select.select([], [], [], 0.01)
+    assert set(done) == {"let go"}

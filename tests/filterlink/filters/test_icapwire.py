@@ -15,6 +15,8 @@ HTTP = b"HTTP/1.1 %b\r\nA: b\r\n\r\n"
 def read(data: bytes, step: int = 1) -> Reply:
     reply = Reply()
     for at in range(0, len(data), step):
+        if reply.decided:
+            break
         assert not reply.complete
         reply.feed(data[at : at + step])
     assert reply.complete
@@ -45,6 +47,19 @@ def answer(fields: bytes = b"", http: bytes = b"200 OK", body: bytes = BODY) -> 
 def test_what_answers_mean(data: bytes, found: Finding, step: int) -> None:
     """An answer that is what we sent is clean; any other is not, by the name that is in it."""
     assert finding(read(data, step), SAME) == found
+
+
+@pytest.mark.parametrize("body", [b"", b"xyz", b"ffffff\r\n", b"5\r\nSubje\r\n"])
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (answer(b"X-Virus-ID: Eicar\r\n", body=b""), Finding("Eicar")),
+        (answer(http=b"403 No", body=b""), Finding("blocked by the ICAP server (403)")),
+    ],
+)
+def test_a_head_that_decides_needs_no_body(head: bytes, found: Finding, body: bytes) -> None:
+    """Broken, endless or missing: the threat that the head names counts, and so does a refusal."""
+    assert finding(read(head + body), SAME) == found
 
 
 @pytest.mark.parametrize("data", [b"ICAP/1.0 500 Broken\r\n\r\n", b"ICAP/1.0 404 Not found\r\n\r\n", b"ICAP/1.0 206 Part\r\n\r\n"])

@@ -48,7 +48,7 @@ SUMMARY = "X-Spamd-Result: default: True [7.00 / 15.00];\n\tA(7.00);\n\tB(-1.00)
         ("add header", {}, header(("X-Spam: Yes", SUMMARY))),
         ("rewrite subject", {"subject": "[spam] x"}, header(("X-Spam: Yes", "X-Spam-Subject: [spam] x", SUMMARY))),
         ("rewrite subject", {"subject": "x\nX-Y: z"}, header(("X-Spam: Yes", "X-Spam-Subject: x\n\tX-Y: z", SUMMARY))),
-        ("tag", {}, Verdict("FAILURE", "rspamd asks for the unknown action tag")),
+        ("tag", {}, Verdict("REJECTED", "rspamd asks for the unknown action tag")),
     ],
 )
 def test_each_action(action: str, more: dict[str, Any], expected: Verdict) -> None:
@@ -107,3 +107,24 @@ def test_odd_forms_harm_nobody(milter: Any, headers: Any, messages: Any, signatu
         found = verdict(result("add header", milter=part, messages=messages, dkim_signature=signature), YOUNG, Rules())
         assert found.word == "ADDHEADER"
         assert all(line.startswith("\t") for field in found.fields for line in field.split("\n")[1:])
+
+
+@pytest.mark.parametrize(("choice", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+def test_an_unknown_action_passes_nothing_by_itself(choice: str, word: str) -> None:
+    assert verdict(Result("tag"), 0, Rules(unknown_action=choice)).word == word
+
+
+def test_a_server_with_all_actions_off_has_no_scores() -> None:
+    """It says null then."""
+    result = read_result(b'{"action": "no action", "score": null, "required_score": null, "symbols": {"A": {"score": null}}}')
+
+    assert verdict(result, 0, Rules(result_for_all=True)).fields == ("X-Spamd-Result: default: False [0.00 / 0.00];\n\tA(0.00)",)
+    assert verdict(Result("reject", None, None), 0, Rules()).text == "spam: score 0.0 of 0.0"
+
+
+def test_a_hundred_thousand_brackets_are_no_result() -> None:
+    """Beside a reject: nothing of it may be taken for a verdict, nor end in an error that is not caught."""
+    deep = b"[" * 100_000
+    for body in (b'{"action": "reject", "milter": %b' % deep, b'{"action": "reject", "milter": %b%b}' % (deep, b"]" * 100_000)):
+        with pytest.raises(BadResult):
+            read_result(body)
