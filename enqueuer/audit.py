@@ -58,7 +58,12 @@ class Audit:
         self._go_on(self.audit())
 
     def _go_on(self, slices: Iterator[None]) -> None:
-        if next(slices, False) is None:
+        try:
+            goes_on = next(slices, False) is None
+        except OSError as error:
+            log.error("the audit cannot look at the disk: %s; it is tried again", error)
+            goes_on = False
+        if goes_on:
             self._loop.after(0, lambda: self._go_on(slices))
         else:
             self._loop.after(EACH, self._begin)

@@ -16,7 +16,6 @@ So what kills a processor, the queue manager or the whole engine ends in Bad/, a
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
@@ -26,7 +25,8 @@ from enqueuer.queue import names, stage
 from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.derive import complete, queue_path
 from enqueuer.queue.disk import Disk
-from enqueuer.schedule import Entry, Schedule
+from enqueuer.schedule import Entry, Place, Schedule
+from filterlink.complaints import Complaints
 from filterlink.settings import OnRefused
 
 __all__ = ["Blame"]
@@ -37,12 +37,17 @@ CLOCK_OF_FILES = 5
 LONGEST_PAUSE = 3600.0
 """Seconds between two tries of a message that a filter refuses for its own sake; longer where retry_after is."""
 MOST_DOUBLED = 20
+AGAIN = 5.0
+"""Seconds until a message is given up that the disk had no room to give up."""
 NOTES = 10
 """Events of a message that are kept for its .why file."""
 
 
 class Blame:
-    """Part of the queue manager. `settle(entry, outcome)` commits what was staged, `refuse(entry, reason)` gives a drop back."""
+    """Part of the queue manager. `settle(entry, outcome)` commits what was staged, `refuse(entry, reason)` gives a drop back.
+
+    `put_off(entry, seconds, reason)` has it tried again, where the disk has no room to give it up now.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Blame:
         schedule: Schedule,
         settle: Callable[[Entry, frames.Outcome], None],
         refuse: Callable[[Entry, str], None],
+        put_off: Callable[[Entry, float, str], None],
     ) -> None:
         self.attempts = Attempts(disk)
         self.most = 5
@@ -58,6 +64,7 @@ class Blame:
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
         self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
+        self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
 
     def configure(self, settings: Engine) -> None:
         self.most, self._circles.most = settings.max_attempts, settings.max_hops
@@ -155,16 +162,16 @@ class Blame:
         count = self.attempts.charge(entry.id)
         self._note(entry, f"a helper of {filter} ended while it judged this message alone, {count} of {self.most} times: {reason}")
         if count >= self.most:
-            entry.doom = (f"{count} helpers of {filter} ended while they judged it", filter)
+            entry.doom = (f"{count} helpers of {filter} ended while they judged it", filter, "bad")
             if entry.state not in ("active", "settling"):
                 self.doomed(entry)
 
     def doomed(self, entry: Entry) -> bool:
         """Give it up if that is decided. A message that a processor has is given up when it comes back."""
-        if entry.doom:
-            reason, filter = entry.doom
-            self._give_up(entry, reason, filter)
-        return bool(entry.doom)
+        if entry.doom is None:
+            return False
+        self._give_up(entry, *entry.doom)
+        return True
 
     def _enough(self, entry: Entry, count: int, reason: str, filter: str | None = None) -> bool:
         if count < self.most:
@@ -172,8 +179,16 @@ class Blame:
         self._give_up(entry, reason, filter)
         return True
 
-    def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Literal["bad", "quarantine"] = "bad") -> None:
+    def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Place = "bad") -> None:
         """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+        try:
+            self._set_aside(entry, reason, filter, place)
+        except OSError as error:
+            self._complaints.say(f"give up {error.errno}", f"[{entry.id}] cannot be given up now: {error}; it is tried again")
+            entry.doom = (reason, filter, place)
+            self._put_off(entry, AGAIN, str(error))
+
+    def _set_aside(self, entry: Entry, reason: str, filter: str | None, place: Place) -> None:
         self.given_up(entry.id)
         if entry.drop is not None and not complete(self._disk, entry.id):
             self._refuse(entry, reason)

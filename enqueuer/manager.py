@@ -17,13 +17,13 @@ from enqueuer.filterpeer import FilterPeer
 from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
 from enqueuer.queue import sync
-from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Intake
 from enqueuer.queue.store import Store
 from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Schedule
+from enqueuer.setbacks import TROUBLE_PAUSE, Setbacks
 from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler, tell_received
 from enqueuer.takeover import take_over
@@ -37,8 +37,6 @@ log = logging.getLogger("QUEUE")
 
 _WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
 _OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty | frames.Renewed
-TROUBLE_PAUSE = 5.0
-"""Until a message is tried again that the machine could not work on (disk full, I/O error)."""
 
 
 def run(birth: Birth) -> None:
@@ -53,20 +51,19 @@ class Manager:
         self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
         self._schedule = Schedule(self._birth.lanes)
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
-        self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
+        self._machine = Machine(log)
+        self._setbacks = Setbacks(self._store, self._schedule, self._machine)
+        self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
         self._laps = Laps(self._board.manager_laps, MANAGER)
         self._workers = Workers(birth.generation)
         self._draining = self._ended = self._told_idle = False
-        self._machine = Machine(log)
-        self._unwiped: dict[int, int] = {}
-        """Messages that were put off in this turn, and their last dispatch: what it staged is to be unlinked."""
-        self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
+        self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
         self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
-        self._spooler = self._recover()
+        self._spooler = self._setbacks.spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
         assert birth.listener is not None
@@ -93,8 +90,7 @@ class Manager:
             self._dispatch()
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
-        if self._unwiped:
-            self._wipe()
+        self._setbacks.wipe()
         self._show()
         if self._draining and not self._told_idle and not self._busy():
             self._told_idle = True
@@ -214,10 +210,10 @@ class Manager:
             case frames.Held():
                 self._hold(entry, frame)
             case frames.Refused():
-                self._refuse(entry, frame.reason)
+                self._setbacks.refuse(entry, frame.reason)
             case frames.Trouble():
                 self._machine.trouble(frame.kind, frame.reason, entry.id, everybody=frame.machine)
-                self._put_off(entry, TROUBLE_PAUSE, frame.reason)
+                self._setbacks.put_off(entry, TROUBLE_PAUSE, frame.reason)
         self._dispatch()  # before others of this turn are heard
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
@@ -245,29 +241,6 @@ class Manager:
         now = time.monotonic()
         self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
 
-    def _refuse(self, entry: Entry, reason: str) -> None:
-        """The drop goes back to where its writer looks for it."""
-        self._store.undo_derive(entry.id)
-        if self._spooler.refuse_claimed(entry, reason):
-            self._schedule.remove(entry)
-        else:
-            self._put_off(entry, TROUBLE_PAUSE)
-
-    def _put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
-        """Try again later, with whatever is on disk then."""
-        self._unwiped[entry.id] = entry.n
-        # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
-        entry.derived = entry.derived and self._disk.stamp(queue_path(entry.id)) is not None
-        self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
-
-    def _wipe(self) -> None:
-        """Unlink what was staged in vain since the last turn. What cannot go now goes with a later one, or in recovery."""
-        try:
-            self._store.wipe(self._unwiped)
-            self._unwiped.clear()
-        except OSError as error:
-            self._machine.complain("wipe", f"what was staged in vain stays for now: {error}")
-
     # ---- processors that end
 
     def _bury(self, generation: int, waiting: bool) -> None:
@@ -276,7 +249,7 @@ class Manager:
         `waiting`: it died while it waited for a filter, so its message is not to blame.
         """
         if (entry := self._workers.bury(generation)) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
-            self._put_off(entry, pause)
+            self._setbacks.put_off(entry, pause)
 
     # ---- what others see
 

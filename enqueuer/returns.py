@@ -70,7 +70,11 @@ class Returns:
 
     def _retry_all(self, answer: Answer) -> None:
         """Retry everything in Bad/, in slices: thousands of messages must not keep the queue manager from its mail."""
-        ids = sorted(id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
+        try:
+            ids = sorted(id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
+        except OSError as error:
+            answer(False, f"Bad/: {error.strerror}")
+            return
         tally = _Tally(len(ids), answer)
         self._retry_slice(iter(ids), tally)
 

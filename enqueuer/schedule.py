@@ -19,9 +19,11 @@ import msgspec
 
 from filterlink.frames import Verdict
 
-__all__ = ["Entry", "Lanes", "Schedule", "State", "large_limit"]
+__all__ = ["Entry", "Lanes", "Place", "Schedule", "State", "large_limit"]
 
 State = Literal["waiting", "active", "settling", "parked", "held"]
+Place = Literal["bad", "quarantine"]
+"""Where a message goes to that is given up."""
 
 
 SMALL, LARGE, SUSPECT = range(3)
@@ -59,8 +61,8 @@ class Entry(msgspec.Struct):
     """time.monotonic() at which it is offered again, while it is held."""
     apart: bool = False
     """It is woken by its id."""
-    doom: tuple[str, str] | None = None
-    """It is to go to Bad/ as soon as nobody works on it: the reason, and the filter."""
+    doom: tuple[str, str | None, Place] | None = None
+    """It is to be given up as soon as no processor works on it: the reason, the filter, and where it goes to."""
     was_held: bool = False
     suspect: bool = False
     """It was being worked on when everything died: it runs while no other suspect does."""

@@ -30,7 +30,7 @@ def _take_over(disk: Disk, board: Board) -> Schedule:
     settings = config.load(Path("Settings/enqueuer.toml").read_bytes())
     log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
     birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
-    blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None)
+    blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
     take_over(Store(disk), birth, schedule, blame)
     return schedule
 

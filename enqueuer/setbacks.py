@@ -1,0 +1,58 @@
+"""What becomes of a message that came to nothing this time: it is put off, or its drop is refused. Part of the queue manager."""
+
+import contextlib
+import time
+
+from enqueuer.limits import Machine
+from enqueuer.queue.derive import queue_path
+from enqueuer.queue.store import Store
+from enqueuer.schedule import Entry, Schedule
+from enqueuer.spooler import Spooler
+
+__all__ = ["TROUBLE_PAUSE", "Setbacks"]
+
+TROUBLE_PAUSE = 5.0
+"""Seconds until a message is tried again that the machine could not work on (disk full, I/O error)."""
+
+
+class Setbacks:
+    """Errors of the disk are no end of the queue manager: what cannot be done now is tried again."""
+
+    spooler: Spooler
+    """Takes refused drops back; there is none before recovery."""
+
+    def __init__(self, store: Store, schedule: Schedule, machine: Machine) -> None:
+        self._store, self._schedule, self._machine = store, schedule, machine
+        self._unwiped: dict[int, int] = {}
+        """Messages that were put off in this turn, and their last dispatch: what it staged is to be unlinked."""
+
+    def put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
+        """Try again later, with whatever is on disk then."""
+        self._unwiped[entry.id] = entry.n
+        # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
+        with contextlib.suppress(OSError):  # an I/O error: the next try says what is wrong
+            entry.derived = entry.derived and self._store.disk.stamp(queue_path(entry.id)) is not None
+        self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
+
+    def refuse(self, entry: Entry, reason: str) -> None:
+        """Give the drop back to where its writer looks for it."""
+        try:
+            self._store.undo_derive(entry.id)
+            refused = self.spooler.refuse_claimed(entry, reason)
+        except OSError as error:  # a disk that can be read only
+            self._machine.complain("undo", f"[{entry.id}] cannot be refused: {error}; it is tried again")
+            refused = False
+        if refused:
+            self._schedule.remove(entry)
+        else:
+            self.put_off(entry, TROUBLE_PAUSE)
+
+    def wipe(self) -> None:
+        """Unlink what was staged in vain since the last turn. What cannot go now goes with a later one, or in recovery."""
+        if not self._unwiped:
+            return
+        try:
+            self._store.wipe(self._unwiped)
+            self._unwiped.clear()
+        except OSError as error:
+            self._machine.complain("wipe", f"what was staged in vain stays for now: {error}")

@@ -1,0 +1,73 @@
+"""Demands on what comes to nothing: the disk may refuse everything, and the message is tried again."""
+
+from pathlib import Path
+
+import pytest
+
+from enqueuer import frames
+from enqueuer.blame import AGAIN, Blame
+from enqueuer.board import Board
+from enqueuer.limits import Machine
+from enqueuer.manager import log
+from enqueuer.queue.disk import Disk
+from enqueuer.queue.store import Store
+from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.setbacks import Setbacks
+
+HELD = frames.Held(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("Queue", "Staged", "Submitted/.taken"):
+        Path(folder).mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    made = Schedule(Lanes(1 << 20, 0.5, 4))
+    made.add(Entry(7, None, 10, 0.0, derived=True, counted=True))
+    assert made.next() is made.entries[7]
+    return made
+
+
+def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
+    """Nothing can be staged: the message is put off, and given up when there is room again."""
+    (base / "Queue/7.msg").write_bytes(b"message")
+    settled, put_off = list[frames.Outcome](), list[float]()
+
+    def later(entry: Entry, seconds: float, reason: str) -> None:
+        put_off.append(seconds)
+        schedule.hold(entry, "", 0.0, reason=reason)
+
+    blame = Blame(Disk(), Board(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
+    blame.most = 1
+    (base / "Staged").rename(base / "away")
+    blame.refused(schedule.entries[7], HELD, "bad", 1.0)
+    assert (settled, put_off) == ([], [AGAIN])
+
+    (base / "away").rename(base / "Staged")
+    schedule.release_due(1.0)
+    entry = schedule.next()
+    assert entry is not None
+    assert not blame.admit(entry)
+    assert [each.fate for each in settled] == ["bad"]
+    assert sorted(path.name.partition(".")[0] for path in (base / "Staged").iterdir()) == ["7", "7"]
+
+
+def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule) -> None:
+    """Up to the dispatch that came to nothing, and no later one's."""
+    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log)), schedule.entries[7]
+    for n in (1, 2, 3):
+        (base / f"Staged/7.{n}.OUT").touch()
+    entry.n = 2
+    (base / "Staged").rename(base / "away")
+    setbacks.put_off(entry, 1.0)
+    setbacks.wipe()
+    (base / "away").rename(base / "Staged")
+    setbacks.wipe()
+
+    assert [path.name for path in (base / "Staged").iterdir()] == ["7.3.OUT"]
+    assert entry.state == "held"
