@@ -29,6 +29,7 @@ MAX_ARJ_HEADER = 2600
 MAX_MEMORY = 256 << 20
 """Of lzma's dictionary: xz -9 needs 65 MiB."""
 _BLOCK = 256 << 10
+_GZIP_TRAILER = 8
 _NO_MEMORY = 12
 _STREAMS = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "lzma"}
 _COMPRESS = b"\x1f\x9d"
@@ -100,14 +101,15 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
             yield member._replace(name=_plain_name(name))
         return
     flag, out, streams = budget.count(), bytearray(), 0
-    unpacker, at = _unpacker(kind), 0
+    unpacker, at = _unpacker(kind), _body(data, kind, 0)
     try:
         while not flag and (at < len(data) or not unpacker.eof):
             if unpacker.eof:
+                at += _GZIP_TRAILER if kind == "gzip" else 0
                 if streams > MAX_STREAMS or not data.startswith(data[:2], at):  # what follows is filling
                     flag = "limit" if streams > MAX_STREAMS else flag
                     break
-                unpacker, streams = _unpacker(kind), streams + 1
+                unpacker, at, streams = _unpacker(kind), _body(data, kind, at), streams + 1
             chunk, at = _step(unpacker, data, at)
             out += chunk
             flag = budget.take(len(chunk))
@@ -127,10 +129,10 @@ def _compressed_twice(data: bytes) -> bool:
 
 
 class _Gzip:
-    """zlib's decompressor with the manner of bz2's and lzma's."""
+    """zlib's decompressor with the manner of bz2's and lzma's. It looks at no checksum: many unpackers only warn."""
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(31)
+        self._zlib = zlib.decompressobj(-15)
         self.needs_input = True
 
     @property
@@ -172,10 +174,26 @@ def _plain_name(name: str) -> str:
 
 def _told_name(data: bytes) -> str:
     """Read the file name in a gzip header."""
-    if not data[3] & 8:
+    if not data[3:4] or not data[3] & 8:
         return ""
-    start = 12 + int.from_bytes(data[10:12], "little") if data[3] & 4 else 10
+    start = _behind_extra(data, 0)
     return data[start : start + 255].split(b"\0")[0].decode("latin-1")
+
+
+def _behind_extra(data: bytes, at: int) -> int:
+    return at + (12 + int.from_bytes(data[at + 10 : at + 12], "little") if data[at + 3] & 4 else 10)
+
+
+def _body(data: bytes, kind: str, at: int) -> int:
+    """Where the packed bytes begin: behind a gzip header's extra field, name, comment and checksum."""
+    if kind != "gzip" or at + 10 > len(data):
+        return at
+    flags, at = data[at + 3], _behind_extra(data, at)
+    for flag in (8, 16):
+        if flags & flag:
+            end = data.find(b"\0", at)
+            at = end + 1 if end >= 0 else len(data)
+    return at + (2 if flags & 2 else 0)
 
 
 # Archives, by libarchive

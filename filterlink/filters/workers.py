@@ -19,12 +19,14 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from filterlink.filters.verdict import Verdict, failure, rejected, reply
+from filterlink.filters.verdict import Verdict, rejected, reply
 
-__all__ = ["Judge", "ThreadWorker", "Unreadable", "Worker", "judged"]
+__all__ = ["Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
+MAX_FAULT = 500
+"""Characters of a fault's text: the answer has room for them and for the count of faults."""
 _PR_SET_PDEATHSIG = 1
 
 Judge = Callable[[str], Verdict]
@@ -37,27 +39,35 @@ class Unreadable(Exception):
 def judged(judge: Judge, path: str) -> Verdict:
     """Judge one file; whatever goes wrong is a verdict as well.
 
-    A file that cannot be read is REJECTED: the message must not pass without a scan. A fault of the filter itself is
-    FAILURE, with the traceback in one line on stderr.
+    Each is REJECTED, so that the message waits: a file that cannot be read, and every fault of the filter itself. Stderr
+    gets the traceback of a fault in one line.
     """
     try:
         return judge(path)
     except Unreadable as fault:
         return rejected(str(fault))
-    except MemoryError:
-        return rejected("out of memory")
     except Exception as fault:  # noqa: BLE001 - the boundary: a filter's bug costs one verdict, never the helper
         print(" | ".join(traceback.format_exc().splitlines()), file=sys.stderr, flush=True)
-        return failure(f"internal error: {type(fault).__name__}: {fault}")
+        return internal(f"{type(fault).__name__}: {fault}")
+
+
+def internal(text: str) -> Verdict:
+    """Have the message wait for a fault of ours. The helper's process adds how many there were."""
+    return rejected(f"internal error: {text[:MAX_FAULT]}")
 
 
 class Worker:
     """One process, seen from the helper: give it a path, and its socket becomes readable with the reply."""
 
     def __init__(self, judge: Judge, others: Iterable["Worker"]) -> None:
-        """Fork. The child lets go of the sockets of `others`."""
+        """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = self._start(childs, judge, [self, *others])
+        try:
+            self.pid = self._start(childs, judge, [self, *others])
+        except (OSError, RuntimeError):
+            self.sock.close()
+            childs.close()
+            raise
 
     def _start(self, childs: socket.socket, judge: Judge, foreign: list["Worker"]) -> int:
         parent = os.getpid()

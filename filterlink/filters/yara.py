@@ -98,7 +98,7 @@ class LiveRules:
         self._next = now + CHECK_EVERY
         try:
             return self._reload()
-        except BadRules as fault:
+        except Exception as fault:  # noqa: BLE001 - the helper must live on, whatever the compiler makes of them
             complain(f"rules changed and are faulty, so the old ones stay: {fault}")
             return False
 

@@ -96,6 +96,16 @@ def test_what_they_let_pass(shipped: YaraFilter, tmp_path: Path, message: bytes)
     assert ok() == judge(shipped, message, tmp_path)
 
 
+def test_a_file_cut_short_hides_nothing_beside_it(shipped: YaraFilter, tmp_path: Path) -> None:
+    """Three bytes of a gzip header, and EICAR in the next attachment."""
+    message = EmailMessage()
+    message.set_content("see the files")
+    message.add_attachment(b"\x1f\x8b\x08", "application", "gzip", filename="a.gz")
+    message.add_attachment(EICAR, "application", "octet-stream", filename="b.bin")
+
+    assert judge(shipped, message.as_bytes(), tmp_path).text == "EICAR test file in b.bin (Eicar_Test_File)"
+
+
 def test_the_verdict_is_what_the_rule_says(tmp_path: Path) -> None:
     """ERROR goes before DISCARD, DISCARD before header fields, and several fields are all added."""
     add = 'rule {} {{ meta: verdict = "ADDHEADER" header = "X-{}: 1" strings: $a = "{}" condition: $a }}'
