@@ -24,7 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from filterlink.filters import archive, commandline, envelope, mime, mimeheader, office, unpack, verdict
+from filterlink.filters import archive, commandline, envelope, mime, mimeheader, office, readings, unpack, verdict
 from filterlink.filters.lines import MAX_LINE, Lines
 from filterlink.filters.member import Budget
 from tests.filterlink.filters.test_office import CODE, ole, vba
@@ -183,7 +183,7 @@ def _lines(pieces: list[bytes]) -> None:
 
 PARSERS = [
     Parser("mime", woven(*MAIL), _parts),
-    Parser("mimeheader", woven(*MAIL), lambda data: mimeheader.read_header(data, 0, len(data))),
+    Parser("mimeheader", woven(*MAIL), lambda data: readings.readings(data, 0, len(data))),
     Parser("archive", damaged(*ARCHIVES), _members),
     Parser("unpack", damaged(*ARCHIVES), _streams),
     Parser("office", damaged(*OFFICE), office.macros),

@@ -1,7 +1,10 @@
 import gzip
 import io
+import struct
 import tarfile
+import time
 import zipfile
+import zlib
 
 import pytest
 
@@ -32,6 +35,66 @@ def test_a_zip_is_known_by_its_content() -> None:
     assert is_zip(packed({"a": b"x"}))
     assert is_zip(b"in front" + packed({"a": b"x"}))
     assert not is_zip(b"PK and other text")
+
+
+EMPTY = struct.pack("<I", 0)
+
+
+def lying(data: bytes, central: dict[int, bytes], local: dict[int, bytes]) -> bytes:
+    """The zip of one member with other bytes at these places of its central and of its local header."""
+    changed = bytearray(data)
+    for start, places in ((changed.index(b"PK\1\2"), central), (0, local)):
+        for at, new in places.items():
+            changed[start + at : start + at + len(new)] = new
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize(
+    ("central", "local"),
+    [
+        ({24: EMPTY}, {}),
+        ({20: EMPTY, 24: EMPTY}, {}),
+        ({20: EMPTY, 24: EMPTY}, {18: EMPTY, 22: EMPTY}),
+        ({24: b"\1"}, {}),
+        ({20: b"\1"}, {}),
+        ({8: b"\1"}, {}),  # said to be encrypted, in one place
+        ({}, {6: b"\1"}),
+        ({10: b"\x63"}, {}),  # packed in an unknown way, in one place
+        ({}, {8: b"\x63"}),
+        ({42: b"\7"}, {}),  # at another place
+        ({0: b"XX"}, {}),  # no directory
+        ({}, {14: b"abcd"}),
+    ],
+)
+def test_no_directory_is_trusted(method: int, central: dict[int, bytes], local: dict[int, bytes]) -> None:
+    """What is packed counts, whatever its sizes, place and way of packing are said to be."""
+    data = lying(packed({"a.exe": b"hidden" * 20}, method), central, local)
+
+    assert b"hidden" * 20 in [one.data for one in members(data)]
+
+
+def test_a_member_without_an_entry_in_the_directory() -> None:
+    """Unpackers that read from the start find it; also its name, where the directory has another."""
+    first, second = packed({"a.exe": b"hidden" * 9}), packed({"b": b"x"})
+    assert b"hidden" * 9 in [one.data for one in members(first[: first.index(b"PK\1\2")] + second)]
+
+    data = packed({"a.txt": b"x"})
+    names = [one.name for one in members(data.replace(b"a.txt", b"a.exe", 1))]
+    assert {"a.txt", "a.exe"} == set(names)
+
+
+def test_members_that_overlap_are_a_bomb() -> None:
+    """A thousand headers before the same packed bytes have them unpacked a few times, not a thousand."""
+    block = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"\0\0\0\xff\xff" * 200_000 + block.compress(b"x") + block.flush()  # empty blocks: they unpack to nothing
+    count = 1000
+    heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 0, 0, (count - n - 1) * 30) for n in range(count)]
+    data = b"".join(heads) + body + packed({"a": b"x"})
+    began = time.process_time()
+
+    assert "bomb" in [one.flag for one in members(data)]
+    assert time.process_time() - began < 1.0
 
 
 def test_encrypted_members_give_their_name() -> None:

@@ -46,6 +46,25 @@ def test_packed_files(kind: str) -> None:
         unpacked(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]) if at else None
 
 
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+def test_a_wrong_checksum_hides_nothing(kind: str) -> None:
+    """Nor does a wrong size at the end: unpackers warn, and leave the file."""
+    data = PACKERS[kind](TEXT)
+    if kind == "gzip":
+        for at in (-8, -4):
+            assert unpacked(data[:at] + b"\1" + data[at + 1 :])[0].data == TEXT
+        assert unpacked(data[:-8])[0].data == TEXT
+    else:
+        at = 10 if kind == "bzip2" else data.index(b"YZ") - 28 - 12  # the checksum of the block
+        damaged = [unpacked(data[:n] + bytes([data[n] ^ 1]) + data[n + 1 :]) for n in ({10} if kind == "bzip2" else range(at, at + 12))]
+        assert (TEXT, "broken") in [(one[0].data, one[0].flag) for one in damaged]
+
+
+def test_a_thousand_skippable_frames_are_a_limit() -> None:
+    """What stands behind them is not forgotten."""
+    assert [one.flag for one in members(b"\x50\x2a\x4d\x18\0\0\0\0" * 200_000 + LAYERS["zstd"][0])] == ["limit"]
+
+
 def test_the_names_of_a_packed_file() -> None:
     """That of the file without its suffix, and the one that a gzip header gives."""
     target = io.BytesIO()
