@@ -12,6 +12,8 @@ MAX_RATIO = 200
 """Ordinary data packs 2 to 20 times, log files 50; deflate's most is 1032, and bombs sit there."""
 FREE_OF_RATIO = 16 << 20
 """What unpacks to less than this harms nobody, however well it was packed."""
+MAX_READ = 1 << 20, 4
+"""Packed bytes that are read, and how many times all that is there more: only members that overlap need it twice."""
 STEP = 1 << 20
 """Bytes unpacked between two looks at the budget."""
 
@@ -31,7 +33,8 @@ class Budget:
         self.members = MAX_MEMBERS
         self.over = False
         """A limit was met: nothing further is opened."""
-        self._size, self._unpacked = size, 0
+        self._size = size
+        self._unpacked = self._read = 0
 
     def count(self) -> str:
         """Note a member; return its flag."""
@@ -44,3 +47,8 @@ class Budget:
         if self._unpacked > FREE_OF_RATIO and self._unpacked > self._size * MAX_RATIO:
             return "bomb"
         return "limit" if self._unpacked > MAX_UNPACKED else ""
+
+    def read(self, length: int) -> str:
+        """Note that this many packed bytes were read; return the flag that ends the work, or ""."""
+        self._read += length
+        return "bomb" if self._read > MAX_READ[0] + MAX_READ[1] * (self._size + self._unpacked) else ""

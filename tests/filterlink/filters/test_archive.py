@@ -90,7 +90,9 @@ def test_members_that_overlap_are_a_bomb() -> None:
     body = b"\0\0\0\xff\xff" * 200_000 + block.compress(b"x") + block.flush()  # empty blocks: they unpack to nothing
     count = 1000
     heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 0, 0, (count - n - 1) * 30) for n in range(count)]
-    data = b"".join(heads) + body + packed({"a": b"x"})
+    entries = [struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, n * 30) for n in range(count)]
+    data = b"".join((*heads, body))
+    data += b"".join(entries) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(entries[0]) * count, len(data), 0)
     began = time.process_time()
 
     assert "bomb" in [one.flag for one in members(data)]

@@ -96,6 +96,27 @@ def test_what_they_let_pass(shipped: YaraFilter, tmp_path: Path, message: bytes)
     assert ok() == judge(shipped, message, tmp_path)
 
 
+CODED = b"Content-Transfer-Encoding: base64\n"
+SIZELESS = re.sub(rb"(?s)(PK\x01\x02.{20}).{4}", rb"\1\0\0\0\0", zipped("a.txt", EICAR))
+
+
+@pytest.mark.parametrize("outer", [b"", b"Content-Type: multipart/mixed; boundary=b\n\n--b\n"], ids=["message", "part"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b" x\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        b": x\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        b"X-A: 1\r" + CODED + b"\n" + base64.b64encode(EICAR),
+        b"X-A: " + b"x" * (1 << 20) + b"\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        CODED + b"\n" + base64.b64encode(SIZELESS),
+    ],
+    ids=["continuation", "no name", "bare CR", "long header", "zip of size 0"],
+)
+def test_what_broken_mail_hides_is_caught(shipped: YaraFilter, tmp_path: Path, outer: bytes, text: bytes) -> None:
+    """Each was seen to pass."""
+    assert judge(shipped, outer + text, tmp_path).word == "ERROR"
+
+
 def test_a_file_cut_short_hides_nothing_beside_it(shipped: YaraFilter, tmp_path: Path) -> None:
     """Three bytes of a gzip header, and EICAR in the next attachment."""
     message = EmailMessage()
