@@ -6,6 +6,7 @@ half of the workers at most, so that small ones never wait for them. It works ty
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import select
@@ -19,9 +20,10 @@ from typing import NamedTuple
 from filterlink.filters.lines import MAX_LINE, Lines
 from filterlink.filters.queuefile import Message, open_at_message, open_message
 from filterlink.filters.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
-from filterlink.filters.workers import Judge, ThreadWorker, Unreadable, Worker, internal
+from filterlink.filters.workers import NO_BOUNDS, Bounds, Judge, ThreadWorker, Unreadable, Worker, internal
 
 __all__ = [
+    "Bounds",
     "Judge",
     "Message",
     "Unreadable",
@@ -60,13 +62,15 @@ class Request(NamedTuple):
     large: bool
 
 
-def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool) -> int:
+def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool, bounds: Bounds = NO_BOUNDS) -> int:
     """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
+
+    `bounds` holds for each message.
 
     `renewed` is asked before work is given out: where `judge` is another now, new processes take the place of the old
     ones, which give their answers first. Return the exit code.
     """
-    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), Worker, renewed))
+    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(Worker, bounds=bounds), renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
@@ -105,7 +109,7 @@ def _version() -> str:
 class _Helper:
     """The loop between standard input, the workers and standard output."""
 
-    def __init__(self, judge: Judge, most: int, hire: type[Worker], renewed: Callable[[], bool] = bool) -> None:
+    def __init__(self, judge: Judge, most: int, hire: Callable[[Judge, list[Worker]], Worker], renewed: Callable[[], bool] = bool) -> None:
         self._judge, self._most, self._hire, self._renewed = judge, most, hire, renewed
         self._input = Lines()
         self._version = VERSION
@@ -234,7 +238,7 @@ class _Helper:
         request = self._busy.pop(worker)
         said = worker.result()
         if said is None:
-            said = reply(internal(f"the process of this message ended with {worker.end()}"))
+            said = reply(worker.lost())
         elif worker in self._old:
             worker.end()
         else:

@@ -27,6 +27,11 @@ def judge(path):
         judge(path)
     if "memory" in name:
         raise MemoryError
+    if "much" in name:
+        bytearray(1 << 30)
+    if "native" in name:
+        import re
+        re.match("(a+)+$", "a" * 99 + "b")
     if "long" in name:
         raise ValueError('"' * 10000)
     if "panic" in name:
@@ -44,6 +49,8 @@ def judge(path):
         return header(("X-A: 1",))
     return error(f"{len(data)} bytes") if "error" in name else ok()
 
+if "bounds" in sys.argv:
+    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(1, error("too slow"), 512 << 20)))
 sys.exit((serve_threads if "threads" in sys.argv else serve)("test", judge, int(sys.argv[1])))
 """
 
@@ -232,6 +239,14 @@ def test_a_worker_that_cannot_be_started(tmp_path: Path) -> None:
         assert running.read().startswith(b'4 REJECTED "internal error: no worker can be started: ')
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
         assert running.ask(b"5 FILE " + running.mail("mail")) == b"5 OK"
+
+
+def test_a_message_has_bounds(tmp_path: Path) -> None:
+    """Of time, also in native code that no signal handler of Python's interrupts, and of memory."""
+    for running in running_helper(tmp_path, "2", "bounds"):
+        assert running.ask(b"1 FILE " + running.mail("native")) == b'1 ERROR "too slow"'
+        assert running.ask(b"2 FILE " + running.mail("much")) == b'2 REJECTED "internal error: MemoryError:  (1 since the start)"'
+        assert running.ask(b"3 FILE " + running.mail("mail")) == b"3 OK"
 
 
 def test_a_crash_costs_nobody_else(helper: Helper) -> None:
