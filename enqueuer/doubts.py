@@ -41,7 +41,7 @@ IN_THE_BOX = {
     "milter": Own(110, 16),
     "rspamd": Own(110, 16),
     "spamd": Own(110, 8),
-    "yara": Own(110, 0),
+    "yara": Own(110, 0, memory=2 << 30),
 }
 LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""

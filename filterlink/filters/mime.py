@@ -6,30 +6,28 @@ ends base64 at the first padding, and what follows a closing boundary. Where mai
 each reading is taken (readings.py for headers). What goes beyond the limits is flagged, never skipped in silence.
 """
 
-import binascii
 import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from filterlink.filters.archive import is_archive, members
-from filterlink.filters.member import Budget, Member
+from filterlink.filters.encodings import MAX_PADDING, base64_readings, decode, uuencoded
+from filterlink.filters.member import Budget, Look, Member, no_clock
 from filterlink.filters.mimeheader import Header, clean_name
 from filterlink.filters.readings import readings
 from filterlink.filters.unpack import unopened
 
-__all__ = ["Part", "base64_readings", "decode_base64", "parts"]
+__all__ = ["Part", "parts"]
 
 MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
 MAX_PARTS = 1000
-"""Of one message."""
+"""Of one message, and of uuencoded files."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
 MAX_SEARCHED = 256 << 20, 64
 """Bytes in which boundaries are looked for, and how many times the size of the message more; real mail needs its size 6 times."""
-MAX_PADDING = 10_000
-"""Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
 MAIL_NAMES = (".eml", ".mht", ".mhtml", ".nws")
 """Files that mail programs and browsers open as a message."""
 _MAIL = re.compile(
@@ -38,13 +36,11 @@ _MAIL = re.compile(
     re.IGNORECASE,
 )
 _NEXT_MAIL = re.compile(rb"\n(?=From [^\n]{1,500}\n[!-9;-~]{1,100}[ \t]*:)")
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
 _LINE_END = re.compile(rb"[^\n]*(?:\n|\Z)")
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
 _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\n")
-_BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]+)\r?\n")
 
 
 class Part(NamedTuple):
@@ -76,19 +72,21 @@ class _Origin(NamedTuple):
     budget: Budget | None = None
 
 
-def parts(message: bytes) -> Iterator[Part]:
+def parts(message: bytes, look: Look = no_clock) -> Iterator[Part]:
     """Yield every part that holds data, fully decoded, the members of archives among them, and what messages in these hold.
 
-    Never raises.
+    Raises only what `look` does, which is called all the time: TimeoutError.
     """
-    yield from _Walk(len(message)).message(message, 0, _Origin())
+    yield from _Walk(len(message), look).message(message, 0, _Origin())
 
 
 class _Walk:
     """The way through a message and the messages in its archives: their parts count as members of the archive."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, look: Look) -> None:
+        self._look = look
         self._bytes = MAX_DECODED
+        self._files = MAX_PARTS
         self._search = MAX_SEARCHED[0] + MAX_SEARCHED[1] * size
 
     def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
@@ -112,6 +110,7 @@ class _Walk:
 
     def _read(self, place: str, piece: _Piece, header: Header, body: int, origin: _Origin, inner: dict[_Piece, None]) -> Iterator[Part]:
         """Take one reading of a piece: yield what it is, and add what is in it."""
+        self._look()
         found, flag = self._inner(piece, header, body)
         flag = flag or header.flag
         if found and piece.depth < MAX_DEPTH:
@@ -136,23 +135,35 @@ class _Walk:
             return [], ""
         found = [_Piece(buffer, body, end, depth)] if not header.encoding or header.type in _MESSAGES else []
         if header.encoding and not _too_much_padding(piece, header, body):
-            found += [_Piece(text, 0, len(text), depth) for text in _line_ends(_decode(buffer[body:end], header.encoding))]
+            found += [_Piece(text, 0, len(text), depth) for text in _line_ends(decode(buffer[body:end], header.encoding))]
         return found, ""
 
     def _leaf(self, place: str, header: Header, piece: _Piece, start: int, origin: _Origin) -> Iterator[Part]:
-        body = piece.buffer[start : piece.end]
         place = origin.place + header.names[0] if header.names else place
-        decoded = base64_readings(body) if header.encoding == "base64" else [_decode(body, header.encoding)]
+        decoded = _decoded(piece, start, header.encoding)
         flag = "ambiguous" if len(decoded) > 1 else ""
         for data in decoded:
-            self._bytes -= len(data)
-            yield Part(place, header.names, header.type, data, flag or ("unopened" if unopened(data) else ""))
-            if is_archive(data):
-                yield from self._archive(place, data, flag, piece.depth, origin.budget or Budget(len(data)))
-            elif data.startswith(b"From ") and _MAIL.match(data):
-                yield from self._messages(place, data, piece.depth, origin.budget or Budget(len(data)))
-            elif not header.encoding and b"begin " in data:
-                yield from _uuencoded(place, data)
+            yield from self._content(Part(place, header.names, header.type, data, flag), piece.depth, origin)
+            if header.encoding or b"begin " not in data or is_archive(data):
+                continue
+            for name, file in uuencoded(data):
+                part = Part(name or place, (name,) if name else (), "", file)
+                self._files -= 1
+                if self._files < 0:
+                    yield Part(place, (), "", b"", "limit")
+                    return
+                yield from self._content(part, piece.depth, origin)
+
+    def _content(self, part: Part, depth: int, origin: _Origin) -> Iterator[Part]:
+        """Yield a decoded file, and what is in it where it is an archive or an mbox."""
+        self._look()
+        data = part.data
+        self._bytes -= len(data)
+        yield part._replace(flag=part.flag or ("unopened" if unopened(data) else ""))
+        if is_archive(data):
+            yield from self._archive(part.place, data, part.flag, depth, origin.budget or Budget(len(data), self._look))
+        elif data.startswith(b"From ") and _MAIL.match(data):
+            yield from self._messages(part.place, data, depth, origin.budget or Budget(len(data), self._look))
 
     def _archive(self, place: str, data: bytes, flag: str, depth: int, budget: Budget) -> Iterator[Part]:
         for member in members(data, place.rpartition("/")[2], budget):
@@ -196,7 +207,7 @@ def _multipart(buffer: bytes, start: int, end: int, header: Header) -> tuple[lis
         found |= dict.fromkeys((buffer, *span) for span in spans)
         flag = over or flag
     if header.encoding:
-        decoded = _decode(buffer[start:end], header.encoding)
+        decoded = decode(buffer[start:end], header.encoding)
         inner, over = _multipart(decoded, 0, len(decoded), header._replace(encoding=""))
         return [*found, *inner], flag or over
     if not found and (guess := _LIKE_DELIMITER.search(buffer, start, end)):
@@ -247,54 +258,8 @@ def _member_names(name: str) -> tuple[str, ...]:
     return (clean_name(name),) if name and not name.endswith("/") else ()
 
 
-def _decode(body: bytes, encoding: str) -> bytes:
+def _decoded(piece: _Piece, start: int, encoding: str) -> list[bytes]:
+    """The body in each reading. It is no variable of the caller's, as a large one is worth its memory."""
     if encoding == "base64":
-        return decode_base64(body)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding:
-        return b"".join(part.data for part in _uuencoded("", body)) or body
-    return body
-
-
-def decode_base64(body: bytes) -> bytes:
-    """Decode every group, also those after padding in the middle; strange characters count as nothing."""
-    return base64_readings(body)[0]
-
-
-def base64_readings(body: bytes) -> list[bytes]:
-    """Decode as all mail programs might, where padding stands in the middle: each group, the text as one, up to there."""
-    text = body.translate(None, _NOT_BASE64)
-    groups = [group for group in text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING] if group]
-    whole = b"".join(map(_group, groups))
-    if len(groups) < 2:
-        return [whole]
-    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), _group(groups[0]))))
-
-
-def _group(group: bytes) -> bytes:
-    if len(group) % 4 == 1:  # six bits are no byte
-        group = group[:-1]
-    return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
-
-
-def _uuencoded(place: str, text: bytes) -> Iterator[Part]:
-    """Yield the files that stand uuencoded in a text."""
-    begin = _BEGIN_UU.search(text)
-    while begin:
-        end = text.find(b"\nend", begin.end() - 1)
-        stop = end if end >= 0 else len(text)
-        name = clean_name(begin[1].decode("utf-8", "replace"))
-        yield Part(name or place, (name,) if name else (), "", b"".join(map(_uu_line, text[begin.end() : stop].split(b"\n"))))
-        begin = _BEGIN_UU.search(text, stop)
-
-
-def _uu_line(line: bytes) -> bytes:
-    """Decode one line; its first character tells the length, the filling behind that is often wrong."""
-    if not line:
-        return b""
-    length = (line[0] - 32) & 63
-    try:
-        return binascii.a2b_uu(line[: 1 + (length + 2) // 3 * 4])
-    except binascii.Error:
-        return b""
+        return base64_readings(piece.buffer[start : piece.end])
+    return [decode(piece.buffer[start : piece.end], encoding)]

@@ -28,7 +28,8 @@ def open_message(path: str) -> Message:
     with _readable(path), open_at_message(path) as file:
         start = file.tell()
         file.seek(0)
-        return Message([line.rstrip() for line in file.read(start).split(b"\n") if line.strip()], file.read())
+        envelope = [line.rstrip() for line in file.read(start).split(b"\n") if line.strip()]
+        return Message(envelope, file.read(max(0, os.fstat(file.fileno()).st_size - start)))  # without a size it needs twice the memory
 
 
 def open_at_message(path: str) -> BinaryIO:

@@ -23,12 +23,14 @@ from typing import NamedTuple, NoReturn
 from filterlink.filters.verdict import Verdict, rejected, reply
 from filterlink.rlimits import lower
 
-__all__ = ["Bounds", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
+__all__ = ["GRACE", "Bounds", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
 MAX_FAULT = 500
 """Characters of a fault's text: the answer has room for them and for the count of faults."""
+GRACE = 5.0
+"""Seconds after a filter's own time for a message until the alarm: it may be in code that looks at no clock."""
 _PR_SET_PDEATHSIG = 1
 _ALARM = f"signal {int(signal.SIGALRM)}"
 

@@ -186,7 +186,7 @@ PARSERS = [
     Parser("mimeheader", woven(*MAIL), lambda data: readings.readings(data, 0, len(data))),
     Parser("archive", damaged(*ARCHIVES), _members),
     Parser("unpack", damaged(*ARCHIVES), _streams),
-    Parser("office", damaged(*OFFICE), office.macros),
+    Parser("office", damaged(*OFFICE), lambda data: office.Macros().read(data)),
     Parser("envelope", ENVELOPE, lambda data: envelope.read_envelope(data.split(b"\n"))),
     Parser("lines", st.lists(woven(b"1 FILE ", b"\n", b"\r\n", b"x" * MAX_LINE), max_size=6), _lines),
     Parser("commandline", SAID, lambda text: [commandline.finding(each, 0, text) for each in commandline.PROFILES.values()]),

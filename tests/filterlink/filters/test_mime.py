@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterlink.filters import member, mime
-from filterlink.filters.mime import Part, decode_base64, parts
+from filterlink.filters import encodings, member, mime
+from filterlink.filters.encodings import decode_base64
+from filterlink.filters.mime import Part, parts
 
 HEAD = b'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n'
 
@@ -309,10 +310,10 @@ def test_the_number_of_parts_has_a_limit() -> None:
 
 def test_pieces_of_base64_have_a_limit() -> None:
     """They are decoded one by one, and it is said that not all were."""
-    found = list(parts(b"Content-Transfer-Encoding: base64\n\n" + b"QQ==" * mime.MAX_PADDING))
+    found = list(parts(b"Content-Transfer-Encoding: base64\n\n" + b"QQ==" * encodings.MAX_PADDING))
 
     assert {part.flag for part in found} == {"limit"}
-    assert len(found[0].data) == mime.MAX_PADDING // 2
+    assert len(found[0].data) == encodings.MAX_PADDING // 2
 
 
 def test_decoded_bytes_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
