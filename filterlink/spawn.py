@@ -87,6 +87,8 @@ def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[b
         if account is not None and error.errno == errno.EPERM:
             raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
         raise
+    except subprocess.SubprocessError:
+        raise OSError("its limits cannot be set") from None
 
 
 def fault(error: OSError | ValueError) -> str:

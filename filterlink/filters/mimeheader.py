@@ -15,6 +15,8 @@ MAX_READINGS = 8
 """Ways to read one header; two are seen in real mail."""
 MAX_BOUNDARIES = 4
 """Of one multipart: each is looked for in all of its body. An open quote gives two."""
+MAX_FIELDS = 100
+"""Content- fields of one header that are read."""
 MAX_NAMES = 100
 """File names of one part, each of which the rules look at."""
 MAX_VALUE = 16 << 10
@@ -59,13 +61,16 @@ def interpret(text: bytes, flag: str = "") -> list[Header]:
 
     Lines that are no fields are skipped. `flag`: that of all that is found.
     """
-    types, dispositions, encodings = list[_Value](), list[_Value](), list[str]()
+    types, dispositions, encodings, seen = list[_Value](), list[_Value](), list[str](), 0
     for line in _FOLD.sub(b"", text).split(b"\n"):
         name, _, value = line.partition(b":")
         name = name.strip().lower()
         if name not in (b"content-type", b"content-disposition", b"content-transfer-encoding"):
             continue
-        flag = "limit" if len(value) > MAX_VALUE else flag
+        seen += 1
+        flag = "limit" if len(value) > MAX_VALUE or seen > MAX_FIELDS else flag
+        if seen > MAX_FIELDS:
+            break
         value = value[:MAX_VALUE]
         if name == b"content-transfer-encoding":
             encodings += _encodings(value)

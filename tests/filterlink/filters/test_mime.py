@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from filterlink.filters import encodings, member, mime
 from filterlink.filters.encodings import decode_base64
 from filterlink.filters.mime import Part, parts
+from tests.helpers.linear import is_linear
 
 HEAD = b'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n'
 
@@ -379,3 +380,16 @@ def test_the_time_is_linear(message: bytes) -> None:
         pass
 
     assert time.process_time() - began < 2.0
+
+
+@pytest.mark.parametrize("before", [b"", b"Subject: x\n", HEAD + b"--b\n", b"Content-Type: a/b; name=", CODED + b"\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"a", b" ", b"\n", b"\r", b"a\n", b" \n", b": \n", b"a: b\n", b"\n--b", b"\n--bc\nx", b"--b\n", b"From a\n", b"\nbegin 644 a"),
+        *(b"(", b"()", b'"', b"\\", b";", b"; a", b";a=", b"=?a?q?", b"=?a?b?a?= ", b"=\n", b"=", b"%4", b"''", b"\nContent-Type: ("),
+    ],
+)
+def test_twice_as_much_takes_twice_as_long(before: bytes, text: bytes) -> None:
+    """Wherever it is: no pattern goes over the same bytes again and again."""
+    assert is_linear(lambda size: list(parts(before + text * (size // len(text)))))
