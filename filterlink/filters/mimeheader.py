@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["MAX_READINGS", "Header", "clean_name", "interpret"]
 
-MAX_READINGS = 8
+MAX_READINGS = 12
 """Ways to read one header; two are seen in real mail."""
 MAX_BOUNDARIES = 4
 """Of one multipart: each is looked for in all of its body. An open quote gives two."""

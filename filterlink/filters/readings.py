@@ -14,8 +14,11 @@ __all__ = ["MAX_HEADER", "readings"]
 MAX_HEADER = 1 << 20
 """Bytes of one part's header that are looked at; mail programs and relays refuse far smaller ones."""
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
-_FIELDS = re.compile(rb"(?:(?:[!-9;-~]++[ \t]*+:|[ \t])[^\n]*+(?:\n|\Z))*+")
-_WITH_COLON = re.compile(rb"(?:(?:[^\n:]*+:|[ \t])[^\n]*+(?:\n|\Z))*+")
+_LINES = tuple(
+    re.compile(rb"(?:(?:%b|[ \t])[^\n]*+(?:\n|\Z))*+" % field)
+    for field in (rb"[!-9;-~]++[ \t]*+:", rb"[^\n:]*+:", rb"(?:From |[!-9;-~]*+:)")  # as RFC 5322, any with a colon, as Python
+)
+"""What programs take for lines of a header."""
 _FROM = re.compile(rb">?From [^\n]*\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r?\n")
@@ -53,7 +56,7 @@ def _end(data: bytes, begin: int, end: int) -> tuple[int, int]:
 def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
     """Where the header ends for those who see its end before the first empty line."""
     found = []
-    for lines in (_FIELDS, _WITH_COLON):
+    for lines in _LINES:
         fields = lines.match(data, begin, min(stop + 1, begin + MAX_HEADER))
         if fields and begin < fields.end() < stop:
             found.append((fields.end(), fields.end()))

@@ -7,6 +7,7 @@ with the suite; `make storm` runs the long form, ENQUEUER_FUZZ_SECONDS for each 
 import base64
 import bz2
 import contextlib
+import email
 import gzip
 import io
 import itertools
@@ -144,6 +145,13 @@ MAIL = (
     *(base64.encodebytes(each) for each in ARCHIVES[:6]),
     *(b"begin 644 a.exe\n", b"#86)C\n", b"`\nend\n", b"=\n", b"====", b"=41=\n"),
 )
+HIDDEN = b"the hidden thing"
+CODED = (base64.b64encode(HIDDEN), base64.b64encode(HIDDEN) + b"\n", b"the=20hidden=20thing\n", b"Content-Transfer-Encoding: base64\n")
+SHOWN = woven(
+    *CODED * 8,
+    *MAIL[:36],
+    *(b"Content-Transfer-Encoding: quoted-printable\n", b"Content-Type: multipart/mixed; boundary=b\n", b"Content-Type: message/rfc822\n"),
+)
 OFFICE = (
     ole(vba(CODE)),
     b'<?xml version="1.0"?><w:wordDocument xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml"><w:binData w:name="editdata.mso">'
@@ -162,6 +170,16 @@ def _parts(message: bytes) -> None:
     for part in mime.parts(message):
         assert len(verdict.reply(verdict.error(part.place))) <= verdict.MAX_REPLY
         assert all(name == mimeheader.clean_name(name) for name in part.names)
+
+
+def _as_python(message: bytes) -> None:
+    """What Python's own parser shows of a message, ours does as well, or says that there is more."""
+    try:
+        shown = [each.get_payload(decode=True) for each in email.message_from_bytes(message).walk() if not each.is_multipart()]
+    except Exception:  # noqa: BLE001 - that is not our parser
+        return
+    if any(isinstance(data, bytes) and HIDDEN in data for data in shown):
+        assert any(HIDDEN in part.data or part.flag == "limit" for part in mime.parts(message))
 
 
 def _members(data: bytes) -> None:
@@ -183,6 +201,7 @@ def _lines(pieces: list[bytes]) -> None:
 
 PARSERS = [
     Parser("mime", woven(*MAIL), _parts),
+    Parser("as Python", SHOWN, _as_python),
     Parser("mimeheader", woven(*MAIL), lambda data: readings.readings(data, 0, len(data))),
     Parser("archive", damaged(*ARCHIVES), _members),
     Parser("unpack", damaged(*ARCHIVES), _streams),

@@ -133,6 +133,8 @@ HIDDEN = base64.b64encode(b"hidden")
         b"\n \r\n" + CODED + b"\n" + HIDDEN,
         CODED + b": x\n" + HIDDEN,  # a line that is no field may end the header
         CODED + HIDDEN,  # no empty line at all
+        CODED + b"From a b\n" + HIDDEN,
+        b"Content-Transfer-Encoding: quoted-printable\nhid=64en\t: x\n\n",  # blanks before the colon
         CODED + HIDDEN + b"\n\nthe end",
         CODED + b" \n" + HIDDEN + b"\n\n",  # nor one that is quite empty
         CODED + b"\t\r\n" + HIDDEN,
