@@ -11,7 +11,7 @@ from typing import Any
 
 from filterlink.filters.member import STEP, Budget
 
-__all__ = ["BROKEN", "MAGIC", "Inflate", "gzip_name", "step", "unpacked"]
+__all__ = ["BROKEN", "MAGIC", "Inflate", "flag_of", "gzip_name", "rest", "step", "unpacked", "unpacker_of"]
 
 PIECE = 16 << 10
 MAX_STREAMS = 1000
@@ -26,7 +26,7 @@ BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFE
 def unpacked(data: bytes, kind: str, budget: Budget) -> tuple[bytes, str]:
     """Unpack all streams in it, each behind the other; give what came out, and the flag."""
     flag, out, streams, begin = budget.count(), bytearray(), 0, (0, 0)
-    unpacker, at = _unpacker(kind), _body(data, kind, 0)
+    unpacker, at = unpacker_of(kind), _body(data, kind, 0)
     try:
         while not flag and (at < len(data) or not unpacker.eof):
             if unpacker.eof:
@@ -34,15 +34,20 @@ def unpacked(data: bytes, kind: str, budget: Budget) -> tuple[bytes, str]:
                 if streams > MAX_STREAMS or not data.startswith(data[:2], at):  # what follows is filling
                     flag = "limit" if streams > MAX_STREAMS else flag
                     break
-                unpacker, begin, streams = _unpacker(kind), (at, len(out)), streams + 1
+                unpacker, begin, streams = unpacker_of(kind), (at, len(out)), streams + 1
                 at = _body(data, kind, at)
             chunk, at = step(unpacker, data, at)
             out += chunk
             flag = budget.take(len(chunk))
-    except BROKEN:
-        flag = "broken"
-        out += unpacker.rescued if kind == "gzip" else _rest(kind, data, begin[0], len(out) - begin[1])
+    except BROKEN as fault:
+        flag = flag_of(fault)
+        out += unpacker.rescued if kind == "gzip" else rest(kind, data, begin[0], len(out) - begin[1])
     return bytes(out), flag
+
+
+def flag_of(fault: Exception) -> str:
+    """What one of BROKEN says of the file; one that needs more than MAX_MEMORY may be whole."""
+    return "limit" if isinstance(fault, lzma.LZMAError) and "Memory" in str(fault) else "broken"
 
 
 def gzip_name(data: bytes) -> str:
@@ -105,8 +110,9 @@ def _byte_by_byte(unpacker: Any, data: bytes) -> bytes:
     return bytes(out)
 
 
-def _unpacker(kind: str) -> Any:
-    if kind == "gzip":
+def unpacker_of(kind: str) -> Any:
+    """Make what unpacks one stream; "" is bare deflate."""
+    if kind in ("gzip", ""):
         return Inflate()
     if kind == "bzip2":
         return bz2.BZ2Decompressor()
@@ -123,10 +129,10 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
     return chunk, at - len(unpacker.unused_data) if unpacker.eof else at
 
 
-def _rest(kind: str, data: bytes, at: int, known: int) -> bytes:
+def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     """What the stream at `at` still holds behind `known` bytes: where a checksum is wrong, one call loses all that it unpacked."""
     out = bytearray()
-    unpacker, done = _unpacker(kind), 0
+    unpacker, done = unpacker_of(kind), 0
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof and len(out) < STEP:
             piece = data[at : at + PIECE] if unpacker.needs_input else b""

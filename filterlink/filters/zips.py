@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from filterlink.filters.member import Budget, Member
-from filterlink.filters.packed import BROKEN, Inflate, step
+from filterlink.filters.packed import BROKEN, flag_of, rest, step, unpacker_of
 
 __all__ = ["CENTRAL", "READABLE", "directory", "members"]
 
 CENTRAL = b"PK\x01\x02"
-READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Ways of packing; bzip2 and lzma unpack without bound in one call of Python's."""
+READABLE = {zipfile.ZIP_STORED: "", zipfile.ZIP_DEFLATED: "", zipfile.ZIP_BZIP2: "bzip2", 95: "xz"}
+"""Ways of packing that are unpacked here, and their names in packed.py."""
 _LOCAL = b"PK\x03\x04"
 _SIGNATURE = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06|\x07\x08)")
 _UNREADABLE = (zipfile.BadZipFile, struct.error, OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, KeyError)
@@ -59,19 +59,20 @@ def members(data: bytes, infos: list[zipfile.ZipInfo], budget: Budget, opened: b
     `opened`: those of the directory that are packed in another way were already looked at.
     """
     ends: dict[int, int] = {}
+    central: dict[int, list[_Told]] = {}
     for info in infos:
         told = _Told(info.filename, info.compress_type, bool(info.flag_bits & 1), (info.compress_size, info.file_size))
-        if info.header_offset in ends:
-            yield Member(told.name, b"", budget.count())
-            continue
-        for found in _member(data, info.header_offset, told, budget):
-            ends[info.header_offset] = found.end
-            if not (opened and found.member.flag == "broken" and info.compress_type not in READABLE):
+        central.setdefault(info.header_offset, []).append(told)
+    for at, entries in central.items():
+        unusual = opened and all(told.method not in READABLE for told in entries)
+        for found in _member(data, at, entries, budget):
+            ends[at] = found.end
+            if not (unusual and found.member.flag == "broken"):
                 yield found.member
     at = data.find(_LOCAL)
     while at >= 0:
         if at not in ends and _header(data, at):
-            for found in _member(data, at, None, budget):
+            for found in _member(data, at, [], budget):
                 ends[at] = found.end
                 yield found.member
         at = data.find(_LOCAL, max(ends.get(at, 0), at + 4))
@@ -87,35 +88,35 @@ def _header(data: bytes, at: int) -> tuple[_Told, int] | None:
     return (_Told(text, method, bool(flags & 1), (packed, size)), start) if start <= len(data) else None
 
 
-def _member(data: bytes, at: int, central: _Told | None, budget: Budget) -> Iterator[_Found]:
+def _member(data: bytes, at: int, central: list[_Told], budget: Budget) -> Iterator[_Found]:
     """Yield one member, in each way in which it is said to be packed, and under each name that it has."""
     local, start = _header(data, at) or (None, at)
-    told = [each for each in (central, local) if each]
+    told = [*central, local] if local else central
     name = told[0].name
+    for other in dict.fromkeys(each.name for each in told if each.name != name):
+        yield _Found(Member(other, b"", budget.count()), at)
     methods = sorted({each.method for each in told if each.method in READABLE}, reverse=True)
     if local is None or not methods or all(each.encrypted for each in told):
         yield _Found(Member(name, b"", budget.count() or ("encrypted" if told[0].encrypted else "broken")), at)
     else:
         for method in methods:
-            found = _inflated(data, start, name, budget) if method else _stored(data, start, name, told, budget)
+            found = _unpacked(data, start, name, READABLE[method], budget) if method else _stored(data, start, name, told, budget)
             cut = found.member.flag == "broken" and any(each.encrypted for each in told)
             yield found._replace(member=found.member._replace(flag="encrypted")) if cut else found
-    if local and local.name != name:
-        yield _Found(Member(local.name, b"", budget.count()), at)
 
 
-def _inflated(data: bytes, start: int, name: str, budget: Budget) -> _Found:
+def _unpacked(data: bytes, start: int, name: str, kind: str, budget: Budget) -> _Found:
     """Unpack to where the packed data says that it ends."""
-    flag, out, unpacker, at = budget.count(), bytearray(), Inflate(), start
+    flag, out, unpacker, at = budget.count(), bytearray(), unpacker_of(kind), start
     try:
         while not flag and not unpacker.eof:
             before = at
             chunk, at = step(unpacker, data, at)
             out += chunk
             flag = budget.read(max(0, at - before)) or budget.take(len(chunk))
-    except BROKEN:
-        flag = "broken"
-        out += unpacker.rescued
+    except BROKEN as fault:
+        flag = flag_of(fault)
+        out += rest(kind, data, start, len(out)) if kind else unpacker.rescued
     return _Found(Member(name, bytes(out), flag), at if unpacker.eof else start)
 
 

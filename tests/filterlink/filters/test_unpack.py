@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import unpack
+from filterlink.filters import packed, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
@@ -58,6 +58,12 @@ def test_a_wrong_checksum_hides_nothing(kind: str) -> None:
         at = 10 if kind == "bzip2" else data.index(b"YZ") - 28 - 12  # the checksum of the block
         damaged = [unpacked(data[:n] + bytes([data[n] ^ 1]) + data[n + 1 :]) for n in ({10} if kind == "bzip2" else range(at, at + 12))]
         assert (TEXT[:-1], "broken") in [(one[0].data[: len(TEXT) - 1], one[0].flag) for one in damaged]
+
+
+def test_what_needs_too_much_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be whole, so it is not said to be broken, which the rules in the box let pass."""
+    monkeypatch.setattr(packed, "MAX_MEMORY", 1 << 20)
+    assert unpacked(lzma.compress(TEXT, preset=6)) == [Member("a", b"", "limit")]
 
 
 def test_what_is_before_a_fault_is_unpacked() -> None:
