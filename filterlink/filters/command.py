@@ -41,7 +41,7 @@ def run(settings: Settings, folder: str, processes: int) -> int:
     try:
         with room(folder) as copies:
             late = settings.policy.verdict(Finding(trouble=_LATE.format(settings.limits.time)), Path(settings.profile.command[0]).name)
-            bounds = Bounds(settings.limits.time + GRACE, late)  # --pattern may be one that comes to no end
+            bounds = Bounds(settings.limits.time + GRACE, late)  # --pattern may be one that never ends
             return serve("command", CommandFilter(settings, copies).judge, processes, bounds=bounds)
     except OSError as fault:
         print(f"enqueuer filter command: no room for copies: {fault}", file=sys.stderr)
@@ -71,6 +71,7 @@ class CommandFilter:
     def judge(self, path: str) -> Verdict:
         """Judge one queue file."""
         copy, end = Path(self._folder, f"{os.getpid()}.eml"), time.monotonic() + self._settings.limits.time
+        self._tidy()
         try:
             with Handover(path, RECEIVED if self._settings.profile.mail else b"") as message:
                 if self._copies:
@@ -79,6 +80,12 @@ class CommandFilter:
         finally:
             copy.unlink(missing_ok=True)
         return self._settings.policy.verdict(found, Path(self._settings.profile.command[0]).name)
+
+    def _tidy(self) -> None:
+        """Remove the copies of processes that were ended in the middle."""
+        for left in Path(self._folder).glob("*.eml"):
+            if not Path("/proc", left.stem).exists():
+                left.unlink(missing_ok=True)
 
     def _scan(self, copy: str, path: str, end: float) -> Finding:
         profile, limits = self._settings.profile, self._settings.limits

@@ -236,3 +236,12 @@ def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued
     scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 70), unscannable="pass")
 
     assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")
+
+
+def test_a_copy_of_a_process_that_was_killed_is_removed(copies: Path, queued: Queued) -> None:
+    """By the next message; that of a living one stays."""
+    for pid in (1 << 30, 1):
+        (copies / f"{pid}.eml").write_bytes(b"x")
+    judging(copies, PROFILES["generic"], "exit 0")(queued(b"x"))
+
+    assert [path.name for path in copies.iterdir()] == ["1.eml"]
