@@ -28,16 +28,20 @@ class Own(NamedTuple):
     """Messages judged at once, 0 = as many as there are cores."""
     option: str = "--threads"
     """What says how many."""
+    memory: int = 0
+    """Bytes that a scan may use: --memory, 0 = no limit."""
+    cpu: float = 0
+    """Seconds of processor time for one message: --cpu, 0 = no limit."""
 
 
 IN_THE_BOX = {
     "clamd": Own(110, 16),
-    "command": Own(110, 0, "--processes"),
+    "command": Own(110, 0, "--processes", 4 << 30),
     "icap": Own(110, 16),
     "milter": Own(110, 16),
     "rspamd": Own(110, 16),
     "spamd": Own(110, 8),
-    "yara": Own(110, 0),
+    "yara": Own(110, 0, memory=2 << 30),
 }
 LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
@@ -139,6 +143,16 @@ def _own(filter: Filter, config: Config) -> Iterator[str]:
             f"can answer that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))}s to program, or write a "
             f"longer timeout"
         )
+    if 0 < filter.memory_limit < own.memory:
+        yield (
+            f"memory_limit = {show_size(filter.memory_limit)} is below its own --memory ({show_size(own.memory)}), and the smaller one "
+            f"counts: add --memory {filter.memory_limit >> 20}M to program, or write a larger memory_limit"
+        )
+    if filter.cpu_limit < own.cpu:
+        yield (
+            f"cpu_limit = {show_seconds(filter.cpu_limit)} is below its own --cpu ({show_seconds(own.cpu)}), and the smaller one counts: "
+            f"add --cpu {math.ceil(filter.cpu_limit)}s to program, or write a longer cpu_limit"
+        )
     large = math.ceil(Lanes(0, config.enqueuer.lanes.large_share, filter.slots).limit / filter.instances)
     if own.workers and filter.slots > 1 and large >= own.workers:
         yield (
@@ -154,7 +168,8 @@ def _in_the_box(words: Sequence[str]) -> Own | None:
     own, said = IN_THE_BOX[words[2]], dict(_options(words[3:]))
     try:
         timeout = Seconds.option(said["--timeout"]) if "--timeout" in said else own.timeout
-        return own._replace(timeout=timeout, workers=int(said.get(own.option, own.workers)))
+        memory, cpu = Size.parse(said.get("--memory", own.memory)), Seconds.option(said.get("--cpu", "0s"))
+        return own._replace(timeout=timeout, workers=int(said.get(own.option, own.workers)), memory=memory, cpu=cpu)
     except ValueError:
         return None  # it says so itself when it is started
 

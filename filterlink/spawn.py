@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from filterlink.rlimits import lower
 from filterlink.settings import Filter
 
 __all__ = ["Limits", "environment", "fault", "find_program", "spawn"]
@@ -86,6 +87,8 @@ def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[b
         if account is not None and error.errno == errno.EPERM:
             raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
         raise
+    except subprocess.SubprocessError:
+        raise OSError("its limits cannot be set") from None
 
 
 def fault(error: OSError | ValueError) -> str:
@@ -162,18 +165,10 @@ def _in_child(parent: int, limits: Limits) -> Callable[[], None]:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if limits.memory:
-            _lower(resource.RLIMIT_AS, limits.memory, limits.memory)
+            lower(resource.RLIMIT_AS, limits.memory, limits.memory)
         if limits.cpu < math.inf:
-            _lower(resource.RLIMIT_CPU, math.ceil(limits.cpu), math.ceil(limits.cpu) + CPU_MORE)
+            lower(resource.RLIMIT_CPU, math.ceil(limits.cpu), math.ceil(limits.cpu) + CPU_MORE)
         if not limits.new_privileges:
             _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     return prepare
-
-
-def _lower(which: int, soft: int, hard: int) -> None:
-    """Set a limit, but never over the one that holds already."""
-    most = resource.getrlimit(which)[1]
-    if most != resource.RLIM_INFINITY:
-        soft, hard = min(soft, most), min(hard, most)
-    resource.setrlimit(which, (soft, hard))

@@ -71,6 +71,14 @@ WHOLE = frozenset(
 """Tests of the whole engine that belong to no module: kept few, and named here."""
 
 
+MAY_FAIL = {
+    "verdict.py": "UNSCANNABLE: --unscannable pass",
+    "runtime.py": "a command that is no FILE",
+    "rspamdwire.py": "an action of rspamd that is not known",
+}
+"""Modules of filterlink/filters that may say FAILURE, and for what."""
+
+
 class Function(NamedTuple):
     lines: int
     place: str
@@ -184,6 +192,21 @@ def tests_mirror_the_modules() -> Iterator[str]:
                 yield f"{_name(path)} tests no module: {folder}/{tested} is not there"
 
 
+def failure_is_said_by_few() -> Iterator[str]:
+    """A filter's FAILURE lets the message pass: only MAY_FAIL may say it, and so name verdict.failure or write the word."""
+    for path in sources("filterlink/filters"):
+        if _name(path).removeprefix("filterlink/filters/") in MAY_FAIL:
+            continue
+        tree = _tree(path)
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            value = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
+            text = value if isinstance(value, str) else value.decode("latin-1") if isinstance(value, bytes) else ""
+            named = {getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "name", "")}
+            if "failure" in named or "FAILURE" in text:
+                yield f"{_name(path)}:{getattr(node, 'lineno', 0)} says FAILURE, and the message would pass: tests/guards.py names who may"
+
+
 def tree_holds_no_bait() -> Iterator[str]:
     """Scanners stop at the test strings wherever they stand, so they are put together at run time."""
     bait = {"EICAR": b"EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE", "GTUBE": b"XJS*C4JDBQADN1." + b"NSBN3*2IDNEN*GTUBE"}
@@ -203,6 +226,7 @@ GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
     modules_name_what_they_offer,
     tests_never_sleep,
     tests_mirror_the_modules,
+    failure_is_said_by_few,
     tree_holds_no_bait,
 )
 

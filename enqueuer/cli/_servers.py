@@ -27,6 +27,7 @@ __all__ = [
     "addresses",
     "asks",
     "one_of",
+    "size",
 ]
 
 Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
@@ -75,7 +76,7 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         from filterlink.filters.exchange import Terms
         from filterlink.filters.verdict import UNSCANNABLE
 
-        terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), _size(max_size))
+        terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), size("--max-size", max_size))
         return Server(addresses(sockets, hosts, port), terms, threads)
 
     return functools.partial(_joined, server)
@@ -115,10 +116,11 @@ def one_of(option: str, value: str, values: Iterable[str]) -> str:
     return value
 
 
-def _size(text: str) -> int:
+def size(option: str, text: str) -> int:
+    """Raises BadParameter."""
     from filterlink.units import Size
 
     try:
         return Size.parse(text)
     except ValueError as fault:
-        raise typer.BadParameter(str(fault), param_hint="--max-size") from None
+        raise typer.BadParameter(str(fault), param_hint=option) from None

@@ -7,7 +7,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli import _gates, _scanners, _spam, _tryout
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
-from enqueuer.cli._servers import TIMEOUT, Timeout, Unscannable, one_of
+from enqueuer.cli._servers import TIMEOUT, Timeout, Unscannable, one_of, size
 
 __all__ = ["add_to"]
 
@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(shipped, name="filter")
 
 
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory for one message, e.g. 2G; 0: no limit.")]
 EXAMPLES = ("enqueuer filter yara", "enqueuer filter yara --rules /etc/enqueuer/mine.yar")
 YARA = "Speaks the helper protocol of CommuniGate Pro: for `1 FILE mail.msg` it answers 1 OK, 1 ERROR, 1 DISCARD or 1 ADDHEADER."
 
@@ -45,10 +46,11 @@ def _yara(
     no_default_rules: Annotated[bool, typer.Option("--no-default-rules", help="Leave out the rules in the box.")] = False,
     timeout: Timeout = TIMEOUT,
     unscannable: Unscannable = "hold",
+    memory: Memory = "2G",
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,
 ) -> int:
     from filterlink.filters import verdict, yara
 
-    settings = yara.Settings(timeout, one_of("--unscannable", unscannable, verdict.UNSCANNABLE))
+    settings = yara.Settings(timeout, one_of("--unscannable", unscannable, verdict.UNSCANNABLE), size("--memory", memory))
     return yara.run([*(rules or []), *(more_rules or [])], not no_default_rules, threads, settings)

@@ -4,24 +4,17 @@ An archive that claims more than the limits allow is a bomb to anybody who unpac
 rest is not looked at. Members that cannot be read (encrypted, damaged, packed in an unusual way) give their names only.
 """
 
-import io
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 
-from filterlink.filters import unpack
-from filterlink.filters.member import STEP, Budget, Member
+from filterlink.filters import unpack, zips
+from filterlink.filters.member import Budget, Member
 
 __all__ = ["Member", "is_archive", "is_zip", "members"]
 
 MAX_NESTING = 8
 """Archives in archives; a .tar.gz is two. People send three or four, quines and mazes have no end."""
-_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and lzma unpack without bound in one call of Python's
-_CENTRAL = b"PK\x01\x02"
 _END = b"PK\x05\x06"
 _TAIL = 22 + 65_535  # the end record and its longest comment
-_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, KeyError)
 
 
 def is_zip(data: bytes) -> bool:
@@ -74,34 +67,13 @@ def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
-    if data.count(_CENTRAL) > budget.members:  # counted before zipfile makes an object of each
+    if data.count(zips.CENTRAL) > budget.members:  # counted before zipfile makes an object of each
         yield Member("", b"", "limit")
         return
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except _BROKEN:
+    infos = zips.directory(data)
+    if infos is None:
         yield Member("", b"", "broken")
-        return
-    with archive:
-        if unpack.available() and any(info.compress_type not in _READABLE for info in archive.infolist()):
-            yield from unpack.library(data, "zip", budget)
-        else:
-            yield from (_zip_member(archive, info, budget) for info in archive.infolist())
-
-
-def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> Member:
-    flag = budget.count()
-    if info.flag_bits & 1:
-        return Member(info.filename, b"", flag or "encrypted")
-    if info.compress_type not in _READABLE:
-        return Member(info.filename, b"", flag or "broken")
-    data = bytearray()
-    try:
-        del info.CRC  # a wrong checksum must not keep the data from us: many unpackers only warn
-        with archive.open(info) as file:
-            while not flag and (chunk := file.read(STEP)):
-                data += chunk
-                flag = budget.take(len(chunk))
-    except _BROKEN:
-        flag = "broken"
-    return Member(info.filename, bytes(data), flag)
+    unusual = unpack.available() and any(info.compress_type not in zips.READABLE for info in infos or ())
+    if unusual:
+        yield from unpack.library(data, "zip", budget)
+    yield from zips.members(data, infos or [], budget, unusual)

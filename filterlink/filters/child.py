@@ -6,6 +6,7 @@ time is over and, by the death signal, when we die.
 
 import contextlib
 import ctypes
+import errno
 import functools
 import os
 import resource
@@ -16,6 +17,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from filterlink.rlimits import lower
+
 __all__ = ["Ended", "Limits", "run_limited"]
 
 MAX_OUTPUT = 256 << 10
@@ -25,7 +28,10 @@ _libc = ctypes.CDLL(None)
 
 
 class Limits(NamedTuple):
-    """Seconds to run, seconds of processor time (0: none of its own), bytes of memory (0: no limit)."""
+    """Seconds to run, seconds of processor time (0: none of its own), bytes of memory (0: no limit).
+
+    Where the process that starts it has smaller limits, those count.
+    """
 
     time: float
     cpu: int = 0
@@ -41,15 +47,18 @@ class Ended(NamedTuple):
 
 
 def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
-    """Run it to its end. Raises OSError where it cannot be started."""
-    process = subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=functools.partial(_confine, limits, os.getpid()),  # noqa: PLW1509 - one thread only
-    )
+    """Run it to its end. Raises OSError where it cannot be started, or its limits cannot be set."""
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=functools.partial(_confine, limits, os.getpid()),  # noqa: PLW1509 - one thread only
+        )
+    except subprocess.SubprocessError:
+        raise OSError(errno.EINVAL, "its limits cannot be set") from None
     with process:
         try:
             output, late = _attend(process, time.monotonic() + limits.time)
@@ -64,11 +73,11 @@ def _confine(limits: Limits, parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lower(resource.RLIMIT_CORE, 0, 0)
     if limits.cpu:
-        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
+        lower(resource.RLIMIT_CPU, limits.cpu, limits.cpu + 1)
     if limits.memory:
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+        lower(resource.RLIMIT_AS, limits.memory, limits.memory)
 
 
 def _attend(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bool]:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,13 @@ from filterlink.filters.commandline import FILE, QUEUE_FILE, Profile, arguments,
 from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.room import room
-from filterlink.filters.runtime import Verdict, serve
+from filterlink.filters.runtime import Bounds, Verdict, serve
+from filterlink.filters.workers import GRACE
 
 __all__ = ["CommandFilter", "Settings", "run"]
+
+
+_LATE = "no answer within {:g} s"
 
 
 class Settings(NamedTuple):
@@ -35,7 +40,9 @@ def run(settings: Settings, folder: str, processes: int) -> int:
         return os.EX_CONFIG
     try:
         with room(folder) as copies:
-            return serve("command", CommandFilter(settings, copies).judge, processes)
+            late = settings.policy.verdict(Finding(trouble=_LATE.format(settings.limits.time)), Path(settings.profile.command[0]).name)
+            bounds = Bounds(settings.limits.time + GRACE, late)  # --pattern may be one that never ends
+            return serve("command", CommandFilter(settings, copies).judge, processes, bounds=bounds)
     except OSError as fault:
         print(f"enqueuer filter command: no room for copies: {fault}", file=sys.stderr)
         return os.EX_CANTCREAT
@@ -63,22 +70,29 @@ class CommandFilter:
 
     def judge(self, path: str) -> Verdict:
         """Judge one queue file."""
-        copy = Path(self._folder, f"{os.getpid()}.eml")
+        copy, end = Path(self._folder, f"{os.getpid()}.eml"), time.monotonic() + self._settings.limits.time
+        self._tidy()
         try:
             with Handover(path, RECEIVED if self._settings.profile.mail else b"") as message:
                 if self._copies:
                     message.write(str(copy))
-            found = self._scan(str(copy), os.path.abspath(path))
+            found = self._scan(str(copy), os.path.abspath(path), end)
         finally:
             copy.unlink(missing_ok=True)
         return self._settings.policy.verdict(found, Path(self._settings.profile.command[0]).name)
 
-    def _scan(self, copy: str, path: str) -> Finding:
+    def _tidy(self) -> None:
+        """Remove the copies of processes that were ended in the middle."""
+        for left in Path(self._folder).glob("*.eml"):
+            if not Path("/proc", left.stem).exists():
+                left.unlink(missing_ok=True)
+
+    def _scan(self, copy: str, path: str, end: float) -> Finding:
         profile, limits = self._settings.profile, self._settings.limits
         try:
-            ended = run_limited(arguments(profile.command, copy, path), limits)
+            ended = run_limited(arguments(profile.command, copy, path), limits._replace(time=max(0.1, end - time.monotonic())))
         except OSError as fault:
             return Finding(fault=f"it cannot be started: {fault.strerror or fault}")
         if ended.late:
-            return Finding(trouble=f"no answer within {limits.time:g} s")
+            return Finding(trouble=_LATE.format(limits.time))
         return finding(profile, ended.code, ended.output.decode("utf-8", "replace"))

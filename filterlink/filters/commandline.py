@@ -31,13 +31,13 @@ class Profile(NamedTuple):
 
 _CLAMSCAN = Profile(
     command=("clamscan", "--no-summary", "--stdout", "--alert-exceeds-max=yes", FILE),
-    pattern=r"(?m)^.*: (.+) FOUND$",
+    pattern=r"(?m): ([^\n:]+(?::\d+\))?) FOUND$",
     mail=True,
 )
 _UVSCAN = Profile(
     command=("uvscan", "--secure", "--mime", "--noboot", "--noexpire", FILE),
     infected=frozenset({12, 13, 19}),  # 12: could not be cleaned, 19: all were cleaned (in our copy)
-    pattern=r"(?m)Found(?: the (.+?) (?:virus|trojan)| (?:virus|trojan) or variant ([^ \n]+)|: (.+?) NOT a virus)",
+    pattern=r"(?m)Found(?: the (.{1,300}?) (?:virus|trojan)| (?:virus|trojan) or variant ([^ \n]+)|: (.{1,300}?) NOT a virus)",
     faults={
         2: "its DAT files failed the integrity check",
         6: "a general problem",

@@ -2,31 +2,32 @@
 
 Nothing in a message is an error here: a missing boundary is guessed, what follows padding in the middle of base64 is
 decoded as well, a part without header is text. Python's own parser is not used because it drops what readers show: it
-ends base64 at the first padding, and what follows a closing boundary. What goes beyond the limits is flagged, never
-skipped in silence.
+ends base64 at the first padding, and what follows a closing boundary. Where mail programs read a part in different ways,
+each reading is taken (readings.py for headers). What goes beyond the limits is flagged, never skipped in silence.
 """
 
-import binascii
 import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from filterlink.filters.archive import is_archive, members
-from filterlink.filters.member import Budget, Member
-from filterlink.filters.mimeheader import Header, clean_name, read_header
+from filterlink.filters.encodings import MAX_PADDING, base64_readings, decode, uuencoded
+from filterlink.filters.member import Budget, Look, Member, no_clock
+from filterlink.filters.mimeheader import Header, clean_name
+from filterlink.filters.readings import readings
 from filterlink.filters.unpack import unopened
 
-__all__ = ["Part", "base64_readings", "decode_base64", "parts"]
+__all__ = ["Part", "parts"]
 
 MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
 MAX_PARTS = 1000
-"""Of one message."""
+"""Of one message, and of uuencoded files."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
-MAX_PADDING = 10_000
-"""Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
+MAX_SEARCHED = 256 << 20, 64
+"""Bytes in which boundaries are looked for, and how many times the size of the message more; real mail needs its size 6 times."""
 MAIL_NAMES = (".eml", ".mht", ".mhtml", ".nws")
 """Files that mail programs and browsers open as a message."""
 _MAIL = re.compile(
@@ -35,12 +36,11 @@ _MAIL = re.compile(
     re.IGNORECASE,
 )
 _NEXT_MAIL = re.compile(rb"\n(?=From [^\n]{1,500}\n[!-9;-~]{1,100}[ \t]*:)")
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
 _LINE_END = re.compile(rb"[^\n]*(?:\n|\Z)")
+_MESSAGES = ("message/rfc822", "message/global", "message/news")
 _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\n")
-_BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]{1,255})\r?\n")
 
 
 class Part(NamedTuple):
@@ -72,19 +72,27 @@ class _Origin(NamedTuple):
     budget: Budget | None = None
 
 
-def parts(message: bytes) -> Iterator[Part]:
+def parts(message: bytes, look: Look = no_clock) -> Iterator[Part]:
     """Yield every part that holds data, fully decoded, the members of archives among them, and what messages in these hold.
 
-    Never raises.
+    Raises only what `look` does, which is called all the time: TimeoutError.
     """
-    yield from _Walk().through(_Piece(message, 0, len(message), 0), _Origin())
+    yield from _Walk(len(message), look).message(message, 0, _Origin())
 
 
 class _Walk:
     """The way through a message and the messages in its archives: their parts count as members of the archive."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int, look: Look) -> None:
+        self._look = look
         self._bytes = MAX_DECODED
+        self._files = MAX_PARTS
+        self._search = MAX_SEARCHED[0] + MAX_SEARCHED[1] * size
+
+    def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
+        """Go through one, and once more as those read it to whom a bare CR ends a line."""
+        for text in _line_ends(data):
+            yield from self.through(_Piece(text, 0, len(text), depth), origin)
 
     def through(self, message: _Piece, origin: _Origin) -> Iterator[Part]:
         stack, number = [message], 0
@@ -92,34 +100,70 @@ class _Walk:
             piece = stack.pop()
             number += 1
             place = f"{origin.place}part {number}"
-            if number > MAX_PARTS or self._bytes < 0 or (origin.budget and origin.budget.count()):
+            if number > MAX_PARTS or min(self._bytes, self._search) < 0 or (origin.budget and origin.budget.count()):
                 yield Part(place, (), "", b"", "limit")
                 return
-            header, body = read_header(piece.buffer, piece.start, piece.end)
-            inner = _inner(piece, header, body)
-            if inner and piece.depth < MAX_DEPTH:
-                stack.extend(reversed(inner))
-                if header.names:
-                    yield Part(origin.place + header.names[0], header.names, header.type, b"")
-                continue
-            cut = bool(inner) or _too_much_padding(piece, header, body)
-            for part in self._leaf(place, header, piece, body, origin):
-                yield part._replace(flag="limit") if cut else part
+            inner = dict[_Piece, None]()
+            for header, body in readings(piece.buffer, piece.start, piece.end):
+                yield from self._read(place, piece, header, body, origin, inner)
+            stack.extend(reversed(inner))
+
+    def _read(self, place: str, piece: _Piece, header: Header, body: int, origin: _Origin, inner: dict[_Piece, None]) -> Iterator[Part]:
+        """Take one reading of a piece: yield what it is, and add what is in it."""
+        self._look()
+        found, flag = self._inner(piece, header, body)
+        flag = flag or header.flag
+        if found and piece.depth < MAX_DEPTH:
+            inner |= dict.fromkeys(found)
+            if header.names or flag:
+                yield Part(origin.place + header.names[0] if header.names else place, header.names, header.type, b"", flag)
+            if not header.encoding:
+                return
+        elif found or _too_much_padding(piece, header, body):
+            flag = "limit"
+        for part in self._leaf(place, header, piece, body, origin):
+            yield part._replace(flag=flag) if flag else part
+
+    def _inner(self, piece: _Piece, header: Header, body: int) -> tuple[list[_Piece], str]:
+        """List the pieces inside of this one, none where it is a leaf, and the flag."""
+        buffer, end, depth = piece.buffer, piece.end, piece.depth + 1
+        if header.type.startswith("multipart/"):
+            self._search -= (end - body) * (1 + len(header.boundaries))
+            spans, flag = _multipart(buffer, body, end, header)
+            return [_Piece(*span, depth) for span in spans], flag
+        if header.type not in _MESSAGES and not any(n.lower().endswith(MAIL_NAMES) for n in header.names):
+            return [], ""
+        found = [_Piece(buffer, body, end, depth)] if not header.encoding or header.type in _MESSAGES else []
+        if header.encoding and not _too_much_padding(piece, header, body):
+            found += [_Piece(text, 0, len(text), depth) for text in _line_ends(decode(buffer[body:end], header.encoding))]
+        return found, ""
 
     def _leaf(self, place: str, header: Header, piece: _Piece, start: int, origin: _Origin) -> Iterator[Part]:
-        body = piece.buffer[start : piece.end]
         place = origin.place + header.names[0] if header.names else place
-        readings = base64_readings(body) if header.encoding == "base64" else [_decode(body, header.encoding)]
-        flag = "ambiguous" if len(readings) > 1 else ""
-        for data in readings:
-            self._bytes -= len(data)
-            yield Part(place, header.names, header.type, data, flag or ("unopened" if unopened(data) else ""))
-            if is_archive(data):
-                yield from self._archive(place, data, flag, piece.depth, origin.budget or Budget(len(data)))
-            elif data.startswith(b"From ") and _MAIL.match(data):
-                yield from self._messages(place, data, piece.depth, origin.budget or Budget(len(data)))
-            elif not header.encoding and b"begin " in data:
-                yield from _uuencoded(place, data)
+        decoded = _decoded(piece, start, header.encoding)
+        flag = "ambiguous" if len(decoded) > 1 else ""
+        for data in decoded:
+            yield from self._content(Part(place, header.names, header.type, data, flag), piece.depth, origin)
+            if header.encoding or b"begin " not in data or is_archive(data):
+                continue
+            for name, file in uuencoded(data):
+                part = Part(name or place, (name,) if name else (), "", file)
+                self._files -= 1
+                if self._files < 0:
+                    yield Part(place, (), "", b"", "limit")
+                    return
+                yield from self._content(part, piece.depth, origin)
+
+    def _content(self, part: Part, depth: int, origin: _Origin) -> Iterator[Part]:
+        """Yield a decoded file, and what is in it where it is an archive or an mbox."""
+        self._look()
+        data = part.data
+        self._bytes -= len(data)
+        yield part._replace(flag=part.flag or ("unopened" if unopened(data) else ""))
+        if is_archive(data):
+            yield from self._archive(part.place, data, part.flag, depth, origin.budget or Budget(len(data), self._look))
+        elif data.startswith(b"From ") and _MAIL.match(data):
+            yield from self._messages(part.place, data, depth, origin.budget or Budget(len(data), self._look))
 
     def _archive(self, place: str, data: bytes, flag: str, depth: int, budget: Budget) -> Iterator[Part]:
         for member in members(data, place.rpartition("/")[2], budget):
@@ -134,7 +178,7 @@ class _Walk:
         if depth >= MAX_DEPTH:
             yield Part(place, (), "", b"", "limit")
             return
-        yield from self.through(_Piece(data, 0, len(data), depth + 1), _Origin(f"{place}/", budget))
+        yield from self.message(data, depth + 1, _Origin(f"{place}/", budget))
         if not data.startswith(b"From "):
             return
         starts = (found.end() for found in _NEXT_MAIL.finditer(data))
@@ -147,47 +191,50 @@ class _Walk:
 # Structure
 
 
-def _inner(piece: _Piece, header: Header, body: int) -> list[_Piece]:
-    """List the pieces inside of this one; none where it is a leaf."""
-    buffer, end, depth = piece.buffer, piece.end, piece.depth + 1
-    if header.type.startswith("multipart/"):
-        return [_Piece(*span, depth) for span in _multipart(buffer, body, end, header)]
-    if header.type in ("message/rfc822", "message/global", "message/news") or any(n.lower().endswith(MAIL_NAMES) for n in header.names):
-        if _too_much_padding(piece, header, body):
-            return []
-        if header.encoding:
-            decoded = _decode(buffer[body:end], header.encoding)
-            return [_Piece(decoded, 0, len(decoded), depth)]
-        return [_Piece(buffer, body, end, depth)]
-    return []
+def _line_ends(data: bytes) -> Iterator[bytes]:
+    """The data, and where it holds a bare CR as those see it to whom that ends a line."""
+    yield data
+    if data.count(b"\r") > data.count(b"\r\n"):
+        yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _multipart(buffer: bytes, start: int, end: int, header: Header) -> list[tuple[bytes, int, int]]:
-    """Split at the boundary; where that never stands in the body, look for it decoded, then guess."""
+def _multipart(buffer: bytes, start: int, end: int, header: Header) -> tuple[list[tuple[bytes, int, int]], str]:
+    """Split at each boundary, also decoded where it has an encoding; guess one where none of them is in the body."""
+    found = dict[tuple[bytes, int, int], None]()
+    flag = ""
     for boundary in header.boundaries:
-        if spans := _spans(buffer, start, end, boundary, _DELIMITER_END) or _spans(buffer, start, end, boundary, _LINE_END):
-            return [(buffer, *span) for span in spans]
+        spans, over = _spans(buffer, start, end, boundary)
+        found |= dict.fromkeys((buffer, *span) for span in spans)
+        flag = over or flag
     if header.encoding:
-        buffer = _decode(buffer[start:end], header.encoding)
-        return _multipart(buffer, 0, len(buffer), header._replace(encoding=""))
-    guess = _LIKE_DELIMITER.search(buffer, start, end)
-    return [(buffer, *span) for span in _spans(buffer, start, end, guess[1], _DELIMITER_END)] if guess else []
+        decoded = decode(buffer[start:end], header.encoding)
+        inner, over = _multipart(decoded, 0, len(decoded), header._replace(encoding=""))
+        return [*found, *inner], flag or over
+    if not found and (guess := _LIKE_DELIMITER.search(buffer, start, end)):
+        spans, flag = _spans(buffer, start, end, guess[1])
+        found |= dict.fromkeys((buffer, *span) for span in spans)
+    return list(found), flag
 
 
-def _spans(buffer: bytes, start: int, end: int, boundary: bytes, line_end: re.Pattern[bytes]) -> list[tuple[int, int]]:
-    """Find the spans between delimiter lines, those after a closing one too; the text before the first is none."""
+def _spans(buffer: bytes, start: int, end: int, boundary: bytes) -> tuple[list[tuple[int, int]], str]:
+    """Find the spans between delimiter lines, those after a closing one too; the text before the first is none.
+
+    A line that only begins like a delimiter is one to some: the spans of both readings. The flag says that there are more.
+    """
     delimiter = b"--" + boundary
-    starts: list[int] = []
-    ends: list[int] = []
+    lines: list[tuple[int, int, bool]] = []
     at = start if buffer.startswith(delimiter, start, end) else _next_line(buffer, delimiter, start, end)
-    while at >= 0 and len(starts) <= MAX_PARTS:
-        line = line_end.match(buffer, at + len(delimiter), end)
-        if line:
-            ends.append(max(at - 1, start))
-            starts.append(line.end())
-        at = _next_line(buffer, delimiter, line.end() - 1 if line else at, end)
-    spans = zip(starts, [*ends[1:], end], strict=False)  # without a delimiter both are empty but for the end
-    return [(a, b) for a, b in spans if _NOT_BLANK.search(buffer, a, b)]
+    while at >= 0 and len(lines) <= MAX_PARTS:
+        exact = _DELIMITER_END.match(buffer, at + len(delimiter), end)
+        after = (exact or _LINE_END.match(buffer, at + len(delimiter), end)).end()  # type: ignore[union-attr]
+        lines.append((max(at - 1, start), after, bool(exact)))
+        at = _next_line(buffer, delimiter, after - 1, end)
+    found = dict[tuple[int, int], None]()
+    for kept in ([line for line in lines if line[2]], lines):
+        for (_, begin, _), (until, _, _) in itertools.pairwise((*kept, (end, end, True))):
+            if _NOT_BLANK.search(buffer, begin, until):
+                found[begin, until] = None
+    return list(found), "limit" if at >= 0 else ""
 
 
 def _next_line(buffer: bytes, delimiter: bytes, start: int, end: int) -> int:
@@ -211,54 +258,8 @@ def _member_names(name: str) -> tuple[str, ...]:
     return (clean_name(name),) if name and not name.endswith("/") else ()
 
 
-def _decode(body: bytes, encoding: str) -> bytes:
+def _decoded(piece: _Piece, start: int, encoding: str) -> list[bytes]:
+    """The body in each reading. It is no variable of the caller's, as a large one is worth its memory."""
     if encoding == "base64":
-        return decode_base64(body)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding:
-        return b"".join(part.data for part in _uuencoded("", body)) or body
-    return body
-
-
-def decode_base64(body: bytes) -> bytes:
-    """Decode every group, also those after padding in the middle; strange characters count as nothing."""
-    return base64_readings(body)[0]
-
-
-def base64_readings(body: bytes) -> list[bytes]:
-    """Decode as all mail programs might, where padding stands in the middle: each group, the text as one, up to there."""
-    text = body.translate(None, _NOT_BASE64)
-    groups = [group for group in text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING] if group]
-    whole = b"".join(map(_group, groups))
-    if len(groups) < 2:
-        return [whole]
-    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), _group(groups[0]))))
-
-
-def _group(group: bytes) -> bytes:
-    if len(group) % 4 == 1:  # six bits are no byte
-        group = group[:-1]
-    return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
-
-
-def _uuencoded(place: str, text: bytes) -> Iterator[Part]:
-    """Yield the files that stand uuencoded in a text."""
-    begin = _BEGIN_UU.search(text)
-    while begin:
-        end = text.find(b"\nend", begin.end() - 1)
-        stop = end if end >= 0 else len(text)
-        name = clean_name(begin[1].decode("utf-8", "replace"))
-        yield Part(name or place, (name,) if name else (), "", b"".join(map(_uu_line, text[begin.end() : stop].split(b"\n"))))
-        begin = _BEGIN_UU.search(text, stop)
-
-
-def _uu_line(line: bytes) -> bytes:
-    """Decode one line; its first character tells the length, the filling behind that is often wrong."""
-    if not line:
-        return b""
-    length = (line[0] - 32) & 63
-    try:
-        return binascii.a2b_uu(line[: 1 + (length + 2) // 3 * 4])
-    except binascii.Error:
-        return b""
+        return base64_readings(piece.buffer[start : piece.end])
+    return [decode(piece.buffer[start : piece.end], encoding)]

@@ -1,40 +1,46 @@
-"""The header of a MIME part, read the way a lenient mail program would: nothing in it is an error. Pure.
+"""The fields of a MIME part's header, read the way a lenient mail program would: nothing in them is an error. Pure.
 
-Where readers differ, all readings are kept: every file name that any field gives, every way to read a broken quote.
-Each value has a limit, so that all of this is linear in the size of the header.
+Where readers differ, all readings are kept: every file name that any field gives, every way to read a broken quote, each
+type and encoding of several. What goes beyond a limit is flagged, so all of this is linear in the size of the header.
+Where a header begins and ends: readings.py.
 """
 
 import binascii
 import re
 from typing import NamedTuple
 
-__all__ = ["Header", "clean_name", "read_header"]
+__all__ = ["MAX_READINGS", "Header", "clean_name", "interpret"]
 
-MAX_HEADER = 1 << 20
-"""Bytes of one part's header that are looked at; mail programs and relays refuse far smaller ones."""
+MAX_READINGS = 12
+"""Ways to read one header; two are seen in real mail."""
+MAX_BOUNDARIES = 4
+"""Of one multipart: each is looked for in all of its body. An open quote gives two."""
+MAX_FIELDS = 100
+"""Content- fields of one header that are read."""
+MAX_NAMES = 100
+"""File names of one part, each of which the rules look at."""
 MAX_VALUE = 16 << 10
 """Bytes of one Content-Type or Content-Disposition; a file name is at most some hundred characters."""
 MAX_NAME = 255
 """Characters of a file name that are kept, from its end: the extension says what a double click does."""
-_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
-_FROM = re.compile(rb">?From [^\n]*\n")
-_BLANK_LINE = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
-_WANTED = frozenset({b"content-type", b"content-disposition", b"content-transfer-encoding"})
+_COMMENT = re.compile(rb"\([^()]*\)")
+_TOKEN = re.compile(rb"[!#-'*+.0-9A-Z^-~-]+")
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)("?)|([^;]*))', re.DOTALL)
-_KEY = re.compile(r"(name|filename|boundary)(?:\*(\d{1,4}))?(\*)?")
+_KEY = re.compile(r"(name|filename|boundary)(?:\*(\d{1,9}))?(\*)?")
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=(?:\s+(?==\?))?")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _ENCODINGS = ("base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue")
 
 
 class Header(NamedTuple):
-    """What the header of a part says of its body."""
+    """What the header of a part says of its body; `flag` is "" or "limit": there is more in it."""
 
     type: str = "text/plain"
     boundaries: tuple[bytes, ...] = ()
     encoding: str = ""
     names: tuple[str, ...] = ()
+    flag: str = ""
 
 
 class _Value(NamedTuple):
@@ -44,40 +50,55 @@ class _Value(NamedTuple):
     parameters: tuple[tuple[str, bytes], ...]
 
 
-def read_header(data: bytes, start: int, end: int) -> tuple[Header, int]:
-    """Read the header of the part at data[start:end]; return it and where the body starts.
-
-    A part whose first line is no header field is all body. Lines inside of the header that are no fields are skipped.
-    """
-    line = _FROM.match(data, start, end)
-    begin = line.end() if line else start
-    for empty in (b"\n", b"\r\n"):
-        if data.startswith(empty, begin, end):
-            return Header(), begin + len(empty)
-    if not _FIELD.match(data, begin, end):
-        return Header(), start
-    blank = _BLANK_LINE.search(data, begin, end)
-    stop = blank.start() if blank else end
-    return _interpret(data[begin : min(stop, begin + MAX_HEADER)]), blank.end() if blank else end
-
-
 def clean_name(name: str) -> str:
     """Reduce a file name to its last component, without control characters and of bounded length."""
     last = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     return "".join(char for char in last if char >= " " and char != "\x7f").strip()[-MAX_NAME:]
 
 
-def _interpret(text: bytes) -> Header:
-    fields: dict[bytes, list[_Value]] = {name: [] for name in _WANTED}
+def interpret(text: bytes, flag: str = "") -> list[Header]:
+    """List every way to read these fields, at least one; the one that shows the most comes first.
+
+    Lines that are no fields are skipped. `flag`: that of all that is found.
+    """
+    types, dispositions, encodings, seen = list[_Value](), list[_Value](), list[str](), 0
     for line in _FOLD.sub(b"", text).split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon and (known := fields.get(name.strip().lower())) is not None:
-            known.append(_read_value(value[:MAX_VALUE]))
-    types = fields[b"content-type"]
-    kind = next((value for value in types if value.word.startswith("multipart/")), types[0] if types else _Value("text/plain", ()))
-    encodings = [value.word for value in fields[b"content-transfer-encoding"]]
-    names = [name for value in fields[b"content-disposition"] + types for name in _names(value)]
-    return Header(kind.word, _boundaries(kind), next((e for e in encodings if e in _ENCODINGS), ""), tuple(dict.fromkeys(names)))
+        name, _, value = line.partition(b":")
+        name = name.strip().lower()
+        if name not in (b"content-type", b"content-disposition", b"content-transfer-encoding"):
+            continue
+        seen += 1
+        flag = "limit" if len(value) > MAX_VALUE or seen > MAX_FIELDS else flag
+        if seen > MAX_FIELDS:
+            break
+        value = value[:MAX_VALUE]
+        if name == b"content-transfer-encoding":
+            encodings += _encodings(value)
+            continue
+        known = types if name == b"content-type" else dispositions
+        known += map(_read_value, dict.fromkeys((value, _COMMENT.sub(b" ", value))))
+    return _combined(types or [_Value("text/plain", ())], dispositions, encodings or [""], flag)
+
+
+def _combined(types: list[_Value], dispositions: list[_Value], encodings: list[str], flag: str) -> list[Header]:
+    names = list(dict.fromkeys(name for value in dispositions + types for name in _names(value)))
+    found = dict[Header, None]()
+    for kind in sorted(types, key=lambda value: not value.word.startswith("multipart/")):
+        boundaries = _boundaries(kind) if kind.word.startswith("multipart/") else ()
+        for encoding in sorted(dict.fromkeys(encodings), key=lambda word: not word):
+            kept = dict.fromkeys((*boundaries[: MAX_BOUNDARIES // 2], *boundaries[-MAX_BOUNDARIES // 2 :]))
+            over = len(names) > MAX_NAMES or len(kept) < len(boundaries) or len(found) >= MAX_READINGS
+            found[Header(kind.word, tuple(kept), encoding, tuple(names[:MAX_NAMES]), "limit" if over else flag)] = None
+            if len(found) > MAX_READINGS:
+                return list(found)
+    return list(found)
+
+
+def _encodings(value: bytes) -> list[str]:
+    """Read a Content-Transfer-Encoding: where there is more than one word, as each that is known, and as none."""
+    words = [word.decode("latin-1") for word in _TOKEN.findall(value.upper())]
+    known = [word.lower() for word in words if word.lower() in _ENCODINGS]
+    return known if known and value.strip().lower() == known[0].encode() else [*known, ""]
 
 
 def _read_value(value: bytes) -> _Value:
@@ -96,26 +117,31 @@ def _read_value(value: bytes) -> _Value:
 
 
 def _boundaries(value: _Value) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys(found.rstrip() for key, found in value.parameters if key == "boundary" and found.strip()))
+    given = (raw for key, raw in value.parameters if key == "boundary")
+    other = (text.encode("utf-8", "replace") for text in _texts(value, ("boundary",), plain=False))
+    return tuple(dict.fromkeys(found.rstrip() for found in (*given, *other) if found.strip()))
 
 
 # File names
 
 
 def _names(value: _Value) -> list[str]:
-    """List every file name that the parameters give: plain, RFC 2047, RFC 2231, whole and in sections."""
+    return [name for raw_name in _texts(value, ("name", "filename")) for name in _readings(raw_name) if name]
+
+
+def _texts(value: _Value, keys: tuple[str, ...], plain: bool = True) -> list[str]:
+    """List what parameters of these names give: RFC 2231, whole and in sections, and the plain ones, also in RFC 2047."""
     found: list[str] = []
     sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
     for key, raw in value.parameters:
         match = _KEY.fullmatch(key)
-        if match is None or match[1] == "boundary":
+        if match is None or match[1] not in keys:
             continue
-        if match[2] is None:
-            found.append(_extended(raw) if match[3] else _decoded(raw))
-        else:
+        if match[2] is not None:
             sections.setdefault(match[1], {}).setdefault(int(match[2]), (raw, bool(match[3])))
-    found += [_joined(parts) for parts in sections.values()]
-    return [name for raw_name in found for name in _readings(raw_name) if name]
+        elif match[3] or plain:
+            found.append(_extended(raw) if match[3] else _decoded(raw))
+    return found + [_joined(parts) for parts in sections.values()]
 
 
 def _readings(name: str) -> list[str]:

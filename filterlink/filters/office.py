@@ -1,19 +1,30 @@
 """The macros in Office files, by oletools' olevba. It is imported at the first such file only: that takes 0.3 s and 30 MB.
 
 Every OLE file is looked at: .doc, .xls and .ppt are one, .docm, .xlsm and .pptm are archives that hold one. So is Word 2003
-XML. Without oletools (the extra `office`) there are no macros to be seen.
+XML. Without oletools (the extra `office`) there are no macros to be seen. olevba runs in a child process with limits
+(apart.py): small files can make it use a gigabyte, or minutes.
 """
 
 import functools
 import importlib.util
+import time
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["available", "is_office", "macros"]
+from filterlink.filters.apart import Done, apart
+from filterlink.filters.child import Limits
+
+__all__ = ["Macros", "available", "is_office"]
 
 MAX_CODE = 8 << 20
-"""Characters of macros that are read from one file; large projects have some hundred thousand."""
+"""Bytes of macros that are read from one file; large projects have some hundred thousand."""
+MAX_SECONDS = 10.0
+"""For all Office files of one message; large ones take a second or two."""
+MAX_MEMORY = 512 << 20
+"""Bytes for one file, and twice its size, beside what the message takes."""
+MAX_NAMED = 4
+"""How many times the size of an OLE file its streams may have together; where they share no bytes they have it once."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WORD_2003 = b"http://schemas.microsoft.com/office/word/2003/wordml"
 
@@ -26,33 +37,44 @@ def is_office(data: bytes) -> bool:
     return data.startswith(_OLE) or data.find(_WORD_2003, 0, 4096) >= 0
 
 
-def macros(data: bytes) -> bytes:
-    """Give the source of all macros, b"" where there are none or the file is too broken for olevba. Never raises."""
-    if not is_office(data) or (olevba := _olevba()) is None:
-        return b""
-    code: list[str] = []
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            _read(olevba.VBA_Parser("part", data=data, disable_pcode=True), code)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001, S110 - a parser of what strangers sent ends with anything; what it had read counts
-        pass
-    return "\n".join(code).encode("utf-8", "replace")
+class Macros:
+    """Reads the macros of one message's files, as long as there is time."""
+
+    def __init__(self) -> None:
+        self._left = MAX_SECONDS
+
+    def read(self, data: bytes) -> Done:
+        """Give the source of all macros in a file, b"" where there are none, and the flag.
+
+        broken: olevba ended with an error; limit: it took too long or too much memory, or there is more than that. Never raises
+        but OSError where no process can be started.
+        """
+        if not is_office(data) or (olevba := _olevba()) is None:
+            return Done(b"", "")
+        if self._left <= 0:
+            return Done(b"", "limit")
+        began = time.monotonic()
+        done = apart(functools.partial(_read, olevba, data), Limits(self._left, int(self._left) + 1, MAX_MEMORY + 2 * len(data)))
+        self._left -= time.monotonic() - began
+        return done if len(done.output) <= MAX_CODE else Done(done.output[:MAX_CODE], "limit")
 
 
-def _read(parser: Any, code: list[str]) -> None:
-    """Collect the modules; Excel 4 macros appear only after they were looked for."""
-    left = MAX_CODE
-    try:
+def _read(olevba: Any, data: bytes, file: BinaryIO) -> None:
+    """In the child: write the modules as they are found; Excel 4 macros appear only after they were looked for."""
+    with warnings.catch_warnings(action="ignore"):
+        parser, size = olevba.VBA_Parser("part", data=data, disable_pcode=True), 0
+        if parser.ole_file and _named(parser.ole_file) > MAX_NAMED * len(data):
+            raise MemoryError
         parser.detect_macros()
         for *_, module in parser.extract_macros():
-            code.append(str(module)[:left])
-            left -= len(code[-1])
-            if left <= 0:
+            size += file.write(str(module).encode("utf-8", "replace") + b"\n")
+            if size > MAX_CODE:
                 return
-    finally:
-        parser.close()
+
+
+def _named(ole: Any) -> int:
+    """Bytes of all streams that the directory of an OLE file names; olevba reads them all, those outside of the tree as well."""
+    return sum((entry or ole._load_direntry(number)).size for number, entry in enumerate(ole.direntries))
 
 
 @functools.cache

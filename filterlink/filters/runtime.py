@@ -6,31 +6,30 @@ half of the workers at most, so that small ones never wait for them. It works ty
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import os
-import re
 import select
 import selectors
-import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from filterlink.filters.lines import MAX_LINE, Lines
-from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, quote, rejected, reply
-from filterlink.filters.workers import Judge, ThreadWorker, Unreadable, Worker
+from filterlink.filters.queuefile import Message, open_at_message, open_message
+from filterlink.filters.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
+from filterlink.filters.workers import NO_BOUNDS, Bounds, Judge, ThreadWorker, Unreadable, Worker, internal
 
 __all__ = [
+    "Bounds",
     "Judge",
     "Message",
     "Unreadable",
     "Verdict",
     "discard",
     "error",
-    "failure",
     "header",
     "ok",
     "open_at_message",
@@ -50,16 +49,9 @@ LARGE = 1 << 20
 """Files over this size share half of the workers."""
 QUIT_GRACE = 10.0
 """Seconds between our answer to QUIT and our end, when the server does not close our standard input."""
-_ENVELOPE = re.compile(rb"[PSAOR] ")
+_INTERNAL = reply(internal("")).rstrip(b'"')
 _output = threading.Lock()
 """Held while a line goes to standard output, so that each is one piece."""
-
-
-class Message(NamedTuple):
-    """A queue file: the envelope lines, and the message (header, empty line, body) as it is."""
-
-    envelope: list[bytes]
-    data: bytes
 
 
 class Request(NamedTuple):
@@ -70,45 +62,15 @@ class Request(NamedTuple):
     large: bool
 
 
-def open_message(path: str) -> Message:
-    """Read a queue file, or a plain mail file without envelope. Raises Unreadable."""
-    with _readable(path), open_at_message(path) as file:
-        start = file.tell()
-        file.seek(0)
-        return Message([line.rstrip() for line in file.read(start).split(b"\n") if line.strip()], file.read())
-
-
-def open_at_message(path: str) -> BinaryIO:
-    """Open a queue file where the message begins: after the envelope lines, if there are any. Raises Unreadable."""
-    with _readable(path), contextlib.ExitStack() as undo:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Unreadable(f"cannot open {path}: not a regular file")
-        file = undo.enter_context(Path(path).open("rb"))
-        line = file.readline(MAX_LINE)
-        if _ENVELOPE.match(line):
-            while line.strip():
-                line = file.readline(MAX_LINE)
-        else:
-            file.seek(0)
-        undo.pop_all()
-        return file
-
-
-@contextlib.contextmanager
-def _readable(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as fault:
-        raise Unreadable(f"cannot open {path}: {getattr(fault, 'strerror', None) or fault}") from None
-
-
-def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool) -> int:
+def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool, bounds: Bounds = NO_BOUNDS) -> int:
     """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
+
+    `bounds` holds for each message.
 
     `renewed` is asked before work is given out: where `judge` is another now, new processes take the place of the old
     ones, which give their answers first. Return the exit code.
     """
-    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), Worker, renewed))
+    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(Worker, bounds=bounds), renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
@@ -147,12 +109,13 @@ def _version() -> str:
 class _Helper:
     """The loop between standard input, the workers and standard output."""
 
-    def __init__(self, judge: Judge, most: int, hire: type[Worker], renewed: Callable[[], bool] = bool) -> None:
+    def __init__(self, judge: Judge, most: int, hire: Callable[[Judge, list[Worker]], Worker], renewed: Callable[[], bool] = bool) -> None:
         self._judge, self._most, self._hire, self._renewed = judge, most, hire, renewed
         self._input = Lines()
         self._version = VERSION
         self._waiting: dict[bool, deque[tuple[int, Request]]] = {False: deque(), True: deque()}
         self._taken = 0
+        self._faults = 0
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Request] = {}
         self._old: set[Worker] = set()
@@ -248,8 +211,14 @@ class _Helper:
         if self._waits() and self._renewed():
             self._retire()
         while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
+            try:
+                worker = self._idle.pop() if self._idle else self._hire(self._judge, [*self._busy])
+            except (OSError, RuntimeError) as fault:
+                if self._busy:
+                    return  # one of these will be free
+                self._answer(self._waiting[lane].popleft()[1], reply(internal(f"no worker can be started: {fault}")))
+                continue
             request = self._waiting[lane].popleft()[1]
-            worker = self._idle.pop() if self._idle else self._hire(self._judge, [*self._busy])
             worker.give(request.path)
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
@@ -269,12 +238,18 @@ class _Helper:
         request = self._busy.pop(worker)
         said = worker.result()
         if said is None:
-            said = reply(rejected(f"the process that judged this message ended with {worker.end()}"))
+            said = reply(worker.lost())
         elif worker in self._old:
             worker.end()
         else:
             self._idle.append(worker)
         self._old.discard(worker)
+        self._answer(request, said)
+
+    def _answer(self, request: Request, said: bytes) -> None:
+        if said.startswith(_INTERNAL):
+            self._faults += 1
+            said = b'%b (%d since the start)"' % (said[:-1], self._faults)
         if said.startswith(b"ADDHEADER") and self._version >= 4:
             said += b" OK"
         _write(request.number + b" " + said)

@@ -7,30 +7,24 @@ Its formats are named one by one: mtree reads files of this machine, and some fi
 libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
 """
 
-import bz2
 import ctypes
 import functools
 import logging
-import lzma
-import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from filterlink.filters.member import STEP, Budget, Member
+from filterlink.filters import packed
+from filterlink.filters.member import Budget, Member
 
 __all__ = ["available", "library", "library_format", "stream", "stream_kind", "unopened"]
 
-PIECE = 16 << 10
-MAX_STREAMS = 1000
-"""Streams in one file, one behind the other; pigz and pbzip2 write some, bombs millions of empty ones."""
+MAX_SKIPPED = 1000
+"""Frames that hold nothing, before one that does."""
 MAX_ARJ_HEADER = 2600
 """Bytes, by the format."""
-MAX_MEMORY = 256 << 20
-"""Of lzma's dictionary: xz -9 needs 65 MiB."""
 _BLOCK = 256 << 10
 _NO_MEMORY = 12
-_STREAMS = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "lzma"}
 _COMPRESS = b"\x1f\x9d"
 _LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip", _COMPRESS: "compress"}
 _CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
@@ -63,7 +57,6 @@ _UNOPENED = {
     (0, b"EGGA"): "egg",
     (0, b"ArC\1"): "freearc",
 }
-_BROKEN = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 # Packed single files
@@ -71,23 +64,24 @@ _BROKEN = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 def stream_kind(data: bytes) -> str:
     """By what it is packed; "" where by nothing, or libarchive is missing for it."""
-    kind = next((kind for magic, kind in _STREAMS.items() if data.startswith(magic)), "")
+    kind = next((kind for magic, kind in packed.MAGIC.items() if data.startswith(magic)), "")
     return kind or (_layer(data) if available() else "")
 
 
 def _layer(data: bytes) -> str:
-    start = _behind_skippable(data)
+    if (start := _behind_skippable(data)) < 0:
+        return "skippable"
     return next((kind for magic, kind in _LAYERS.items() if data.startswith(magic, start)), "")
 
 
 def _behind_skippable(data: bytes) -> int:
-    """Where the first frame begins that holds data: zstd and lz4 skip others."""
+    """Where the first frame begins that holds data: zstd and lz4 skip others. -1: behind more than may be skipped."""
     at = 0
-    for _ in range(MAX_STREAMS):
+    for _ in range(MAX_SKIPPED):
         if data[at + 1 : at + 4] != b"\x2a\x4d\x18" or data[at] & 0xF0 != 0x50:
-            break
+            return at
         at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-    return at
+    return -1
 
 
 def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member]:
@@ -95,26 +89,16 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
     if kind == "compress" and (len(data) < 4 or _compressed_twice(data)):
         yield Member(_plain_name(name), b"", "unopened")  # it would open all layers at once
         return
+    if kind == "skippable":
+        yield Member(_plain_name(name), b"", "limit")
+        return
     if kind in _CODES:
         for member in library(data[_behind_skippable(data) :], "raw", budget, _CODES[kind]):
             yield member._replace(name=_plain_name(name))
         return
-    flag, out, streams = budget.count(), bytearray(), 0
-    unpacker, at = _unpacker(kind), 0
-    try:
-        while not flag and (at < len(data) or not unpacker.eof):
-            if unpacker.eof:
-                if streams > MAX_STREAMS or not data.startswith(data[:2], at):  # what follows is filling
-                    flag = "limit" if streams > MAX_STREAMS else flag
-                    break
-                unpacker, streams = _unpacker(kind), streams + 1
-            chunk, at = _step(unpacker, data, at)
-            out += chunk
-            flag = budget.take(len(chunk))
-    except _BROKEN:
-        flag = "broken"
-    plain, told = _plain_name(name), _told_name(data) if kind == "gzip" else ""
-    yield Member(plain, bytes(out), flag)
+    out, flag = packed.unpacked(data, kind, budget)
+    plain, told = _plain_name(name), packed.gzip_name(data) if kind == "gzip" else ""
+    yield Member(plain, out, flag)
     if told and told != plain:
         yield Member(told, b"")
 
@@ -126,56 +110,9 @@ def _compressed_twice(data: bytes) -> bool:
     return bytes((first & 255, second & 255)) == _COMPRESS or (256 in (first, second) and data[2] & 0x80 > 0)
 
 
-class _Gzip:
-    """zlib's decompressor with the manner of bz2's and lzma's."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(31)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, most: int) -> bytes:
-        out = self._zlib.decompress(self._zlib.unconsumed_tail + data, most)
-        self.needs_input = not self._zlib.unconsumed_tail and len(out) < most
-        return out
-
-
-def _unpacker(kind: str) -> Any:
-    if kind == "gzip":
-        return _Gzip()
-    if kind == "bzip2":
-        return bz2.BZ2Decompressor()
-    return lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=MAX_MEMORY)
-
-
-def _step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
-    """Unpack at most STEP bytes, reading at most one piece; return them, and where to go on. Raises one of _BROKEN."""
-    piece = data[at : at + PIECE] if unpacker.needs_input else b""
-    if unpacker.needs_input and not piece:
-        raise EOFError
-    chunk = unpacker.decompress(piece, STEP)
-    at += len(piece)
-    return chunk, at - len(unpacker.unused_data) if unpacker.eof else at
-
-
 def _plain_name(name: str) -> str:
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
     return stem + _SUFFIXES[suffix.lower()] if stem and suffix.lower() in _SUFFIXES else "unpacked"
-
-
-def _told_name(data: bytes) -> str:
-    """Read the file name in a gzip header."""
-    if not data[3] & 8:
-        return ""
-    start = 12 + int.from_bytes(data[10:12], "little") if data[3] & 4 else 10
-    return data[start : start + 255].split(b"\0")[0].decode("latin-1")
 
 
 # Archives, by libarchive

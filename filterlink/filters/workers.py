@@ -11,21 +11,28 @@ Threads for the filters that only wait for somebody else's server: sixteen of th
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from filterlink.filters.verdict import Verdict, failure, rejected, reply
+from filterlink.filters.verdict import Verdict, rejected, reply
+from filterlink.rlimits import lower
 
-__all__ = ["Judge", "ThreadWorker", "Unreadable", "Worker", "judged"]
+__all__ = ["GRACE", "Bounds", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
+MAX_FAULT = 500
+"""Characters of a fault's text: the answer has room for them and for the count of faults."""
+GRACE = 5.0
+"""Seconds after a filter's own time for a message until the alarm: it may be in code that looks at no clock."""
 _PR_SET_PDEATHSIG = 1
+_ALARM = f"signal {int(signal.SIGALRM)}"
 
 Judge = Callable[[str], Verdict]
 
@@ -34,36 +41,59 @@ class Unreadable(Exception):
     """The queue file cannot be read, so nothing can be said of the message."""
 
 
+class Bounds(NamedTuple):
+    """What one message may cost a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
+
+    The alarm is for code that looks at no clock; it costs the process. A filter that looks at one gives its verdict earlier.
+    """
+
+    seconds: float = 0.0
+    late: Verdict = rejected("internal error: too slow")
+    memory: int = 0
+
+
+NO_BOUNDS = Bounds()
+
+
 def judged(judge: Judge, path: str) -> Verdict:
     """Judge one file; whatever goes wrong is a verdict as well.
 
-    A file that cannot be read is REJECTED: the message must not pass without a scan. A fault of the filter itself is
-    FAILURE, with the traceback in one line on stderr.
+    Each is REJECTED, so that the message waits: a file that cannot be read, and every fault of the filter itself. Stderr
+    gets the traceback of a fault in one line.
     """
     try:
         return judge(path)
     except Unreadable as fault:
         return rejected(str(fault))
-    except MemoryError:
-        return rejected("out of memory")
     except Exception as fault:  # noqa: BLE001 - the boundary: a filter's bug costs one verdict, never the helper
         print(" | ".join(traceback.format_exc().splitlines()), file=sys.stderr, flush=True)
-        return failure(f"internal error: {type(fault).__name__}: {fault}")
+        return internal(f"{type(fault).__name__}: {fault}")
+
+
+def internal(text: str) -> Verdict:
+    """Have the message wait for a fault of ours. The helper's process adds how many there were."""
+    return rejected(f"internal error: {text[:MAX_FAULT]}")
 
 
 class Worker:
     """One process, seen from the helper: give it a path, and its socket becomes readable with the reply."""
 
-    def __init__(self, judge: Judge, others: Iterable["Worker"]) -> None:
-        """Fork. The child lets go of the sockets of `others`."""
+    def __init__(self, judge: Judge, others: Iterable["Worker"], bounds: Bounds = NO_BOUNDS) -> None:
+        """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
+        self._bounds = bounds
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = self._start(childs, judge, [self, *others])
+        try:
+            self.pid = self._start(childs, judge, [self, *others])
+        except (OSError, RuntimeError):
+            self.sock.close()
+            childs.close()
+            raise
 
     def _start(self, childs: socket.socket, judge: Judge, foreign: list["Worker"]) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _work(childs, judge, parent, foreign)
+            _work(childs, judge, parent, foreign, self._bounds)
         childs.close()
         return pid
 
@@ -81,6 +111,11 @@ class Worker:
             return self.sock.recv(MAX_RECORD) or None
         except ConnectionResetError:
             return None
+
+    def lost(self) -> Verdict:
+        """End one that has ended without a reply; the verdict for its message."""
+        how = self.end()
+        return self._bounds.late if how == _ALARM else internal(f"the process of this message ended with {how}")
 
     def end(self) -> str:
         """End it, and say how it ended."""
@@ -110,13 +145,18 @@ def _wait(sock: socket.socket, judge: Judge) -> None:
             sock.send(reply(judged(judge, os.fsdecode(path))))
 
 
-def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker]) -> NoReturn:
+def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker], bounds: Bounds) -> NoReturn:
     """Be a worker until the helper closes the socket or ends."""
     status = 1
     try:
         _settle(parent, foreign)
+        if bounds.memory:
+            lower(resource.RLIMIT_AS, bounds.memory, bounds.memory)
         while path := sock.recv(MAX_RECORD):
-            sock.send(reply(judged(judge, os.fsdecode(path))))
+            signal.setitimer(signal.ITIMER_REAL, bounds.seconds)
+            said = reply(judged(judge, os.fsdecode(path)))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            sock.send(said)
         status = 0
     except BaseException as fault:  # noqa: BLE001 - e.g. a panic in native code: the parent answers for this process
         print(f"worker ends: {type(fault).__name__}: {fault}".replace("\n", " | "), file=sys.stderr, flush=True)
@@ -129,7 +169,9 @@ def _settle(parent: int, foreign: list[Worker]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     for worker in foreign:
         worker.sock.close()
     nothing = os.open(os.devnull, os.O_RDONLY)

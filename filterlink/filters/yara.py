@@ -5,6 +5,7 @@ A rule's `meta` says what follows from a match: verdict = "ERROR" (also where no
 Rules see the variables `filename`, `filepath`, `extension`, `filetype` and `flags` of the part.
 """
 
+import functools
 import math
 import os
 import sys
@@ -18,8 +19,10 @@ import yara_x
 from filterlink.filters import office, unpack
 from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
-from filterlink.filters.runtime import Verdict, discard, error, header, ok, open_message, say, serve
+from filterlink.filters.runtime import Bounds, Verdict, discard, error, header, ok, open_message, say, serve
 from filterlink.filters.verdict import UNSCANNABLE
+from filterlink.filters.workers import GRACE
+from filterlink.units import say_size
 
 __all__ = ["DEFAULT_RULES", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "run"]
 
@@ -55,13 +58,15 @@ class Finding(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """For how many seconds the rules may look at one message, and what becomes of it after that."""
+    """Seconds and bytes of memory (0: no limit) for one message, and what becomes of one that needs more."""
 
     timeout: float = 110.0
     unscannable: str = "hold"
+    memory: int = 2 << 30
 
 
 DEFAULTS = Settings()
+_LATE = "the rules do not come to an end with this message within {:g} s"
 
 
 def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, settings: Settings = DEFAULTS) -> int:
@@ -77,7 +82,12 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
         )
     if not office.available():
         complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
-    return serve("yara", live.filter.judge, threads, live.renewed)
+    late = unscannable(settings, _LATE.format(settings.timeout))
+    return serve("yara", live.filter.judge, threads, live.renewed, Bounds(settings.timeout + GRACE, late, settings.memory))
+
+
+def unscannable(settings: Settings, text: str) -> Verdict:
+    return UNSCANNABLE[settings.unscannable](text)
 
 
 class LiveRules:
@@ -98,7 +108,7 @@ class LiveRules:
         self._next = now + CHECK_EVERY
         try:
             return self._reload()
-        except BadRules as fault:
+        except Exception as fault:  # noqa: BLE001 - the helper must live on, whatever the compiler makes of them
             complain(f"rules changed and are faulty, so the old ones stay: {fault}")
             return False
 
@@ -182,12 +192,13 @@ class YaraFilter:
 
     def judge(self, path: str) -> Verdict:
         """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
-        message, end = open_message(path).data, time.monotonic() + self._settings.timeout
+        end = time.monotonic() + self._settings.timeout
         try:
-            return self._decided(self._findings(message, end))
+            return self._decided(self._findings(open_message(path).data, end))
         except (yara_x.TimeoutError, TimeoutError):
-            text = f"the rules do not come to an end with this message within {self._settings.timeout:g} s"
-            return UNSCANNABLE[self._settings.unscannable](text)
+            return unscannable(self._settings, _LATE.format(self._settings.timeout))
+        except MemoryError:
+            return unscannable(self._settings, f"this message needs more memory than {say_size(self._settings.memory)}")
 
     def _decided(self, findings: Iterable[Finding]) -> Verdict:
         fields: dict[str, None] = {}
@@ -204,11 +215,13 @@ class YaraFilter:
 
     def _findings(self, message: bytes, end: float) -> Iterator[Finding]:
         """Raises TimeoutError of either kind."""
-        for part in parts(message):
+        macros = office.Macros()
+        for part in parts(message, functools.partial(_look, end)):
             for number, name in enumerate(part.names or ("",)):
                 yield from self._scan(part._replace(data=part.data if number == 0 else b""), name, end)
-            if code := office.macros(part.data):
-                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code), "", end)
+            code, flag = macros.read(part.data)
+            if code or flag:
+                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code, flag), "", end)
         yield from self._scan(Part("the message", (), "", message), "", end)
 
     def _scan(self, part: Part, name: str, end: float) -> Iterator[Finding]:
@@ -226,6 +239,11 @@ class YaraFilter:
         if self._own is None:
             self._own = yara_x.Scanner(self._rules)
         return self._own
+
+
+def _look(end: float) -> None:
+    if time.monotonic() >= end:
+        raise TimeoutError
 
 
 def extension(name: str) -> str:

@@ -5,7 +5,7 @@ import typer.main
 
 from enqueuer import config, doubts
 from enqueuer.cli.app import app
-from filterlink.units import Seconds
+from filterlink.units import Seconds, Size
 
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
 RULE = '\n[[rules]]\nname = "R"\nactions = [["ExternalFilter", "F"]]\n'
@@ -122,7 +122,8 @@ def test_our_filters_are_known_as_they_are() -> None:
     for name, command in shipped.items():
         defaults = {option: each.default for each in command.params for option in each.opts}
         workers = next(option for option in ("--threads", "--processes") if option in defaults)
-        found[name] = doubts.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers)
+        memory, cpu = Size.parse(defaults.get("--memory", 0)), Seconds.option(defaults.get("--cpu", "0s"))
+        found[name] = doubts.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers, memory, cpu)
 
     assert found == doubts.IN_THE_BOX
     flags = {option for command in shipped.values() for each in command.params if getattr(each, "is_flag", False) for option in each.opts}
@@ -148,3 +149,22 @@ def test_filters_and_rules_that_do_nothing() -> None:
         'spool.durability = "off"',
     ):
         assert doubt in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "place", "cure"),
+    [
+        ('memory_limit = "2G"', "scan", "memory_limit = 2.0G is below its own --memory (4.0G)", "--memory 2048M"),
+        ('memory_limit = "2G"', "--memory 3G scan", "memory_limit = 2.0G is below its own --memory (3.0G)", "--memory 2048M"),
+        ('memory_limit = "2G"', "--memory 0 scan", "", ""),
+        ('memory_limit = "2G"', "--memory 1G scan", "", ""),
+        ('cpu_limit = "30s"', "--cpu 60s scan", "cpu_limit = 30 s is below its own --cpu (60 s)", "--cpu 30s"),
+        ('cpu_limit = "30s"', "scan", "", ""),
+    ],
+)
+def test_limits_of_its_own_that_are_wider(settings: str, options: str, place: str, cure: str) -> None:
+    """The smaller one counts, and the administrator may have meant the other."""
+    lines = of_filter(settings, f"{BOX} command {options}")
+
+    assert bool(lines) == bool(place)
+    assert all(place in line and cure in line for line in lines)

@@ -123,3 +123,10 @@ def test_why_it_could_not_be_started(text: bytes | None, mode: int, told: str, t
         spawn(["./helper"])
 
     assert fault(caught.value) == told
+
+
+def test_limits_that_cannot_be_set() -> None:
+    """Are told as a program that cannot be started, so that the filter is failed and no message passes."""
+    with pytest.raises(OSError, match="its limits cannot be set") as raised:
+        spawn(["true"], Limits(memory=1 << 70))
+    assert fault(raised.value) == "its limits cannot be set"

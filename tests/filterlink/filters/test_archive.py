@@ -1,7 +1,10 @@
 import gzip
 import io
+import struct
 import tarfile
+import time
 import zipfile
+import zlib
 
 import pytest
 
@@ -34,6 +37,79 @@ def test_a_zip_is_known_by_its_content() -> None:
     assert not is_zip(b"PK and other text")
 
 
+EMPTY = struct.pack("<I", 0)
+
+
+def lying(data: bytes, central: dict[int, bytes], local: dict[int, bytes]) -> bytes:
+    """The zip of one member with other bytes at these places of its central and of its local header."""
+    changed = bytearray(data)
+    for start, places in ((changed.index(b"PK\1\2"), central), (0, local)):
+        for at, new in places.items():
+            changed[start + at : start + at + len(new)] = new
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize(
+    ("central", "local"),
+    [
+        ({24: EMPTY}, {}),
+        ({20: EMPTY, 24: EMPTY}, {}),
+        ({20: EMPTY, 24: EMPTY}, {18: EMPTY, 22: EMPTY}),
+        ({24: b"\1"}, {}),
+        ({20: b"\1"}, {}),
+        ({8: b"\1"}, {}),  # said to be encrypted, in one place
+        ({}, {6: b"\1"}),
+        ({10: b"\x63"}, {}),  # packed in an unknown way, in one place
+        ({}, {8: b"\x63"}),
+        ({42: b"\7"}, {}),  # at another place
+        ({0: b"XX"}, {}),  # no directory
+        ({}, {14: b"abcd"}),
+    ],
+)
+def test_no_directory_is_trusted(method: int, central: dict[int, bytes], local: dict[int, bytes]) -> None:
+    """What is packed counts, whatever its sizes, place and way of packing are said to be."""
+    data = lying(packed({"a.exe": b"hidden" * 20}, method), central, local)
+
+    assert b"hidden" * 20 in [one.data for one in members(data)]
+
+
+def test_a_member_without_an_entry_in_the_directory() -> None:
+    """Unpackers that read from the start find it; also its name, where the directory has another."""
+    first, second = packed({"a.exe": b"hidden" * 9}), packed({"b": b"x"})
+    assert b"hidden" * 9 in [one.data for one in members(first[: first.index(b"PK\1\2")] + second)]
+
+    data = packed({"a.txt": b"x"})
+    names = [one.name for one in members(data.replace(b"a.txt", b"a.exe", 1))]
+    assert {"a.txt", "a.exe"} == set(names)
+
+
+def test_a_member_with_two_entries_in_the_directory() -> None:
+    """The larger size counts, and both names do."""
+    data = packed({"a": b"hello", "b": b"hello"}, zipfile.ZIP_STORED)
+    second = data.rindex(b"PK\1\2")
+    data = data[: second + 20] + struct.pack("<II", 9, 9) + data[second + 28 : second + 42] + EMPTY + data[second + 46 :]
+    found = list(members(data))
+
+    assert {"a", "b"} <= {one.name for one in found}
+    assert b"helloPK\3\4" in [one.data for one in found]
+
+
+def test_members_that_overlap_are_a_bomb() -> None:
+    """A thousand headers before the same packed bytes have them unpacked a few times, not a thousand."""
+    block = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"\0\0\0\xff\xff" * 200_000 + block.compress(b"x") + block.flush()  # empty blocks: they unpack to nothing
+    count = 1000
+    heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 0, 0, (count - n - 1) * 30) for n in range(count)]
+    entries = [struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, n * 30) for n in range(count)]
+    data = b"".join((*heads, body))
+    data += b"".join(entries) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(entries[0]) * count, len(data), 0)
+    began = time.process_time()
+
+    assert "bomb" in [one.flag for one in members(data)]
+    assert time.process_time() - began < 1.0
+
+
 def test_encrypted_members_give_their_name() -> None:
     """And nothing is tried."""
     data = bytearray(packed({"a.exe": b"x"}))
@@ -50,12 +126,12 @@ def test_a_wrong_checksum_keeps_no_data_from_us() -> None:
     assert [Member("a.txt", b"jello")] == list(members(data))
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_unusual_packings_give_their_name(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python unpacks these without bound, so we leave them to libarchive; without it there is the name."""
-    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, method)))
+def test_unusual_packings_give_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bzip2 is unpacked by Python, others by libarchive; without it there is the name."""
+    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
     monkeypatch.setattr(unpack, "_ffi", lambda: None)
-    assert [Member("a.exe", b"", "broken")] == list(members(packed({"a.exe": b"x"}, method)))
+    assert [Member("a.exe", b"", "broken")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
+    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_BZIP2)))
 
 
 def test_a_bomb_is_flagged() -> None:

@@ -45,6 +45,27 @@ def test_processor_time_and_memory_are_limited() -> None:
     assert b"MemoryError" in ended.output
 
 
+@pytest.mark.parametrize(
+    ("limit", "outer", "inner", "asked", "told"),
+    [("RLIMIT_AS", 1 << 31, "memory=1 << 32", "ulimit -Hv", str(1 << 21)), ("RLIMIT_CPU", 40, "cpu=60", "ulimit -Ht", "40")],
+)
+def test_the_smaller_limit_counts(limit: str, outer: int, inner: str, asked: str, told: str) -> None:
+    """Where the filter has one of its own, a wider one for its scanner is no fault: only root could set it."""
+    code = (
+        f"import resource; resource.setrlimit(resource.{limit}, ({outer}, {outer})); from filterlink.filters.child import *; "
+        f"print(run_limited(['/bin/sh', '-c', '{asked}'], Limits(30, {inner})).output.decode())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+
+    assert done.stdout.decode().strip() == told
+
+
+def test_limits_that_cannot_be_set() -> None:
+    """Are told as what cannot be started."""
+    with pytest.raises(OSError, match="limits"):
+        run_limited(["/bin/true"], Limits(30, memory=1 << 70))
+
+
 def test_output_is_bounded() -> None:
     """And read to its end, so that it does not wait for us."""
     ended = shell("head -c 5000000 /dev/zero; exit 3")

@@ -220,3 +220,28 @@ def test_clamscan_held_to_the_protocol(database: Path, programs: Callable[[str, 
     found = json.loads(subprocess.run(bench, stdout=subprocess.PIPE, timeout=60, check=False).stdout)
 
     assert (found["broken"], found["answered"], found["stopped"]) == ([], 30, "")
+
+
+def test_a_pattern_without_end_is_ended(tmp_path: Path, queued: Queued) -> None:
+    """The process that looks for it is ended, and --unscannable decides; the next message is judged."""
+    scanner = ["--pattern", "(a+)+$", "--timeout", "1s", "--processes", "1", "/bin/sh", "-c", "cat $0 | tail -1"]
+    asked = f"1 FILE {queued(b'Subject: x' + b'a' * 80 + b'b')}\n2 FILE {queued(b'x')}\n".encode()
+    done = subprocess.run([*MAIN, *scanner], input=asked, stdout=subprocess.PIPE, timeout=60, check=True)
+
+    assert done.stdout.splitlines()[1:] == [b'1 REJECTED "sh cannot scan this message: no answer within 1 s"', b"2 OK"]
+
+
+def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued) -> None:
+    """The message waits."""
+    scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 70), unscannable="pass")
+
+    assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")
+
+
+def test_a_copy_of_a_process_that_was_killed_is_removed(copies: Path, queued: Queued) -> None:
+    """By the next message; that of a living one stays."""
+    for pid in (1 << 30, 1):
+        (copies / f"{pid}.eml").write_bytes(b"x")
+    judging(copies, PROFILES["generic"], "exit 0")(queued(b"x"))
+
+    assert [path.name for path in copies.iterdir()] == ["1.eml"]

@@ -2,6 +2,7 @@ import pytest
 
 from filterlink.filters.commandline import PROFILES, Profile, arguments, codes, finding
 from filterlink.filters.finding import Finding
+from tests.helpers.linear import is_linear
 
 CLAMSCAN, UVSCAN = PROFILES["clamscan"], PROFILES["uvscan"]
 
@@ -39,6 +40,7 @@ def test_where_the_path_goes(command: list[str], found: list[str]) -> None:
         (0, "/x/1.eml: OK\n", Finding()),
         (1, "/x/1.eml: Win.Test.EICAR_HDB-1 FOUND\n", Finding("Win.Test.EICAR_HDB-1")),
         (1, "/x/1.eml: A FOUND\n/x/1.eml: B FOUND\n", Finding("A")),
+        (1, "/x: a: A(44d88612fea8a8f36de82e1278abb02f:68) FOUND\n", Finding("A(44d88612fea8a8f36de82e1278abb02f:68)")),
         (1, "", Finding("infected (exit code 1)")),
         (1, "/x: Heuristics.Limits.Exceeded.MaxFileSize FOUND\n", Finding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)")),
         (2, "noise\nERROR: Can't open file\n", Finding(trouble="exit code 2: ERROR: Can't open file")),
@@ -85,3 +87,10 @@ def test_a_scanner_without_exit_codes() -> None:
     assert finding(scanner, 0, "x infected by Foo") == Finding("Foo")
     assert finding(scanner, 0, "x Worm-12 y") == Finding("Worm-12")
     assert finding(scanner, 0, "fine") == Finding()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("text", ["x: ", "x: y FOUND", ": \n", "Found the ", "Found: ", "Found virus or variant", "\n", "a "])
+def test_the_time_is_linear_in_the_output(profile: str, text: str) -> None:
+    """A scanner prints the names of files that strangers sent."""
+    assert is_linear(lambda size: finding(PROFILES[profile], 0, text * (size // len(text))), 1 << 17)

@@ -1,10 +1,11 @@
 import pytest
 
-from filterlink.filters.mimeheader import Header, clean_name, read_header
+from filterlink.filters.mimeheader import Header, clean_name
+from filterlink.filters.readings import readings
 
 
 def read(data: bytes) -> tuple[Header, bytes]:
-    header, body = read_header(data, 0, len(data))
+    header, body = readings(data, 0, len(data))[0]
     return header, data[body:]
 
 

@@ -1,11 +1,17 @@
+import os
+import resource
 import struct
 import subprocess
 import sys
+import time
+from typing import BinaryIO
 
 import pytest
 
 from filterlink.filters import office
-from filterlink.filters.office import is_office, macros
+from filterlink.filters.mime import parts
+from filterlink.filters.office import Macros, is_office
+from tests.helpers import hostile
 
 CODE = b'Attribute VB_Name = "Module1"\r\nSub AutoOpen()\r\nShell "calc.exe"\r\nEnd Sub\r\n'
 
@@ -39,6 +45,10 @@ def entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
     return struct.pack("<64sHBBIII36xIQ", text, len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child, start, size)
 
 
+def macros(data: bytes) -> bytes:
+    return Macros().read(data).output
+
+
 def test_macros_are_found() -> None:
     """As source, whatever packed them."""
     assert b'Shell "calc.exe"' in macros(ole(vba(CODE)))
@@ -52,11 +62,48 @@ def test_other_files_have_none() -> None:
 
 
 def test_damaged_files_never_raise() -> None:
-    """Cut anywhere, or with bytes changed."""
+    """Cut anywhere, or with bytes changed; what olevba could not read is flagged."""
     data = ole(vba(CODE))
-    for at in range(8, 1700, 31):
-        macros(data[:at])
+    flags = set()
+    for at in range(8, 1700, 62):
+        flags.add(Macros().read(data[:at]).flag)
         macros(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+    assert "broken" in flags
+
+
+@pytest.mark.parametrize("name", ["word_2003", "ole_streams"])
+def test_hostile_files_have_limits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gigabyte of macros, one stream 8,000 times: flagged, in bounded time, and this process stays small."""
+    monkeypatch.setattr(office, "MAX_SECONDS", 1.0)
+    found = [part for part in parts(hostile.MESSAGES[name]()) if is_office(part.data)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    reader = Macros()
+
+    assert [reader.read(part.data).flag for part in found] == ["limit"]
+    assert time.monotonic() - began < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+def test_all_files_of_a_message_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is over, the rest is flagged; so are more macros than are kept."""
+    monkeypatch.setattr(office, "MAX_CODE", 100)
+    reader = Macros()
+    assert reader.read(ole(vba(CODE))).flag == "limit"
+    reader._left = 0.0
+    assert reader.read(ole(vba(CODE))) == (b"", "limit")
+    assert reader.read(b"no office file") == (b"", "")
+
+
+def test_a_file_that_crashes_olevba_costs_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is flagged; what was read before counts."""
+
+    def crash(_olevba: object, _data: bytes, file: BinaryIO) -> None:
+        file.write(b"Sub AutoOpen()")
+        os.kill(os.getpid(), 9)
+
+    monkeypatch.setattr(office, "_read", crash)
+    assert Macros().read(ole(vba(CODE))) == (b"Sub AutoOpen()", "limit")
 
 
 def test_without_oletools(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,5 +114,5 @@ def test_without_oletools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_oletools_is_imported_only_when_needed() -> None:
     """Ordinary mail does not pay for it."""
-    code = "import sys; from filterlink.filters import office as o; o.macros(b'x'); sys.exit('oletools.olevba' in sys.modules)"
+    code = "import sys; from filterlink.filters import office as o; o.Macros().read(b'x'); sys.exit('oletools.olevba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0

@@ -1,6 +1,7 @@
 """The runtime as a real program on real pipes, with a filter that does what the file's name says."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -9,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from filterlink.filters.runtime import Unreadable, open_message
 
 PATIENCE = 10.0
 PROGRAM = """
@@ -24,6 +23,22 @@ def judge(path):
         os.close(os.open(os.path.join(os.path.dirname(path), "gate"), os.O_RDONLY))
     if "bug" in name:
         raise ValueError("a bug")
+    if "deep" in name:
+        judge(path)
+    if "memory" in name:
+        raise MemoryError
+    if "much" in name:
+        bytearray(1 << 30)
+    if "native" in name:
+        import re
+        re.match("(a+)+$", "a" * 99 + "b")
+    if "long" in name:
+        raise ValueError('"' * 10000)
+    if "panic" in name:
+        raise BaseException("native code")
+    if "full" in name:
+        import resource
+        resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (4, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     if "kill" in name:
         os.kill(os.getpid(), 9)
     if "print" in name:
@@ -34,6 +49,8 @@ def judge(path):
         return header(("X-A: 1",))
     return error(f"{len(data)} bytes") if "error" in name else ok()
 
+if "bounds" in sys.argv:
+    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(1, error("too slow"), 512 << 20)))
 sys.exit((serve_threads if "threads" in sys.argv else serve)("test", judge, int(sys.argv[1])))
 """
 
@@ -100,7 +117,8 @@ def helper(tmp_path: Path) -> Iterator[Helper]:
 @pytest.fixture
 def threaded(tmp_path: Path) -> Iterator[Helper]:
     """The same filter judging in threads."""
-    yield from running_helper(tmp_path, "4", "threads")
+    (tmp_path / "threads").mkdir()
+    yield from running_helper(tmp_path / "threads", "4", "threads")
 
 
 def running_helper(folder: Path, *arguments: str) -> Iterator[Helper]:
@@ -183,9 +201,9 @@ def test_a_file_that_cannot_be_opened_is_rejected(helper: Helper) -> None:
     assert helper.ask(b"3 FILE a\0b").startswith(b"3 REJECTED")
 
 
-def test_a_bug_of_the_filter_is_a_failure(helper: Helper) -> None:
-    """With the traceback in one line on stderr, and the helper goes on."""
-    assert helper.ask(b"1 FILE " + helper.mail("bug")) == b'1 FAILURE "internal error: ValueError: a bug"'
+def test_a_bug_of_the_filter_makes_the_message_wait(helper: Helper) -> None:
+    """The answer counts the bugs, the traceback is one line on stderr, and the helper goes on."""
+    assert helper.ask(b"1 FILE " + helper.mail("bug")) == b'1 REJECTED "internal error: ValueError: a bug (1 since the start)"'
     assert helper.ask(b"2 FILE " + helper.mail("mail")) == b"2 OK"
     assert helper.end() == 0
     assert helper.process.stderr
@@ -195,11 +213,47 @@ def test_a_bug_of_the_filter_is_a_failure(helper: Helper) -> None:
     assert lines[0].endswith(b"ValueError: a bug")
 
 
+@pytest.mark.parametrize("name", ["bug", "deep", "memory", "long", "panic"])
+def test_no_fault_of_the_filter_lets_a_message_pass(helper: Helper, threaded: Helper, name: str) -> None:
+    """Whatever is raised, in a process and in a thread: the message waits, and the next one is judged."""
+    for running in (helper, threaded):
+        for number in (1, 2):
+            said = running.ask(b"%d FILE %b" % (number, running.mail(name)))
+            assert said.startswith(b'%d REJECTED "internal error: ' % number)
+            assert said.endswith(b' (%d since the start)"' % number)
+            assert len(said) <= 4096
+        assert running.ask(b"3 FILE " + running.mail("mail")) == b"3 OK"
+
+
+def test_a_worker_that_cannot_be_started(tmp_path: Path) -> None:
+    """The message waits for another worker, or is rejected where there is none; the helper lives on."""
+    for running in running_helper(tmp_path, "2"):
+        assert running.ask(b"0 FILE " + running.mail("full")) == b"0 OK"
+        running.file(1, "wait")
+        running.file(2, "mail")
+        running.open_gate()
+        assert {running.read(), running.read()} == {b"1 OK", b"2 OK"}
+        running.file(3, "kill")
+        assert running.read().startswith(b'3 REJECTED "internal error: the process')
+        running.file(4, "mail")
+        assert running.read().startswith(b'4 REJECTED "internal error: no worker can be started: ')
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+        assert running.ask(b"5 FILE " + running.mail("mail")) == b"5 OK"
+
+
+def test_a_message_has_bounds(tmp_path: Path) -> None:
+    """Of time, also in native code that no signal handler of Python's interrupts, and of memory."""
+    for running in running_helper(tmp_path, "2", "bounds"):
+        assert running.ask(b"1 FILE " + running.mail("native")) == b'1 ERROR "too slow"'
+        assert running.ask(b"2 FILE " + running.mail("much")) == b'2 REJECTED "internal error: MemoryError:  (1 since the start)"'
+        assert running.ask(b"3 FILE " + running.mail("mail")) == b"3 OK"
+
+
 def test_a_crash_costs_nobody_else(helper: Helper) -> None:
     """The message that crashes its worker is rejected, the one beside it and the next one are judged."""
     helper.file(1, "wait")
     helper.file(2, "kill")
-    assert helper.read() == b'2 REJECTED "the process that judged this message ended with signal 9"'
+    assert helper.read() == b'2 REJECTED "internal error: the process of this message ended with signal 9 (1 since the start)"'
     assert helper.ask(b"3 FILE " + helper.mail("mail")) == b"3 OK"
     helper.open_gate()
     assert helper.read() == b"1 OK"
@@ -215,7 +269,7 @@ def test_threads_judge_as_well(threaded: Helper) -> None:
     for number in range(4):
         threaded.file(number, f"wait{number}", (1 << 20) + 1)
     assert threaded.ask(b"8 FILE " + threaded.mail("error")) == b'8 ERROR "20 bytes"'
-    assert threaded.ask(b"9 FILE " + threaded.mail("bug")) == b'9 FAILURE "internal error: ValueError: a bug"'
+    assert threaded.ask(b"9 FILE " + threaded.mail("bug")) == b'9 REJECTED "internal error: ValueError: a bug (1 since the start)"'
     threaded.open_gate()
     assert {b"%d OK" % number for number in range(4)} == {threaded.read() for _ in range(4)}
     assert threaded.end() == 0
@@ -279,21 +333,3 @@ def test_standard_input_may_be_a_file(tmp_path: Path) -> None:
     with (tmp_path / "commands").open("rb") as commands:
         done = subprocess.run([sys.executable, "-c", PROGRAM, "2"], stdin=commands, stdout=subprocess.PIPE, timeout=20, check=True)
     assert done.stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]
-
-
-def test_envelope_and_message_are_told_apart(tmp_path: Path) -> None:
-    """A queue file has envelope lines first, a plain mail file has none."""
-    mail = tmp_path / "mail"
-    mail.write_bytes(b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nO L\nR W x <c@d>\n\nSubject: x\n\nbody\n")
-    assert open_message(str(mail)) == ([b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>", b"O L", b"R W x <c@d>"], b"Subject: x\n\nbody\n")
-    mail.write_bytes(b"Subject: x\n\nbody\n")
-    assert open_message(str(mail)) == ([], b"Subject: x\n\nbody\n")
-    mail.write_bytes(b"")
-    assert open_message(str(mail)) == ([], b"")
-
-
-def test_a_pipe_is_no_queue_file(tmp_path: Path) -> None:
-    """Opening one would wait for ever."""
-    os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(Unreadable, match="not a regular file"):
-        open_message(str(tmp_path / "fifo"))

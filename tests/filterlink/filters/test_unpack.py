@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import unpack
+from filterlink.filters import packed, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
@@ -44,6 +44,40 @@ def test_packed_files(kind: str) -> None:
         assert [one.flag for one in unpacked(data[:-12])] == ["broken"]
     for at in range(0, len(data), 7):
         unpacked(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]) if at else None
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz"])
+def test_a_wrong_checksum_hides_nothing(kind: str) -> None:
+    """Nor does a wrong size at the end: unpackers warn, and leave the file."""
+    data = PACKERS[kind](TEXT)
+    if kind == "gzip":
+        for at in (-8, -4):
+            assert unpacked(data[:at] + b"\1" + data[at + 1 :])[0].data == TEXT
+        assert unpacked(data[:-8])[0].data == TEXT
+    else:
+        at = 10 if kind == "bzip2" else data.index(b"YZ") - 28 - 12  # the checksum of the block
+        damaged = [unpacked(data[:n] + bytes([data[n] ^ 1]) + data[n + 1 :]) for n in ({10} if kind == "bzip2" else range(at, at + 12))]
+        assert (TEXT[:-1], "broken") in [(one[0].data[: len(TEXT) - 1], one[0].flag) for one in damaged]
+
+
+def test_what_needs_too_much_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be whole, so it is not said to be broken, which the rules in the box let pass."""
+    monkeypatch.setattr(packed, "MAX_MEMORY", 1 << 20)
+    assert unpacked(lzma.compress(TEXT, preset=6)) == [Member("a", b"", "limit")]
+
+
+def test_what_is_before_a_fault_is_unpacked() -> None:
+    """In a gzip file and in a zip, to the last byte."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    broken = packer.compress(b"hidden") + packer.flush(zlib.Z_SYNC_FLUSH) + b"\7" * 40  # a block of a kind that is not there
+    assert unpacked(b"\x1f\x8b\x08" + bytes(7) + broken) == [Member("a", b"hidden", "broken")]
+    head = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, len(broken), 6, 1, 0) + b"a"
+    assert Member("a", b"hidden", "broken") in list(members(head + broken))
+
+
+def test_a_thousand_skippable_frames_are_a_limit() -> None:
+    """What stands behind them is not forgotten."""
+    assert [one.flag for one in members(b"\x50\x2a\x4d\x18\0\0\0\0" * 200_000 + LAYERS["zstd"][0])] == ["limit"]
 
 
 def test_the_names_of_a_packed_file() -> None:

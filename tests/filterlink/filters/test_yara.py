@@ -1,9 +1,11 @@
 import base64
 import io
+import itertools
 import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -11,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from filterlink.filters import yara
+from filterlink.filters.mime import Part, parts
 from filterlink.filters.verdict import Verdict, discard, header, ok
 from filterlink.filters.yara import DEFAULT_RULES, BadRules, Settings, YaraFilter, compile_rules, extension
 from tests.filterlink.filters.test_office import ole, vba
+from tests.helpers import hostile
 
 EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
 GTUBE = "".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN", "*GTUBE-STANDARD-", "ANTI-UBE-TEST-EMAIL*C.34X")).encode()
@@ -94,6 +99,37 @@ def test_what_the_rules_in_the_box_catch(shipped: YaraFilter, tmp_path: Path, me
 def test_what_they_let_pass(shipped: YaraFilter, tmp_path: Path, message: bytes) -> None:
     """Ordinary mail, also where it speaks of dangerous things."""
     assert ok() == judge(shipped, message, tmp_path)
+
+
+CODED = b"Content-Transfer-Encoding: base64\n"
+SIZELESS = re.sub(rb"(?s)(PK\x01\x02.{20}).{4}", rb"\1\0\0\0\0", zipped("a.txt", EICAR))
+
+
+@pytest.mark.parametrize("outer", [b"", b"Content-Type: multipart/mixed; boundary=b\n\n--b\n"], ids=["message", "part"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b" x\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        b": x\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        b"X-A: 1\r" + CODED + b"\n" + base64.b64encode(EICAR),
+        b"X-A: " + b"x" * (1 << 20) + b"\n" + CODED + b"\n" + base64.b64encode(EICAR),
+        CODED + b"\n" + base64.b64encode(SIZELESS),
+    ],
+    ids=["continuation", "no name", "bare CR", "long header", "zip of size 0"],
+)
+def test_what_broken_mail_hides_is_caught(shipped: YaraFilter, tmp_path: Path, outer: bytes, text: bytes) -> None:
+    """Each was seen to pass."""
+    assert judge(shipped, outer + text, tmp_path).word == "ERROR"
+
+
+def test_a_file_cut_short_hides_nothing_beside_it(shipped: YaraFilter, tmp_path: Path) -> None:
+    """Three bytes of a gzip header, and EICAR in the next attachment."""
+    message = EmailMessage()
+    message.set_content("see the files")
+    message.add_attachment(b"\x1f\x8b\x08", "application", "gzip", filename="a.gz")
+    message.add_attachment(EICAR, "application", "octet-stream", filename="b.bin")
+
+    assert judge(shipped, message.as_bytes(), tmp_path).text == "EICAR test file in b.bin (Eicar_Test_File)"
 
 
 def test_the_verdict_is_what_the_rule_says(tmp_path: Path) -> None:
@@ -313,3 +349,52 @@ def test_a_changed_folder_is_read_again(helper: subprocess.Popen[bytes], tmp_pat
 
     (rules / "b.yara").write_text('rule b { strings: $a = "one" condition: $a }')
     assert say(helper, b"5 FILE mail\n", 2) == [b"* rules reloaded: 2 files\n", b'5 ERROR "YARA rule in part 1 (b)"\n']
+
+
+NOTHING = "rule r { condition: false }"
+
+
+@pytest.mark.parametrize("name", hostile.MESSAGES)
+def test_hostile_mail_costs_little(shipped: YaraFilter, tmp_path: Path, name: str) -> None:
+    """With the rules in the box, and with such that let all of it be looked at; it is scanned, or refused, but never let pass."""
+    message = hostile.MESSAGES[name]()
+    for judging in (shipped, own(tmp_path, NOTHING)):
+        began = time.process_time()
+        assert judge(judging, message, tmp_path).word in ("OK", "ERROR")
+        assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("name", hostile.MESSAGES)
+def test_the_clock_is_looked_at_all_the_time(name: str) -> None:
+    """Between any two looks little is done, so that the time for a message is kept."""
+    message = hostile.MESSAGES[name]()
+    looks = [time.process_time()]
+    for _ in parts(message, lambda: looks.append(time.process_time())):
+        pass
+
+    assert max(after - before for before, after in itertools.pairwise((*looks, time.process_time()))) < 1
+
+
+@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+def test_time_and_memory_of_a_message_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unscannable: str, word: str) -> None:
+    """In the parts as in the rules: --unscannable says what becomes of it."""
+    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(0.0, unscannable))
+    assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "the rules do not come to an end with this message within 0 s")
+
+    def full(_message: bytes, _look: object) -> list[Part]:
+        raise MemoryError
+
+    monkeypatch.setattr(yara, "parts", full)
+    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(9.0, unscannable))
+    assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "this message needs more memory than 2.0G")
+
+
+def test_the_memory_of_the_program(tmp_path: Path) -> None:
+    """The largest message that the engine takes fits into it; one that does not is said to be too large, and the next is judged."""
+    (tmp_path / "large").write_bytes(hostile.large())
+    (tmp_path / "small").write_bytes(b"Subject: x\n\nx")
+    for options, said in (([], b"OK"), (["--memory", "500M"], b'REJECTED "this message needs more memory than 500M"')):
+        command = [sys.executable, "-c", "from enqueuer.cli.app import main; main()", "filter", "yara", "--threads", "1", *options]
+        asked = f"1 FILE {tmp_path}/large\n2 FILE {tmp_path}/small\n".encode()
+        done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, timeout=60, check=True)
+        assert [b"1 " + said, b"2 OK"] == done.stdout.splitlines()[1:]

@@ -1,0 +1,56 @@
+"""Opens queue files: envelope lines, an empty line, the message. A plain mail file is one without envelope lines."""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from filterlink.filters.lines import MAX_LINE
+from filterlink.filters.workers import Unreadable
+
+__all__ = ["Message", "open_at_message", "open_message"]
+
+_ENVELOPE = re.compile(rb"[PSAOR] ")
+
+
+class Message(NamedTuple):
+    """A queue file: the envelope lines, and the message (header, empty line, body) as it is."""
+
+    envelope: list[bytes]
+    data: bytes
+
+
+def open_message(path: str) -> Message:
+    """Read a queue file, or a plain mail file without envelope. Raises Unreadable."""
+    with _readable(path), open_at_message(path) as file:
+        start = file.tell()
+        file.seek(0)
+        envelope = [line.rstrip() for line in file.read(start).split(b"\n") if line.strip()]
+        return Message(envelope, file.read(max(0, os.fstat(file.fileno()).st_size - start)))  # without a size it needs twice the memory
+
+
+def open_at_message(path: str) -> BinaryIO:
+    """Open a queue file where the message begins: after the envelope lines, if there are any. Raises Unreadable."""
+    with _readable(path), contextlib.ExitStack() as undo:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Unreadable(f"cannot open {path}: not a regular file")
+        file = undo.enter_context(Path(path).open("rb"))
+        line = file.readline(MAX_LINE)
+        if _ENVELOPE.match(line):
+            while line.strip():
+                line = file.readline(MAX_LINE)
+        else:
+            file.seek(0)
+        undo.pop_all()
+        return file
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as fault:
+        raise Unreadable(f"cannot open {path}: {getattr(fault, 'strerror', None) or fault}") from None

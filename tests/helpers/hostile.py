@@ -1,0 +1,166 @@
+"""Mail that was made to cost a content filter much: time, memory, or a look that ends too early. By name, each made when asked for.
+
+`MESSAGES[name]()` gives the bytes of a message. None of them is slow for the filters in the box; the tests hold them to that.
+"""
+
+import base64
+import gzip
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+
+__all__ = ["LARGE", "MESSAGES", "attached"]
+
+HEAD = b"From: a@a.example\nTo: b@b.example\nSubject: hostile\nMIME-Version: 1.0\n"
+
+
+def attached(*files: tuple[str, bytes]) -> bytes:
+    """A message with these attachments."""
+    head = b"--b\nContent-Type: a/b\nContent-Disposition: attachment; filename=%b\nContent-Transfer-Encoding: base64\n\n%b"
+    parts = [head % (name.encode(), base64.encodebytes(data)) for name, data in files]
+    return HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nsee the file\n" + b"".join(parts) + b"--b--\n"
+
+
+def boundaries() -> bytes:
+    """1,400 boundaries on each of 20 levels, in 1 MB."""
+    level = b"Content-Type: multipart/mixed" + b"".join(b";boundary=b%d" % number for number in range(1400)) + b"\n\n--b0\n"
+    return HEAD + level * 20 + b"\nx\n" * 200_000
+
+
+def prefixes() -> bytes:
+    """Twenty levels whose boundaries begin alike, so that each line is a delimiter of several."""
+    levels = [b"Content-Type: multipart/mixed; boundary=%b\n\n--%b\n" % (b"b" * n, b"b" * n) for n in range(20, 0, -1)]
+    return HEAD + b"".join(levels) + b"".join(b"--%b\nx\n" % (b"b" * (n % 30)) for n in range(50_000))
+
+
+def readings() -> bytes:
+    """A thousand parts, each with a header that can be read in many ways."""
+    part = b"--b\n: x\r \n \nrubbish\nContent-Type: (a)multipart/mixed; boundary=b\nContent-Type: message/rfc822; name=a.eml\n"
+    part += b"Content-Transfer-Encoding: (8bit) base64\nContent-Transfer-Encoding: quoted-printable\nrubbish\n" + b"QUJD" * 200 + b"\n"
+    return HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + part * 1000
+
+
+def names() -> bytes:
+    """Tens of thousands of file names of one part."""
+    field = b"Content-Disposition: attachment" + b"".join(b";name=%d" % number for number in range(1500)) + b"\n"
+    return HEAD + field * 60 + b"\nx\n"
+
+
+def rubbish() -> bytes:
+    """A header line of 200 kB without a colon, and then a header without end."""
+    return HEAD + b"x" * 200_000 + b"\n" + b"x\n" * 400_000
+
+
+def padding() -> bytes:
+    """Base64 that ends every two characters."""
+    return HEAD + b"Content-Transfer-Encoding: base64\n\n" + b"Q=" * 500_000
+
+
+def uuencoded() -> bytes:
+    """A hundred thousand files without content."""
+    return HEAD + b"\n" + b"begin 644 x\n" * 100_000
+
+
+def mailbox() -> bytes:
+    """A hundred thousand messages in one file."""
+    return attached(("m", b"From a b\nX-A:\n" * 100_000))
+
+
+def words() -> bytes:
+    """Encoded words that have no end."""
+    return HEAD + (b"Content-Type: a/b; name=" + b"=?a?q?" * 2600 + b"\n") * 60 + b"\n"
+
+
+def charsets() -> bytes:
+    """Names in charsets whose decoders are quadratic."""
+    fields = (b"Content-Type: a/b; name*=%b''%b\n" % (charset, b"a-" * 7000) for charset in (b"punycode", b"idna", b"utf-7") * 20)
+    return HEAD + b"".join(fields) + b"\n"
+
+
+def zip_bomb() -> bytes:
+    """Forty files of 100 MB of zeros."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(3):
+            file.writestr(str(number), bytes(100 << 20))
+    return attached(("a.zip", target.getvalue()))
+
+
+def overlapping_zip() -> bytes:
+    """Eight thousand members of the same packed bytes, which unpack to nothing."""
+    packer, count = zlib.compressobj(9, zlib.DEFLATED, -15), 2000
+    body = b"\0\0\0\xff\xff" * 100_000 + packer.compress(b"x") + packer.flush()
+    heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 0, 0, (count - n - 1) * 30) for n in range(count)]
+    entries = [struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, n * 30) for n in range(count)]
+    data = b"".join((*heads, body))
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(entries[0]) * count, len(data), 0)
+    return attached(("a.zip", data + b"".join(entries) + end))
+
+
+def archives_in_archives() -> bytes:
+    """A gzip file in a gzip file, forty times."""
+    data = b"x"
+    for _ in range(40):
+        data = gzip.compress(data)
+    return attached(("a.gz", data))
+
+
+def empty_streams() -> bytes:
+    """A gzip file of fifty thousand empty ones."""
+    return attached(("a.gz", gzip.compress(b"") * 50_000))
+
+
+def word_2003() -> bytes:
+    """An XML file of Word 2003, under 1 MB, whose macros inflate to a gigabyte."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(700)) + packer.flush()
+    data = base64.encodebytes(b"ActiveMime".ljust(0x32, b"\0") + packed)
+    head = b'<?xml version="1.0"?><?mso-application progid="Word.Document"?><w:wordDocument '
+    head += b'xmlns:w="http://schemas.microsoft.com/office/word/2003/wordml"><w:docSuppData><w:binData w:name="editdata.mso">'
+    xml = head + data + b"</w:binData></w:docSuppData></w:wordDocument>"
+    return HEAD + b"Content-Type: application/xml; name=a.doc\n\n" + xml
+
+
+def ole_streams() -> bytes:
+    """An OLE file whose directory names one stream 8,000 times."""
+    data = b"Attribut\0x" * 20_000
+    return attached(("a.doc", _ole(data.ljust(-(-len(data) // 512) * 512, b"x"), 8000)))
+
+
+def _ole(stream: bytes, count: int) -> bytes:
+    folders, sectors = -(-(count + 1) // 4), len(stream) // 512
+    tables = -(-(folders + sectors + 100) // 128)
+    first, begin = tables, tables + folders
+    table = [0xFFFFFFFD] * tables + [*range(first + 1, begin), 0xFFFFFFFE, *range(begin + 1, begin + sectors), 0xFFFFFFFE]
+    table += [0xFFFFFFFF] * (tables * 128 - len(table))
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)
+    head += struct.pack("<IIIIIIIII", 0, tables, first, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    head += struct.pack("<109I", *range(tables), *[0xFFFFFFFF] * (109 - tables))
+    entries = [_entry("Root Entry", 5, 1, 0xFFFFFFFE, 0)]
+    entries += [_entry(f"Macro{n}", 2, 0xFFFFFFFF, begin, len(stream)) for n in range(count)]
+    return head + struct.pack(f"<{len(table)}I", *table) + b"".join(entries).ljust(folders * 512, b"\0") + stream
+
+
+def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
+    text = name.encode("utf-16-le") + b"\0\0"
+    return struct.pack("<64sHBBIII36xIQ", text, len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child, start, size)
+
+
+def large() -> bytes:
+    """233 MB: one attachment of random bytes."""
+    return attached(("a.bin", os.urandom(172_000_000)))
+
+
+MESSAGES: dict[str, Callable[[], bytes]] = {
+    made.__name__: made
+    for made in (
+        *(boundaries, prefixes, readings, names, rubbish, padding, uuencoded, mailbox, words, charsets),
+        *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
+    )
+}
+"""Each of some megabytes at most."""
+LARGE: dict[str, Callable[[], bytes]] = {"large": large}
+"""What is large for everybody."""
