@@ -33,22 +33,21 @@ def read_envelope(lines: Iterable[bytes]) -> Envelope:
     recipients = []
     for line in lines:
         if line.startswith(b"P "):
-            found = found._replace(sender=_group(_ADDRESS, line))
+            found = found._replace(sender=_group(_ADDRESS.match(line)))
         elif line.startswith(b"R "):
-            recipients.append(_group(_ADDRESS, line))
+            recipients.append(_group(_ADDRESS.match(line)))
         elif line.startswith(b"S "):
-            found = found._replace(account=_group(_ACCOUNT, line), peer=_peer(line))
+            found = found._replace(account=_group(_ACCOUNT.match(line)), peer=_peer(line))
     return found._replace(recipients=tuple(filter(None, recipients)))
 
 
-def _group(pattern: re.Pattern[bytes], line: bytes) -> bytes:
-    match = pattern.match(line)
+def _group(match: re.Match[bytes] | None) -> bytes:
     return _CONTROL.sub(b"", match[1]) if match else b""
 
 
 def _peer(line: bytes) -> str:
     try:
-        address = ipaddress.ip_address(_group(_PEER, line).decode("ascii"))
+        address = ipaddress.ip_address(_group(_PEER.match(line)).decode("ascii"))
     except ValueError:
         return ""
     return "" if address.is_unspecified else str(address)

@@ -23,7 +23,7 @@ MESSAGES_FAULT = (400, 413, 414, 415, 422)
 _STATUS = re.compile(rb"ICAP/\d\.\d (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HTTP = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _BLANK = re.compile(rb"\r?\n\r?\n")
-_SECTION = re.compile(r"([a-z]+-(?:hdr|body)) *= *(\d{1,8})")
+_SECTION = re.compile(r"((?:req|res|opt|null)-(?:hdr|body)) {0,8}= {0,8}(\d{1,8})")
 _THREAT = re.compile(r"Threat *= *([^;]+)", re.IGNORECASE)
 
 

@@ -20,7 +20,6 @@ MAX_RCPT = 500
 MAX_SYMBOLS = 30
 """Names in X-Spamd-Result, the weightiest ones; a reply of ours has 4096 bytes."""
 _NAME = re.compile(r"[!-9;-~]{1,200}")
-_FOLD = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 
 class BadResult(Exception):
@@ -131,7 +130,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _field(name: str, value: str) -> str:
     """Write a field in which no line can begin another one."""
-    lines = _FOLD.sub("\n", value.strip().replace("\r\n", "\n").replace("\r", " ")).split("\n")
+    lines = (line.strip(" \t") for line in value.strip().replace("\r\n", "\n").replace("\r", " ").split("\n"))
     return f"{name}: " + "\n\t".join(line for line in lines if line)
 
 

@@ -17,7 +17,7 @@ WIDTH = 70
 _USER = re.compile(rb"[!-~\x80-\xff]{1,320}")
 _SPAM = re.compile(r"(True|False|Yes|No) *; *(-?\d{1,9}(?:\.\d{1,9})?) */ *(-?\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
 _FIELD = re.compile(r"(X-Spam-[!-9;-~]+:(?:[^\n]*)(?:\n[ \t][^\n]*)*)\n?", re.IGNORECASE)
-_ANY_FIELD = re.compile(r"[^\n]*\n(?:[ \t][^\n]*\n)*")
+_ANY_FIELD = re.compile(r"^[^\n]*+\n(?:[ \t][^\n]*+\n)*+", re.MULTILINE)
 
 
 class Finding(NamedTuple):
