@@ -59,6 +59,7 @@ WHOLE = frozenset(
     {
         "test_badmail.py",
         "test_deviations.py",
+        "test_hostile.py",
         "test_manners.py",
         "test_many.py",
         "test_pages.py",
