@@ -194,7 +194,7 @@ class _Walk:
 def _line_ends(data: bytes) -> Iterator[bytes]:
     """The data, and where it holds a bare CR as those see it to whom that ends a line."""
     yield data
-    if data.count(b"\r") > data.count(b"\r\n"):
+    if b"\r" in data and data.count(b"\r") > data.count(b"\r\n"):
         yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 

@@ -23,7 +23,7 @@ MAX_VALUE = 16 << 10
 """Bytes of one Content-Type or Content-Disposition; a file name is at most some hundred characters."""
 MAX_NAME = 255
 """Characters of a file name that are kept, from its end: the extension says what a double click does."""
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_CONTENT = re.compile(rb"(?im)^[ \t\r\v\f]*+Content-(Type|Disposition|Transfer-Encoding)[ \t\r\v\f]*+:([^\n]*)")
 _COMMENT = re.compile(rb"\([^()]*\)")
 _TOKEN = re.compile(rb"[!#-'*+.0-9A-Z^-~-]+")
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)("?)|([^;]*))', re.DOTALL)
@@ -62,22 +62,27 @@ def interpret(text: bytes, flag: str = "") -> list[Header]:
     Lines that are no fields are skipped. `flag`: that of all that is found.
     """
     types, dispositions, encodings, seen = list[_Value](), list[_Value](), list[str](), 0
-    for line in _FOLD.sub(b"", text).split(b"\n"):
-        name, _, value = line.partition(b":")
-        name = name.strip().lower()
-        if name not in (b"content-type", b"content-disposition", b"content-transfer-encoding"):
-            continue
+    for match in _CONTENT.finditer(_unfolded(text)):
+        name, value = match[1].lower(), match[2]
         seen += 1
         flag = "limit" if len(value) > MAX_VALUE or seen > MAX_FIELDS else flag
         if seen > MAX_FIELDS:
             break
         value = value[:MAX_VALUE]
-        if name == b"content-transfer-encoding":
+        if name == b"transfer-encoding":
             encodings += _encodings(value)
             continue
-        known = types if name == b"content-type" else dispositions
-        known += map(_read_value, dict.fromkeys((value, _COMMENT.sub(b" ", value))))
+        known = types if name == b"type" else dispositions
+        known.append(_read_value(value))
+        if b"(" in value:
+            known.append(_read_value(_COMMENT.sub(b" ", value)))
     return _combined(types or [_Value("text/plain", ())], dispositions, encodings or [""], flag)
+
+
+def _unfolded(text: bytes) -> bytes:
+    for end in (b"\r\n", b"\n"):
+        text = text.replace(end + b" ", b" ").replace(end + b"\t", b"\t")
+    return text
 
 
 def _combined(types: list[_Value], dispositions: list[_Value], encodings: list[str], flag: str) -> list[Header]:
@@ -96,9 +101,10 @@ def _combined(types: list[_Value], dispositions: list[_Value], encodings: list[s
 
 def _encodings(value: bytes) -> list[str]:
     """Read a Content-Transfer-Encoding: where there is more than one word, as each that is known, and as none."""
+    if (plain := value.strip().lower().decode("latin-1")) in _ENCODINGS:
+        return [plain]
     words = [word.decode("latin-1") for word in _TOKEN.findall(value.upper())]
-    known = [word.lower() for word in words if word.lower() in _ENCODINGS]
-    return known if known and value.strip().lower() == known[0].encode() else [*known, ""]
+    return [*(word.lower() for word in words if word.lower() in _ENCODINGS), ""]
 
 
 def _read_value(value: bytes) -> _Value:

@@ -16,9 +16,10 @@ MAX_HEADER = 1 << 20
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _LINES = tuple(
     re.compile(rb"(?:(?:%b|[ \t])[^\n]*+(?:\n|\Z))*+" % field)
-    for field in (rb"[!-9;-~]++[ \t]*+:", rb"[^\n:]*+:", rb"(?:From |[!-9;-~]*+:)")  # as RFC 5322, any with a colon, as Python
+    # as all; as RFC 5322; any with a colon; as Python
+    for field in (rb"[!-9;-~]++:", rb"[!-9;-~]++[ \t]*+:", rb"[^\n:]*+:", rb"(?:From |[!-9;-~]*+:)")
 )
-"""What programs take for lines of a header."""
+"""What programs take for lines of a header. What the first of these takes, all others do."""
 _FROM = re.compile(rb">?From [^\n]*\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r?\n")
@@ -58,6 +59,8 @@ def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
     found = []
     for lines in _LINES:
         fields = lines.match(data, begin, min(stop + 1, begin + MAX_HEADER))
+        if fields and fields.end() >= stop and lines is _LINES[0]:
+            break
         if fields and begin < fields.end() < stop:
             found.append((fields.end(), fields.end()))
     if white := _WHITE_LINE.search(data, begin, min(stop, begin + MAX_HEADER)):
@@ -68,7 +71,8 @@ def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
 def _read(data: bytes, begin: int, stop: int) -> list[Header]:
     text, flag = data[begin : min(stop, begin + MAX_HEADER)], "limit" if stop - begin > MAX_HEADER else ""
     found = interpret(text, flag)
-    return found + interpret(_BARE_CR.sub(b"\n", text), flag) if _BARE_CR.search(text) else found
+    bare = b"\r" in text and _BARE_CR.search(text)
+    return found + interpret(_BARE_CR.sub(b"\n", text), flag) if bare else found
 
 
 def _limited(found: list[tuple[Header, int]]) -> list[tuple[Header, int]]:

@@ -219,6 +219,8 @@ class YaraFilter:
         for part in parts(message, functools.partial(_look, end)):
             for number, name in enumerate(part.names or ("",)):
                 yield from self._scan(part._replace(data=part.data if number == 0 else b""), name, end)
+            if not office.is_office(part.data):
+                continue
             code, flag = macros.read(part.data)
             if code or flag:
                 yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code, flag), "", end)

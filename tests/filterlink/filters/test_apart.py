@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import BinaryIO
 
 import pytest
@@ -56,10 +57,9 @@ def crashing(_file: BinaryIO) -> None:
     ("work", "limits"),
     [(hungry, LONG), (swallowing, LONG), (hanging, Limits(0.3)), (spinning, Limits(30, cpu=1)), (crashing, LONG)],
 )
-def test_its_limits(work: object, limits: Limits) -> None:
+def test_its_limits(work: Callable[[BinaryIO], None], limits: Limits) -> None:
     """Each is told, also that of memory by one that swallows the error; and no child is left."""
     began = time.monotonic()
-    assert callable(work)
     assert apart(work, limits) == Done(b"", "limit")
     assert time.monotonic() - began < 20
     with pytest.raises(ChildProcessError):
