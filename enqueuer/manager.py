@@ -61,7 +61,7 @@ class Manager:
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
-        self._settler.ended = self._blame.attempts.forget
+        self._settler.ended, self._settler.give_back = self._blame.attempts.forget, self._give_back
         self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
@@ -233,11 +233,26 @@ class Manager:
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The drop goes back to where its writer looks for it."""
+        if self._store.changed(entry.drop, entry.taken):
+            self._give_back(entry)
+            return
         self._store.undo_derive(entry.id)
         if self._spooler.refuse_claimed(entry, reason):
             self._schedule.remove(entry)
         else:
             self._put_off(entry, TROUBLE_PAUSE)
+
+    def _give_back(self, entry: Entry) -> None:
+        """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
+        if not self._spooler.give_back(self._store, entry):
+            entry.derived = False
+            self._put_off(entry, TROUBLE_PAUSE)
+            return
+        if entry.counted:
+            self._board.add("received", -1)
+        self._schedule.remove(entry)
+        self._blame.attempts.forget(entry.id)
+        self._filterlink.left(entry.id)
 
     def _put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
         """Try again later, with whatever is on disk then."""

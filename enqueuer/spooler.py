@@ -19,7 +19,7 @@ from enqueuer.queue.disk import no_room
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import Candidate, Intake, Refusal, printable
 from enqueuer.queue.names import parse_taken, taken
-from enqueuer.queue.store import drop_path
+from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.loop import Loop
 
@@ -37,6 +37,8 @@ UNWATCHED = 2.0
 """Seconds that the first look waits for the watcher at the most: a look before it watches would have to be made again."""
 AGAIN = 0.5
 """Until a drop that was not complete is tried again."""
+AGAIN_EACH = 0.0001
+"""The same for each drop of those that wait for this, where that is more: a try takes a quarter of it."""
 MAX_PAUSE = 60.0
 """A drop that the folder does not let us take (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to this."""
 UNHURRIED = 20
@@ -121,6 +123,21 @@ class Spooler:
             return False
         return True
 
+    def give_back(self, store: Store, entry: Entry) -> bool:
+        """Its writer went on after its drop was taken: it is taken again when it has come to rest. False: not now."""
+        assert entry.drop is not None
+        try:
+            name = store.give_back(entry.id, entry.drop)
+        except OSError as error:
+            self._complaints.say("give back", f"{printable(os.fsencode(entry.drop))} cannot go back: {error.strerror}; tried again")
+            return False
+        if name is not None:
+            self._intake.changed(name, time.monotonic() - entry.since)
+            text = "%s was changed after it was taken: it is back in the drop folder, and nothing of it has been passed on"
+            log_of_queue.warning(text, printable(name), extra=serverlog.message_tag(entry.id))
+        self._wanted = True
+        return True
+
     def _rescan(self) -> None:
         """The safety net: with no hint at all everything would still be found."""
         self._wanted = True
@@ -146,7 +163,7 @@ class Spooler:
 
     def _sort(self, candidates: list[Candidate], now: float) -> None:
         """Put what was listed into the lanes, but for what could not be taken a moment ago."""
-        barred = {each.name for each in candidates if self._barred(each, now)} if self._failures else set[bytes]()
+        barred = {each.name for each in candidates if self._barred(each, now) or self._intake.resting(each)}
         self._listed_later += (each for each in candidates if each.name in barred)
         self._fill(self._listed, (each for each in candidates if each.name not in barred))
 
@@ -187,7 +204,7 @@ class Spooler:
         if claim != "taken":
             return False
         drop = os.fsdecode(taken(id, candidate.name))
-        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic()))
+        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic(), taken=self._intake.claimed))
         return True
 
     def _refuse(self, path: bytes, name: bytes, reason: str) -> None:
@@ -222,7 +239,7 @@ class Spooler:
     def _try_later(self) -> None:
         if self._later and not self._again_set:
             self._again_set = True
-            self._loop.after(AGAIN, self._again)
+            self._loop.after(max(AGAIN, AGAIN_EACH * len(self._later)), self._again)
 
     def _again(self) -> None:
         self._again_set = False

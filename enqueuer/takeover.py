@@ -71,7 +71,7 @@ def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: 
         counted = offer.derived and (not cold or offer.drop is None)
         present += counted
         derived = offer.derived and (offer.drop is None or not distrusts)
-        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted))
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted, taken=offer.taken))
     return present
 
 

@@ -54,6 +54,15 @@ class Port(Protocol):
     def stamp(self, path: str) -> Stamp | None:
         """(mtime in ns, size) of a file; None when there is none."""
 
+    def changes(self, path: str) -> int:
+        """A number of the file that is another one after each change of it, whoever made it (ctime in ns)."""
+
+    def mark(self, path: str, number: int) -> Stamp:
+        """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""
+
+    def marked(self, path: str) -> int:
+        """The number that the file bears."""
+
     def rename(self, source: str, target: str) -> None:
         """Rename, replacing what is at `target`."""
 
@@ -131,12 +140,26 @@ class Disk:
             return None
         return found.st_mtime_ns, found.st_size
 
+    def changes(self, path: str) -> int:
+        return os.stat(path, follow_symlinks=False).st_ctime_ns
+
+    def mark(self, path: str, number: int) -> Stamp:
+        os.utime(path, ns=(number, number), follow_symlinks=False)
+        found = os.stat(path, follow_symlinks=False)
+        return found.st_mtime_ns, found.st_size
+
+    def marked(self, path: str) -> int:
+        return os.stat(path, follow_symlinks=False).st_mtime_ns
+
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
 
     def rename_new(self, source: str, target: str) -> None:
         if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
             code = ctypes.get_errno()
+            if code == errno.EINVAL:  # NFS, FUSE: a filesystem of another machine or program knows no such rename
+                _rename_new(source, target)
+                return
             raise OSError(code, os.strerror(code), source, None, target)
 
     def link(self, source: str, target: str) -> None:
@@ -183,6 +206,17 @@ class Disk:
         if _libc.syncfs(self._base):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), "syncfs")
+
+
+def _rename_new(source: str, target: str) -> None:
+    """Two calls: a death between them leaves both names. A folder has one name only, and replaces an empty folder at most."""
+    if not stat.S_ISDIR(os.lstat(source).st_mode):
+        os.link(source, target, follow_symlinks=False)
+        os.unlink(source)
+    elif os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source, None, target)
+    else:
+        os.rename(source, target)
 
 
 def _write(fd: int, data: bytes) -> None:

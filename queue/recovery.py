@@ -13,8 +13,8 @@ import msgspec
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, complete, queue_path
-from enqueuer.queue.disk import Port
-from enqueuer.queue.store import Store
+from enqueuer.queue.disk import Port, Stamp
+from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change
 
 __all__ = ["Found", "Offer", "recover", "whole"]
@@ -31,6 +31,8 @@ class Offer(msgspec.Struct):
     """Queue/<id>.msg is there and is to be trusted."""
     size: int
     """Bytes of the drop or of the message file: what its lane is chosen by."""
+    taken: Stamp | None = None
+    """How its drop is."""
 
 
 class Found(msgspec.Struct):
@@ -171,16 +173,23 @@ def _fate(disk: Port, id: int) -> str:
 
 
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
-    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is."""
-    derived = id in seen.messages
+    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is.
+
+    But for one that does not bear its drop's number: its writer went on. A filter may have judged it, so the drop goes back, and
+    comes again under another id.
+    """
+    derived, taken = id in seen.messages, store.disk.stamp(drop_path(drop))
     if derived and not complete(store.disk, id):
         seen.half.add(id)
     if derived and (cold or id in seen.half):
         store.disk.unlink(queue_path(id))
         derived = False
-    stamp = store.disk.stamp("Submitted/.taken/" + drop)
-    if stamp is not None:
-        found.offers.append(Offer(id, drop, derived, stamp[1]))
+    if taken is None:
+        return
+    if derived and store.disk.changes(drop_path(drop)) != store.disk.marked(queue_path(id)):
+        store.give_back(id, drop)
+        return
+    found.offers.append(Offer(id, drop, derived, taken[1], taken))
 
 
 def _alone(store: Store, id: int, cold: bool, found: Found) -> None:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import socket
@@ -24,6 +25,7 @@ from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
 from filterlink.loop import Loop
+from tests.storm import writers
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -120,13 +122,59 @@ def test_a_drop_of_another_user(trials: Trials, config: Config, mail: Make, tmp_
         trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued", 5)
 
 
+PAUSED = ([4.0], [0.3] * 10, [4.0, 0.1], [0.2, 3.0], [0.0] * 5)
+"""Pauses of writers, in seconds."""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make a drop of another user")
+def test_a_writer_of_another_account_that_pauses(trials: Trials, config: Config) -> None:
+    """Only a file's owner, or CAP_LEASE, may ask the kernel who writes to it: without it a drop is whole or not yet there."""
+    trial = trials(config())
+    trial.prefix = UNLEASED
+    with trial:
+        plans = [writers.Plan(str(number), pauses) for number, pauses in enumerate(PAUSED)]
+        writers.write_all(trial.base / "Submitted", plans, writers.NOBODY, 0.5, random.Random(1))
+        writers.expect_whole(plans, trial.base / "Outbound/OUT", trial.wait, 30)
+
+
+def test_a_writer_on_another_machine(trials: Trials, config: Config, tmp_path: Path) -> None:
+    """On a shared filesystem neither leases nor events tell of it, whether it keeps its file open or opens it for each line."""
+    with writers.shared(tmp_path / "shown", tmp_path / "base0"), trials(config(more='[spool]\nrescan = "500ms"')) as trial:
+        plans = [writers.Plan(f"{number}-{keeps}", each, keeps_open=keeps) for number, each in enumerate(PAUSED) for keeps in (True, False)]
+        writers.write_all(tmp_path / "shown/Submitted", plans, 0, 0.5, random.Random(1))
+        writers.expect_whole(plans, tmp_path / "shown/Outbound/OUT", trial.wait, 30)
+        trial.stop()
+
+
+@pytest.mark.parametrize("judge", ["2 OK", "1 REJECTED"])
+def test_a_writer_that_goes_on_while_its_message_is_judged(trials: Trials, config: Config, mail: Make, judge: str) -> None:
+    """Nothing of it is passed on; the drop is back where its writer left it, and is judged as a whole when it has come to rest."""
+    with trials(config()) as trial:
+        taken = trial.base / "Submitted/.taken"
+        trial.drop("a", mail("a", judge))
+        trial.wait(lambda: any(task["state"] == "filter" for task in trial.status()["processors"]["tasks"]), "it is judged")
+        with next(taken.iterdir()).open("ab") as file:
+            file.write(b"the rest\n")
+        trial.wait(lambda: "it is back in the drop folder" in trial.log(), "its drop is back")
+
+        assert trial.outbound() == []
+        assert trial.status()["totals"]["received"] == 0
+        assert (trial.base / "Submitted/a.eml").read_bytes() == mail("a", judge) + b"the rest\n"
+        (trial.base / "Submitted/a.eml").write_bytes(mail("a") + b"the rest\n")
+        trial.wait(trial.outbound, "it is enqueued", 30)
+        assert trial.outbound()[0].read_bytes().endswith(mail("a") + b"the rest\n")
+        assert trial.status()["totals"]["received"] == trial.status()["totals"]["enqueued"] == 1
+
+
 def _seconds_used(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-ORDINARY = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
-"""Whoever runs after this is an ordinary user to the files of others, even as root (whose Python nobody else may be able to read)."""
+ORDINARY = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search")
+"""Who runs after this is an ordinary user to the files of others, even as root (whose Python no other account may be able to read)."""
+UNLEASED = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
+"""The same, as in a service without CAP_LEASE."""
 
 
 @pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make a drop of another user")

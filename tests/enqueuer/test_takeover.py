@@ -51,6 +51,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     second = _take_over(disk, board).entries[7]
 
     assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
+    assert first.taken == second.taken == disk.stamp("Submitted/.taken/7.a.eml")
 
 
 @pytest.mark.parametrize("counted", [False, True])

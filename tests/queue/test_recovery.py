@@ -1,6 +1,7 @@
 """DESIGN.md's table of states: each row is built on disk, recovered, and compared."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,25 @@ def test_undecided_messages_are_offered(
     assert _files() == files
     assert decided == []
     assert found.highest == 7
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_drop_whose_writer_went_on_is_not_what_its_message_file_says(store: Store, cold: bool, again: bool) -> None:
+    """Cold: it is derived again. Warm: filters may have judged the message file, so the drop goes back, and gets another id."""
+    _staged(store.disk)
+    with Path(DROP).open("ab") as file:
+        file.write(b"more")
+        os.utime(DROP, (1, 1))
+    if again:
+        Path("Submitted/a.eml").write_bytes(MAIL)
+
+    found, _ = _recover(store, cold=cold)
+
+    back = "Submitted/7.a.eml" if again else "Submitted/a.eml"
+    assert [offer.drop for offer in found.offers] == (["7.a.eml"] if cold else [])
+    assert _files() == ({DROP} if cold else set())
+    assert cold or Path(back).read_bytes() == MAIL + b"more"
 
 
 @pytest.mark.parametrize("cold", [True, False])
