@@ -236,8 +236,7 @@ class Manager:
         if self._store.changed(entry.drop, entry.taken):
             self._give_back(entry)
             return
-        self._store.undo_derive(entry.id)
-        if self._spooler.refuse_claimed(entry, reason):
+        if self._spooler.refuse_claimed(self._store, entry, reason):
             self._schedule.remove(entry)
         else:
             self._put_off(entry, TROUBLE_PAUSE)

@@ -111,12 +111,13 @@ class Spooler:
             return 0.0
         return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
 
-    def refuse_claimed(self, entry: Entry, reason: str) -> bool:
+    def refuse_claimed(self, store: Store, entry: Entry, reason: str) -> bool:
         """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
         assert entry.drop is not None
         drop = os.fsencode(entry.drop)
         found = parse_taken(drop)
         try:
+            store.undo_derive(entry.id)
             self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
         except OSError as error:
             self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")

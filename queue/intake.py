@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from enqueuer.queue import names
-from enqueuer.queue.disk import Disk, Stamp
+from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
 from enqueuer.queue.rest import PATIENCE, REST, Rests
 from enqueuer.queue.sync import seen_by_this_kernel
 
@@ -27,8 +27,6 @@ __all__ = ["Candidate", "Claim", "Intake", "Refusal", "printable"]
 log = logging.getLogger("SPOOL")
 
 FOLDER, TAKEN = "Submitted", "Submitted/.taken"
-MAX_TIME = (1 << 63) - 1
-"""The latest change that a Candidate tells, in nanoseconds since 1970; the earliest is 0. Files may bear any other date."""
 SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10

@@ -14,7 +14,7 @@ from enqueuer.queue.twin import Twin, stamp_of
 
 __all__ = ["Call", "Failure", "Position", "perform"]
 
-READS = frozenset({"read", "stamp", "names", "changes", "marked"})
+READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked"})
 
 
 class Call(NamedTuple):
@@ -129,6 +129,9 @@ class _Playback:
 
     def names(self, folder: str) -> list[str]:
         return list(self._do("names", folder))
+
+    def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
+        return []
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)

@@ -15,6 +15,7 @@ Each call may be repeated. EEXIST never means done: an output counts as publishe
 """
 
 import errno
+import logging
 import os
 from collections.abc import Iterable
 
@@ -24,6 +25,8 @@ from enqueuer.queue.disk import Port, Stamp
 from enqueuer.queue.sync import Group, Sync
 
 __all__ = ["Store", "drop_path"]
+
+log = logging.getLogger("QUEUE")
 
 
 def drop_path(drop: str) -> str:
@@ -37,6 +40,7 @@ class Store:
         """`sync`: how things are made durable; without it, in groups."""
         self.disk = disk
         self.sync = sync or Group(disk)
+        self._told = False
 
     def changed(self, drop: str | None, taken: Stamp | None) -> bool:
         """Whether the drop is another than it was when it was taken. One that is not there any more has nothing left to lose."""
@@ -93,11 +97,21 @@ class Store:
         self.disk.unlink("Queue/" + names.queue(id, "done", n))
 
     def wipe(self, id: int, keep: int | None = None) -> None:
-        """Unlink what is staged of a message, but for dispatch `keep`: only what the deciding dispatch staged is published."""
-        for name in self.disk.names("Staged"):
-            found = names.parse_staged(name)
-            if found and found.id == id and found.n != keep:
-                self.disk.unlink("Staged/" + name)
+        """Unlink what is staged of a message, but for dispatch `keep`: only what the deciding dispatch staged is published.
+
+        So what the disk refuses to unlink does no harm: the next recovery removes it.
+        """
+        try:
+            for name in self.disk.names("Staged"):
+                found = names.parse_staged(name)
+                if found and found.id == id and found.n != keep:
+                    self.disk.unlink("Staged/" + name)
+        except OSError as error:
+            if not self._told:
+                log.error("Staged/ cannot be tidied up: %s; what is left there is not published", error)
+            self._told = True
+        else:
+            self._told = False
 
     def release_drop(self, drop: str) -> None:
         """The message file is durable and stands for itself: the drop may go (a held message would cost the disk twice)."""

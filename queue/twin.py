@@ -162,6 +162,9 @@ class Twin:
     def names(self, folder: str) -> list[str]:
         return sorted(name.rpartition("/")[2] for name in self._names if name.rpartition("/")[0] == folder)
 
+    def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
+        return []
+
     def fsync(self, path: str) -> None:
         self._settle({self._names[path]} if path in self._names else set())
 

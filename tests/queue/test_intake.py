@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.backlog import Backlog
+from enqueuer.queue import disk as disks
 from enqueuer.queue import intake as intakes
 from enqueuer.queue import rest
 from enqueuer.queue.disk import Disk
@@ -456,7 +457,7 @@ def test_a_drop_of_any_date_is_listed(intake: Intake, monkeypatch: pytest.Monkey
     backlog.add(found)
 
     assert backlog.pop() == found[0]
-    assert found[0].changed in (0, intakes.MAX_TIME)
+    assert found[0].changed in (0, disks.MAX_TIME)
 
 
 def test_a_refusal_that_cannot_be_leaves_nothing(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
