@@ -22,7 +22,7 @@ from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
 from enqueuer.queue.rest import PATIENCE, REST, Rests
 from enqueuer.queue.sync import seen_by_this_kernel
 
-__all__ = ["Candidate", "Claim", "Intake", "Refusal", "printable"]
+__all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal", "printable"]
 
 log = logging.getLogger("SPOOL")
 
@@ -63,6 +63,8 @@ class Intake:
         self.configure(suffixes, max_size)
         self.claimed: Stamp = (0, 0)
         """How the drop was that claim() took last: it is committed only if it is still so."""
+        self.unseen: dict[int, tuple[bytes, int]] = {}
+        """What the last listing could not look at, by errno: a name, and how many there are."""
         self._rests = Rests()
         self._leases = seen_by_this_kernel()
         # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
@@ -74,8 +76,9 @@ class Intake:
         self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
 
     def listing(self) -> Iterator[list[Candidate]]:
-        """Everything in the folder that looks like mail, in slices of SLICE names, in no order."""
+        """Everything in the folder that looks like mail, in slices of SLICE names, in no order. What cannot be looked at is in `unseen`."""
         found: list[Candidate] = []
+        self.unseen = {}
         remembered = self._rests.names()
         with os.scandir(os.fsencode(FOLDER)) as entries:
             for count, entry in enumerate(entries, 1):
@@ -83,6 +86,9 @@ class Intake:
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
+                        continue
+                    except OSError as error:  # it may be a mount of somebody else's filesystem
+                        self.unseen[error.errno or 0] = (entry.name, self.unseen.get(error.errno or 0, (b"", 0))[1] + 1)
                         continue
                     found.append(Candidate(min(max(status.st_ctime_ns, 0), MAX_TIME), status.st_size, entry.name))
                     remembered.discard(entry.name)
@@ -182,7 +188,12 @@ class Intake:
             return self._patience(name, "it is empty")
         target = os.fsencode(TAKEN) + b"/" + names.taken(id, name)
         os.rename(path, target)
-        if not _untouched(fd, target, status, leased):
+        try:
+            untouched = _untouched(fd, target, status, leased)
+        except OSError:
+            self._give_back(target, path)
+            raise
+        if not untouched:
             self._give_back(target, path)
             return "later"
         self.claimed = status.st_mtime_ns, status.st_size

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir
+from enqueuer import basedir, denied
 from enqueuer.config import load
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
@@ -144,6 +144,21 @@ def test_a_writer_on_another_machine(trials: Trials, config: Config, tmp_path: P
         writers.write_all(tmp_path / "shown/Submitted", plans, 0, 0.5, random.Random(1))
         writers.expect_whole(plans, tmp_path / "shown/Outbound/OUT", trial.wait, 30)
         trial.stop()
+
+
+def test_what_cannot_be_looked_at_hides_nothing_else(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """Entries that answer EACCES, EIO and ESTALE (a user's FUSE mount below the drop folder): each kind is named, all else is taken."""
+    with writers.shared(tmp_path / "shown", tmp_path / "base0"), trials(config(more='[spool]\nrescan = "200ms"')) as trial:
+        for code in (errno.EACCES, errno.EIO, errno.ESTALE):
+            for name in (f"errno-{code}.eml", f"errno-{code}.more.eml"):
+                (tmp_path / "shown/Submitted" / name).write_bytes(mail("x"))
+        trial.drop("a", mail("a"))
+        trial.wait(trial.outbound, "it is enqueued", 30)
+        log = trial.log()
+        trial.stop()
+
+    for code in (errno.EACCES, errno.EIO, errno.ESTALE):
+        assert log.count(os.strerror(code)) == 1, log
 
 
 @pytest.mark.parametrize("judge", ["2 OK", "1 REJECTED"])
@@ -338,6 +353,44 @@ def test_what_cannot_be_taken_is_tried_seldom(
     assert bench.spooler.unclaimed == 20
     assert 2 <= len(tried) <= tries
     bench.pump(lambda: len(bench.schedule) == 20, seconds)
+
+
+@pytest.mark.alone
+def test_a_flood_of_drops_that_can_be_no_mail(bench: _Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Each has its reason beside it; the log names the first hundred of a minute, then says that there are more."""
+    for number in range(3000):
+        os.symlink("/etc/passwd", f"Submitted/{number}.eml")
+    bench.pump(lambda: len(os.listdir("Submitted")) == 6001 and not bench.spooler.unclaimed, 30)
+
+    lines = [record for record in caplog.records if record.name == "SPOOL"]
+    assert len(lines) == 101
+    assert "more are refused" in lines[-1].getMessage()
+
+
+@pytest.mark.alone
+def test_a_flood_of_drops_that_cannot_be_taken(bench: _Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A line a minute, a bounded memory, and a small part of the time; what comes meanwhile is taken."""
+    monkeypatch.setattr(denied, "MAX_DENIED", 1000)
+    claim, tried = bench.intake.claim, 0
+
+    def some(name: bytes, id: int) -> Claim:
+        nonlocal tried
+        if name.startswith(b"good"):
+            return claim(name, id)
+        tried += 1
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+
+    monkeypatch.setattr(bench.intake, "claim", some)
+    for number in range(20_000):
+        os.mknod(f"Submitted/{number}.eml")
+    bench.pump(lambda: tried >= 20_000, 60)
+    Path("Submitted/good.eml").write_bytes(b"To: b@b.example\n\n")
+    bench.spooler.look()
+    bench.pump(lambda: len(bench.schedule) == 1, 10)
+
+    assert tried < 30_000
+    assert bench.spooler.unclaimed == 20_000
+    assert len([record for record in caplog.records if record.name == "SPOOL"]) == 1
 
 
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:

@@ -1,6 +1,7 @@
 """A filesystem that another machine writes to as well, small: `shared.py FOLDER MOUNTPOINT` shows FOLDER at MOUNTPOINT by FUSE.
 
-Who writes to FOLDER itself is the other machine: the kernel's leases and events on MOUNTPOINT do not see it. Ends at SIGTERM.
+Who writes to FOLDER itself is the other machine: the kernel's leases and events on MOUNTPOINT do not see it. A file errno-N...
+cannot be looked at: whatever is asked of it, the answer is errno N. Ends at SIGTERM.
 """
 
 import os
@@ -19,6 +20,8 @@ class Shared:
         self._folder = folder
 
     def __call__(self, op: str, path: str | None, *args: Any) -> Any:
+        if (name := os.path.basename(path or "")).startswith("errno-"):
+            raise fuse.FuseOSError(int(name.partition("-")[2].partition(".")[0]))
         return getattr(self, op)(self._folder + path if path is not None and op not in ("symlink", "init", "destroy") else path, *args)
 
     def access(self, path: str, mode: int) -> None:

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import tempfile
 
+import msgspec
 import pytest
 
 from enqueuer.queue.disk import Disk, Port
@@ -125,6 +127,18 @@ def test_a_change_gives_another_number(disk: Disk) -> None:
         while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
             append("Queue/7.msg")
         assert port.stamp("Queue/7.msg") != stamp
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a filesystem that keeps any date")
+@pytest.mark.parametrize("date", [1 << 40, -(1 << 40)])
+def test_a_stamp_fits_into_64_bits(disk: Disk, date: int) -> None:
+    """It goes into frames, and btrfs and tmpfs keep whatever date the owner of a file gives it."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        os.utime(file.name, (date, date))
+        stamp = disk.stamp(file.name)
+
+    assert stamp is not None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(stamp)) == list(stamp)
 
 
 def _append(path: str) -> None:
