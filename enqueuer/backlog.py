@@ -10,10 +10,19 @@ from collections.abc import Iterable
 
 from enqueuer.queue.intake import Candidate
 
-__all__ = ["Backlog"]
+__all__ = ["Backlog", "pack", "unpack"]
 
 _HEAD = struct.Struct(">QQ")
 """Big-endian, so that packed drops sort by their time."""
+
+
+def pack(candidate: Candidate) -> bytes:
+    return _HEAD.pack(candidate.changed, candidate.size) + candidate.name
+
+
+def unpack(packed: bytes) -> Candidate:
+    changed, size = _HEAD.unpack_from(packed)
+    return Candidate(changed, size, packed[_HEAD.size :])
 
 
 class Backlog:
@@ -28,7 +37,7 @@ class Backlog:
 
     def add(self, candidates: Iterable[Candidate]) -> None:
         """Take more, in any order."""
-        run = sorted((_HEAD.pack(each.changed, each.size) + each.name for each in candidates), reverse=True)
+        run = sorted(map(pack, candidates), reverse=True)
         if run:
             self._count += len(run)
             self._number += 1
@@ -43,5 +52,4 @@ class Backlog:
         else:
             heapq.heappop(self._runs)
         self._count -= 1
-        changed, size = _HEAD.unpack_from(packed)
-        return Candidate(changed, size, packed[_HEAD.size :])
+        return unpack(packed)

@@ -52,7 +52,7 @@ class Manager:
         self._schedule = Schedule(self._birth.lanes)
         self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._machine = Machine(log)
-        self._setbacks = Setbacks(self._store, self._schedule, self._machine)
+        self._setbacks = Setbacks(self._store, self._schedule, self._machine, self._board)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
         self._laps = Laps(self._board.manager_laps, MANAGER)
         self._workers = Workers(birth.generation)
@@ -61,7 +61,8 @@ class Manager:
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
-        self._settler.ended = self._blame.attempts.forget
+        self._settler.ended, self._settler.give_back = self._blame.attempts.forget, self._setbacks.give_back
+        self._setbacks.forgotten = self._forget
         self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._setbacks.spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
@@ -240,6 +241,11 @@ class Manager:
             self._settler.add(entry, None)
         now = time.monotonic()
         self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
+
+    def _forget(self, id: int) -> None:
+        """Its drop is back in the drop folder: it is no message any more."""
+        self._blame.attempts.forget(id)
+        self._filterlink.left(id)
 
     # ---- processors that end
 

@@ -74,6 +74,8 @@ class Entry(msgspec.Struct):
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0
     """Processors that ended in a row while they had it."""
+    taken: tuple[int, int] | None = None
+    """How its drop was (time, size) when it was taken: only that is committed."""
 
 
 class Lanes(msgspec.Struct, frozen=True):

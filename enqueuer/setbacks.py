@@ -1,8 +1,13 @@
-"""What becomes of a message that came to nothing this time: it is put off, or its drop is refused. Part of the queue manager."""
+"""What becomes of a message that came to nothing this time: it is put off, or its drop is refused or goes back.
+
+Part of the queue manager.
+"""
 
 import contextlib
 import time
+from collections.abc import Callable
 
+from enqueuer.board import Board
 from enqueuer.limits import Machine
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.store import Store
@@ -21,8 +26,10 @@ class Setbacks:
     spooler: Spooler
     """Takes refused drops back; there is none before recovery."""
 
-    def __init__(self, store: Store, schedule: Schedule, machine: Machine) -> None:
-        self._store, self._schedule, self._machine = store, schedule, machine
+    def __init__(self, store: Store, schedule: Schedule, machine: Machine, board: Board) -> None:
+        self._store, self._schedule, self._machine, self._board = store, schedule, machine, board
+        self.forgotten: Callable[[int], None] = lambda _id: None
+        """Called with the id of each message whose drop goes back to the drop folder."""
         self._unwiped: dict[int, int] = {}
         """Messages that were put off in this turn, and their last dispatch: what it staged is to be unlinked."""
 
@@ -35,17 +42,29 @@ class Setbacks:
         self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     def refuse(self, entry: Entry, reason: str) -> None:
-        """Give the drop back to where its writer looks for it."""
+        """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
         try:
-            self._store.undo_derive(entry.id)
-            refused = self.spooler.refuse_claimed(entry, reason)
-        except OSError as error:  # a disk that can be read only
-            self._machine.complain("undo", f"[{entry.id}] cannot be refused: {error}; it is tried again")
-            refused = False
-        if refused:
+            changed = self._store.changed(entry.drop, entry.taken)
+        except OSError as error:
+            self.put_off(entry, TROUBLE_PAUSE, str(error))
+            return
+        if changed:
+            self.give_back(entry)
+        elif self.spooler.refuse_claimed(self._store, entry, reason):
             self._schedule.remove(entry)
         else:
             self.put_off(entry, TROUBLE_PAUSE)
+
+    def give_back(self, entry: Entry) -> None:
+        """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
+        if not self.spooler.give_back(self._store, entry):
+            entry.derived = False
+            self.put_off(entry, TROUBLE_PAUSE)
+            return
+        if entry.counted:
+            self._board.add("received", -1)
+        self._schedule.remove(entry)
+        self.forgotten(entry.id)
 
     def wipe(self) -> None:
         """Unlink what was staged in vain since the last turn. What cannot go now goes with a later one, or in recovery."""

@@ -1,4 +1,4 @@
-"""From an outcome to the end of a message: sync, commit, publish, count, log, forget. In this order.
+"""From an outcome to the end of a message: sync, compare, commit, publish, count, log, forget. In this order.
 
 In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/sync.py) a
 batch takes the steps together.
@@ -74,6 +74,8 @@ class Settler:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
+        self.give_back: Callable[[Entry], None] = lambda _entry: None
+        """Called with each message whose drop is another than it was when it was taken."""
         self._laps = Laps(board.manager_laps, MANAGER)
         self._complaints = Complaints(log, logging.ERROR)
         self._failures = 0
@@ -169,6 +171,9 @@ class Settler:
         entry, outcome = item.entry, item.outcome
         if outcome is None:
             return self._release(entry)
+        if item.done is Done.STAGED and self._store.changed(entry.drop, entry.taken):
+            self.give_back(entry)
+            return Done.GONE
         match item.done:
             case Done.STAGED if outcome.moved:
                 return self._move(entry, outcome)
@@ -205,8 +210,11 @@ class Settler:
         self.ended(entry.id)
 
     def _release(self, entry: Entry) -> Done:
-        """The message file is durable: a held message needs its drop no more."""
-        if entry.drop is not None:
+        """The message file is durable: a held message needs its drop no more, if that is what was read."""
+        if self._store.changed(entry.drop, entry.taken):
+            if entry.state == "held":  # else a processor has it, and its outcome is compared, too
+                self.give_back(entry)
+        elif entry.drop is not None:
             self._store.release_drop(entry.drop)
             entry.drop = None
         return Done.GONE

@@ -9,17 +9,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-import msgspec
-
 from enqueuer import config as configs
 from enqueuer import serverlog
-from enqueuer.backlog import Backlog
+from enqueuer.backlog import Backlog, pack, unpack
+from enqueuer.denied import Denied
 from enqueuer.limits import PAUSE, disk_full
 from enqueuer.queue.disk import no_room
 from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Candidate, Intake, Refusal, printable
+from enqueuer.queue.intake import SLICE, Candidate, Intake, Refusal, printable
 from enqueuer.queue.names import parse_taken, taken
-from enqueuer.queue.store import drop_path
+from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.complaints import Complaints
 from filterlink.loop import Loop
@@ -37,22 +36,13 @@ LOOK_PAUSE = 0.001
 UNWATCHED = 2.0
 """Seconds that the first look waits for the watcher at the most: a look before it watches would have to be made again."""
 AGAIN = 0.5
-"""Until a drop that was not complete is tried again."""
-MAX_PAUSE = 60.0
-"""A drop that the folder does not let us take (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to this."""
+"""Until drops that were not complete are tried again."""
+AGAIN_EACH = 0.0001
+"""The same for each drop of those that wait for this, where that is more: a try takes a quarter of it."""
+MAX_REFUSALS = 100
+"""Lines of the log in a minute that name a refused drop; beside each drop lies its reason anyway."""
 UNHURRIED = 20
 """Times as long as the last look took, until the next one while one lane has no room: they cost at most 5 % of the time."""
-
-
-class Failure(msgspec.Struct):
-    """A drop that could not be taken."""
-
-    changed: int
-    """The time of its last change: one that was changed since is tried at once."""
-    until: float
-    pause: float
-    seen: float
-    """When it was last there."""
 
 
 class Spooler:
@@ -66,9 +56,10 @@ class Spooler:
         self._wanted, self._not_before, self._unhurried = True, time.monotonic() + UNWATCHED, 0.0
         self._listing: Iterator[list[Candidate]] | None = None
         self._began = 0.0
-        self._lanes, self._later = _lanes(), list[Candidate]()
-        self._listed, self._listed_later = _lanes(), list[Candidate]()
-        self._failures: dict[bytes, Failure] = {}
+        self._lanes, self._later = _lanes(), list[bytes]()
+        self._listed, self._listed_later = _lanes(), list[bytes]()
+        self._denied = Denied()
+        self._refusals, self._refusals_until = 0, 0.0
         self._complaints = Complaints(log)
         self._full, self._full_until = False, 0.0
         self._again_set = False
@@ -110,16 +101,32 @@ class Spooler:
             return 0.0
         return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
 
-    def refuse_claimed(self, entry: Entry, reason: str) -> bool:
+    def refuse_claimed(self, store: Store, entry: Entry, reason: str) -> bool:
         """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
         assert entry.drop is not None
         drop = os.fsencode(entry.drop)
         found = parse_taken(drop)
         try:
+            store.undo_derive(entry.id)
             self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
         except OSError as error:
             self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")
             return False
+        return True
+
+    def give_back(self, store: Store, entry: Entry) -> bool:
+        """Its writer went on after its drop was taken: it is taken again when it has come to rest. False: not now."""
+        assert entry.drop is not None
+        try:
+            name = store.give_back(entry.id, entry.drop)
+        except OSError as error:
+            self._complaints.say("give back", f"{printable(os.fsencode(entry.drop))} cannot go back: {error.strerror}; tried again")
+            return False
+        if name is not None:
+            self._intake.changed(name, time.monotonic() - entry.since)
+            text = "%s was changed after it was taken: it is back in the drop folder, and nothing of it has been passed on"
+            log_of_queue.warning(text, printable(name), extra=serverlog.message_tag(entry.id))
+        self._wanted = True
         return True
 
     def _rescan(self) -> None:
@@ -139,7 +146,8 @@ class Spooler:
         except StopIteration:
             self._listing, self._not_before, self._unhurried = None, now + LOOK_PAUSE, now + UNHURRIED * (now - self._began)
             self._lanes, self._later = self._listed, self._listed_later
-            self._failures = {name: failure for name, failure in self._failures.items() if failure.seen >= self._began}
+            self._tell_unseen()
+            self._denied.forget_unseen_since(self._began)
             self._try_later()
         except OSError as error:
             self._complaints.say("look", f"the drop folder cannot be read: {error.strerror}")
@@ -147,8 +155,8 @@ class Spooler:
 
     def _sort(self, candidates: list[Candidate], now: float) -> None:
         """Put what was listed into the lanes, but for what could not be taken a moment ago."""
-        barred = {each.name for each in candidates if self._barred(each, now)} if self._failures else set[bytes]()
-        self._listed_later += (each for each in candidates if each.name in barred)
+        barred = {each.name for each in candidates if self._denied.bars(each, now) or self._intake.resting(each)}
+        self._listed_later += (pack(each) for each in candidates if each.name in barred)
         self._fill(self._listed, (each for each in candidates if each.name not in barred))
 
     def _fill(self, lanes: tuple[Backlog, Backlog], candidates: Iterable[Candidate]) -> None:
@@ -183,19 +191,34 @@ class Spooler:
             self._failed(candidate, error)
             return False
         if claim == "later":
-            self._later.append(candidate)
+            self._later.append(pack(candidate))
             self._try_later()
         if claim != "taken":
             return False
         drop = os.fsdecode(taken(id, candidate.name))
-        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic()))
+        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic(), taken=self._intake.claimed))
         return True
 
     def _refuse(self, path: bytes, name: bytes, reason: str) -> None:
         bad = self._intake.refuse(path, name, reason)
         if bad is not None:
-            log.warning("%s refused: %s; it is %s now", printable(name), reason, printable(bad))
+            self._tell_refusal(f"{printable(name)} refused: {reason}; it is {printable(bad)} now")
             self._refused()
+
+    def _tell_refusal(self, text: str) -> None:
+        """Each is named, as long as there are few."""
+        if (now := time.monotonic()) >= self._refusals_until:
+            self._refusals, self._refusals_until = 0, now + 60
+        self._refusals += 1
+        if self._refusals <= MAX_REFUSALS:
+            log.warning("%s", text)
+        else:
+            self._complaints.say("refused", f"{text}; more are refused than are named here: each has its reason in its .bad.why")
+
+    def _tell_unseen(self) -> None:
+        for code, (name, count) in self._intake.unseen.items():
+            more = f" and {count - 1} more" if count > 1 else ""
+            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be looked at: {os.strerror(code)}")
 
     def _failed(self, candidate: Candidate, error: OSError) -> None:
         """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""
@@ -204,34 +227,25 @@ class Spooler:
             self._full, self._full_until = True, time.monotonic() + PAUSE
             self._fill(self._lanes, (candidate,))
             return
-        known = self._failures.get(candidate.name)
-        pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else AGAIN
-        now = time.monotonic()
-        self._failures[candidate.name] = Failure(candidate.changed, now + pause, pause, now)
+        self._denied.note(candidate, time.monotonic())
         self._complaints.say(f"claim {error.errno}", f"{printable(candidate.name)} cannot be taken: {error.strerror}; it stays where it is")
-        self._later.append(candidate)
+        self._later.append(pack(candidate))
         self._try_later()
-
-    def _barred(self, candidate: Candidate, now: float) -> bool:
-        """Whether it failed a moment ago, and nothing has changed since."""
-        failure = self._failures.get(candidate.name)
-        if failure is None or failure.changed != candidate.changed:
-            return False
-        failure.seen = now
-        return failure.until > now
 
     def _try_later(self) -> None:
         if self._later and not self._again_set:
             self._again_set = True
-            self._loop.after(AGAIN, self._again)
+            self._loop.after(max(AGAIN, AGAIN_EACH * len(self._later)), self._again)
 
     def _again(self) -> None:
         self._again_set = False
         now = time.monotonic()
-        barred = [each for each in self._later if self._barred(each, now)]
-        names = {each.name for each in barred}
-        self._fill(self._lanes, (each for each in self._later if each.name not in names))
-        self._later = barred
+        later, self._later = self._later, []
+        for at in range(0, len(later), SLICE):
+            candidates = list(map(unpack, later[at : at + SLICE]))
+            barred = {each.name for each in candidates if self._denied.bars(each, now)}
+            self._later += (pack(each) for each in candidates if each.name in barred)
+            self._fill(self._lanes, (each for each in candidates if each.name not in barred))
         self._try_later()
 
     def _room(self, now: float) -> bool:

@@ -54,7 +54,7 @@ def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None
     """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
     here = {id for id, _ in found.finished}
     for id, fate in board.untold():
-        if id in here or store.disk.stamp(queue_path(id)) is not None:
+        if id in here or _is_there(store, id):
             continue
         if id == board.moving:
             _decided(board, id, fate)
@@ -64,6 +64,14 @@ def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None
     board.told()
 
 
+def _is_there(store: Store, id: int) -> bool:
+    """What cannot be looked at has not left."""
+    try:
+        return store.disk.stamp(queue_path(id)) is not None
+    except OSError:
+        return True
+
+
 def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: bool) -> int:
     """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now, present = time.monotonic(), 0
@@ -71,7 +79,7 @@ def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: 
         counted = offer.derived and (not cold or offer.drop is None)
         present += counted
         derived = offer.derived and (offer.drop is None or not distrusts)
-        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted))
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted, taken=offer.taken))
     return present
 
 

@@ -120,7 +120,7 @@ class Watcher:
         """Watch the folder that has the name now: one that was removed and made again is another."""
         try:
             inode = os.stat(FOLDER).st_ino
-        except FileNotFoundError:
+        except OSError:  # gone, or not to be looked at now: the queue manager says so
             return
         if inode == self._inode:
             return

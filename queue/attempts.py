@@ -4,13 +4,18 @@ Written when a charge is made, before anything follows from it; not synced, beca
 costs a count at the most. Few messages are ever in it.
 """
 
+import logging
 from collections.abc import Container
 
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import Disk, contents, replace
 
 __all__ = ["Attempts"]
 
+log = logging.getLogger("QUEUE")
+
 FILE, NEXT = "Queue/.attempts", "Queue/.attempts.tmp"
+MAX_READ = 16 << 20
+"""Bytes of it that are read: half a million messages."""
 
 
 class Attempts:
@@ -18,6 +23,7 @@ class Attempts:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        self._told = False
         self._counts = self._read()
 
     def of(self, id: int) -> int:
@@ -52,19 +58,23 @@ class Attempts:
             self._write()
 
     def _write(self) -> None:
-        if not self._counts:
-            self._disk.unlink(FILE)
-            return
-        self._disk.create(NEXT, (b"".join(b"%d %d\n" % each for each in self._counts.items()),))
-        self._disk.rename(NEXT, FILE)
+        """What the disk refuses stops nobody: the counts stay in memory, and are written with the next charge."""
+        try:
+            if not self._counts:
+                self._disk.unlink(FILE)
+                return
+            replace(self._disk, NEXT, b"".join(b"%d %d\n" % each for each in self._counts.items()))
+            self._disk.rename(NEXT, FILE)
+        except OSError as error:
+            if not self._told:
+                log.error("%s cannot be written: %s; attempts are counted in memory only", FILE, error.strerror)
+            self._told = True
+        else:
+            self._told = False
 
     def _read(self) -> dict[int, int]:
         counts = {}
-        try:
-            lines = b"".join(self._disk.chunks(FILE)).splitlines()
-        except FileNotFoundError:
-            return {}
-        for line in lines:
+        for line in contents(self._disk, FILE, MAX_READ).splitlines():
             id, _, count = line.partition(b" ")
             if id.isdigit() and count.isdigit() and len(line) < 40:  # what a power cut garbled counts as nothing
                 counts[int(id)] = int(count)

@@ -53,8 +53,11 @@ def queue_path(id: int) -> str:
 
 
 def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
-    """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing is left behind)."""
-    was = disk.stamp(drop)
+    """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing whole is left behind).
+
+    The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
+    """
+    was, number = disk.stamp(drop), disk.changes(drop)
     with contextlib.closing(disk.chunks(drop, first=FIRST)) as source:
         chunks = _at_most(source, was[1] if was else 0)
         head, rest = _split(chunks)
@@ -64,7 +67,8 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
             raise Refused(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain)
         kept = b"".join(header.kept)
-        path, stamp = _write(disk, id, envelope, kept + rest, chunks)
+        path = _write(disk, id, envelope, kept + rest, chunks)
+    stamp = disk.mark(path, number)
     if disk.stamp(drop) != was:
         disk.unlink(path)
         raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
@@ -150,7 +154,7 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> tuple[str, Stamp]:
+def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
     """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
     above, below = envelope.above, envelope.below
     while len(start) <= CHUNK and (chunk := next(rest, b"")):
@@ -159,16 +163,17 @@ def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest
     if len(start) <= CHUNK:
         return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
     blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
-    path, _ = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
+    path = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
     disk.patch(path, len(above), digest.line())
-    return path, disk.stamp(path) or (0, 0)
+    return path
 
 
-def _create(disk: Port, id: int, chunks: Iterable[bytes]) -> tuple[str, Stamp]:
+def _create(disk: Port, id: int, chunks: Iterable[bytes]) -> str:
     """Write the message file, or beside it where there is one. It is not looked for first: what is not there takes longest to find."""
     path = queue_path(id)
     try:
-        return path, disk.create(path, chunks, new=True)
+        disk.create(path, chunks, new=True)
     except FileExistsError:
         path = "Queue/" + names.queue(id, "tmp")
-        return path, disk.create(path, chunks)
+        disk.create(path, chunks)
+    return path

@@ -7,12 +7,15 @@ makes them. Disk is the real one, twin.py the one in memory.
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 import stat
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
-__all__ = ["CHUNK", "Disk", "Port", "Stamp", "no_room", "no_space"]
+__all__ = ["CHUNK", "MAX_TIME", "Disk", "Port", "Stamp", "contents", "no_room", "no_space", "replace"]
+
+log = logging.getLogger("SPOOL")
 
 CHUNK = 1 << 20
 """Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
@@ -21,12 +24,15 @@ SYNC_FILE_RANGE_WRITE = 2
 _OFFSET = ctypes.c_int64
 FSYNC_AT_ONCE = 64
 """Files of one batch that are open at the same time."""
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Nothing waits in an open: a FIFO may have the name of a file of ours."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Stamp = tuple[int, int]
 """(modification time in ns, size): tells whether somebody rewrote a file of ours."""
+MAX_TIME = (1 << 63) - 1
+"""The latest time that a stamp tells, as it has to fit into a frame: on btrfs and tmpfs a file may bear any date."""
 
 
 def no_space(error: OSError) -> bool:
@@ -54,6 +60,15 @@ class Port(Protocol):
     def stamp(self, path: str) -> Stamp | None:
         """(mtime in ns, size) of a file; None when there is none."""
 
+    def changes(self, path: str) -> int:
+        """A number of the file that is another one after each change of it, whoever made it (ctime in ns)."""
+
+    def mark(self, path: str, number: int) -> Stamp:
+        """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""
+
+    def marked(self, path: str) -> int:
+        """The number that the file bears."""
+
     def rename(self, source: str, target: str) -> None:
         """Rename, replacing what is at `target`."""
 
@@ -69,6 +84,9 @@ class Port(Protocol):
     def names(self, folder: str) -> list[str]:
         """All names in a folder, in no order."""
 
+    def odd(self, folder: str) -> list[str]:
+        """The names in a folder that are no regular files: folders, links, FIFOs ..."""
+
     def fsync(self, path: str) -> None:
         """Make a file's data, or a folder's names, durable."""
 
@@ -77,6 +95,30 @@ class Port(Protocol):
 
     def sync(self) -> None:
         """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
+
+
+def contents(disk: Port, path: str, most: int) -> bytes:
+    """What is in a small file of ours, as far as `most`; nothing where there is none, or where it cannot be read, which is logged."""
+    try:
+        with contextlib.closing(disk.chunks(path, first=most)) as chunks:
+            return next(chunks, b"")
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        if no_room(error):
+            raise
+        log.error("%s cannot be read: %s; it counts as lost", path, error.strerror)
+        return b""
+
+
+def replace(disk: Port, path: str, data: bytes) -> None:
+    """Write a small file of ours; one that cannot be written to, as it is another account's, is unlinked first."""
+    try:
+        disk.create(path, (data,))
+    except OSError as error:
+        if no_room(error) or not disk.unlink(path):
+            raise
+        disk.create(path, (data,))
 
 
 class Disk:
@@ -103,7 +145,7 @@ class Disk:
             os.close(fd)
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.pwrite(fd, data, offset)
         finally:
@@ -129,7 +171,18 @@ class Disk:
             found = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             return None
+        return min(max(found.st_mtime_ns, -MAX_TIME), MAX_TIME), found.st_size
+
+    def changes(self, path: str) -> int:
+        return os.stat(path, follow_symlinks=False).st_ctime_ns
+
+    def mark(self, path: str, number: int) -> Stamp:
+        os.utime(path, ns=(number, number), follow_symlinks=False)
+        found = os.stat(path, follow_symlinks=False)
         return found.st_mtime_ns, found.st_size
+
+    def marked(self, path: str) -> int:
+        return os.stat(path, follow_symlinks=False).st_mtime_ns
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
@@ -137,6 +190,9 @@ class Disk:
     def rename_new(self, source: str, target: str) -> None:
         if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
             code = ctypes.get_errno()
+            if code == errno.EINVAL:  # NFS, FUSE: a filesystem of another machine or program knows no such rename
+                _rename_new(source, target)
+                return
             raise OSError(code, os.strerror(code), source, None, target)
 
     def link(self, source: str, target: str) -> None:
@@ -156,8 +212,12 @@ class Disk:
     def names(self, folder: str) -> list[str]:
         return os.listdir(folder)
 
+    def odd(self, folder: str) -> list[str]:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not _is_file(entry)]
+
     def fsync(self, path: str) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, _READ)
         try:
             os.fsync(fd)
         finally:
@@ -169,7 +229,7 @@ class Disk:
             with contextlib.ExitStack() as opened:
                 files: dict[tuple[int, int], int] = {}
                 for path in paths[at : at + FSYNC_AT_ONCE]:
-                    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                    fd = os.open(path, _READ)
                     opened.callback(os.close, fd)
                     found = os.fstat(fd)
                     files[found.st_dev, found.st_ino] = fd
@@ -183,6 +243,25 @@ class Disk:
         if _libc.syncfs(self._base):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), "syncfs")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """The kernel mostly says so with the name. What cannot be looked at may be a file."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return True
+
+
+def _rename_new(source: str, target: str) -> None:
+    """Two calls: a death between them leaves both names. A folder has one name only, and replaces an empty folder at most."""
+    if not stat.S_ISDIR(os.lstat(source).st_mode):
+        os.link(source, target, follow_symlinks=False)
+        os.unlink(source)
+    elif os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source, None, target)
+    else:
+        os.rename(source, target)
 
 
 def _write(fd: int, data: bytes) -> None:

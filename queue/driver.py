@@ -8,14 +8,15 @@ import sys
 from typing import Literal, NamedTuple
 
 from enqueuer.queue import derive, names, recovery, stage
-from enqueuer.queue.disk import Port
+from enqueuer.queue.disk import Port, Stamp
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change
 from enqueuer.queue.twin import Twin
 
-__all__ = ["DROPPED", "ENDS", "MAIL", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
+__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
 
 MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
+MORE = b"what its writer wrote after a pause\n"
 DROPPED, NAME = "Submitted/a.eml", "a.eml"
 ALL = None
 VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
@@ -37,13 +38,15 @@ class Entry(NamedTuple):
     id: int
     drop: str | None
     derived: bool
-    state: Literal["waiting", "active", "reaped", "decided", "stuck"] = "waiting"
-    """reaped: its dispatch came to nothing. stuck: a processor could not work on it, and never will."""
+    state: Literal["waiting", "active", "reaped", "decided", "refused", "stuck"] = "waiting"
+    """reaped: its dispatch came to nothing. refused: its drop is no message. stuck: a processor could not work on it, and never will."""
     n: int = 0
     verdict: str = ""
     """What the processor of dispatch n was told to come to."""
     places: tuple[str, ...] = ()
     """Where it goes to; nothing is staged for a single module, where the message file itself is moved."""
+    taken: Stamp | None = None
+    """How its drop was when it was taken, or found by a recovery."""
 
 
 class Driver:
@@ -65,9 +68,10 @@ class Driver:
     def store(self, disk: Port) -> Store:
         return Store(disk)
 
-    def claim(self, disk: Port, id: int) -> str:
+    def claim(self, disk: Port, id: int) -> tuple[str, Stamp | None]:
+        taken = disk.stamp(DROPPED)
         disk.rename(DROPPED, drop_path(f"{id}.{NAME}"))
-        return f"{id}.{NAME}"
+        return f"{id}.{NAME}", taken
 
     def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
         """What is to be judged; None when the disk refused."""
@@ -75,14 +79,16 @@ class Driver:
             found = recovery.recover(self.store(disk), cold=cold, decided=lambda *_: None)
         except OSError:
             return None
-        return [Entry(offer.id, offer.drop, offer.derived) for offer in found.offers]
+        return [Entry(offer.id, offer.drop, offer.derived, taken=offer.taken) for offer in found.offers]
 
     def process(self, disk: Port, entry: Entry) -> str | tuple[str, ...]:
         """A processor's work: the places it staged for, or that the message waits, or that it could not."""
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
-        except (OSError, ValueError, derive.Refused):
+        except derive.Refused:
+            return "refused"
+        except (OSError, ValueError):
             return "trouble"
 
     def message(self, disk: Port, entry: Entry) -> derive.Message:
@@ -100,12 +106,15 @@ class Driver:
         return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
 
     def settle(self, disk: Port, entry: Entry) -> bool:
-        """Make it durable, decide, carry out, forget. False: the sync failed."""
+        """Make it durable, look whether its writer went on, decide, carry out, forget. False: the sync failed."""
         store, change = self.store(disk), Change(entry.id, entry.n, entry.places)
         try:
             store.sync.staged([change])
         except OSError:
             return False
+        if store.changed(entry.drop, entry.taken):
+            store.give_back(entry.id, entry.drop or "")
+            return True
         if self.is_moved(disk, entry.places):
             store.move(entry.id, entry.drop, entry.places[0])
             return True
@@ -121,14 +130,24 @@ class Driver:
         return self.moves and not self.store(disk).sync.in_steps and len(places) == 1 and names.is_module(places[0])
 
     def hold(self, disk: Port, entry: Entry) -> bool:
-        """The first hold: the message file is durable, then its drop goes."""
+        """The first hold: the message file is durable, then its drop goes, if it is the one that was read."""
         store = self.store(disk)
         try:
             store.sync.staged([Change(entry.id, entry.n, None)])
         except OSError:
             return False
+        if store.changed(entry.drop, entry.taken):
+            return False
         if entry.drop:
             store.release_drop(entry.drop)
+        return True
+
+    def refuse(self, disk: Port, entry: Entry) -> bool:
+        """The drop is no message: it goes back if its writer went on. False: it did not."""
+        store = self.store(disk)
+        if not store.changed(entry.drop, entry.taken):
+            return False
+        store.give_back(entry.id, entry.drop or "")
         return True
 
     def put_off(self, disk: Port, id: int) -> bool:
@@ -137,11 +156,12 @@ class Driver:
         return disk.stamp(derive.queue_path(id)) is not None
 
 
-def straight(verdict: str) -> dict[str, bytes]:
+def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
     """The files of a message with which nothing goes wrong."""
     twin, driver = Twin(), Driver()
-    twin.create(DROPPED, (MAIL,))
-    entry = Entry(1, driver.claim(twin, 1), derived=False, n=1, verdict=verdict)
+    twin.create(DROPPED, (mail,))
+    drop, taken = driver.claim(twin, 1)
+    entry = Entry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
     places = driver.process(twin, entry)
     assert isinstance(places, tuple)
     driver.settle(twin, entry._replace(places=places))

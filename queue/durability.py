@@ -1,4 +1,4 @@
-"""Which way of making things durable fits a filesystem. Pure: what the kernel says of the mount is an argument.
+"""What a filesystem promises: which way of making things durable fits it, and what its leases say. Pure: the mount is an argument.
 
 group   one syncfs for everything that gathered. Right where a later rename never becomes durable before an earlier one
         and a sync covers both: ext3 and ext4 with their journal, xfs.
@@ -8,7 +8,7 @@ off     no sync. A power cut loses mail; the death of a process does not.
 
 from typing import Literal, NamedTuple
 
-__all__ = ["Choice", "Durability", "Mount", "choose", "find_mount"]
+__all__ = ["Choice", "Durability", "Mount", "choose", "find_mount", "leases_tell"]
 
 Durability = Literal["group", "each", "off"]
 
@@ -16,6 +16,28 @@ JOURNAL_IN_PROC = frozenset({"ext3", "ext4"})
 """ext4 is also there without a journal, where fsync of one file says nothing of another's name."""
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "virtiofs", "glusterfs", "afs", "lustre", "ocfs2", "gfs2"})
+
+LOCAL = frozenset(
+    {
+        "bcachefs",
+        "btrfs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "jfs",
+        "nilfs2",
+        "overlay",
+        "ramfs",
+        "reiserfs",
+        "tmpfs",
+        "vfat",
+        "xfs",
+        "zfs",
+    }
+)
+"""Filesystems of this machine alone: this kernel sees each process that has a file open for writing."""
 
 
 class Mount(NamedTuple):
@@ -60,6 +82,11 @@ def choose(wanted: Durability, mount: Mount | None, *, journal: bool) -> Choice:
     if mount.type in NETWORK or mount.type.startswith("fuse"):
         return _each(f"is {mount.type}, a filesystem of another machine or program")
     return _each(f"is {mount.type}, which promises less than a journaled ext4 or xfs, or is not known")
+
+
+def leases_tell(mount: Mount | None) -> bool:
+    """Whether a lease on a file says that no process has it open for writing. A filesystem that is not known counts as shared."""
+    return mount is not None and mount.type in LOCAL
 
 
 def _each(what: str) -> Choice:

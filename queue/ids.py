@@ -4,7 +4,7 @@ An id is max(last + 1, microseconds since 1970) and stays below a bound that was
 the engine goes on above the bound, so ids that it gave and forgot never come again.
 """
 
-from enqueuer.queue.disk import Port
+from enqueuer.queue.disk import Port, contents, replace
 
 __all__ = ["Ids"]
 
@@ -31,15 +31,12 @@ class Ids:
         return wanted
 
     def _reserve(self, bound: int) -> None:
-        self._disk.create(NEXT, (b"%d\n" % bound,))
+        replace(self._disk, NEXT, b"%d\n" % bound)
         self._disk.fsync(NEXT)
         self._disk.rename(NEXT, BOUND)
         self._disk.fsync("Queue")
         self._bound = bound
 
     def _stored(self) -> int:
-        try:
-            text = b"".join(self._disk.chunks(BOUND)).strip()
-        except FileNotFoundError:
-            return 0
+        text = contents(self._disk, BOUND, 64).strip()
         return int(text) if text.isdigit() and len(text) <= 18 else 0

@@ -18,17 +18,15 @@ from typing import Literal, TypeVar
 import msgspec
 
 from enqueuer.queue import names
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
+from enqueuer.queue.rest import PATIENCE, REST, Rests
+from enqueuer.queue.sync import seen_by_this_kernel
 
-__all__ = ["Candidate", "Claim", "Intake", "Refusal", "printable"]
+__all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal", "printable"]
 
 log = logging.getLogger("SPOOL")
 
 FOLDER, TAKEN = "Submitted", "Submitted/.taken"
-QUIET = 1.0
-"""Seconds without change after which a file counts as complete, where the filesystem has no leases."""
-PATIENCE = 5.0
-"""Seconds that a second link (`ln` + `rm` writers), an unreadable file or an empty one gets before it is refused."""
 SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
@@ -63,7 +61,12 @@ class Intake:
     def __init__(self, disk: Disk, suffixes: tuple[str, ...], max_size: int) -> None:
         self.disk = disk
         self.configure(suffixes, max_size)
-        self._seen: dict[bytes, tuple[tuple[int, ...], float]] = {}  # how and since when, of what is given time
+        self.claimed: Stamp = (0, 0)
+        """How the drop was that claim() took last: it is committed only if it is still so."""
+        self.unseen: dict[int, tuple[bytes, int]] = {}
+        """What the last listing could not look at, by errno: a name, and how many there are."""
+        self._rests = Rests()
+        self._leases = seen_by_this_kernel()
         # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
@@ -73,9 +76,10 @@ class Intake:
         self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
 
     def listing(self) -> Iterator[list[Candidate]]:
-        """Everything in the folder that looks like mail, in slices of SLICE names, in no order."""
+        """Everything in the folder that looks like mail, in slices of SLICE names, in no order. What cannot be looked at is in `unseen`."""
         found: list[Candidate] = []
-        remembered = set(self._seen)
+        self.unseen = {}
+        remembered = self._rests.names()
         with os.scandir(os.fsencode(FOLDER)) as entries:
             for count, entry in enumerate(entries, 1):
                 if entry.name.endswith(self._suffixes) and not entry.name.startswith(b"."):
@@ -83,20 +87,26 @@ class Intake:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    found.append(Candidate(status.st_ctime_ns, status.st_size, entry.name))
+                    except OSError as error:  # it may be a mount of somebody else's filesystem
+                        self.unseen[error.errno or 0] = (entry.name, self.unseen.get(error.errno or 0, (b"", 0))[1] + 1)
+                        continue
+                    found.append(Candidate(min(max(status.st_ctime_ns, 0), MAX_TIME), status.st_size, entry.name))
                     remembered.discard(entry.name)
                 if count % SLICE == 0:
                     yield found
                     found = []
         for name in remembered:  # they have gone, and nothing is remembered of them
-            self._seen.pop(name, None)
+            self._rests.forget(name)
         yield found
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
         path = os.fsencode(FOLDER) + b"/" + name
         try:
-            _expect_regular(os.lstat(path))  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
+            status = os.lstat(path)  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
+            _expect_regular(status)
+            if self._rests.has(name) and not self._rests.rested(name, status):
+                return "later"
             fd = os.open(path, _OPEN)
         except FileNotFoundError:
             return self._settled(name, "gone")
@@ -139,23 +149,54 @@ class Intake:
             self.disk.unlink(os.fsdecode(why))
             raise
 
+    def resting(self, candidate: Candidate) -> bool:
+        """Whether it rests, and is as it was at the last look: it need not be tried."""
+        return self._rests.resting(candidate.name, candidate.size, candidate.changed)
+
+    def changed(self, name: bytes, seconds: float) -> None:
+        """The drop is back: its writer went on though it was taken `seconds` ago. Next time it rests for longer than that."""
+        self._rests.begin(name, seconds + (0.0 if self._tells(name) else REST))
+
+    def _tells(self, name: bytes) -> bool:
+        """Whether a lease says who writes to it, so that it did not rest before it was taken."""
+        try:
+            fd = os.open(os.fsencode(FOLDER) + b"/" + name, _OPEN)
+        except OSError:
+            return False
+        try:
+            return self._leases and _lease(fd) is not None
+        finally:
+            os.close(fd)
+
     def _claim_open(self, fd: int, path: bytes, name: bytes, id: int) -> Claim:
         status = os.fstat(fd)
         _expect_regular(status)
         if status.st_size > self.max_size:
             raise Refusal(f"{status.st_size} bytes are more than max_size = {self.max_size}")
+        leased = _lease(fd)
+        if leased is False:
+            return "later"
         if status.st_nlink != 1:
             return self._patience(name, "it has a second hard link")
-        if status.st_size == 0:
+        if not (leased and self._leases) or self._rests.must(name):
+            leased = None
+            if not self._rests.rested(name, status):
+                return "later"
+            if status.st_size == 0:
+                raise Refusal("it is empty, and does not change")
+        elif status.st_size == 0:
             return self._patience(name, "it is empty")
-        leased = _lease(fd)
-        if leased is False or (leased is None and not self._quiet(name, status)):
-            return "later"
         target = os.fsencode(TAKEN) + b"/" + names.taken(id, name)
         os.rename(path, target)
-        if not _untouched(fd, target, status, leased):
+        try:
+            untouched = _untouched(fd, target, status, leased)
+        except OSError:
+            self._give_back(target, path)
+            raise
+        if not untouched:
             self._give_back(target, path)
             return "later"
+        self.claimed = status.st_mtime_ns, status.st_size
         return self._settled(name, "taken")
 
     def _give_back(self, target: bytes, path: bytes) -> None:
@@ -165,21 +206,6 @@ class Intake:
         except FileExistsError:  # somebody has used the name again meanwhile: both stay
             beside = os.fsencode(FOLDER) + b"/" + os.path.basename(target)
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(beside))
-
-    def _quiet(self, name: bytes, status: os.stat_result) -> bool:
-        """Whether it has not changed for QUIET seconds, by the clock of the files or, as that may be wrong, by ours."""
-        if time.time() - max(status.st_mtime, status.st_ctime) >= QUIET:
-            return True
-        return self._unchanged(name, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)) >= QUIET
-
-    def _unchanged(self, name: bytes, state: tuple[int, ...] = ()) -> float:
-        """Seconds for which we know the name in this state."""
-        known, since = self._seen.get(name, ((-1,), 0.0))
-        now = time.monotonic()
-        if known != state:
-            self._seen[name] = (state, now)
-            return 0.0
-        return now - since
 
     def _not_opened(self, name: bytes, error: OSError) -> Claim:
         if error.errno == errno.ELOOP:
@@ -194,12 +220,12 @@ class Intake:
 
     def _patience(self, name: bytes, reason: str) -> Claim:
         """Wait PATIENCE seconds for the state to pass, then refuse."""
-        if self._unchanged(name) < PATIENCE:
+        if not self._rests.patient(name):
             return "later"
         raise Refusal(f"{reason}, for more than {PATIENCE:.0f} seconds")
 
     def _settled(self, name: bytes, result: R) -> R:
-        self._seen.pop(name, None)
+        self._rests.forget(name)
         return result
 
 

@@ -3,57 +3,28 @@
     the engine goes on              one call of the queue manager or of the processor
     a verdict                       any; a second scan may say otherwise
     a consumer                      takes an output out of Outbound
+    a writer                        goes on writing to the drop, by whatever name it has
     a kill                          of the processor (then REAPED), of the queue manager (warm recovery), of the engine (cold)
     a power cut                     what twin.py leaves of the disk, then a cold recovery
     a failed sync                   and what was written may be lost, whatever a later sync says
 
 explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
 wrong: a message must come to exactly one fate, its outputs whole and once each, and nothing may stay behind. What a
-consumer took after the moment that a cut goes back to is its own window, and not counted.
+consumer took after the moment that a cut goes back to is its own window, and not counted. What a writer wrote between the
+last look at its drop and the unlink may be missing, and nothing else of it.
 """
 
 import collections
 import errno
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from enqueuer.queue.driver import DROPPED, ENDS, MAIL, VERDICTS, WAITS, Driver, Entry, fate, straight
+from enqueuer.queue.driver import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, Driver, Entry, fate, straight
 from enqueuer.queue.script import Call, Failure, Position, perform
-from enqueuer.queue.twin import State, Twin
+from enqueuer.queue.twin import Twin
+from enqueuer.queue.world import DECIDED, World, commits, looked, put
 
-__all__ = ["Bounds", "Report", "World", "begin", "explore"]
-
-DECIDED = "Decided/"
-"""Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
-
-
-class Bounds(NamedTuple):
-    """How often each thing may still happen."""
-
-    kills: int = 1
-    cuts: int = 1
-    waits: int = 1
-    """Dispatches that end with the message held or parked."""
-    fails: int = 0
-
-
-class World(NamedTuple):
-    disk: State
-    bounds: Bounds
-    recovers: Literal["cold", "warm", ""] = "cold"
-    """What has to be done before anything else."""
-    entry: Entry | None = None
-    manager: Position | None = None
-    processor: Position | None = None
-    ghost: Position | None = None
-    """A processor that was taken for dead and is not."""
-    n: int = 0
-    """The last dispatch number given; the board has it, so that a new queue manager goes on there."""
-    ids: int = 0
-    distrusted: int = 0
-    """A sync failed when this was the last dispatch: what was written up to it may be lost. In the queue manager's memory."""
-    distrusts: bool = False
-    """A sync has failed in this engine's life. On the board."""
+__all__ = ["Report", "explore"]
 
 
 class Report(NamedTuple):
@@ -62,15 +33,6 @@ class Report(NamedTuple):
     """The wrong ends, each with the shortest way to it."""
     cut_short: bool
     """There are more worlds than were to be visited."""
-
-
-def begin(bounds: Bounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
-    """A dropped message, and whatever else lies on the disk, all of it durable."""
-    twin = Twin()
-    for path, data in ((DROPPED, MAIL), *files):
-        twin.create(path, (data,))
-    twin.sync()
-    return World(twin.state, bounds)
 
 
 def explore(driver: Driver, start: World, most: int = 3_000_000, until: str = "") -> Report:
@@ -105,20 +67,22 @@ class _Moves:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._begun: dict[tuple[Any, ...], Position] = {}
-        self._right = {verdict: fate(straight(verdict)) for verdict in VERDICTS}
+        self._rights = [{verdict: fate(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
 
     def of(self, world: World) -> Iterator[tuple[str, World]]:
         """Every world that may follow. What the engine itself does is labelled so: where it does nothing is an end."""
         yield from self._goes_on(world)
         yield from self._begins(world)
         yield from self._taken(world)
+        yield from self._written(world)
         if world.bounds.fails and not world.manager and not world.recovers:
             yield "another's sync fails", self._sync_failed(world)
         if world.bounds.kills:
             yield from self._killed(world._replace(bounds=world.bounds._replace(kills=world.bounds.kills - 1)))
         if world.bounds.cuts:
             bounds = world.bounds._replace(cuts=world.bounds.cuts - 1)
-            yield from (("power cut", World(disk, bounds, ids=world.ids)) for disk in world.disk.cuts())
+            after = World(world.disk, bounds, ids=world.ids, written=world.written, least=world.least)
+            yield from (("power cut", after._replace(disk=disk)) for disk in world.disk.cuts())
 
     def wrong(self, world: World) -> str | None:
         """What is wrong with an end."""
@@ -127,9 +91,11 @@ class _Moves:
         if left or world.entry:
             return f"stays behind: {', '.join(sorted(left)) or world.entry}"
         decided = [path.partition(".")[2] for path in files if path.startswith(DECIDED)]
-        end, whole = fate(files), {output for right in self._right.values() for output in right}
-        outputs = [place if (place, data) in whole else f"{place} (broken)" for place, data in end]
-        right = len(decided) == 1 and end == self._right[decided[0]]
+        rights = self._rights[world.least : world.written + 1]
+        end, whole = fate(files), {output for right in rights for outputs in right.values() for output in outputs}
+        cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
+        outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
+        right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
         return None if right else f"{' and '.join(decided) or 'undecided'}, but comes to {', '.join(outputs) or 'nothing'}"
 
     # ---- the engine
@@ -158,6 +124,8 @@ class _Moves:
                 return "settle", entry
             case "reaped":
                 return "put_off", entry and entry.id
+            case "refused":
+                return "refuse", entry
             case _:
                 return None
 
@@ -172,7 +140,7 @@ class _Moves:
                     continue
                 twin = Twin(world.disk)
                 after = position.after(perform(twin, call))
-                if world.entry and _commits(call):
+                if world.entry and commits(call):
                     twin.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
                 yield f"engine: {role}: {what}", self._runs(world._replace(disk=twin.state), role, after)
 
@@ -206,8 +174,8 @@ class _Moves:
         while alone and position.call and position.call.reads:
             position = position.after(perform(Twin(world.disk), position.call))
         if position.call:
-            return _with(world, role, position)
-        world = _with(world, role, None)
+            return put(world, role, position)
+        world = put(world, role, None)
         if role == "ghost":
             return world
         ended: World = getattr(self, f"_{position.action[0]}_ended")(world, position)
@@ -230,7 +198,8 @@ class _Moves:
         return world._replace(recovers="", entry=entry)
 
     def _claim_ended(self, world: World, position: Position) -> World:
-        return world._replace(entry=Entry(world.ids + 1, position.value, derived=False), ids=world.ids + 1)
+        drop, taken = position.value
+        return world._replace(entry=Entry(world.ids + 1, drop, derived=False, taken=taken), ids=world.ids + 1)
 
     def _process_ended(self, world: World, position: Position) -> World:
         assert world.entry
@@ -241,6 +210,8 @@ class _Moves:
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
                 holds = position.value == "held" and entry.drop and trusted and not world.manager
                 return self._runs(world, "manager", self._position("hold", entry)) if holds else world
+            case "refused":
+                return world._replace(entry=entry._replace(state="refused"))
             case "trouble":  # the disks here are never full
                 return world._replace(entry=entry._replace(state="stuck"))
             case tuple(places) if trusted:
@@ -255,6 +226,10 @@ class _Moves:
     def _settle_ended(self, world: World, position: Position) -> World:
         assert world.entry
         return world._replace(entry=None if position.value else world.entry._replace(state="reaped"))
+
+    def _refuse_ended(self, world: World, position: Position) -> World:
+        assert world.entry
+        return world._replace(entry=None if position.value else world.entry._replace(state="stuck"))
 
     def _put_off_ended(self, world: World, position: Position) -> World:
         assert world.entry
@@ -273,6 +248,17 @@ class _Moves:
                 twin.take(path, f"Taken/{number}.{path.split('/')[1]}")
                 yield f"{path} is taken", world._replace(disk=twin.state)
 
+    def _written(self, world: World) -> Iterator[tuple[str, World]]:
+        """The writer goes on. What it writes once the engine has looked at the drop for the last time may be missing."""
+        drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
+        if not world.bounds.writes or drop is None:
+            return
+        twin, written = Twin(world.disk), world.written + 1
+        twin.append(drop, MORE)
+        bounds = world.bounds._replace(writes=world.bounds.writes - 1)
+        least = world.least if looked(world) else written
+        yield "the writer goes on", world._replace(disk=twin.state, bounds=bounds, written=written, least=least)
+
     def _killed(self, world: World) -> Iterator[tuple[str, World]]:
         if world.processor and world.entry:
             freed = world._replace(processor=None, entry=world.entry._replace(state="reaped"))
@@ -283,18 +269,3 @@ class _Moves:
             gone = world._replace(manager=None, processor=None, ghost=None, entry=None, distrusted=0)
             yield "the queue manager is killed", gone._replace(recovers=world.recovers or "warm")
             yield "the engine is killed", gone._replace(recovers="cold", n=0, distrusts=False)
-
-
-def _commits(call: Call) -> bool:
-    """A message file that leaves its name has been decided: it becomes .done, or is moved to where it is for."""
-    return call.name == "rename" and call.args[0].startswith("Queue/") and bool(call.args[0].endswith(".msg"))
-
-
-def _with(world: World, role: str, position: Position | None) -> World:
-    match role:
-        case "manager":
-            return world._replace(manager=position)
-        case "processor":
-            return world._replace(processor=position)
-        case _:
-            return world._replace(ghost=position)

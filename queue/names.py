@@ -5,6 +5,7 @@
     Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
     where a place publishes to     Outbound, Quarantine, Bad      final, nth
     Submitted/NAME.bad, .bad.why   a refused drop                 refused
+    odd.<name>                     no file, set aside             odd
 
 Names in our own folders are ASCII, so str; names of drops are whatever their writer chose, so bytes. Every parse_ answers
 None for a foreign name: such files are left alone.
@@ -23,6 +24,7 @@ __all__ = [
     "final",
     "is_module",
     "nth",
+    "odd",
     "parse_queue",
     "parse_shelf",
     "parse_staged",
@@ -136,6 +138,12 @@ def refused(name: bytes, number: int = 1) -> tuple[bytes, bytes]:
     tail = b".bad" if number == 1 else b"-%d.bad" % number
     bad = _shorten(stem, MAX_NAME - len(tail + b".why")) + tail
     return bad, bad + b".why"
+
+
+def odd(name: str, number: int = 1) -> str:
+    """Name what is no file, so that no parse_ knows it: `odd.7.msg`; the second of its name is `odd-2.7.msg`."""
+    head = b"odd." if number == 1 else b"odd-%d." % number
+    return (head + _shorten(name.encode("utf-8", "surrogateescape"), MAX_NAME - len(head))).decode("utf-8", "surrogateescape")
 
 
 def _checked(place: str) -> str:

@@ -1,11 +1,14 @@
 """What a new engine, or a new queue manager, makes of the files that it finds: DESIGN.md's table of states, row by row.
 
-Everything here may be interrupted and repeated. Sorted numbers and one pass: a million messages take some 10 MB a folder.
+Everything here may be interrupted and repeated. One bad entry stops no other: what is no file is set aside under a name that is
+never looked at, what the disk refuses of one message is named and left. Only a sync that fails, a folder that cannot be read, or
+a machine that has no room (a read-only disk, no descriptor) ends a recovery; the next queue manager begins it again.
+Sorted numbers and one pass: a million messages take some 10 MB a folder.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 import msgspec
@@ -13,13 +16,18 @@ import msgspec
 from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, complete, queue_path
-from enqueuer.queue.disk import Port
-from enqueuer.queue.store import Store
+from enqueuer.queue.disk import Port, Stamp, no_room
+from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change
 
 __all__ = ["Found", "Offer", "recover", "whole"]
 
 log = logging.getLogger("QUEUE")
+
+OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp")
+"""Files of Queue/ that are no messages."""
+MAX_ODD = 100
+"""Names that are tried for one thing that is set aside."""
 
 
 class Offer(msgspec.Struct):
@@ -31,6 +39,8 @@ class Offer(msgspec.Struct):
     """Queue/<id>.msg is there and is to be trusted."""
     size: int
     """Bytes of the drop or of the message file: what its lane is chosen by."""
+    taken: Stamp | None = None
+    """How its drop is."""
 
 
 class Found(msgspec.Struct):
@@ -82,20 +92,19 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
         _finish(store, seen, id, dispatches, found, decided)
         progress()
     for id, drop in sorted(seen.drops.items()):
-        _drop(store, seen, id, drop, cold, found)
+        _tried(drop_path(drop), lambda id=id, drop=drop: _drop(store, seen, id, drop, cold, found))  # type: ignore[misc]
         progress()
     for id in sorted(seen.messages - seen.drops.keys()):
-        _alone(store, id, cold, found)
+        _tried(queue_path(id), lambda id=id: _alone(store, id, cold, found))  # type: ignore[misc]
         progress()
     half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | seen.half
     staged = {id for id, left in seen.staged.items() if left}
     found.unfinished = sorted((half | staged) & {offer.id for offer in found.offers})
-    for name in seen.temporary:
-        store.disk.unlink("Queue/" + name)
-    for each in seen.staged.values():
-        for left in each:
-            store.disk.unlink("Staged/" + names.staged(*left))
-    _lonely_reasons(store.disk)
+    outputs = [names.staged(*left) for each in seen.staged.values() for left in each]
+    _unlink(store.disk, "Queue", seen.temporary)
+    _unlink(store.disk, "Staged", outputs)
+    for folder in ("Quarantine", "Bad"):
+        _unlink(store.disk, folder, _lonely(store.disk, folder))
     if cold:
         store.sync.everything()
     return found
@@ -114,16 +123,71 @@ def whole(disk: Port, id: int) -> bool:
         return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
 
 
+def _tried(path: str, action: Callable[[], object]) -> bool:
+    """Do something with one entry. False: the disk refuses it, which is told. Raises OSError where the machine has no room for any."""
+    try:
+        action()
+    except OSError as error:
+        if no_room(error):
+            raise
+        log.error("%s: %s; it is left as it is", _printable(path), error.strerror or error)
+        return False
+    return True
+
+
+def _printable(path: str) -> str:
+    return path.encode("unicode_escape", "backslashreplace").decode()
+
+
+def _unlink(disk: Port, folder: str, found: Iterable[str]) -> None:
+    for name in found:
+        _tried(f"{folder}/{name}", lambda name=name: disk.unlink(f"{folder}/{name}"))  # type: ignore[misc]
+
+
+def _set_odd_aside(disk: Port) -> set[str]:
+    """What has a name of ours and is no file gets another name; return the paths of what could not be renamed."""
+    left = set()
+    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged)):
+        for name in disk.odd(folder):
+            if ours(name) and not _tried(f"{folder}/{name}", lambda name=name, folder=folder: _odd_aside(disk, folder, name)):  # type: ignore[misc]
+                left.add(f"{folder}/{name}")
+    return left
+
+
+def _odd_aside(disk: Port, folder: str, name: str) -> None:
+    for number in range(1, MAX_ODD):
+        other = names.odd(name, number)
+        try:
+            disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
+        except FileExistsError:
+            continue
+        log.error("%s is no file: it is %s now, and is not looked at", _printable(f"{folder}/{name}"), _printable(other))
+        return
+
+
+def _is_taken(name: str) -> object:
+    return names.parse_taken(name.encode("utf-8", "surrogateescape"))
+
+
+def _is_queue(name: str) -> object:
+    return name in OWN or names.parse_queue(name)
+
+
 def _look(disk: Port) -> _Disk:
-    seen = _Disk()
+    seen, odd = _Disk(), _set_odd_aside(disk)
     for name in disk.names("Submitted/.taken"):
+        if "Submitted/.taken/" + name in odd:
+            continue
         if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
             seen.drops[taken.id] = name
         else:
             seen.foreign.append("Submitted/.taken/" + name)
     for name in disk.names("Queue"):
-        _look_queue(seen, name)
+        if "Queue/" + name not in odd:
+            _look_queue(seen, name)
     for name in disk.names("Staged"):
+        if "Staged/" + name in odd:
+            continue
         if staged := names.parse_staged(name):
             seen.staged.setdefault(staged.id, []).append(staged)
         else:
@@ -133,7 +197,7 @@ def _look(disk: Port) -> _Disk:
 
 def _look_queue(seen: _Disk, name: str) -> None:
     match names.parse_queue(name):
-        case None if name not in (".ids", ".ids.tmp", ".attempts", ".attempts.tmp"):
+        case None if name not in OWN:
             seen.foreign.append("Queue/" + name)
         case names.QueueName(id, "msg", _):
             seen.messages.add(id)
@@ -145,16 +209,19 @@ def _look_queue(seen: _Disk, name: str) -> None:
 
 def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Found, decided: Callable[[int, int, str], None]) -> None:
     """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
+    drop = seen.drops.pop(id, None)
     for n in sorted(dispatches):
+        done = "Queue/" + names.queue(id, "done", n)
         mine = [each for each in seen.staged.get(id, ()) if each.n == n]
+        seen.staged[id] = [each for each in seen.staged.get(id, ()) if each.n != n]
         places = tuple(each.place for each in mine)
-        store.finish(id, n, seen.drops.pop(id, None), places)
+        if not _tried(done, lambda n=n, places=places: store.finish(id, n, drop, places)):  # type: ignore[misc]
+            continue  # it is decided: a later start finishes it
         store.sync.published([Change(id, n, places)])
         fate = _fate(store.disk, id)
         decided(id, n, fate)
-        store.forget(id, n)
+        _tried(done, lambda n=n: store.forget(id, n))  # type: ignore[misc]
         found.finished.append((id, fate))
-        seen.staged[id] = [each for each in seen.staged.get(id, ()) if each.n != n]
     seen.messages.discard(id)
 
 
@@ -164,52 +231,66 @@ def _fate(disk: Port, id: int) -> str:
     A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
     the first is by far the likelier, and the board corrects it where it knows better.
     """
-    if disk.stamp(names.final(id, "quarantine-why")):
-        text = b"".join(disk.chunks(names.final(id, "quarantine-why")))
-        return "rejected" if b'"fate": "rejected"' in text else "quarantined"
-    return "bad" if disk.stamp(names.final(id, "bad-why")) else "enqueued"
+    try:
+        if disk.stamp(names.final(id, "quarantine-why")):
+            text = b"".join(disk.chunks(names.final(id, "quarantine-why")))
+            return "rejected" if b'"fate": "rejected"' in text else "quarantined"
+        return "bad" if disk.stamp(names.final(id, "bad-why")) else "enqueued"
+    except OSError as error:
+        log.error("%s: %s", error.filename, error.strerror)
+        return "quarantined"
 
 
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
-    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is."""
-    derived = id in seen.messages
-    if derived and not complete(store.disk, id):
+    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is.
+
+    But for one that does not bear its drop's number: its writer went on. A filter may have judged it, so the drop goes back, and
+    comes again under another id.
+    """
+    derived, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
+    if derived and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
         seen.half.add(id)
     if derived and (cold or id in seen.half):
         store.disk.unlink(queue_path(id))
         derived = False
-    stamp = store.disk.stamp("Submitted/.taken/" + drop)
-    if stamp is not None:
-        found.offers.append(Offer(id, drop, derived, stamp[1]))
+    if taken is None:
+        return
+    if derived and store.disk.changes(drop_path(drop)) != store.disk.marked(queue_path(id)):
+        store.give_back(id, drop)
+        return
+    found.offers.append(Offer(id, drop, derived, taken[1], taken))
 
 
 def _alone(store: Store, id: int, cold: bool, found: Found) -> None:
     """A message file without a drop: held, from a door, or released. It is mail, so it is never wiped."""
-    if cold and not whole(store.disk, id):
-        _set_aside(store.disk, id)
+    if cold and (fault := _fault(store.disk, id)):
+        _set_aside(store.disk, id, fault)
         found.broken.append(id)
         return
     stamp = store.disk.stamp(queue_path(id))
     found.offers.append(Offer(id, None, derived=True, size=stamp[1] if stamp else 0))
 
 
-def _set_aside(disk: Port, id: int) -> None:
-    reason = "the file does not match its own digest: it was not whole when the machine stopped"
+def _fault(disk: Port, id: int) -> str:
+    """What is wrong with a message file; "" where nothing is."""
+    try:
+        return "" if whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
+    except OSError as error:
+        if no_room(error):
+            raise
+        return f"the file cannot be read: {error.strerror or error}"
+
+
+def _set_aside(disk: Port, id: int, reason: str) -> None:
     text = json.dumps({"id": id, "fate": "bad", "reason": reason, "attempts": 0}, indent=1) + "\n"
     disk.create(names.final(id, "bad-why"), (text.encode(),))
     disk.rename(queue_path(id), names.final(id, "bad"))
     log.error("%s", reason, extra={"tag": f"QUEUE([{id}])"})
 
 
-def _lonely_reasons(disk: Port) -> None:
+def _lonely(disk: Port, folder: str) -> Iterator[str]:
     """A .why without its message is what a death between the two renames left, and was published again or never will be."""
-    for folder in ("Quarantine", "Bad"):
-        there = set(disk.names(folder))
-        for name in _lonely(there):
-            disk.unlink(f"{folder}/{name}")
-
-
-def _lonely(there: set[str]) -> Iterator[str]:
+    there = set(disk.names(folder))
     for name in there:
         stem, _, suffix = name.rpartition(".")
         if suffix == "why" and stem.isdigit() and stem + ".msg" not in there:

@@ -14,7 +14,7 @@ from enqueuer.queue.twin import Twin, stamp_of
 
 __all__ = ["Call", "Failure", "Position", "perform"]
 
-READS = frozenset({"read", "stamp", "names"})
+READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked"})
 
 
 class Call(NamedTuple):
@@ -105,6 +105,16 @@ class _Playback:
         found: Stamp | None = self._do("stamp", path)
         return found
 
+    def changes(self, path: str) -> int:
+        return int(self._do("changes", path))
+
+    def mark(self, path: str, number: int) -> Stamp:
+        stamp: Stamp = self._do("mark", path, number)
+        return stamp
+
+    def marked(self, path: str) -> int:
+        return int(self._do("marked", path))
+
     def rename(self, source: str, target: str) -> None:
         self._do("rename", source, target)
 
@@ -119,6 +129,9 @@ class _Playback:
 
     def names(self, folder: str) -> list[str]:
         return list(self._do("names", folder))
+
+    def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
+        return []
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)

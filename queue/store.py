@@ -1,21 +1,27 @@
 """The store: what the queue manager does to a message's files, one call a step, in the order that neither loses nor doubles.
 
                       before            the call that changes it         after
+    changed           drop              stat: as it was taken?           no: give_back, nothing of it is committed
     commit            <id>.msg          rename to <id>.<n>.done          decided: from here on it is only carried out
     finish            drop, staged      unlink drop, rename staged       published
     forget            <id>.<n>.done     unlink                           gone from the queue
 
     move              <id>.msg          unlink drop, rename to its place decided, published and gone, all at once
 
+changed() comes last before commit(), move() and release_drop(): a writer that goes on after its drop was read has the whole
+of it judged, and loses only what it writes between that call and the unlink of its drop.
 Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
 Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
 """
 
+import errno
+import os
+import sys
 from collections.abc import Iterable, Mapping
 
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
-from enqueuer.queue.disk import Port
+from enqueuer.queue.disk import Port, Stamp
 from enqueuer.queue.sync import Group, Sync
 
 __all__ = ["Store", "drop_path"]
@@ -32,6 +38,27 @@ class Store:
         """`sync`: how things are made durable; without it, in groups."""
         self.disk = disk
         self.sync = sync or Group(disk)
+
+    def changed(self, drop: str | None, taken: Stamp | None) -> bool:
+        """Whether the drop is another than it was when it was taken. One that is not there any more has nothing left to lose."""
+        now = self.disk.stamp(drop_path(drop)) if drop is not None else None
+        return now is not None and now != taken
+
+    def give_back(self, id: int, drop: str) -> bytes | None:
+        """The drop goes back to its folder, to be taken anew; what was made of it goes first. Its name there; None: it has gone."""
+        self.wipe({id: sys.maxsize})
+        self.undo_derive(id)
+        found = names.parse_taken(os.fsencode(drop))
+        back = found.name if found else os.fsencode(drop)
+        for name in (back, os.fsencode(drop)):  # its own name may have been used again: both stay
+            try:
+                self.disk.rename_new(drop_path(drop), "Submitted/" + os.fsdecode(name))
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                return None
+            return name
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), drop)
 
     def commit(self, id: int, n: int) -> None:
         """THE COMMIT POINT. Before this rename the message is undecided, after it its outcome is carried out."""

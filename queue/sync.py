@@ -20,9 +20,9 @@ from typing import NamedTuple
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Port
-from enqueuer.queue.durability import Choice, Durability, Mount, choose, find_mount
+from enqueuer.queue.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
 
-__all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "start"]
+__all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
 
 log = logging.getLogger("SPOOL")
 
@@ -118,6 +118,11 @@ def choose_for(wanted: Durability, path: str = ".") -> Choice:
     """What `durability = wanted` means on the filesystem of `path`."""
     mount = _mount(path)
     return choose(wanted, mount, journal=mount is not None and _has_journal(mount))
+
+
+def seen_by_this_kernel(path: str = ".") -> bool:
+    """Whether each writer of files on the filesystem of `path` is a process of this machine: only then leases tell who writes."""
+    return leases_tell(_mount(path))
 
 
 def _mount(path: str) -> Mount | None:

@@ -26,6 +26,9 @@ Change = tuple[tuple[str, int | None], ...]
 class File(NamedTuple):
     data: bytes
     care: Care
+    changes: int = 0
+    """How often somebody else's writer changed it."""
+    mark: int = -1
 
 
 class State(NamedTuple):
@@ -60,7 +63,7 @@ class State(NamedTuple):
         there = [(number, file) for number, file in self.files if number in names.values()]
         choices = [(file.data,) if file.care == "durable" else (file.data, broken(file.data)) for _, file in there]
         for data in itertools.product(*choices):
-            files = tuple((number, File(each, "durable")) for (number, _), each in zip(there, data, strict=True))
+            files = tuple((number, file._replace(data=each, care="durable")) for (number, file), each in zip(there, data, strict=True))
             yield State(tuple(sorted(names.items())), (), files)
 
 
@@ -112,7 +115,7 @@ class Twin:
     def patch(self, path: str, offset: int, data: bytes) -> None:
         file = self._file(path)
         text = file.data[:offset] + data + file.data[offset + len(data) :]
-        self._files[self._names[path]] = File(text, "lost" if file.care == "lost" else "written")
+        self._files[self._names[path]] = file._replace(data=text, care="lost" if file.care == "lost" else "written", mark=-1)
 
     def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
         data = self._file(path).data[offset:]
@@ -122,6 +125,17 @@ class Twin:
 
     def stamp(self, path: str) -> Stamp | None:
         return stamp_of(self._file(path).data) if path in self._names else None
+
+    def changes(self, path: str) -> int:
+        return self._file(path).changes
+
+    def mark(self, path: str, number: int) -> Stamp:
+        file = self._file(path)
+        self._files[self._names[path]] = file._replace(mark=number)
+        return stamp_of(file.data)
+
+    def marked(self, path: str) -> int:
+        return self._file(path).mark
 
     def rename(self, source: str, target: str) -> None:
         number = self._number(source)
@@ -148,6 +162,9 @@ class Twin:
     def names(self, folder: str) -> list[str]:
         return sorted(name.rpartition("/")[2] for name in self._names if name.rpartition("/")[0] == folder)
 
+    def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
+        return []
+
     def fsync(self, path: str) -> None:
         self._settle({self._names[path]} if path in self._names else set())
 
@@ -159,13 +176,18 @@ class Twin:
 
     def fail_sync(self) -> None:
         """A sync that fails: what was written since the last one is lost at the next cut, though it can be read till then."""
-        self._files = {n: File(f.data, "durable" if f.care == "durable" else "lost") for n, f in self._files.items()}
+        self._files = {n: f if f.care == "durable" else f._replace(care="lost") for n, f in self._files.items()}
         raise _error(errno.EIO, "sync")
 
     def take(self, path: str, target: str) -> None:
         """A consumer reads a file, keeps what it read as `target` and unlinks it, as one change."""
         kept = self._new(File(self._file(path).data, "durable"))
         self._change((path, None), (target, kept))
+
+    def append(self, path: str, data: bytes) -> None:
+        """Somebody else's writer adds to a file, durably, wherever the file's name is by now."""
+        file = self._file(path)
+        self._files[self._names[path]] = File(file.data + data, "durable", file.changes + 1)
 
     def note(self, path: str) -> None:
         """Add an empty file to the last change: a mark that stands if and only if that change was made."""
@@ -177,7 +199,7 @@ class Twin:
         self._durable, self._log = tuple(sorted(self._names.items())), ()
         for number in numbers:
             if (file := self._files[number]).care == "written":
-                self._files[number] = File(file.data, "durable")
+                self._files[number] = file._replace(care="durable")
 
     def _number(self, path: str) -> int:
         if path not in self._names:

@@ -1,6 +1,7 @@
 """Demands on the engine as a service of systemd: a real notify socket, a real engine."""
 
 import os
+import shutil
 import signal
 import socket
 import time
@@ -128,3 +129,36 @@ def test_the_unit_says_what_the_engine_does() -> None:
     lines = UNIT.read_text().splitlines()
 
     assert {"Type=notify", "WatchdogSec=30", "ExecReload=/bin/kill -HUP $MAINPID", "RestartPreventExitStatus=78"} <= set(lines)
+    assert {"AmbientCapabilities=CAP_LEASE", "CapabilityBoundingSet=CAP_LEASE", "NoNewPrivileges=yes"} <= set(lines)
+
+
+IN_THE_UNIT = (
+    *("setpriv", "--no-new-privs", "--securebits", "+noroot,+noroot_locked", "--bounding-set", "-all,+lease"),
+    *("--inh-caps", "-all,+lease", "--ambient-caps", "-all,+lease"),
+)
+"""What the unit leaves of capabilities; with these securebits root has no more than another account."""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to take capabilities away")
+def test_in_the_unit_a_writer_of_another_account_is_seen_and_helpers_may_nothing(trials: Trials, config: Config, mail: Make) -> None:
+    """CAP_LEASE lets the queue manager ask who writes to a drop: it is taken as soon as it is closed. No helper inherits it."""
+    trial = trials(config())
+    trial.prefix = IN_THE_UNIT
+    with trial:
+        path = trial.base / "Submitted/a.eml"
+        with path.open("wb", buffering=0) as file:
+            os.chown(path, 65534, 65534)
+            file.write(mail("a"))
+            trial.drop("b", mail("b"))
+            trial.wait(trial.outbound, "the other one is enqueued")
+            assert path.exists()
+            closed = time.monotonic()
+        trial.wait(lambda: len(trial.outbound()) == 2, "it is enqueued")
+        assert time.monotonic() - closed < 5
+
+        (filterlink,) = trial.pids("filterlink")
+        helpers = Path(f"/proc/{filterlink}/task/{filterlink}/children").read_text().split()
+        fields = [dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines()) for pid in helpers]
+        assert [(each["CapEff"], each["CapPrm"], each["CapAmb"], each["NoNewPrivs"]) for each in fields] == [
+            ("0" * 16, "0" * 16, "0" * 16, "1")
+        ]

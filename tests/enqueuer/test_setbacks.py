@@ -59,7 +59,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
 def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule) -> None:
     """Up to the dispatch that came to nothing, and no later one's."""
-    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log)), schedule.entries[7]
+    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
     for n in (1, 2, 3):
         (base / f"Staged/7.{n}.OUT").touch()
     entry.n = 2

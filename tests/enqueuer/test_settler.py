@@ -72,7 +72,7 @@ class _Bench:
 
     def stage(self, entry: Entry) -> None:
         entry.n, entry.derived = self.board.next_dispatch(), True
-        self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
+        entry.taken = self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
         self.disk.create(f"Queue/{entry.id}.msg", (b"text",))
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
 

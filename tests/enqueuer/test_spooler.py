@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir
+from enqueuer import basedir, denied
 from enqueuer.config import load
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.ids import Ids
@@ -24,6 +25,7 @@ from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
 from filterlink.loop import Loop
+from tests.storm import writers
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -120,13 +122,74 @@ def test_a_drop_of_another_user(trials: Trials, config: Config, mail: Make, tmp_
         trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued", 5)
 
 
+PAUSED = ([4.0], [0.3] * 10, [4.0, 0.1], [0.2, 3.0], [0.0] * 5)
+"""Pauses of writers, in seconds."""
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make a drop of another user")
+def test_a_writer_of_another_account_that_pauses(trials: Trials, config: Config) -> None:
+    """Only a file's owner, or CAP_LEASE, may ask the kernel who writes to it: without it a drop is whole or not yet there."""
+    trial = trials(config())
+    trial.prefix = UNLEASED
+    with trial:
+        plans = [writers.Plan(str(number), pauses) for number, pauses in enumerate(PAUSED)]
+        writers.write_all(trial.base / "Submitted", plans, writers.NOBODY, 0.5, random.Random(1))
+        writers.expect_whole(plans, trial.base / "Outbound/OUT", trial.wait, 30)
+
+
+def test_a_writer_on_another_machine(trials: Trials, config: Config, tmp_path: Path) -> None:
+    """On a shared filesystem neither leases nor events tell of it, whether it keeps its file open or opens it for each line."""
+    with writers.shared(tmp_path / "shown", tmp_path / "base0"), trials(config(more='[spool]\nrescan = "500ms"')) as trial:
+        plans = [writers.Plan(f"{number}-{keeps}", each, keeps_open=keeps) for number, each in enumerate(PAUSED) for keeps in (True, False)]
+        writers.write_all(tmp_path / "shown/Submitted", plans, 0, 0.5, random.Random(1))
+        writers.expect_whole(plans, tmp_path / "shown/Outbound/OUT", trial.wait, 30)
+        trial.stop()
+
+
+def test_what_cannot_be_looked_at_hides_nothing_else(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """Entries that answer EACCES, EIO and ESTALE (a user's FUSE mount below the drop folder): each kind is named, all else is taken."""
+    with writers.shared(tmp_path / "shown", tmp_path / "base0"), trials(config(more='[spool]\nrescan = "200ms"')) as trial:
+        for code in (errno.EACCES, errno.EIO, errno.ESTALE):
+            for name in (f"errno-{code}.eml", f"errno-{code}.more.eml"):
+                (tmp_path / "shown/Submitted" / name).write_bytes(mail("x"))
+        trial.drop("a", mail("a"))
+        trial.wait(trial.outbound, "it is enqueued", 30)
+        log = trial.log()
+        trial.stop()
+
+    for code in (errno.EACCES, errno.EIO, errno.ESTALE):
+        assert log.count(os.strerror(code)) == 1, log
+
+
+@pytest.mark.parametrize("judge", ["2 OK", "1 REJECTED"])
+def test_a_writer_that_goes_on_while_its_message_is_judged(trials: Trials, config: Config, mail: Make, judge: str) -> None:
+    """Nothing of it is passed on; the drop is back where its writer left it, and is judged as a whole when it has come to rest."""
+    with trials(config()) as trial:
+        taken = trial.base / "Submitted/.taken"
+        trial.drop("a", mail("a", judge))
+        trial.wait(lambda: any(task["state"] == "filter" for task in trial.status()["processors"]["tasks"]), "it is judged")
+        with next(taken.iterdir()).open("ab") as file:
+            file.write(b"the rest\n")
+        trial.wait(lambda: "it is back in the drop folder" in trial.log(), "its drop is back")
+
+        assert trial.outbound() == []
+        assert trial.status()["totals"]["received"] == 0
+        assert (trial.base / "Submitted/a.eml").read_bytes() == mail("a", judge) + b"the rest\n"
+        (trial.base / "Submitted/a.eml").write_bytes(mail("a") + b"the rest\n")
+        trial.wait(trial.outbound, "it is enqueued", 30)
+        assert trial.outbound()[0].read_bytes().endswith(mail("a") + b"the rest\n")
+        trial.wait(lambda: trial.status()["totals"]["received"] == trial.status()["totals"]["enqueued"] == 1, "it is counted once")
+
+
 def _seconds_used(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-ORDINARY = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
-"""Whoever runs after this is an ordinary user to the files of others, even as root (whose Python nobody else may be able to read)."""
+ORDINARY = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search")
+"""Who runs after this is an ordinary user to the files of others, even as root (whose Python no other account may be able to read)."""
+UNLEASED = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
+"""The same, as in a service without CAP_LEASE."""
 
 
 @pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make a drop of another user")
@@ -290,6 +353,44 @@ def test_what_cannot_be_taken_is_tried_seldom(
     assert bench.spooler.unclaimed == 20
     assert 2 <= len(tried) <= tries
     bench.pump(lambda: len(bench.schedule) == 20, seconds)
+
+
+@pytest.mark.alone
+def test_a_flood_of_drops_that_can_be_no_mail(bench: _Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Each has its reason beside it; the log names the first hundred of a minute, then says that there are more."""
+    for number in range(3000):
+        os.symlink("/etc/passwd", f"Submitted/{number}.eml")
+    bench.pump(lambda: len(os.listdir("Submitted")) == 6001 and not bench.spooler.unclaimed, 30)
+
+    lines = [record for record in caplog.records if record.name == "SPOOL"]
+    assert len(lines) == 101
+    assert "more are refused" in lines[-1].getMessage()
+
+
+@pytest.mark.alone
+def test_a_flood_of_drops_that_cannot_be_taken(bench: _Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A line a minute, a bounded memory, and a small part of the time; what comes meanwhile is taken."""
+    monkeypatch.setattr(denied, "MAX_DENIED", 1000)
+    claim, tried = bench.intake.claim, 0
+
+    def some(name: bytes, id: int) -> Claim:
+        nonlocal tried
+        if name.startswith(b"good"):
+            return claim(name, id)
+        tried += 1
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+
+    monkeypatch.setattr(bench.intake, "claim", some)
+    for number in range(20_000):
+        os.mknod(f"Submitted/{number}.eml")
+    bench.pump(lambda: tried >= 20_000, 60)
+    Path("Submitted/good.eml").write_bytes(b"To: b@b.example\n\n")
+    bench.spooler.look()
+    bench.pump(lambda: len(bench.schedule) == 1, 10)
+
+    assert tried < 30_000
+    assert bench.spooler.unclaimed == 20_000
+    assert len([record for record in caplog.records if record.name == "SPOOL"]) == 1
 
 
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:

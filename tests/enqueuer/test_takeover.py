@@ -1,11 +1,13 @@
 """Demands on a queue manager that takes over: what its predecessor may not have heard of stays distrusted."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, config, serverlog
+from enqueuer import basedir, serverlog
+from enqueuer import config as configs
 from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.child import Birth
@@ -14,6 +16,7 @@ from enqueuer.queue.disk import Disk
 from enqueuer.queue.store import Store
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.takeover import take_over
+from enqueuer.trial import Trial
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 def _take_over(disk: Disk, board: Board) -> Schedule:
     schedule = Schedule(Lanes(1000, 0.5, 4))
-    settings = config.load(Path("Settings/enqueuer.toml").read_bytes())
+    settings = configs.load(Path("Settings/enqueuer.toml").read_bytes())
     log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
     birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
     blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
@@ -51,6 +54,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     second = _take_over(disk, board).entries[7]
 
     assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
+    assert first.taken == second.taken == disk.stamp("Submitted/.taken/7.a.eml")
 
 
 @pytest.mark.parametrize("counted", [False, True])
@@ -100,3 +104,24 @@ def test_a_batch_of_which_one_was_being_counted_is_counted_once(disk: Disk, rise
     _take_over(disk, board)
 
     assert board.total("enqueued") == board.total("received") == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "FIFO"])
+def test_an_engine_starts_whatever_has_the_name_of_a_file_of_ours(
+    trials: Callable[[str], Trial], config: Callable[..., str], mail: Callable[..., bytes], kind: str
+) -> None:
+    """It is named in the log, once, and moved out of the way; the queue manager does not die of it, and mail goes on."""
+    trial = trials(config())
+    odd = [f"Queue/{name}" for name in ("7.msg", "8.tmp", "9.1.done", ".ids", ".ids.tmp", ".attempts", ".attempts.tmp")]
+    for path in (*odd, "Staged/7.1.OUT", "Submitted/.taken/10.a.eml", "Quarantine/7.why", "Bad/7.why"):
+        if kind == "folder":
+            (trial.base / path / "x").mkdir(parents=True)
+        else:
+            os.mkfifo(trial.base / path)
+    with trial:
+        trial.drop("a", mail("a"))
+        trial.wait(trial.outbound, "it is enqueued")
+        assert len(trial.pids("queue manager")) == 1
+        log = trial.log()
+    assert log.count("is no file") == len(odd) + 2
+    assert "queue manager" not in "".join(line for line in log.splitlines() if "ended" in line)

@@ -1,6 +1,9 @@
 """Demands on the charges: kept across processes, forgotten in time, and never a reason to fail."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.disk import Disk
@@ -31,3 +34,20 @@ def test_a_garbled_file_counts_as_nothing(disk: Disk) -> None:
 
     attempts = Attempts(disk)
     assert (attempts.of(7), attempts.of(8)) == (2, 0)
+
+
+def test_what_cannot_be_written_is_counted_all_the_same(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder where the file should be, which came while we run: it is said once, and no charge fails."""
+    attempts = Attempts(disk)
+    os.makedirs("Queue/.attempts/x")
+
+    assert [attempts.charge(7) for _ in range(3)] == [1, 2, 3]
+    attempts.forget(7)
+    assert caplog.text.count("cannot be written") == 1
+
+
+def test_a_file_without_end_is_not_read_to_it(disk: Disk) -> None:
+    Path("Queue/.attempts").write_bytes(b"7 1\n")
+    os.truncate("Queue/.attempts", 1 << 40)
+
+    assert Attempts(disk).of(7) == 1

@@ -1,5 +1,6 @@
 """Demands on ids: in the order of time, and never twice."""
 
+import os
 from pathlib import Path
 
 from enqueuer.queue.disk import Disk
@@ -24,3 +25,12 @@ def test_ids_on_disk_count_where_the_bound_is_lost(disk: Disk) -> None:
     Path("Queue/.ids").write_text("from a backup?")
 
     assert Ids(disk, on_disk=5_000_000_000).take(1000) == 5_000_000_001
+
+
+def test_a_bound_that_cannot_be_read_counts_as_lost(disk: Disk) -> None:
+    """A link and a FIFO: what is on disk says how far ids went, and the bound is written anew."""
+    Path("Queue/.ids").symlink_to("/etc/passwd")
+    os.mkfifo("Queue/.ids.tmp")
+
+    assert Ids(disk, on_disk=5000).take(1000) == 5001
+    assert int(Path("Queue/.ids").read_text()) == 5001 + AHEAD

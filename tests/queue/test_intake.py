@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from enqueuer.backlog import Backlog
+from enqueuer.queue import disk as disks
 from enqueuer.queue import intake as intakes
+from enqueuer.queue import rest
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.intake import Intake, Refusal
 
@@ -111,7 +114,7 @@ def test_what_may_still_come_right_gets_patience(intake: Intake, kind: str, monk
         os.link("Submitted/a.eml", "other")
 
     assert intake.claim(name, 7) == "later"
-    monkeypatch.setattr(intakes, "PATIENCE", 0.0)
+    monkeypatch.setattr(rest, "PATIENCE", 0.0)
     with pytest.raises(Refusal, match=kind if kind == "empty" else "hard link"):
         intake.claim(name, 8)
 
@@ -280,15 +283,181 @@ def test_a_drop_that_vanishes_before_the_rename_is_no_error(intake: Intake, monk
     assert intake.claim(name, 7) == "gone"
 
 
-def test_without_leases_a_wrong_clock_delays_nothing_for_ever(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file from the future (`cp -p`, a clock set back) counts as complete once it has not changed for a second of ours."""
-    name = _drop("a.eml")
-    os.utime("Submitted/a.eml", (4e9, 4e9))
+class _Clock:
+    """Our own clock, for who waits by it; the files' is what the test says, too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    return _Clock(monkeypatch)
+
+
+@pytest.fixture
+def unleased(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> Intake:
+    """Where no lease can be had, as of the file of another account."""
     monkeypatch.setattr(intakes, "_lease", lambda _fd: None)
+    return intake
+
+
+@pytest.mark.parametrize("date", [4e9, 1.0, None])
+def test_without_leases_a_drop_rests_by_our_clock(unleased: Intake, clock: _Clock, date: float | None) -> None:
+    """Whatever date the file bears: from the future (a clock set back), from 1970 (another machine's clock), or from now."""
+    name = _drop("a.eml")
+    if date is not None:
+        os.utime("Submitted/a.eml", (date, date))
+
+    assert unleased.claim(name, 7) == "later"
+    clock.now += rest.REST - 0.1
+    assert unleased.claim(name, 7) == "later"
+    clock.now += 0.2
+    assert unleased.claim(name, 7) == "taken"
+
+
+def test_a_drop_rests_for_longer_than_its_writer_pauses(unleased: Intake, clock: _Clock) -> None:
+    """Three times the longest pause that was seen, two minutes at most."""
+    name, pauses = _drop("a.eml"), (8.0, 1.0)
+    assert unleased.claim(name, 7) == "later"
+    for pause in pauses:
+        clock.now += pause
+        _append("a.eml")
+        assert unleased.claim(name, 7) == "later"
+    clock.now += 3 * max(pauses) - 0.1
+    assert unleased.claim(name, 7) == "later"
+    clock.now += 0.2
+    assert unleased.claim(name, 7) == "taken"
+
+    name = _drop("b.eml")
+    for _ in range(2):
+        _append("b.eml")
+        assert unleased.claim(name, 8) == "later"
+        clock.now += 1000.0
+    _append("b.eml")
+    assert unleased.claim(name, 8) == "later"
+    clock.now += rest.MAX_REST
+    assert unleased.claim(name, 8) == "taken"
+
+
+def _append(name: str) -> None:
+    with open(f"Submitted/{name}", "ab") as file:
+        file.write(b"more\n")
+
+
+def test_a_change_of_the_last_instant_is_seen(unleased: Intake, clock: _Clock) -> None:
+    """It rests from then on, though nobody looked meanwhile."""
+    name = _drop("a.eml")
+    assert unleased.claim(name, 7) == "later"
+    clock.now += rest.REST + 1
+    _append("a.eml")
+    assert unleased.claim(name, 7) == "later"
+
+
+def test_where_leases_mean_nothing_they_are_not_believed(intake: Intake, clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared filesystem gives leases of this machine; who writes on another one they do not tell."""
+    monkeypatch.setattr(intake, "_leases", False)
+    name = _drop("a.eml")
 
     assert intake.claim(name, 7) == "later"
-    monkeypatch.setattr(intakes, "QUIET", 0.0)
+    clock.now += rest.REST
     assert intake.claim(name, 7) == "taken"
+
+
+@pytest.mark.parametrize("leased", [True, False])
+def test_a_drop_that_was_changed_after_it_was_taken_has_to_rest(
+    intake: Intake, clock: _Clock, leased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer opens and closes it again and again, or paused for longer than it rested: for three times as long then."""
+    name, pause = _drop("a.eml"), 5.0
+    assert intake.claim(name, 7) == "taken"
+    os.rename("Submitted/.taken/7.a.eml", "Submitted/a.eml")
+    monkeypatch.setattr(intake, "_leases", leased)
+    intake.changed(name, pause)
+
+    assert intake.claim(name, 8) == "later"
+    clock.now += rest.PAUSES * (pause if leased else rest.REST + pause) - 1
+    assert intake.claim(name, 8) == "later"
+    clock.now += 1
+    assert intake.claim(name, 8) == "taken"
+    assert intake.claimed == intake.disk.stamp("Submitted/.taken/8.a.eml")
+
+
+def test_an_empty_file_of_which_nobody_tells_rests_before_it_is_refused(unleased: Intake, clock: _Clock) -> None:
+    """A writer that thinks before its first line is no reason to refuse its drop."""
+    name = _drop("a.eml", b"")
+    assert unleased.claim(name, 7) == "later"
+    clock.now += rest.REST - 1
+    assert unleased.claim(name, 7) == "later"
+    clock.now += 1
+    with pytest.raises(Refusal, match="empty"):
+        unleased.claim(name, 7)
+
+
+def test_an_empty_file_that_is_open_for_writing_waits(intake: Intake, clock: _Clock) -> None:
+    with open("Submitted/a.eml", "wb"):
+        for _ in range(3):
+            assert intake.claim(b"a.eml", 7) == "later"
+            clock.now += rest.PATIENCE + 1
+
+
+def test_what_rests_need_not_be_tried(unleased: Intake, clock: _Clock) -> None:
+    """A listing shows that it is as it was; what was changed is tried at once."""
+    name = _drop("a.eml")
+    assert unleased.claim(name, 7) == "later"
+    (candidate,) = next(unleased.listing())
+
+    assert unleased.resting(candidate)
+    clock.now += rest.REST
+    assert not unleased.resting(candidate)
+    _append("a.eml")
+    clock.now -= rest.REST
+    (candidate,) = next(unleased.listing())
+    assert not unleased.resting(candidate)
+
+
+def test_names_that_are_watched_are_bounded(unleased: Intake, clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those beyond it have their turn when the first are settled; none is taken unwatched."""
+    monkeypatch.setattr(rest, "MAX_SEEN", 3)
+    names = [_drop(f"{number}.eml") for number in range(5)]
+    for wanted in (3, 2):
+        assert {unleased.claim(name, 7) for name in names} == {"later"}
+        assert len(unleased._rests.names()) == wanted
+        clock.now += rest.REST
+        assert [unleased.claim(name, 7 + number) for number, name in enumerate(names)].count("taken") == wanted
+        names = names[wanted:]
+    unleased.changed(b"x.eml", 0.0)
+    assert len(unleased._rests.names()) == 1
+
+
+@pytest.mark.parametrize("date", [-5, 1 << 34])
+def test_a_drop_of_any_date_is_listed(intake: Intake, monkeypatch: pytest.MonkeyPatch, date: int) -> None:
+    """Before 1970 or after 2262, as another machine's clock, or a broken filesystem, has it."""
+    _drop("a.eml")
+    real = os.scandir
+
+    class Odd:
+        name = b"a.eml"
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            found = list(os.lstat("Submitted/a.eml"))
+            return os.stat_result([*found[:7], date, date, date, float(date), float(date), float(date), *[date * 10**9] * 3])
+
+    class Listing:
+        def __enter__(self) -> list[Odd]:
+            return [Odd()]
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(os, "scandir", lambda _path: Listing())
+    found = next(intake.listing())
+    monkeypatch.setattr(os, "scandir", real)
+    backlog = Backlog()
+    backlog.add(found)
+
+    assert backlog.pop() == found[0]
+    assert found[0].changed in (0, disks.MAX_TIME)
 
 
 def test_a_refusal_that_cannot_be_leaves_nothing(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +494,7 @@ def test_what_is_remembered_of_a_name_goes_with_it(intake: Intake) -> None:
     for n in range(20):
         assert intake.claim(_drop(f"{n}.eml", b""), 7) == "later"
         os.unlink(f"Submitted/{n}.eml")
-    assert len(intake._seen) == 20
+    assert len(intake._rests.names()) == 20
     assert _names(intake) == []
 
-    assert intake._seen == {}
+    assert intake._rests.names() == set()

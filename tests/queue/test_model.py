@@ -3,16 +3,18 @@
 And the checker checked: each wrong order that DESIGN.md names is tried here, and must come to a wrong end.
 """
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 
 import pytest
 
 from enqueuer.queue import derive, names
-from enqueuer.queue.disk import Port
+from enqueuer.queue.disk import Port, Stamp
 from enqueuer.queue.driver import Driver, Entry
-from enqueuer.queue.model import Bounds, World, begin, explore
+from enqueuer.queue.model import explore
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change, Each
+from enqueuer.queue.world import Bounds, World, begin
 
 
 @pytest.mark.parametrize(
@@ -23,11 +25,16 @@ from enqueuer.queue.sync import Change, Each
         Bounds(kills=0, cuts=2, waits=1),
         Bounds(kills=2, cuts=1, waits=0),
         Bounds(kills=0, cuts=1, waits=1, fails=1),
+        Bounds(kills=1, cuts=0, waits=1, writes=1),
+        Bounds(kills=0, cuts=1, waits=1, writes=2),
         pytest.param(Bounds(kills=1, cuts=1, waits=0, fails=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=1, cuts=1, waits=1, fails=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=2, cuts=1, waits=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=0, cuts=2, waits=1, fails=2), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=1, cuts=1, waits=1, writes=1), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=2, cuts=0, waits=0, writes=2), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=0, cuts=1, waits=1, fails=1, writes=1), marks=pytest.mark.storm),
     ],
     ids=str,
 )
@@ -229,6 +236,59 @@ class TakeAnyMessageFile(Driver):
     knows_what_it_wrote = False
 
 
+class _Blind(Store):
+    """Never looks whether a drop was changed."""
+
+    def changed(self, drop: str | None, taken: Stamp | None) -> bool:
+        return False
+
+
+class NoComparison(Driver):
+    def store(self, disk: Port) -> Store:
+        return _Blind(disk)
+
+
+class CompareBeforeSync(Driver):
+    """Whatever is written while the sync runs is not seen."""
+
+    def settle(self, disk: Port, entry: Entry) -> bool:
+        store = self.store(disk)
+        if store.changed(entry.drop, entry.taken):
+            store.give_back(entry.id, entry.drop or "")
+            return True
+        return NoComparison().settle(disk, entry)
+
+
+class ReleaseWithoutComparison(Driver):
+    def hold(self, disk: Port, entry: Entry) -> bool:
+        return NoComparison().hold(disk, entry)
+
+
+class TrustWhatAnyDropBecame(Driver):
+    """A new queue manager takes a whole message file for what its drop is now."""
+
+    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+        for name in disk.names("Submitted/.taken"):
+            if (taken := names.parse_taken(name.encode())) and disk.stamp(derive.queue_path(taken.id)):
+                disk.mark(derive.queue_path(taken.id), disk.changes(drop_path(name)))
+        return super().recover(disk, cold)
+
+
+class GiveBackBeforeTheMessageGoes(Driver):
+    """The drop is free, and what was made of it is still there."""
+
+    def store(self, disk: Port) -> Store:
+        return _GivesBackFirst(disk)
+
+
+class _GivesBackFirst(Store):
+    def give_back(self, id: int, drop: str) -> bytes | None:
+        self.disk.rename_new(drop_path(drop), "Submitted/" + drop.partition(".")[2])
+        self.wipe({id: sys.maxsize})
+        self.undo_derive(id)
+        return b""
+
+
 def _carry_out(store: Store, entry: Entry) -> None:
     store.commit(entry.id, entry.n)
     store.finish(entry.id, entry.n, entry.drop, entry.places)
@@ -261,6 +321,11 @@ WRONG: list[tuple[type[Driver], World, str]] = [
     (TrustAfterACut, begin(CUT), "one module, but comes to OUT (broken)"),
     (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but comes to OUT (broken)"),
     (SyncOnlyTheMessage, begin(CUT), "two modules, but comes to OUT (broken), SMTP"),
+    (NoComparison, begin(Bounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
+    (CompareBeforeSync, begin(Bounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
+    (ReleaseWithoutComparison, begin(Bounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but comes to OUT (cut)"),
+    (TrustWhatAnyDropBecame, begin(KILL._replace(writes=1)), "one module, but comes to OUT (cut)"),
+    (GiveBackBeforeTheMessageGoes, begin(KILL._replace(writes=1)), "one module and one module, but comes to OUT (cut), OUT"),
     (TakeAnyMessageFile, begin(Bounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but comes to OUT (broken)"),
 ]
 

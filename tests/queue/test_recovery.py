@@ -1,13 +1,17 @@
 """DESIGN.md's table of states: each row is built on disk, recovered, and compared."""
 
+import errno
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from enqueuer.queue import derive, envelope, names, recovery, stage
-from enqueuer.queue.disk import Disk, Port
+from enqueuer.queue.attempts import Attempts
+from enqueuer.queue.disk import Disk, Port, Stamp
+from enqueuer.queue.ids import Ids
 from enqueuer.queue.store import Store
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
@@ -111,6 +115,25 @@ def test_undecided_messages_are_offered(
     assert _files() == files
     assert decided == []
     assert found.highest == 7
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_drop_whose_writer_went_on_is_not_what_its_message_file_says(store: Store, cold: bool, again: bool) -> None:
+    """Cold: it is derived again. Warm: filters may have judged the message file, so the drop goes back, and gets another id."""
+    _staged(store.disk)
+    with Path(DROP).open("ab") as file:
+        file.write(b"more")
+        os.utime(DROP, (1, 1))
+    if again:
+        Path("Submitted/a.eml").write_bytes(MAIL)
+
+    found, _ = _recover(store, cold=cold)
+
+    back = "Submitted/7.a.eml" if again else "Submitted/a.eml"
+    assert [offer.drop for offer in found.offers] == (["7.a.eml"] if cold else [])
+    assert _files() == ({DROP} if cold else set())
+    assert cold or Path(back).read_bytes() == MAIL + b"more"
 
 
 @pytest.mark.parametrize("cold", [True, False])
@@ -234,3 +257,131 @@ def test_a_release_that_had_not_begun_changes_nothing(store: Store, cold: bool) 
 
     assert found.offers == []
     assert _files() == {"Quarantine/7.msg", "Quarantine/7.why"}
+
+
+# ---- what should not be there
+
+ODD = (
+    "Queue/7.msg",
+    "Queue/7.tmp",
+    "Queue/7.3.done",
+    "Queue/.ids",
+    "Queue/.ids.tmp",
+    "Queue/.attempts",
+    "Queue/.attempts.tmp",
+    "Staged/7.3.OUT",
+    "Staged/7.3.quarantine-why",
+    "Submitted/.taken/7.a.eml",
+    "Quarantine/7.why",
+    "Bad/7.why",
+)
+KINDS: dict[str, Callable[[str], object]] = {
+    "folder": lambda path: os.makedirs(path + "/x"),
+    "link": lambda path: os.symlink("/etc/passwd", path),
+    "dangling": lambda path: os.symlink("nowhere", path),
+    "FIFO": os.mkfifo,
+}
+
+
+def _good(disk: Disk) -> None:
+    """Another message, and one that was decided, whose ids come after the odd one's."""
+    Path("Submitted/.taken/8.b.eml").write_bytes(MAIL)
+    Path("Submitted/.taken/9.c.eml").write_bytes(MAIL)
+    stage.stage_file(disk, derive.derive(disk, 9, "Submitted/.taken/9.c.eml", "24-11-2026 10:00:00", "h"), 4, "OUT", None, ())
+    Store(disk).commit(9, 4)
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ODD)
+def test_what_is_no_file_of_ours_is_set_aside(store: Store, disk: Disk, path: str, kind: str, cold: bool) -> None:
+    """A folder, link or FIFO under a name of ours: it is named and moved out of the way, nothing is read from it, all else goes on."""
+    _good(disk)
+    if "done" in path or "Staged" in path:
+        _drop()
+    KINDS[kind](path)
+
+    Attempts(disk)
+    found, decided = _recover(store, cold=cold)
+    Ids(disk, found.highest).take(1)
+    Attempts(disk).charge(8)
+
+    assert 8 in [offer.id for offer in found.offers]
+    assert [id for id, _, _ in decided] == [9]
+    assert [offer.id for offer in found.offers if offer.id == 7] == ([7] if "done" in path or "Staged" in path else [])
+    folder, _, name = path.rpartition("/")
+    assert not os.path.lexists(path) or name in (".ids", ".attempts") or name.endswith(".why")
+    if kind == "folder":
+        assert name.endswith(".why") or Path(f"{folder}/odd.{name}/x").is_dir()
+    again, _ = _recover(store, cold=cold)
+    assert [offer.id for offer in again.offers] == [offer.id for offer in found.offers]
+
+
+class _Failing(Disk):
+    """A disk on which what is done to a path fails."""
+
+    path = ""
+    code = errno.EIO
+
+    def _fail(self, path: str) -> None:
+        if path == self.path:
+            raise OSError(self.code, os.strerror(self.code), path)
+
+    def stamp(self, path: str) -> Stamp | None:
+        self._fail(path)
+        return super().stamp(path)
+
+    def chunks(self, path: str, offset: int = 0, first: int = 1 << 20) -> Generator[bytes, None, None]:
+        self._fail(path)
+        return super().chunks(path, offset, first)
+
+    def unlink(self, path: str) -> bool:
+        self._fail(path)
+        return super().unlink(path)
+
+    def rename(self, source: str, target: str) -> None:
+        self._fail(source)
+        super().rename(source, target)
+
+
+FAILING = (DROP, MSG, "Queue/7.tmp", "Queue/7.3.done", "Staged/7.3.OUT", "Quarantine/7.why", "Queue/.ids", "Queue/.attempts", "Bad/7.why")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("with_drop", [True, False])
+@pytest.mark.parametrize("path", FAILING)
+def test_what_the_disk_refuses_of_one_message_stops_no_other(
+    base: Path, path: str, with_drop: bool, cold: bool, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named, and left or set aside: no mail is wiped that could not be read."""
+    disk = _Failing()
+    _msg(disk, keep_drop=with_drop)
+    if path not in (DROP, MSG):
+        Path(path).write_bytes(b"x")
+    _good(disk)
+    disk.path, disk.code = path, code
+
+    Attempts(disk)
+    found, decided = _recover(Store(disk), cold=cold)
+    Ids(disk, found.highest).take(1)
+
+    assert 8 in [offer.id for offer in found.offers]
+    assert [id for id, _, _ in decided if id == 9] == [9]
+    if not (path == DROP and not with_drop) and not (path == MSG and not cold and not with_drop):
+        assert os.strerror(code) in caplog.text
+    assert os.path.lexists(DROP) or os.path.lexists(MSG) or os.path.lexists("Bad/7.msg") or "done" in path
+    disk.close()
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EMFILE])
+def test_what_the_machine_refuses_is_no_message_s_fault(base: Path, code: int) -> None:
+    """A read-only disk, no descriptor: nothing is set aside for it, the next queue manager tries again."""
+    disk = _Failing()
+    _msg(disk)
+    disk.path, disk.code = MSG, code
+
+    with pytest.raises(OSError, match="Queue"):
+        _recover(Store(disk), cold=True)
+    assert _files() == {DROP, MSG}
+    disk.close()

@@ -1,7 +1,10 @@
 """One list of demands on both disks, the real one and its twin; then what only the twin can show: power cuts."""
 
 import errno
+import os
+import tempfile
 
+import msgspec
 import pytest
 
 from enqueuer.queue.disk import Disk, Port
@@ -103,6 +106,45 @@ def test_syncs_change_nothing_that_can_be_seen(port: Port) -> None:
     port.sync()
 
     assert _read(port, "Queue/7.msg") == b"x"
+
+
+def test_a_file_bears_the_number_of_another_until_it_is_written_again(port: Port) -> None:
+    port.create("Submitted/.taken/7.a.eml", (b"drop",))
+    port.create("Queue/7.msg", (b"message",))
+    number = port.changes("Submitted/.taken/7.a.eml")
+
+    assert port.mark("Queue/7.msg", number) == port.stamp("Queue/7.msg")
+    assert port.marked("Queue/7.msg") == port.changes("Submitted/.taken/7.a.eml")
+    port.patch("Queue/7.msg", 0, b"M")
+    assert port.marked("Queue/7.msg") != number
+
+
+def test_a_change_gives_another_number(disk: Disk) -> None:
+    """Whatever times the writer gives its file back."""
+    for port, append in ((disk, _append), (twin := Twin(), lambda path: twin.append(path, b"more"))):
+        port.create("Queue/7.msg", (b"x",))
+        number, stamp = port.changes("Queue/7.msg"), port.stamp("Queue/7.msg")
+        while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
+            append("Queue/7.msg")
+        assert port.stamp("Queue/7.msg") != stamp
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a filesystem that keeps any date")
+@pytest.mark.parametrize("date", [1 << 40, -(1 << 40)])
+def test_a_stamp_fits_into_64_bits(disk: Disk, date: int) -> None:
+    """It goes into frames, and btrfs and tmpfs keep whatever date the owner of a file gives it."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        os.utime(file.name, (date, date))
+        stamp = disk.stamp(file.name)
+
+    assert stamp is not None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(stamp)) == list(stamp)
+
+
+def _append(path: str) -> None:
+    with open(path, "ab") as file:
+        file.write(b"more")
+    os.utime(path, (1, 1))
 
 
 # ---- power cuts

@@ -1,0 +1,56 @@
+"""Drops that could not be taken, as their folder or the disk did not let us, and when each is tried again. It touches no file."""
+
+import msgspec
+
+from enqueuer.queue.intake import Candidate
+
+__all__ = ["FIRST_PAUSE", "MAX_DENIED", "MAX_PAUSE", "Denied"]
+
+FIRST_PAUSE, MAX_PAUSE = 0.5, 60.0
+"""A drop that cannot be taken (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to a minute."""
+MAX_DENIED = 20_000
+"""Drops of which each has its own pause, some 300 bytes each. All others have the longest one, together."""
+
+
+class Failure(msgspec.Struct):
+    """A drop that could not be taken."""
+
+    changed: int
+    """The time of its last change: one that was changed since is tried at once."""
+    until: float
+    pause: float
+    seen: float
+    """When it was last there."""
+
+
+class Denied:
+    def __init__(self) -> None:
+        self._failures: dict[bytes, Failure] = {}
+        self._changed, self._until = -1, 0.0
+        """Of those for which there was no room: the latest change of any, and until when none that is as old is tried."""
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def note(self, candidate: Candidate, now: float) -> None:
+        """It could not be taken: its pause doubles, unless it was changed meanwhile."""
+        known = self._failures.get(candidate.name)
+        if known is None and len(self._failures) >= MAX_DENIED:
+            self._changed, self._until = max(self._changed, candidate.changed), now + MAX_PAUSE
+            return
+        pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else FIRST_PAUSE
+        self._failures[candidate.name] = Failure(candidate.changed, now + pause, pause, now)
+
+    def bars(self, candidate: Candidate, now: float) -> bool:
+        """Whether it failed a moment ago, and nothing has changed since."""
+        failure = self._failures.get(candidate.name)
+        if failure is None:
+            return now < self._until and candidate.changed <= self._changed
+        if failure.changed != candidate.changed:
+            return False
+        failure.seen = now
+        return failure.until > now
+
+    def forget_unseen_since(self, moment: float) -> None:
+        """What was not listed since then has gone."""
+        self._failures = {name: failure for name, failure in self._failures.items() if failure.seen >= moment}

@@ -1,0 +1,78 @@
+"""What the model has of one instant: the disk, what each process is about to do, and how often each thing may still happen."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from enqueuer.queue.driver import DROPPED, MAIL, Entry
+from enqueuer.queue.script import Call, Position
+from enqueuer.queue.twin import State, Twin
+
+__all__ = ["DECIDED", "Bounds", "World", "begin", "commits", "looked", "put"]
+
+DECIDED = "Decided/"
+"""Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
+
+
+class Bounds(NamedTuple):
+    """How often each thing may still happen."""
+
+    kills: int = 1
+    cuts: int = 1
+    waits: int = 1
+    """Dispatches that end with the message held or parked."""
+    fails: int = 0
+    writes: int = 0
+
+
+class World(NamedTuple):
+    disk: State
+    bounds: Bounds
+    recovers: Literal["cold", "warm", ""] = "cold"
+    """What has to be done before anything else."""
+    entry: Entry | None = None
+    manager: Position | None = None
+    processor: Position | None = None
+    ghost: Position | None = None
+    """A processor that was taken for dead and is not."""
+    n: int = 0
+    """The last dispatch number given; the board has it, so that a new queue manager goes on there."""
+    ids: int = 0
+    distrusted: int = 0
+    """A sync failed when this was the last dispatch: what was written up to it may be lost. In the queue manager's memory."""
+    distrusts: bool = False
+    """A sync has failed in this engine's life. On the board."""
+    written: int = 0
+    """How often the writer went on, and how much of that the outputs must have."""
+    least: int = 0
+
+
+def begin(bounds: Bounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
+    """A dropped message, and whatever else lies on the disk, all of it durable."""
+    twin = Twin()
+    for path, data in ((DROPPED, MAIL), *files):
+        twin.create(path, (data,))
+    twin.sync()
+    return World(twin.state, bounds)
+
+
+def commits(call: Call) -> bool:
+    """A message file that leaves its name has been decided: it becomes .done, or is moved to where it is for."""
+    return call.name == "rename" and call.args[0].startswith("Queue/") and bool(call.args[0].endswith(".msg"))
+
+
+def looked(world: World) -> bool:
+    """Whether the queue manager has seen that the drop is as it was taken, and has it unlinked next, or a successor has."""
+    if any(path.endswith(".done") for path in world.disk.names()):
+        return True
+    call = world.manager.call if world.manager else None
+    return call is not None and (commits(call) or (call.name == "unlink" and call.args[0].startswith("Submitted/")))
+
+
+def put(world: World, role: str, position: Position | None) -> World:
+    match role:
+        case "manager":
+            return world._replace(manager=position)
+        case "processor":
+            return world._replace(processor=position)
+        case _:
+            return world._replace(ghost=position)

@@ -1,0 +1,54 @@
+"""The writers' storm: hundreds of writers that pause whenever they like, where no lease tells of them. Each drop comes out whole."""
+
+import os
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from enqueuer.trial import Trial
+from tests.storm import weather, writers
+
+pytestmark = pytest.mark.storm
+DROPS = 500
+PAUSE = 9.0
+"""Seconds of a pause at most: less than a drop rests."""
+BEGIN_WITHIN = 20.0
+PATIENCE = 120.0
+UNLEASED = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
+
+
+def _plans(chance: random.Random) -> list[writers.Plan]:
+    """Many short pauses or a few long ones; the file is held open, or opened for each piece."""
+
+    def pauses() -> Sequence[float]:
+        count = chance.randrange(12)
+        return [chance.random() * (PAUSE if chance.random() < 0.2 else 0.5) for _ in range(count)]
+
+    return [writers.Plan(f"{number:03}", pauses(), keeps_open=chance.random() < 0.5) for number in range(DROPS)]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to make drops of another account")
+def test_writers_of_another_account(tmp_path: Path) -> None:
+    chance = weather.seeded("writers of another account")
+    trial = Trial(tmp_path / "base", weather.config(tmp_path / "markers"))
+    trial.prefix = UNLEASED
+    with trial:
+        _storm(trial, chance, trial.base, writers.NOBODY)
+
+
+def test_writers_on_another_machine(tmp_path: Path) -> None:
+    chance = weather.seeded("writers on another machine")
+    with writers.shared(tmp_path / "shown", tmp_path / "base"), Trial(tmp_path / "base", weather.config(tmp_path / "markers")) as trial:
+        _storm(trial, chance, tmp_path / "shown", 0)
+
+
+def _storm(trial: Trial, chance: random.Random, folder: Path, owner: int) -> None:
+    plans = _plans(chance)
+    writers.write_all(folder / "Submitted", plans, owner, BEGIN_WITHIN, chance)
+    writers.expect_whole(plans, folder / "Outbound/OUT", trial.wait, PATIENCE)
+    totals = trial.status()["totals"]
+    assert (totals["received"], totals["enqueued"], totals["refused"]) == (DROPS, DROPS, 0)
+    assert trial.stop() == 0
