@@ -17,12 +17,16 @@ from enqueuer.wording import explain, not_toml
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
-__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
+__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
 MAX_FILE = 1 << 20
 """No config file that a person wrote is larger; more is some other file under its name."""
+LINE = 600
+"""Characters of an error: the file may quote megabytes."""
+SHORTEST = 0.01
+"""Seconds of what is repeated after each of its durations: a shorter one would do nothing but repeat it."""
 OURS = (".tmp", ".bad", ".why")
 """Suffixes in the drop folder that mean something else than a message to take."""
 
@@ -58,8 +62,8 @@ def _within(key: str, value: int, low: int, high: int) -> None:
 
 
 def _finite(key: str, value: Seconds) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f'{key}: write a duration longer than 0s, e.g. "30s"; it cannot be switched off')
+    if not SHORTEST <= value < math.inf:
+        raise ValueError(f'{key}: write a duration of at least 10ms, e.g. "30s"; it cannot be switched off')
 
 
 class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,4 +215,6 @@ TABLES: dict[str, Any] = {
 
 
 def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    """With both ends of what is too long: the place, and the cure."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= LINE else f"{line[: LINE // 2]} ... {line[-LINE // 3 :]}"

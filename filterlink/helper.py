@@ -80,7 +80,7 @@ class Helper:
         self._timer = loop.after(0, lambda: None)
         try:
             self._watch()
-        except OSError:  # no descriptor is left: nobody must be running whom nobody watches
+        except Exception:  # no descriptor is left, say: a process that is not watched must not run
             self._give_back()
             raise
 

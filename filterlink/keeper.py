@@ -156,7 +156,9 @@ class Keeper:
     def _start(self) -> None:
         try:
             self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, Limits.of(self._settings))
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the command
+        except Exception as error:  # noqa: BLE001  (a filter that cannot be started, for whatever reason, is that filter's fault)
+            if not isinstance(error, (OSError, ValueError)):
+                self._log.critical("its start failed: this is a fault in Enqueuer, please report it", exc_info=True)
             self.startable = False
             self._lost(f"cannot be started: {fault(error)}")
             return

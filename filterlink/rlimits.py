@@ -4,10 +4,15 @@ import resource
 
 __all__ = ["lower"]
 
+LARGEST = (1 << 63) - 1
+
 
 def lower(which: int, soft: int, hard: int) -> None:
-    """Set a limit, but never over the hard one that is in force: only root may raise that. Raises OSError."""
+    """Set a limit, but never over the hard one that is in force, which only root may raise, nor over what the kernel can say.
+
+    Raises OSError.
+    """
     most = resource.getrlimit(which)[1]
-    if most != resource.RLIM_INFINITY:
-        soft, hard = min(soft, most), min(hard, most)
-    resource.setrlimit(which, (soft, hard))
+    if most == resource.RLIM_INFINITY:
+        most = LARGEST
+    resource.setrlimit(which, (min(soft, most), min(hard, most)))

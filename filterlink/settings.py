@@ -61,20 +61,26 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"filter name {self.name!r}: give it a short name of printable characters without brackets and quotes")
         if len(self.name.encode()) > 60:
             raise ValueError(f"filter name {self.name!r}: at most 60 bytes")
-        if not self.words():
+        if not any(self.words()[:1]):
             raise ValueError(f'filter "{self.name}": program is empty: write the command that starts the helper')
         if not 1 <= self.instances <= 64:
             raise ValueError(f'filter "{self.name}": instances = {self.instances}: write a number from 1 to 64')
         if not 1 <= self.max_in_flight <= 1000:
             raise ValueError(f'filter "{self.name}": max_in_flight = {self.max_in_flight}: write a number from 1 to 1000')
-        if self.max_requests < 0:
-            raise ValueError(f'filter "{self.name}": max_requests = {self.max_requests}: write a number over 0, or 0 for no limit')
+        if not 0 <= self.max_requests <= 1_000_000_000:
+            raise ValueError(
+                f'filter "{self.name}": max_requests = {self.max_requests}: write a number from 1 to 1000000000, or 0 for no limit'
+            )
         if min(self.max_age, self.cpu_limit) < 1:
             raise ValueError(f'filter "{self.name}": max_age and cpu_limit must be at least 1s')
         if odd := [word for word in self.environment if not re.fullmatch(r"[^=\s\0]+(=[^\0]*)?", word)]:
             raise ValueError(f'filter "{self.name}": environment: {odd[0]!r} is neither "NAME" nor "NAME=value"')
         if self.timeout <= 0 or self.slow_after <= 0:
             raise ValueError(f'filter "{self.name}": timeout and slow_after must be longer than 0s')
+        if self.timeout_per_mb == math.inf:
+            raise ValueError(f'filter "{self.name}": timeout_per_mb: write a duration, or timeout = "never" for no time-out')
+        if "\0" in self.program + self.user:
+            raise ValueError(f'filter "{self.name}": program and user must not have a NUL in them')
 
     def words(self) -> list[str]:
         """Split `program` as a shell would. Raises ValueError where a quote is left open."""

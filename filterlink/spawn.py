@@ -77,21 +77,21 @@ def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.str
 
 
 def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
-    """Raises OSError when it cannot be started, as the account or the program is not there or not for us."""
+    """Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
     account = _account(limits.user)
     if account is not None:
         _expect_readable(account)
     try:
         return _popen(words, limits, account)
+    except subprocess.SubprocessError:  # all that Python says of a fault in _in_child()
+        raise OSError("its limits cannot be set") from None
     except PermissionError as error:
         if account is not None and error.errno == errno.EPERM:
             raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
         raise
-    except subprocess.SubprocessError:
-        raise OSError("its limits cannot be set") from None
 
 
-def fault(error: OSError | ValueError) -> str:
+def fault(error: Exception) -> str:
     """Why a program could not be started, without the system's number for it, and with the cure where there is one."""
     if not isinstance(error, OSError) or not error.filename:
         return str(error)

@@ -5,11 +5,15 @@ import re
 
 __all__ = ["Seconds", "Size", "say_size", "show_seconds", "show_short", "show_size"]
 
-_SIZE = re.compile(r"(\d+) ?([KMGT]?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}) ?([KMGT]?)B?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _LONGEST = 7 * 86400.0
 """Of an option; times that are much longer are more than the system's clock can say."""
+_MOST = 3650 * 86400.0
+"""Seconds of a duration in the config file. Every clock, timer and wait of Python and of the kernel can say these."""
+_LARGEST = 1 << 50
+"""Bytes of a size: 1024T. Every limit of the kernel and every sum in 64 bits can say these."""
 _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -20,11 +24,15 @@ class Size(int):
     def parse(cls, text: object) -> "Size":
         """Read "10K", "1M", "512" or a whole number of bytes. Raises ValueError with the cure."""
         if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-            return cls(text)
-        match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-        if match is None:
-            raise ValueError(f'{text!r} is no size: write a number of bytes or "10K", "1M", "2G"')
-        return cls(int(match[1]) << 10 * " KMGT".index(match[2].upper() or " "))
+            size = text
+        else:
+            match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+            if match is None:
+                raise ValueError(f'{text!r:.40} is no size: write a number of bytes or "10K", "1M", "2G"')
+            size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
+        if size > _LARGEST:
+            raise ValueError("a size is at most 1024T")
+        return cls(size)
 
 
 class Seconds(float):
@@ -37,8 +45,11 @@ class Seconds(float):
             return cls(math.inf)
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f'{text!r} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
-        return cls(float(match[1]) * _SCALE[match[2]])
+            raise ValueError(f'{text!r:.40} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
+        seconds = float(match[1]) * _SCALE[match[2]]
+        if seconds > _MOST:
+            raise ValueError('a duration is at most 3650d (or "never" where a thing may be switched off)')
+        return cls(seconds)
 
     @classmethod
     def option(cls, text: str, least: float = 0) -> "Seconds":

@@ -1,6 +1,7 @@
 """The config file: its defaults are the documented ones, and each mistake is one line with place and cure."""
 
 import math
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enqueuer import config, doubts
-from filterlink.units import Size
+from filterlink.settings import Filter
+from filterlink.units import Seconds, Size
 
 DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_bytes()
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
@@ -61,7 +63,7 @@ def test_the_documented_defaults() -> None:
         (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", 'a whole number without quotes, or "auto"'),
         (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_max = 1001', "enqueuer.auto_max = 1001", "from 1 to 1000"),
         (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_min = 8\nauto_max = 4', "enqueuer.auto_min = 8", "from 1 to auto_max, which is 4"),
-        (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_idle = "0s"', "enqueuer.auto_idle", "longer than 0s"),
+        (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_idle = "0s"', "enqueuer.auto_idle", "at least 10ms"),
         (LEAST + "[enqueuer]\nprocessors = true", "enqueuer.processors", "a whole number"),
         (LEAST + '[enqueuer]\nlog_level = "loud"', "enqueuer.log_level = 'loud'", '"low-level"'),
         (LEAST + "[enqueuer]\nretry_after = 300", "enqueuer.retry_after", '"5m"'),
@@ -185,3 +187,75 @@ def test_min_free_is_a_part_or_a_size() -> None:
     """2% of the disk, or so many bytes of it."""
     assert math.ceil(0.02 * 12345) == config.MinFree.parse("2%").of(12345)
     assert Size.parse("5G") == config.MinFree.parse("5G").of(10**12)
+
+
+# Extreme values
+
+NUMBERS = (0, -1, 1, 2**31, 2**63 - 1, 2**63, 2**64, 10**30)
+SIZES = ("0", "1", "1023T", "1024T", "1025T", "99999999T", "9" * 30, "9" * 5000, "16777216T")
+TIMES = ("0s", "1ms", "0.0000000001ms", "10ms", "3650d", "3651d", "99999999999d", "9" * 400 + "d", "9" * 5000 + "d", "never")
+SEATS = {
+    "number": (
+        *map(str, NUMBERS),
+        "9" * 400,
+        "9" * 5000,
+        "0x" + "f" * 400,
+        "1e308",
+        "1e999",
+        "nan",
+        "inf",
+        "-inf",
+        "true",
+        "[]",
+        "{}",
+        "1979-05-27",
+    ),
+    "text": tuple(f'"{each}"' for each in (*SIZES, *TIMES, "", "\\u0000", "a\\u0000b", "\\U0010ffff", "x" * 5000, "100%", "99.999999999%")),
+}
+TABLE_KEYS = {
+    "[enqueuer]": config.Engine.__struct_fields__[:-1],
+    "[enqueuer.lanes]": config.Lanes.__struct_fields__,
+    "[spool]": config.Spool.__struct_fields__,
+    "[[filters]]": Filter.__struct_fields__[1:],
+}
+
+
+def extremes() -> list[str]:
+    """Config files, each with one extreme value."""
+    made = []
+    for table, keys in TABLE_KEYS.items():
+        for key in keys:
+            for value in (*SEATS["number"], *SEATS["text"]):
+                about = {"name": '"F"', "program": '"true"'} if table == "[[filters]]" else {}
+                lines = "\n".join(f"{name} = {text}" for name, text in (about | {key: value}).items())
+                made.append(f'rules = []\n{table}\n{lines}\n[[routes]]\nrecipient = "*"\nto = "OUT"\n')
+    return made
+
+
+def test_an_extreme_value_is_refused_in_one_line_or_within_what_the_machine_can_say() -> None:
+    """What is taken fits into every clock, limit and sum."""
+    for text in extremes():
+        taken, refused = _tried(text)
+        assert "\n" not in refused
+        assert len(refused) < 700, refused
+        assert list(_out_of_range(taken)) == [], text[:200]
+
+
+def _tried(text: str) -> tuple[config.Config | None, str]:
+    try:
+        return load(text), ""
+    except config.ConfigError as error:
+        return None, str(error)
+
+
+def _out_of_range(table: Any) -> Iterator[str]:
+    if isinstance(table, (tuple, list)):
+        for each in table:
+            yield from _out_of_range(each)
+    elif isinstance(table, msgspec.Struct):
+        for key in table.__struct_fields__:
+            value = getattr(table, key)
+            largest = 3650 * 86400 if isinstance(value, Seconds) else 1 << 50
+            if isinstance(value, (int, float)) and value != math.inf and not 0 <= value <= largest:
+                yield f"{key} = {value}"
+            yield from _out_of_range(value)

@@ -1,10 +1,16 @@
 """Demands on what is logged of a helper; how it is kept running is held to its promises in test_server."""
 
+import itertools
 import logging
+import time
 
 import pytest
 
-from filterlink.keeper import LINES_A_SECOND, TAIL, Grumble
+from filterlink.keeper import LINES_A_SECOND, TAIL, Grumble, Keeper
+from filterlink.loop import Loop
+from filterlink.protocol import Reply
+from filterlink.settings import Filter
+from filterlink.units import Seconds, Size
 
 LOG = logging.getLogger("EXTFILTER(Grumble)")
 
@@ -38,3 +44,67 @@ def test_last_words() -> None:
 
     assert grumble.last_words() == "Traceback: / cannot open key / bye"
     assert grumble.last_words() == ""
+
+
+class Owner:
+    """Hears of one helper."""
+
+    def __init__(self) -> None:
+        self.gone = self.ready = 0
+
+    def helper_ready(self, index: int) -> None:
+        self.ready += 1
+
+    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]:
+        return replies
+
+    def helper_asked(self, index: int, number: int) -> int:
+        return 0
+
+    def helper_written(self, index: int, numbers: list[int]) -> None:
+        pass
+
+    def helper_leaving(self, index: int) -> None:
+        pass
+
+    def helper_gone(self, index: int, over: bool, planned: bool) -> None:
+        self.gone += 1
+
+
+UNSPAWNABLE = {
+    "no such program": {"program": "/no/such/program"},
+    "no such account": {"user": "no-such-account-here"},
+    "half a surrogate": {"environment": ("A=\ud800",)},
+    "a word that is too long": {"program": "true " + "x" * (1 << 20)},
+    "an account of half a surrogate": {"user": "\ud800"},
+}
+
+
+@pytest.mark.parametrize("settings", UNSPAWNABLE.values(), ids=UNSPAWNABLE)
+def test_a_helper_that_cannot_be_spawned_is_its_filters_fault(settings: dict[str, str]) -> None:
+    """Whatever Python says of it: no exception reaches the loop, on which all filters turn."""
+    loop, owner = Loop(), Owner()
+    keeper = Keeper(loop, Filter(**({"name": "F", "program": "true"} | settings)), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
+    end = time.monotonic() + 5
+    while not owner.gone and time.monotonic() < end:
+        loop.turn(0.1)
+    loop.close()
+
+    assert owner.gone
+    assert (keeper.last_error or "").startswith("cannot be started: ")
+
+
+@pytest.mark.parametrize("limit", [{"memory_limit": Size(1 << 70)}, {"cpu_limit": Seconds(1e30)}, {"memory_limit": Size((1 << 64) - 1)}])
+def test_a_limit_beyond_the_kernels_range_is_none(limit: dict[str, Size]) -> None:
+    """The config file cannot say it; the kernel is asked for the most that it can say."""
+    loop, owner = Loop(), Owner()
+    keeper = Keeper(loop, Filter(name="F", program="cat", **limit), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
+    end = time.monotonic() + 5
+    while not owner.ready and time.monotonic() < end:
+        loop.turn(0.1)
+    keeper.stop()
+    while not owner.gone and time.monotonic() < end + 10:
+        loop.turn(0.1)
+    loop.close()
+
+    assert owner.ready, keeper.last_error
