@@ -105,7 +105,7 @@ class Manager:
     def _recover(self) -> Spooler:
         """Take over what is on disk, then begin to look at the drop folder."""
         highest = take_over(self._store, self._birth, self._schedule, self._blame)
-        ids = Ids(self._disk, highest)
+        ids = Ids(self._disk, highest, self._settler.after_sync)
         return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
 
     # ---- links

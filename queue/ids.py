@@ -4,21 +4,30 @@ An id is max(last + 1, microseconds since 1970) and stays below a bound that was
 the engine goes on above the bound, so ids that it gave and forgot never come again.
 """
 
+import contextlib
+from collections.abc import Callable
+
 from enqueuer.queue.disk import Port, contents, replace
 
 __all__ = ["Ids"]
 
 BOUND, NEXT = "Queue/.ids", "Queue/.ids.tmp"
 AHEAD = 60_000_000
-"""How far the bound is reserved ahead, in ids (microseconds): one durable write a minute at the most."""
+"""How far the bound is reserved ahead, in ids (microseconds). Half a minute before it is reached the next one is reserved."""
+AfterSync = Callable[..., None]
+"""after_sync(action, *paths): calls `action` once these files, and the names in these folders, are durable."""
 
 
 class Ids:
     """Gives ids. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Port, on_disk: int = 0) -> None:
-        """`on_disk` is the highest id that any file of the base directory bears: `.ids` may be lost or come from a backup."""
-        self._disk = disk
+    def __init__(self, disk: Port, on_disk: int = 0, after_sync: AfterSync | None = None) -> None:
+        """`on_disk` is the highest id that any file of the base directory bears: `.ids` may be lost or come from a backup.
+
+        With `after_sync` the next bound is made durable by others meanwhile; take() waits for the disk only where they are too slow.
+        """
+        self._disk, self._after_sync = disk, after_sync
+        self._reserving = False
         self._last = max(self._stored(), on_disk)
         self._bound = 0
 
@@ -27,8 +36,29 @@ class Ids:
         wanted = max(self._last + 1, microseconds)
         if wanted >= self._bound:
             self._reserve(wanted + AHEAD)
+        elif self._after_sync is not None and not self._reserving and wanted >= self._bound - AHEAD // 2:
+            self._begin(self._bound + AHEAD, self._after_sync)
         self._last = wanted
         return wanted
+
+    def _begin(self, bound: int, after_sync: AfterSync) -> None:
+        """Have a bound reserved. What the disk refuses is tried again with the next id."""
+
+        def named() -> None:
+            self._bound, self._reserving = max(self._bound, bound), False
+
+        def written() -> None:
+            self._reserving = False
+            if bound > self._bound:  # else take() could not wait
+                with contextlib.suppress(OSError):
+                    self._disk.rename(NEXT, BOUND)
+                    self._reserving = True
+                    after_sync(named, "Queue")
+
+        with contextlib.suppress(OSError):
+            replace(self._disk, NEXT, b"%d\n" % bound)
+            self._reserving = True
+            after_sync(written, NEXT)
 
     def _reserve(self, bound: int) -> None:
         replace(self._disk, NEXT, b"%d\n" % bound)

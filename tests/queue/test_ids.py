@@ -1,6 +1,7 @@
 """Demands on ids: in the order of time, and never twice."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from enqueuer.queue.disk import Disk
@@ -34,3 +35,55 @@ def test_a_bound_that_cannot_be_read_counts_as_lost(disk: Disk) -> None:
 
     assert Ids(disk, on_disk=5000).take(1000) == 5001
     assert int(Path("Queue/.ids").read_text()) == 5001 + AHEAD
+
+
+class _Later:
+    """Keeps what is to be done after a sync."""
+
+    def __init__(self) -> None:
+        self.actions: list[tuple[Callable[[], None], str]] = []
+
+    def __call__(self, action: Callable[[], None], path: str) -> None:
+        self.actions.append((action, path))
+
+    def sync(self) -> str:
+        action, path = self.actions.pop(0)
+        action()
+        return path
+
+
+class _Counting(Disk):
+    syncs = 0
+
+    def fsync(self, path: str) -> None:
+        self.syncs += 1
+        super().fsync(path)
+
+
+def test_the_next_bound_is_reserved_before_it_is_needed(disk: Disk) -> None:
+    """By the committer's syncs: nothing waits for the disk. The bound counts when its name is durable."""
+    counting, later = _Counting(), _Later()
+    ids = Ids(counting, after_sync=later)
+    ids.take(1000)
+    assert counting.syncs == 2, "the first bound of all"
+    ids.take(1000 + AHEAD // 2)
+    ids.take(1000 + AHEAD // 2)
+    assert [later.sync(), later.sync(), later.actions] == ["Queue/.ids.tmp", "Queue", []]
+
+    assert ids.take(1000 + AHEAD) == 1000 + AHEAD
+    assert counting.syncs == 2
+    assert int(Path("Queue/.ids").read_text()) == 1000 + 2 * AHEAD
+    counting.close()
+
+
+def test_a_bound_that_comes_too_late_is_no_bound(disk: Disk) -> None:
+    """Where the committer is too slow, take() waits for the disk; what it reserved then stays."""
+    later = _Later()
+    ids = Ids(disk, after_sync=later)
+    ids.take(1000)
+    ids.take(1000 + AHEAD // 2)
+    ids.take(1000 + 3 * AHEAD)
+    later.sync()
+
+    assert later.actions == []
+    assert int(Path("Queue/.ids").read_text()) == 1000 + 4 * AHEAD
