@@ -16,7 +16,7 @@ import msgspec
 from filterlink.link import serve
 from filterlink.loop import READ, WRITE, Loop
 
-__all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Reply", "Request", "ask", "listen"]
+__all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Reply", "Request", "ask", "listen", "read_request"]
 
 CONTROL = "Run/control.sock"
 MAX_REQUEST = 4096
@@ -40,6 +40,14 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _decode = msgspec.json.Decoder(Request).decode
+
+
+def read_request(line: bytes) -> Request:
+    """Raises ValueError with what a request is."""
+    try:
+        return _decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ValueError(f"a request is one JSON object on one line, with the keys command, id and now: {error}") from None
 
 
 class NotRunning(Exception):
@@ -165,10 +173,9 @@ class _Connection:
 
     def _dispatch(self, line: bytes) -> None:
         try:
-            request = _decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            problem = f"a request is one JSON object on one line, with the keys command, id and now: {error}"
-            self._reply({"ok": False, "error": problem, "text": problem})
+            request = read_request(line)
+        except ValueError as error:
+            self._reply({"ok": False, "error": str(error), "text": str(error)})
         else:
             self._handle(request, self._reply)
 

@@ -75,7 +75,6 @@ WHOLE = frozenset(
 MAY_FAIL = {
     "verdict.py": "UNSCANNABLE: --unscannable pass",
     "runtime.py": "a command that is no FILE",
-    "rspamdwire.py": "an action of rspamd that is not known",
 }
 """Modules of filterlink/filters that may say FAILURE, and for what."""
 

@@ -17,8 +17,7 @@ import random
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,6 +28,7 @@ from filterlink.filters import archive, commandline, envelope, mime, mimeheader,
 from filterlink.filters.lines import MAX_LINE, Lines
 from filterlink.filters.member import Budget
 from tests.filterlink.filters.test_office import CODE, ole, vba
+from tests.storm.parsers import WIRES, Parser, woven
 
 TOTAL = 600.0
 SLOW = 20.0
@@ -39,22 +39,7 @@ LONG = 400
 """Inputs for each parser between two looks at the clock in the long form."""
 
 
-class Parser(NamedTuple):
-    """What is fed to what, and the errors that it may end with."""
-
-    name: str
-    strategy: st.SearchStrategy[Any]
-    call: Callable[[Any], object]
-    errors: tuple[type[Exception], ...] = ()
-
-
 # What they are fed
-
-
-def woven(*pieces: bytes) -> st.SearchStrategy[bytes]:
-    """These pieces in any order, with noise between them."""
-    piece = st.one_of(st.sampled_from(pieces), st.sampled_from(pieces), st.binary(max_size=6))
-    return st.lists(piece, max_size=40).map(b"".join)
 
 
 def damaged(*samples: bytes) -> st.SearchStrategy[bytes]:
@@ -223,6 +208,7 @@ PARSERS = [
     Parser("lines", st.lists(woven(b"1 FILE ", b"\n", b"\r\n", b"x" * MAX_LINE), max_size=6), _lines),
     Parser("commandline", SAID, lambda text: [commandline.finding(each, 0, text) for each in commandline.PROFILES.values()]),
     Parser("exit codes", NUMBERS, commandline.codes, (ValueError,)),
+    *WIRES,
 ]
 """Add yours here."""
 
