@@ -11,7 +11,7 @@ import pytest
 from filterlink.filters.apart import Done, apart
 from filterlink.filters.child import Limits
 
-LONG = Limits(30, memory=64 << 20)
+LONG = Limits(30, memory=512 << 20)
 
 
 def test_what_it_writes() -> None:
@@ -33,7 +33,7 @@ def hungry(_file: BinaryIO) -> None:
 
 
 def swallowing(_file: BinaryIO) -> None:
-    kept = [b"x" * (40 << 20)]
+    kept = [b"x" * (400 << 20)]
     try:
         kept.append(b"x" * (1 << 30))
     except MemoryError:
