@@ -232,8 +232,13 @@ class Manager:
         self._schedule.hold(entry, frame.filter, now + self._birth.config.enqueuer.retry_after, now=now, reason=frame.reason)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
-        """The drop goes back to where its writer looks for it."""
-        if self._store.changed(entry.drop, entry.taken):
+        """The drop goes back to where its writer looks for it, or to rest where its writer went on."""
+        try:
+            changed = self._store.changed(entry.drop, entry.taken)
+        except OSError as error:
+            self._put_off(entry, TROUBLE_PAUSE, str(error))
+            return
+        if changed:
             self._give_back(entry)
             return
         if self._spooler.refuse_claimed(self._store, entry, reason):
