@@ -176,9 +176,9 @@ def test_a_writer_that_goes_on_while_its_message_is_judged(trials: Trials, confi
         assert trial.status()["totals"]["received"] == 0
         assert (trial.base / "Submitted/a.eml").read_bytes() == mail("a", judge) + b"the rest\n"
         (trial.base / "Submitted/a.eml").write_bytes(mail("a") + b"the rest\n")
-        trial.wait(trial.outbound, "it is enqueued", 30)
-        assert trial.outbound()[0].read_bytes().endswith(mail("a") + b"the rest\n")
-        assert trial.status()["totals"]["received"] == trial.status()["totals"]["enqueued"] == 1
+        trial.wait(lambda: trial.status()["totals"]["enqueued"], "it is enqueued", 30)
+        assert [path.read_bytes().endswith(mail("a") + b"the rest\n") for path in trial.outbound()] == [True]
+        assert trial.status()["totals"]["received"] == 1
 
 
 def _seconds_used(pid: int) -> float:
