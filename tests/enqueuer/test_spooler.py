@@ -163,7 +163,7 @@ def test_what_cannot_be_looked_at_hides_nothing_else(trials: Trials, config: Con
 
 @pytest.mark.parametrize("judge", ["2 OK", "1 REJECTED"])
 def test_a_writer_that_goes_on_while_its_message_is_judged(trials: Trials, config: Config, mail: Make, judge: str) -> None:
-    """Nothing of it is passed on; the drop is back where its writer left it, and is judged as a whole when it has come to rest."""
+    """Nothing of it is passed on; the drop is back where its writer left it, and is scanned as a whole when it has rested."""
     with trials(config()) as trial:
         taken = trial.base / "Submitted/.taken"
         trial.drop("a", mail("a", judge))
