@@ -40,7 +40,7 @@ AGAIN = 0.5
 AGAIN_EACH = 0.0001
 """The same for each drop of those that wait for this, where that is more: a try takes a quarter of it."""
 MAX_REFUSALS = 100
-"""Lines of the log in a minute that name a refused drop; beside each drop lies its reason anyway."""
+"""Lines of the log in a minute that name a refused drop; each drop has its reason in a file beside it."""
 UNHURRIED = 20
 """Times as long as the last look took, until the next one while one lane has no room: they cost at most 5 % of the time."""
 

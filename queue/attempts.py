@@ -58,7 +58,7 @@ class Attempts:
             self._write()
 
     def _write(self) -> None:
-        """What the disk refuses stops nobody: the counts stay in memory, and are written with the next charge."""
+        """What the disk refuses stops no process: the counts stay in memory, and are written with the next charge."""
         try:
             if not self._counts:
                 self._disk.unlink(FILE)

@@ -61,7 +61,7 @@ class Port(Protocol):
         """(mtime in ns, size) of a file; None when there is none."""
 
     def changes(self, path: str) -> int:
-        """A number of the file that is another one after each change of it, whoever made it (ctime in ns)."""
+        """A number of the file that is another one after each change of it, by any process (ctime in ns)."""
 
     def mark(self, path: str, number: int) -> Stamp:
         """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""

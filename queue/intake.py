@@ -87,7 +87,7 @@ class Intake:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    except OSError as error:  # it may be a mount of somebody else's filesystem
+                    except OSError as error:  # it may be a mount of another account's filesystem
                         self.unseen[error.errno or 0] = (entry.name, self.unseen.get(error.errno or 0, (b"", 0))[1] + 1)
                         continue
                     found.append(Candidate(min(max(status.st_ctime_ns, 0), MAX_TIME), status.st_size, entry.name))

@@ -124,7 +124,7 @@ def whole(disk: Port, id: int) -> bool:
 
 
 def _tried(path: str, action: Callable[[], object]) -> bool:
-    """Do something with one entry. False: the disk refuses it, which is told. Raises OSError where the machine has no room for any."""
+    """Do something with one entry. False: the disk refuses it, and the log says so. Raises OSError where the machine has no room."""
     try:
         action()
     except OSError as error:
@@ -244,7 +244,7 @@ def _fate(disk: Port, id: int) -> str:
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
     """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is.
 
-    But for one that does not bear its drop's number: its writer went on. A filter may have judged it, so the drop goes back, and
+    But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
     comes again under another id.
     """
     derived, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()

@@ -1,7 +1,7 @@
 """When a drop is complete, where no lease tells: once it has not changed for long enough, by our own clock and our own looks.
 
 The times that a file bears are its writer's, or another machine's, and are only compared for being other ones. How long is
-enough depends on what was seen of that drop: longer than its writer pauses. Memory is bounded, whatever lies in the folder.
+enough depends on what was seen of that drop: longer than its writer pauses. Memory is bounded, whatever is in the folder.
 """
 
 import os

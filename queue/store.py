@@ -9,7 +9,7 @@
     move              <id>.msg          unlink drop, rename to its place decided, published and gone, all at once
 
 changed() comes last before commit(), move() and release_drop(): a writer that goes on after its drop was read has the whole
-of it judged, and loses only what it writes between that call and the unlink of its drop.
+of it scanned, and loses only what it writes between that call and the unlink of its drop.
 Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
 Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
 """
@@ -45,7 +45,7 @@ class Store:
         return now is not None and now != taken
 
     def give_back(self, id: int, drop: str) -> bytes | None:
-        """The drop goes back to its folder, to be taken anew; what was made of it goes first. Its name there; None: it has gone."""
+        """The drop goes back to its folder, to be taken again; what was made of it goes first. Its name there; None: it has gone."""
         self.wipe({id: sys.maxsize})
         self.undo_derive(id)
         found = names.parse_taken(os.fsencode(drop))

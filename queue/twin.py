@@ -27,7 +27,7 @@ class File(NamedTuple):
     data: bytes
     care: Care
     changes: int = 0
-    """How often somebody else's writer changed it."""
+    """How often its writer changed it after it was dropped."""
     mark: int = -1
 
 
@@ -185,7 +185,7 @@ class Twin:
         self._change((path, None), (target, kept))
 
     def append(self, path: str, data: bytes) -> None:
-        """Somebody else's writer adds to a file, durably, wherever the file's name is by now."""
+        """The writer of a drop adds to it, durably, by whatever name it has now."""
         file = self._file(path)
         self._files[self._names[path]] = File(file.data + data, "durable", file.changes + 1)
 

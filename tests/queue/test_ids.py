@@ -29,7 +29,7 @@ def test_ids_on_disk_count_where_the_bound_is_lost(disk: Disk) -> None:
 
 
 def test_a_bound_that_cannot_be_read_counts_as_lost(disk: Disk) -> None:
-    """A link and a FIFO: what is on disk says how far ids went, and the bound is written anew."""
+    """A link and a FIFO: what is on disk says how far ids went, and the bound is written again."""
     Path("Queue/.ids").symlink_to("/etc/passwd")
     os.mkfifo("Queue/.ids.tmp")
 

@@ -347,7 +347,7 @@ def _append(name: str) -> None:
 
 
 def test_a_change_of_the_last_instant_is_seen(unleased: Intake, clock: _Clock) -> None:
-    """It rests from then on, though nobody looked meanwhile."""
+    """It rests from then on, though there was no look meanwhile."""
     name = _drop("a.eml")
     assert unleased.claim(name, 7) == "later"
     clock.now += rest.REST + 1

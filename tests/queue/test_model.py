@@ -33,7 +33,7 @@ from enqueuer.queue.world import Bounds, World, begin
         pytest.param(Bounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=0, cuts=2, waits=1, fails=2), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=1, cuts=1, waits=1, writes=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=2, cuts=0, waits=0, writes=2), marks=pytest.mark.storm),
+        pytest.param(Bounds(kills=2, cuts=0, waits=0, writes=1), marks=pytest.mark.storm),
         pytest.param(Bounds(kills=0, cuts=1, waits=1, fails=1, writes=1), marks=pytest.mark.storm),
     ],
     ids=str,

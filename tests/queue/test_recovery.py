@@ -120,7 +120,7 @@ def test_undecided_messages_are_offered(
 @pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("again", [False, True])
 def test_a_drop_whose_writer_went_on_is_not_what_its_message_file_says(store: Store, cold: bool, again: bool) -> None:
-    """Cold: it is derived again. Warm: filters may have judged the message file, so the drop goes back, and gets another id."""
+    """Cold: it is derived again. Warm: filters may have scanned the message file, so the drop goes back, and gets another id."""
     _staged(store.disk)
     with Path(DROP).open("ab") as file:
         file.write(b"more")

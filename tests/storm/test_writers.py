@@ -49,6 +49,7 @@ def _storm(trial: Trial, chance: random.Random, folder: Path, owner: int) -> Non
     plans = _plans(chance)
     writers.write_all(folder / "Submitted", plans, owner, BEGIN_WITHIN, chance)
     writers.expect_whole(plans, folder / "Outbound/OUT", trial.wait, PATIENCE)
+    trial.wait(lambda: trial.status()["totals"]["enqueued"] == DROPS, "all are counted")
     totals = trial.status()["totals"]
     assert (totals["received"], totals["enqueued"], totals["refused"]) == (DROPS, DROPS, 0)
     assert trial.stop() == 0
