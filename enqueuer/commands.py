@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from enqueuer import frames, status, whereabouts
-from enqueuer.control import Answer, ControlServer, Reply
+from enqueuer.control import Answer, ControlServer, Reply, Request
 from filterlink.loop import Loop
 
 if TYPE_CHECKING:
@@ -68,19 +68,19 @@ class Commands:
         why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
         return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
 
-    def _command(self, request: Answer, reply: Reply) -> None:
-        match request.get("command"):
+    def _command(self, request: Request, reply: Reply) -> None:
+        match request.command:
             case "status":
                 reply(self._status())
             case "reload":
                 self._reload(reply)
             case "release" | "retry" | "delete" as verb:
-                self._order(verb, request.get("id"), reply)
+                self._order(verb, request.id, reply)
             case "where":
-                self._seek(request.get("id"), reply)
+                self._seek(request.id, reply)
             case "stop":
                 self._stopping.append(reply)
-                self._supervisor.stop(now=bool(request.get("now")))
+                self._supervisor.stop(now=request.now)
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
@@ -91,27 +91,34 @@ class Commands:
         elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
 
-    def _order(self, verb: str, id: object, reply: Reply) -> None:
-        """Hand it to the queue manager; one that dies over it leaves the order unanswered, and the command says so."""
+    def _order(self, verb: str, id: int, reply: Reply) -> None:
+        """Hand it to the queue manager. Where that one dies over the order, abandoned() answers."""
         manager = self._supervisor.nursery.one("manager")
-        if manager is None or not isinstance(id, int) or id < 0 or (id == 0 and verb != "retry"):
-            reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id!r} is no message"})
+        if manager is None or (id == 0 and verb != "retry"):
+            reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id} is no message"})
             return
         token = next(self._tokens)
         self._orders[token] = reply
         manager.tell(frames.Order(token, verb, id))
         self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
 
-    def _seek(self, id: object, reply: Reply) -> None:
+    def _seek(self, id: int, reply: Reply) -> None:
         """Ask the queue manager where a message is."""
         manager = self._supervisor.nursery.one("manager")
-        if manager is None or not isinstance(id, int):
-            reply({"ok": False, "text": "the queue manager is being restarted" if manager is None else f"{id!r} is no message"})
+        if manager is None:
+            reply({"ok": False, "text": "the queue manager is being restarted"})
             return
         token = next(self._tokens)
         self._sought[token] = (id, reply)
         manager.tell(frames.Seek(token, id))
         self._loop.after(SEEN_WITHIN, lambda: self._unseen(token))
+
+    def abandoned(self) -> None:
+        """The queue manager has died: answer what it was asked. Its successor does not hear of it."""
+        for token in list(self._orders):
+            self.answered(frames.Answer(token, False, "the queue manager died over this: see what became of it, and try again"))
+        for token in list(self._sought):
+            self._unseen(token)
 
     def _unseen(self, token: int) -> None:
         if (asked := self._sought.pop(token, None)) is not None:
@@ -130,8 +137,8 @@ class Commands:
     def _reload(self, reply: Reply) -> None:
         self._supervisor.reload()
         file = self._supervisor.file
-        if file.error:
-            reply({"ok": False, "error": file.error})
+        if why := file.error:
+            reply({"ok": False, "error": why})
             return
         self._reloading.append((file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
         self._loop.after(IN_FORCE_WITHIN, self.in_force)

@@ -9,19 +9,37 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from filterlink.link import serve
 from filterlink.loop import READ, WRITE, Loop
 
-__all__ = ["CONTROL", "ControlServer", "NotRunning", "Reply", "ask", "listen"]
+__all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Reply", "Request", "ask", "listen"]
 
 CONTROL = "Run/control.sock"
-MAX_REQUEST = 64 << 10
-"""A request is a few words; whoever sends more is cut off."""
+MAX_REQUEST = 4096
+"""Bytes of a request, which is a few words; a caller that sends more is cut off."""
+REQUEST_WITHIN = 5.0
+"""Seconds in which a caller must have sent its request, and in which it must have taken its answer."""
+MAX_OPEN = 128
+"""Connections that are open at once. One more costs the oldest that has asked nothing, else the oldest."""
 
 Answer = dict[str, Any]
 Reply = Callable[[Answer], None]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a command asks for. An unknown key is refused: `nwo` must not mean its default."""
+
+    command: str
+    id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """A message; 0 = no message, or all of them."""
+    now: bool = False
+
+
+_decode = msgspec.json.Decoder(Request).decode
 
 
 class NotRunning(Exception):
@@ -76,13 +94,15 @@ def listen() -> socket.socket:
 class ControlServer:
     """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Answer, Reply], None]) -> None:
+    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Request, Reply], None]) -> None:
         self._loop, self._handle = loop, handle
-        self._open: set[_Connection] = set()
+        self._open: dict[_Connection, None] = {}  # the oldest first
         serve(loop, listener, self._accept)
 
     def _accept(self, sock: socket.socket) -> None:
-        self._open.add(_Connection(self._loop, sock, self._handle, self._open.discard))
+        if len(self._open) >= MAX_OPEN:
+            next((each for each in self._open if not each.asked), next(iter(self._open))).close()
+        self._open[_Connection(self._loop, sock, self._handle, self._open.pop)] = None
 
     def abandon(self) -> None:
         """In a child: close what the supervisor talks over, without a word."""
@@ -92,59 +112,68 @@ class ControlServer:
 
 class _Connection:
     def __init__(
-        self, loop: Loop, sock: socket.socket, handle: Callable[[Answer, Reply], None], gone: "Callable[[_Connection], None]"
+        self, loop: Loop, sock: socket.socket, handle: Callable[[Request, Reply], None], gone: "Callable[[_Connection], None]"
     ) -> None:
         self.sock = sock
+        self.asked = False
         self._loop, self._handle, self._gone = loop, handle, gone
         self._read, self._unsent = b"", b""
-        self._asked = self._closed = False
+        self._closed = False
         sock.setblocking(False)
         loop.watch(sock.fileno(), self._ready)
+        self._deadline = loop.after(REQUEST_WITHIN, self.close)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._deadline.cancel()
+            self._loop.forget(self.sock.fileno())
+            self.sock.close()
+            self._gone(self)
 
     def _ready(self, events: int) -> None:
+        line = None
         try:
             if self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
                 if not self._unsent:
-                    self._close()
+                    self.close()
             elif events & READ:
-                self._receive()
+                line = self._receive()
             else:
-                self._close()
+                self.close()
         except BlockingIOError:
             pass
         except OSError:
-            self._close()
+            self.close()
+        if line is not None:
+            self._dispatch(line)
 
-    def _receive(self) -> None:
+    def _receive(self) -> bytes | None:
+        """The request, once it is there to its end."""
         data = self.sock.recv(MAX_REQUEST)
         self._read += data
         line, newline, _ = self._read.partition(b"\n")
-        if not data or len(self._read) > MAX_REQUEST:
-            self._close()
-        elif newline and not self._asked:
-            self._asked = True
+        if not data or len(line) > MAX_REQUEST:
+            self.close()
+        elif newline and not self.asked:
+            self.asked = True
+            self._deadline.cancel()
             self._loop.modify(self.sock.fileno(), 0)
-            self._dispatch(line)
+            return line
+        return None
 
     def _dispatch(self, line: bytes) -> None:
         try:
-            request = json.loads(line)
-        except ValueError:
-            request = None
-        if isinstance(request, dict):
-            self._handle(request, self._reply)
+            request = _decode(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            problem = f"a request is one JSON object on one line, with the keys command, id and now: {error}"
+            self._reply({"ok": False, "error": problem, "text": problem})
         else:
-            self._reply({"ok": False, "error": "a request is one JSON object on one line"})
+            self._handle(request, self._reply)
 
     def _reply(self, answer: Answer) -> None:
         if not self._closed:
             self._unsent = json.dumps(answer).encode() + b"\n"
+            self._deadline = self._loop.after(REQUEST_WITHIN, self.close)
             self._loop.modify(self.sock.fileno(), WRITE)
-
-    def _close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._loop.forget(self.sock.fileno())
-            self.sock.close()
-            self._gone(self)
