@@ -16,7 +16,7 @@ from enqueuer.board import Board
 from enqueuer.schedule import Lanes
 from filterlink.link import Channel, connect
 
-__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
+__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "is_sibling", "load_config", "settle_in"]
 
 SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
 PR_SET_PDEATHSIG = 1
@@ -66,6 +66,13 @@ class Birth(msgspec.Struct):
         with contextlib.suppress(FileNotFoundError):
             self.config, self.edition = load_config(edition), edition
         serverlog.set_level(self.config.enqueuer.log_level)
+
+
+def is_sibling(pid: int) -> bool:
+    """Whether this process has our parent: it is one of the engine's. Any other caller may not take a part in the work."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  (for each caller)
+        return int(file.read().rpartition(b")")[2].split()[1]) == os.getppid()
+    return False
 
 
 def config_file(edition: int) -> str:

@@ -38,7 +38,9 @@ class FilterHost:
         )
         self._server.share(birth.config.enqueuer.lanes.large_share)
         self._server.start()
-        self._supervisor = Link(self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop())
+        self._supervisor = Link(
+            self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop(), vital=True
+        )
         self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
         self._turned()
 

@@ -11,7 +11,7 @@ from enqueuer import frames, serverlog, whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
-from enqueuer.child import SUPERVISOR, Birth
+from enqueuer.child import SUPERVISOR, Birth, is_sibling
 from enqueuer.filterpeer import FilterPeer
 from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
@@ -65,7 +65,9 @@ class Manager:
         self._returns = Returns(self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._recover()
         self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
-        self._supervisor = Link(self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end())
+        self._supervisor = Link(
+            self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end(), vital=True
+        )
         assert birth.listener is not None
         serve(self._loop, birth.listener, self._accepted)
         self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
@@ -109,8 +111,10 @@ class Manager:
     def _accepted(self, sock: socket.socket) -> None:
         Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop holds it
 
-    def _first(self, link: Link, hello: frames.Hello) -> None:
-        if hello.role == "processor":
+    def _first(self, link: Link, hello: frames.ToManager) -> None:
+        if not isinstance(hello, frames.Hello) or not is_sibling(link.caller):
+            link.close()
+        elif hello.role == "processor":
             if (worker := self._workers.come(link, hello)) is not None:
                 link.handle(lambda _, frame: self._told(worker, frame), _nothing)
         elif hello.role == "filterlink":

@@ -25,6 +25,8 @@ __all__ = ["Processor", "run"]
 
 log = logging.getLogger("ENQUEUER")
 
+LINK_GRACE = 10.0
+"""Seconds that the supervisor gets to end a processor whose queue manager is gone."""
 SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
 heard of it, and the log gets no line of its coming."""
@@ -212,9 +214,13 @@ class Processor:
         return poll
 
     def _await_the_end(self) -> NoReturn:
-        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on."""
-        while True:
+        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on.
+
+        If it does not, the queue manager lives and has closed our link: raises, since a processor without a link does nothing.
+        """
+        while select.select([self._supervisor.fileno()], [], [], LINK_GRACE)[0]:
             self._hear()
+        raise ConnectionError("the queue manager has closed the link of this processor")
 
     def _hear(self) -> None:
         data = self._supervisor.receive()

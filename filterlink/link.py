@@ -7,17 +7,24 @@ only *then* give the peer's last frames: both classes read on until the end is c
 
 import contextlib
 import errno
+import logging
 import os
 import select
 import socket
+import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from filterlink.frames import MAX_FRAME
 from filterlink.loop import READ, WRITE, Loop
 
-__all__ = ["Channel", "Link", "connect", "listen", "serve"]
+__all__ = ["GARBAGE", "Channel", "Link", "connect", "listen", "serve"]
+
+log = logging.getLogger("LINK")
 
 BACKLOG = 1024
 """Connections that wait while a served process is being replaced; more than the most processors."""
@@ -25,10 +32,14 @@ MAX_UNSENT = 10_000
 """Frames kept for a peer that does not read; beyond it the peer counts as gone."""
 ACCEPT_PAUSE = 1.0
 """Seconds without accept where no descriptor or memory is left: the caller goes on waiting, and the loop must not spin."""
+LINES_A_SECOND = 3
+"""Lines about closed links in one second."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _room = memoryview(bytearray(MAX_FRAME + 4096))
 """For the frame that is being read: the links of a process are in one thread, and room that is made anew costs more than a frame."""
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
+GARBAGE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What a decoder raises for bytes that are no frame."""
 
 
 def listen(path: str) -> socket.socket:
@@ -88,8 +99,9 @@ class Channel:
 class Link:
     """One link in a loop: frames come as calls, sending never blocks, the end is told once.
 
-    `on_frame(link, frame)` gets what `decode` made of each record; a record that cannot be decoded raises: between our
-    own processes that is our own bug.
+    `on_frame(link, frame)` gets what `decode` made of each record. A record that cannot be decoded, and a socket that
+    fails, is the peer's fault: the link is closed, logged, and ended. `vital`: it raises instead, since this process is of
+    no use without that peer.
     """
 
     def __init__(
@@ -99,11 +111,14 @@ class Link:
         decode: Callable[[memoryview], Any],
         on_frame: Callable[["Link", Any], None],
         on_end: Callable[["Link"], None],
+        *,
+        vital: bool = False,
     ) -> None:
         sock.setblocking(False)
         self.peer: Any = None  # the Hello of the peer, or what the owner wants to remember of it
         self._loop, self._sock, self._decode, self._on_frame, self._on_end = loop, sock, decode, on_frame, on_end
         self._unsent: deque[bytes] = deque()
+        self._vital = vital
         self.closed = False
         loop.watch(sock.fileno(), self._ready)
 
@@ -120,6 +135,12 @@ class Link:
     def handle(self, on_frame: Callable[["Link", Any], None], on_end: Callable[["Link"], None]) -> None:
         """From the next frame on, call these instead: the first frame said who the peer is."""
         self._on_frame, self._on_end = on_frame, on_end
+
+    @property
+    def caller(self) -> int:
+        """The pid of the process that has connected, by the kernel's word."""
+        pid, *_ = struct.unpack("3i", self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        return int(pid)
 
     def read_to_end(self) -> None:
         """Take all frames that are there now: for a peer that is known to be dead."""
@@ -145,7 +166,7 @@ class Link:
             return False
         except OSError as error:
             if error.errno not in _GONE:
-                raise
+                self._give_up(error)
         return True  # sent, or the peer is gone: then its end is read after its last frames
 
     def _ready(self, events: int) -> None:
@@ -158,25 +179,53 @@ class Link:
         """False: there is no more now."""
         try:
             size = self._sock.recv_into(_room)
+            frame = self._decode(_room[:size]) if size else None
         except BlockingIOError:
             return False
         except ConnectionResetError:  # not the end
             return True
+        except (OSError, *GARBAGE) as error:
+            self._give_up(error)
+            return False
         if not size:  # the end
             self._end()
             return False
-        self._on_frame(self, self._decode(_room[:size]))
+        self._on_frame(self, frame)
         return True
 
     def _flush(self) -> None:
-        while self._unsent and self._send_now(self._unsent[0]):
+        while self._unsent and not self.closed and self._send_now(self._unsent[0]):
             self._unsent.popleft()
         if not self._unsent and not self.closed:
             self._loop.modify(self._sock.fileno(), READ)
 
+    def _give_up(self, error: Exception) -> None:
+        """Close the link to a peer that sends garbage or cannot be reached. Raises `error` where the link is vital."""
+        if self._vital:
+            raise error
+        _complain(f"a link to {self.peer or 'another process'} is closed: {type(error).__name__}: {error}")
+        self.close()
+        self._loop.soon(lambda: self._on_end(self))  # not now: the owner may be in the middle of something
+
     def _end(self) -> None:
         self.close()
         self._on_end(self)
+
+
+_complaints = [0, 0]
+"""The second of the last complaints, and how many came in it."""
+
+
+def _complain(text: str) -> None:
+    """Log a few lines a second: a caller may send garbage as fast as it can."""
+    second, count = int(time.monotonic()), _complaints[1]
+    if second != _complaints[0]:
+        if count > LINES_A_SECOND:
+            log.error("%d more links were closed", count - LINES_A_SECOND)
+        _complaints[:] = second, 0
+    _complaints[1] += 1
+    if _complaints[1] <= LINES_A_SECOND:
+        log.error("%.300s", text)
 
 
 def serve(loop: Loop, listener: socket.socket, accepted: Callable[[socket.socket], None]) -> None:

@@ -206,3 +206,38 @@ def test_our_own_bugs_are_not_swallowed(peers: Peers) -> None:
 
     assert raised.value.errno == errno.EMSGSIZE
     channel.close()
+
+
+def _garbled(data: memoryview) -> bytes:
+    if bytes(data) == b"\xc1":
+        raise ValueError("no frame")
+    return bytes(data)
+
+
+def test_garbage_ends_the_link_once(peers: Peers, caplog: pytest.LogCaptureFixture) -> None:
+    """The owner hears of the end in a later turn, not in the middle of what it does; a flood of such links is few lines."""
+    ended: list[Link] = []
+    for _ in range(50):
+        channel, link = peers.connect()
+        link._decode, link._on_end = _garbled, ended.append
+        channel.send(b"good")
+        channel.send(b"\xc1")
+        channel.send(b"more")
+        peers.until(lambda link=link: link in ended)
+        assert channel.receive() == b""
+        channel.close()
+
+    assert len(ended) == 50
+    assert peers.heard == [b"good"] * 50
+    assert 1 <= len([each for each in caplog.records if "is closed" in each.getMessage()]) <= 9
+
+
+def test_garbage_on_a_vital_link_is_raised(peers: Peers) -> None:
+    """A process that cannot understand its supervisor is of no use."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    link = Link(peers.loop, ours, _garbled, lambda _link, _frame: None, lambda _link: None, vital=True)
+    theirs.send(b"\xc1")
+    with pytest.raises(ValueError, match="no frame"):
+        peers.until(lambda: False)
+    link.close()
+    theirs.close()
