@@ -41,7 +41,7 @@ STEPS = {
     "states, ticks": "Server._tick Server._tell ExternalFilter.state Server._changed Board.publish_filters",
     "hear the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
     "hint": "_Hints.on_event",
-    "status, config": "Commands._command ConfigFile.poll Supervisor._watch_config _Connection._ready _Connection._reply",
+    "status, config": "Commands._command ConfigFile.poll Supervisor._look_around _Connection._ready _Connection._reply",
 }
 """Step -> the functions (qualified names, as py-spy gives them) that it begins in."""
 _STEP_OF = {function: step for step, functions in STEPS.items() for function in functions.split()}

@@ -44,6 +44,8 @@ class Birth(msgspec.Struct):
     """The one that it serves."""
     suspects: tuple[int, ...] = ()
     """Messages that processors worked on when the last queue manager died."""
+    draining: bool = False
+    """The engine stops: a new queue manager takes no drop and begins no message."""
 
     @property
     def hello(self) -> frames.Hello:

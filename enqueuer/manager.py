@@ -55,7 +55,7 @@ class Manager:
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._put_off)
         self._laps = Laps(self._board.manager_laps, MANAGER)
         self._workers = Workers(birth.generation)
-        self._draining = self._ended = self._told_idle = False
+        self._draining, self._ended, self._told_idle = birth.draining, False, False
         self._machine = Machine(log)
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._refuse)
         self._blame.configure(birth.config.enqueuer)

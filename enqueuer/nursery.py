@@ -7,12 +7,14 @@ away from multiprocessing. What helpers leave behind comes to us as well (we are
 import contextlib
 import ctypes
 import logging
-import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import popen_fork
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from enqueuer import exits, frames
@@ -24,7 +26,49 @@ __all__ = ["Child", "Nursery"]
 log = logging.getLogger("ENQUEUER")
 
 PR_SET_CHILD_SUBREAPER = 36
-_context = multiprocessing.get_context("fork")
+END_WITHIN = 2.5
+"""Seconds in which killed processes end; what is in the kernel for longer dies with us, by PDEATHSIG."""
+LOGGER_GRACE = 1.0
+"""Seconds that the logger gets to write the last lines."""
+
+
+class _Popen(popen_fork.Popen):
+    """As multiprocessing's own, but a fork that fails leaves no pipe open."""
+
+    def _launch(self, process_obj: BaseProcess) -> None:
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe()
+            pipes += os.pipe()
+            self.pid = os.fork()
+        except OSError:
+            for end in pipes:
+                os.close(end)
+            raise
+        parent_r, child_w, child_r, parent_w = pipes
+        if self.pid == 0:
+            code = 1
+            try:
+                os.close(parent_r)
+                os.close(parent_w)
+                code = process_obj._bootstrap(parent_sentinel=child_r)  # type: ignore[attr-defined]
+            finally:
+                os._exit(code)
+        os.close(child_w)
+        os.close(child_r)
+        self.finalizer = Finalize(self, _close, (parent_r, parent_w))
+        self.sentinel = parent_r
+
+
+def _close(*ends: int) -> None:
+    for end in ends:
+        os.close(end)
+
+
+class _Process(multiprocessing.context.ForkProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> popen_fork.Popen:
+        return _Popen(process_obj)
 
 
 class Child:
@@ -61,8 +105,12 @@ class Child:
         self._unsent.clear()
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        _kill(self.pid)
+
+    @property
+    def is_reaped(self) -> bool:
+        """Whether its exit code is known already."""
+        return self.process._popen.returncode is not None  # type: ignore[attr-defined]
 
     @property
     def how(self) -> str:
@@ -86,8 +134,8 @@ class Nursery:
         return self._generation
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> Child:
-        """Bring a process into the world. `live` is its life; it ends when that returns."""
-        process = _context.Process(target=_live, args=(birth, title, live, self._let_go, os.getpid(), waits), name=title)
+        """Bring a process into the world. `live` is its life; it ends when that returns. Raises OSError where there is no room."""
+        process = _Process(target=_live, args=(birth, title, live, self._let_go, os.getpid(), waits), name=title)
         process.start()
         child = Child(birth, title, process)
         self.children.append(child)
@@ -108,30 +156,72 @@ class Nursery:
             child.process.close()
         self._reap_strangers()
 
+    def has_ended(self) -> bool:
+        """Whether reap() has something to do: a lost SIGCHLD must not leave a dead process in its place.
+
+        multiprocessing itself reaps whom it finds dead at a fork, and says nothing of it.
+        """
+        if any(child.is_reaped for child in self.children):
+            return True
+        with contextlib.suppress(OSError):
+            return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return False
+
     def end_strangers(self) -> None:
         """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours."""
         ours = {child.pid for child in self.children}
-        with contextlib.suppress(OSError, ValueError):
-            for pid in map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()):
-                if pid not in ours:
-                    log.warning("pid %d, left behind by a helper, is ended", pid)
-                    os.kill(pid, signal.SIGKILL)
+        for pid in _children():
+            if pid not in ours:
+                log.warning("pid %d, left behind by a helper, is ended", pid)
+                _kill(pid)
+
+    def end_all(self) -> None:
+        """Kill every process below us, and reap it: the last thing that a supervisor does which has failed. Never raises.
+
+        The logger has some time to write what the others said.
+        """
+        loggers = {child.pid for child in self.of("logger")}
+        for child in self.children:
+            if child.role != "logger":
+                child.kill()
+        end = time.monotonic() + END_WITHIN
+        while (pids := _children()) and time.monotonic() < end:
+            if time.monotonic() > end - END_WITHIN + LOGGER_GRACE:
+                loggers = set()
+            for pid in pids:
+                if pid not in loggers:
+                    _kill(pid)
+                with contextlib.suppress(OSError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.01)
 
     def _reap_strangers(self) -> None:
         ours = {child.pid for child in self.children}
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(OSError):
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if found.si_pid in ours:
                     return  # the next reap() takes it by its own way
                 os.waitpid(found.si_pid, 0)
 
 
+def _children() -> list[int]:
+    """Every child that we have, also those whose own parent has ended."""
+    with contextlib.suppress(OSError, ValueError):
+        return list(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+    return []
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def _live(birth: Birth, title: str, live: Callable[[Birth], None], let_go: Callable[[Birth], None], parent: int, waits: bool) -> None:
     """A child's whole life. A fault of ours is in the log with its traceback, and only its first line on the terminal."""
     signal.set_wakeup_fd(-1)
-    let_go(birth)
-    settle_in(birth, title, parent, waits=waits)
     try:
+        let_go(birth)
+        settle_in(birth, title, parent, waits=waits)
         live(birth)
     except Exception:
         log.critical("%s failed: this is a fault in Enqueuer, please report it", title, exc_info=True)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Plan", "Slot", "Throttle", "plan"]
+__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Pauses", "Plan", "Slot", "Throttle", "plan"]
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """Long enough that a process which cannot start costs next to nothing, short enough that a cured fault is soon forgotten."""
+
+SOON = 1.0
+"""Seconds: a process that has failed within these was of no use, whatever it had said by then."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -70,3 +73,27 @@ class Throttle:
     def worked(self) -> None:
         """Note that a process was of use: the next death is the first again."""
         self._pause, self._killed, self._until = 0.0, False, 0.0
+
+
+class Pauses:
+    """The throttle of each role, and until when the role pauses."""
+
+    def __init__(self) -> None:
+        self._throttles: dict[str, Throttle] = {}
+        self._until: dict[str, float] = {}
+
+    def died(self, role: str, now: float, lived: float, *, useful: bool, killed: bool) -> float:
+        """Note a death; say how long to wait before the next start.
+
+        `useful`: it had said that it works. One that has failed right after that is no better: its work is what it failed over.
+        """
+        throttle = self._throttles.setdefault(role, Throttle())
+        if lived > LONGEST_PAUSE * 2:
+            throttle.worked()
+        pause = throttle.died(now, early=not useful or (lived < SOON and not killed), killed=killed)
+        self._until[role] = now + pause
+        return pause
+
+    def left(self, role: str, now: float) -> float:
+        """Seconds until a process of this role may be started."""
+        return max(0.0, self._until.get(role, now) - now)

@@ -182,6 +182,7 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
 
     def __init__(self, writer: LogWriter) -> None:
         super().__init__("server-log", writer)
+        self._writer = writer
         self._receive_thread.join()  # ends at once: _receive below does nothing
         self.queue.close()
         self.channel = _Channel()
@@ -194,6 +195,12 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         """Write what comes until `stop_fd` is readable and nothing is left. In the logger process only."""
         self.channel.stop_fd = stop_fd
         MultiProcessingHandler._receive(self)
+
+    def drain(self) -> None:
+        """Write what is in the channel now. In a supervisor without a logger only."""
+        self.channel.flush()
+        while self.channel.qsize():
+            self._writer.emit(self.channel.get(0))
 
     def in_child(self, *, waits: bool, gathers: bool = False) -> None:
         """In a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops at once.

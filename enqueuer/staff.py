@@ -69,15 +69,16 @@ class Staff:
                 child.leaving = True
                 engine.tell("manager", frames.Leave(child.birth.generation))
         for _ in range(plan.start if plan.start and engine.may_start("processor") else 0):
-            self._fork()
+            if not self._fork():
+                break
 
-    def _fork(self) -> None:
+    def _fork(self) -> bool:
         engine = self._engine
         taken = {child.birth.number for child in engine.nursery.of("processor")}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
         engine.board.work(number - 1, "idle")
         self.slots = max(self.slots, number)
-        engine.nursery.fork(engine.birth("processor", number), f"processor {number}", processor.run, waits=True)
+        return engine.fork(engine.birth("processor", number), f"processor {number}", processor.run, waits=True)
 
     # ---- auto
 

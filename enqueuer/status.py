@@ -1,5 +1,6 @@
 """The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
 
+import functools
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,9 @@ from filterlink.frames import FilterState
 __all__ = ["document", "our_version", "steps"]
 
 
+@functools.cache
 def our_version() -> str:
+    """Read once: an engine that has no descriptor left must still answer."""
     try:
         return version("enqueuer")
     except PackageNotFoundError:  # run from a checkout without an installation

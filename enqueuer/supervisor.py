@@ -1,8 +1,10 @@
 """The supervisor: forks, watches and replaces all other processes, takes the config file, answers the commands. It owns no message.
 
 It is single-threaded for ever, because it must be able to fork at any time: no watchdog, no asyncio, no live display here.
+Any exception here ends the whole engine with 70 (failure.py). DESIGN.md says what is only logged.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,20 +15,20 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
+from enqueuer import exits, failure, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
 from enqueuer.board import Board
+from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
 from enqueuer.nursery import Child, Nursery
-from filterlink.link import Link, serve
 from filterlink.loop import Loop
 
 __all__ = ["Supervisor", "run"]
 
 log = logging.getLogger("ENQUEUER")
 
-CONFIG_EACH = 0.5
-"""Seconds between two looks at the config file."""
+LOOK_EACH = 0.5
+"""Seconds between two looks at the config file and at the children."""
 STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "logger": 5.0}
 """Seconds that processes get to end by themselves before they are killed."""
 
@@ -54,7 +56,13 @@ def run(base: Path) -> int:
         startup.complain(str(problem))
         return problem.code
     setproctitle.setproctitle("enqueuer: supervisor")
-    return Supervisor(started).run()
+    nursery = None
+    try:
+        supervisor = Supervisor(started)
+        nursery = supervisor.nursery
+        return supervisor.run()
+    except BaseException:  # noqa: BLE001  (whatever it is: an engine without its supervisor must not live on)
+        failure.end_engine(nursery)
 
 
 class Supervisor:
@@ -64,20 +72,20 @@ class Supervisor:
         self.state, self._stop_now = "starting", False
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
         self.nursery = Nursery(self._let_go)
-        self._throttles: dict[str, pool.Throttle] = {}
-        self._not_before: dict[str, float] = {}
-        self._links: list[Link] = []
+        self._pauses = pool.Pauses()
         self._suspects: tuple[int, ...] = ()
         self.staff = staff.Staff(self, self._loop)
         self._service = service.Service(self, self._loop)
-        serve(self._loop, started.supervisor, self._accepted)
+        self._callers = Callers(self._loop, started.supervisor, self.nursery, self._told)
         self._commands = Commands(self, self._loop, started.control)
+        self._arrived: dict[int, float] = {}
+        """Signals that were not acted on yet, and when they came: the pipe may lose one."""
         self._signals = self._catch_signals()
 
     def run(self) -> int:
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
         self.maintain()
-        self._watch_config()
+        self._look_around()
         self._loop.run()
         self._stop_everybody()
         self._commands.stopped()
@@ -92,51 +100,47 @@ class Supervisor:
             return
         for role, (title, live, waits) in SINGLES.items():
             if self.nursery.one(role) is None and self.may_start(role):
-                self.nursery.fork(self.birth(role), title, live, waits=waits)
-        if self.nursery.one("manager") is not None:
+                self.fork(self.birth(role), title, live, waits=waits)
+        if self.nursery.one("manager") is not None and self.state != "draining":  # a draining engine begins no message
             self.staff.fill()
 
     def may_start(self, role: str) -> bool:
         if role == "manager" and self.nursery.of("processor"):
             return False  # each processor works for one queue manager; they are being killed
-        pause = self._not_before.get(role, 0.0) - time.monotonic()
+        pause = self._pauses.left(role, time.monotonic())
         if pause > 0:
             self._loop.after(pause, self.maintain)
         return pause <= 0
+
+    def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
+        """Start a process. Where the machine has no room for it, the role pauses as after a death."""
+        try:
+            self.nursery.fork(birth, title, live, waits=waits)
+        except OSError as error:
+            pause = self._pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
+            log.error("%s cannot be started: %s; tried again in %.1f s", title, error.strerror, pause)
+            self._loop.after(pause, self.maintain)
+            return False
+        return True
 
     def birth(self, role: str, number: int = 0) -> Birth:
         listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
         generation = self.nursery.next_generation()
         config, edition, suspects = self.file.config, self.file.edition, self._suspects
-        return Birth(role, number, number - 1, generation, config, edition, self.board, self._log, listener, suspects)
+        return Birth(
+            role, number, number - 1, generation, config, edition, self.board, self._log, listener, suspects, self.state == "draining"
+        )
 
     def _let_go(self, birth: Birth) -> None:
-        """In a new child: close what is the supervisor's alone. Siblings that hold our ends would hide our death from each other."""
+        """In a new child: close what is the supervisor's alone."""
         self.started.abandon(birth.listener)
-        for link in self._links:
-            link.abandon()
+        self._callers.abandon()
         self._commands.abandon()
         for end in self._signals:
             end.close()
         self._loop.close()
 
     # ---- what children say
-
-    def _accepted(self, sock: socket.socket) -> None:
-        self._links.append(Link(self._loop, sock, frames.decode_to_supervisor, self._first, self._forget))
-
-    def _first(self, link: Link, hello: frames.Hello) -> None:
-        child = next((each for each in self.nursery.children if each.birth.generation == hello.generation), None)
-        if child is None:
-            link.close()
-            self._forget(link)
-            return
-        link.handle(lambda _, frame: self._told(child, frame), self._forget)
-        child.greeted(link)
-
-    def _forget(self, link: Link) -> None:
-        if link in self._links:
-            self._links.remove(link)
 
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
@@ -160,21 +164,18 @@ class Supervisor:
 
     def _reap(self) -> None:
         for child in self.nursery.reap():
-            if child.link is not None:
-                child.link.read_to_end()
-                child.link.close()
-                self._forget(child.link)
+            self._callers.reaped(child)
             if self.state != "stopping":
                 self._died(child)
         self.maintain()
 
     def _died(self, child: Child) -> None:
         """Note a death that nobody ordered, and what follows from it."""
-        early = not child.in_force if child.role == "manager" else child.link is None
-        killed = child.process.exitcode == -signal.SIGKILL
+        useful = bool(child.in_force) if child.role in ("manager", "filterlink") else child.link is not None
+        killed, now = child.process.exitcode == -signal.SIGKILL, time.monotonic()
         if not child.leaving:
             log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
-            self._not_before[child.role] = time.monotonic() + self._throttle(child).died(time.monotonic(), early=early, killed=killed)
+            self._pauses.died(child.role, now, now - child.born, useful=useful, killed=killed)
         if child.role == "processor":
             waiting = self.board.task(child.birth.slot).state == "filter"
             self.tell("manager", frames.Reaped(child.birth.generation, waiting))
@@ -184,21 +185,20 @@ class Supervisor:
             self._suspects = tuple(task.message for task in tasks if task.message)
             for each in processors:
                 each.kill()
+            self._commands.abandoned()
         elif child.role == "filterlink":
             self.nursery.end_strangers()
 
-    def _throttle(self, child: Child) -> pool.Throttle:
-        throttle = self._throttles.setdefault(child.role, pool.Throttle())
-        if time.monotonic() - child.born > pool.LONGEST_PAUSE * 2:
-            throttle.worked()
-        return throttle
-
     # ---- configuration
 
-    def _watch_config(self) -> None:
+    def _look_around(self) -> None:
+        """Look at the config file, and whether a death or a signal was missed."""
         if self.file.poll(time.monotonic()):
             self.reload()
-        self._loop.after(CONFIG_EACH, self._watch_config)
+        if self.nursery.has_ended():
+            self._reap()
+        self._signalled(bytes(number for number, when in self._arrived.items() if time.monotonic() - when > LOOK_EACH / 2))
+        self._loop.after(LOOK_EACH, self._look_around)
 
     def reload(self) -> None:
         """Take the file, if it can be taken; then tell everybody."""
@@ -221,18 +221,19 @@ class Supervisor:
     # ---- signals
 
     def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
-        """Handlers do nothing; the numbers come through a pipe and are acted on in the loop."""
+        """Handlers note the number only; the numbers come through a pipe and are acted on in the loop."""
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
         signal.set_wakeup_fd(theirs.fileno())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)
-        self._loop.watch(ours.fileno(), lambda _: self._signalled(ours.recv(4096)))
+            signal.signal(number, lambda number, _: self._arrived.setdefault(number, time.monotonic()) and None)
+        self._loop.watch(ours.fileno(), lambda _: self._signalled(_received(ours)))
         return ours, theirs
 
     def _signalled(self, numbers: bytes) -> None:
         for number in dict.fromkeys(numbers):
+            self._arrived.pop(number, None)
             if number == signal.SIGCHLD:
                 self._reap()
             elif number == signal.SIGHUP:
@@ -281,3 +282,9 @@ class Supervisor:
                     for child in self.nursery.of(role):
                         log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
                         child.kill()
+
+
+def _received(sock: socket.socket) -> bytes:
+    with contextlib.suppress(BlockingIOError):
+        return sock.recv(4096)
+    return b""

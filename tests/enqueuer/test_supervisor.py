@@ -4,6 +4,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -166,6 +167,55 @@ def test_sigterm_drains_and_a_second_one_stops_at_once(trials: Trials, config: C
 
         assert trial.process.wait(8) == 0
         assert trial.outbound() == []
+
+
+def test_a_queue_manager_killed_while_draining_takes_nothing_more(trials: Trials, config: Config, mail: Make) -> None:
+    """Its successor hears of the drain before it takes a drop, and the stop ends as soon as it is idle: not after drain_timeout."""
+    with trials(config(processors=2, engine='drain_timeout = "60s"')) as trial:
+        trial.drop("slow", mail("slow", "40 OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 1, "it is under way")
+        assert trial.process is not None
+        trial.process.send_signal(signal.SIGTERM)
+        trial.wait(lambda: trial.status()["state"] == "draining", "it drains")
+        for n in range(5):
+            trial.drop(str(n), mail(str(n)))
+        signal_all(trial.pids("queue manager"))
+
+        assert trial.process.wait(10) == 0
+        assert len(list((trial.base / "Submitted").glob("*.eml"))) == 5
+        assert trial.outbound() == []
+
+
+@pytest.mark.parametrize("title", ["filterlink", "watcher", "logger", "queue manager"])
+def test_a_process_that_fails_as_soon_as_it_runs_is_throttled(trials: Trials, config: Config, title: str) -> None:
+    """That it has said hello is no use yet: one that fails within its first second is started again after a growing pause."""
+    with trials(config(processors=1)) as trial:
+        seen: set[int] = set()
+        end = time.monotonic() + 4
+
+        def over() -> bool:
+            pids = trial.pids(title)
+            seen.update(pids)
+            signal_all(pids, signal.SIGUSR1)
+            return time.monotonic() > end
+
+        trial.wait(over, "the time is over")
+        assert 2 <= len(seen) <= 12
+        trial.wait(lambda: trial.status()["state"] == "running" and len(trial.pids(title)) == 1, "it comes back", 15)
+
+
+def test_an_order_over_which_the_queue_manager_dies_is_answered(trials: Trials, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: the command does not wait for an answer that cannot come."""
+    with trials(config(processors=1)) as trial, socket.socket(socket.AF_UNIX) as asking:
+        monkeypatch.chdir(trial.base)
+        (manager,) = trial.pids("queue manager")
+        os.kill(manager, signal.SIGSTOP)
+        asking.settimeout(5)
+        asking.connect("Run/control.sock")
+        asking.sendall(b'{"command":"retry","id":17}\n')
+        assert trial.status()["state"] == "running"  # asked later, so the order is with the queue manager
+        signal_all([manager])
+        assert b"died over this" in asking.recv(10_000)
 
 
 def test_no_process_survives_a_killed_supervisor(trials: Trials, config: Config, mail: Make) -> None:
