@@ -137,7 +137,7 @@ class Commands:
     def _reload(self, reply: Reply) -> None:
         self._supervisor.reload()
         file = self._supervisor.file
-        if why := file.error:
+        if why := file.error or file.waiting:
             reply({"ok": False, "error": why})
             return
         self._reloading.append((file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))

@@ -17,7 +17,7 @@ from enqueuer.wording import explain, not_toml
 from filterlink.settings import Filter, LogLevel
 from filterlink.units import Seconds, Size
 
-__all__ = ["FIXED", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
+__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""

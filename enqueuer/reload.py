@@ -1,20 +1,43 @@
-"""The config file of a running engine: seen when it changes, taken whole or not at all, numbered by editions."""
+"""The config file of a running engine: seen when it changes, taken whole or not at all, numbered by editions.
+
+A file that another process writes must not be taken half: rules that are not written yet scan nothing. So a file that is
+open for writing is never taken. A file in which a rule or a filter is missing is taken by itself only after a rest.
+"""
 
 import contextlib
 import datetime
+import errno
+import fcntl
 import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from enqueuer import basedir, routes
 from enqueuer import config as configs
 from enqueuer.child import config_file
 
-__all__ = ["FILE", "ConfigFile"]
+__all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
 
 FILE = "Settings/enqueuer.toml"
-SETTLED = 0.2
-"""Seconds without a change after which a file that somebody writes in place counts as written."""
+RESTED = 0.2
+"""Seconds without a change after which a file counts as written, where a lease shows that no process has it open for writing."""
+UNLEASED = 1.0
+"""The same where the engine gets no lease: the file belongs to another account, or its filesystem has none."""
+MISSING = 5.0
+"""The same where a rule or a filter of the configuration in force is missing: a writer may add it in a moment."""
+START_PATIENCE = 5.0
+"""Seconds that the start of an engine waits for a file that is open for writing."""
+TRY_AGAIN = 5.0
+"""Seconds after which a file is tried again that was refused for the state of the disk, not for what it says."""
 
 Seen = tuple[int, int, int]
+
+
+class BeingWritten(configs.ConfigError):
+    """Another process has the file open for writing."""
 
 
 class ConfigFile:
@@ -22,68 +45,85 @@ class ConfigFile:
 
     def __init__(self) -> None:
         """Take the file for a start. Raises ConfigError."""
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word for "a writer waits for your lease"; its default ends us
+        self.path = str(Path(FILE).absolute())
         self.edition = 0
         self.error: str | None = None
+        """Why the file was refused."""
+        self.waiting: str | None = None
+        """Why a changed file is not taken yet."""
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
-        self.config = configs.load(self._read(), FILE)
+        self._again: float | None = None
+        self._raw = _read_patiently()
+        self.config = configs.load(self._raw, FILE)
         self.loaded_at = _now()
 
-    @property
-    def path(self) -> str:
-        return str(Path(FILE).absolute())
-
     def keep(self) -> None:
-        """Write the first edition for the processes that are forked now. Needs the locks."""
+        """Write the first edition for the processes that are forked now. Needs the locks. Raises OSError."""
         for old in Path("Run").glob("config.*"):
             old.unlink()
         self._store(self._raw)
+        self.edition = 1
 
     def poll(self, now: float) -> bool:
-        """Whether the file has changed since it was taken or refused, and is written to its end. `now` is monotonic."""
+        """Whether the file is to be taken: it has changed, and is written to its end. `now` is monotonic."""
         found = self._look()
         if found == self._seen:
-            self._changing = None
-            return False
+            self._changing = self.waiting = None
+            return self._again is not None and now >= self._again
         if self._changing is None or self._changing[0] != found:
             self._changing = (found, now)
             return False
-        return now - self._changing[1] >= SETTLED
+        rested = now - self._changing[1]
+        self.waiting = _unfinished(self.config, rested) if rested >= RESTED else None
+        return rested >= RESTED and self.waiting is None
 
     def take(self) -> bool:
-        """Take the file as it is now; True when an edition came of it. On False, `error` says why, or nothing differs."""
-        self._seen, self._changing = self._look(), None
+        """Take the file as it is now; True when an edition came of it.
+
+        On False `error` says why, or `waiting`, or nothing differs. What the new edition needs on the disk is made before
+        it counts: an edition is in force whole, or not at all.
+        """
+        before, self._seen, self._changing = self._seen, self._look(), None
+        self.waiting = self._again = None
         try:
-            raw = self._read()
+            raw, _ = _read()
             new = configs.load(raw, FILE)
             if fixed := configs.changes(self.config, new):
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot be changed while the engine runs: restart it")
+            if new != self.config:
+                make_modules(new)
+                self._store(raw)
+        except BeingWritten as error:
+            self._seen, self.waiting = before, str(error)
+            return False
         except configs.ConfigError as error:
             self.error = str(error)
             return False
-        self.error = None
-        self.loaded_at = _now()
+        except (OSError, basedir.BaseDirError) as error:
+            why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            self.error = f"{FILE} cannot be put in force: {why}; it is tried again"
+            self._again = time.monotonic() + TRY_AGAIN
+            return False
+        self.error, self.loaded_at = None, _now()
         if new == self.config:
             return False
         self.config = new
-        self._store(raw)
+        self.edition += 1
         return True
 
     def _store(self, raw: bytes) -> None:
-        """Keep what was checked where every process reads it: the file itself may change again."""
-        self.edition += 1
-        Path(config_file(self.edition)).write_bytes(raw)
-        with contextlib.suppress(FileNotFoundError):
-            Path(config_file(self.edition - 2)).unlink()
-
-    def _read(self) -> bytes:
+        """Keep what was checked as the next edition, where every process reads it: the file itself may change again."""
+        path = Path(config_file(self.edition + 1))
         try:
-            self._raw = Path(FILE).read_bytes()
-        except FileNotFoundError:
-            raise configs.ConfigError(f"{FILE} is gone: put it back, or have `enqueuer init` write the default one") from None
-        except OSError as error:
-            raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
-        return self._raw
+            path.write_bytes(raw)
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        with contextlib.suppress(OSError):
+            Path(config_file(self.edition - 1)).unlink()
 
     def _look(self) -> Seen | None:
         try:
@@ -91,6 +131,95 @@ class ConfigFile:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def make_modules(config: configs.Config) -> None:
+    """Make the module queues that the routes name. Raises OSError and BaseDirError."""
+    basedir.make_modules(Path(), routes.compile(config.routes).modules)
+
+
+def _read_patiently() -> bytes:
+    """Read the file for a start. Raises ConfigError."""
+    until = time.monotonic() + START_PATIENCE
+    while True:
+        try:
+            return _read()[0]
+        except BeingWritten:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.05)
+
+
+def _unfinished(old: configs.Config, rested: float) -> str | None:
+    """Why a changed file should not be taken yet. What is wrong with it otherwise, take() says."""
+    try:
+        raw, leased = _read()
+        new = configs.load(raw, FILE)
+    except BeingWritten as error:
+        return str(error)
+    except configs.ConfigError:
+        return None
+    if not leased and rested < UNLEASED:
+        return f"{FILE} was changed a moment ago"
+    if rested < MISSING and (missing := ", ".join(_missing(old, new))):
+        return f"{FILE}: {missing} is missing: it is taken after a rest of {MISSING:.0f} s, at once with: enqueuer reload"
+    return None
+
+
+def _missing(old: configs.Config, new: configs.Config) -> Iterator[str]:
+    for kind, was, now in (("filter", old.filters, new.filters), ("rule", old.rules, new.rules)):
+        names = {each.name for each in now}
+        yield from (f'{kind} "{each.name}"' for each in was if each.name not in names)
+
+
+def _read() -> tuple[bytes, bool]:
+    """The file's bytes, and whether a lease proved that no process had it open for writing. Raises ConfigError."""
+    try:
+        fd = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO in its place would hang us
+    except FileNotFoundError:
+        raise configs.ConfigError(f"{FILE} is gone: put it back, or have `enqueuer init` write the default one") from None
+    except BlockingIOError:  # its owner holds a write lease
+        raise _being_written() from None
+    except OSError as error:
+        raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
+    try:
+        return _read_open(fd)
+    except OSError as error:
+        raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
+    finally:
+        os.close(fd)
+
+
+def _read_open(fd: int) -> tuple[bytes, bool]:
+    before = os.fstat(fd)
+    if not stat.S_ISREG(before.st_mode):
+        raise configs.ConfigError(f"{FILE} is no regular file: put one in its place")
+    leased = _lease(fd)
+    data = b""
+    while len(data) <= configs.MAX_FILE and (more := os.read(fd, configs.MAX_FILE)):
+        data += more
+    after = os.fstat(fd)
+    if (leased and fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK) or (after.st_size, after.st_mtime_ns) != (
+        before.st_size,
+        before.st_mtime_ns,
+    ):
+        raise _being_written()
+    return data, leased
+
+
+def _lease(fd: int) -> bool:
+    """False: no lease is to be had for this file. Raises BeingWritten."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            raise _being_written() from None
+        return False
+    return True
+
+
+def _being_written() -> BeingWritten:
+    return BeingWritten(f"{FILE} is open for writing in another process: it is taken when that process has closed it")
 
 
 def _now() -> str:

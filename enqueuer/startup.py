@@ -9,14 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, control, exits, routes
+from enqueuer import basedir, control, exits
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.queue.disk import no_space
-from enqueuer.reload import ConfigFile
+from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.link import listen
 
-__all__ = ["CannotStart", "Started", "complain", "make_modules", "prepare"]
+__all__ = ["CannotStart", "Started", "complain", "prepare"]
 
 ORPHANS = 15.0
 """Seconds that the processes of a killed engine get to end before a new one gives up."""
@@ -67,9 +67,11 @@ def prepare(base: Path) -> Started:
         alone = _lock("Run/supervisor", 0.0, base)
         family = _lock("Run/lock", ORPHANS, base)
         config = _config()
-        make_modules(config)
+        make_modules(config.config)
         _see_own_command()
         return Started(base, config, alone, family)
+    except basedir.BaseDirError as error:
+        raise CannotStart(exits.CANTCREAT, f"{base}: {error}") from None
     except OSError as error:
         code = exits.TEMPFAIL if no_space(error) else exits.NOPERM if isinstance(error, PermissionError) else exits.IOERR
         raise CannotStart(code, f"{base / (error.filename or '')}: {error.strerror}") from None
@@ -120,14 +122,9 @@ def _config() -> ConfigFile:
     try:
         config = ConfigFile()
     except ConfigError as error:
-        raise CannotStart(exits.CONFIG, str(error)) from None
+        raise CannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
     config.keep()
     return config
-
-
-def make_modules(config: ConfigFile) -> None:
-    """Make the module queues that the routes name."""
-    basedir.make_modules(Path(), routes.compile(config.config.routes).modules)
 
 
 def _see_own_command() -> None:

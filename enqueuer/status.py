@@ -54,7 +54,7 @@ def document(
             },
         },
         "filters": _filters(file, board),
-        "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error},
+        "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error, "waiting": file.waiting},
         "totals": board.totals(),
         "unaccounted": gauges["unaccounted"],
     }

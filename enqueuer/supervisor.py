@@ -193,23 +193,25 @@ class Supervisor:
 
     def _look_around(self) -> None:
         """Look at the config file, and whether a death or a signal was missed."""
+        waited, refused = self.file.waiting, self.file.error
         if self.file.poll(time.monotonic()):
-            self.reload()
+            self.reload(refused)
+        elif self.file.waiting and self.file.waiting != waited:
+            log.warning("a changed configuration waits, the old one is in force: %s", self.file.waiting)
         if self.nursery.has_ended():
             self._reap()
         self._signalled(bytes(number for number, when in self._arrived.items() if time.monotonic() - when > LOOK_EACH / 2))
         self._loop.after(LOOK_EACH, self._look_around)
 
-    def reload(self) -> None:
-        """Take the file, if it can be taken; then tell everybody."""
+    def reload(self, known: str | None = None) -> None:
+        """Take the file, if it can be taken; then tell everybody. `known`: why it was refused before, which is not logged again."""
         before = self.staff.wanted
         if not self.file.take():
-            if self.file.error:
-                log.warning("configuration refused, the old one stays in force: %s", self.file.error)
+            if (why := self.file.error or self.file.waiting) and why != known:
+                log.warning("configuration refused, the old one stays in force: %s", why)
             return
         serverlog.set_level(self.file.config.enqueuer.log_level)
         self.staff.configure()
-        startup.make_modules(self.file)
         resized = f": processors {before} -> {self.staff.wanted}" if self.staff.wanted != before else ""
         log.log(serverlog.MAJOR, "configuration %d is taken%s", self.file.edition, resized)
         for child in self.nursery.children:

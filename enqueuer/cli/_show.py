@@ -124,6 +124,8 @@ def _head(console: Console, document: dict[str, Any]) -> None:
     console.print(title)
     if error := document["config"]["error"]:
         console.print(Text(f"Config refused, the last good one is in force: {printable(error)}", "bold red"))
+    elif waiting := document["config"].get("waiting"):
+        console.print(Text(f"Config changed, the old one is in force: {printable(waiting)}", "yellow"))
     console.print()
 
 

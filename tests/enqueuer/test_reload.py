@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from enqueuer import exits
 from enqueuer.trial import Trial
+from tests.storm import weather
+from tests.storm.faults import Fault
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -261,3 +264,166 @@ def test_a_rules_word_on_failure_is_live(trials: Trials, config: Config, mail: M
         trial.wait(lambda: "held: filter" in trial.log(), "it is held")
         _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "pass"'))
         trial.wait(lambda: trial.status()["totals"]["enqueued"] == 2, "it passes")
+
+
+# What is not written to its end, and what cannot be put in force
+
+RULES = """
+[[rules]]
+name = "discard all"
+priority = 9
+actions = [["Discard"]]
+"""
+NOTHING = """
+[[rules]]
+name = "nothing"
+priority = 0
+actions = [["Discard"]]
+"""
+
+
+def _command(trial: Trial, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "enqueuer.cli.app", *words, "--base", str(trial.base)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _halves(config: Config) -> tuple[str, str]:
+    """A whole file whose first half could be taken: it has a rule, but the one that scans is in the second half."""
+    head, _, rest = config(more=NOTHING).partition('[[rules]]\nname = "scan everything"')
+    rules, _, routes = rest.partition("[[routes]]")
+    return f"{head}\n[[routes]]{routes}", f'[[rules]]\nname = "scan everything"{rules}'
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["held open", "closed between"])
+def test_half_a_file_is_not_taken(trials: Trials, config: Config, mail: Make, closed: bool) -> None:
+    """The first half is a good file with no rule; the second comes 1.5 s later. No mail passes unscanned between them."""
+    first, second = _halves(config)
+    with trials(config()) as trial:
+        path = trial.base / "Settings/enqueuer.toml"
+        file = path.open("w")
+        file.write(first)
+        file.flush()
+        file.close() if closed else None
+        instant = time.monotonic() + 1.5
+        number = 0
+        while time.monotonic() < instant:
+            trial.drop(f"m{number}", mail(f"m{number}", '0 ERROR "caught"'))
+            number += 1
+            trial.wait(lambda: trial.status()["totals"]["quarantined"] == number, "it is caught")  # noqa: B023
+        if not closed:
+            trial.wait(lambda: "open for writing" in (trial.status()["config"]["waiting"] or ""), "status says what is waited for")
+        with path.open("a") if closed else file as rest:
+            rest.write(second.replace('"scan everything"', '"scan everything"\npriority = 7'))
+        trial.wait(lambda: trial.status()["config"]["waiting"] is None, "nothing waits any more")
+        assert trial.outbound() == []
+        assert trial.status()["config"]["error"] is None
+
+
+def test_a_file_without_an_old_rule_rests_first(trials: Trials, config: Config, mail: Make) -> None:
+    """`status` and the log say what waits and why; then it is taken. `reload` takes it at once."""
+    fewer = config().replace(RULES, "")
+    with trials(config(more=RULES)) as trial:
+        trial.configure(fewer)
+        waits = trial.wait(lambda: trial.status()["config"]["waiting"], "it waits", 3)
+        assert 'rule "discard all" is missing' in waits
+        assert 'rule "discard all" is missing' in _command(trial, "status").stdout
+        trial.wait(lambda: "a changed configuration waits" in trial.log(), "the log says so")
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: trial.status()["totals"]["discarded"] == 1, "the old rules hold")
+        trial.wait(lambda: trial.status()["config"]["waiting"] is None, "it is taken", 8)
+        trial.drop("b", mail("b"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "the new rules hold")
+
+        _reload(trial, config(more=RULES))
+        trial.configure(fewer)
+        began = time.monotonic()
+        assert _command(trial, "reload").returncode == 0
+        assert time.monotonic() - began < 4
+        assert trial.status()["config"]["waiting"] is None
+
+
+def test_reload_does_not_take_what_is_open_for_writing(trials: Trials, config: Config) -> None:
+    with trials(config(processors=2)) as trial:
+        with (trial.base / "Settings/enqueuer.toml").open("a") as file:
+            file.write("# more to come\n")
+            file.flush()
+            done = _command(trial, "reload")
+            assert done.returncode == exits.CONFIG
+            assert "open for writing" in done.stderr
+        assert _command(trial, "reload").returncode == 0
+        assert trial.status()["config"]["error"] is None
+
+
+def test_a_start_waits_for_a_writer_then_says_why_it_does_not_start(trials: Trials, config: Config) -> None:
+    trial = trials(config(processors=1))
+    path = trial.base / "Settings/enqueuer.toml"
+    with path.open("a"):
+        done = _command(trial, "run")
+        assert done.returncode == exits.TEMPFAIL
+        assert "open for writing" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    first, second = _halves(config)
+    with path.open("w") as file:
+        file.write(first)
+        file.flush()
+        trial.launch()
+        instant = time.monotonic() + 2
+        trial.wait(lambda: time.monotonic() > instant, "some seconds pass")
+        file.write(second)
+    trial.wait(lambda: weather.runs(trial), "it runs")
+    assert len(trial.status()["filters"]) == 1
+
+
+@pytest.mark.parametrize("place", ["fifo", "folder", "device"])
+def test_what_is_no_file_is_refused(trials: Trials, config: Config, place: str) -> None:
+    """A FIFO in its place would keep the supervisor waiting, a device feed it without end."""
+    with trials(config(processors=1)) as trial:
+        path = trial.base / "Settings/enqueuer.toml"
+        path.unlink()
+        if place == "fifo":
+            os.mkfifo(path)
+        elif place == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to("/dev/zero")
+        trial.wait(lambda: "no regular file" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+
+
+def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, config: Config, mail: Make) -> None:
+    """Nothing of the edition is in force; once the file is out of the way it is taken by itself."""
+    route = '[[routes]]\nrecipient = "*@new.example"\nto = "NEW"\n'
+    with trials(config(processors=2)) as trial:
+        (trial.base / "Outbound/NEW").write_text("in the way")
+        trial.configure(config(processors=3, more=route))
+        trial.wait(lambda: "Outbound/NEW is no folder" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+        assert _command(trial, "reload").returncode == exits.CONFIG
+        assert trial.status()["processors"]["configured"] == 2
+        trial.drop("a", mail("a", to="x@new.example"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "the old routes hold")
+        (trial.base / "Outbound/NEW").unlink()
+        trial.wait(lambda: trial.status()["config"]["error"] is None, "it is taken", 8)
+        trial.drop("b", mail("b", to="x@new.example"))
+        trial.wait(lambda: len(trial.outbound("NEW")) == 1, "the new routes hold")
+
+
+def test_a_start_with_a_file_in_a_modules_place(trials: Trials, config: Config) -> None:
+    trial = trials(config(processors=1))
+    (trial.base / "Outbound/SMTP").write_text("in the way")
+    done = _command(trial, "run")
+    assert done.returncode == exits.CANTCREAT
+    assert "Outbound/SMTP is no folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_while_a_file_is_taken_is_a_refusal(trials: Trials, config: Config, tmp_path: Path) -> None:
+    """Run/config.2 cannot be written: the old edition stays, and the new one is taken when there is room."""
+    with trials(config(processors=2)) as trial:
+        assert trial.process is not None
+        with Fault(trial.process.pid, "openat", "ENOSPC", "1+", tmp_path, path="Run/config.2"):
+            trial.configure(config(processors=3))
+            trial.wait(lambda: "No space left" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+            assert trial.status()["processors"]["configured"] == 2
+            trial.wait(lambda: "configuration refused" in trial.log(), "the log says so")
+        trial.wait(lambda: trial.status()["config"]["error"] is None, "it is taken", 8)
+        trial.wait(lambda: trial.status()["processors"]["running"] == 3, "it is in force")
+        assert trial.log().count("configuration refused") == 1
