@@ -23,6 +23,8 @@ TICK = 0.25
 STATUS_EACH = 5.0
 EXTEND = 30.0
 """Seconds more that a start may take while recovery goes on, and a stop beyond drain_timeout."""
+LONGEST_DRAIN = 3650 * 86400.0
+"""Seconds that are asked for where drain_timeout is "never": systemd takes a number only."""
 PINGS = 3
 """Looks within the watchdog's time: one that comes late, or falls into the replacement of a process, must not end the engine."""
 
@@ -70,7 +72,7 @@ class Service:
             notifier.say("READY=1", f"STATUS={self._summary()}")
             self._said = state
         if state == "stopping" != self._said:
-            allowed = engine.file.config.enqueuer.drain_timeout + EXTEND
+            allowed = min(engine.file.config.enqueuer.drain_timeout, LONGEST_DRAIN) + EXTEND
             notifier.say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int(allowed * 1e6)}", f"STATUS={self._summary()}")
             self._said = state
 

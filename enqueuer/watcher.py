@@ -122,8 +122,11 @@ class Watcher:
             inode = os.stat(FOLDER).st_ino
         except FileNotFoundError:
             return
-        if inode == self._inode:
+        dead = self._events is not None and not self._events.is_alive()
+        if inode == self._inode and not dead:
             return
+        if dead:
+            log.error("the thread that reads the events of the drop folder has died: it is started again")
         if self._events is not None:
             self._events.stop()
             self._events.join()

@@ -74,6 +74,18 @@ def test_ready_reloading_stopping(systemd: Systemd, trials: Trials, config: Conf
     assert "EXTEND_TIMEOUT_USEC=50000000" in systemd.heard
 
 
+def test_a_drain_without_end_is_said_as_a_number(systemd: Systemd, trials: Trials, config: Config, mail: Make) -> None:
+    """drain_timeout = "never": the stop is announced, the messages in work are finished, and the engine ends."""
+    with trials(config(processors=1, engine='drain_timeout = "never"')) as trial:
+        trial.drop("slow", mail("slow", "1 OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 1, "it is under way")
+        assert trial.process is not None
+        trial.process.send_signal(signal.SIGTERM)
+        systemd.until("STOPPING=1")
+        assert trial.process.wait(20) == 0
+        assert len(trial.outbound()) == 1
+
+
 def test_helpers_cannot_speak_for_the_engine(systemd: Systemd, trials: Trials, config: Config) -> None:
     with trials(config()) as trial:
         pids = trial.wait(lambda: trial.status()["filters"][0]["pids"], "the helper runs")
