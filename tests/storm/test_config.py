@@ -1,6 +1,7 @@
 """The config storm: the file is changed all the time, in every way that editors, deployments and mistakes do it, while messages run."""
 
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir
+from enqueuer import basedir, config
 from enqueuer.trial import Trial
+from tests.enqueuer.test_config import extremes
 from tests.storm import weather
 
 CHANGES_PER_SECOND = 4.0
@@ -143,3 +145,41 @@ def _traffic(trial: Trial, ledger: weather.Ledger, chance: random.Random) -> Cal
         weather.take_outbound(trial.base, ledger)
 
     return work
+
+
+@pytest.mark.parametrize("most", [pytest.param(25, id="short"), pytest.param(10_000, id="long", marks=pytest.mark.storm)])
+def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `config check` lets pass the engine runs with, whatever it says."""
+    chance = weather.seeded("extreme values")
+    good = list(filter(_is_good, extremes()))
+    chosen = chance.sample(good, min(most, len(good)))
+    rule = '[[rules]]\nname = "scan"\nactions = [["ExternalFilter", "F"]]\n'
+    with Trial(tmp_path / "base", chosen[0]) as trial:
+        monkeypatch.chdir(trial.base)
+        titles = ("supervisor", "queue manager", "filterlink", "watcher", "logger")
+        before = {title: trial.pids(title)[:1] for title in titles}
+        for number, text in enumerate(chosen):
+            asked = text.replace("rules = []\n", "", 1) + rule if "[[filters]]" in text else text
+            trial.configure(asked.replace('program = "true"', f'program = "{weather.JUDGE}"'))
+            _order_reload()
+            assert trial.status()["config"]["error"] is None, text
+            trial.drop(f"m{number}", b"From: a@a.example\nTo: b@b.example\n\ntext\n")
+            weather.until(time.monotonic() + 0.1)
+            assert trial.status()["state"] == "running"
+            assert {title: trial.pids(title)[:1] for title in titles} == before, f"{text}\n{trial.last_words()}"
+        assert "fault in Enqueuer" not in trial.log()
+
+
+def _is_good(text: str) -> bool:
+    try:
+        config.load(text.encode())
+    except config.ConfigError:
+        return False
+    return "durability" not in text
+
+
+def _order_reload() -> None:
+    """The answer comes when all is in force, which a helper that cannot start puts off: it is not waited for."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("Run/control.sock")
+        sock.sendall(b'{"command":"reload"}\n')
