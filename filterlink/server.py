@@ -25,6 +25,8 @@ TICK = 0.1
 """Seconds between two looks at what is overdue, while anything is."""
 PUBLISH = 0.1
 """Seconds between two publications of the filters' states, while they change."""
+MOST_STRANGERS = 100
+"""Names of filters not known here that the log tells, until the next configuration."""
 STRANGER_AGAIN = 1.0
 """Seconds until a message asks again for a filter that is not configured here (yet)."""
 
@@ -134,7 +136,7 @@ class Server:
 
     def _unknown(self, link: Link, ask: Ask) -> None:
         """Asked under an edition of the configuration that is not ours, or no longer: the message is dispatched again soon."""
-        if ask.filter not in self._strangers:
+        if ask.filter not in self._strangers and len(self._strangers) < MOST_STRANGERS:
             self._strangers.add(ask.filter)
             log.warning('filter "%s" is asked for, but not configured or disabled here: its messages ask again', ask.filter)
         if not ask.park:
