@@ -6,6 +6,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from enqueuer import frames, status, whereabouts
 from enqueuer.control import Answer, ControlServer, Reply, Request
 from filterlink.loop import Loop
@@ -149,4 +151,5 @@ class Commands:
         state = {"stopping": "draining"}.get(engine.state, engine.state)
         base, processors = str(engine.started.base), engine.nursery.of("processor")
         document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)
-        return document | {"steps": status.steps(engine.board, engine.staff.slots)}
+        failing = msgspec.to_builtins(engine.pauses.failing(time.monotonic()))
+        return document | {"failing": failing, "steps": status.steps(engine.board, engine.staff.slots)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Pauses", "Plan", "Slot", "Throttle", "plan"]
+__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Failing", "Pauses", "Plan", "Slot", "Throttle", "plan"]
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -75,24 +75,47 @@ class Throttle:
         self._pause, self._killed, self._until = 0.0, False, 0.0
 
 
+class Failing(msgspec.Struct, frozen=True):
+    """A role whose processes end before they are of use."""
+
+    process: str
+    """Its title."""
+    times: int
+    """Deaths in a row."""
+    last: str
+    """How the last one ended."""
+
+
 class Pauses:
     """The throttle of each role, and until when the role pauses."""
 
     def __init__(self) -> None:
         self._throttles: dict[str, Throttle] = {}
         self._until: dict[str, float] = {}
+        self._failing: dict[str, tuple[float, Failing]] = {}
 
-    def died(self, role: str, now: float, lived: float, *, useful: bool, killed: bool) -> float:
-        """Note a death; say how long to wait before the next start.
+    def died(self, role: str, now: float, lived: float, *, useful: bool, killed: bool, title: str = "", how: str = "") -> float:
+        """Note a death; say how long to wait before the next start. `title` and `how` are told by failing().
 
         `useful`: it had said that it works. One that has failed right after that is no better: its work is what it failed over.
         """
         throttle = self._throttles.setdefault(role, Throttle())
         if lived > LONGEST_PAUSE * 2:
             throttle.worked()
-        pause = throttle.died(now, early=not useful or (lived < SOON and not killed), killed=killed)
+        early = not useful or (lived < SOON and not killed)
+        pause = throttle.died(now, early=early, killed=killed)
+        if early and title:
+            _, before = self._failing.get(role, (0.0, Failing(title, 0, "")))
+            self._failing[role] = now, Failing(title, before.times + 1, how)
+        else:
+            self._failing.pop(role, None)
         self._until[role] = now + pause
         return pause
+
+    def failing(self, now: float) -> list[Failing]:
+        """Those that ended at least twice in a row before they were of use, the last time a moment ago."""
+        recent = 2 * LONGEST_PAUSE
+        return [each for when, each in self._failing.values() if each.times > 1 and now - when < recent]
 
     def left(self, role: str, now: float) -> float:
         """Seconds until a process of this role may be started."""

@@ -72,7 +72,7 @@ class Supervisor:
         self.state, self._stop_now = "starting", False
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
         self.nursery = Nursery(self._let_go)
-        self._pauses = pool.Pauses()
+        self.pauses = pool.Pauses()
         self._suspects: tuple[int, ...] = ()
         self.staff = staff.Staff(self, self._loop)
         self._service = service.Service(self, self._loop)
@@ -107,7 +107,7 @@ class Supervisor:
     def may_start(self, role: str) -> bool:
         if role == "manager" and self.nursery.of("processor"):
             return False  # each processor works for one queue manager; they are being killed
-        pause = self._pauses.left(role, time.monotonic())
+        pause = self.pauses.left(role, time.monotonic())
         if pause > 0:
             self._loop.after(pause, self.maintain)
         return pause <= 0
@@ -117,7 +117,7 @@ class Supervisor:
         try:
             self.nursery.fork(birth, title, live, waits=waits)
         except OSError as error:
-            pause = self._pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
+            pause = self.pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
             log.error("%s cannot be started: %s; tried again in %.1f s", title, error.strerror, pause)
             self._loop.after(pause, self.maintain)
             return False
@@ -175,7 +175,7 @@ class Supervisor:
         killed, now = child.process.exitcode == -signal.SIGKILL, time.monotonic()
         if not child.leaving:
             log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
-            self._pauses.died(child.role, now, now - child.born, useful=useful, killed=killed)
+            self.pauses.died(child.role, now, now - child.born, useful=useful, killed=killed, title=child.title, how=child.how)
         if child.role == "processor":
             waiting = self.board.task(child.birth.slot).state == "filter"
             self.tell("manager", frames.Reaped(child.birth.generation, waiting))

@@ -122,6 +122,9 @@ def _head(console: Console, document: dict[str, Any]) -> None:
     title = Text.assemble(("Enqueuer ", "bold"), printable(document["version"]), "  ", _coloured(document["state"]))
     title.append(f"  up {show_seconds(document['uptime_s'])}, pid {document['pid']}, {printable(document['base'])}")
     console.print(title)
+    for each in document.get("failing", ()):
+        text = f"The {each['process']} fails at each start, {each['times']} times so far: {each['last']}; the log in SystemLogs says why"
+        console.print(Text(printable(text), "red"))
     if error := document["config"]["error"]:
         console.print(Text(f"Config refused, the last good one is in force: {printable(error)}", "bold red"))
     elif waiting := document["config"].get("waiting"):

@@ -1,6 +1,6 @@
 """The pool: who starts, who leaves, and how long the dead wait."""
 
-from enqueuer.pool import LONGEST_PAUSE, Plan, Slot, Throttle, plan
+from enqueuer.pool import LONGEST_PAUSE, Failing, Pauses, Plan, Slot, Throttle, plan
 
 
 def test_missing_ones_are_started() -> None:
@@ -48,3 +48,15 @@ def test_a_running_pause_holds_for_all() -> None:
         throttle.died(now=10.0, early=True, killed=False)
 
     assert throttle.died(now=10.1, early=False, killed=False) > 3.0
+
+
+def test_what_fails_at_each_start_is_told() -> None:
+    """From the second time on, with how it ended; no longer once one was of use, or some time has passed."""
+    pauses = Pauses()
+    for n in range(3):
+        pauses.died("manager", float(n), 0.1, useful=False, killed=False, title="queue manager", how="ended with exit code 70")
+    assert pauses.failing(3.0) == [Failing("queue manager", 3, "ended with exit code 70")]
+    assert pauses.failing(3.0 + 3 * LONGEST_PAUSE) == []
+
+    pauses.died("manager", 4.0, 100.0, useful=True, killed=True, title="queue manager", how="killed by SIGKILL")
+    assert pauses.failing(4.0) == []

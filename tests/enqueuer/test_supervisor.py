@@ -306,3 +306,16 @@ def _settled(trial: Trial) -> bool:
     totals = trial.status()["totals"]
     files = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
     return totals["received"] + totals["returned"] == sum(totals[fate] for fate in FATES) and set(files) <= {".ids", ".attempts"}
+
+
+def test_a_queue_manager_that_cannot_recover_is_told_in_status(trials: Trials, config: Config, mail: Make) -> None:
+    """A folder is gone: it fails at each start, after growing pauses. It goes on when the folder is back."""
+    with trials(config()) as trial:
+        (trial.base / "Bad").rename(trial.base / "away")
+        signal_all(trial.pids("queue manager"))
+        told = trial.wait(lambda: trial.status()["failing"], "the status says so")
+        assert (told[0]["process"], "exit code 70" in told[0]["last"]) == ("queue manager", True)
+        (trial.base / "away").rename(trial.base / "Bad")
+        trial.drop("a", mail("a"))
+        trial.wait(trial.outbound, "mail goes on")
+        trial.wait(lambda: not trial.status()["failing"], "the status says nothing any more", 30)
