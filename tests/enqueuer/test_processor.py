@@ -39,14 +39,14 @@ def _gone(trial: Trial) -> bool:
 
 
 def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make) -> None:
-    """OK and FAILURE are enqueued, ADDHEADER with its fields on top, ERROR is in Quarantine with the report, DISCARD is gone."""
+    """OK, FAILURE and an echo are enqueued, ADDHEADER with its fields on top, ERROR is in Quarantine, DISCARD is gone."""
     verdicts = {
         "ok": "0 OK",
         "failure": '0 FAILURE "no idea"',
         "header": '0 ADDHEADER "X-Spam: yes\\eX-Score: 7" OK',
         "error": '0 ERROR "a virus"',
         "discard": "0 DISCARD",
-        "odd": "0 WHAT is this",
+        "odd": "0 FILE Queue/1.msg",
     }
     with trials(config()) as trial:
         for name, judge in verdicts.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from filterlink import spawn as spawning
 from filterlink.settings import Filter
 from filterlink.spawn import Limits, environment, fault, spawn
 from filterlink.units import Seconds, Size
@@ -125,8 +126,14 @@ def test_why_it_could_not_be_started(text: bytes | None, mode: int, told: str, t
     assert fault(caught.value) == told
 
 
-def test_limits_that_cannot_be_set() -> None:
+def _refuse(*_: object) -> None:
+    """The kernel takes each limit that can be written, so it has to be played that it does not."""
+    raise ValueError("not allowed")
+
+
+def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as a program that cannot be started, so that the filter is failed and no message passes."""
+    monkeypatch.setattr(spawning, "lower", _refuse)
     with pytest.raises(OSError, match="its limits cannot be set") as raised:
-        spawn(["true"], Limits(memory=1 << 70))
+        spawn(["true"], Limits(memory=1 << 30))
     assert fault(raised.value) == "its limits cannot be set"

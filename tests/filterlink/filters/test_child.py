@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from filterlink.filters import child
 from filterlink.filters.child import MAX_OUTPUT, Ended, Limits, run_limited
 
 LONG = Limits(30)
@@ -60,10 +61,21 @@ def test_the_smaller_limit_counts(limit: str, outer: int, inner: str, asked: str
     assert done.stdout.decode().strip() == told
 
 
-def test_limits_that_cannot_be_set() -> None:
+def _refuse(*_: object) -> None:
+    """The kernel takes each limit that can be written, so it has to be played that it does not."""
+    raise ValueError("not allowed")
+
+
+def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as what cannot be started."""
+    monkeypatch.setattr(child, "lower", _refuse)
     with pytest.raises(OSError, match="limits"):
-        run_limited(["/bin/true"], Limits(30, memory=1 << 70))
+        run_limited(["/bin/true"], Limits(30, memory=1 << 30))
+
+
+def test_a_limit_beyond_what_the_kernel_can_say() -> None:
+    """Is the largest that it can say."""
+    assert run_limited(["/bin/true"], Limits(30, memory=1 << 70)).code == 0
 
 
 def test_output_is_bounded() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from filterlink.filters import child
 from filterlink.filters.child import Limits
 from filterlink.filters.command import CommandFilter, Settings
 from filterlink.filters.commandline import PROFILES, Profile
@@ -231,9 +232,14 @@ def test_a_pattern_without_end_is_ended(tmp_path: Path, queued: Queued) -> None:
     assert done.stdout.splitlines()[1:] == [b'1 REJECTED "sh cannot scan this message: no answer within 1 s"', b"2 OK"]
 
 
-def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued) -> None:
+def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message waits."""
-    scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 70), unscannable="pass")
+
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(child, "lower", refuse)
+    scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 30), unscannable="pass")
 
     assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")
 
