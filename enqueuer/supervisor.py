@@ -21,7 +21,7 @@ from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
 from enqueuer.nursery import Child, Nursery
-from filterlink.loop import Loop
+from filterlink.loop import Alarm, Loop
 
 __all__ = ["Supervisor", "run"]
 
@@ -73,6 +73,7 @@ class Supervisor:
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
         self.nursery = Nursery(self._let_go)
         self.pauses = pool.Pauses()
+        self._waking = Alarm(self._loop, self.maintain)  # one for all roles that pause
         self._suspects: tuple[int, ...] = ()
         self.staff = staff.Staff(self, self._loop)
         self._service = service.Service(self, self._loop)
@@ -109,7 +110,7 @@ class Supervisor:
             return False  # each processor works for one queue manager; they are being killed
         pause = self.pauses.left(role, time.monotonic())
         if pause > 0:
-            self._loop.after(pause, self.maintain)
+            self._waking.after(pause)
         return pause <= 0
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
@@ -119,7 +120,7 @@ class Supervisor:
         except OSError as error:
             pause = self.pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
             log.error("%s cannot be started: %s; tried again in %.1f s", title, error.strerror, pause)
-            self._loop.after(pause, self.maintain)
+            self._waking.after(pause)
             return False
         return True
 

@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable
 
-__all__ = ["READ", "WRITE", "Loop", "Timer"]
+__all__ = ["READ", "STILL", "WRITE", "Alarm", "Loop", "Timer"]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
@@ -47,7 +47,7 @@ class Loop:
         A container that was paused, or a process that was stopped, read no answers meanwhile: waiting times are measured by
         this clock, so that nothing is overdue before what came in that time was read.
         """
-        return time.monotonic() - self._lost
+        return min(time.monotonic(), self._woke + STILL) - self._lost
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call `callback(events)` whenever `fd` is ready; hang-up and error always count."""
@@ -102,7 +102,7 @@ class Loop:
         """Wait for descriptors and timers, and note for how long the loop stood still, here or since the last time."""
         began = time.monotonic()
         if began - self._woke > STILL:
-            self._lost += began - self._woke
+            self._lost += began - self._woke - STILL
         pause = self._pause(most, began)
         ready = self._poll.poll(pause)
         self._woke = time.monotonic()
@@ -132,3 +132,19 @@ class Loop:
             if (action := timer.action) is not None:
                 timer.action = None
                 action()
+
+
+class Alarm:
+    """One action at the earliest of the times that were asked for. However often that is, there is one timer."""
+
+    def __init__(self, loop: Loop, action: Callable[[], None]) -> None:
+        self._loop, self._action = loop, action
+        self._timer = Timer(0.0, action)
+        self._timer.cancel()
+
+    def after(self, seconds: float) -> None:
+        """Call the action in so many seconds, or earlier if that was asked for."""
+        when = time.monotonic() + seconds
+        if self._timer.action is None or when < self._timer.when:
+            self._timer.cancel()
+            self._timer = self._loop.at(when, self._action)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from filterlink.loop import WRITE, Loop
+from filterlink.loop import STILL, WRITE, Alarm, Loop
 
 
 @pytest.fixture
@@ -132,3 +132,38 @@ def test_stop_ends_the_run(loop: Loop) -> None:
     for _ in range(2):
         loop.after(0, loop.stop)
         loop.run()
+
+
+def test_time_in_which_the_loop_stood_still_does_not_count(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waited, and while it did something: its clock never goes back, and never runs for longer than STILL without a look."""
+    clock, readings = [1000.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    loop.turn(0)
+    readings.append(loop.now())
+    clock[0] += 100
+    readings.append(loop.now())
+    loop.turn(0)
+    readings.append(loop.now())
+    clock[0] += 0.5
+    readings.append(loop.now())
+
+    assert readings == sorted(readings)
+    assert readings[2] - readings[0] <= STILL
+    assert readings[3] - readings[2] == 0.5
+
+
+def test_an_alarm_has_one_timer(loop: Loop) -> None:
+    """Five that ask for it at each call would have a million timers after a few calls."""
+    calls: list[int] = []
+
+    def act() -> None:
+        calls.append(len([timer for *_, timer in loop._timers if timer.action is not None]))
+        for seconds in (0.002, 0.001, 0.003, 0.001, 0.002):
+            alarm.after(seconds)
+
+    alarm = Alarm(loop, act)
+    act()
+    while len(calls) < 10:
+        loop.turn(1)
+
+    assert max(calls) <= 1
