@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from enqueuer.board import Board
 from enqueuer.limits import Machine
-from enqueuer.queue.derive import queue_path
-from enqueuer.queue.store import Store
+from enqueuer.queue.derive import complete, queue_path
+from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.spooler import Spooler
 
@@ -50,10 +50,20 @@ class Setbacks:
             return
         if changed:
             self.give_back(entry)
+        elif self._is_all_that_is_left(entry):
+            entry.drop, entry.derived = None, True
+            self.put_off(entry, TROUBLE_PAUSE, reason)
         elif self.spooler.refuse_claimed(self._store, entry, reason):
             self._schedule.remove(entry)
         else:
             self.put_off(entry, TROUBLE_PAUSE)
+
+    def _is_all_that_is_left(self, entry: Entry) -> bool:
+        """Whether the drop has gone, and its message file is complete: that is never unlinked."""
+        disk = self._store.disk
+        with contextlib.suppress(OSError):
+            return (entry.drop is None or disk.stamp(drop_path(entry.drop)) is None) and complete(disk, entry.id)
+        return True
 
     def give_back(self, entry: Entry) -> None:
         """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""

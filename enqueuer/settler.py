@@ -194,7 +194,10 @@ class Settler:
         self._board.decide(entry.id, outcome.fate)
         self._board.moving = entry.id
         (place,) = outcome.places
-        self._store.move(entry.id, entry.drop, place)
+        if entry.drop is not None:
+            self._store.release_drop(entry.drop)
+            entry.drop = None  # whatever becomes of the rename: the message file is all that is left, and stays
+        self._store.move(entry.id, None, place)
         self._count(entry, outcome)
         self._board.moving = 0
         self._gone(entry)

@@ -9,6 +9,7 @@ from enqueuer.blame import AGAIN, Blame
 from enqueuer.board import Board
 from enqueuer.limits import Machine
 from enqueuer.manager import log
+from enqueuer.queue import derive
 from enqueuer.queue.disk import Disk
 from enqueuer.queue.store import Store
 from enqueuer.schedule import Entry, Lanes, Schedule
@@ -71,3 +72,17 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
 
     assert [path.name for path in (base / "Staged").iterdir()] == ["7.3.OUT"]
     assert entry.state == "held"
+
+
+def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
+    """It is all that is left of the message."""
+    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
+    Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
+    derive.derive(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
+    Path("Submitted/.taken/7.a.eml").unlink()
+    entry.drop, entry.derived = "7.a.eml", False
+    setbacks.refuse(entry, "it was removed before it could be read")
+
+    assert Path("Queue/7.msg").exists()
+    assert not entry.drop
+    assert (entry.state, entry.derived) == ("held", True)

@@ -122,6 +122,22 @@ def test_a_message_file_that_is_the_output_is_moved_after_the_sync(bench: Callab
     assert b.board.moving == 0
 
 
+def test_a_move_that_fails_halfway_leaves_the_message_file(bench: Callable[[Durability], _Bench]) -> None:
+    """The drop has gone, the module's folder is missing, and then a sync fails: the message file is all that is left, and is kept."""
+    b = bench("group")
+    entry = b.message(1)
+    b.disk.unlink(f"Staged/1.{entry.n}.OUT")
+    Path("Outbound/OUT").rename("Outbound/away")
+    b.schedule.settle(entry)
+    b.settler.add(entry, frames.Outcome(1, entry.n, "enqueued", ("OUT",), "OUT(1)", STAMP, moved=True))
+    b.until(lambda: not Path("Submitted/.taken/1.a.eml").exists())
+    b.disk.broken = "all"
+    b.until(lambda: b.put_off)
+
+    assert (entry.drop, entry.derived) == (None, True)
+    assert Path("Queue/1.msg").read_bytes() == b"text"
+
+
 def test_each_takes_a_batch_through_the_steps_in_the_order_of_the_design(bench: Callable[[Durability], _Bench]) -> None:
     """Files, Staged/; commits; Queue/; drops and outputs; their folders; the last names. Folders once a batch."""
     b = bench("each")
