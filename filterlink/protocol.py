@@ -109,6 +109,8 @@ class Reader:
             self._add(lines[0], events)
             lines[0] = bytes(self._partial)
             self._partial.clear()
+            if self._cut:
+                events += _parse_cut(lines.pop(0))
             self._cut = False
         for line in lines:
             number, _, answer = line.partition(b" ")
@@ -129,6 +131,15 @@ class Reader:
 
 def _show(line: bytes) -> str:
     return repr(line[:_SHOWN])[1:]
+
+
+def _parse_cut(line: bytes) -> list[Event]:
+    """A line whose end was thrown away lets no message pass: its verdict may have stood there."""
+    events = _parse(line)
+    for event in events:
+        if isinstance(event, Reply) and event.kind is Kind.OK:
+            event.kind, event.text = Kind.INVALID, "the line is too long"
+    return events
 
 
 def _parse(line: bytes) -> list[Event]:
@@ -226,10 +237,10 @@ class _Answer:
             if (glued := _glued(self.text, self.at)) is not None:
                 return _REPORTS[verb], "", glued
             return _REPORTS[verb], decode_report(self._rest_or_quoted()), _glued(self.text, self.at)
-        if modified:  # up to version 3 the modifier alone is the answer
-            if verb:
-                self._complain("unknown word after the added fields", self._line())
-            return Kind.OK, "", _glued(self.text, self.at)
+        if modified and not verb:  # up to version 3 the modifier alone is the answer
+            glued = _glued(self.text, self.at)
+            if glued is not None or not self.text[self.at :].strip():
+                return Kind.OK, "", glued
         if verb == b"FILE":  # some helpers echo the request where they can say nothing
             self._complain("the request came back as its answer, taken as FAILURE", self._line())
             return Kind.FAILURE, "", None

@@ -254,3 +254,20 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
     for event in read(data, max_line=64):
         complaints = (event.complaint,) if isinstance(event, Note) else event.complaints if isinstance(event, Reply) else ()
         assert all(complaint.isprintable() for complaint in complaints)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'7 ADDHEADER "X-A: b" REJECTD "virus"',
+        b"7 ADDROUTE a@b.example FAILURX",
+        b'7 ADDHEADER "X-A: b" 123 garbage',
+        b'7 ADDHEADER "X-A: b" "OK"',
+        b'7 ADDHEADER "X-A: ' + b"b" * (1 << 20) + b'" REJECTED "virus"',
+    ],
+)
+def test_what_follows_added_fields_is_a_verdict_or_no_answer(line: bytes) -> None:
+    """The modifier alone is the answer of old helpers; with anything behind it that is no verdict nothing passes."""
+    replies = [event for event in read(line + b"\n") if isinstance(event, Reply)]
+
+    assert [(reply.number, reply.kind) for reply in replies] == [(7, Kind.INVALID)]
