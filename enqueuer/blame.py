@@ -37,6 +37,10 @@ CLOCK_OF_FILES = 5
 LONGEST_PAUSE = 3600.0
 """Seconds between two tries of a message that a filter refuses for its own sake; longer where retry_after is."""
 MOST_DOUBLED = 20
+MAX_REASON = 500
+"""Characters of a refusal that are kept and logged."""
+MOST_LINES = 100
+"""Lines a minute about messages that one filter refuses."""
 AGAIN = 5.0
 """Seconds until a message is given up that the disk had no room to give up."""
 NOTES = 10
@@ -65,6 +69,7 @@ class Blame:
         """Called with the id of each message that goes to Bad/ from here."""
         self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
         self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
+        self._refusals = Complaints(log, burst=MOST_LINES)
 
     def configure(self, settings: Engine) -> None:
         self.most, self._circles.most = settings.max_attempts, settings.max_hops
@@ -147,10 +152,10 @@ class Blame:
 
         The pause doubles with each refusal. `policy`: what becomes of it after the last one.
         """
-        count = self.attempts.charge(entry.id)
-        self._note(
-            entry, f"{frame.filter} refused it, and scanned others since it did so before, {count} of {self.most} times: {frame.reason}"
-        )
+        entry.refusals = count = entry.refusals + 1
+        text = f"{frame.filter} refused it, and scanned others since it did so before, {count} of {self.most} times: {frame.reason}"
+        self._remember(entry, text[:MAX_REASON])
+        self._refusals.say(frame.filter, text[:MAX_REASON], serverlog.message_tag(entry.id))
         if policy != "defer" and count >= self.most:
             entry.rule = frame.rule
             reason = f"{frame.filter} refused it {count} times, while it scanned others: {frame.reason}"
@@ -200,7 +205,7 @@ class Blame:
         fate = "quarantined" if place == "quarantine" else "bad"
         why: dict[str, object] = {"id": entry.id, "fate": fate, "reason": reason, "filter": filter, "rule": entry.rule or None}
         why |= {
-            "attempts": self.attempts.of(entry.id),
+            "attempts": max(self.attempts.of(entry.id), entry.refusals),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "log": list(entry.notes),
         }
@@ -211,4 +216,7 @@ class Blame:
 
     def _note(self, entry: Entry, text: str) -> None:
         log.warning("%s", text, extra=serverlog.message_tag(entry.id))
+        self._remember(entry, text)
+
+    def _remember(self, entry: Entry, text: str) -> None:
         entry.notes = (*entry.notes, f"{time.strftime('%H:%M:%S')} {text}")[-NOTES:]

@@ -36,7 +36,7 @@ class Fingerprints:
 
     def closed(self, job: frames.Job, message: derive.Message) -> str:
         """Return the filter that sends such messages around; "" where none does."""
-        if job.drop and not self._made(job):
+        if not (self._made(job) if job.drop else job.own):
             return ""
         closed = dict(job.circles)
         return next((filter for kind in derive.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")

@@ -162,6 +162,8 @@ class Job(Frame):
     that perhaps do, and of which is to be told."""
     moves: bool = False
     """The message file itself may be the output, where nothing differs from it."""
+    own: bool = False
+    """Its drop, which is not there any more, may have been written by a filter."""
 
 
 class Derived(Frame):

@@ -184,7 +184,7 @@ class Manager:
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
         about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
         circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
-        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves)
+        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves, entry.own)
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: Worker, frame: frames.ToManager) -> None:
@@ -229,7 +229,7 @@ class Manager:
 
     def _hold(self, entry: Entry, frame: frames.Held) -> None:
         self._blame.decided(entry, frame)
-        entry.verdicts = frame.verdicts
+        entry.verdicts, entry.own = frame.verdicts, entry.own or bool(frame.judged_by)
         if not entry.was_held:
             entry.was_held = True
             log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
@@ -239,8 +239,8 @@ class Manager:
             pause = self._blame.refused(entry, frame, filter.on_refused if filter else "defer", pause)
         elif frame.charge and self._blame.overdue(entry, frame.filter):
             return
-        if entry.state != "active":
-            return
+        if self._schedule.entries.get(entry.id) is not entry or entry.state != "active":
+            return  # it was given up, refused or given back
         if entry.drop is not None:
             self._settler.add(entry, None)
         now = time.monotonic()

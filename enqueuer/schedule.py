@@ -70,6 +70,10 @@ class Entry(msgspec.Struct):
     """What happened to it that its .why file should tell."""
     rule: str = ""
     """The rule whose filter refused it too often."""
+    refusals: int = 0
+    """How often a filter that scans others refused it, since this queue manager started."""
+    own: bool = False
+    """Its drop may have been written by a filter: the account that owned it is one that filters work as."""
     begun: int = 0
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0

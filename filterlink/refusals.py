@@ -1,8 +1,8 @@
 """Which messages a filter refuses for their own sake, and not because it cannot scan at all for now. Pure.
 
 REJECTED says both. So do FAILURE and a line that is no answer, where they do not let the message pass. The proof is what the
-filter answers meanwhile: it refused a message, scanned another one since, and refuses the first one again. In an outage no
-message is scanned, so none is charged.
+filter answers meanwhile: it refused a message, then scanned more other messages than it refused, and refuses the first one again.
+In an outage it refuses nearly all, though it may let a few pass (those that are too large for its server).
 """
 
 from collections import OrderedDict
@@ -21,11 +21,11 @@ class Refusals:
     """Part of a filter's gate."""
 
     def __init__(self) -> None:
-        self._scanned = 0
-        self._known: OrderedDict[int, int] = OrderedDict()  # message -> how many were scanned when it was refused last
+        self._scanned = self._refused = 0
+        self._known: OrderedDict[int, tuple[int, int]] = OrderedDict()  # message -> both counts after it was refused last
 
     def heard(self, id: int, kind: Kind) -> bool:
-        """Note an answer about message `id`. Return True where it is refused again, and another message was scanned since.
+        """Note an answer about message `id`. Return True where it is refused again, and most others were scanned since.
 
         A FAILURE that lets the message pass is its last answer, so that nothing follows from the charge.
         """
@@ -34,8 +34,10 @@ class Refusals:
             if self._known:
                 self._known.pop(id, None)
             return False
-        before = self._known.pop(id, None)
-        self._known[id] = self._scanned
+        scanned, refused = self._known.pop(id, (self._scanned, self._refused))
+        charged = self._scanned - scanned > self._refused - refused
+        self._refused += 1
+        self._known[id] = self._scanned, self._refused
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
-        return before is not None and before < self._scanned
+        return charged

@@ -5,7 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from enqueuer import frames
 from enqueuer.circles import LEAST, SURE
+from enqueuer.fingerprints import Fingerprints
+from enqueuer.queue import envelope, header
+from enqueuer.queue.derive import Message
+from enqueuer.queue.disk import Disk
 from enqueuer.trial import Trial
 
 Make = Callable[..., bytes]
@@ -47,3 +52,17 @@ def test_what_another_account_drops_is_no_loop_of_a_filter(trials: Trials, confi
 
         _paced(trial, LEAST + 30, drop)
         trial.wait(lambda: trial.status()["totals"]["discarded"] == LEAST + 30, "all of them are scanned")
+
+
+def test_a_deferred_message_keeps_who_dropped_it() -> None:
+    """Its drop has gone by then: only what may be a filter's own copy is kept from the filters."""
+    text = b"From: a@a.example\nMessage-ID: <1@a>\n"
+    made = envelope.make(b"a@a.example", (b"b@b.example",), "01-01-2026 00:00:00", "a.example")
+    message, (kind, *_) = Message(1, made, 0, 0, (0, 0), header=text), header.kinds(text, (b"b@b.example",))
+    job = frames.Job(1, 1, 1, False, b"", True, False, None, (), ((kind, "Judge"),))
+    disk = Disk()
+
+    assert Fingerprints(disk).closed(job, message) == ""
+    job.own = True
+    assert Fingerprints(disk).closed(job, message) == "Judge"
+    disk.close()

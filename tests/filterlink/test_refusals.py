@@ -34,3 +34,22 @@ def test_its_memory_has_a_bound() -> None:
         refusals.heard(id, Kind.REJECTED)
 
     assert len(refusals._known) == MOST_KNOWN
+
+
+def test_a_few_that_pass_in_an_outage_prove_nothing() -> None:
+    """A filter lets messages pass that are too large for its server, and refuses all others."""
+    refusals = Refusals()
+    for round in range(9):
+        assert not any(refusals.heard(id, Kind.REJECTED) for id in range(20))
+        assert not refusals.heard(1000 + round, Kind.OK)
+
+
+def test_two_that_are_refused_for_their_own_sake_are_found() -> None:
+    refusals = Refusals()
+    for id in (1, 2):
+        refusals.heard(id, Kind.REJECTED)
+    for id in range(10, 20):
+        refusals.heard(id, Kind.OK)
+
+    assert refusals.heard(1, Kind.REJECTED)
+    assert refusals.heard(2, Kind.REJECTED)
