@@ -1,13 +1,18 @@
 """The base directory: which one is meant, its folders, and how it is made. No file in it but the first config file."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
 from enqueuer.queue.names import is_module
 
-__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules"]
+__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules", "read_config"]
+
+MOST = (1 << 20) + 1
+"""Bytes of a config file that are read: one more than such a file may have."""
 
 FOLDERS = {
     "Submitted": 0o755,  # the administrator may open it to other writers
@@ -117,3 +122,14 @@ def fsync_folder(folder: str | Path) -> None:
 
 def _readable(path: Path) -> bool:
     return not path.exists() or os.access(path, os.R_OK | os.X_OK)
+
+
+def read_config(path: Path) -> bytes:
+    """Read a config file, or its begin where it is too large for one.
+
+    Raises OSError, also for a FIFO or a device: it is not waited for.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read(MOST)

@@ -153,7 +153,7 @@ class Blame:
         The pause doubles with each refusal. `policy`: what becomes of it after the last one.
         """
         entry.refusals = count = entry.refusals + 1
-        text = f"{frame.filter} refused it, and scanned others since it did so before, {count} of {self.most} times: {frame.reason}"
+        text = f"{frame.filter} refused it again, and scanned other messages in between ({count} of {self.most} times): {frame.reason}"
         self._remember(entry, text[:MAX_REASON])
         self._refusals.say(frame.filter, text[:MAX_REASON], serverlog.message_tag(entry.id))
         if policy != "defer" and count >= self.most:

@@ -140,7 +140,7 @@ class Commands:
         self._supervisor.reload()
         file = self._supervisor.file
         if why := file.error or file.waiting:
-            reply({"ok": False, "error": why})
+            reply({"ok": False, "pending": not file.error, "error": why})
             return
         self._reloading.append((file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
         self._loop.after(IN_FORCE_WITHIN, self.in_force)

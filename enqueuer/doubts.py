@@ -43,6 +43,10 @@ IN_THE_BOX = {
     "spamd": Own(110, 8),
     "yara": Own(110, 0, memory=2 << 30),
 }
+DELAYING = frozenset({"milter", "rspamd"})
+"""Filters in the box that refuse a message for a while on purpose."""
+LEAST_PATIENCE = 3600.0
+"""Seconds for which such a message should be tried: greylisting takes minutes, a rate limit up to an hour."""
 LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
 FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--strip-domain", "--user-from-recipient"})
@@ -143,10 +147,16 @@ def _own(filter: Filter, config: Config) -> Iterator[str]:
             f"can answer that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))}s to program, or write a "
             f"longer timeout"
         )
+    patience = sum(config.enqueuer.retry_after * 2**count for count in range(config.enqueuer.max_attempts + 1))
+    if filter.words()[2] in DELAYING and filter.on_refused != "defer" and patience < LEAST_PATIENCE:
+        yield (
+            f'on_refused = "{filter.on_refused}": it delays mail on purpose (greylisting, rate limits), and what it delays for longer '
+            f'than {show_seconds(patience)} is given up; write on_refused = "defer", or a longer enqueuer.retry_after'
+        )
     if 0 < filter.memory_limit < own.memory:
         yield (
             f"memory_limit = {show_size(filter.memory_limit)} is below its own --memory ({show_size(own.memory)}), and the smaller one "
-            f"counts: add --memory {filter.memory_limit >> 20}M to program, or write a larger memory_limit"
+            f"counts: add --memory {_written(filter.memory_limit)} to program, or write a larger memory_limit"
         )
     if filter.cpu_limit < own.cpu:
         yield (
@@ -159,6 +169,11 @@ def _own(filter: Filter, config: Config) -> Iterator[str]:
             f"max_in_flight = {filter.max_in_flight} lets {large} large messages in at once, and its {own.option} are {own.workers}: they "
             f"may keep all small ones waiting; write max_in_flight = {own.workers}, or add {own.option} {filter.max_in_flight} to program"
         )
+
+
+def _written(size: int) -> str:
+    """A size as it is written in an option, never rounded down to 0, which means no limit."""
+    return f"{size >> 20}M" if size >= 1 << 20 else str(int(size))
 
 
 def _in_the_box(words: Sequence[str]) -> Own | None:

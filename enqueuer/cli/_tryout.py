@@ -51,7 +51,7 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
 
     where = basedir.find(base)
     path = where / basedir.CONFIG
-    filters = {each.name: each for each in config.load(path.read_bytes(), str(path)).filters}
+    filters = {each.name: each for each in config.load(basedir.read_config(path), str(path)).filters}
     settings = filters.get(name)
     if settings is None:
         fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)

@@ -29,7 +29,7 @@ def _check(
     from enqueuer.cli import _absent
 
     path = file if file is not None else basedir.find(base) / basedir.CONFIG
-    config = configs.load(path.read_bytes(), str(path))
+    config = configs.load(basedir.read_config(path), str(path))
     folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
     with contextlib.chdir(folder):  # what the engine's programs are relative to
         absent = list(_absent.warnings(config))

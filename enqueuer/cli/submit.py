@@ -90,7 +90,7 @@ def _config(base: Path) -> "Config":
     from enqueuer import basedir, config
 
     try:
-        return config.load((base / basedir.CONFIG).read_bytes())
+        return config.load(basedir.read_config(base / basedir.CONFIG))
     except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
         return config.Config(rules=(), routes=())
 

@@ -154,6 +154,7 @@ def test_filters_and_rules_that_do_nothing() -> None:
 @pytest.mark.parametrize(
     ("settings", "options", "place", "cure"),
     [
+        ('memory_limit = "10"', "scan", "memory_limit = 10 is below its own --memory (4.0G)", "--memory 10 "),
         ('memory_limit = "2G"', "scan", "memory_limit = 2.0G is below its own --memory (4.0G)", "--memory 2048M"),
         ('memory_limit = "2G"', "--memory 3G scan", "memory_limit = 2.0G is below its own --memory (3.0G)", "--memory 2048M"),
         ('memory_limit = "2G"', "--memory 0 scan", "", ""),
@@ -168,3 +169,30 @@ def test_limits_of_its_own_that_are_wider(settings: str, options: str, place: st
 
     assert bool(lines) == bool(place)
     assert all(place in line and cure in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "program", "warned"),
+    [
+        ('retry_after = "3s"', "", "rspamd --host 127.0.0.1", True),
+        ('retry_after = "3s"', 'on_refused = "defer"', "rspamd --host 127.0.0.1", False),
+        ('retry_after = "3s"', "", "clamd --host 127.0.0.1", False),
+        ("", "", "milter --host 127.0.0.1:8891", False),
+    ],
+)
+def test_who_delays_mail_on_purpose_needs_patience(engine: str, settings: str, program: str, warned: bool) -> None:
+    text = f"""
+        [enqueuer]
+        {engine}
+        [[filters]]
+        name = "F"
+        program = "enqueuer filter {program}"
+        {settings}
+        [[rules]]
+        name = "r"
+        actions = [["ExternalFilter", "F"]]
+        [[routes]]
+        recipient = "*"
+        to = "OUT"
+    """
+    assert any("delays mail on purpose" in line for line in doubts.warnings(config.load(text.encode()))) is warned

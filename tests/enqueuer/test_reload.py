@@ -348,7 +348,7 @@ def test_reload_does_not_take_what_is_open_for_writing(trials: Trials, config: C
             file.write("# more to come\n")
             file.flush()
             done = _command(trial, "reload")
-            assert done.returncode == exits.CONFIG
+            assert done.returncode == exits.TEMPFAIL
             assert "open for writing" in done.stderr
         assert _command(trial, "reload").returncode == 0
         assert trial.status()["config"]["error"] is None

@@ -1,9 +1,14 @@
 """config check: ok, ok with doubts, or the one line."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from enqueuer import basedir
 
 
 def test_the_file_of_init_is_ok(enqueuer: Any, base: Path) -> None:
@@ -74,3 +79,16 @@ def test_what_this_machine_has_not_is_a_warning(enqueuer: Any, base: Path, setti
     assert done.returncode == 0
     assert told in done.stderr.decode()
     assert told or b"program" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["config", "check"], ["filters", "test", "VirusScan", "/dev/null"], ["submit", "b@b.example"]])
+def test_a_fifo_in_the_place_of_the_file_hangs_no_command(tmp_path: Path, command: list[str]) -> None:
+    basedir.create(tmp_path / "base")
+    file = tmp_path / "base" / basedir.CONFIG
+    file.unlink()
+    os.mkfifo(file)
+    words = [sys.executable, "-m", "enqueuer.cli.app", *command, "--base", str(tmp_path / "base")]
+    done = subprocess.run(words, input="To: b@b.example\n\ntext\n", text=True, capture_output=True, timeout=20, check=False)
+
+    assert "Traceback" not in done.stderr
+    assert (done.returncode == 0) is (command[0] == "submit")
