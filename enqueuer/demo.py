@@ -143,7 +143,7 @@ def _reason(path: Path) -> str:
     why = path.with_name(path.name + ".why") if path.suffix == ".bad" else path.with_suffix(".why")
     try:
         return str(json.loads(why.read_bytes())["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

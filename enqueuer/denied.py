@@ -1,5 +1,7 @@
 """Drops that could not be taken, as their folder or the disk did not let us, and when each is tried again. It touches no file."""
 
+from array import array
+
 import msgspec
 
 from enqueuer.queue.intake import Candidate
@@ -10,6 +12,8 @@ FIRST_PAUSE, MAX_PAUSE = 0.5, 60.0
 """A drop that cannot be taken (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to a minute."""
 MAX_DENIED = 20_000
 """Drops of which each has its own pause, some 300 bytes each. All others have the longest one, together."""
+MAX_CROWD = 1 << 18
+"""Marks of those others, 8 bytes each. Two drops of one mark's place take turns, so one of them is tried more often."""
 
 
 class Failure(msgspec.Struct):
@@ -26,8 +30,8 @@ class Failure(msgspec.Struct):
 class Denied:
     def __init__(self) -> None:
         self._failures: dict[bytes, Failure] = {}
-        self._changed, self._until = -1, 0.0
-        """Of those for which there was no room: the latest change of any, and until when none that is as old is tried."""
+        self._crowd, self._until = array("Q"), 0.0
+        """Marks of drops for which there was no room, and until when these are not tried. A drop without a mark is tried."""
 
     def __len__(self) -> int:
         return len(self._failures)
@@ -36,7 +40,7 @@ class Denied:
         """It could not be taken: its pause doubles, unless it was changed meanwhile."""
         known = self._failures.get(candidate.name)
         if known is None and len(self._failures) >= MAX_DENIED:
-            self._changed, self._until = max(self._changed, candidate.changed), now + MAX_PAUSE
+            self._join(candidate, now)
             return
         pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else FIRST_PAUSE
         self._failures[candidate.name] = Failure(candidate.changed, now + pause, pause, now)
@@ -45,7 +49,7 @@ class Denied:
         """Whether it failed a moment ago, and nothing has changed since."""
         failure = self._failures.get(candidate.name)
         if failure is None:
-            return now < self._until and candidate.changed <= self._changed
+            return now < self._until and self._crowd[(mark := _mark(candidate)) % MAX_CROWD] == mark
         if failure.changed != candidate.changed:
             return False
         failure.seen = now
@@ -54,3 +58,14 @@ class Denied:
     def forget_unseen_since(self, moment: float) -> None:
         """What was not listed since then has gone."""
         self._failures = {name: failure for name, failure in self._failures.items() if failure.seen >= moment}
+
+    def _join(self, candidate: Candidate, now: float) -> None:
+        if now >= self._until:
+            self._crowd, self._until = array("Q", bytes(8 * MAX_CROWD)), now + MAX_PAUSE
+        mark = _mark(candidate)
+        self._crowd[mark % MAX_CROWD] = mark
+
+
+def _mark(candidate: Candidate) -> int:
+    """Return a number that no writer can foresee: Python hashes bytes with a secret of each process."""
+    return hash((candidate.name, candidate.changed)) & (1 << 64) - 1

@@ -16,8 +16,14 @@ INODES = MinFree("2%")
 
 
 def disk_full(keep: MinFree) -> str | None:
-    """Say what is short of `min_free` on the base directory's disk (the current directory): bytes or inodes. None: nothing."""
-    status = os.statvfs(".")
+    """Say what is short of `min_free` on the base directory's disk (the current directory): bytes or inodes. None: nothing.
+
+    A disk that cannot be looked at counts as full.
+    """
+    try:
+        status = os.statvfs(".")
+    except OSError as error:
+        return f"the disk cannot be looked at ({error.strerror})"
     inodes = keep if keep.endswith("%") else INODES
     if status.f_bavail * status.f_frsize < keep.of(status.f_blocks * status.f_frsize):
         return f"less than min_free = {keep} of the disk's bytes are free"

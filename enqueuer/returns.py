@@ -4,6 +4,7 @@ A message keeps its id. The O line's last field says where a released one goes o
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
 """
 
+import contextlib
 import itertools
 import json
 import logging
@@ -26,6 +27,8 @@ __all__ = ["Returns"]
 
 log = logging.getLogger("QUEUE")
 MARK_LENGTH = 8
+MAX_WHY = 1 << 20
+"""Bytes of a .why that are read; ours have some hundred."""
 IN_FORCE = 1.0
 """Seconds after which a new edition has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
 holds is offered again when it has changed over (FilterPeer)."""
@@ -67,6 +70,8 @@ class Returns:
             answer(False, str(error))
         except OSError as error:
             answer(False, f"message {id}: {error.strerror}")
+        except (ValueError, RecursionError) as error:  # a file of ours that was changed by hand
+            answer(False, f"message {id}: {type(error).__name__}")
 
     def _retry_all(self, answer: Answer) -> None:
         """Retry everything in Bad/, in slices: thousands of messages must not keep the queue manager from its mail."""
@@ -90,7 +95,8 @@ class Returns:
         why = self._why(id)
         rule, filter, mark, text = why.get("rule"), why.get("filter"), envelopes.NO_MARK, "released: it is scanned again"
         if isinstance(rule, str) and isinstance(filter, str):
-            mark, text = rules.mark(rule, filter), f'released: goes on after filter "{filter}" in rule "{rule}"'
+            with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair is no name of ours
+                mark, text = rules.mark(rule, filter), f'released: goes on after filter "{filter:.100}" in rule "{rule:.100}"'
         self._bring_back(id, "quarantine", mark, text, answer)
 
     def _retry(self, id: int, answer: Answer) -> None:
@@ -144,8 +150,8 @@ class Returns:
 
     def _why(self, id: int) -> dict[str, object]:
         try:
-            found = json.loads(b"".join(self._disk.chunks(names.final(id, "quarantine-why"))))
-        except (FileNotFoundError, ValueError):
+            found = json.loads(next(self._disk.chunks(names.final(id, "quarantine-why"), first=MAX_WHY)))
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

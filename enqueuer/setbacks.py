@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from enqueuer.board import Board
-from enqueuer.limits import Machine
+from enqueuer.limits import PAUSE, Machine
 from enqueuer.queue.derive import complete, queue_path
-from enqueuer.queue.store import Store, drop_path
+from enqueuer.queue.store import Store, Unwiped, drop_path
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.spooler import Spooler
 
@@ -31,7 +31,9 @@ class Setbacks:
         self.forgotten: Callable[[int], None] = lambda _id: None
         """Called with the id of each message whose drop goes back to the drop folder."""
         self._unwiped: dict[int, int] = {}
-        """Messages that were put off in this turn, and their last dispatch: what it staged is to be unlinked."""
+        """Messages that were put off, and their last dispatch: what it staged is to be unlinked."""
+        self._not_before = 0.0
+        """When that is tried again after an error."""
 
     def put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
         """Try again later, with whatever is on disk then."""
@@ -77,11 +79,14 @@ class Setbacks:
         self.forgotten(entry.id)
 
     def wipe(self) -> None:
-        """Unlink what was staged in vain since the last turn. What cannot go now goes with a later one, or in recovery."""
-        if not self._unwiped:
+        """Unlink what was staged in vain since the last turn. What cannot go is tried again after PAUSE seconds, or in recovery."""
+        if not self._unwiped or time.monotonic() < self._not_before:
             return
         try:
             self._store.wipe(self._unwiped)
             self._unwiped.clear()
         except OSError as error:
+            if isinstance(error, Unwiped):
+                self._unwiped = {id: n for id, n in self._unwiped.items() if id in error.ids}
+            self._not_before = time.monotonic() + PAUSE
             self._machine.complain("wipe", f"what was staged in vain stays for now: {error}")

@@ -31,6 +31,8 @@ SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
 """Numbers tried for one more refused drop of a name; then the time is its number, as thousands must not be counted through."""
+NO_OWNER = -1
+"""Where a drop cannot be looked at: all of these share one place in what rests."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 R = TypeVar("R")
@@ -101,9 +103,10 @@ class Intake:
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
-        path = os.fsencode(FOLDER) + b"/" + name
+        path, owner = os.fsencode(FOLDER) + b"/" + name, NO_OWNER
         try:
             status = os.lstat(path)  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
+            owner = status.st_uid
             _expect_regular(status)
             if self._rests.has(name) and not self._rests.rested(name, status):
                 return "later"
@@ -111,7 +114,7 @@ class Intake:
         except FileNotFoundError:
             return self._settled(name, "gone")
         except OSError as error:
-            return self._not_opened(name, error)
+            return self._not_opened(name, owner, error)
         try:
             return self._claim_open(fd, path, name, id)
         except FileNotFoundError:
@@ -155,16 +158,17 @@ class Intake:
 
     def changed(self, name: bytes, seconds: float) -> None:
         """The drop is back: its writer went on though it was taken `seconds` ago. Next time it rests for longer than that."""
-        self._rests.begin(name, seconds + (0.0 if self._tells(name) else REST))
+        told, owner = self._tells(name)
+        self._rests.begin(name, owner, seconds + (0.0 if told else REST))
 
-    def _tells(self, name: bytes) -> bool:
-        """Whether a lease says who writes to it, so that it did not rest before it was taken."""
+    def _tells(self, name: bytes) -> tuple[bool, int]:
+        """Whether a lease says who writes to it, so that it did not rest before it was taken; and its owner."""
         try:
             fd = os.open(os.fsencode(FOLDER) + b"/" + name, _OPEN)
         except OSError:
-            return False
+            return False, NO_OWNER
         try:
-            return self._leases and _lease(fd) is not None
+            return self._leases and _lease(fd) is not None, os.fstat(fd).st_uid
         finally:
             os.close(fd)
 
@@ -177,7 +181,7 @@ class Intake:
         if leased is False:
             return "later"
         if status.st_nlink != 1:
-            return self._patience(name, "it has a second hard link")
+            return self._patience(name, status.st_uid, "it has a second hard link")
         if not (leased and self._leases) or self._rests.must(name):
             leased = None
             if not self._rests.rested(name, status):
@@ -185,7 +189,7 @@ class Intake:
             if status.st_size == 0:
                 raise Refusal("it is empty, and does not change")
         elif status.st_size == 0:
-            return self._patience(name, "it is empty")
+            return self._patience(name, status.st_uid, "it is empty")
         target = os.fsencode(TAKEN) + b"/" + names.taken(id, name)
         os.rename(path, target)
         try:
@@ -207,7 +211,7 @@ class Intake:
             beside = os.fsencode(FOLDER) + b"/" + os.path.basename(target)
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(beside))
 
-    def _not_opened(self, name: bytes, error: OSError) -> Claim:
+    def _not_opened(self, name: bytes, owner: int, error: OSError) -> Claim:
         if error.errno == errno.ELOOP:
             raise Refusal("not a regular file but a symbolic link")
         if error.errno == errno.EWOULDBLOCK:  # its owner holds a write lease, as good as having it open
@@ -215,12 +219,12 @@ class Intake:
         if error.errno in (errno.ENXIO, errno.ENODEV):
             raise Refusal("not a regular file but a socket or device")
         if error.errno in (errno.EACCES, errno.EPERM):
-            return self._patience(name, "the engine's user may not read it")
+            return self._patience(name, owner, "the engine's user may not read it")
         raise error
 
-    def _patience(self, name: bytes, reason: str) -> Claim:
+    def _patience(self, name: bytes, owner: int, reason: str) -> Claim:
         """Wait PATIENCE seconds for the state to pass, then refuse."""
-        if not self._rests.patient(name):
+        if not self._rests.patient(name, owner):
             return "later"
         raise Refusal(f"{reason}, for more than {PATIENCE:.0f} seconds")
 

@@ -20,7 +20,10 @@ MAX_REST = 120.0
 PATIENCE = 5.0
 """Seconds that a second link (`ln` + `rm` writers), an unreadable file or an empty one gets before it is refused."""
 MAX_SEEN = 20_000
-"""Drops whose rest or patience is measured at the same time, some 400 bytes each. The others wait until one of these is settled."""
+"""Drops whose rest or patience is measured at the same time, some 500 bytes each. The others wait until one of these is settled.
+
+An account with fewer of them takes the place of the newest one of the account with the most.
+"""
 
 
 class Seen(msgspec.Struct):
@@ -28,6 +31,7 @@ class Seen(msgspec.Struct):
 
     state: tuple[int, ...]
     """Inode, size, times; empty while it is given patience, or before the first look."""
+    owner: int
     since: float
     """time.monotonic() of our first look that found it so."""
     longest: float = 0.0
@@ -46,18 +50,44 @@ class Rests:
 
     def __init__(self) -> None:
         self._seen: dict[bytes, Seen] = {}
+        self._of: dict[int, dict[bytes, None]] = {}
+        """Their names by owner, the oldest first."""
 
     def names(self) -> set[bytes]:
         return set(self._seen)
 
     def forget(self, name: bytes) -> None:
-        self._seen.pop(name, None)
+        if seen := self._seen.pop(name, None):
+            theirs = self._of[seen.owner]
+            del theirs[name]
+            if not theirs:
+                del self._of[seen.owner]
 
-    def begin(self, name: bytes, longest: float) -> None:
+    def begin(self, name: bytes, owner: int, longest: float) -> None:
         """It has to rest, whatever a lease says; its writer is known to have paused for so long."""
         while len(self._seen) >= MAX_SEEN:
-            self._seen.pop(next(iter(self._seen)))
-        self._seen[name] = Seen((), time.monotonic(), longest, must=True)
+            self.forget(next(iter(self._most())))
+        self._keep(name, Seen((), owner, time.monotonic(), longest, must=True))
+
+    def _keep(self, name: bytes, seen: Seen) -> Seen:
+        self.forget(name)
+        self._seen[name] = seen
+        self._of.setdefault(seen.owner, {})[name] = None
+        return seen
+
+    def _most(self) -> dict[bytes, None]:
+        """The names of the owner that has the most."""
+        return max(self._of.values(), key=len)
+
+    def _room(self, owner: int) -> bool:
+        """Whether one more drop of this owner is watched. One of another owner that has more gives way."""
+        if len(self._seen) < MAX_SEEN:
+            return True
+        most = self._most()
+        if len(most) <= len(self._of.get(owner, ())) + 1:
+            return False
+        self.forget(next(reversed(most)))
+        return True
 
     def must(self, name: bytes) -> bool:
         """Whether it has to rest."""
@@ -71,7 +101,7 @@ class Rests:
 
     def rested(self, name: bytes, status: os.stat_result) -> bool:
         """Look at it: has it not changed for long enough?"""
-        seen = self._look(name, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+        seen = self._look(name, status.st_uid, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         return seen is not None and time.monotonic() >= seen.until
 
     def resting(self, name: bytes, size: int, changed: int) -> bool:
@@ -81,18 +111,18 @@ class Rests:
             return False
         return time.monotonic() < seen.until
 
-    def patient(self, name: bytes) -> bool:
+    def patient(self, name: bytes, owner: int) -> bool:
         """Whether it had PATIENCE seconds in a state that is no mail."""
-        seen = self._look(name, ())
+        seen = self._look(name, owner, ())
         return seen is not None and time.monotonic() - seen.since >= PATIENCE
 
-    def _look(self, name: bytes, state: tuple[int, ...]) -> Seen | None:
+    def _look(self, name: bytes, owner: int, state: tuple[int, ...]) -> Seen | None:
         """What is known of the name, which is in this state now. None: no more names are watched."""
         seen, now = self._seen.get(name), time.monotonic()
         if seen is None or (seen.state and state and seen.state[0] != state[0]):
-            if seen is None and len(self._seen) >= MAX_SEEN:
+            if seen is None and not self._room(owner):
                 return None
-            seen = self._seen[name] = Seen(state, now)
+            seen = self._keep(name, Seen(state, owner, now))
         elif seen.state != state:
             seen.longest = max(seen.longest, now - seen.since)
             seen.state, seen.since = state, now

@@ -112,6 +112,6 @@ def _why(disk: Disk, folder: Folder, id: int) -> dict[str, Any]:
     """The reason beside a message; empty where there is none or it cannot be read."""
     try:
         found = json.loads(next(disk.chunks(f"{folder}/{id}.why", first=MAX_SHOWN)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

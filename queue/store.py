@@ -24,7 +24,15 @@ from enqueuer.queue.derive import queue_path
 from enqueuer.queue.disk import Port, Stamp
 from enqueuer.queue.sync import Group, Sync
 
-__all__ = ["Store", "drop_path"]
+__all__ = ["Store", "Unwiped", "drop_path"]
+
+
+class Unwiped(OSError):
+    """Staged names of the messages `ids` could not be unlinked; it says why of one of them."""
+
+    def __init__(self, error: OSError, ids: set[int]) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.ids = ids
 
 
 def drop_path(drop: str) -> str:
@@ -94,11 +102,20 @@ class Store:
         self.disk.unlink("Queue/" + names.queue(id, "done", n))
 
     def wipe(self, upto: Mapping[int, int]) -> None:
-        """Unlink what these messages (id -> dispatch) had staged, up to and with that dispatch. One listing serves all of them."""
+        """Unlink what these messages (id -> dispatch) had staged, up to and with that dispatch. One listing serves all of them.
+
+        Each name is tried for itself. Raises Unwiped at the end where some stay, and OSError where there is no listing.
+        """
+        failed: dict[int, OSError] = {}
         for name in self.disk.names("Staged"):
             found = names.parse_staged(name)
             if found and found.n <= upto.get(found.id, 0):
-                self.disk.unlink("Staged/" + name)
+                try:
+                    self.disk.unlink("Staged/" + name)
+                except OSError as error:
+                    failed[found.id] = error
+        if failed:
+            raise Unwiped(next(iter(failed.values())), set(failed))
 
     def release_drop(self, drop: str) -> None:
         """The message file is durable and stands for itself: the drop may go (a held message would cost the disk twice)."""

@@ -72,7 +72,7 @@ def told(id: int) -> list[str]:
 def _refused(name: str) -> str:
     """Why a drop was given back."""
     path = Path("Submitted", os.fsdecode(names.refused(os.fsencode(name))[1]))
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return f"{printable(name)} was refused: {printable(str(json.loads(path.read_bytes())['reason']))}"
     return ""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from filterlink.filters.child import Limits
+from filterlink.filters.standstill import Awake
 from filterlink.rlimits import lower
 
 __all__ = ["Done", "apart"]
@@ -52,7 +53,7 @@ def _wait(pid: int, seconds: float) -> None:
     try:
         poll = select.poll()
         poll.register(exited, select.POLLIN)
-        poll.poll(seconds * 1000)
+        Awake(seconds).wait(poll)
     finally:
         os.close(exited)
 

@@ -13,10 +13,10 @@ import resource
 import select
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from filterlink.filters.standstill import Awake
 from filterlink.rlimits import lower
 
 __all__ = ["Ended", "Limits", "run_limited"]
@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None)
 
 
 class Limits(NamedTuple):
-    """Seconds to run, seconds of processor time (0: none of its own), bytes of memory (0: no limit).
+    """Seconds to run while we do not stand still, seconds of processor time (0: none of its own), bytes of memory (0: no limit).
 
     Where the process that starts it has smaller limits, those count.
     """
@@ -61,7 +61,7 @@ def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
         raise OSError(errno.EINVAL, "its limits cannot be set") from None
     with process:
         try:
-            output, late = _attend(process, time.monotonic() + limits.time)
+            output, late = _attend(process, Awake(limits.time))
         finally:  # before it is waited for, as its number stays its own until then
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -80,7 +80,7 @@ def _confine(limits: Limits, parent: int) -> None:
         lower(resource.RLIMIT_AS, limits.memory, limits.memory)
 
 
-def _attend(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bool]:
+def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:
     """Read what it says until it has ended; one of its own children that keeps the pipe open is not waited for."""
     assert process.stdout
     out, exited = process.stdout.fileno(), os.pidfd_open(process.pid)
@@ -89,15 +89,13 @@ def _attend(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bool]:
     poll.register(out, select.POLLIN)
     poll.register(exited, select.POLLIN)
     try:
-        while ready := [fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)]:
+        while ready := time.wait(poll):
             if out not in ready:
                 return bytes(output), False
             data = os.read(out, 65536)
             output += data[: MAX_OUTPUT - len(output)]
             if not data:
                 poll.unregister(out)
-            if time.monotonic() >= end:
-                break
         return bytes(output), True
     finally:
         os.close(exited)

@@ -26,7 +26,7 @@ __all__ = ["ClamdFilter", "Session", "Settings", "run"]
 MAX_IDLE = 15.0
 """Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
 MAX_DEATHS = 3
-"""A message in whose scan clamd broke off so often can't be scanned: it may be what kills clamd."""
+"""A message waits after clamd broke off this many scans of it. It may kill clamd, or clamd is down behind a proxy."""
 AWAY = "not there: "
 LOOK_EVERY = 10.0
 """Seconds between two looks at each clamd's version, for the log."""
@@ -93,9 +93,8 @@ class ClamdFilter:
             deaths.append(address)
             if len(deaths) < MAX_DEATHS:
                 raise
-            if isinstance(fault, Faulty):
-                return Finding(fault=str(fault))
-            return Finding(trouble=f"the connection ended {MAX_DEATHS} times while it was scanned")
+            text = str(fault) if isinstance(fault, Faulty) else f"the connection ended {MAX_DEATHS} times while it was scanned"
+            return Finding(fault=text)
 
     def _scan_anew(self, address: Address, message: Handover, end: float) -> Finding:
         try:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,13 +69,13 @@ class CommandFilter:
 
     def judge(self, path: str) -> Verdict:
         """Judge one queue file."""
-        copy, end = Path(self._folder, f"{os.getpid()}.eml"), time.monotonic() + self._settings.limits.time
+        copy = Path(self._folder, f"{os.getpid()}.eml")
         self._tidy()
         try:
             with Handover(path, RECEIVED if self._settings.profile.mail else b"") as message:
                 if self._copies:
                     message.write(str(copy))
-            found = self._scan(str(copy), os.path.abspath(path), end)
+            found = self._scan(str(copy), os.path.abspath(path))
         finally:
             copy.unlink(missing_ok=True)
         return self._settings.policy.verdict(found, Path(self._settings.profile.command[0]).name)
@@ -87,10 +86,10 @@ class CommandFilter:
             if not Path("/proc", left.stem).exists():
                 left.unlink(missing_ok=True)
 
-    def _scan(self, copy: str, path: str, end: float) -> Finding:
+    def _scan(self, copy: str, path: str) -> Finding:
         profile, limits = self._settings.profile, self._settings.limits
         try:
-            ended = run_limited(arguments(profile.command, copy, path), limits._replace(time=max(0.1, end - time.monotonic())))
+            ended = run_limited(arguments(profile.command, copy, path), limits)
         except OSError as fault:
             return Finding(fault=f"it cannot be started: {fault.strerror or fault}")
         if ended.late:

@@ -19,14 +19,14 @@ __all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable",
 
 T = TypeVar("T")
 MAX_DEATHS = 3
-"""A message while which the server broke off so often may be what kills it: it is not tried again at once."""
+"""A message waits after servers broke off this many times while they had it. It may kill them, or they are down behind a proxy."""
 
 Pieces = Callable[[], Iterable[bytes]]
 """Gives the message from its begin, each time that it is called."""
 
 
 class Unscannable(Exception):
-    """The servers are there, and this message cannot be judged."""
+    """A server says that it cannot judge this message. A connection that ends says nothing of the message."""
 
 
 class BrokenOff(Unavailable):
@@ -76,7 +76,7 @@ class Attempts:
     def make(self, attempt: Callable[[Address, float], T]) -> T:
         """Call attempt(address, when it has to end), which raises OSError or Unavailable where another should be asked.
 
-        Raises Away, and Unscannable after MAX_DEATHS times BrokenOff.
+        Raises Away, also after MAX_DEATHS times BrokenOff.
         """
         end = time.monotonic() + self._timeout
         deaths: list[Address] = []
@@ -89,7 +89,7 @@ class Attempts:
                 if isinstance(fault, BrokenOff):
                     deaths.append(address)
                     if len(deaths) == MAX_DEATHS:
-                        raise Unscannable(f"{MAX_DEATHS} times: {fault}") from None
+                        raise Away(f"{MAX_DEATHS} times: {fault}") from None
                 raise
             self._tell(address, "")
             return found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from filterlink.filters import icapwire
 from filterlink.filters.envelope import read_envelope
-from filterlink.filters.exchange import Attempts, BrokenOff, Unscannable
+from filterlink.filters.exchange import Attempts, BrokenOff
 from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply
@@ -54,8 +54,6 @@ class IcapFilter:
                 found = self._attempts.make(lambda address, end: self._ask(address, end, message, f"{Path(path).stem}.eml", peer))
             except Away as fault:
                 return rejected(f"no ICAP server answers: {fault}")
-            except Unscannable as fault:
-                found = Finding(trouble=str(fault))
         return self._settings.policy.verdict(found, "the ICAP server")
 
     def _ask(self, address: Address, end: float, message: Handover, name: str, peer: str) -> Finding:

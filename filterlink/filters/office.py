@@ -7,20 +7,20 @@ XML. Without oletools (the extra `office`) there are no macros to be seen. olevb
 
 import functools
 import importlib.util
-import time
 import warnings
 from importlib import import_module
 from typing import Any, BinaryIO
 
 from filterlink.filters.apart import Done, apart
 from filterlink.filters.child import Limits
+from filterlink.filters.standstill import used
 
 __all__ = ["Macros", "available", "is_office"]
 
 MAX_CODE = 8 << 20
 """Bytes of macros that are read from one file; large projects have some hundred thousand."""
 MAX_SECONDS = 10.0
-"""For all Office files of one message; large ones take a second or two."""
+"""Of processor time for all Office files of one message, and for each as long as we do not stand still; large ones take 2 s."""
 MAX_MEMORY = 512 << 20
 """Bytes for one file, and twice its size, beside what the message takes."""
 MAX_NAMED = 4
@@ -53,9 +53,9 @@ class Macros:
             return Done(b"", "")
         if self._left <= 0:
             return Done(b"", "limit")
-        began = time.monotonic()
+        began = used()
         done = apart(functools.partial(_read, olevba, data), Limits(self._left, int(self._left) + 1, MAX_MEMORY + 2 * len(data)))
-        self._left -= time.monotonic() - began
+        self._left -= used() - began
         return done if len(done.output) <= MAX_CODE else Done(done.output[:MAX_CODE], "limit")
 
 

@@ -10,16 +10,19 @@ Threads for the filters that only wait for somebody else's server: sixteen of th
 
 import contextlib
 import ctypes
+import mmap
 import os
 import resource
 import signal
 import socket
+import struct
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
+from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import Verdict, rejected, reply
 from filterlink.rlimits import lower
 
@@ -32,6 +35,8 @@ MAX_FAULT = 500
 GRACE = 5.0
 """Seconds after a filter's own time for a message until the alarm: it may be in code that looks at no clock."""
 _PR_SET_PDEATHSIG = 1
+_BUSY = struct.Struct("d")
+"""The processor time that a worker and its children had used before its message, where its helper can read it."""
 _ALARM = f"signal {int(signal.SIGALRM)}"
 
 Judge = Callable[[str], Verdict]
@@ -44,6 +49,7 @@ class Unreadable(Exception):
 class Bounds(NamedTuple):
     """What one message may cost a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
 
+    Where the process stood still for most of these seconds, the verdict is STOOD_STILL.
     The alarm is for code that looks at no clock; it costs the process. A filter that looks at one gives its verdict earlier.
     """
 
@@ -80,7 +86,8 @@ class Worker:
 
     def __init__(self, judge: Judge, others: Iterable["Worker"], bounds: Bounds = NO_BOUNDS) -> None:
         """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
-        self._bounds = bounds
+        self._bounds, self._busy = bounds, mmap.mmap(-1, _BUSY.size)
+        self._used = 0.0
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self.pid = self._start(childs, judge, [self, *others])
@@ -93,7 +100,7 @@ class Worker:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _work(childs, judge, parent, foreign, self._bounds)
+            _work(childs, judge, parent, foreign, self._bounds, self._busy)
         childs.close()
         return pid
 
@@ -115,14 +122,17 @@ class Worker:
     def lost(self) -> Verdict:
         """End one that has ended without a reply; the verdict for its message."""
         how = self.end()
-        return self._bounds.late if how == _ALARM else internal(f"the process of this message ended with {how}")
+        if how != _ALARM:
+            return internal(f"the process of this message ended with {how}")
+        return STOOD_STILL if stood_still(self._used - _BUSY.unpack(self._busy)[0], self._bounds.seconds) else self._bounds.late
 
     def end(self) -> str:
         """End it, and say how it ended."""
         self.sock.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        _, status, usage = os.wait4(self.pid, 0)
+        self._used, code = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
@@ -145,7 +155,7 @@ def _wait(sock: socket.socket, judge: Judge) -> None:
             sock.send(reply(judged(judge, os.fsdecode(path))))
 
 
-def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker], bounds: Bounds) -> NoReturn:
+def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker], bounds: Bounds, busy: mmap.mmap) -> NoReturn:
     """Be a worker until the helper closes the socket or ends."""
     status = 1
     try:
@@ -153,6 +163,7 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker],
         if bounds.memory:
             lower(resource.RLIMIT_AS, bounds.memory, bounds.memory)
         while path := sock.recv(MAX_RECORD):
+            _BUSY.pack_into(busy, 0, used())
             signal.setitimer(signal.ITIMER_REAL, bounds.seconds)
             said = reply(judged(judge, os.fsdecode(path)))
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -20,6 +20,7 @@ from filterlink.filters import office, unpack
 from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
 from filterlink.filters.runtime import Bounds, Verdict, discard, error, header, ok, open_message, say, serve
+from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import UNSCANNABLE
 from filterlink.filters.workers import GRACE
 from filterlink.units import say_size
@@ -192,10 +193,12 @@ class YaraFilter:
 
     def judge(self, path: str) -> Verdict:
         """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
-        end = time.monotonic() + self._settings.timeout
+        busy, end = used(), time.monotonic() + self._settings.timeout
         try:
             return self._decided(self._findings(open_message(path).data, end))
         except (yara_x.TimeoutError, TimeoutError):
+            if stood_still(used() - busy, self._settings.timeout):
+                return STOOD_STILL
             return unscannable(self._settings, _LATE.format(self._settings.timeout))
         except MemoryError:
             return unscannable(self._settings, f"this message needs more memory than {say_size(self._settings.memory)}")

@@ -4,6 +4,7 @@ import pytest
 
 from enqueuer import denied
 from enqueuer.denied import Denied
+from enqueuer.queue.disk import MAX_TIME
 from enqueuer.queue.intake import Candidate
 
 
@@ -32,13 +33,28 @@ def test_what_has_gone_is_forgotten() -> None:
 
 
 def test_a_flood_has_a_pause_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is newer than it is tried at once; all of it after a minute."""
+    """All of it is tried again after a minute, but for a few drops that are tried earlier."""
     monkeypatch.setattr(denied, "MAX_DENIED", 10)
     drops = Denied()
-    for number in range(50_000):
-        drops.note(Candidate(number, 1, b"%d" % number), 100.0)
+    flood = [Candidate(number, 1, b"%d" % number) for number in range(50_000)]
+    for each in flood:
+        drops.note(each, 100.0)
 
     assert len(drops) == 10
-    assert drops.bars(Candidate(49_000, 1, b"49000"), 159.0)
-    assert not drops.bars(Candidate(49_000, 1, b"49000"), 161.0)
-    assert not drops.bars(Candidate(50_001, 1, b"new"), 101.0)
+    assert sum(drops.bars(each, 159.0) for each in flood[10:]) > 40_000
+    assert not any(drops.bars(each, 161.0) for each in flood)
+    assert not drops.bars(Candidate(7, 1, flood[-1].name), 101.0)
+    drops.note(flood[-1], 200.0)
+    assert drops.bars(flood[-1], 259.0)
+    assert not drops.bars(flood[-2], 259.0)
+
+
+@pytest.mark.parametrize("changed", [500, MAX_TIME])
+def test_a_flood_bars_nothing_else(monkeypatch: pytest.MonkeyPatch, changed: int) -> None:
+    """Whatever its times are: a drop that was never tried is tried, however old it is."""
+    monkeypatch.setattr(denied, "MAX_DENIED", 10)
+    drops = Denied()
+    for number in range(1000):
+        drops.note(Candidate(changed, 1, b"%d" % number), 100.0)
+
+    assert not any(drops.bars(Candidate(number, 1, b"good%d" % number), 101.0) for number in range(1000))

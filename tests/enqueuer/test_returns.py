@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import pytest
+
 from enqueuer import exits
 from enqueuer.queue import envelope
 from enqueuer.trial import Trial
@@ -106,6 +108,30 @@ def test_a_released_message_outlives_a_restart(trials: Trials, config: Config, m
         trial.configure(config(processors=4))
         trial.start()
         trial.wait(lambda: [each.stem for each in trial.outbound()] == [path.stem], "it is enqueued")
+
+
+@pytest.mark.parametrize(
+    ("why", "text"),
+    [
+        (b"[" * 100_000, "it is scanned again"),
+        (b'{"rule": "\\udc80", "filter": "Judge"}', "it is scanned again"),
+        (b'{"rule": "scan everything", "filter": "Judge"' + b" " * (1 << 20) + b"}", "it is scanned again"),
+        (b'{"rule": "%b", "filter": "Judge"}' % (b"r" * 500_000), 'goes on after filter "Judge" in rule "rrr'),
+    ],
+    ids=["brackets", "surrogate", "length", "name"],
+)
+def test_a_broken_reason_costs_only_itself(trials: Trials, config: Config, mail: Make, why: bytes, text: str) -> None:
+    """The message is released; without a mark it is scanned again. The queue manager lives on, and reads no more than 1 MiB."""
+    with trials(config()) as trial:
+        path, managers = _quarantined(trial, mail("caught", '0 ERROR "a virus"')), trial.pids("queue manager")
+        path.with_suffix(".why").write_bytes(why)
+        done = _enqueuer(trial, "quarantine", "release", path.stem)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert text in done.stdout
+        assert len(done.stdout) < 1000
+        trial.wait(lambda: trial.status()["totals"]["returned"] == 1, "it is back")
+        assert trial.pids("queue manager") == managers
 
 
 def test_delete_removes_message_and_reason(trials: Trials, config: Config, mail: Make) -> None:

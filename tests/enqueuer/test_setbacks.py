@@ -1,5 +1,6 @@
 """Demands on what comes to nothing: the disk may refuse everything, and the message is tried again."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
     assert sorted(path.name.partition(".")[0] for path in (base / "Staged").iterdir()) == ["7", "7"]
 
 
-def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule) -> None:
-    """Up to the dispatch that came to nothing, and no later one's."""
+def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second later. Up to the dispatch that came to nothing, and no later one's."""
     setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
     for n in (1, 2, 3):
         (base / f"Staged/7.{n}.OUT").touch()
@@ -68,6 +69,8 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
     setbacks.put_off(entry, 1.0)
     setbacks.wipe()
     (base / "away").rename(base / "Staged")
+    later = time.monotonic() + 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     setbacks.wipe()
 
     assert [path.name for path in (base / "Staged").iterdir()] == ["7.3.OUT"]
@@ -86,3 +89,39 @@ def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedu
     assert Path("Queue/7.msg").exists()
     assert not entry.drop
     assert (entry.state, entry.derived) == ("held", True)
+
+
+def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It alone is tried again, a second later, and the folder is listed no more often."""
+    disk, clock, listed = Disk(), [100.0], list[str]()
+    setbacks = Setbacks(Store(disk), schedule, Machine(log), Board())
+    names, entries = disk.names, [Entry(id, None, 10, 0.0, derived=True, n=1) for id in (8, 9, 10)]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def counted(folder: str) -> list[str]:
+        listed.append(folder)
+        return sorted(names(folder))
+
+    monkeypatch.setattr(disk, "names", counted)
+    for entry in entries:
+        schedule.add(entry)
+        assert schedule.next() is entry
+        (base / f"Staged/{entry.id}.1.OUT").touch()
+        setbacks.put_off(entry, 1.0)
+    (base / "Staged/8.1.OUT").unlink()
+    (base / "Staged/8.1.OUT").mkdir()
+    setbacks.wipe()
+    assert [path.name for path in (base / "Staged").iterdir()] == ["8.1.OUT"]
+
+    setbacks.wipe()
+    assert listed == ["Staged"]
+    (base / "Staged/9.1.OUT").touch()  # forgotten: it is gone
+    clock[0] += 1.0
+    setbacks.wipe()
+    (base / "Staged/8.1.OUT").rmdir()
+    (base / "Staged/8.1.OUT").touch()
+    clock[0] += 1.0
+    setbacks.wipe()
+    clock[0] += 1.0
+    setbacks.wipe()
+    assert ([path.name for path in (base / "Staged").iterdir()], len(listed)) == (["9.1.OUT"], 3)

@@ -393,6 +393,28 @@ def test_a_flood_of_drops_that_cannot_be_taken(bench: _Bench, monkeypatch: pytes
     assert len([record for record in caplog.records if record.name == "SPOOL"]) == 1
 
 
+def test_a_disk_that_cannot_be_looked_at_counts_as_full(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An I/O error, or a stale handle, ends nothing: drops stay where they are until it answers again."""
+    tried = 0
+
+    def stale(_path: str) -> os.statvfs_result:
+        nonlocal tried
+        tried += 1
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    Path("Submitted/a.eml").write_bytes(b"To: b@b.example\n\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", stale)
+        bench.pump(lambda: tried > 1, 5)
+        assert (len(bench.schedule), bench.spooler.unclaimed) == (0, 1)
+    bench.pump(lambda: len(bench.schedule) == 1, 5)
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "SPOOL"]
+    assert lines == ["the disk cannot be looked at (Stale file handle): drops stay where they are"]
+
+
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:
     """Gone, and there again: it is found without a hint, and the memory of what waits is not lost meanwhile."""
     os.rename("Submitted", "old")

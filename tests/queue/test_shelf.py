@@ -48,11 +48,11 @@ def test_the_queue_is_listed_by_id_with_what_was_claimed(disk: Disk) -> None:
 
 def test_quarantine_tells_the_reason(disk: Disk) -> None:
     """The .why beside a message is read; a broken one is as good as none."""
-    for id, why in ((1, b'{"reason": "virus"}'), (2, b"{"), (3, b"[]")):
+    for id, why in ((1, b'{"reason": "virus"}'), (2, b"{"), (3, b"[]"), (4, b"[" * 10_000)):
         message("Quarantine", id)
         Path(f"Quarantine/{id}.why").write_bytes(why)
 
-    assert [entry.why for entry in shelf.entries(disk, "Quarantine")] == [{"reason": "virus"}, {}, {}]
+    assert [entry.why for entry in shelf.entries(disk, "Quarantine")] == [{"reason": "virus"}, {}, {}, {}]
 
 
 @pytest.mark.parametrize("rest", [HEADER + b"\n\nbody\n\nbody", HEADER.replace(b"\n", b"\r\n") + b"\r\n\r\nbody"])

@@ -1,9 +1,13 @@
 """A real child, and what is left of it."""
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -26,6 +30,26 @@ def test_what_it_writes() -> None:
 
     assert apart(whole, LONG) == Done(b"all", "")
     assert apart(broken, LONG) == Done(b"some", "broken")
+
+
+def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
+    """A freeze of both, as that of a container, is no limit that the work met."""
+    code = (
+        "import os; from filterlink.filters.apart import *; from filterlink.filters.child import Limits\n"
+        "def work(file):\n"
+        "    print(os.getpid(), flush=True); os.kill(os.getppid(), 19); os.kill(os.getpid(), 19); file.write(b'all')\n"
+        "print(apart(work, Limits(2)))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert process.stdout
+        worker, until = int(process.stdout.readline()), time.monotonic() + 2.5
+        while time.monotonic() < until:
+            select.select([], [], [], 0.1)
+        os.kill(process.pid, signal.SIGCONT)
+        select.select([], [], [], 0.3)  # it looks at its clock before the other goes on
+        os.kill(worker, signal.SIGCONT)
+        assert process.stdout.read() == b"Done(output=b'all', flag='')\n"
 
 
 def hungry(_file: BinaryIO) -> None:

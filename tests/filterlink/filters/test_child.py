@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,23 @@ def test_time_is_limited() -> None:
     assert shell("echo begun; exec sleep 60", Limits(0.5)) == Ended(-9, b"begun\n", True)
     assert shell("exec sleep 60 >&- 2>&-", Limits(0.2)).late
     assert shell("while :; do echo y; done", Limits(0.3)).late
+
+
+def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
+    """A freeze of filter and scanner together, as that of a container, is no time-out of the scanner."""
+    pid = tmp_path / "pid"
+    script = f"echo $$ >{pid}; kill -STOP $PPID; kill -STOP $$; exit 3"
+    code = f"from filterlink.filters.child import *; print(run_limited(['/bin/sh', '-c', {script!r}], Limits(2)))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        os.waitpid(process.pid, os.WUNTRACED)
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            select.select([], [], [], 0.1)
+        os.kill(process.pid, signal.SIGCONT)
+        select.select([], [], [], 0.3)  # it looks at its clock before the other goes on
+        os.kill(int(pid.read_text()), signal.SIGCONT)
+        assert process.stdout
+        assert process.stdout.read() == b"Ended(code=3, output=b'', late=False)\n"
 
 
 def test_processor_time_and_memory_are_limited() -> None:

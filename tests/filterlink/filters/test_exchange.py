@@ -15,7 +15,8 @@ import pytest
 from filterlink.filters import clamd, icap
 from filterlink.filters.answer import Answer
 from filterlink.filters.clamd import ClamdFilter
-from filterlink.filters.exchange import MAX_DEATHS, Exchange, Terms, Unscannable
+from filterlink.filters.exchange import MAX_DEATHS, Exchange, Terms
+from filterlink.filters.finding import Policy
 from filterlink.filters.icap import IcapFilter
 from filterlink.filters.milter import MilterFilter
 from filterlink.filters.rspamd import RspamdFilter
@@ -129,14 +130,14 @@ def test_another_one_is_asked_when_one_cannot_answer(serving: Serving) -> None:
 
 
 def test_a_message_that_kills_is_given_up(serving: Serving) -> None:
-    """After a few times, however long it might wait: the others want to be judged as well."""
+    """After a few times, however long it might wait: the others want to be judged as well. It comes again later."""
     calls: list[int] = []
 
     def die(sock: socket.socket) -> None:
         calls.append(1)
         sock.recv(1)
 
-    with pytest.raises(Unscannable, match=r"3 times: the connection (was reset|ended)"):
+    with pytest.raises(Away, match=r"3 times: the connection (was reset|ended)"):
         asking(serving(die)).ask(b"", small, said)
     assert len(calls) == MAX_DEATHS
 
@@ -222,3 +223,27 @@ def test_a_byte_now_and_then_is_no_answer(serving: Serving, queued: Callable[[by
             break
         select.select([], [], [], 0.01)
     assert set(done) == {"let go"}
+
+
+PASS, PATIENT = Policy(unscannable="pass"), Terms(unscannable="pass")
+PROXIED: dict[str, Callable[[Address], Any]] = {
+    "clamd": lambda address: ClamdFilter([address], clamd.Settings(PASS)),
+    "spamd": lambda address: SpamdFilter([address], terms=PATIENT),
+    "rspamd": lambda address: RspamdFilter([address], terms=PATIENT),
+    "icap": lambda address: IcapFilter([address], icap.Settings("scan", PASS)),
+    "milter": lambda address: MilterFilter([address], terms=PATIENT),
+}
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("name", PROXIED)
+def test_a_proxy_without_a_server_passes_no_mail(serving: Serving, queued: Callable[[bytes], str], name: str, read: bool) -> None:
+    """It takes connections and closes them: the message waits, whatever --unscannable says, as nothing says that it is to blame."""
+
+    def close(sock: socket.socket) -> None:
+        if read:
+            sock.recv(4)
+
+    verdict = PROXIED[name](serving(close)).judge(queued(b"From: a@b\n\nhello\n"))
+
+    assert (verdict.word, "3 times" in verdict.text) == ("REJECTED", True)
