@@ -38,6 +38,11 @@ LOCAL = frozenset(
     }
 )
 """Filesystems of this machine alone: this kernel sees each process that has a file open for writing."""
+LOCAL_MAGIC = frozenset(
+    {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0x858458F6, 0x794C7630, 0xF2F52010, 0xCA451A4E, 0x2FC12FC1, 0x3153464A}
+)
+"""The same by f_type of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, ramfs, overlay, f2fs, bcachefs, zfs, jfs. In a chroot no mount line
+tells of the filesystem."""
 
 
 class Mount(NamedTuple):
@@ -84,9 +89,9 @@ def choose(wanted: Durability, mount: Mount | None, *, journal: bool) -> Choice:
     return _each(f"is {mount.type}, which promises less than a journaled ext4 or xfs, or is not known")
 
 
-def leases_tell(mount: Mount | None) -> bool:
-    """Whether a lease on a file says that no process has it open for writing. A filesystem that is not known counts as shared."""
-    return mount is not None and mount.type in LOCAL
+def leases_tell(mount: Mount | None, magic: int) -> bool:
+    """Whether a lease says that no process has a file open for writing. `magic` (statfs) counts where the mount is not known."""
+    return mount.type in LOCAL if mount is not None else magic in LOCAL_MAGIC
 
 
 def _each(what: str) -> Choice:

@@ -10,6 +10,7 @@ All of it runs in the committer's thread. An OSError means that nothing of the b
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import re
@@ -122,7 +123,15 @@ def choose_for(wanted: Durability, path: str = ".") -> Choice:
 
 def seen_by_this_kernel(path: str = ".") -> bool:
     """Whether each writer of files on the filesystem of `path` is a process of this machine: only then leases tell who writes."""
-    return leases_tell(_mount(path))
+    mount = _mount(path)
+    return leases_tell(mount, 0 if mount is not None else _magic(path))
+
+
+def _magic(path: str) -> int:
+    """f_type of statfs(2), the first word of its answer; 0 where it says nothing."""
+    answer = (ctypes.c_long * 64)()
+    failed = ctypes.CDLL(None).statfs(os.fsencode(path), answer)
+    return 0 if failed else answer[0] & 0xFFFFFFFF
 
 
 def _mount(path: str) -> Mount | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from enqueuer.queue.durability import Mount, choose, find_mount
+from enqueuer.queue.durability import Mount, choose, find_mount, leases_tell
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -53,3 +53,13 @@ def test_a_mount_is_found_by_its_id() -> None:
     assert find_mount(MOUNTS, 27) == Mount("ext4", "254:0")
     assert find_mount(MOUNTS, 2) is None
     assert find_mount("", 27) is None
+
+
+def test_where_leases_tell() -> None:
+    """On filesystems of this machine, also in a chroot, where no mount line tells of them; not on FUSE or NFS."""
+    assert leases_tell(Mount("ext4", "254:0"), 0)
+    assert not leases_tell(Mount("fuse.sshfs", "0:50"), 0xEF53)
+    assert leases_tell(None, 0xEF53)
+    assert not leases_tell(None, 0x65735546)
+    assert not leases_tell(None, 0x6969)
+    assert not leases_tell(None, 0)

@@ -122,3 +122,10 @@ def test_tmpfs_is_seen(mounted: Path) -> None:
 
     assert sync.choose_for("group", str(mounted)).durability == "group"
     assert "tmpfs" in sync.choose_for("group", str(mounted)).remark
+
+
+def test_the_filesystem_is_known_without_a_mount_line(tmp_path: Path) -> None:
+    """As in a chroot. A missing folder is on none."""
+    assert sync._magic("/proc") == 0x9FA0
+    assert sync._magic(str(tmp_path)) != 0
+    assert sync._magic(str(tmp_path / "none")) == 0
