@@ -46,6 +46,7 @@ class Load(threading.Thread):
         self.consumed: list[str] = []
         self._over = threading.Event()
         (place / "consumed").mkdir()
+        _fsync(place)  # or a cut that comes early takes it away
 
     def run(self) -> None:
         while not self._over.is_set():

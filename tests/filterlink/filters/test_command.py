@@ -223,6 +223,7 @@ def test_clamscan_held_to_the_protocol(database: Path, programs: Callable[[str, 
     assert (found["broken"], found["answered"], found["stopped"]) == ([], 30, "")
 
 
+@pytest.mark.alone
 def test_a_pattern_without_end_is_ended(tmp_path: Path, queued: Queued) -> None:
     """The process that looks for it is ended, and --unscannable decides; the next message is judged."""
     scanner = ["--pattern", "(a+)+$", "--timeout", "1s", "--processes", "1", "/bin/sh", "-c", "cat $0 | tail -1"]
