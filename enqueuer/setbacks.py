@@ -46,13 +46,13 @@ class Setbacks:
     def refuse(self, entry: Entry, reason: str) -> None:
         """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
         try:
-            changed = self._store.changed(entry.drop, entry.taken)
+            changed, last = self._store.changed(entry.drop, entry.taken), self._is_all_that_is_left(entry)
         except OSError as error:
             self.put_off(entry, TROUBLE_PAUSE, str(error))
             return
         if changed:
             self.give_back(entry)
-        elif self._is_all_that_is_left(entry):
+        elif last:
             entry.drop, entry.derived = None, True
             self.put_off(entry, TROUBLE_PAUSE, reason)
         elif self.spooler.refuse_claimed(self._store, entry, reason):
@@ -61,11 +61,9 @@ class Setbacks:
             self.put_off(entry, TROUBLE_PAUSE)
 
     def _is_all_that_is_left(self, entry: Entry) -> bool:
-        """Whether the drop has gone, and its message file is complete: that is never unlinked."""
+        """Whether the drop has gone, and its message file is complete: that is never unlinked. Raises OSError."""
         disk = self._store.disk
-        with contextlib.suppress(OSError):
-            return (entry.drop is None or disk.stamp(drop_path(entry.drop)) is None) and complete(disk, entry.id)
-        return True
+        return (entry.drop is None or disk.stamp(drop_path(entry.drop)) is None) and complete(disk, entry.id)
 
     def give_back(self, entry: Entry) -> None:
         """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
