@@ -56,7 +56,7 @@ def test_busy_processors_finish_before_they_leave(trials: Trials, config: Config
         trial.wait(lambda: trial.status()["processors"]["busy"] == 4, "all are busy")
         trial.configure(config(processors=1))
         trial.wait(lambda: trial.status()["processors"]["leaving"] == 3, "three are leaving")
-        trial.wait(lambda: len(trial.outbound()) == 4, "all are enqueued")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 4, "all are enqueued")
         trial.wait(lambda: len(trial.pids("processor")) == 1, "three have left")
         assert trial.status()["totals"]["received"] == 4
         assert "judged again" not in trial.log()
