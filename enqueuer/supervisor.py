@@ -15,7 +15,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
+from enqueuer import exits, failure, filterhost, frames, inherited, manager, pool, serverlog, service, staff, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
@@ -50,6 +50,7 @@ SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
 
 def run(base: Path) -> int:
     """Run an engine on `base` until it is told to stop; return the exit code."""
+    inherited.heed()
     try:
         started = startup.prepare(base)
     except startup.CannotStart as problem:
