@@ -13,6 +13,7 @@ import setproctitle
 from enqueuer import config as configs
 from enqueuer import frames, inherited, serverlog
 from enqueuer.board import Board
+from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
 from filterlink.link import Channel, connect
 
@@ -40,7 +41,7 @@ class Birth(msgspec.Struct):
     edition: int
     board: Board
     log: serverlog.LogHandler
-    listener: socket.socket | None = None
+    listener: Served | None = None
     """The one that it serves."""
     suspects: tuple[int, ...] = ()
     """Messages that processors worked on when the last queue manager died."""

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filterlink.link import serve
 from filterlink.loop import READ, WRITE, Loop
 
 __all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Reply", "Request", "ask", "listen", "read_request"]
@@ -87,27 +86,26 @@ def _connect(base: Path, timeout: float) -> socket.socket:
     return sock
 
 
-def listen() -> socket.socket:
+def listen(path: str = CONTROL) -> socket.socket:
     """Bind the control socket below the current directory, for the engine's own user only."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(CONTROL)
+        os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(CONTROL)
-    os.chmod(CONTROL, 0o600)
+    listener.bind(path)
+    os.chmod(path, 0o600)
     listener.listen(64)
     listener.setblocking(False)
     return listener
 
 
 class ControlServer:
-    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks."""
+    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks. It serves no listener yet."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Request, Reply], None]) -> None:
+    def __init__(self, loop: Loop, handle: Callable[[Request, Reply], None]) -> None:
         self._loop, self._handle = loop, handle
         self._open: dict[_Connection, None] = {}  # the oldest first
-        serve(loop, listener, self._accept)
 
-    def _accept(self, sock: socket.socket) -> None:
+    def accept(self, sock: socket.socket) -> None:
         if len(self._open) >= MAX_OPEN:
             next((each for each in self._open if not each.asked), next(iter(self._open))).close()
         self._open[_Connection(self._loop, sock, self._handle, self._open.pop)] = None

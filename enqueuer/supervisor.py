@@ -116,6 +116,7 @@ class Supervisor:
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
         """Start a process. Where the machine has no room for it, the role pauses as after a death."""
+        self.started.mend()
         try:
             self.nursery.fork(birth, title, live, waits=waits)
         except OSError as error:
@@ -126,7 +127,8 @@ class Supervisor:
         return True
 
     def birth(self, role: str, number: int = 0) -> Birth:
-        listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        served = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        listener = served.lend() if served is not None else None
         generation = self.nursery.next_generation()
         config, edition, suspects = self.file.config, self.file.edition, self._suspects
         return Birth(
@@ -195,6 +197,7 @@ class Supervisor:
 
     def _look_around(self) -> None:
         """Look at the config file, and whether a death or a signal was missed."""
+        self.started.mend()
         waited, refused = self.file.waiting, self.file.error
         if self.file.poll(time.monotonic()):
             self.reload(refused)
