@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, control, exits
+from enqueuer import basedir, control, exits, reaper
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
@@ -18,7 +18,7 @@ from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.complaints import Complaints
 from filterlink.link import listen
 
-__all__ = ["CannotStart", "Started", "complain", "prepare"]
+__all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -86,6 +86,14 @@ class Started:
             os.unlink("Run/pid")
         for fd in self._family + self._alone:
             os.close(fd)
+
+
+def apart() -> int | None:
+    """The exit code in a process that stays behind, None in the one that goes on as the engine. Raises CannotStart."""
+    try:
+        return reaper.engine_apart()
+    except OSError as error:
+        raise CannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
 
 
 def prepare(base: Path) -> Started:

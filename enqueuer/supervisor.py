@@ -52,6 +52,8 @@ def run(base: Path) -> int:
     """Run an engine on `base` until it is told to stop; return the exit code."""
     inherited.heed()
     try:
+        if (code := startup.apart()) is not None:
+            return code
         started = startup.prepare(base)
     except startup.CannotStart as problem:
         startup.complain(str(problem))

@@ -57,7 +57,7 @@ class _Hints:
     def on_queue_overflow(self) -> None:
         os.eventfd_write(self._flag, 1)
 
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002 (as watchdog calls it)
         """The watched folder has gone: the one of that name now, if any, is another."""
         self.lost = True
         os.eventfd_write(self._flag, 1)
