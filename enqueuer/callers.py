@@ -7,8 +7,9 @@ import socket
 from collections.abc import Callable
 
 from enqueuer import frames
+from enqueuer.listeners import Bound
 from enqueuer.nursery import Child, Nursery
-from filterlink.link import Link, serve
+from filterlink.link import Link
 from filterlink.loop import Loop
 
 __all__ = ["Callers"]
@@ -22,10 +23,10 @@ LINK_GRACE = 10.0
 class Callers:
     """Ties each link to the child at its other end; `frame(child, frame)` gets what the child sends."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, nursery: Nursery, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
+    def __init__(self, loop: Loop, listener: Bound, nursery: Nursery, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
         self._loop, self._nursery, self._frame = loop, nursery, frame
         self._links: list[Link] = []
-        serve(loop, listener, self._accepted)
+        listener.serve(loop, self._accepted)
 
     def abandon(self) -> None:
         """In a new child: let go of all links. Siblings that hold our ends would hide our death from each other."""

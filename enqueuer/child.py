@@ -11,8 +11,9 @@ import msgspec
 import setproctitle
 
 from enqueuer import config as configs
-from enqueuer import frames, serverlog
+from enqueuer import frames, inherited, serverlog
 from enqueuer.board import Board
+from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
 from filterlink.link import Channel, connect
 
@@ -40,7 +41,7 @@ class Birth(msgspec.Struct):
     edition: int
     board: Board
     log: serverlog.LogHandler
-    listener: socket.socket | None = None
+    listener: Served | None = None
     """The one that it serves."""
     suspects: tuple[int, ...] = ()
     """Messages that processors worked on when the last queue manager died."""
@@ -89,6 +90,7 @@ def load_config(edition: int) -> configs.Config:
 
 def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     """Right after the fork. `waits`: this process may wait for a full log channel."""
+    inherited.fill_standard()  # multiprocessing has closed standard input, and opens /dev/null only where there is one
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

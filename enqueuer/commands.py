@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import msgspec
 
 from enqueuer import frames, status, whereabouts
 from enqueuer.control import Answer, ControlServer, Reply, Request
+from enqueuer.listeners import Bound
 from filterlink.loop import Loop
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ SEEN_WITHIN = 3.0
 class Commands:
     """Part of the supervisor: its end of the control socket."""
 
-    def __init__(self, supervisor: "Supervisor", loop: Loop, listener: socket.socket) -> None:
+    def __init__(self, supervisor: "Supervisor", loop: Loop, listener: Bound) -> None:
         self._supervisor, self._loop = supervisor, loop
-        self._server = ControlServer(loop, listener, self._command)
+        self._server = ControlServer(loop, self._command)
+        listener.serve(loop, self._server.accept)
         self._reloading: list[tuple[int, float, Reply]] = []
         self._stopping: list[Reply] = []
         self._orders: dict[int, Reply] = {}

@@ -6,17 +6,19 @@ A stream socket, since a status of many processors does not fit into one record 
 import contextlib
 import json
 import os
+import select
 import socket
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from filterlink.link import serve
 from filterlink.loop import READ, WRITE, Loop
 
-__all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Reply", "Request", "ask", "listen", "read_request"]
+__all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Peer", "Reply", "Request", "ask", "listen", "read_request"]
 
 CONTROL = "Run/control.sock"
 MAX_REQUEST = 4096
@@ -26,6 +28,10 @@ REQUEST_WITHIN = 5.0
 MAX_OPEN = 128
 """Connections that are open at once. One more costs the oldest that has asked nothing, else the oldest."""
 
+SO_PEERPIDFD = 77
+"""Linux 6.5; Python has no name for it yet."""
+LOOK_EACH = 0.05
+"""Seconds between two looks at the socket of an engine whose process cannot be seen."""
 Answer = dict[str, Any]
 Reply = Callable[[Answer], None]
 
@@ -58,18 +64,79 @@ def ask(base: Path, request: Answer, timeout: float = 5.0) -> Answer:
     """Send one request to the engine that runs on `base` and return its answer. Raises NotRunning."""
     data = b""
     try:
-        with _connect(base, timeout) as sock:
+        with _reach(base, timeout) as sock:
             sock.sendall(json.dumps(request).encode() + b"\n")
             while chunk := sock.recv(1 << 16):
                 data += chunk
         answer: Answer = json.loads(data)
-    except (FileNotFoundError, ConnectionError, NotADirectoryError):
-        raise NotRunning(f"no engine runs on {base}: start it with: enqueuer run --base {base}") from None
+    except ConnectionError:
+        raise _nobody(base) from None
     except TimeoutError:
         raise NotRunning(f"the engine on {base} does not answer within {timeout:.0f} s") from None
     except ValueError:
         raise NotRunning(f"the engine on {base} ended before it had answered") from None
     return answer
+
+
+class Peer:
+    """The process that answers at a base directory, by the kernel's word: its own number may be another one here."""
+
+    def __init__(self, base: Path) -> None:
+        """Raises NotRunning."""
+        self._base = base
+        with _reach(base, 5.0) as sock:
+            self._seen = self._socket()
+            self._pidfd = _pidfd(sock)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait until it has ended, without taking the lock from an engine that starts next. False: it has not."""
+        if self._pidfd is not None:
+            return bool(select.select([self._pidfd], [], [], seconds)[0])
+        until = time.monotonic() + seconds
+        while (here := self._is_here()) and time.monotonic() < until:
+            time.sleep(LOOK_EACH)
+        return not here
+
+    def _is_here(self) -> bool:
+        """A process that cannot be seen from here has ended when its socket is gone, another's, or served by no process."""
+        if self._socket() != self._seen:
+            return False
+        try:
+            _reach(self._base, 5.0).close()
+        except NotRunning:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def _socket(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._base / CONTROL)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _pidfd(sock: socket.socket) -> int | None:
+    """A descriptor for the process at the other end; None where the kernel is old and that process is in another namespace."""
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError:
+        pid, *_ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    with contextlib.suppress(OSError):
+        return os.pidfd_open(pid) if pid > 0 else None
+    return None
+
+
+def _reach(base: Path, timeout: float) -> socket.socket:
+    try:
+        return _connect(base, timeout)
+    except (FileNotFoundError, ConnectionError, NotADirectoryError):
+        raise _nobody(base) from None
+
+
+def _nobody(base: Path) -> NotRunning:
+    return NotRunning(f"no engine runs on {base}: start it with: enqueuer run --base {base}")
 
 
 def _connect(base: Path, timeout: float) -> socket.socket:
@@ -87,27 +154,26 @@ def _connect(base: Path, timeout: float) -> socket.socket:
     return sock
 
 
-def listen() -> socket.socket:
+def listen(path: str = CONTROL) -> socket.socket:
     """Bind the control socket below the current directory, for the engine's own user only."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(CONTROL)
+        os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(CONTROL)
-    os.chmod(CONTROL, 0o600)
+    listener.bind(path)
+    os.chmod(path, 0o600)
     listener.listen(64)
     listener.setblocking(False)
     return listener
 
 
 class ControlServer:
-    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks."""
+    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks. It serves no listener yet."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, handle: Callable[[Request, Reply], None]) -> None:
+    def __init__(self, loop: Loop, handle: Callable[[Request, Reply], None]) -> None:
         self._loop, self._handle = loop, handle
         self._open: dict[_Connection, None] = {}  # the oldest first
-        serve(loop, listener, self._accept)
 
-    def _accept(self, sock: socket.socket) -> None:
+    def accept(self, sock: socket.socket) -> None:
         if len(self._open) >= MAX_OPEN:
             next((each for each in self._open if not each.asked), next(iter(self._open))).close()
         self._open[_Connection(self._loop, sock, self._handle, self._open.pop)] = None

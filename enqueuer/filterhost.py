@@ -30,13 +30,14 @@ class FilterHost:
         assert birth.listener is not None
         self._server = Server(
             self.loop,
-            birth.listener,
+            birth.listener.sock,
             birth.config.filters,
             tell_manager=lambda frame: self._manager.send(frames.encode(frame)),
             publish=birth.board.publish_filters,
             first_number=birth.generation % 2000 * NUMBERS + 1,
         )
         self._server.share(birth.config.enqueuer.lanes.large_share)
+        birth.listener.follow(self.loop, self._server.accept)
         self._server.start()
         self._supervisor = Link(
             self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop(), vital=True

@@ -28,7 +28,7 @@ from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler, tell_received
 from enqueuer.takeover import take_over
 from enqueuer.workers import Worker, Workers
-from filterlink.link import Link, serve
+from filterlink.link import Link
 from filterlink.loop import Loop
 
 __all__ = ["Manager", "run"]
@@ -70,7 +70,7 @@ class Manager:
             self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end(), vital=True
         )
         assert birth.listener is not None
-        serve(self._loop, birth.listener, self._accepted)
+        birth.listener.serve(self._loop, self._accepted)
         self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
 
     def run(self) -> None:

@@ -1,7 +1,7 @@
 """Birth and death of our processes: fork, reap, kill. Mechanism only; who is to live is the supervisor's to say.
 
 Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
-away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
+away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended. Children of other programs do not (reaper.py).
 """
 
 import contextlib

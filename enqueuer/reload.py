@@ -63,7 +63,7 @@ class ConfigFile:
         """Write the first edition for the processes that are forked now. Needs the locks. Raises OSError."""
         for old in Path("Run").glob("config.*"):
             old.unlink()
-        self._store(self._raw)
+        self._store(self._raw, 1)
         self.edition = 1
 
     def poll(self, now: float) -> bool:
@@ -94,7 +94,7 @@ class ConfigFile:
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot be changed while the engine runs: restart it")
             if new != self.config:
                 make_modules(new)
-                self._store(raw)
+                self._store(raw, self.edition + 1)
         except BeingWritten as error:
             self._seen, self.waiting = before, str(error)
             return False
@@ -109,13 +109,18 @@ class ConfigFile:
         self.error, self.loaded_at = None, _now()
         if new == self.config:
             return False
-        self.config = new
+        self.config, self._raw = new, raw
         self.edition += 1
         return True
 
-    def _store(self, raw: bytes) -> None:
-        """Keep what was checked as the next edition, where every process reads it: the file itself may change again."""
-        path = Path(config_file(self.edition + 1))
+    def keep_again(self) -> None:
+        """Write the edition in force where a cleaner has removed it. Raises OSError."""
+        if not os.path.exists(config_file(self.edition)):
+            self._store(self._raw, self.edition)
+
+    def _store(self, raw: bytes, edition: int) -> None:
+        """Keep what was checked, where every process reads it: the file itself may change again."""
+        path = Path(config_file(edition))
         try:
             path.write_bytes(raw)
         except OSError:
@@ -123,7 +128,7 @@ class ConfigFile:
                 path.unlink()
             raise
         with contextlib.suppress(OSError):
-            Path(config_file(self.edition - 1)).unlink()
+            Path(config_file(edition - 2)).unlink()
 
     def _look(self) -> Seen | None:
         try:

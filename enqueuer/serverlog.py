@@ -178,18 +178,23 @@ def _gap(count: int) -> logline.Line:
 
 
 class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
-    """Sends records to the logger process. Made once, before the first fork; it starts no thread that lives on."""
+    """Sends records to the logger process. Made once, before the first fork.
+
+    The package's own __init__ is left out: it makes a semaphore, which needs a writable /dev/shm, and starts a thread.
+    """
 
     def __init__(self, writer: LogWriter) -> None:
-        super().__init__("server-log", writer)
-        self._writer = writer
-        self._receive_thread.join()  # ends at once: _receive below does nothing
-        self.queue.close()
-        self.channel = _Channel()
-        self.queue: _Channel = self.channel
+        logging.Handler.__init__(self)
+        self.sub_handler = self._writer = writer
+        self.setFormatter(writer.formatter)
+        self._is_closed = False
+        self.queue = self.channel = _Channel()
 
-    def _receive(self) -> None:
-        """Not in a thread: serve() is called by the logger process."""
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self.sub_handler.close()
+            logging.Handler.close(self)
 
     def serve(self, stop_fd: int) -> None:
         """Write what comes until `stop_fd` is readable and nothing is left. In the logger process only."""

@@ -2,21 +2,25 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import resource
-import socket
 import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, control, exits
+from enqueuer import basedir, control, exits, reaper
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
+from enqueuer.listeners import Bound, Served
 from enqueuer.queue.disk import no_space
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
+from filterlink.complaints import Complaints
 from filterlink.link import listen
 
-__all__ = ["CannotStart", "Started", "complain", "prepare"]
+__all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
+
+log = logging.getLogger("ENQUEUER")
 
 ORPHANS = 15.0
 """Seconds that the processes of a killed engine get to end before a new one gives up."""
@@ -33,27 +37,63 @@ class CannotStart(Exception):
 class Started:
     """What the supervisor holds for its whole life."""
 
-    def __init__(self, base: Path, config: ConfigFile, alone: int, family: int) -> None:
+    def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
         self.base, self.config = base, config
         self._alone, self._family = alone, family
-        self.supervisor, self.manager, self.filterlink = (listen(path) for path in (SUPERVISOR, MANAGER, FILTERLINK))
-        self.control = control.listen()
-        Path("Run/pid").write_text(f"{os.getpid()}\n")
+        self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
+        self.control = Bound(control.CONTROL, control.listen)
+        self._all = (self.supervisor, self.manager, self.filterlink, self.control)
+        self._complaints = Complaints(log)
+        _write_pid()
 
-    def abandon(self, keep: socket.socket | None) -> None:
-        """In a child: close all but the listener that it serves. Run/lock stays open in every child, and so locked."""
-        os.close(self._alone)
-        for listener in (self.supervisor, self.manager, self.filterlink, self.control):
-            if listener is not keep:
-                listener.close()
+    def mend(self) -> None:
+        """Make again what a cleaner has removed from Run/. What cannot be made is in the log, and tried at the next call."""
+        try:
+            if not os.path.isdir("Run"):
+                os.mkdir("Run", basedir.FOLDERS["Run"])
+            missing = [each.path for each in self._all if each.mend()]
+            self.config.keep_again()
+            if not missing:
+                return
+            _write_pid()
+            self._lock_again()
+        except OSError as error:
+            self._complaints.say("mend", f"Run/ was emptied, and cannot be made again: {error.filename or 'Run'}: {error.strerror}")
+            return
+        self._complaints.say(
+            "run", "Run/ was emptied by another program, the engine made it again: take it out of what that program cleans"
+        )
+
+    def _lock_again(self) -> None:
+        """Where folders cannot be locked, the new file is what keeps a second engine off."""
+        for fd in self._alone[1:]:
+            os.close(fd)
+        self._alone[1:] = _try_lock("Run/supervisor")
+
+    def abandon(self, keep: Served | None) -> None:
+        """In a child: close all but the listener that it serves. The family's locks stay open in every child, and so held."""
+        for fd in self._alone:
+            os.close(fd)
+        for listener in self._all:
+            listener.abandon(keep)
 
     def close(self) -> None:
         """The engine has ended: its sockets and its pid file go, then its locks."""
-        for path in (SUPERVISOR, MANAGER, FILTERLINK, control.CONTROL, "Run/pid"):
+        for listener in self._all:
             with contextlib.suppress(OSError):
-                os.unlink(path)
-        os.close(self._family)
-        os.close(self._alone)
+                listener.remove()
+        with contextlib.suppress(OSError):
+            os.unlink("Run/pid")
+        for fd in self._family + self._alone:
+            os.close(fd)
+
+
+def apart() -> int | None:
+    """The exit code in a process that stays behind, None in the one that goes on as the engine. Raises CannotStart."""
+    try:
+        return reaper.engine_apart()
+    except OSError as error:
+        raise CannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
 
 
 def prepare(base: Path) -> Started:
@@ -62,10 +102,11 @@ def prepare(base: Path) -> Started:
         os.chdir(base)
     except OSError as error:
         raise CannotStart(exits.NOINPUT, f"{base}: {error.strerror}: make it with: enqueuer init {base}") from None
+    _make_run(base)
     _check_folders(base)
     try:
-        alone = _lock("Run/supervisor", 0.0, base)
-        family = _lock("Run/lock", ORPHANS, base)
+        alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
+        family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
         config = _config()
         make_modules(config.config)
         _see_own_command()
@@ -98,24 +139,66 @@ def _check_folders(base: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
 
 
-def _lock(path: str, patience: float, base: Path) -> int:
-    """Take a lock that nobody else holds. The file's content says who has it, for people."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def _make_run(base: Path) -> None:
+    """Nothing in Run/ outlives an engine: a cleaner may have removed the folder, too."""
+    try:
+        os.mkdir("Run", basedir.FOLDERS["Run"])
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise CannotStart(exits.NOPERM, f"{base / 'Run'}: {error.strerror}: repair it with: enqueuer init {base}") from None
+
+
+def _lock(path: str, patience: float, base: Path) -> list[int]:
+    """Take the lock of a file. Its content says who has it, for people."""
+    fd = _take(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), patience, base)
+    os.ftruncate(fd, 0)
+    os.write(fd, b"%d\n" % os.getpid())
+    return [fd]
+
+
+def _lock_folder(folder: str, patience: float, base: Path) -> list[int]:
+    """Take the lock of a folder, which no cleaner removes. On NFS there is none: then the file's in Run/ must do."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return [_take(fd, patience, base)]
+    except OSError:
+        os.close(fd)
+        return []
+
+
+def _try_lock(path: str) -> list[int]:
+    """Take the lock of a file that was made again. Its old one, with no name now, stays locked."""
+    try:
+        return _lock(path, 0.0, Path())
+    except CannotStart:
+        return []
+
+
+def _take(fd: int, patience: float, base: Path) -> int:
+    """Raises CannotStart where another process has that lock for longer than `patience`, OSError where there are no locks."""
     until = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
         except BlockingIOError:
             if time.monotonic() >= until:
-                holder = os.read(fd, 32).decode("ascii", "replace").strip()
                 os.close(fd)
-                who = f"an engine (pid {holder}) runs" if not patience else "processes of an ended engine still run"
+                who = f"an engine{_holder()} runs" if not patience else "processes of an ended engine still run"
                 raise CannotStart(exits.TEMPFAIL, f"{who} on {base}: stop it with: enqueuer stop --base {base}") from None
             time.sleep(0.05)
-    os.ftruncate(fd, 0)
-    os.write(fd, b"%d\n" % os.getpid())
-    return fd
+        else:
+            return fd
+
+
+def _holder() -> str:
+    with contextlib.suppress(OSError):
+        return f" (pid {Path('Run/supervisor').read_text('ascii', 'replace')[:32].strip()})"
+    return ""
+
+
+def _write_pid() -> None:
+    Path("Run/pid").write_text(f"{os.getpid()}\n")
 
 
 def _config() -> ConfigFile:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
+from enqueuer import exits, failure, filterhost, frames, inherited, manager, pool, serverlog, service, staff, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
@@ -50,7 +50,10 @@ SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
 
 def run(base: Path) -> int:
     """Run an engine on `base` until it is told to stop; return the exit code."""
+    inherited.heed()
     try:
+        if (code := startup.apart()) is not None:
+            return code
         started = startup.prepare(base)
     except startup.CannotStart as problem:
         startup.complain(str(problem))
@@ -115,6 +118,7 @@ class Supervisor:
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
         """Start a process. Where the machine has no room for it, the role pauses as after a death."""
+        self.started.mend()
         try:
             self.nursery.fork(birth, title, live, waits=waits)
         except OSError as error:
@@ -125,7 +129,8 @@ class Supervisor:
         return True
 
     def birth(self, role: str, number: int = 0) -> Birth:
-        listener = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        served = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        listener = served.lend() if served is not None else None
         generation = self.nursery.next_generation()
         config, edition, suspects = self.file.config, self.file.edition, self._suspects
         return Birth(
@@ -194,6 +199,7 @@ class Supervisor:
 
     def _look_around(self) -> None:
         """Look at the config file, and whether a death or a signal was missed."""
+        self.started.mend()
         waited, refused = self.file.waiting, self.file.error
         if self.file.poll(time.monotonic()):
             self.reload(refused)

@@ -1,5 +1,8 @@
 """The watcher: tells the queue manager to look at the drop folder. Hints only; a scan finds everything without it.
 
+Where the folder cannot be watched (the account has no inotify instance or watch left), it hints once a second, and tries
+again. It follows the name: a folder that was made again, another mount or another link is watched within a second.
+
 Watchdog's thread lives in this process and nowhere else, so that the supervisor can always fork. Its inotify layer is used
 directly: the layers above it pair the two halves of a rename, which takes 85 us an event and is of no use to a hint.
 """
@@ -23,10 +26,10 @@ log = logging.getLogger("SPOOL")
 FOLDER = "Submitted"
 PAUSE = 0.001
 """Seconds between two reads of events: a burst of them is one hint."""
-EVENTS = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_DONT_FOLLOW)
+EVENTS = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE)
 """What brings something in, or completes it. Our own claims are renames out of the folder: of these nobody has to tell us."""
-CHECK_MS = 2000
-"""How often it is checked that the folder watched is still the one of that name."""
+CHECK_MS = 1000
+"""How often it is checked that the folder watched is still the one of that name, and how often an unwatched one is looked at."""
 
 
 def run(birth: Birth) -> None:
@@ -40,6 +43,8 @@ class _Hints:
 
     def __init__(self, flag: int, suffixes: tuple[str, ...]) -> None:
         self._flag = flag
+        self.lost = False
+        """The folder that was watched has gone. The next one may have its inode."""
         self.take(suffixes)
 
     def take(self, suffixes: tuple[str, ...]) -> None:
@@ -52,8 +57,10 @@ class _Hints:
     def on_queue_overflow(self) -> None:
         os.eventfd_write(self._flag, 1)
 
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """The folder has gone; whether there is one of that name again is looked at every CHECK_MS."""
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002 (as watchdog calls it)
+        """The watched folder has gone: the one of that name now, if any, is another."""
+        self.lost = True
+        os.eventfd_write(self._flag, 1)
 
 
 class _Events(InotifyFD):
@@ -67,6 +74,11 @@ class _Events(InotifyFD):
         self._read = True
         return super().read_events(**size)
 
+    def discard(self) -> None:
+        """Close one whose thread was never started."""
+        self._is_reading = False
+        self.close()
+
 
 class Watcher:
     def __init__(self, birth: Birth) -> None:
@@ -75,7 +87,9 @@ class Watcher:
         self._flag = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._hints = _Hints(self._flag, birth.config.spool.suffixes)
         self._events: _Events | None = None
-        self._inode = 0
+        self._watched: tuple[int, int] | None = None
+        self._told = False
+        """The log says that the folder cannot be watched."""
         self._watch()
         self._hinted()
         self._manager = Channel(birth.call(MANAGER))  # its hello makes the queue manager look, now that events are seen
@@ -84,7 +98,7 @@ class Watcher:
         while True:
             self._hear(CHECK_MS)
             self._watch()
-            if self._hinted():
+            if self._hinted() or self._events is None:
                 self._manager.send(frames.encode(frames.Look()))
 
     def _hinted(self) -> bool:
@@ -119,28 +133,35 @@ class Watcher:
     def _watch(self) -> None:
         """Watch the folder that has the name now: one that was removed and made again is another."""
         try:
-            inode = os.stat(FOLDER).st_ino
+            found = os.stat(FOLDER)
         except OSError:  # gone, or not to be looked at now: the queue manager says so
             return
         dead = self._events is not None and not self._events.is_alive()
-        if inode == self._inode and not dead:
+        if self._events is not None and (found.st_dev, found.st_ino) == self._watched and not dead and not self._hints.lost:
             return
         if dead:
             log.error("the thread that reads the events of the drop folder has died: it is started again")
         if self._events is not None:
             self._events.stop()
             self._events.join()
-        self._inode = inode
-        self._events = self._start()
+        self._hints.lost = False
+        self._watched, self._events = (found.st_dev, found.st_ino), self._start()
         os.eventfd_write(self._flag, 1)
 
     def _start(self) -> _Events | None:
+        events = None
         try:
             events = _Events()
             events.add_callback(os.fsencode(FOLDER), EVENTS, self._hints, CallbackId(0))
-        except OSError as error:
-            rescan = self._birth.config.spool.rescan
-            log.warning("the drop folder cannot be watched (%s): it is looked at each %.0f s only", error, rescan)
+            events.start()
+        except (OSError, RuntimeError) as error:  # the latter: no thread can be started
+            if events is not None:
+                events.discard()
+            if not self._told:
+                log.warning("the drop folder cannot be watched (%s): it is looked at each %.0f s", error, CHECK_MS / 1000)
+            self._told = True
             return None
-        events.start()
+        if self._told:
+            log.warning("the drop folder is watched again")
+        self._told = False
         return events

@@ -22,7 +22,7 @@ import msgspec
 from filterlink.frames import MAX_FRAME
 from filterlink.loop import READ, WRITE, Loop
 
-__all__ = ["GARBAGE", "Channel", "Link", "connect", "listen", "serve"]
+__all__ = ["GARBAGE", "Accept", "Channel", "Link", "connect", "listen", "serve", "serve_instead"]
 
 log = logging.getLogger("LINK")
 
@@ -34,6 +34,8 @@ ACCEPT_PAUSE = 1.0
 """Seconds without accept where no descriptor or memory is left: the caller goes on waiting, and the loop must not spin."""
 LINES_A_SECOND = 3
 """Lines about closed links in one second."""
+Accept = Callable[[socket.socket], None]
+"""What gets each connection that comes to a listener."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _room = memoryview(bytearray(MAX_FRAME + 4096))
 """For the frame that is being read: the links of a process are in one thread, and room that is made anew costs more than a frame."""
@@ -228,7 +230,7 @@ def _complain(text: str) -> None:
         log.error("%.300s", text)
 
 
-def serve(loop: Loop, listener: socket.socket, accepted: Callable[[socket.socket], None]) -> None:
+def serve(loop: Loop, listener: socket.socket, accepted: Accept) -> None:
     """Call `accepted` with each connection that comes to the listener."""
 
     def ready(_events: int) -> None:
@@ -248,3 +250,14 @@ def serve(loop: Loop, listener: socket.socket, accepted: Callable[[socket.socket
             loop.modify(listener.fileno(), select.EPOLLIN)
 
     loop.watch(listener.fileno(), ready, select.EPOLLIN)
+
+
+def serve_instead(loop: Loop, old: socket.socket, new: socket.socket, accepted: Accept) -> None:
+    """Serve a listener that was bound again; the old one for a moment more, until those who had come to it were let in."""
+
+    def close() -> None:
+        loop.forget(old.fileno())
+        old.close()
+
+    serve(loop, new, accepted)
+    loop.after(ACCEPT_PAUSE, close)

@@ -61,7 +61,7 @@ class Server:
         self._then: Callable[[], None] | None = None
         self._timer = loop.after(0, lambda: None)
         self._settings = filters
-        serve(loop, listener, self._accepted)
+        serve(loop, listener, self.accept)
 
     def start(self) -> None:
         """Start the helpers of all filters that are enabled."""
@@ -120,7 +120,8 @@ class Server:
         for link in self._links:
             link.close()
 
-    def _accepted(self, sock: socket.socket) -> None:
+    def accept(self, sock: socket.socket) -> None:
+        """Serve a client that has connected."""
         self._links.add(Link(self._loop, sock, _decode, self._asked, self._client_gone))
 
     def _asked(self, link: Link, frame: Hello | Ask) -> None:

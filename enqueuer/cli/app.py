@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from enqueuer import exits
+from enqueuer import exits, inherited
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
 
@@ -62,6 +62,7 @@ for part in (demo, engine, submit, queue, quarantine, filters, config, tune):
 
 def main() -> None:
     """Run one command; every failure is one clear line and its exit code."""
+    inherited.settle()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files are bytes with anything in them
@@ -87,7 +88,8 @@ def _run() -> int:
 
 def _unread() -> int:
     """Throw away what nobody reads any more, so that the interpreter does not fail over it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.close(1)
+    inherited.fill_standard()
     return exits.OK
 
 

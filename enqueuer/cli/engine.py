@@ -1,15 +1,16 @@
 """`enqueuer init, run, status, reload, stop`: the engine as a whole."""
 
-import os
-import select
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help
+
+if TYPE_CHECKING:
+    from enqueuer.control import Peer
 
 __all__ = ["add_to"]
 
@@ -83,25 +84,23 @@ def _reload(base: Base = None) -> int:
 
 
 def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do not wait for messages in work.")] = False) -> int:
+    from enqueuer import control
+
     path = enter(base)
-    pid = int(ask(path, command="status")["pid"])
     try:
-        engine = os.pidfd_open(pid)  # its end is seen without taking the lock from an engine that starts next
-    except ProcessLookupError:
-        return exits.OK
-    try:
-        print("stopping", file=sys.stderr)
-        _order(path, engine, now)
-        select.select([engine], [], [])
-    finally:
-        os.close(engine)
+        peer = control.Peer(path)
+    except control.NotRunning as error:
+        fail(str(error), exits.UNAVAILABLE)
+    print("stopping", file=sys.stderr)
+    _order(path, peer, now)
+    peer.ends_within(STOP_WITHIN)
     return exits.OK
 
 
-def _order(base: Path, engine: int, now: bool) -> None:
+def _order(base: Path, peer: "Peer", now: bool) -> None:
     """Tell the engine to stop; it answers when it has. An engine that ends without an answer has ended, too."""
     try:
         ask(base, within=STOP_WITHIN, command="stop", now=now)
     except Failure:
-        if not select.select([engine], [], [], 1.0)[0]:
+        if not peer.ends_within(1.0):
             raise

@@ -13,6 +13,7 @@ import pytest
 
 from enqueuer import control
 from enqueuer.trial import Trial, wait
+from filterlink.link import serve
 from filterlink.loop import Loop
 
 Config = Callable[..., str]
@@ -101,7 +102,8 @@ class Server:
         self.loop = Loop()
         self.asked: list[Any] = []
         self.listener = control.listen()
-        self.server = control.ControlServer(self.loop, self.listener, self._handle)
+        self.server = control.ControlServer(self.loop, self._handle)
+        serve(self.loop, self.listener, self.server.accept)
 
     def _handle(self, request: Any, reply: control.Reply) -> None:
         self.asked.append(request)

@@ -1,0 +1,96 @@
+"""The engine's sockets in Run/: bound at the start, and again where a cleaner has removed them. Part of the supervisor.
+
+A child inherits the listener that it serves at its fork. One that is bound later goes to it through a socket pair, so a
+cleaner in Run/ costs no process.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+
+from filterlink.link import Accept, serve, serve_instead
+from filterlink.loop import Loop
+
+__all__ = ["Bound", "Served"]
+
+
+class Bound:
+    """One listener, and its place in Run/. `bind(path)` makes it. It is served by this process, or by a child."""
+
+    def __init__(self, path: str, bind: Callable[[str], socket.socket]) -> None:
+        self.path, self._bind = path, bind
+        self.sock = bind(path)
+        self._seen = _identity(path)
+        self._here: tuple[Loop, Accept] | None = None
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._theirs.setblocking(False)
+
+    def serve(self, loop: Loop, accept: Accept) -> None:
+        """Serve it in this process."""
+        self._here = loop, accept
+        serve(loop, self.sock, accept)
+
+    def lend(self) -> "Served":
+        """Return what a child needs to serve it."""
+        return Served(self.sock, self._theirs)
+
+    def mend(self) -> bool:
+        """Bind it again where its name is gone or another's; True: it was so. Raises OSError."""
+        if _identity(self.path) == self._seen:
+            return False
+        old, self.sock = self.sock, self._bind(self.path)
+        self._seen = _identity(self.path)
+        if self._here is not None:
+            loop, accept = self._here
+            serve_instead(loop, old, self.sock, accept)
+        else:
+            self._ours.setblocking(False)
+            socket.send_fds(self._ours, [b"."], [self.sock.fileno()])
+            old.close()
+        return True
+
+    def abandon(self, serving: "Served | None") -> None:
+        """In a child: close all of it but what that child serves."""
+        self._ours.close()
+        if serving is None or serving.sock is not self.sock:
+            self.sock.close()
+            self._theirs.close()
+
+    def remove(self) -> None:
+        """The engine has ended: the name goes. Raises OSError."""
+        os.unlink(self.path)
+
+
+class Served:
+    """A listener in the child that serves it."""
+
+    def __init__(self, sock: socket.socket, moves: socket.socket) -> None:
+        self.sock, self._moves = sock, moves
+
+    def serve(self, loop: Loop, accept: Accept) -> None:
+        serve(loop, self.sock, accept)
+        self.follow(loop, accept)
+
+    def follow(self, loop: Loop, accept: Accept) -> None:
+        """Serve each listener that the supervisor binds in the place of this one."""
+
+        def moved(_events: int) -> None:
+            try:
+                _, fds, _, _ = socket.recv_fds(self._moves, 16, 1, socket.MSG_CMSG_CLOEXEC)
+            except BlockingIOError:
+                return
+            if not fds:  # the supervisor has ended, or no descriptor was free
+                loop.forget(self._moves.fileno())
+                return
+            old, self.sock = self.sock, socket.socket(fileno=fds[0])
+            serve_instead(loop, old, self.sock, accept)
+
+        loop.watch(self._moves.fileno(), moved)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

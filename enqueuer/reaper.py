@@ -1,0 +1,69 @@
+"""The process that stays behind where an engine is process 1 of a container, or was started with children of another program.
+
+Orphans of a container come to its process 1, and an entry script that says `clamd & exec enqueuer run` leaves clamd to us. The
+supervisor ends whatever is its child and none of its own, so it must not be the process that these come to. This one has
+nothing to do with mail: it hands each signal on, reaps all that comes to it, and ends as the engine has ended.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+
+import setproctitle
+
+__all__ = ["engine_apart"]
+
+_PR_SET_PDEATHSIG = 1
+_HANDED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM}
+
+
+def engine_apart() -> int | None:
+    """Return None in the process that is to become the engine. In one that stays behind, return the exit code at its end.
+
+    Raises OSError where the machine has no room for one more process.
+    """
+    if os.getpid() != 1 and not _has_children():
+        return None
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*_HANDED_ON, signal.SIGCHLD})
+    parent, engine = os.getpid(), os.fork()
+    if engine:
+        return _attend(engine)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    os.setpgid(0, 0)  # a ^C reaches it through the other one, and once
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    return None
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _attend(engine: int) -> int:
+    """Hand signals on and reap until the engine has ended; return its exit code, or 128 and the signal that ended it."""
+    setproctitle.setproctitle("enqueuer: reaper")
+    while True:
+        number = signal.sigwait({*_HANDED_ON, signal.SIGCHLD})
+        if number != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(engine, number)
+        elif (status := _reap(engine)) is not None:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def _reap(engine: int) -> int | None:
+    """Reap all that has ended; return the engine's status, if it was among them."""
+    pid, status, found = -1, 0, None
+    with contextlib.suppress(ChildProcessError):
+        while pid != 0:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == engine:
+                found = status
+    return found

@@ -1,0 +1,130 @@
+"""Demands on the engine in namespaces and containers: what is missing there, and who else runs there. For real, as root."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enqueuer.trial import ENGINE, Trial, signal_all
+from tests.helpers.places import in_namespaces
+
+Config = Callable[..., str]
+Make = Callable[..., bytes]
+Trials = Callable[[str], Trial]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "umount /dev/shm; mount -t tmpfs -o ro none /dev",
+        "mount -t tmpfs -o ro none /dev/shm",  # a remount would be one of the whole machine
+        "mount -t tmpfs none /dev",
+    ],
+    ids=["no /dev/shm, no /dev/null", "read-only /dev/shm", "an empty /dev that is writable"],
+)
+def test_without_dev(trials: Trials, config: Config, mail: Make, script: str) -> None:
+    """No shared memory, no semaphore and no pipe of ours has a name in /dev."""
+    trial = trials(config(processors=2))
+    trial.prefix = in_namespaces(script)
+    with trial:
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "mail flows")
+        assert trial.stop() == 0
+    assert "Traceback" not in trial.log() + trial.output.read_text()
+
+
+ENTRY = 'sleep 1000 & (sh -c "sleep 0.5 & sleep 0.6" & sleep 1000) & exec "$@"'
+"""An entry script that starts servers before the engine, one of which leaves orphans and zombies."""
+
+
+def test_children_that_were_there_before_are_spared(trials: Trials, config: Config, mail: Make) -> None:
+    """`clamd & exec enqueuer run`: only what the engine or its children started is the engine's to end."""
+    trial = trials(config(processors=1))
+    trial.prefix = ("sh", "-c", ENTRY, "sh")
+    with trial:
+        assert trial.process is not None
+        before = [pid for pid in _children(trial.process.pid) if _title(pid).startswith(("sleep", "sh"))]
+        assert len(before) == 2
+        signal_all(trial.pids("filterlink"))
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "mail flows")
+        trial.wait(lambda: not _zombies(trial.process.pid), "all that ends is reaped")  # type: ignore[union-attr]
+        trial.process.send_signal(signal.SIGHUP)
+        assert trial.stop() == 0
+    try:
+        assert [_state(pid) for pid in before] == ["S", "S"]
+    finally:
+        signal_all([*before, *(child for pid in before for child in _children(pid))])
+
+
+def test_whose_end_the_engine_learns_when_it_was_started_with_children(trials: Trials, config: Config) -> None:
+    """It ends as it would without them: with its exit code, by a signal, and never without its processes."""
+    trial = trials(config(processors=1))
+    trial.prefix = ("sh", "-c", 'sleep 1000 & echo $! >"$0"; exec "$@"', str(trial.base.parent / "sleeps"))
+    with trial:
+        assert subprocess.run((*ENGINE, "run", "--base", str(trial.base)), capture_output=True, timeout=30, check=False).returncode == 75
+        engine = [pid for pid in trial.processes() if _title(pid).startswith("enqueuer")]
+        trial.kill()
+        trial.wait(lambda: not any(_title(pid).startswith("enqueuer") for pid in engine), "nothing of it is left")
+    signal_all([int((trial.base.parent / "sleeps").read_text())])
+
+
+def test_as_process_1_of_a_container(trials: Trials, config: Config, mail: Make) -> None:
+    """Orphans of `docker exec` come to it: they are reaped, and not ended. `stop` works from outside, and ends the container."""
+    trial = trials(config(processors=1))
+    trial.prefix = in_namespaces("", "--pid", "--fork", "--mount-proc", "--kill-child")
+    with trial:
+        assert trial.process is not None
+        first = _children(trial.process.pid)[0]
+        assert Path(f"/proc/{first}/status").read_text().split("NSpid:")[1].split()[1] == "1"
+        command = ("nsenter", f"--target={first}", "--pid", "--mount", "sh", "-c", 'sh -c "sleep 0.2 & sleep 1000 & echo started"')
+        subprocess.run(command, stdout=subprocess.DEVNULL, timeout=30, check=True)
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "mail flows")
+        trial.wait(lambda: not _zombies(first), "all that ends is reaped")
+        signal_all(trial.pids("filterlink"))
+        trial.wait(lambda: trial.status()["filters"][0]["state"] == "ready" and trial.pids("filterlink"), "filterlink is back")
+        assert [_title(pid) for pid in _children(first) if _title(pid).startswith("sleep")] == ["sleep 1000"]
+        done = subprocess.run((*ENGINE, "stop", "--base", str(trial.base)), capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, done.stderr) == (0, "stopping\n")
+        assert trial.process.wait(10) == 0
+
+
+OLD_KERNEL = "from enqueuer import control; control.SO_PEERPIDFD = 9999; from enqueuer.cli.app import main; main()"
+
+
+@pytest.mark.parametrize("command", [ENGINE, (sys.executable, "-c", OLD_KERNEL)], ids=["pidfd", "old kernel"])
+def test_stop_from_another_container(trials: Trials, config: Config, command: tuple[str, ...]) -> None:
+    """Where the engine's process cannot be seen at all, the command waits for the end of its socket."""
+    trial = trials(config(processors=1))
+    with trial:
+        words = (*in_namespaces("", "--pid", "--fork", "--mount-proc"), *command, "stop", "--base", str(trial.base))
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, done.stderr) == (0, "stopping\n")
+        assert trial.process is not None
+        assert trial.process.wait(10) == 0
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return ""
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _zombies(pid: int) -> list[int]:
+    return [each for each in _children(pid) if _state(each) == "Z"]
