@@ -56,7 +56,7 @@ class Started:
         os.close(self._alone)
 
 
-def prepare(base: Path) -> Started:
+def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
     """Go into the base directory and take it. Raises CannotStart."""
     try:
         os.chdir(base)
@@ -66,7 +66,7 @@ def prepare(base: Path) -> Started:
     try:
         alone = _lock("Run/supervisor", 0.0, base)
         family = _lock("Run/lock", ORPHANS, base)
-        config = _config()
+        config = _config(allow_writable_config)
         make_modules(config.config)
         _see_own_command()
         return Started(base, config, alone, family)
@@ -118,9 +118,9 @@ def _lock(path: str, patience: float, base: Path) -> int:
     return fd
 
 
-def _config() -> ConfigFile:
+def _config(allow_writable: bool) -> ConfigFile:
     try:
-        config = ConfigFile()
+        config = ConfigFile(allow_writable=allow_writable)
     except ConfigError as error:
         raise CannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
     config.keep()

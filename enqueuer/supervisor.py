@@ -15,7 +15,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, frames, manager, pool, serverlog, service, staff, startup, status, watcher
+from enqueuer import exits, failure, filterhost, frames, manager, pool, rights, serverlog, service, staff, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
@@ -48,10 +48,10 @@ SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
 """Role -> title, life, and whether it may wait for a full log. In the order of their start."""
 
 
-def run(base: Path) -> int:
+def run(base: Path, *, allow_writable_config: bool = False) -> int:
     """Run an engine on `base` until it is told to stop; return the exit code."""
     try:
-        started = startup.prepare(base)
+        started = startup.prepare(base, allow_writable_config=allow_writable_config)
     except startup.CannotStart as problem:
         startup.complain(str(problem))
         return problem.code
@@ -85,6 +85,8 @@ class Supervisor:
 
     def run(self) -> int:
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
+        for doubt in rights.drop_folder(self.started.base / "Submitted"):
+            log.warning("%s", doubt)
         self.maintain()
         self._look_around()
         self._loop.run()

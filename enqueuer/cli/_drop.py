@@ -115,7 +115,12 @@ def _let_the_engine_read(fd: int) -> None:
         engine = os.stat(f"{FOLDER}/.taken").st_uid
     except OSError:
         engine = os.stat(FOLDER).st_uid
-    os.fchmod(fd, _mode(engine, os.fstat(fd), os.stat(FOLDER)))
+    mode = _mode(engine, os.fstat(fd), os.stat(FOLDER))
+    try:
+        os.fchmod(fd, mode)
+    except OSError:  # a filesystem without modes of its own
+        if os.fstat(fd).st_mode & mode != mode:
+            raise
 
 
 def _mode(engine: int, drop: os.stat_result, folder: os.stat_result) -> int:
