@@ -67,6 +67,9 @@ class Port(Protocol):
     def changes(self, path: str) -> int:
         """A number of the file that is another one after each change of it, by any process (ctime in ns)."""
 
+    def stranger(self, path: str) -> int | None:
+        """The account that a file belongs to, where it is not ours."""
+
     def mark(self, path: str, number: int) -> Stamp:
         """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""
 
@@ -179,6 +182,10 @@ class Disk:
 
     def changes(self, path: str) -> int:
         return os.stat(path, follow_symlinks=False).st_ctime_ns
+
+    def stranger(self, path: str) -> int | None:
+        owner = os.stat(path, follow_symlinks=False).st_uid
+        return None if owner == os.geteuid() else owner
 
     def mark(self, path: str, number: int) -> Stamp:
         os.utime(path, ns=(number, number), follow_symlinks=False)
