@@ -1,7 +1,8 @@
 """Birth and death of our processes: fork, reap, kill. Mechanism only; who is to live is the supervisor's to say.
 
 Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
-away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended. Children of other programs do not (reaper.py).
+away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
+Children of other programs do not come (reaper.py).
 """
 
 import contextlib
@@ -127,6 +128,8 @@ class Nursery:
         self._let_go = let_go
         self.children: list[Child] = []
         self._generation = 0
+        self._strangers: list[int] = []
+        """What was killed at the last look."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def next_generation(self) -> int:
@@ -167,13 +170,19 @@ class Nursery:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return False
 
-    def end_strangers(self) -> None:
-        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours."""
+    def end_strangers(self) -> bool:
+        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours. Whether there were any.
+
+        The children of those that it kills become ours only then.
+        """
         ours = {child.pid for child in self.children}
-        for pid in _children():
-            if pid not in ours:
+        strangers = [pid for pid in _children() if pid not in ours]
+        for pid in strangers:
+            if pid not in self._strangers:
                 log.warning("pid %d, left behind by a helper, is ended", pid)
-                _kill(pid)
+            _kill(pid)
+        self._strangers = strangers
+        return bool(strangers)
 
     def end_all(self) -> None:
         """Kill every process below us, and reap it: the last thing that a supervisor does which has failed. Never raises.
