@@ -1,15 +1,18 @@
 """Birth and death of our processes: fork, reap, kill. Mechanism only; who is to live is the supervisor's to say.
 
 Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
-away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended. Children of other programs do not (reaper.py).
+away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
+Children of other programs never come to us (reaper.py).
 """
 
 import contextlib
 import ctypes
 import logging
 import multiprocessing.context
+import multiprocessing.process
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import popen_fork
@@ -21,7 +24,7 @@ from enqueuer import exits, frames
 from enqueuer.child import Birth, settle_in
 from filterlink.link import Link
 
-__all__ = ["Child", "Nursery"]
+__all__ = ["END_WITHIN", "Child", "Nursery"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -174,6 +177,21 @@ class Nursery:
             if pid not in ours:
                 log.warning("pid %d, left behind by a helper, is ended", pid)
                 _kill(pid)
+
+    def end_late(self, child: Child, killed: bool) -> None:
+        """Kill a child that has not ended in time. One that was `killed` the kernel holds: the engine ends without it.
+
+        It dies when the kernel lets it go, and holds its locks until then. multiprocessing would wait for it at our exit.
+        """
+        if not killed:
+            log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
+            child.kill()
+            return
+        text = f"{child.title} (pid {child.pid}) does not end by SIGKILL, a disk or server does not answer: the engine ends without it"
+        log.error("%s", text)
+        print(f"enqueuer: {text}", file=sys.stderr)
+        self.children.remove(child)
+        multiprocessing.process._children.discard(child.process)  # type: ignore[attr-defined]
 
     def end_all(self) -> None:
         """Kill every process below us, and reap it: the last thing that a supervisor does which has failed. Never raises.

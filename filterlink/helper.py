@@ -11,7 +11,7 @@ import signal
 import termios
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from filterlink.loop import Loop
@@ -51,6 +51,21 @@ class User(Protocol):
     def leaving(self) -> None: ...
     def deaf(self, how: str) -> None: ...
     def ended(self, status: int) -> None: ...
+
+
+class _NoUser:
+    """Hears of a helper that was given up."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def events(self, events: list[Event]) -> None: ...
+    def errors(self, data: bytes) -> None: ...
+    def written(self, lines: list[Line]) -> None: ...
+    def leaving(self) -> None: ...
+    def deaf(self, how: str) -> None: ...
+    def ended(self, status: int) -> None:  # noqa: ARG002 (the status of a process that none waits for)
+        self._then()
 
 
 class Helper:
@@ -131,6 +146,20 @@ class Helper:
                 os.killpg(self.pid, number)
             except ProcessLookupError:  # it moved to another group
                 os.kill(self.pid, number)
+
+    def give_up(self, then: Callable[[], None]) -> bool:
+        """Hear no more of a process that SIGKILL does not end; `then` is called when it has ended and is reaped.
+
+        False: it had ended already, and only its children were waited for. That is over now, and its owner has heard of it.
+        """
+        if self._dead:
+            self._finish()
+            return False
+        self._user = _NoUser(then)
+        for fd in list(self._open):
+            self._close(fd)
+        self._timer.cancel()
+        return True
 
     # What the pipes say
 
