@@ -131,6 +131,8 @@ class Nursery:
         self.children: list[Child] = []
         self._generation = 0
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        if not os.path.exists("/proc/self"):
+            log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
 
     def next_generation(self) -> int:
         self._generation += 1
@@ -203,14 +205,15 @@ class Nursery:
             if child.role != "logger":
                 child.kill()
         end = time.monotonic() + END_WITHIN
-        while (pids := _children()) and time.monotonic() < end:
+        ours = {child.pid for child in self.children}
+        while (pids := set(_children()) | ours) and time.monotonic() < end:
             if time.monotonic() > end - END_WITHIN + LOGGER_GRACE:
                 loggers = set()
             for pid in pids:
                 if pid not in loggers:
                     _kill(pid)
-                with contextlib.suppress(OSError):
-                    os.waitpid(pid, os.WNOHANG)
+                if _is_reaped(pid):
+                    ours.discard(pid)
             time.sleep(0.01)
 
     def _reap_strangers(self) -> None:
@@ -220,6 +223,13 @@ class Nursery:
                 if found.si_pid in ours:
                     return  # the next reap() takes it by its own way
                 os.waitpid(found.si_pid, 0)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except OSError:
+        return True
 
 
 def _children() -> list[int]:
