@@ -4,12 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, control, exits, reaper
+from enqueuer import basedir, ceilings, control, exits, reaper
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
@@ -102,12 +101,16 @@ def prepare(base: Path) -> Started:
         os.chdir(base)
     except OSError as error:
         raise CannotStart(exits.NOINPUT, f"{base}: {error.strerror}: make it with: enqueuer init {base}") from None
+    _expect_descriptors(base, ceilings.descriptors_needed())
     _make_run(base)
     _check_folders(base)
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
         family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
         config = _config()
+        _expect_descriptors(base, ceilings.descriptors_needed(config.config))
+        if small := ceilings.small_files(config.config):
+            complain(small)
         make_modules(config.config)
         _see_own_command()
         return Started(base, config, alone, family)
@@ -134,9 +137,12 @@ def _check_folders(base: Path) -> None:
     if len(devices) > 1:
         raise CannotStart(exits.CONFIG, f"{base}: all its folders must be on one filesystem, as messages move between them by rename")
     os.umask(0o027)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+
+
+def _expect_descriptors(base: Path, needed: int) -> None:
+    """Raises CannotStart where this process may have fewer."""
+    if (most := ceilings.raise_descriptors()) < needed:
+        raise CannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
 
 
 def _make_run(base: Path) -> None:
