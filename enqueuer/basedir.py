@@ -133,12 +133,12 @@ def make_modules(base: Path, modules: Iterable[str]) -> bool:
 
 
 def make_again(modules: Iterable[str]) -> list[str]:
-    """Make the folders below the current directory that are gone; return their names. Raises OSError.
+    """Make the folders below the current directory that are gone, but Run; return their names. Raises OSError.
 
     What was in them is lost, and so are the rights that an administrator gave them.
     """
     folders = FOLDERS | {f"Outbound/{name}": 0o750 for name in modules if is_module(name)}
-    gone = [name for name in folders if not os.path.isdir(name)]
+    gone = [name for name in folders if name != "Run" and not os.path.isdir(name)]
     for name in gone:
         os.mkdir(name, folders[name])
         fsync_folder(os.path.dirname(name) or ".")

@@ -43,8 +43,10 @@ _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = 
 _MOVING, _TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS, _TOLD = range(7, 14)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
+_CALLERS = {"filterlink": 40, "watcher": 41}  # the pids of those that have no slot, and call the queue manager
 _SLOTS = 64  # in words of 8 bytes
-_SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), 2 free
+_SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), pid, 1 free
+_PID = 14  # within a slot
 _FILTERS = _SLOTS + MAX_SLOTS * _SLOT
 _FILTERS_BYTES = 256 << 10
 _DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and fate
@@ -183,6 +185,17 @@ class Board:
         """A dispatch number that this engine never gave before, whichever queue manager asks."""
         self._words[_DISPATCH] += 1
         return self._words[_DISPATCH]
+
+    def born(self, role: str, slot: int, pid: int) -> None:
+        """Note the pid of a process that is to call the queue manager; by itself at its birth, 0 by the supervisor when it is reaped."""
+        if role == "processor":
+            self._words[_SLOTS + slot * _SLOT + _PID] = pid
+        elif role in _CALLERS:
+            self._words[_CALLERS[role]] = pid
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether a process of that pid was born and is not reaped. No helper writes here."""
+        return pid > 0 and (pid in self._words[40:42] or pid in self._words[_SLOTS + _PID : _FILTERS : _SLOT])
 
     @property
     def recovered(self) -> bool:

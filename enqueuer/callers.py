@@ -34,7 +34,8 @@ class Callers:
             link.abandon()
 
     def reaped(self, child: Child) -> None:
-        """Take what a dead child has sent, and forget its link."""
+        """Take what a dead child has sent, and forget its link and its pid."""
+        child.birth.board.born(child.role, child.birth.slot, 0)
         if child.link is not None:
             child.link.read_to_end()
             self._refuse(child.link)

@@ -17,7 +17,7 @@ from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
 from filterlink.link import Channel, connect
 
-__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "is_sibling", "load_config", "settle_in"]
+__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
 
 SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
 PR_SET_PDEATHSIG, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 47, 4
@@ -71,13 +71,6 @@ class Birth(msgspec.Struct):
         serverlog.set_level(self.config.enqueuer.log_level)
 
 
-def is_sibling(pid: int) -> bool:
-    """Whether this process has our parent: it is one of the engine's. Any other caller may not take a part in the work."""
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  (for each caller)
-        return int(file.read().rpartition(b")")[2].split()[1]) == os.getppid()
-    return False
-
-
 def config_file(edition: int) -> str:
     return f"Run/config.{edition}"
 
@@ -101,6 +94,8 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     if os.getppid() != parent:
         os._exit(0)
     setproctitle.setproctitle(f"enqueuer: {title}")
+    if birth.role != "logger":
+        birth.board.born(birth.role, birth.slot, os.getpid())
     if birth.role != "logger":
         birth.log.in_child(waits=waits, gathers=birth.role == "manager")
     logging.getLogger("ENQUEUER").debug("%s %d: pid %d", birth.role, birth.number, os.getpid())

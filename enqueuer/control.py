@@ -140,12 +140,12 @@ def _nobody(base: Path) -> NotRunning:
 
 
 def _connect(base: Path, timeout: float) -> socket.socket:
-    """By way of /proc/self/fd: a socket's path ends at 108 bytes, a base directory's does not."""
+    """By way of /proc/self/fd: a socket's path ends at 108 bytes, a base directory's does not. Without /proc it must be shorter."""
     folder = os.open(base / "Run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)
-        sock.connect(f"/proc/self/fd/{folder}/control.sock")
+        sock.connect(f"/proc/self/fd/{folder}/control.sock" if os.path.exists("/proc/self/fd") else str(base / CONTROL))
     except OSError:
         sock.close()
         raise

@@ -12,7 +12,7 @@ from enqueuer import frames, serverlog, whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
-from enqueuer.child import SUPERVISOR, Birth, is_sibling
+from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.filterpeer import FilterPeer
 from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
@@ -114,7 +114,7 @@ class Manager:
         Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop holds it
 
     def _first(self, link: Link, hello: frames.ToManager) -> None:
-        if not isinstance(hello, frames.Hello) or not is_sibling(link.caller):
+        if not isinstance(hello, frames.Hello) or not self._board.is_ours(link.caller):
             link.close()
         elif hello.role == "processor":
             if (worker := self._workers.come(link, hello)) is not None:

@@ -2,15 +2,17 @@
 
 Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
 away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
-Children of other programs do not come (reaper.py).
+Children of other programs never come to us (reaper.py).
 """
 
 import contextlib
 import ctypes
 import logging
 import multiprocessing.context
+import multiprocessing.process
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import popen_fork
@@ -22,7 +24,7 @@ from enqueuer import exits, frames
 from enqueuer.child import Birth, settle_in
 from filterlink.link import Link
 
-__all__ = ["Child", "Nursery"]
+__all__ = ["END_WITHIN", "Child", "Nursery"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -131,6 +133,8 @@ class Nursery:
         self._strangers: list[int] = []
         """What was killed at the last look."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        if not os.path.exists("/proc/self"):
+            log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
 
     def next_generation(self) -> int:
         self._generation += 1
@@ -184,6 +188,21 @@ class Nursery:
         self._strangers = strangers
         return bool(strangers)
 
+    def end_late(self, child: Child, killed: bool) -> None:
+        """Kill a child that has not ended in time. One that was `killed` the kernel holds: the engine ends without it.
+
+        It dies when the kernel lets it go, and holds its locks until then. multiprocessing would wait for it at our exit.
+        """
+        if not killed:
+            log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
+            child.kill()
+            return
+        text = f"{child.title} (pid {child.pid}) does not end by SIGKILL, a disk or server does not answer: the engine ends without it"
+        log.error("%s", text)
+        print(f"enqueuer: {text}", file=sys.stderr)
+        self.children.remove(child)
+        multiprocessing.process._children.discard(child.process)  # type: ignore[attr-defined]
+
     def end_all(self) -> None:
         """Kill every process below us, and reap it: the last thing that a supervisor does which has failed. Never raises.
 
@@ -194,14 +213,15 @@ class Nursery:
             if child.role != "logger":
                 child.kill()
         end = time.monotonic() + END_WITHIN
-        while (pids := _children()) and time.monotonic() < end:
+        ours = {child.pid for child in self.children}
+        while (pids := set(_children()) | ours) and time.monotonic() < end:
             if time.monotonic() > end - END_WITHIN + LOGGER_GRACE:
                 loggers = set()
             for pid in pids:
                 if pid not in loggers:
                     _kill(pid)
-                with contextlib.suppress(OSError):
-                    os.waitpid(pid, os.WNOHANG)
+                if _is_reaped(pid):
+                    ours.discard(pid)
             time.sleep(0.01)
 
     def _reap_strangers(self) -> None:
@@ -211,6 +231,13 @@ class Nursery:
                 if found.si_pid in ours:
                     return  # the next reap() takes it by its own way
                 os.waitpid(found.si_pid, 0)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except OSError:
+        return True
 
 
 def _children() -> list[int]:

@@ -4,12 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, control, exits, mounts, reaper, routes
+from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
@@ -55,6 +54,8 @@ class Started:
         except OSError as error:
             self._complaints.say("gone", f"{error.filename}/ was removed, and cannot be made again: {error.strerror}")
         try:
+            if not os.path.isdir("Run"):
+                os.mkdir("Run", basedir.FOLDERS["Run"])
             missing = [each.path for each in self._all if each.mend()]
             self.config.keep_again()
             if not missing:
@@ -112,12 +113,16 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
         os.chdir(base)
     except OSError as error:
         raise CannotStart(exits.NOINPUT, f"{base}: {error.strerror}: make it with: enqueuer init {base}") from None
+    _expect_descriptors(base, ceilings.descriptors_needed())
     _make_run(base)
     _check_folders(base)
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
         family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
         config = _config(allow_writable_config)
+        _expect_descriptors(base, ceilings.descriptors_needed(config.config))
+        if small := ceilings.small_files(config.config):
+            complain(small)
         make_modules(config.config)
         _see_own_command()
         return Started(base, config, alone, family)
@@ -143,9 +148,12 @@ def _check_folders(base: Path) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise CannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
     os.umask(0o027)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+
+
+def _expect_descriptors(base: Path, needed: int) -> None:
+    """Raises CannotStart where this process may have fewer."""
+    if (most := ceilings.raise_descriptors()) < needed:
+        raise CannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
 
 
 def _make_run(base: Path) -> None:

@@ -33,7 +33,7 @@ from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
-from enqueuer.nursery import Child, Nursery
+from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
 from filterlink.loop import Alarm, Loop
 
@@ -286,9 +286,7 @@ class Supervisor:
         while any(self.nursery.of(role) for role in roles):
             self._loop.turn(0.05)
             self._reap()
-            if time.monotonic() > until and not killed:
-                killed = True
-                for role in roles:
-                    for child in self.nursery.of(role):
-                        log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
-                        child.kill()
+            if time.monotonic() > until:
+                for child in [child for role in roles for child in self.nursery.of(role)]:
+                    self.nursery.end_late(child, killed)
+                until, killed = time.monotonic() + END_WITHIN, True

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 
+from filterlink import givenup
 from filterlink.complaints import Complaints
 from filterlink.crew import Crew
 from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
@@ -149,6 +150,7 @@ class ExternalFilter:
             errors[-1] if errors else None,
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
+            givenup.of(self.settings.name),
         )
 
     def _word(self, gate: Gate, now: float) -> StateWord:

@@ -163,6 +163,8 @@ class FilterState(msgspec.Struct, frozen=True):
     last_error: str | None = None
     median_s: float | None = None
     p99_s: float | None = None
+    given_up: tuple[int, ...] = ()
+    """Processes that SIGKILL does not end."""
 
 
 encode = msgspec.msgpack.Encoder().encode

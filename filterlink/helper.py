@@ -11,10 +11,11 @@ import signal
 import termios
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from filterlink import orphans
+from filterlink.givenup import NoUser
 from filterlink.loop import Loop
 from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
@@ -137,6 +138,20 @@ class Helper:
                 os.killpg(self.pid, number)
             except ProcessLookupError:  # it moved to another group
                 os.kill(self.pid, number)
+
+    def give_up(self, then: Callable[[], None]) -> bool:
+        """Hear no more of a process that SIGKILL does not end; `then` is called when it has ended and is reaped.
+
+        False: it had ended already, and only its children were waited for. That is over now, and its owner has heard of it.
+        """
+        if self._dead:
+            self._finish()
+            return False
+        self._user = NoUser(then)
+        for fd in list(self._open):
+            self._close(fd)
+        self._timer.cancel()
+        return True
 
     # What the pipes say
 

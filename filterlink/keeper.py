@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from filterlink import protocol
+from filterlink import givenup, protocol
 from filterlink.frames import Kind
 from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
@@ -175,9 +175,27 @@ class Keeper:
             helper.send(protocol.quit(self._quit))
         elif step is Step.CLOSE:
             helper.close_input()
+        elif step is Step.ABANDON:
+            self._abandon(helper)
         else:
             self._log.warning("process %d is ended by SIG%s", helper.pid, step.name)
             helper.signal(signal.SIGTERM if step is Step.TERM else signal.SIGKILL)
+
+    def _abandon(self, helper: Helper) -> None:
+        """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
+        name, pid = self._settings.name, helper.pid
+        stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
+        if not (self.life.final or givenup.has_room(name)):
+            helper.signal(signal.SIGKILL)
+            self.last_error = f"{stuck}, as do {givenup.MOST} before it: no more are started until one of them has ended"
+            self._grumble.problem(self.last_error)
+        elif helper.give_up(lambda: self._reaped(pid)):
+            givenup.add(name, pid)
+            self._lost(f"{stuck}: it is given up")
+
+    def _reaped(self, pid: int) -> None:
+        givenup.remove(self._settings.name, pid)
+        self._log.warning("process %d, which was given up, has ended", pid)
 
     def _lost(self, reason: str, planned: bool = False) -> None:
         self._helper = None

@@ -32,13 +32,15 @@ class Step(enum.Enum):
     """Close the helper's input, go on reading its output."""
     TERM = "term"
     KILL = "kill"
+    ABANDON = "abandon"
+    """SIGKILL has not ended it: the kernel holds it, and may do so for ever."""
 
 
 # Each step with the seconds given to the helper before the next one. Many helpers end at none but the last ones, and
 # some fork a child a message: the signals go to the whole process group.
-GENTLE = ((Step.QUIT, 1.0), (Step.CLOSE, 2.0), (Step.TERM, 3.0), (Step.KILL, 2.0))
+GENTLE = ((Step.QUIT, 1.0), (Step.CLOSE, 2.0), (Step.TERM, 3.0), (Step.KILL, 4.0), (Step.ABANDON, 2.0))
 # After a time-out others wait for the new helper, and the old one has shown already that it does not listen.
-HASTY = ((Step.QUIT, 0.5), (Step.CLOSE, 0.5), (Step.TERM, 1.5), (Step.KILL, 2.0))
+HASTY = ((Step.QUIT, 0.5), (Step.CLOSE, 0.5), (Step.TERM, 1.5), (Step.KILL, 4.0), (Step.ABANDON, 2.0))
 
 INTF_WAIT = 10.0
 """Longest wait for the answer to INTF: some helpers never give one. Never more than half a time-out: after a whole one the
@@ -104,6 +106,11 @@ class Life:
             self.phase, self.due, self._steps = Phase.STOPPING, now, list(steps)
         elif self.phase is Phase.PAUSED and self._final:
             self.phase, self.due = Phase.OVER, math.inf
+
+    @property
+    def final(self) -> bool:
+        """It is not started again."""
+        return self._final
 
     def ended(self, now: float, planned: bool = False) -> None:
         """The process has ended or could not be started. `planned`: it left by itself, status 0."""

@@ -23,6 +23,16 @@ def test_each_row_of_the_drop_folder_names_a_test_that_is_there() -> None:
     assert (unnamed, missing) == ([], [])
 
 
+def test_each_surrounding_names_a_test_that_is_there() -> None:
+    """What the engine does there was tried."""
+    rows = [line for line in (DOCS / "surroundings.md").read_text().splitlines() if line.startswith("| ")][1:]
+    unnamed = [row for row in rows if not _NAMED.search(row)]
+    missing = [name for row in rows for path, name in _NAMED.findall(row) if not _there(path, name, "enqueuer")]
+
+    assert len(rows) > 20
+    assert (unnamed, missing) == ([], [])
+
+
 def test_each_manner_of_a_real_helper_names_a_test_that_is_there() -> None:
     """What helpers do amiss is played somewhere, or does not stand in the table."""
     rows = _rows("helper-protocol.md", "## What real helpers do")

@@ -128,3 +128,34 @@ def _state(pid: int) -> str:
 
 def _zombies(pid: int) -> list[int]:
     return [each for each in _children(pid) if _state(each) == "Z"]
+
+
+NO_PROC = "mount -t tmpfs none /proc"
+HIDDEN = "mount -t proc -o hidepid=2 none /proc"
+READ_ONLY = 'export TMPDIR=/no/such/folder HOME=/nonexistent; mount --bind "$BASE" "$BASE"; mount -o remount,bind,ro /'
+UNPRIVILEGED = ("setpriv", "--bounding-set", "-sys_ptrace,-sys_admin")
+"""hidepid shows a process those that it might trace."""
+
+
+@pytest.mark.parametrize(
+    ("script", "more"), [(NO_PROC, ()), (HIDDEN, UNPRIVILEGED), (READ_ONLY, ())], ids=["no /proc", "hidepid", "read-only root"]
+)
+def test_in_a_container_that_lacks_something(
+    trials: Trials, config: Config, mail: Make, monkeypatch: pytest.MonkeyPatch, script: str, more: tuple[str, ...]
+) -> None:
+    """The engine and its commands, each process replaced once."""
+    trial = trials(config(processors=2, filter='environment = ["PYTHONDONTWRITEBYTECODE=1"]'))
+    monkeypatch.setenv("BASE", str(trial.base))
+    trial.prefix = (*in_namespaces(script), *more)
+    with trial:
+        for number, title in enumerate(("", "processor", "filterlink", "queue manager", "watcher", "logger")):
+            if title:
+                signal_all(trial.pids(title))
+            trial.drop(f"m{number}", mail(f"m{number}"))
+            trial.wait(lambda: len(trial.outbound()) == 1 + number, f"mail flows after the end of {title}")  # noqa: B023
+        for words in (("status",), ("reload",), ("queue", "list"), ("submit", "-f", "a@a.example", "b@b.example"), ("stop",)):
+            done = subprocess.run(
+                (*trial.prefix, *ENGINE, *words, "--base", str(trial.base)), input=mail("s"), capture_output=True, timeout=30, check=False
+            )
+            assert done.returncode == 0, (words, done.stderr)
+    assert "this is a fault in Enqueuer" not in trial.log()

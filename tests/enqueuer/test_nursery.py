@@ -2,17 +2,21 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all
+from enqueuer.trial import Trial, signal_all, wait
+from tests.helpers.places import hanging
 from tests.storm.faults import Fault
 
 Config = Callable[..., str]
+Make = Callable[..., bytes]
 Trials = Callable[[str], Trial]
 
 
@@ -60,6 +64,26 @@ def test_a_death_that_a_fork_has_hidden_is_seen() -> None:
     """multiprocessing reaps at each fork every dead child: no zombie is left that shows the death."""
     done = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.stderr) == ("True ['first']\n", "")
+
+
+def test_a_stop_does_not_wait_for_a_process_that_the_kernel_holds(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """The logger writes to a disk that does not answer: SIGKILL does not end it, and the engine's end must not depend on it."""
+    trial = trials(config(processors=1))
+    for day in (time.time(), time.time() + 86400):
+        (trial.base / "SystemLogs" / f"{time.strftime('%Y-%m-%d', time.localtime(day))}.log").symlink_to(tmp_path / "mount/file")
+    with hanging(tmp_path / "folder", tmp_path / "mount") as place, trial:
+        assert trial.process is not None
+        (logger,) = trial.pids("logger")
+        try:
+            place.hang()
+            trial.drop("a", mail("a"))
+            wait(trial.outbound, 10, "mail flows")  # trial.wait() would show the log, and wait for the disk itself
+            trial.process.send_signal(signal.SIGTERM)
+            assert trial.process.wait(25) == 0
+            assert os.path.exists(f"/proc/{logger}")
+        finally:
+            place.release()
+        assert f"logger (pid {logger}) does not end by SIGKILL" in trial.output.read_text()
 
 
 def _descriptors(pid: int) -> int:

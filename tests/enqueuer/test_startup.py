@@ -1,5 +1,6 @@
 """Demands on what an engine holds while it runs: its base directory, whatever becomes of Run/."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -72,6 +73,81 @@ def test_processes_of_a_killed_engine_are_waited_for_without_run(trials: Trials,
     finally:
         os.close(held)
     trial.wait(lambda: _answers(trial), "it runs now")
+    assert trial.stop() == 0
+
+
+@pytest.mark.parametrize("most", [12, 24, 130])
+def test_too_few_descriptors_are_said(trials: Trials, config: Config, most: int) -> None:
+    """In one line, with the number that is needed; never after half a start."""
+    trial = trials(config(processors=2))
+    trial.prefix = ("prlimit", f"--nofile={most}:{most}")
+    assert trial.launch().wait(20) == 78
+    assert trial.output.read_text().startswith(f"enqueuer: only {most} descriptors may be open (ulimit -n)")
+    assert trial.output.read_text().count("\n") == 1
+
+
+def test_the_descriptors_that_are_asked_for_are_enough(trials: Trials, config: Config, mail: Make) -> None:
+    """Each process works with as many, and is replaced."""
+    trial = trials(config(processors=4))
+    trial.prefix = ("prlimit", "--nofile=130:130")
+    trial.launch().wait(20)
+    needed = int(trial.output.read_text().rpartition("needs ")[2].split()[0])
+    trial.prefix = ("prlimit", f"--nofile={needed}:{needed}")
+    with trial:
+        signal_all([*trial.pids("processor"), *trial.pids("filterlink"), *trial.pids("queue manager")])
+        for number in range(20):
+            trial.drop(str(number), mail(str(number), judge="0.2 OK"))
+        trial.wait(lambda: len(trial.outbound()) == 20, "mail flows")
+        assert os.strerror(errno.EMFILE) not in trial.log()
+
+
+def test_a_limit_on_the_size_of_files_is_said(trials: Trials, config: Config, mail: Make) -> None:
+    """What is larger waits; all else flows."""
+    trial = trials(config(processors=1))
+    trial.prefix = ("prlimit", "--fsize=100000:100000")
+    with trial:
+        assert "no file may be larger than 100000 bytes (ulimit -f)" in trial.output.read_text()
+        trial.drop("large", mail("large", size=200_000))
+        trial.drop("small", mail("small"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "the small one flows")
+        trial.wait(lambda: os.strerror(errno.EFBIG) in trial.log(), "the log says of the other")
+        assert trial.stop() == 0
+    trial.prefix = ()
+    with trial:
+        trial.wait(lambda: len(trial.outbound()) == 2, "the large one, too")
+
+
+ACCOUNT = 64_997
+RIGHTS = "+dac_override,+dac_read_search"
+"""So that the account finds the base directory and the interpreter. Its limit of processes holds: it has no CAP_SYS_RESOURCE."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root to become another account")
+def test_the_account_may_start_no_process_more(trials: Trials, config: Config, mail: Make) -> None:
+    """RLIMIT_NPROC is reached: what cannot be started is in the log and tried again, and mail flows when there is room."""
+    trial = trials(config(processors=2, judge="/bin/sh ok.sh"))
+    (trial.base / "ok.sh").write_text(
+        'while read number verb rest; do case $verb in INTF) echo "$number INTF 4";; *) echo "$number OK";; esac; done\n'
+    )
+    trial.prefix = (
+        "setpriv",
+        f"--reuid={ACCOUNT}",
+        "--clear-groups",
+        f"--inh-caps={RIGHTS}",
+        f"--ambient-caps={RIGHTS}",
+        "prlimit",
+        "--nproc=5:1000",
+    )
+    for path in [trial.base, *trial.base.rglob("*")]:
+        os.chown(path, ACCOUNT, -1)
+    process = trial.launch()
+    trial.drop("a", mail("a"))
+    trial.wait(lambda: "cannot be started: Resource temporarily unavailable" in trial.log(), "the log says so")
+    assert process.poll() is None
+    assert trial.status()["pid"] == process.pid
+    for pid in trial.processes():
+        subprocess.run((*trial.prefix[:3], "prlimit", f"--pid={pid}", "--nproc=1000"), check=False, timeout=30, stderr=subprocess.DEVNULL)
+    trial.wait(lambda: len(trial.outbound()) == 1, "mail flows now", 30)
     assert trial.stop() == 0
 
 

@@ -35,15 +35,15 @@ def test_intf_unanswered(life: Life) -> None:
 
 
 def test_stop_goes_in_steps(life: Life) -> None:
-    """QUIT, end of input, SIGTERM, SIGKILL, each a while after the other; SIGKILL is repeated."""
+    """QUIT, end of input, SIGTERM, SIGKILL, each a while after the other; then it is to be given up, again and again."""
     life.started(0.0)
     life.greeted()
     life.stop(10.0)
     steps = []
-    for _ in range(5):
+    for _ in range(6):
         steps.append(life.tick(life.due))
 
-    assert steps == [Step.QUIT, Step.CLOSE, Step.TERM, Step.KILL, Step.KILL]
+    assert steps == [Step.QUIT, Step.CLOSE, Step.TERM, Step.KILL, Step.ABANDON, Step.ABANDON]
     assert life.due == 10.0 + sum(wait for _, wait in GENTLE) + GENTLE[-1][1]
 
 

@@ -19,12 +19,12 @@ import pytest
 from enqueuer.trial import wait
 from tests.storm import weather
 
-SHARED = Path(__file__).resolve().parents[1] / "helpers" / "shared.py"
+HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 NOBODY = 65534
 
 
 @contextlib.contextmanager
-def shared(folder: Path, place: Path, *refused: str) -> Iterator[None]:
+def shared(folder: Path, place: Path, *refused: str, server_of: str = "shared.py") -> Iterator[None]:
     """A filesystem at `place` that shows `folder`: a writer there is as one on another machine. Skips the test where FUSE is missing.
 
     `refused`: "link=1", a call that gets this errno.
@@ -33,8 +33,8 @@ def shared(folder: Path, place: Path, *refused: str) -> Iterator[None]:
     if missing:
         pytest.skip(f"no FUSE here: {', '.join(missing)}")
     for path in (folder, place):
-        path.mkdir()
-    server = subprocess.Popen([sys.executable, str(SHARED), str(folder), str(place), *refused])
+        path.mkdir(exist_ok=True)
+    server = subprocess.Popen([sys.executable, str(HELPERS / server_of), str(folder), str(place), *refused])
     try:
         wait(lambda: os.path.ismount(place), 10, f"{place} is mounted")
         yield
