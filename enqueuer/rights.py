@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["drop_folder", "folders", "unsafe"]
+__all__ = ["drop_folder", "folders", "is_shared", "unsafe"]
 
 CURE = "chmod go-w"
 
@@ -32,6 +32,11 @@ def folders(file: Path, engine: int) -> Iterator[str]:
     for folder in dict.fromkeys((file.parent, file.parent.parent, file.resolve().parent)):
         if not os.statvfs(folder).f_flag & os.ST_RDONLY and (problem := unsafe(str(folder), folder.stat(), engine)) is not None:
             yield problem
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether other accounts may write into the drop folder."""
+    return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def drop_folder(folder: Path) -> Iterator[str]:

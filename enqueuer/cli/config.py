@@ -4,12 +4,15 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import Base, help
+
+if TYPE_CHECKING:
+    from enqueuer.config import Config
 
 __all__ = ["add_to"]
 
@@ -34,13 +37,13 @@ def _check(
     folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
     with contextlib.chdir(folder):  # what the engine's programs are relative to
         absent = list(_absent.warnings(config))
-    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute())):
+    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute(), config)):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK
 
 
-def _rights(path: Path) -> Iterator[str]:
+def _rights(path: Path, config: "Config") -> Iterator[str]:
     """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
     from enqueuer import rights
 
@@ -52,4 +55,7 @@ def _rights(path: Path) -> Iterator[str]:
             yield problem
         yield from rights.folders(path, engine)
     with contextlib.suppress(OSError):
-        yield from rights.drop_folder(path.parent.parent / "Submitted")
+        folder = path.parent.parent / "Submitted"
+        yield from rights.drop_folder(folder)
+        if rights.is_shared(folder) and ".sub" not in config.spool.suffixes:
+            yield "spool.suffixes has no .sub: `submit` of an account that may not read this file uses it, and its mail stays"
