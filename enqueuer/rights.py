@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["drop_folder", "folders", "unsafe"]
+__all__ = ["drop_folder", "folders", "is_shared", "unsafe"]
 
 CURE = "chmod go-w"
 
@@ -25,13 +25,18 @@ def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
 
 
 def folders(file: Path, engine: int) -> Iterator[str]:
-    """What is unsafe in the folders of a config file in Settings/: that folder and the one above it. Raises OSError.
+    """What is unsafe in the folders of a config file in Settings/: that folder, the one above it, and where a link leads. Raises OSError.
 
     On a filesystem that is mounted read-only a mode lets no account write: a ConfigMap of Kubernetes has a folder of 0777.
     """
-    for folder in (file.parent, file.parent.parent):
+    for folder in dict.fromkeys((file.parent, file.parent.parent, file.resolve().parent)):
         if not os.statvfs(folder).f_flag & os.ST_RDONLY and (problem := unsafe(str(folder), folder.stat(), engine)) is not None:
             yield problem
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether other accounts may write into the drop folder."""
+    return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def drop_folder(folder: Path) -> Iterator[str]:

@@ -139,7 +139,7 @@ class Trial:
         """Replace the config file as an editor does: written beside it, then renamed."""
         new = self.base / "Settings" / self.NEW
         new.unlink(missing_ok=True)
-        new.touch(0o640, exist_ok=False)  # whatever the umask: no engine takes what others may write
+        new.touch(0o600, exist_ok=False)  # whatever the umask, and no wider than any file that it is a copy of
         new.write_text(text)
         new.rename(self.base / basedir.CONFIG)
 

@@ -5,7 +5,6 @@ A caller sends its mail again after any failure. So what happens after the first
 
 import contextlib
 import ctypes
-import grp
 import itertools
 import os
 import pwd
@@ -137,7 +136,7 @@ def _groups(account: int) -> Sequence[int]:
         known = pwd.getpwuid(account)
     except KeyError:
         return ()
-    return (known.pw_gid, *(group.gr_gid for group in grp.getgrall() if known.pw_name in group.gr_mem))
+    return os.getgrouplist(known.pw_name, known.pw_gid)
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def _check(
         absent = list(_absent.warnings(config))
         if basedir.is_base(Path()):
             _expect_renames(config)
-    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute())):
+    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute(), config)):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK
@@ -57,7 +57,7 @@ def _expect_renames(config: "Config") -> None:
         pass
 
 
-def _rights(path: Path) -> Iterator[str]:
+def _rights(path: Path, config: "Config") -> Iterator[str]:
     """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
     from enqueuer import rights
 
@@ -69,4 +69,7 @@ def _rights(path: Path) -> Iterator[str]:
             yield problem
         yield from rights.folders(path, engine)
     with contextlib.suppress(OSError):
-        yield from rights.drop_folder(path.parent.parent / "Submitted")
+        folder = path.parent.parent / "Submitted"
+        yield from rights.drop_folder(folder)
+        if rights.is_shared(folder) and ".sub" not in config.spool.suffixes:
+            yield "spool.suffixes has no .sub: `submit` of an account that may not read this file uses it, and its mail stays"

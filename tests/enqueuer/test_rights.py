@@ -39,6 +39,17 @@ def test_a_config_of_another_account_starts_no_engine(trials: Trials, config: Co
         trial.start()
 
 
+def test_a_link_into_a_folder_that_others_may_write_starts_no_engine(trials: Trials, config: Config, tmp_path: Path) -> None:
+    """Who writes that folder may put another file there."""
+    trial = trials(config())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere").chmod(0o777)
+    (trial.base / basedir.CONFIG).rename(tmp_path / "elsewhere/enqueuer.toml")
+    (trial.base / basedir.CONFIG).symlink_to(tmp_path / "elsewhere/enqueuer.toml")
+    with pytest.raises(TrialError, match=rf"exit code 78(?s:.)*chmod go-w {tmp_path}/elsewhere"):
+        trial.start()
+
+
 def test_a_reload_keeps_the_old_config_and_says_so(trials: Trials, config: Config) -> None:
     """The new file is taken when others may write it no more."""
     with trials(config()) as trial:

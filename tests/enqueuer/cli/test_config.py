@@ -111,3 +111,12 @@ def test_what_other_accounts_may_do_is_a_warning(enqueuer: Any, base: Path, path
     assert done.returncode == 0
     assert said in done.stderr.decode()
     assert ": chmod " in done.stderr.decode()
+
+
+def test_a_suffix_that_submit_does_not_know_is_a_warning(enqueuer: Any, base: Path) -> None:
+    """Only where other accounts drop mail: `submit` of theirs cannot read the config file."""
+    config = base / "Settings/enqueuer.toml"
+    config.write_text(config.read_text().replace('[".sub", ".eml"]', '[".mail"]'))
+    assert enqueuer("config", "check").stderr == b""
+    (base / "Submitted").chmod(0o3730)
+    assert b"spool.suffixes has no .sub" in enqueuer("config", "check").stderr

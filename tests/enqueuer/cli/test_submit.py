@@ -6,15 +6,26 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enqueuer import basedir
 from enqueuer.queue import header
 
 MAIL = b"From: ann@example.com\nTo: bob@example.com\nSubject: hello\n\nbody\n\nEnvelope-To: not a field\n"
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A fresh base directory that other accounts reach, which pytest's own folder does not allow."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        basedir.create(Path(folder, "base"))
+        yield Path(folder, "base")
 
 
 def drops(base: Path) -> list[Path]:
@@ -121,8 +132,6 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to submit as 
 
 def submit_as(base: Path, user: int, *words: str, umask: int = 0o022, groups: Sequence[int] = ()) -> Any:
     """`submit` of another account."""
-    for parent in (base, *list(base.parents)[:-2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
     account = (str(user), f"{umask:o}", ",".join(map(str, groups)))
     command = [sys.executable, str(STRANGER_PY), *account, "submit", "--base", str(base), *(words or ("-t",))]
     return subprocess.run(command, input=MAIL, capture_output=True, timeout=20, check=False)

@@ -1,0 +1,222 @@
+"""An account without rights attacks the drop folder, beside the mail of another: it reads nothing, and that mail is not disturbed."""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from enqueuer.trial import Trial, signal_all
+from tests.storm import accounts, weather
+
+NORMAL, EVE = 4242, 4243
+CANARY = "canary-5d1f"
+PATIENCE = 60.0
+P99 = 1.0
+"""Seconds from the writing of a normal mail to its output that 99 of 100 take at the most."""
+RATIO = 10.0
+"""What the p99 under attack may be of that without, as long as it is over NOISE."""
+NOISE = 0.5
+MS_NOSUID, MS_NODEV = 2, 4
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for accounts of its own"),
+]
+
+
+class Run(NamedTuple):
+    sent: dict[str, str]
+    """The normal mails: name and bytes."""
+    p99: float
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that other accounts reach, which pytest's own does not allow."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("mode", "seconds"),
+    [
+        pytest.param(0o3730, 5, id="short"),
+        pytest.param(0o1733, 60, id="1733", marks=pytest.mark.storm),
+        pytest.param(0o3730, 60, id="3730", marks=pytest.mark.storm),
+    ],
+)
+def test_an_attacker_reads_nothing_and_disturbs_nothing(mode: int, seconds: int, place: Path) -> None:
+    """No canary is where it may not be; each normal mail comes out once, as it was; 99 of 100 take as long as without an attacker."""
+    chance = weather.seeded("attacker")
+    with Trial(place / "base", weather.config(place / "markers")) as trial:
+        secrets = _prepare(trial, place, mode)
+        calm = _run(trial, place, seconds)
+        with _mounts(trial, place):
+            attacker = _start("attack", trial, place / "eve", EVE, seconds, str(chance.random()))
+            stormy = _run(trial, place, seconds)
+            deeds = json.loads(attacker.communicate(timeout=PATIENCE)[0])
+        trial.wait(lambda: trial.status()["queue"]["waiting"] + trial.status()["queue"]["active"] == 0, "all is decided", PATIENCE)
+        assert attacker.returncode == 0
+        assert deeds.get("canary", 0) == 0
+        assert trial.status()["unaccounted"] == 0
+        _expect_normal_mail(trial, calm.sent | stormy.sent)
+        _expect_no_canary(trial, secrets)
+        assert trial.stop() == 0
+    assert not [line for line in trial.log().splitlines() if re.match(r"\S+ [01] ", line)]
+    times = f"p99 {calm.p99 * 1000:.0f} ms alone, {stormy.p99 * 1000:.0f} ms beside"
+    print(f"attacker, {oct(mode)}: {sum(deeds.values())} deeds; {times}: {deeds}")
+    assert stormy.p99 < P99
+    assert stormy.p99 < max(NOISE, RATIO * calm.p99)
+
+
+def _prepare(trial: Trial, tmp_path: Path, mode: int) -> dict[Path, tuple[bytes, Any]]:
+    """Open the way to the drop folder, and put canaries where nobody else may read. Return how these files are."""
+    submitted = trial.base / "Submitted"
+    os.chown(submitted, 0, accounts.GROUP)
+    submitted.chmod(mode)
+    secret, config = trial.base / "secret", trial.base / "Settings/enqueuer.toml"
+    secret.write_text(f"To: {CANARY}@x.example\n\n{CANARY}\n")
+    secret.chmod(0o600)
+    trial.configure(f"# {CANARY}\n{config.read_text()}")
+    for name, user in (("normal", NORMAL), ("eve", EVE)):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, user, user)
+    return {path: (path.read_bytes(), _kind(path)) for path in (secret, config, Path("/etc/shadow"), Path("/etc/passwd"))}
+
+
+def _kind(path: Path) -> tuple[int, int, int, int]:
+    found = path.lstat()
+    return found.st_mode, found.st_uid, found.st_gid, found.st_nlink
+
+
+def _start(role: str, trial: Trial, work: Path, user: int, seconds: int, seed: str) -> "subprocess.Popen[bytes]":
+    words = (role, str(trial.base), str(work), str(user), str(seconds), seed)
+    return subprocess.Popen([sys.executable, accounts.__file__, *words], stdout=subprocess.PIPE)
+
+
+def _run(trial: Trial, tmp_path: Path, seconds: int) -> Run:
+    """Let the normal dropper work, and wait until its mail is out."""
+    path = tmp_path / "normal/sent"
+    before = path.read_text().count("\n") if path.exists() else 0
+    dropper = _start("drop", trial, tmp_path / "normal", NORMAL, seconds, "1")
+    assert dropper.wait(seconds + PATIENCE) == 0
+    assert dropper.stdout is not None
+    dropper.stdout.close()
+    sent = dict(map(json.loads, path.read_text().splitlines()[before:]))
+    took: dict[str, float] = {}
+
+    def all_out() -> bool:
+        took.update(_times(trial, sent))
+        return len(took) == len(sent)
+
+    trial.wait(all_out, f"{len(sent)} normal mails are out", PATIENCE)
+    times = sorted(took.values())
+    return Run(sent, times[len(times) * 99 // 100])
+
+
+def _outputs(trial: Trial) -> Iterator[tuple[Path, bytes, bytes]]:
+    """Each output with its envelope and its message."""
+    for path in trial.outbound():
+        head, _, mail = path.read_bytes().partition(b"\n\n")
+        yield path, head, mail
+
+
+def _times(trial: Trial, sent: dict[str, str]) -> dict[str, float]:
+    """Seconds from the writing of a mail to the rename into its place."""
+    found = {}
+    for path, _, mail in _outputs(trial):
+        if match := re.search(rb"^Subject: (\w+)\nX-Sent: (\d+)$", mail, re.MULTILINE):
+            name = match[1].decode()
+            if name in sent:
+                found[name] = (path.stat().st_ctime_ns - int(match[2])) / 1e9
+    return found
+
+
+def _expect_normal_mail(trial: Trial, sent: dict[str, str]) -> None:
+    """Nothing lost, nothing twice, nothing altered; whose drop it was is right for each output."""
+    came: list[bytes] = []
+    for path, head, mail in _outputs(trial):
+        uid = re.search(rb"^A \S+ uid=(\d+)$", head, re.MULTILINE)
+        assert uid, path
+        if int(uid[1]) == NORMAL:
+            came.append(mail)
+        else:
+            assert int(uid[1]) == EVE
+            assert b"X-Sent" not in mail
+    assert sorted(came) == sorted(mail.encode() for mail in sent.values())
+
+
+def _expect_no_canary(trial: Trial, secrets: dict[Path, tuple[bytes, Any]]) -> None:
+    """In no output, reason or log; and the files that have one are as they were."""
+    assert {path: (path.read_bytes(), _kind(path)) for path in secrets} == secrets
+    shadow = secrets[Path("/etc/shadow")][0].splitlines()[0]
+    for path in _files(trial.base):
+        if path in secrets or path.parts[-2] == "Run":
+            continue
+        data = path.read_bytes()
+        assert CANARY.encode() not in data, path
+        assert shadow not in data, path
+        if path.parent.name == "Submitted" and b"X-Sent" in data:  # what is left here of normal mail is not for others
+            found = path.lstat()
+            assert found.st_uid == NORMAL
+            assert not stat.S_IMODE(found.st_mode) & 0o077
+
+
+def _files(base: Path) -> Iterator[Path]:
+    """All regular files below, the attacker's mounts and links left out."""
+    with os.scandir(base) as entries:
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
+            except PermissionError:
+                continue
+
+
+@contextmanager
+def _mounts(trial: Trial, tmp_path: Path) -> Iterator[None]:
+    """What the attacker would have from fusermount: FUSE of its own, that never answers, on a drop and in a folder of its own."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        yield
+        return
+    mounted = tmp_path / "eve/mounted/m"
+    mounted.mkdir(parents=True)
+    os.chown(mounted.parent, EVE, EVE)
+    with ExitStack() as undo:
+        undo.callback(_unmount, tmp_path)
+        for place in (trial.base / "Submitted/fuse.eml", mounted):
+            fd = os.open("/dev/fuse", os.O_RDWR)
+            undo.callback(os.close, fd)
+            signal_all(trial.pids("queue manager"), signal.SIGSTOP)  # it refuses a folder within a millisecond
+            place.mkdir(exist_ok=True)
+            _mount(place, fd)
+            signal_all(trial.pids("queue manager"), signal.SIGCONT)
+        yield
+
+
+def _mount(place: Path, fd: int) -> None:
+    options = f"fd={fd},rootmode=40000,user_id={EVE},group_id={EVE}".encode()
+    if ctypes.CDLL(None, use_errno=True).mount(b"eve", os.fsencode(place), b"fuse", MS_NOSUID | MS_NODEV, options):
+        raise OSError(ctypes.get_errno(), "mount", str(place))
+
+
+def _unmount(tmp_path: Path) -> None:
+    """Wherever its folder is by now."""
+    for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
+        path = line.split()[1]
+        if line.startswith("eve ") and path.startswith(str(tmp_path)):
+            subprocess.run(["umount", "--lazy", path], check=False)
