@@ -5,7 +5,6 @@ one lock for all writers, which a SIGKILLed writer holds for ever. A SEQPACKET p
 receive loop runs in the logger process, in no thread, so that the supervisor stays free of threads and can always fork.
 """
 
-import contextlib
 import logging
 import os
 import queue
@@ -20,9 +19,10 @@ import msgspec
 from multiprocessing_logging import MultiProcessingHandler
 
 from enqueuer import logline
+from enqueuer.logfile import LogWriter
 from filterlink.settings import LEVELS
 
-__all__ = ["MAJOR", "Formatter", "LogHandler", "LogWriter", "install", "message_tag", "set_level", "tell"]
+__all__ = ["MAJOR", "LogHandler", "LogWriter", "install", "message_tag", "set_level", "tell"]
 
 MAJOR = LEVELS["major"]
 _AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
@@ -52,52 +52,6 @@ def tell(log: logging.Logger, id: int, text: str) -> None:
         log.log(MAJOR, "%s", text, extra=message_tag(id))
     elif log.isEnabledFor(MAJOR):
         handlers[0].channel.put(logline.Line(time.time(), MAJOR, message_tag(id)["tag"], logline.encodable(text)))
-
-
-class Formatter(logging.Formatter):
-    """`HH:MM:SS.mmm L TAG text`; a traceback follows its line, each line with the same head. Control characters are escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        if record.exc_info and not record.exc_text:
-            record.exc_text = self.formatException(record.exc_info)
-        return logline.shown(logline.line_of(record))
-
-
-class LogWriter(logging.Handler):
-    """Writes SystemLogs/YYYY-MM-DD.log, a new file each day, and a terminal where there is one."""
-
-    def __init__(self, folder: str, terminal: TextIO | None = None) -> None:
-        super().__init__()
-        self.setFormatter(Formatter())
-        self._folder, self._terminal = folder, terminal
-        self._day, self._file = "", -1
-
-    def emit(self, record: logging.LogRecord | list[logline.Line]) -> None:
-        """Write a record, or lines that came together, whole. A disk that is full loses them, never the process."""
-        lines = record if isinstance(record, list) else [logline.line_of(record)]
-        day = logline.day(int(lines[0].created))
-        text = "".join(logline.shown(line) + "\n" for line in lines)
-        with contextlib.suppress(OSError):
-            if day != self._day:
-                self._open(day)
-            os.write(self._file, text.encode())
-        if self._terminal is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._terminal.write(text)
-                self._terminal.flush()
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._day, self._file = "", -1
-        super().close()
-
-    def _open(self, day: str) -> None:
-        path = f"{self._folder}/{day}.log"
-        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if self._file >= 0:
-            os.close(self._file)
-        self._day, self._file = day, opened
 
 
 class _Channel:

@@ -15,34 +15,39 @@ from pathlib import Path
 
 __all__ = ["room"]
 
-PREFIX = "enqueuer-copies-"
+PREFIX, NEW_PREFIX = "enqueuer-copies-", "enqueuer-new-copies-"
+"""A folder has the first name once it is locked: one of that name without a lock is left over from a helper that was killed."""
 NEW = 60.0
-"""Seconds for which a folder is left alone: its maker may not have locked it yet."""
+"""Seconds after which a folder with the second name is left over, too."""
 
 
 @contextlib.contextmanager
 def room(parent: str = "") -> Iterator[str]:
     """Have a folder in `parent` (else the usual place for temporary files) that only we may enter. Raises OSError."""
     parent = parent or tempfile.gettempdir()
-    for old in Path(parent).glob(PREFIX + "*"):
-        _remove_if_left(old)
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    for prefix, age in ((PREFIX, 0.0), (NEW_PREFIX, NEW)):
+        for old in Path(parent).glob(prefix + "*"):
+            _remove_if_left(old, age)
+    folder = tempfile.mkdtemp(prefix=NEW_PREFIX, dir=parent)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
+        named = Path(folder).with_name(PREFIX + folder.rpartition(NEW_PREFIX)[2])
+        os.rename(folder, named)
+        folder = str(named)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 
-def _remove_if_left(folder: Path) -> None:
-    """Remove it if it is ours and nobody uses it."""
+def _remove_if_left(folder: Path, age: float) -> None:
+    """Remove it if it is ours, `age` seconds old, and in use by no process."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         undo.callback(os.close, lock)
         found = os.fstat(lock)
-        if found.st_uid != os.getuid() or time.time() - found.st_ctime < NEW:
+        if found.st_uid != os.getuid() or time.time() - found.st_ctime < age:
             return
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import serverlog
+from enqueuer import logfile, serverlog
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} [0-5] \S+ .*")
 
@@ -36,16 +36,16 @@ def _record(text: str, level: int = 30, **extra: str) -> logging.LogRecord:
 
 def test_form_of_a_line() -> None:
     """HH:MM:SS.mmm L TAG text, with the digit of the level."""
-    line = serverlog.Formatter().format(_record("hello", 35, tag="QUEUE([7])"))
+    line = logfile.Formatter().format(_record("hello", 35, tag="QUEUE([7])"))
 
     assert LINE.fullmatch(line)
     assert line.endswith(" 2 QUEUE([7]) hello")
-    assert [serverlog.Formatter().format(_record("x", level))[13] for level in (50, 40, 35, 30, 20, 10)] == list("012345")
+    assert [logfile.Formatter().format(_record("x", level))[13] for level in (50, 40, 35, 30, 20, 10)] == list("012345")
 
 
 def test_control_characters_never_reach_the_log_raw() -> None:
     """No text makes a second line, colours a terminal or breaks the file's encoding."""
-    line = serverlog.Formatter().format(_record("a\n00:00:00.000 0 X forged\r\x1b[31m\0\u2028\udcff"))
+    line = logfile.Formatter().format(_record("a\n00:00:00.000 0 X forged\r\x1b[31m\0\u2028\udcff"))
 
     assert line.splitlines() == [line]
     assert "\x1b" not in line
@@ -58,14 +58,14 @@ def test_a_traceback_is_lines_of_the_log() -> None:
         raise ValueError("bad\nthing")
     except ValueError:
         record = logging.LogRecord("X", 50, __file__, 0, "failed", None, sys.exc_info())
-    lines = serverlog.Formatter().format(record).split("\n")
+    lines = logfile.Formatter().format(record).split("\n")
 
     assert len(lines) > 3
     assert all(LINE.fullmatch(line) for line in lines)
 
 
 def test_long_lines_are_cut_and_say_so() -> None:
-    line = serverlog.Formatter().format(_record("x" * 100_000))
+    line = logfile.Formatter().format(_record("x" * 100_000))
 
     assert len(line) < 9000
     assert line.endswith("characters more)")

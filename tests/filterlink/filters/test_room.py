@@ -17,22 +17,29 @@ def test_it_is_ours_alone_and_goes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_helper_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the next one; a folder in use stays, also when only a worker uses it, and so does a new one."""
+def test_what_a_killed_helper_left_is_removed(tmp_path: Path) -> None:
+    """By the next one, at once; a folder in use stays, also when only a worker uses it."""
     left = tmp_path / "enqueuer-copies-left"
     left.mkdir()
     (left / "mail").write_bytes(b"x")
     with room(str(tmp_path)) as used, room(str(tmp_path)):
-        assert left.exists()
-        monkeypatch.setattr(module, "NEW", -1.0)
-        with room(str(tmp_path)):
-            assert not left.exists()
-            assert Path(used).exists()
+        assert not left.exists()
+        assert Path(used).exists()
 
 
-def test_a_link_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The temporary folder is everybody's."""
+def test_a_folder_that_its_maker_has_not_locked_yet_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a minute; then it is left over as well."""
+    new = tmp_path / "enqueuer-new-copies-x"
+    new.mkdir()
+    with room(str(tmp_path)):
+        assert new.exists()
     monkeypatch.setattr(module, "NEW", -1.0)
+    with room(str(tmp_path)):
+        assert not new.exists()
+
+
+def test_a_link_is_left_alone(tmp_path: Path) -> None:
+    """The temporary folder is everybody's."""
     (tmp_path / "precious").mkdir()
     os.symlink(tmp_path / "precious", tmp_path / "enqueuer-copies-x")
     with room(str(tmp_path)):
