@@ -1,6 +1,8 @@
 """The base directory: which one is meant, its folders, and how it is made. No file in it but the first config file."""
 
+import contextlib
 import errno
+import grp
 import os
 import stat
 from collections.abc import Iterable
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from enqueuer.queue.names import is_module
 
-__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules", "read_config"]
+__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules", "read_config", "share"]
 
 MOST = (1 << 20) + 1
 """Bytes of a config file that are read: one more than such a file may have."""
@@ -27,6 +29,8 @@ FOLDERS = {
     "Run": 0o750,
 }
 """The folders and their modes when made; an existing folder keeps what its administrator gave it."""
+SHARED = 0o3730
+"""A drop folder for a group: setgid, so that drops get the group; sticky, so that each has its own drops only."""
 CONFIG = "Settings/enqueuer.toml"
 DEFAULT_BASE = "/var/spool/enqueuer"
 
@@ -58,10 +62,11 @@ def find(base: str | None) -> Path:
     raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
 
 
-def create(path: Path) -> bool:
+def create(path: Path, group: str | None = None) -> bool:
     """Make `path` a base directory and have it on the disk for good; True if there was something to make.
 
-    What is there stays as it is. Raises BaseDirError where `path` holds something else, and OSError.
+    What is there stays as it is. `group`: the accounts that may drop mail, see share().
+    Raises BaseDirError where `path` holds something else, and OSError.
     """
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -73,9 +78,37 @@ def create(path: Path) -> bool:
     made = [_make(path / name, mode) for name, mode in FOLDERS.items()]
     made.append(_write_default(path))
     made.append(make_modules(path, ["OUT"]))
+    if group is not None:
+        made.append(share(path / "Submitted", group))
     for folder in (*FOLDERS, ".", ".."):
         fsync_folder(path / folder)
     return any(made)
+
+
+def share(folder: Path, group: str) -> bool:
+    """Let the members of a group drop mail into the drop folder, and neither list it nor touch the drops of others.
+
+    True if that was not so. Raises BaseDirError and OSError.
+    """
+    try:
+        number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise BaseDirError(f"there is no group {group}: make it with: groupadd --system {group}") from None
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        before = os.fstat(fd)
+        if (before.st_gid, stat.S_IMODE(before.st_mode)) == (number, SHARED):
+            return False
+        os.fchown(fd, -1, number)
+        os.fchmod(fd, SHARED)
+        if stat.S_IMODE(os.fstat(fd).st_mode) != SHARED:
+            raise PermissionError
+    except PermissionError:
+        text = f"{folder} cannot be given to group {group}: run as root, or make the account of the engine a member of it"
+        raise BaseDirError(text) from None
+    finally:
+        os.close(fd)
+    return True
 
 
 def make_modules(base: Path, modules: Iterable[str]) -> bool:
@@ -103,7 +136,9 @@ def _write_default(path: Path) -> bool:
     if config.exists():
         return False
     new = config.with_suffix(".new")
-    with new.open("wb") as file:
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), "wb") as file:  # noqa: PTH123  (a descriptor)
         file.write(resources.files("enqueuer").joinpath("default.toml").read_bytes())
         file.flush()
         os.fsync(file.fileno())

@@ -175,6 +175,8 @@ class Derived(Frame):
     sender: bytes
     size: int
     """Bytes of the message, without envelope."""
+    dropper: int | None = None
+    """Its account, where it is not the engine's."""
 
 
 class Outcome(Frame):

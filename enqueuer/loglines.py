@@ -11,7 +11,7 @@ __all__ = ["DAY", "Story", "arrivals", "stories"]
 
 DAY = 86400.0
 _LINE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) \d QUEUE\(\[(\d+)\]\) (.*)", re.DOTALL)
-_FROM = re.compile(r"from <.*>, \d+ bytes, (.+)", re.DOTALL)
+_FROM = re.compile(r"from <[^<>]*>, \d+ bytes, (.+?)(?:, uid (\d+))?", re.DOTALL)
 _FATE = re.compile(r"(enqueued|discarded|quarantined|rejected|bad): (.*)", re.DOTALL)
 
 
@@ -24,6 +24,8 @@ class Story(NamedTuple):
     fate: str = ""
     reason: str = ""
     decided: float | None = None
+    dropper: int | None = None
+    """Its account, where it is not the engine's."""
 
 
 def stories(lines: Iterable[str]) -> dict[int, Story]:
@@ -34,7 +36,7 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
             continue
         at, id, text = _seconds(match), int(match[4]), match[5]
         if came := _FROM.fullmatch(text):
-            found[id] = found.get(id, Story())._replace(name=came[1], came=at)
+            found[id] = found.get(id, Story())._replace(name=came[1], came=at, dropper=int(came[2]) if came[2] else None)
         elif fate := _FATE.fullmatch(text):
             found[id] = found.get(id, Story())._replace(fate=fate[1], reason=fate[2], decided=at)
     return found

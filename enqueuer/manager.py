@@ -198,7 +198,7 @@ class Manager:
         if isinstance(frame, _WITH_A_FILE):
             self._count(entry, frame.stamp)
         if isinstance(frame, frames.Derived):
-            tell_received(entry, frame.sender, frame.size)
+            tell_received(entry, frame.sender, frame.size, frame.dropper)
             return
         self._workers.rest(worker)
         entry.deaths = 0

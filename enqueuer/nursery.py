@@ -130,6 +130,8 @@ class Nursery:
         self._let_go = let_go
         self.children: list[Child] = []
         self._generation = 0
+        self._strangers: list[int] = []
+        """What was killed at the last look."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         if not os.path.exists("/proc/self"):
             log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
@@ -172,13 +174,19 @@ class Nursery:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return False
 
-    def end_strangers(self) -> None:
-        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours."""
+    def end_strangers(self) -> bool:
+        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours. Whether there were any.
+
+        The children of those that it kills become ours only then.
+        """
         ours = {child.pid for child in self.children}
-        for pid in _children():
-            if pid not in ours:
+        strangers = [pid for pid in _children() if pid not in ours]
+        for pid in strangers:
+            if pid not in self._strangers:
                 log.warning("pid %d, left behind by a helper, is ended", pid)
-                _kill(pid)
+            _kill(pid)
+        self._strangers = strangers
+        return bool(strangers)
 
     def end_late(self, child: Child, killed: bool) -> None:
         """Kill a child that has not ended in time. One that was `killed` the kernel holds: the engine ends without it.

@@ -99,7 +99,8 @@ class Processor:
         else:
             message = derive.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
         if job.first:
-            self._untold = frames.Derived(job.id, job.n, message.stamp, message.envelope.sender, message.size)
+            envelope = message.envelope
+            self._untold = frames.Derived(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
         return message
 
     def _decide(self, job: frames.Job, message: derive.Message) -> Answer:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, routes
+from enqueuer import basedir, rights, routes
 from enqueuer import config as configs
 from enqueuer.child import config_file
 
@@ -40,11 +40,15 @@ class BeingWritten(configs.ConfigError):
     """Another process has the file open for writing."""
 
 
+class Unsafe(configs.ConfigError):
+    """Other accounts may write it."""
+
+
 class ConfigFile:
     """The file, the edition of it that is in force, and why a newer one is not. Works in the base directory."""
 
-    def __init__(self) -> None:
-        """Take the file for a start. Raises ConfigError."""
+    def __init__(self, *, allow_writable: bool = False) -> None:
+        """Take the file for a start. Raises ConfigError. `allow_writable`: other accounts may write it."""
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word for "a writer waits for your lease"; its default ends us
         self.path = str(Path(FILE).absolute())
         self.edition = 0
@@ -52,10 +56,12 @@ class ConfigFile:
         """Why the file was refused."""
         self.waiting: str | None = None
         """Why a changed file is not taken yet."""
+        self._allow_writable = allow_writable
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
         self._again: float | None = None
         self._raw = _read_patiently()
+        self._expect_safe()
         self.config = configs.load(self._raw, FILE)
         self.loaded_at = _now()
 
@@ -89,6 +95,7 @@ class ConfigFile:
         self.waiting = self._again = None
         try:
             raw, _ = _read()
+            self._expect_safe()
             new = configs.load(raw, FILE)
             if fixed := configs.changes(self.config, new):
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot be changed while the engine runs: restart it")
@@ -100,6 +107,8 @@ class ConfigFile:
             return False
         except configs.ConfigError as error:
             self.error = str(error)
+            if isinstance(error, Unsafe):  # a chmod changes nothing that poll() looks at
+                self._again = time.monotonic() + TRY_AGAIN
             return False
         except (OSError, basedir.BaseDirError) as error:
             why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -118,10 +127,27 @@ class ConfigFile:
         if not os.path.exists(config_file(self.edition)):
             self._store(self._raw, self.edition)
 
+    def _expect_safe(self) -> None:
+        """An account that may write the file runs programs as the engine. Raises Unsafe."""
+        if self._allow_writable:
+            return
+        try:
+            problems = (rights.unsafe(self.path, os.stat(FILE), os.geteuid()), *rights.folders(Path(self.path), os.geteuid()))
+        except OSError as error:
+            raise Unsafe(f"{FILE}: {error.strerror}: its owner cannot be looked at") from None
+        if problem := next(filter(None, problems), None):
+            raise Unsafe(f"{problem} (or start the engine with --allow-writable-config)")
+
     def _store(self, raw: bytes, edition: int) -> None:
-        """Keep what was checked, where every process reads it: the file itself may change again."""
+        """Keep what was checked, where every process reads it: the file itself may change again.
+
+        The engine's account alone reads the copy: the file may hold what no other account should read.
+        """
         path = Path(config_file(edition))
         try:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            path.touch(0o600, exist_ok=False)
             path.write_bytes(raw)
         except OSError:
             with contextlib.suppress(OSError):

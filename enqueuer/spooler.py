@@ -262,11 +262,12 @@ class Spooler:
         return not self._full
 
 
-def tell_received(entry: Entry, sender: bytes, size: int) -> None:
-    """The message's first line in the log."""
+def tell_received(entry: Entry, sender: bytes, size: int, dropper: int | None) -> None:
+    """The message's first line in the log. Its last words name the account of the dropper, where it is not the engine's."""
     found = parse_taken(os.fsencode(entry.drop)) if entry.drop else None
     name = printable(found.name) if found else "found in the queue"
-    serverlog.tell(log_of_queue, entry.id, f"from <{printable(sender)}>, {size} bytes, {name}")
+    by = "" if dropper is None else f", uid {dropper}"
+    serverlog.tell(log_of_queue, entry.id, f"from <{printable(sender)}>, {size} bytes, {name}{by}")
 
 
 def _lanes() -> tuple[Backlog, Backlog]:

@@ -95,7 +95,7 @@ def apart() -> int | None:
         raise CannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
 
 
-def prepare(base: Path) -> Started:
+def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
     """Go into the base directory and take it. Raises CannotStart."""
     try:
         os.chdir(base)
@@ -107,7 +107,7 @@ def prepare(base: Path) -> Started:
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
         family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
-        config = _config()
+        config = _config(allow_writable_config)
         _expect_descriptors(base, ceilings.descriptors_needed(config.config))
         if small := ceilings.small_files(config.config):
             complain(small)
@@ -207,9 +207,9 @@ def _write_pid() -> None:
     Path("Run/pid").write_text(f"{os.getpid()}\n")
 
 
-def _config() -> ConfigFile:
+def _config(allow_writable: bool) -> ConfigFile:
     try:
-        config = ConfigFile()
+        config = ConfigFile(allow_writable=allow_writable)
     except ConfigError as error:
         raise CannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
     config.keep()

@@ -4,23 +4,37 @@ It is single-threaded for ever, because it must be able to fork at any time: no 
 Any exception here ends the whole engine with 70 (failure.py). DESIGN.md says what is only logged.
 """
 
-import contextlib
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, frames, inherited, manager, pool, serverlog, service, staff, startup, status, watcher
+from enqueuer import (
+    exits,
+    failure,
+    filterhost,
+    frames,
+    inherited,
+    manager,
+    pool,
+    rights,
+    serverlog,
+    service,
+    staff,
+    startup,
+    status,
+    watcher,
+)
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
 from enqueuer.nursery import END_WITHIN, Child, Nursery
+from enqueuer.signals import Signals
 from filterlink.loop import Alarm, Loop
 
 __all__ = ["Supervisor", "run"]
@@ -29,7 +43,7 @@ log = logging.getLogger("ENQUEUER")
 
 LOOK_EACH = 0.5
 """Seconds between two looks at the config file and at the children."""
-STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "logger": 5.0}
+STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "strangers": 2.0, "logger": 5.0}
 """Seconds that processes get to end by themselves before they are killed."""
 
 
@@ -48,13 +62,13 @@ SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
 """Role -> title, life, and whether it may wait for a full log. In the order of their start."""
 
 
-def run(base: Path) -> int:
+def run(base: Path, *, allow_writable_config: bool = False) -> int:
     """Run an engine on `base` until it is told to stop; return the exit code."""
     inherited.heed()
     try:
         if (code := startup.apart()) is not None:
             return code
-        started = startup.prepare(base)
+        started = startup.prepare(base, allow_writable_config=allow_writable_config)
     except startup.CannotStart as problem:
         startup.complain(str(problem))
         return problem.code
@@ -82,12 +96,12 @@ class Supervisor:
         self._service = service.Service(self, self._loop)
         self._callers = Callers(self._loop, started.supervisor, self.nursery, self._told)
         self._commands = Commands(self, self._loop, started.control)
-        self._arrived: dict[int, float] = {}
-        """Signals that were not acted on yet, and when they came: the pipe may lose one."""
-        self._signals = self._catch_signals()
+        self._signals = Signals(self._loop, self._signalled)
 
     def run(self) -> int:
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
+        for doubt in rights.drop_folder(self.started.base / "Submitted"):
+            log.warning("%s", doubt)
         self.maintain()
         self._look_around()
         self._loop.run()
@@ -142,8 +156,7 @@ class Supervisor:
         self.started.abandon(birth.listener)
         self._callers.abandon()
         self._commands.abandon()
-        for end in self._signals:
-            end.close()
+        self._signals.abandon()
         self._loop.close()
 
     # ---- what children say
@@ -192,8 +205,6 @@ class Supervisor:
             for each in processors:
                 each.kill()
             self._commands.abandoned()
-        elif child.role == "filterlink":
-            self.nursery.end_strangers()
 
     # ---- configuration
 
@@ -205,9 +216,9 @@ class Supervisor:
             self.reload(refused)
         elif self.file.waiting and self.file.waiting != waited:
             log.warning("a changed configuration waits, the old one is in force: %s", self.file.waiting)
-        if self.nursery.has_ended():
+        if self.nursery.end_strangers() or self.nursery.has_ended():
             self._reap()
-        self._signalled(bytes(number for number, when in self._arrived.items() if time.monotonic() - when > LOOK_EACH / 2))
+        self._signals.act_on_lost(LOOK_EACH / 2)
         self._loop.after(LOOK_EACH, self._look_around)
 
     def reload(self, known: str | None = None) -> None:
@@ -229,26 +240,13 @@ class Supervisor:
 
     # ---- signals
 
-    def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
-        """Handlers note the number only; the numbers come through a pipe and are acted on in the loop."""
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, lambda number, _: self._arrived.setdefault(number, time.monotonic()) and None)
-        self._loop.watch(ours.fileno(), lambda _: self._signalled(_received(ours)))
-        return ours, theirs
-
-    def _signalled(self, numbers: bytes) -> None:
-        for number in dict.fromkeys(numbers):
-            self._arrived.pop(number, None)
-            if number == signal.SIGCHLD:
-                self._reap()
-            elif number == signal.SIGHUP:
-                self.reload()
-            else:
-                self.stop(now=self.state == "draining" or numbers.count(number) > 1)
+    def _signalled(self, number: int, twice: bool) -> None:
+        if number == signal.SIGCHLD:
+            self._reap()
+        elif number == signal.SIGHUP:
+            self.reload()
+        else:
+            self.stop(now=self.state == "draining" or twice)
 
     # ---- the end
 
@@ -274,7 +272,10 @@ class Supervisor:
         self._service.look()
         self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
-        self.nursery.end_strangers()
+        until = time.monotonic() + STOP_GRACE["strangers"]
+        while self.nursery.end_strangers() and time.monotonic() < until:
+            self._loop.turn(0.02)
+            self._reap()
         log.log(serverlog.MAJOR, "stopped")
         self._end(("logger",), STOP_GRACE["logger"])
 
@@ -289,9 +290,3 @@ class Supervisor:
                 for child in [child for role in roles for child in self.nursery.of(role)]:
                     self.nursery.end_late(child, killed)
                 until, killed = time.monotonic() + END_WITHIN, True
-
-
-def _received(sock: socket.socket) -> bytes:
-    with contextlib.suppress(BlockingIOError):
-        return sock.recv(4096)
-    return b""

@@ -52,6 +52,8 @@ class Trial:
         self.process: subprocess.Popen[bytes] | None = None
         self.prefix: tuple[str, ...] = ()
         """A command that starts the engine's, e.g. one that takes privileges away."""
+        self.arguments: tuple[str, ...] = ()
+        """Options of `enqueuer run`."""
         basedir.create(base)
         if config is not None:
             self.configure(config)
@@ -68,7 +70,7 @@ class Trial:
     def launch(self) -> "subprocess.Popen[bytes]":
         """Start the process and wait for nothing. A ^C of the terminal does not reach it."""
         with self.output.open("ab") as file:
-            arguments = [*self.prefix, *ENGINE, "run", "--base", str(self.base)]
+            arguments = [*self.prefix, *ENGINE, "run", "--base", str(self.base), *self.arguments]
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
         return self.process
 
@@ -136,6 +138,8 @@ class Trial:
     def configure(self, text: str) -> None:
         """Replace the config file as an editor does: written beside it, then renamed."""
         new = self.base / "Settings" / self.NEW
+        new.unlink(missing_ok=True)
+        new.touch(0o640, exist_ok=False)  # whatever the umask: no engine takes what others may write
         new.write_text(text)
         new.rename(self.base / basedir.CONFIG)
 

@@ -3,7 +3,11 @@
 A filter goes on without such a process, but only a few times: a program that always gets stuck must not fill the machine.
 """
 
-__all__ = ["MOST", "add", "has_room", "of", "remove"]
+from collections.abc import Callable
+
+from filterlink.protocol import Event
+
+__all__ = ["MOST", "NoUser", "add", "has_room", "of", "remove"]
 
 MOST = 4
 """Processes of one filter. With so many a filter waits until one of them has ended."""
@@ -31,3 +35,18 @@ def remove(filter: str, pid: int) -> None:
 def of(filter: str) -> tuple[int, ...]:
     """Their process ids, the oldest first."""
     return tuple(_processes.get(filter, ()))
+
+
+class NoUser:
+    """Hears of a helper that was given up."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def events(self, events: list[Event]) -> None: ...
+    def errors(self, data: bytes) -> None: ...
+    def written(self, lines: list[tuple[bytes, int]]) -> None: ...
+    def leaving(self) -> None: ...
+    def deaf(self, how: str) -> None: ...
+    def ended(self, status: int) -> None:  # noqa: ARG002 (the status of a process that none waits for)
+        self._then()

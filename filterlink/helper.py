@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from filterlink import orphans
+from filterlink.givenup import NoUser
 from filterlink.loop import Loop
 from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
@@ -35,6 +37,8 @@ LINGER = 10.0
 """A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
 WHOLE = select.PIPE_BUF
 """Bytes that a pipe takes whole or not at all: so much goes in one write where lines may stand in the pipe together."""
+SWEEP = 0.1
+"""Seconds between two looks for what an ended helper left behind, while there is any."""
 DEAF = 1.0
 """A helper that closed its input or output is of no use any more; so long it may take to end by itself."""
 _EMPTY = b"\0\0\0\0"
@@ -53,21 +57,6 @@ class User(Protocol):
     def ended(self, status: int) -> None: ...
 
 
-class _NoUser:
-    """Hears of a helper that was given up."""
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        self._then = then
-
-    def events(self, events: list[Event]) -> None: ...
-    def errors(self, data: bytes) -> None: ...
-    def written(self, lines: list[Line]) -> None: ...
-    def leaving(self) -> None: ...
-    def deaf(self, how: str) -> None: ...
-    def ended(self, status: int) -> None:  # noqa: ARG002 (the status of a process that none waits for)
-        self._then()
-
-
 class Helper:
     """A running helper program in its own process group. Raises OSError when it cannot be started."""
 
@@ -79,11 +68,14 @@ class Helper:
         user: User,
         limits: Limits = Limits(),  # noqa: B008 (frozen)
     ) -> None:
-        process = spawn(words, limits)
+        self._mark = orphans.new_mark()
+        orphans.adopt()
+        process = spawn(words, limits, self._mark)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self.pid = process.pid
+        orphans.expect(self.pid)
         self._loop, self._process, self._pipelining, self._user = loop, process, pipelining, user
         self._reader = Reader()
         self._unsent: deque[Line] = deque()
@@ -155,7 +147,7 @@ class Helper:
         if self._dead:
             self._finish()
             return False
-        self._user = _NoUser(then)
+        self._user = NoUser(then)
         for fd in list(self._open):
             self._close(fd)
         self._timer.cancel()
@@ -279,13 +271,22 @@ class Helper:
     def _give_back(self) -> int:
         """Let nothing be left: no process of the group, no descriptor, no zombie. Return the status."""
         self._timer.cancel()
+        if daemons := orphans.daemons(self._mark, self.pid):
+            self._user.events([Note(b"", f"it left processes behind, they are ended: {', '.join(map(str, daemons[:10]))}")])
         self.signal(signal.SIGKILL)
         for fd in list(self._open):
             self._close(fd)
         if self._pidfd >= 0:
             self._loop.forget(self._pidfd)
             os.close(self._pidfd)
-        return self._process.wait()
+        status = self._process.wait()
+        self._end_orphans()
+        return status
+
+    def _end_orphans(self) -> None:
+        """Until none is left. A process that the kernel holds is looked at now and then."""
+        if orphans.end(self.pid, self._mark):
+            self._loop.after(SWEEP, self._end_orphans)
 
     def _close(self, fd: int) -> None:
         if (pipe := self._open.pop(fd, None)) is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from filterlink import orphans
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
 from filterlink.link import Link, serve
@@ -155,6 +156,7 @@ class Server:
         """Look at the clock for all filters; an idle one costs nothing."""
         if self._closed:
             return
+        orphans.reap()
         now = self._loop.now()
         for each in self._all:
             each.tick(now)

@@ -55,6 +55,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """False: what the helper starts gets no more rights than it has (sudo, setgid programs)."""
     environment: tuple[str, ...] = ()
     """NAME or NAME=value: variables beside the usual ones."""
+    confined: bool = False
+    """True: the helper changes no file but those below the temporary folder and `writable`, and signals its own children only."""
+    writable: tuple[str, ...] = ()
+    """Folders that a confined helper may write to, absolute or relative to the base directory."""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.isprintable() or any(c in self.name for c in "()\"'"):
@@ -75,6 +79,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f'filter "{self.name}": max_age and cpu_limit must be at least 1s')
         if odd := [word for word in self.environment if not re.fullmatch(r"[^=\s\0]+(=[^\0]*)?", word)]:
             raise ValueError(f'filter "{self.name}": environment: {odd[0]!r} is neither "NAME" nor "NAME=value"')
+        if self.writable and not self.confined:
+            raise ValueError(f'filter "{self.name}": writable is for a confined filter: add confined = true, or leave writable out')
         if self.timeout <= 0 or self.slow_after <= 0:
             raise ValueError(f'filter "{self.name}": timeout and slow_after must be longer than 0s')
         if self.timeout_per_mb == math.inf:

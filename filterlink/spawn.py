@@ -6,30 +6,32 @@ import grp
 import math
 import os
 import pwd
-import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from filterlink.rlimits import lower
+from filterlink import orphans, sandbox
+from filterlink.forked import die_with, restrain
 from filterlink.settings import Filter
 
 __all__ = ["Limits", "environment", "fault", "find_program", "spawn"]
 
-KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PERL5LIB")
-KEPT_BEGIN = ("LC_", "PYTHON", "ENQUEUER_")
-"""The variables that a helper gets of ours. What the service manager told us (NOTIFY_SOCKET and such) is not for it."""
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV")
+KEPT_BEGIN = ("LC_",)
+"""The variables that a helper gets of ours. What the service manager told us (NOTIFY_SOCKET and such) is not for it, and what makes a
+program load other code (LD_*, PYTHON*, PERL5LIB) comes from its settings only."""
 CPU_MORE = 5
 """Seconds between SIGXCPU, which a program may catch, and the end."""
 QUEUE = "Queue"
 """Where the messages are that a helper is to read."""
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_NO_NEW_PRIVS = 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -41,11 +43,15 @@ class Limits(msgspec.Struct, frozen=True):
     user: str = ""
     new_privileges: bool = False
     environment: tuple[str, ...] = ()
+    writable: tuple[str, ...] | None = None
+    """The folders that it may write to; None: all that its account may."""
 
     @classmethod
     def of(cls, filter: Filter) -> "Limits":
-        variables = (f"ENQUEUER_FILTER={filter.name}", *filter.environment)  # so that what it submits is known for its own
-        return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, variables)
+        # so that what it submits comes here, and is known for its own
+        variables = (f"ENQUEUER_BASE={os.getcwd()}", f"ENQUEUER_FILTER={filter.name}", *filter.environment)
+        writable = (tempfile.gettempdir(), *filter.writable) if filter.confined else None
+        return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, variables, writable)
 
 
 def find_program(word: str) -> str:
@@ -76,13 +82,17 @@ def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.str
     return kept
 
 
-def spawn(words: Sequence[str], limits: Limits = Limits()) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
-    """Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
+def spawn(words: Sequence[str], limits: Limits = Limits(), mark: int = 0) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
+    """Start it. `mark`: what its children are known by (orphans.py).
+
+    Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
     account = _account(limits.user)
     if account is not None:
         _expect_readable(account)
+    if limits.writable is not None:
+        _expect_confinable(limits.writable)
     try:
-        return _popen(words, limits, account)
+        return _popen(words, limits, account, mark)
     except subprocess.SubprocessError:  # all that Python says of a fault in _in_child()
         raise OSError("its limits cannot be set") from None
     except PermissionError as error:
@@ -105,7 +115,7 @@ def fault(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}{cure}"
 
 
-def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | None, mark: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [find_program(words[0]), *words[1:]],
         bufsize=0,
@@ -117,7 +127,7 @@ def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | No
         group=account.pw_gid if account else None,
         extra_groups=os.getgrouplist(account.pw_name, account.pw_gid) if account else None,
         process_group=0,
-        preexec_fn=_in_child(os.getpid(), limits),  # noqa: PLW1509 (our processes have no threads)
+        preexec_fn=_in_child(os.getpid(), limits, mark),  # noqa: PLW1509 (our processes have no threads)
     )
 
 
@@ -149,25 +159,33 @@ def _expect_readable(account: pwd.struct_passwd) -> None:
         raise PermissionError(f"user = {account.pw_name} may not read messages: chgrp -R {own} {QUEUE} && chmod g+rxs {QUEUE}")
 
 
+def _expect_confinable(folders: Sequence[str]) -> None:
+    """Raises OSError with the cure: an error in the child itself has no text."""
+    if lacking := sandbox.no_landlock():
+        raise OSError(f"confined = true cannot be had: {lacking}")
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"writable: there is no folder {folder}")
+
+
 def _enters(account: pwd.struct_passwd, groups: Sequence[int], folder: os.stat_result) -> bool:
     shift = 6 if account.pw_uid == folder.st_uid else 3 if folder.st_gid in groups else 0
     return bool(folder.st_mode >> shift & 1)
 
 
-def _in_child(parent: int, limits: Limits) -> Callable[[], None]:
+def _in_child(parent: int, limits: Limits, mark: int) -> Callable[[], None]:
     """What the new process does before it becomes the helper; its account is its own already."""
 
     def prepare() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before prctl: nobody would ever end this one
-            os._exit(127)
+        die_with(parent)
+        if mark:
+            orphans.carry(mark)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by our processes, and that is inherited
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        if limits.memory:
-            lower(resource.RLIMIT_AS, limits.memory, limits.memory)
-        if limits.cpu < math.inf:
-            lower(resource.RLIMIT_CPU, math.ceil(limits.cpu), math.ceil(limits.cpu) + CPU_MORE)
+        restrain(math.ceil(limits.cpu) if limits.cpu < math.inf else 0, limits.memory, CPU_MORE)
+        if limits.writable is not None:
+            sandbox.write_only_below(limits.writable)
         if not limits.new_privileges:
             _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 

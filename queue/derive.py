@@ -65,7 +65,7 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
             header = headers.read(head)
         except headers.HeaderError as error:
             raise Refused(str(error)) from None
-        envelope = envelopes.make(header.sender, header.recipients, at, domain)
+        envelope = envelopes.make(header.sender, header.recipients, at, domain, dropper=disk.stranger(drop))
         kept = b"".join(header.kept)
         path = _write(disk, id, envelope, kept + rest, chunks)
     stamp = disk.mark(path, number)

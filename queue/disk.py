@@ -20,6 +20,10 @@ log = logging.getLogger("SPOOL")
 CHUNK = 1 << 20
 """Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
 RENAME_NOREPLACE = 1
+UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""How a filesystem, an old kernel or a sandbox says that it does not know a call."""
+NO_LINK = (*UNKNOWN, errno.EPERM, errno.EMLINK)
+"""How a filesystem says that a file gets no second name."""
 SYNC_FILE_RANGE_WRITE = 2
 _OFFSET = ctypes.c_int64
 FSYNC_AT_ONCE = 64
@@ -63,6 +67,9 @@ class Port(Protocol):
     def changes(self, path: str) -> int:
         """A number of the file that is another one after each change of it, by any process (ctime in ns)."""
 
+    def stranger(self, path: str) -> int | None:
+        """The account that a file belongs to, where it is not ours."""
+
     def mark(self, path: str, number: int) -> Stamp:
         """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""
 
@@ -76,7 +83,7 @@ class Port(Protocol):
         """Rename, but raise FileExistsError rather than replace anything."""
 
     def link(self, source: str, target: str) -> None:
-        """Give the file a second name, replacing what a killed processor left at `target`."""
+        """Give the file a second name, replacing what a killed processor left at `target`; a copy where it can have none."""
 
     def unlink(self, path: str) -> bool:
         """Remove a name; False when it was not there."""
@@ -176,6 +183,10 @@ class Disk:
     def changes(self, path: str) -> int:
         return os.stat(path, follow_symlinks=False).st_ctime_ns
 
+    def stranger(self, path: str) -> int | None:
+        owner = os.stat(path, follow_symlinks=False).st_uid
+        return None if owner == os.geteuid() else owner
+
     def mark(self, path: str, number: int) -> Stamp:
         os.utime(path, ns=(number, number), follow_symlinks=False)
         found = os.stat(path, follow_symlinks=False)
@@ -190,7 +201,7 @@ class Disk:
     def rename_new(self, source: str, target: str) -> None:
         if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
             code = ctypes.get_errno()
-            if code == errno.EINVAL:  # NFS, FUSE: a filesystem of another machine or program knows no such rename
+            if code in UNKNOWN:  # NFS, FUSE: a filesystem of another machine or program knows no such rename
                 _rename_new(source, target)
                 return
             raise OSError(code, os.strerror(code), source, None, target)
@@ -200,7 +211,12 @@ class Disk:
             os.link(source, target)
         except FileExistsError:
             os.unlink(target)
-            os.link(source, target)
+            self.link(source, target)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            self.unlink(target)
+            self.create(target, self.chunks(source))
 
     def unlink(self, path: str) -> bool:
         try:
@@ -254,14 +270,23 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _rename_new(source: str, target: str) -> None:
-    """Two calls: a death between them leaves both names. A folder has one name only, and replaces an empty folder at most."""
+    """Two calls: a death between them leaves both names.
+
+    A folder has one name only. Some filesystems have no hard links, and fs.protected_hardlinks refuses those to files of
+    other accounts. There a file that comes to `target` between the look and the rename is replaced.
+    """
     if not stat.S_ISDIR(os.lstat(source).st_mode):
-        os.link(source, target, follow_symlinks=False)
-        os.unlink(source)
-    elif os.path.lexists(target):
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+        else:
+            os.unlink(source)
+            return
+    if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source, None, target)
-    else:
-        os.rename(source, target)
+    os.rename(source, target)
 
 
 def _write(fd: int, data: bytes) -> None:

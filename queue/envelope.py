@@ -19,6 +19,7 @@ MAX_HEAD = 16 << 20
 O_LENGTH = 65
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")
+_DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})\n")
 _O = re.compile(rb"^O L v1 (\d{15}) ([0-9a-f]{32}) ([0-9a-f]{8})\n", re.MULTILINE)
 
 
@@ -44,6 +45,12 @@ class Envelope(msgspec.Struct, frozen=True):
     def of_its_own(self, recipient: bytes, at: str) -> "Envelope":
         """The envelope of a copy for this recipient and nobody else."""
         return self.only(frozenset()).plus((recipient,), at)
+
+    @property
+    def dropper(self) -> int | None:
+        """The account that dropped the message; None: the engine's own, or not known."""
+        found = (_DROPPER.fullmatch(line) for line in self.lines)
+        return next((int(match[1]) for match in found if match), None)
 
     @property
     def above(self) -> bytes:
@@ -92,13 +99,20 @@ def o_line(length: int, digest: bytes, mark: bytes = NO_MARK) -> bytes:
     return b"O L v1 %015d %s %s\n" % (length, digest, mark)
 
 
-def make(sender: bytes, recipients: Iterable[bytes], at: str, domain: str, source: str = "PIPE [0.0.0.0]") -> Envelope:
-    """The envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`."""
+def make(
+    sender: bytes, recipients: Iterable[bytes], at: str, domain: str, source: str = "PIPE [0.0.0.0]", dropper: int | None = None
+) -> Envelope:
+    """The envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`.
+
+    `dropper`: the account, if it is another one than the engine's. It is a second word of the A line: helpers count the
+    lines, and take what is in brackets, on the S line and elsewhere, for an address or account of their own.
+    """
     when, recipients = at.encode(), tuple(recipients)
+    by = b"" if dropper is None else b" uid=%d" % dropper
     lines = [
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),
         b"S %s\n" % source.encode(),
-        b"A %s\n" % domain.encode("ascii", "replace"),
+        b"A %s%s\n" % (domain.encode("ascii", "replace"), by),
         *(_recipient(when, recipient) for recipient in recipients),
     ]
     return Envelope(tuple(lines), sender, recipients)

@@ -4,6 +4,7 @@ Names are bytes with anything in them. A drop is opened without following links 
 must be a regular file that nobody writes to, and is claimed by one rename into .taken/, which is ours alone.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -143,9 +144,10 @@ class Intake:
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
     def _refuse_as(self, path: bytes, bad: bytes, why: bytes, text: str) -> None:
-        fd = os.open(why, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        fd = os.open(why, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "w") as file:
+                _share(fd, os.lstat(path))
                 file.write(text)
             self.disk.rename_new(os.fsdecode(path), os.fsdecode(bad))
         except OSError:
@@ -236,6 +238,21 @@ class Intake:
 def _expect_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Refusal(f"not a regular file but {_kind(status.st_mode)}")
+
+
+def _share(fd: int, drop: os.stat_result) -> None:
+    """Let those read a reason who may read its drop, the dropper first, and no other account."""
+    readers = drop.st_mode & 0o044
+    if readers != 0o044:
+        try:
+            os.fchown(fd, -1, drop.st_gid)
+        except OSError:  # a group that the engine is not in
+            readers &= 0o004
+    if not readers:
+        with contextlib.suppress(OSError):  # only root gives files away; else the engine's account alone reads it
+            os.fchown(fd, drop.st_uid, -1)
+    with contextlib.suppress(OSError):  # a filesystem without modes
+        os.fchmod(fd, 0o600 | readers)
 
 
 def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None) -> bool:

@@ -108,6 +108,9 @@ class _Playback:
     def changes(self, path: str) -> int:
         return int(self._do("changes", path))
 
+    def stranger(self, path: str) -> int | None:  # noqa: ARG002 (there is one account only)
+        return None
+
     def mark(self, path: str, number: int) -> Stamp:
         stamp: Stamp = self._do("mark", path, number)
         return stamp

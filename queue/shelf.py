@@ -6,6 +6,7 @@ files' times; an id is no clock.
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -38,6 +39,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     recipients: tuple[bytes, ...] = ()
     drop: bytes | None = None
     """The name of the drop that it came from, while that is still there."""
+    dropper: int | None = None
+    """The account that dropped it; the engine's own where no other is named."""
     why: dict[str, Any] = {}
     """What the .why file says: reason, filter, rule, ..."""
 
@@ -97,6 +100,7 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
         sender=parsed.sender,
         recipients=parsed.recipients,
         drop=drop.partition(b".")[2] if drop else None,
+        dropper=_owner(f"{folder}/{names.queue(id)}") if parsed.dropper is None else parsed.dropper,
         why=_why(disk, folder, id),
     )
 
@@ -105,7 +109,15 @@ def _drop(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
     stamp = disk.stamp(f"{TAKEN}/{drop.decode(errors='surrogateescape')}") if drop else None
     if drop is None or stamp is None:
         raise FileNotFoundError(f"{folder} holds no message {id}")
-    return Entry(id=id, state="waiting", time=stamp[0] / 1e9, size=stamp[1], drop=drop.partition(b".")[2])
+    owner = _owner(f"{TAKEN}/{os.fsdecode(drop)}")
+    return Entry(id=id, state="waiting", time=stamp[0] / 1e9, size=stamp[1], drop=drop.partition(b".")[2], dropper=owner)
+
+
+def _owner(path: str) -> int | None:
+    try:
+        return os.stat(path, follow_symlinks=False).st_uid
+    except OSError:
+        return None
 
 
 def _why(disk: Disk, folder: Folder, id: int) -> dict[str, Any]:

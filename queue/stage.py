@@ -16,6 +16,9 @@ __all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_why", "
 MAX_COPIES = 1000
 """Copies of their own that one message may have, each a file; a filter may ask for a hundred."""
 
+ORPHAN = b"X-Enqueuer-Orphan: the message begins with the next line"
+"""Stands between added fields and a message that begins with a blank: its first line would continue the last of them."""
+
 
 def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:
     """Which recipients each module gets."""
@@ -95,4 +98,6 @@ def _on_top(fields: Iterable[bytes], message: bytes) -> bytes:
     """The fields as lines with the message's own line end; they are LF or CRLF as its first line is."""
     first_line, newline, _ = message.partition(b"\n")
     end = b"\r\n" if newline and first_line.endswith(b"\r") else b"\n"
+    if fields and message[:1] in (b" ", b"\t"):
+        fields = (*fields, ORPHAN)
     return b"".join(field.replace(b"\n", end) + end for field in fields)

@@ -129,6 +129,10 @@ class Twin:
     def changes(self, path: str) -> int:
         return self._file(path).changes
 
+    def stranger(self, path: str) -> int | None:
+        self._file(path)
+        return None
+
     def mark(self, path: str, number: int) -> Stamp:
         file = self._file(path)
         self._files[self._names[path]] = file._replace(mark=number)

@@ -59,6 +59,7 @@ WHOLE = frozenset(
     {
         "test_badmail.py",
         "test_containers.py",
+        "test_daemons.py",
         "test_deviations.py",
         "test_hostile.py",
         "test_manners.py",

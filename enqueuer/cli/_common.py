@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,23 @@ import typer
 
 from enqueuer import exits
 
-__all__ = ["BASE", "JSON", "Base", "Failure", "Json", "answer", "ask", "duration", "enter", "fail", "help", "order", "printable", "written"]
+__all__ = [
+    "BASE",
+    "JSON",
+    "Base",
+    "Failure",
+    "Json",
+    "account",
+    "answer",
+    "ask",
+    "duration",
+    "enter",
+    "fail",
+    "help",
+    "order",
+    "printable",
+    "written",
+]
 
 
 class Failure(Exception):
@@ -87,6 +104,16 @@ def duration(least: float = 0) -> Callable[[str], float]:
 def written(duration: str) -> Any:
     """A default of such an option: text, as the parser reads it and the help shows it."""
     return duration
+
+
+def account(uid: int | None) -> str:
+    """Who dropped a message; None: the engine's account, which the log does not name."""
+    if uid is None:
+        return "by the engine's account"
+    try:
+        return f"by {printable(pwd.getpwuid(uid).pw_name)} (uid {uid})"
+    except KeyError:
+        return f"by uid {uid}"
 
 
 def answer(document: object) -> None:

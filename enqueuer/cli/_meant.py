@@ -4,14 +4,14 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import stat
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from enqueuer import exits
-from enqueuer.cli._common import fail, printable
+from enqueuer import exits, loglines
+from enqueuer.cli._common import account, fail, printable
 from enqueuer.queue import names
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
@@ -19,7 +19,9 @@ __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 MAX_LINES = 10
 """Lines of the log that are shown of one message: its last ones."""
 _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
-_ID = re.compile(r"QUEUE\(\[(\d+)\]\) from <.*>, \d+ bytes, ")
+_OF = re.compile(r"[0-9:.]+ \d QUEUE\(\[(\d+)\]\) ")
+"""The head of a line about a message. What follows may quote anything, other such heads, too."""
+MAX_REASON = 64 << 10
 
 
 def message_id(text: str) -> int:
@@ -39,49 +41,81 @@ def is_drop(text: str) -> bool:
 
 
 def drop_id(name: str) -> int:
-    """The id that the drop of this name got, in the base directory, by its file or else by the log. Raises Failure."""
+    """The id that the drop of this name got, in the base directory, by its file or else by the log. Raises Failure.
+
+    Each dropper chooses its names, also one that another has: where several drops bear it, each is listed with its dropper.
+    """
     name = name.rpartition("/")[2]
-    if Path("Submitted", name).exists():
-        fail(f"{printable(name)} lies in Submitted, and was not taken yet: `enqueuer status` says whether an engine runs", exits.NOINPUT)
-    if (id := _taken(name) or _received(name)) is None:
-        fail(_refused(name) or f"no message came as {printable(name)}, by the files and by the log", exits.NOINPUT)
-    return id
+    ids, lies = _ids(name), _lying(name)
+    if len(ids) + len(lies) > 1:
+        each = [*lies, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
+        fail("\n  ".join([f"several drops bear the name {printable(name)}:", *each]), exits.DATAERR)
+    if not ids:
+        fail(
+            f"{printable(name)} {lies[0]}" if lies else f"no message came as {printable(name)}, by the files and by the log", exits.NOINPUT
+        )
+    return next(iter(ids))
 
 
-def _taken(name: str) -> int | None:
-    """By the claimed drops."""
-    for found in map(names.parse_taken, map(os.fsencode, os.listdir("Submitted/.taken"))):
-        if found is not None and found.name == os.fsencode(name):
-            return found.id
-    return None
+def _ids(name: str) -> dict[int, str]:
+    """The messages that came under this name, and who dropped them: by the claimed drops and by the log."""
+    found: dict[int, str] = {}
+    for day in _days():
+        stories = loglines.stories(_lines(day, f", {printable(name)}"))
+        if came := {id: account(story.dropper) for id, story in stories.items() if story.name == printable(name)}:
+            found = came
+            break
+    for entry in os.listdir(b"Submitted/.taken"):
+        claimed = names.parse_taken(entry)
+        if claimed is not None and entry == names.taken(claimed.id, os.fsencode(name)):
+            found[claimed.id] = _owner(b"Submitted/.taken/" + entry)
+    return found
 
 
-def _received(name: str) -> int | None:
-    """By the log."""
-    for line in _log(f", {name}"):
-        if (match := _ID.search(line)) and line[match.end() :] == name:
-            return int(match[1])
-    return None
+def _lying(name: str) -> list[str]:
+    """What the drop folder has under this name: a drop that was not taken yet, the reason of one that was refused."""
+    found, path, raw = [], b"Submitted/" + os.fsencode(name), os.fsencode(name)
+    if os.path.lexists(path):
+        found.append(f"lies in Submitted, and was not taken yet ({_owner(path)}): `enqueuer status` says whether an engine runs")
+    why = b"Submitted/" + names.refused(raw)[1]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        found.append(f"was refused: {printable(str(json.loads(_read(why))['reason']))} (says a file of {_owner(why)[3:]})")
+    return found
+
+
+def _read(path: bytes) -> bytes:
+    """A file of the drop folder, where any account may have put something else under its name. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, MAX_REASON) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
+
+
+def _owner(path: bytes) -> str:
+    try:
+        return account(os.lstat(path).st_uid)
+    except OSError:
+        return "by an account that is not known"
 
 
 def told(id: int) -> list[str]:
     """What the log tells of a message, of the day on which it tells most lately."""
-    return list(_log(f"QUEUE([{id}])"))[-MAX_LINES:]
+    for day in _days():
+        found = [line for line in _lines(day, f"QUEUE([{id}])") if (match := _OF.match(line)) and match[1] == str(id)]
+        if found:
+            return [printable(f"{day.stem} {line}") for line in found][-MAX_LINES:]
+    return []
 
 
-def _refused(name: str) -> str:
-    """Why a drop was given back."""
-    path = Path("Submitted", os.fsdecode(names.refused(os.fsencode(name))[1]))
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        return f"{printable(name)} was refused: {printable(str(json.loads(path.read_bytes())['reason']))}"
-    return ""
+def _days() -> list[Path]:
+    """The days of the log, the last one first."""
+    return sorted(Path("SystemLogs").glob("*.log"), reverse=True)
 
 
-def _log(text: str) -> Iterator[str]:
-    """The lines that have it, of the last day that has any."""
-    wanted = text.encode()
-    for path in sorted(Path("SystemLogs").glob("*.log"), reverse=True):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            if found := [line.rstrip(b"\n").decode(errors="backslashreplace") for line in file if wanted in line]:
-                yield from (printable(f"{path.stem} {line}") for line in found)
-                return
+def _lines(day: Path, text: str) -> list[str]:
+    """The lines of a day that have this text."""
+    wanted = text.encode(errors="backslashreplace")
+    with contextlib.suppress(OSError), day.open("rb") as file:
+        return [line.rstrip(b"\n").decode(errors="backslashreplace") for line in file if wanted in line]
+    return []

@@ -88,6 +88,7 @@ def _document(entry: shelf.Entry, now: float) -> dict[str, Any]:
         "sender": None if entry.sender is None else _text(entry.sender),
         "recipients": [_text(recipient) for recipient in entry.recipients],
         "drop": None if entry.drop is None else _text(entry.drop),
+        "dropper": entry.dropper,
         "why": entry.why,
     }
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from enqueuer.cli._common import printable
+from enqueuer.cli._common import account, printable
 from enqueuer.cli._where import sentences
 from enqueuer.laps import SAMPLE
 from filterlink.units import say_size, show_seconds, show_short, show_size
@@ -93,6 +93,8 @@ def message(document: dict[str, Any]) -> None:
     if "now" in document:
         for line in sentences(document["now"], document["state"], document["id"]):
             print(f"{'now':>10}: {printable(line)}")
+    if document["dropper"] is not None:
+        print(f"{'dropped':>10}: {account(document['dropper'])}")
     for key, value in document["why"].items():
         for line in value if isinstance(value, list) else [value]:
             print(f"{printable(str(key)):>10}: {printable(str(line))}")

@@ -72,7 +72,8 @@ def main() -> None:
 def _run() -> int:
     try:
         code = app(standalone_mode=False, prog_name="enqueuer")
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error)
     except typer.Abort:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,22 @@ def _check(
     folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
     with contextlib.chdir(folder):  # what the engine's programs are relative to
         absent = list(_absent.warnings(config))
-    for warning in (*doubts.warnings(config), *absent):
+    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute())):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK
+
+
+def _rights(path: Path) -> Iterator[str]:
+    """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
+    from enqueuer import rights
+
+    if path.parent.name != "Settings":
+        return
+    with contextlib.suppress(OSError):
+        engine = (path.parent.parent / "Queue").stat().st_uid
+        if (problem := rights.unsafe(str(path), path.stat(), engine)) is not None:
+            yield problem
+        yield from rights.folders(path, engine)
+    with contextlib.suppress(OSError):
+        yield from rights.drop_folder(path.parent.parent / "Submitted")

@@ -23,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
     app.command("stop", **help("End the engine.", "enqueuer stop", "enqueuer stop --now", text=STOP))(_stop)
 
 
-INIT = "DIR may be missing or empty. What is there of a base directory already stays as it is, its config file too."
+INIT = """DIR may be missing or empty. What is there of a base directory already stays as it is, its config file too.
+
+--group opens Submitted/ to a group: its members drop mail, and cannot list the folder. The engine's account must be in the group."""
 RUN = """SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads.
 
 The log goes into SystemLogs, and is shown besides where this is a terminal."""
@@ -40,22 +42,30 @@ STOP_WITHIN = 86400.0
 """Seconds: as long as anybody's drain_timeout. The engine's end is what is waited for, not the clock."""
 
 
-def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
+def _init(
+    dir: Annotated[Path, typer.Argument(metavar="DIR")],
+    group: Annotated[str | None, typer.Option("--group", metavar="GROUP", help="Accounts of this group may drop mail.")] = None,
+) -> int:
     from enqueuer import basedir
 
     try:
-        made = basedir.create(dir)
+        made = basedir.create(dir, group)
     except basedir.BaseDirError as error:
         fail(str(error), exits.CANTCREAT)
     print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")
     return exits.OK
 
 
-def _run(base: Base = None) -> int:
+def _run(
+    base: Base = None,
+    allow_writable_config: Annotated[
+        bool, typer.Option("--allow-writable-config", help="Start though other accounts may write the config file, its folder or DIR.")
+    ] = False,
+) -> int:
     path = enter(base)
     from enqueuer import supervisor
 
-    return supervisor.run(path)
+    return supervisor.run(path, allow_writable_config=allow_writable_config)
 
 
 def _status(

@@ -1,12 +1,9 @@
 """`enqueuer submit`: put messages into the drop folder, durably. Needs no engine: what runs later finds them."""
 
 import contextlib
-import itertools
 import os
 import re
-import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from enqueuer import exits
+from enqueuer.cli import _drop
 from enqueuer.cli._common import Base, enter, fail, help
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ __all__ = ["add_to"]
 
 WITHIN = 2.0
 """Seconds that a running engine gets to say how full it is; a drop needs no engine."""
-_count = itertools.count(1)
 _JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
 _FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
 
@@ -63,9 +60,10 @@ def _submit(
         config = _config(where)
         _expect_room(where, config)
         suffix = config.spool.suffixes[0]  # one that the engine looks for
+        drops = stack.enter_context(_drop.Drops(suffix))
         for name, source in zip(inputs, sources, strict=True):
-            print(_drop(source, envelope, suffix, name))
-    return exits.OK
+            drops.write(_pieces(source, envelope, name), source)
+        return exits.OK if drops.commit() == len(inputs) else exits.IOERR
 
 
 def _envelope(sender: str | None, recipients: Sequence[str]) -> tuple[bytes, ...]:
@@ -106,30 +104,6 @@ def _expect_room(base: Path, config: "Config") -> None:
         here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
         if here >= config.enqueuer.queue_limit:
             fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)
-
-
-def _drop(source: BinaryIO, envelope: Sequence[bytes], suffix: str, name: str) -> str:
-    """Write one drop under another name, sync it, and only then give it the name that the engine takes."""
-    from enqueuer import basedir
-
-    pieces = _pieces(source, envelope, name)
-    drop = f"{time.time_ns()}-{os.getpid()}-{next(_count)}"
-    temporary, final = f"Submitted/{drop}.tmp", f"Submitted/{drop}{suffix}"
-    ours = os.stat("Submitted").st_uid == os.geteuid()
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640 if ours else 0o644)  # the engine has to read it
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.writelines(pieces)
-            shutil.copyfileobj(source, file, 1 << 20)
-            file.flush()
-            os.fsync(fd)
-        os.rename(temporary, final)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    basedir.fsync_folder("Submitted")
-    return f"{drop}{suffix}"
 
 
 def _trace() -> tuple[bytes, ...]:

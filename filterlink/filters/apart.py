@@ -3,7 +3,6 @@
 For a process with one thread: it forks. The child shares the memory of its parent until it writes to it, so data need not be sent.
 """
 
-import ctypes
 import os
 import resource
 import select
@@ -13,12 +12,10 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from filterlink.filters.child import Limits
 from filterlink.filters.standstill import Awake
-from filterlink.rlimits import lower
+from filterlink.forked import die_with, restrain
 
 __all__ = ["Done", "apart"]
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 _BROKEN, _NO_MEMORY = 1, 3
 
 
@@ -35,14 +32,14 @@ def apart(work: Callable[[BinaryIO], None], limits: Limits) -> Done:
     One that used more than half of that has met the limit: libraries swallow MemoryError, and go on as if nothing were there.
     """
     with os.fdopen(os.memfd_create("apart"), "w+b", buffering=0) as file:
-        parent = os.getpid()
+        parent, used = os.getpid(), _used() if limits.memory else 0
         pid = os.fork()
         if pid == 0:
-            _be_child(work, file, limits, parent)
+            _be_child(work, file, limits, parent, used)
         try:
             _wait(pid, limits.time)
         finally:
-            os.kill(pid, signal.SIGKILL)  # its number stays its own until it is waited for
+            _end(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         file.seek(0)
         return Done(file.read(), {0: "", _BROKEN: "broken"}.get(status, "limit"))
@@ -58,30 +55,29 @@ def _wait(pid: int, seconds: float) -> None:
         os.close(exited)
 
 
-def _be_child(work: Callable[[BinaryIO], None], file: BinaryIO, limits: Limits, parent: int) -> NoReturn:
+def _end(pid: int) -> None:
+    """Its number stays its own until it is waited for. A process that sandbox.confine holds may signal its own group only."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        os.kill(0, signal.SIGTERM)
+
+
+def _be_child(work: Callable[[BinaryIO], None], file: BinaryIO, limits: Limits, parent: int, used: int) -> NoReturn:
     status = _BROKEN
     try:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:
-            _confine(limits)
-            before = _peak()
-            work(file)
-            status = _NO_MEMORY if limits.memory and _peak() - before > limits.memory // 2 else 0
+        die_with(parent)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        restrain(limits.cpu, limits.memory + used if limits.memory else 0)
+        before = _peak()
+        work(file)
+        status = _NO_MEMORY if limits.memory and _peak() - before > limits.memory // 2 else 0
     except MemoryError:
         status = _NO_MEMORY
     except BaseException:  # noqa: BLE001, S110 - a parser of what strangers sent ends with anything
         pass
     finally:
         os._exit(status)
-
-
-def _confine(limits: Limits) -> None:
-    lower(resource.RLIMIT_CORE, 0, 0)
-    if limits.cpu:
-        lower(resource.RLIMIT_CPU, limits.cpu, limits.cpu + 1)
-    if limits.memory:
-        most = limits.memory + _used()
-        lower(resource.RLIMIT_AS, most, most)
 
 
 def _peak() -> int:

@@ -5,11 +5,9 @@ time is over and, by the death signal, when we die.
 """
 
 import contextlib
-import ctypes
 import errno
 import functools
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -17,14 +15,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from filterlink.filters.standstill import Awake
-from filterlink.rlimits import lower
+from filterlink.forked import die_with, restrain
 
 __all__ = ["Ended", "Limits", "run_limited"]
 
 MAX_OUTPUT = 256 << 10
 """Bytes that are kept of what it says; the rest is read and thrown away, so that it never waits for us."""
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 class Limits(NamedTuple):
@@ -70,14 +66,8 @@ def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
 
 def _confine(limits: Limits, parent: int) -> None:
     """In the child, before the program."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    lower(resource.RLIMIT_CORE, 0, 0)
-    if limits.cpu:
-        lower(resource.RLIMIT_CPU, limits.cpu, limits.cpu + 1)
-    if limits.memory:
-        lower(resource.RLIMIT_AS, limits.memory, limits.memory)
+    die_with(parent)
+    restrain(limits.cpu, limits.memory)
 
 
 def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:

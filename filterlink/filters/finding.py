@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
+from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, field, header, ok, rejected
 
 __all__ = ["ACTIONS", "Finding", "Policy"]
 
@@ -35,4 +35,4 @@ class Policy(NamedTuple):
             return ok()
         if self.action == "discard":
             return discard()
-        return header((f"X-Virus: {found.name}",)) if self.action == "header" else error(found.name)
+        return header((field("X-Virus", found.name),)) if self.action == "header" else error(found.name)

@@ -23,6 +23,7 @@ MESSAGES_FAULT = (400, 413, 414, 415, 422)
 _STATUS = re.compile(rb"ICAP/\d\.\d (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HTTP = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _BLANK = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(r"\r\n|[\r\n]")
 _SECTION = re.compile(r"((?:req|res|opt|null)-(?:hdr|body)) {0,8}= {0,8}(\d{1,8})")
 _THREAT = re.compile(r"Threat *= *([^;]+)", re.IGNORECASE)
 
@@ -226,7 +227,7 @@ class Reply:
 def _fields(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
-    for line in text.splitlines():
+    for line in _LINE_END.split(text):  # not splitlines(): a name may have other characters that end a line for str
         if line[:1] in (" ", "\t") and name:
             found[name] += "\n" + line.strip()
         elif ":" in line:

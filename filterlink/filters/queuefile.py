@@ -5,11 +5,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from filterlink.filters.lines import MAX_LINE
-from filterlink.filters.workers import Unreadable
+from filterlink.filters.workers import Handed, Unreadable
 
 __all__ = ["Message", "open_at_message", "open_message"]
 
@@ -35,9 +34,7 @@ def open_message(path: str) -> Message:
 def open_at_message(path: str) -> BinaryIO:
     """Open a queue file where the message begins: after the envelope lines, if there are any. Raises Unreadable."""
     with _readable(path), contextlib.ExitStack() as undo:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Unreadable(f"cannot open {path}: not a regular file")
-        file = undo.enter_context(Path(path).open("rb"))
+        file = undo.enter_context(_open(path))
         line = file.readline(MAX_LINE)
         if _ENVELOPE.match(line):
             while line.strip():
@@ -46,6 +43,18 @@ def open_at_message(path: str) -> BinaryIO:
             file.seek(0)
         undo.pop_all()
         return file
+
+
+def _open(path: str) -> BinaryIO:
+    """Raises OSError, Unreadable."""
+    descriptor = path.descriptor if isinstance(path, Handed) else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unreadable(f"cannot open {path}: not a regular file")
+    except Unreadable:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
 
 
 @contextlib.contextmanager

@@ -219,7 +219,12 @@ class _Helper:
                 self._answer(self._waiting[lane].popleft()[1], reply(internal(f"no worker can be started: {fault}")))
                 continue
             request = self._waiting[lane].popleft()[1]
-            worker.give(request.path)
+            try:
+                worker.give(request.path)
+            except Unreadable as fault:
+                self._idle.append(worker)
+                self._answer(request, reply(rejected(str(fault))))
+                continue
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
 

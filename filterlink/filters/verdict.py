@@ -1,16 +1,22 @@
 """What a filter says of a message, and how that is said in one reply line of the helper protocol. Pure.
 
 A reply line is at most 4096 bytes: longer texts are shortened, and header fields that do not fit are left out whole.
+What a server said becomes part of header fields here only: field() for a value, reply() for whole fields.
 """
 
+import re
 from typing import NamedTuple
 
-__all__ = ["MAX_REPLY", "UNSCANNABLE", "Verdict", "discard", "error", "failure", "header", "ok", "quote", "rejected", "reply"]
+__all__ = ["MAX_REPLY", "UNSCANNABLE", "Verdict", "discard", "error", "failure", "field", "header", "ok", "quote", "rejected", "reply"]
 
 MAX_REPLY = 4096
 """The longest reply line that the protocol allows."""
 ROOM = MAX_REPLY - 96
 """What a quoted string may take: the rest is for the request number (at most 64 bytes), the verb, OK and the line's end."""
+MAX_VALUE = 200
+"""The longest value of a field that field() makes; no name of a signature is longer."""
+_FIELD = re.compile(r"([!-9;-~]{1,200}):(.*)", re.DOTALL)
+_LINE_END = re.compile(r"\r\n|[\r\n]")
 _IN_TEXT = {"\\": b"\\\\", '"': b'\\"', "\n": b"\\n", "\r": b"\\r", "\t": b"\\t"}
 _IN_HEADER = _IN_TEXT | {"\n": b"\\e", "\r": b""}
 
@@ -53,6 +59,12 @@ def header(fields: tuple[str, ...]) -> Verdict:
     return Verdict("ADDHEADER", fields=fields)
 
 
+def field(name: str, value: str) -> str:
+    """Make a header field of what a server said: one line of printable ASCII, shortened where it is very long."""
+    text = " ".join(_ascii(value).split())
+    return f"{name}: {text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + '...'}"
+
+
 UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
 """What may become of a message that cannot be judged."""
 
@@ -82,11 +94,34 @@ def quote(text: str, room: int = ROOM) -> bytes:
 def _fitting(fields: tuple[str, ...]) -> bytes:
     r"""Join the fields with \e, as many as fit whole."""
     written = b""
-    for field in fields:
+    for field in map(_safe, fields):
         longer = b"\\e".join(filter(None, (written, b"".join(_escaped(char, _IN_HEADER) for char in field))))
         if len(longer) <= ROOM - 2:
             written = longer
     return written
+
+
+def _safe(field: str) -> str:
+    """The field in printable ASCII. Its folds stay, and no other line end; "" where it is no field."""
+    match = _FIELD.fullmatch(field)
+    if match is None:
+        return ""
+    first, *more = _LINE_END.split(match[2])
+    lines = [_ascii(first)]
+    for line in more:
+        text = _ascii(line)
+        if not text.strip():
+            continue  # a line of blanks may end the header for a lenient reader
+        if line[0] in " \t":
+            lines.append(text)
+        else:
+            lines[-1] += " " + text
+    return f"{match[1]}:" + "\n".join(lines)
+
+
+def _ascii(text: str) -> str:
+    """A blank for each character that controls, a question mark for each other one that is not ASCII."""
+    return "".join(c if " " <= c <= "~" or c == "\t" else "?" if c.isprintable() else " " for c in text)
 
 
 def _escaped(char: str, table: dict[str, bytes]) -> bytes:

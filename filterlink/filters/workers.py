@@ -9,10 +9,8 @@ Threads for the filters that only wait for somebody else's server: sixteen of th
 """
 
 import contextlib
-import ctypes
 import mmap
 import os
-import resource
 import signal
 import socket
 import struct
@@ -22,11 +20,12 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
+from filterlink import sandbox
 from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import Verdict, rejected, reply
-from filterlink.rlimits import lower
+from filterlink.forked import die_with, restrain
 
-__all__ = ["GRACE", "Bounds", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
+__all__ = ["GRACE", "Bounds", "Handed", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
@@ -34,7 +33,6 @@ MAX_FAULT = 500
 """Characters of a fault's text: the answer has room for them and for the count of faults."""
 GRACE = 5.0
 """Seconds after a filter's own time for a message until the alarm: it may be in code that looks at no clock."""
-_PR_SET_PDEATHSIG = 1
 _BUSY = struct.Struct("d")
 """The processor time that a worker and its children had used before its message, where its helper can read it."""
 _ALARM = f"signal {int(signal.SIGALRM)}"
@@ -46,16 +44,30 @@ class Unreadable(Exception):
     """The queue file cannot be read, so nothing can be said of the message."""
 
 
+class Handed(str):
+    """The path of a queue file that the helper has opened for a worker which may open none itself."""
+
+    descriptor: int
+
+    def __new__(cls, path: str, descriptor: int) -> "Handed":
+        new = super().__new__(cls, path)
+        new.descriptor = descriptor
+        return new
+
+
 class Bounds(NamedTuple):
     """What one message may cost a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
 
     Where the process stood still for most of these seconds, the verdict is STOOD_STILL.
     The alarm is for code that looks at no clock; it costs the process. A filter that looks at one gives its verdict earlier.
+
+    `confined`: it may open no file but those of the interpreter, and gets its message as a Handed path (sandbox.confine).
     """
 
     seconds: float = 0.0
     late: Verdict = rejected("internal error: too slow")
     memory: int = 0
+    confined: bool = False
 
 
 NO_BOUNDS = Bounds()
@@ -108,9 +120,14 @@ class Worker:
         return self.sock.fileno()
 
     def give(self, path: bytes) -> None:
-        """Have it judge `path`. One that has died says so in result()."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.sock.send(path)
+        """Have it judge `path`. One that has died says so in result(). Raises Unreadable."""
+        files = [_open(path)] if self._bounds.confined else []
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self.sock, [path], files)
+        finally:
+            for file in files:
+                os.close(file)
 
     def result(self) -> bytes | None:
         """Take the reply; None when the worker has ended instead."""
@@ -148,6 +165,14 @@ class ThreadWorker(Worker):
         return "an error"
 
 
+def _open(path: bytes) -> int:
+    """Never waits, whatever lies there."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as fault:
+        raise Unreadable(f"cannot open {os.fsdecode(path)}: {getattr(fault, 'strerror', None) or fault}") from None
+
+
 def _wait(sock: socket.socket, judge: Judge) -> None:
     """Be a thread that judges until the helper closes the socket."""
     with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -160,12 +185,13 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker],
     status = 1
     try:
         _settle(parent, foreign)
-        if bounds.memory:
-            lower(resource.RLIMIT_AS, bounds.memory, bounds.memory)
-        while path := sock.recv(MAX_RECORD):
+        restrain(memory=bounds.memory)
+        if bounds.confined:
+            sandbox.confine(sandbox.interpreter())
+        while path := _given(sock):
             _BUSY.pack_into(busy, 0, used())
             signal.setitimer(signal.ITIMER_REAL, bounds.seconds)
-            said = reply(judged(judge, os.fsdecode(path)))
+            said = reply(judged(judge, path))
             signal.setitimer(signal.ITIMER_REAL, 0)
             sock.send(said)
         status = 0
@@ -175,13 +201,18 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker],
         os._exit(status)
 
 
+def _given(sock: socket.socket) -> str:
+    """The next path; empty when the helper has ended. Who judges closes the descriptor of a Handed one."""
+    path, files, _, _ = socket.recv_fds(sock, MAX_RECORD, 1)
+    return Handed(os.fsdecode(path), files[0]) if files else os.fsdecode(path)
+
+
 def _settle(parent: int, foreign: list[Worker]) -> None:
     """Die with the helper, keep nothing of its own open, and never write to its standard output."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
+    die_with(parent)
     for number in (signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # apart() sends it to our group; we end with the helper
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     for worker in foreign:
         worker.sock.close()

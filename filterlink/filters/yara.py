@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import yara_x
 
+from filterlink import sandbox
 from filterlink.filters import office, unpack
 from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
@@ -83,8 +84,11 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
         )
     if not office.available():
         complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+    for what in sandbox.missing():
+        complain(f"the parsers have more rights than they need: {what}")
     late = unscannable(settings, _LATE.format(settings.timeout))
-    return serve("yara", live.filter.judge, threads, live.renewed, Bounds(settings.timeout + GRACE, late, settings.memory))
+    bounds = Bounds(settings.timeout + GRACE, late, settings.memory, confined=True)
+    return serve("yara", live.filter.judge, threads, live.renewed, bounds)
 
 
 def unscannable(settings: Settings, text: str) -> Verdict:

@@ -423,3 +423,21 @@ def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:
     Path("Submitted/a.eml").write_bytes(b"To: b@b.example\n\n")
 
     bench.pump(lambda: len(bench.schedule) == 1, 5)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make a drop of another user")
+def test_the_dropper_is_in_the_log_and_in_the_envelope(trials: Trials, config: Config, mail: Make) -> None:
+    """Of another account than the engine's; `queue show` says whose a message is. The envelope keeps its five lines."""
+    with trials(config()) as trial:
+        for name, owner in (("theirs", 4242), ("ours", 0)):
+            (trial.base / f"Submitted/{name}.tmp").write_bytes(mail(name))
+            os.chown(trial.base / f"Submitted/{name}.tmp", owner, owner)
+            (trial.base / f"Submitted/{name}.tmp").rename(trial.base / f"Submitted/{name}.eml")
+        trial.wait(lambda: len(trial.outbound()) == 2, "both are enqueued")
+        trial.wait(lambda: trial.log().count("QUEUE([") >= 4, "the log has them")
+        found = [path.read_bytes().partition(b"\n\n")[0] for path in trial.outbound()]
+
+    assert re.search(r"bytes, theirs\.eml, uid 4242$", trial.log(), re.MULTILINE)
+    assert re.search(r"bytes, ours\.eml$", trial.log(), re.MULTILINE)
+    assert sorted(re.findall(rb"^A \S+(.*)$", head, re.MULTILINE)[0] for head in found) == [b"", b" uid=4242"]
+    assert [head.count(b"\n") for head in found] == [4, 4]

@@ -14,6 +14,7 @@ import pytest
 from filterlink import helper as module
 from filterlink.helper import Helper, Line
 from filterlink.loop import Loop
+from filterlink.orphans import reap
 from filterlink.protocol import Event, Reply
 from filterlink.spawn import find_program
 
@@ -274,3 +275,53 @@ def test_nothing_is_left_of_half_a_start(start: Start, monkeypatch: pytest.Monke
 
     assert not Path(f"/proc/{started[0]}").exists()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+DAEMON = """
+import os, sys
+sys.stdin.readline()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve("/bin/sh", ["sh", "-c", "exec 0<&- 1>&- 2>&-; echo $$ > daemon; sleep 1000 & sleep 1000"], {})
+    os._exit(0)
+os.wait()
+while not os.path.exists("daemon") or not open("daemon").read():
+    pass
+print("1 OK", flush=True)
+"""
+"""Leaves a daemon behind: another session and group, no environment, none of its pipes, and a child of its own."""
+
+
+def test_a_daemon_ends_with_its_helper(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before: it may work for it. No other process is touched."""
+    monkeypatch.chdir(tmp_path)
+    owned, other = start(sys.executable, "-c", DAEMON), start("sleep", "1000")
+    owned.helper.send(b"1 FILE a\n", 1)
+    owned.until(lambda: owned.told)
+    daemon = int((tmp_path / "daemon").read_text())
+    family = [daemon, *_children(daemon)]
+    assert len(family) > 1
+
+    owned.helper.close_input()
+    owned.until(owned.is_over)
+    assert f"left processes behind, they are ended: {daemon}" in owned.told[-1].complaint  # type: ignore[union-attr]
+    owned.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
+    assert Path(f"/proc/{other.helper.pid}").exists()
+
+
+def test_an_orphan_that_ends_by_itself_is_no_zombie(start: Start) -> None:
+    owned = start("sh", "-c", "(sleep 0.01 & echo $!); exec cat")
+    owned.until(lambda: owned.told)
+    orphan = int(str(getattr(owned.told[0], "line", b"").decode()))
+
+    def is_reaped() -> bool:
+        reap()
+        return not Path(f"/proc/{orphan}").exists()
+
+    owned.until(is_reaped)
+    assert not owned.is_over()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -51,6 +51,7 @@ def test_every_log_level_has_a_number() -> None:
         ({"max_in_flight": 1001}, "from 1 to 1000"),
         ({"timeout": Seconds(0)}, "longer than 0s"),
         ({"slow_after": Seconds(0)}, "longer than 0s"),
+        ({"writable": ("/a",)}, "add confined = true"),
     ],
 )
 def test_faults_are_named(values: dict[str, Any], cure: str) -> None:

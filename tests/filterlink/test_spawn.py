@@ -5,10 +5,12 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from filterlink import sandbox
 from filterlink import spawn as spawning
 from filterlink.settings import Filter
 from filterlink.spawn import Limits, environment, fault, spawn
@@ -22,6 +24,11 @@ def said(script: str, limits: Limits) -> str:
 
 def status(limits: Limits) -> dict[str, str]:
     return dict(line.split(":\t", 1) for line in said("cat /proc/self/status", limits).splitlines() if ":\t" in line)
+
+
+def test_a_helper_leaves_no_core_file() -> None:
+    """It would have mail in it."""
+    assert said("ulimit -c; ulimit -Hc", Limits()).split() == ["0", "0"]
 
 
 def test_limits_are_those_of_the_settings() -> None:
@@ -96,6 +103,35 @@ def test_the_environment_is_clean() -> None:
     }
 
 
+def test_what_makes_a_program_load_other_code_is_named_or_left_out() -> None:
+    ours = {"PATH": "/bin", "LD_PRELOAD": "a.so", "LD_LIBRARY_PATH": "/a", "PYTHONPATH": "/a", "PERL5LIB": "/a", "ENQUEUER_BASE": "/a"}
+
+    assert environment(ours, ()) == {"PATH": "/bin"}
+    assert environment(ours, ("LD_LIBRARY_PATH", "PYTHONPATH=/b")) == {"PATH": "/bin", "LD_LIBRARY_PATH": "/a", "PYTHONPATH": "/b"}
+
+
+def test_a_confined_helper_changes_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its messages it reads, and with it all programs that it runs."""
+    if sandbox.no_landlock():
+        pytest.skip(sandbox.no_landlock())
+    monkeypatch.chdir(tmp_path)
+    for folder in ("Queue", "mine", "tmp"):
+        Path(folder).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", f"{tmp_path}/tmp")
+    monkeypatch.setenv("TMPDIR", f"{tmp_path}/tmp")
+    Path("Queue/1.msg").write_text("mail")
+    limits = Limits.of(Filter(name="F", program="x", confined=True, writable=("mine",)))
+
+    assert said("cat Queue/1.msg; { echo x > Queue/1.msg; rm Queue/1.msg; } 2>/dev/null || echo no", limits) == "mailno\n"
+    assert said("echo x > mine/a; cat mine/a; a=$(mktemp) && rm $a && echo temporary", limits) == "x\ntemporary\n"
+    assert Path("Queue/1.msg").read_text() == "mail"
+
+
+def test_a_confined_helper_whose_folder_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f"writable: there is no folder {tmp_path}/no"):
+        spawn(["true"], Limits(writable=(f"{tmp_path}/no",)))
+
+
 def test_nothing_of_ours_is_open() -> None:
     """Whatever we have open, also what is marked to be inherited: a helper has its three pipes."""
     with subprocess.Popen(["sleep", "0"], stdout=subprocess.PIPE):
@@ -133,7 +169,7 @@ def _refuse(*_: object) -> None:
 
 def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as a program that cannot be started, so that the filter is failed and no message passes."""
-    monkeypatch.setattr(spawning, "lower", _refuse)
+    monkeypatch.setattr(spawning, "restrain", _refuse)
     with pytest.raises(OSError, match="its limits cannot be set") as raised:
         spawn(["true"], Limits(memory=1 << 30))
     assert fault(raised.value) == "its limits cannot be set"

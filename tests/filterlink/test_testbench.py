@@ -1,6 +1,7 @@
 """Demands on the test bench: it times who behaves, and names what each that strays does amiss."""
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ def test_a_plan_of_a_filter() -> None:
     }
     plan = Plan.of(Filter(name="F", program="a 'b c'", auto_restart=Seconds(math.inf), **said, **limits), 3)
 
-    assert plan.limits == Limits(1 << 30, 9.0, "nobody", True, ("ENQUEUER_FILTER=F", "A=b"))
+    assert plan.limits == Limits(1 << 30, 9.0, "nobody", True, (f"ENQUEUER_BASE={os.getcwd()}", "ENQUEUER_FILTER=F", "A=b"))
     assert (plan.words, plan.count, plan.concurrency, plan.timeout, plan.timeout_per_mb) == (["a", "b c"], 3, 1, 7, 2)
     assert (plan.max_requests, plan.max_age, plan.pipelining, plan.restarts) == (5, 60, True, False)
 

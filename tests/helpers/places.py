@@ -52,7 +52,7 @@ class Place:
 def hanging(folder: Path, mount: Path) -> Iterator[Place]:
     """Show `folder` at `mount`; it has a file "file"."""
     place = Place(folder, mount)
-    with shared(folder, mount, "hung.py"):
+    with shared(folder, mount, server_of="hung.py"):
         (folder / "file").write_bytes(b"x")
         try:
             yield place

@@ -1,7 +1,7 @@
-"""A filesystem that another machine writes to as well, small: `shared.py FOLDER MOUNTPOINT` shows FOLDER at MOUNTPOINT by FUSE.
+"""A filesystem that another machine writes to as well, small: `shared.py FOLDER MOUNTPOINT [CALL=N]` shows FOLDER at MOUNTPOINT by FUSE.
 
 Who writes to FOLDER itself is the other machine: the kernel's leases and events on MOUNTPOINT do not see it. A file errno-N...
-cannot be looked at: whatever is asked of it, the answer is errno N. Ends at SIGTERM.
+cannot be looked at: whatever is asked of it, the answer is errno N. CALL=N: each CALL of that name gets errno N. Ends at SIGTERM.
 """
 
 import os
@@ -16,12 +16,15 @@ class Shared:
 
     use_ns = True
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, refused: str = "") -> None:
         self._folder = folder
+        self._refused, _, self._code = refused.partition("=")
 
     def __call__(self, op: str, path: str | None, *args: Any) -> Any:
         if (name := os.path.basename(path or "")).startswith("errno-"):
             raise fuse.FuseOSError(int(name.partition("-")[2].partition(".")[0]))
+        if op == self._refused:
+            raise fuse.FuseOSError(int(self._code))
         return getattr(self, op)(self._folder + path if path is not None and op not in ("symlink", "init", "destroy") else path, *args)
 
     def access(self, path: str, mode: int) -> None:
@@ -97,4 +100,4 @@ class Shared:
 
 
 if __name__ == "__main__":
-    fuse.FUSE(Shared(sys.argv[1]), sys.argv[2], foreground=True)
+    fuse.FUSE(Shared(sys.argv[1], *sys.argv[3:]), sys.argv[2], foreground=True)

@@ -498,3 +498,37 @@ def test_what_is_remembered_of_a_name_goes_with_it(intake: Intake) -> None:
     assert _names(intake) == []
 
     assert intake._rests.names() == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for drops of other accounts")
+@pytest.mark.parametrize(
+    ("mode", "engine", "owner", "readers"),
+    [
+        (0o644, 0, 0, 0o644),
+        (0o640, 0, 0, 0o640),
+        (0o600, 0, 4242, 0o600),
+        (0o000, 0, 4242, 0o600),
+        (0o666, 0, 0, 0o644),
+        (0o777, 0, 0, 0o644),
+        (0o644, 4711, 4711, 0o644),
+        (0o640, 4711, 4711, 0o600),
+    ],
+)
+def test_a_reason_is_for_those_who_may_read_the_drop(intake: Intake, mode: int, engine: int, owner: int, readers: int) -> None:
+    """The dropper may read why, as far as the engine's account can arrange that, and no other account may that cannot read the drop."""
+    _drop("a.eml")
+    os.chmod("Submitted/a.eml", mode)
+    os.chown("Submitted/a.eml", 4242, 4243)
+    os.chmod("Submitted", 0o777)
+    before = os.umask(0o027)
+    os.seteuid(engine)
+    try:
+        intake.refuse(b"Submitted/a.eml", b"a.eml", "no")
+    finally:
+        os.seteuid(0)
+        os.umask(before)
+    bad, why = os.stat("Submitted/a.bad"), os.stat("Submitted/a.bad.why")
+
+    assert (stat.S_IMODE(bad.st_mode), bad.st_uid) == (mode, 4242)
+    assert (oct(stat.S_IMODE(why.st_mode)), why.st_uid) == (oct(readers), owner)
+    assert why.st_gid == 4243 or readers != 0o640

@@ -1,5 +1,6 @@
 """Demands on outputs: whole, with the right recipients and fields, and a copy only where something differs."""
 
+import email
 import json
 import os
 from pathlib import Path
@@ -49,6 +50,22 @@ def test_added_fields_end_as_the_messages_lines_do(disk: Disk) -> None:
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-Folded: a\n\tb",))
 
     assert _read("Staged/8.3.OUT")[1] == b"X-Folded: a\r\n\tb\r\nTo: a@a.example\r\n\r\nhello\r\n"
+
+
+@pytest.mark.parametrize("begin", [b" folded\n", b"\tfolded\r\n", b" \n", b" \r\n"])
+def test_a_message_that_begins_with_a_continuation_folds_into_no_added_field(disk: Disk, begin: bytes) -> None:
+    """A field of ours takes it. The message follows byte for byte."""
+    mail = begin + b"To: a@a.example\n\nhello\n"
+    Path("Submitted/.taken/8.a.eml").write_bytes(mail)
+    message = derive.derive(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
+    stage.stage_file(disk, message, 3, "OUT", None, (b"X-Spam: yes",))
+    text = _read("Staged/8.3.OUT")[1]
+
+    assert text.endswith(mail)
+    found = email.message_from_bytes(text)
+    assert found["X-Spam"] == "yes"
+    assert found["To"] == "a@a.example"
+    assert "X-Enqueuer-Orphan" in found
 
 
 def test_each_module_gets_its_own_recipients(disk: Disk, message: derive.Message) -> None:

@@ -24,14 +24,17 @@ NOBODY = 65534
 
 
 @contextlib.contextmanager
-def shared(folder: Path, place: Path, server_of: str = "shared.py") -> Iterator[None]:
-    """A filesystem at `place` that shows `folder`: a writer there is as one on another machine. Skips the test where FUSE is missing."""
+def shared(folder: Path, place: Path, *refused: str, server_of: str = "shared.py") -> Iterator[None]:
+    """A filesystem at `place` that shows `folder`: a writer there is as one on another machine. Skips the test where FUSE is missing.
+
+    `refused`: "link=1", a call that gets this errno.
+    """
     missing = [name for name, there in _needs().items() if not there]
     if missing:
         pytest.skip(f"no FUSE here: {', '.join(missing)}")
     for path in (folder, place):
         path.mkdir(exist_ok=True)
-    server = subprocess.Popen([sys.executable, str(HELPERS / server_of), str(folder), str(place)])
+    server = subprocess.Popen([sys.executable, str(HELPERS / server_of), str(folder), str(place), *refused])
     try:
         wait(lambda: os.path.ismount(place), 10, f"{place} is mounted")
         yield

@@ -92,3 +92,22 @@ def test_a_fifo_in_the_place_of_the_file_hangs_no_command(tmp_path: Path, comman
 
     assert "Traceback" not in done.stderr
     assert (done.returncode == 0) is (command[0] == "submit")
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "said"),
+    [
+        ("Settings/enqueuer.toml", 0o666, "may be written by every account"),
+        ("Settings", 0o775, "may be written by group"),
+        (".", 0o777, "may be written by every account"),
+        ("Submitted", 0o1777, "every account may list it"),
+    ],
+)
+def test_what_other_accounts_may_do_is_a_warning(enqueuer: Any, base: Path, path: str, mode: int, said: str) -> None:
+    """With the cure."""
+    (base / path).chmod(mode)
+    done = enqueuer("config", "check")
+
+    assert done.returncode == 0
+    assert said in done.stderr.decode()
+    assert ": chmod " in done.stderr.decode()

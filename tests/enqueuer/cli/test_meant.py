@@ -1,9 +1,12 @@
 """Which message is meant, and what the log tells of one that has left."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from enqueuer.queue import names
 
 DROP = "1764000000000000000-4711-1.sub"
 LOG = f"""\
@@ -56,3 +59,70 @@ def test_what_is_no_id_is_told(enqueuer: Any, words: tuple[str, ...]) -> None:
 
     assert page.returncode == 64
     assert b"'abc' is no id of a message: ids are numbers" in page.stderr
+
+
+def test_a_name_that_two_droppers_use_is_ambiguous(enqueuer: Any, log: Path) -> None:
+    """Each is listed with its dropper: neither answers for the other."""
+    with log.open("a") as file:
+        file.write(f"10:00:01.000 2 QUEUE([19]) from <eve@x.example>, 9 bytes, {DROP}, uid 4242\n")
+    done = enqueuer("queue", "show", DROP)
+
+    assert done.returncode == 65
+    assert b"message 17, by the engine's account: enqueuer queue show 17\n" in done.stderr
+    assert b"message 19, by uid 4242: enqueuer queue show 19\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"from <eve@x.example>, 9 bytes, evil>, 6910 bytes, {DROP}, uid 4242",
+        f"from <eve@x.example>, 9 bytes, x.eml QUEUE([17]) from <>, 1 bytes, {DROP}, uid 4242",
+        f"rejected: filter said: QUEUE([19]) from <>, 1 bytes, {DROP}",
+    ],
+)
+def test_no_name_and_no_reason_answers_for_another_message(enqueuer: Any, log: Path, text: str) -> None:
+    """A dropper writes lines of the log, as far as names and reports go into them."""
+    with log.open("a") as file:
+        file.write(f"10:00:01.000 2 QUEUE([19]) {text}\n")
+    done = enqueuer("queue", "show", DROP)
+
+    assert b"the queue holds no message 17" in done.stderr
+    assert b"QUEUE([19])" not in done.stderr
+
+
+def test_claimed_drops_of_the_same_name_are_ambiguous(enqueuer: Any, base: Path) -> None:
+    for id in (17, 19):
+        (base / f"Submitted/.taken/{id}.{DROP}").write_bytes(b"To: bob@b.example\n\ntext\n")
+    done = enqueuer("queue", "show", DROP)
+
+    assert done.returncode == 65
+    assert [b"message %d" % id in done.stderr for id in (17, 19)] == [True, True]
+
+
+@pytest.mark.usefixtures("log")
+def test_a_planted_reason_hides_no_message(enqueuer: Any, base: Path) -> None:
+    """Any account that may drop may write NAME.bad.why for the name of another."""
+    (base / f"Submitted/{DROP.replace('.sub', '.bad.why')}").write_text('{"reason": "fake"}')
+    done = enqueuer("queue", "show", DROP)
+
+    assert done.returncode == 65
+    assert b"was refused: fake (says a file of root (uid 0))" in done.stderr or os.geteuid() > 0
+    assert b"message 17, by the engine's account" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_a_reason_is_no_fifo_and_no_link(enqueuer: Any, base: Path, tmp_path: Path, kind: str) -> None:
+    """Whoever looks, mostly root, neither waits for a writer nor reads a file elsewhere."""
+    why = base / "Submitted/a.bad.why"
+    (tmp_path / "secret").write_text('{"reason": "secret"}')
+    os.mkfifo(why) if kind == "fifo" else why.symlink_to(tmp_path / "secret")
+    done = enqueuer("queue", "show", "a.eml")
+
+    assert (done.returncode, b"secret" in done.stderr) == (66, False)
+
+
+def test_a_long_name_is_found_as_it_was_shortened(enqueuer: Any, base: Path) -> None:
+    name = "x" * 251 + ".eml"
+    (base / "Submitted/.taken" / os.fsdecode(names.taken(17, name.encode()))).write_bytes(b"To: bob@b.example\n\ntext\n")
+
+    assert enqueuer("queue", "show", name).stdout[:4] == b"17  "

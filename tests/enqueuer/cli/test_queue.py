@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from enqueuer.queue import envelope
 
 MAIL = b"Subject: \x1b[31mhello\nTo: bob@example.com\n\nbody\n"
@@ -65,3 +67,17 @@ def test_show_prints_envelope_and_header(enqueuer: Any, base: Path) -> None:
     assert "To: bob@example.com" in page
     assert "body" not in page
     assert document["header"][1] == "To: bob@example.com"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a drop of another account")
+def test_show_names_the_dropper(enqueuer: Any, base: Path) -> None:
+    """Of a claimed drop by its file, of a message by its envelope."""
+    (base / "Submitted/.taken/17.a.eml").write_bytes(b"To: bob@b.example\n\ntext\n")
+    os.chown(base / "Submitted/.taken/17.a.eml", 4242, 4242)
+    made = envelope.make(b"a@a.example", [b"b@b.example"], "24-11-2026 10:00:00", "localhost", dropper=4243)
+    data = made.below + b"To: b@b.example\n\ntext\n"
+    (base / "Queue/18.msg").write_bytes(made.above + envelope.Digest(made.above, data).line() + data)
+
+    assert b"dropped: by uid 4242\n" in enqueuer("queue", "show", "17").stdout
+    assert b"dropped: by uid 4243\n" in enqueuer("queue", "show", "18").stdout
+    assert json.loads(enqueuer("queue", "show", "--json", "18").stdout)["dropper"] == 4243

@@ -1,6 +1,12 @@
 """submit: what lands in the drop folder is read by the engine as it was meant."""
 
+import os
+import pwd
+import re
 import stat
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +112,109 @@ def test_others_cannot_read_the_drop_of_the_engines_user(enqueuer: Any, base: Pa
     """Mail is private where the engine can do without."""
     assert enqueuer("submit", "-t", stdin=MAIL).returncode == 0
     assert stat.S_IMODE(drops(base)[0].stat().st_mode) & 0o007 == 0
+
+
+STRANGER = 4242
+STRANGER_PY = Path(__file__).resolve().parents[2] / "helpers" / "stranger.py"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to submit as another account")
+
+
+def submit_as(base: Path, user: int, *words: str, umask: int = 0o022, groups: Sequence[int] = ()) -> Any:
+    """`submit` of another account."""
+    for parent in (base, *list(base.parents)[:-2]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    account = (str(user), f"{umask:o}", ",".join(map(str, groups)))
+    command = [sys.executable, str(STRANGER_PY), *account, "submit", "--base", str(base), *(words or ("-t",))]
+    return subprocess.run(command, input=MAIL, capture_output=True, timeout=20, check=False)
+
+
+def give(base: Path, user: int) -> None:
+    """The base directory becomes another account's, as an engine of its own has it."""
+    for path in (base, *base.rglob("*")):
+        os.chown(path, user, user)
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o1733, 0o1777, 0o3733])
+def test_a_folder_that_may_not_be_listed_takes_mail(base: Path, mode: int) -> None:
+    """The mail is in, so the command succeeds: on a failure its caller would send the mail a second time."""
+    (base / "Submitted").chmod(mode)
+    done = submit_as(base, STRANGER)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [drop.name for drop in drops(base)] == [done.stdout.decode().strip()]
+
+
+@as_root
+@pytest.mark.parametrize("umask", [0, 0o022, 0o027, 0o077, 0o777])
+def test_the_engine_can_read_a_drop_whatever_the_umask(base: Path, umask: int) -> None:
+    """The mode of a drop comes from the folder, not from the umask of its dropper."""
+    give(base, 4711)
+    (base / "Submitted").chmod(0o1733)
+    assert submit_as(base, STRANGER, umask=umask).returncode == 0
+    (drop,) = drops(base)
+
+    assert stat.S_IMODE(drop.stat().st_mode) == 0o644
+
+
+@as_root
+def test_in_a_setgid_folder_of_the_engines_group_only_that_group_reads(base: Path) -> None:
+    """The drop gets the folder's group, in which the engine is."""
+    give(base, pwd.getpwnam("nobody").pw_uid)
+    os.chown(base / "Submitted", -1, pwd.getpwnam("nobody").pw_gid)
+    (base / "Submitted").chmod(0o3730)
+    assert submit_as(base, STRANGER, groups=[pwd.getpwnam("nobody").pw_gid]).returncode == 0
+    (drop,) = drops(base)
+
+    assert (stat.S_IMODE(drop.stat().st_mode), drop.stat().st_gid) == (0o640, pwd.getpwnam("nobody").pw_gid)
+
+
+@as_root
+def test_an_engine_of_root_needs_no_right_to_read(base: Path) -> None:
+    (base / "Submitted").chmod(0o1733)
+    assert submit_as(base, STRANGER, umask=0).returncode == 0
+    assert stat.S_IMODE(drops(base)[0].stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "closed"])
+def test_an_output_that_takes_nothing_is_no_failure(base: Path, output: str) -> None:
+    """The mail is in before its name is printed."""
+    command = [sys.executable, "-m", "enqueuer.cli.app", "submit", "--base", str(base), "-t"]
+    script = 'exec "$@" >&-' if output == "closed" else f'exec "$@" > {output}'
+    done = subprocess.run(["sh", "-c", script, "sh", *command], input=MAIL, stderr=subprocess.PIPE, timeout=20, check=False)
+
+    assert (done.returncode, len(drops(base))) == (0, 1)
+
+
+def test_of_several_messages_none_is_in_while_one_may_still_fail(enqueuer: Any, base: Path, tmp_path: Path) -> None:
+    """A caller that tries all of them again sends none twice."""
+    (tmp_path / "good").write_bytes(MAIL)
+    (tmp_path / "bad").write_bytes(b"Subject: no recipient\n\n")
+    done = enqueuer("submit", "-t", "--file", str(tmp_path / "good"), "--file", str(tmp_path / "bad"))
+
+    assert (done.returncode, drops(base)) == (65, [])
+
+
+def test_a_signal_after_the_rename_is_no_failure(base: Path) -> None:
+    """Who ends the command when the mail is in gets its success."""
+    code = f"""
+import os, signal, sys
+from enqueuer.cli import app
+real = os.rename
+def rename(*words):
+    real(*words)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+os.rename = rename
+sys.argv = ["enqueuer", "submit", "--base", {str(base)!r}, "-t"]
+app.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], input=MAIL, capture_output=True, timeout=20, check=False)
+
+    assert (done.returncode, done.stdout.decode().strip()) == (0, drops(base)[0].name)
+
+
+def test_a_name_cannot_be_guessed(enqueuer: Any, base: Path) -> None:
+    """In a folder that may not be listed, a name that cannot be guessed keeps other droppers from the file."""
+    assert enqueuer("submit", "-t", stdin=MAIL).returncode == 0
+    assert re.fullmatch(r"\d+-\d+-\d+-[0-9a-f]{16}\.sub", drops(base)[0].name)

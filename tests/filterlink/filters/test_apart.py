@@ -88,3 +88,17 @@ def test_its_limits(work: Callable[[BinaryIO], None], limits: Limits) -> None:
     assert time.monotonic() - began < 20
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_confined_process_ends_it_too() -> None:
+    """It may signal its own group only, and has an end of its own to survive."""
+    code = (
+        "import os, signal; from filterlink import sandbox; from filterlink.filters.apart import apart\n"
+        "from filterlink.filters.child import Limits\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); sandbox.confine(sandbox.interpreter())\n"
+        "for limits in (Limits(0.3), Limits(0.3, memory=1 << 30)):\n"
+        "    print(apart(lambda file: signal.pause(), limits).flag, apart(lambda file: file.write(b'all'), limits).output)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True)
+
+    assert done.stdout == b"limit b'all'\nlimit b'all'\n"

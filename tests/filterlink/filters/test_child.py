@@ -86,7 +86,7 @@ def _refuse(*_: object) -> None:
 
 def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as what cannot be started."""
-    monkeypatch.setattr(child, "lower", _refuse)
+    monkeypatch.setattr(child, "restrain", _refuse)
     with pytest.raises(OSError, match="limits"):
         run_limited(["/bin/true"], Limits(30, memory=1 << 30))
 

@@ -239,7 +239,7 @@ def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued
     def refuse(*_: object) -> None:
         raise ValueError("not allowed")
 
-    monkeypatch.setattr(child, "lower", refuse)
+    monkeypatch.setattr(child, "restrain", refuse)
     scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 30), unscannable="pass")
 
     assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")

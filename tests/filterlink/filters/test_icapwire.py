@@ -112,3 +112,11 @@ def test_offsets_of_the_question() -> None:
     assert icap.startswith(b"RESPMOD icap://a:1/b ICAP/1.0\r\nHost: a:1\r\n")
     assert b"req-hdr=0, res-hdr=%d, res-body=%d\r\n" % (parts.index(b"HTTP/1.1 200"), len(parts)) in icap
     assert all(field in icap for field in (b"Allow: 204", b"Preview: 5", b"X-Client-IP: 192.0.2.1"))
+
+
+@pytest.mark.parametrize("odd", [b"\x85", b"\x0b", b"\x0c", b"\x1c", b"\xe2\x80\xa8"])
+def test_only_line_ends_end_a_field(odd: bytes) -> None:
+    """What str.splitlines() takes for a line end is part of a value: a server's text makes no field of its own."""
+    found = finding(read(answer(b"X-Virus-ID: Eicar" + odd + b"X-Infection-Found: Threat=fake;\r\n")), SAME)
+
+    assert found.name.startswith("Eicar")

@@ -49,10 +49,14 @@ def judge(path):
         print("noise")
     if "say" in name:
         say("news  of\tthe day")
+    if "other" in name:
+        return error(open_message(path.replace("other", "secret")).data.decode())
     if "header" in name:
         return header(("X-A: 1",))
     return error(f"{len(data)} bytes") if "error" in name else ok()
 
+if "confined" in sys.argv:
+    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(confined=True)))
 if "bounds" in sys.argv:
     sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(1, error("too slow"), 512 << 20)))
 sys.exit((serve_threads if "threads" in sys.argv else serve)("test", judge, int(sys.argv[1])))
@@ -277,8 +281,11 @@ def until(look: Callable[[int], Any], pid: int) -> Any:
 
 def _stopped(pid: int) -> list[int]:
     """Its children that are."""
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [child for child in children if "T (stopped)" in _status(child)]
+    return [child for child in _children(pid) if "T (stopped)" in _status(child)]
+
+
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def _alarmed(pid: int) -> bool:
@@ -374,3 +381,38 @@ def test_standard_input_may_be_a_file(tmp_path: Path) -> None:
     with (tmp_path / "commands").open("rb") as commands:
         done = subprocess.run([sys.executable, "-c", PROGRAM, "2"], stdin=commands, stdout=subprocess.PIPE, timeout=20, check=True)
     assert done.stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]
+
+
+@pytest.fixture
+def confined(tmp_path: Path) -> Iterator[Helper]:
+    """The same filter with workers that open no file."""
+    yield from running_helper(tmp_path, "1", "confined")
+
+
+def test_a_confined_worker_reads_its_message_alone(confined: Helper) -> None:
+    confined.mail("secret")
+    confined.file(1, "error")
+    assert confined.read() == b'1 ERROR "20 bytes"'
+    confined.file(2, "other")
+    assert b"2 REJECTED" in (said := confined.read())
+    assert b"secret: Permission denied" in said
+
+
+def test_what_a_confined_worker_is_not_given(confined: Helper) -> None:
+    """A file that is not there, a folder, a FIFO: each is a verdict, and the next message has a worker."""
+    assert confined.ask(b"1 FILE /no/such.msg") == b'1 REJECTED "cannot open /no/such.msg: No such file or directory"'
+    assert confined.ask(b"2 FILE %b" % os.fsencode(confined.folder)) == b'2 REJECTED "cannot open %b: not a regular file"' % os.fsencode(
+        confined.folder
+    )
+    assert confined.ask(b"3 FILE %b/gate" % os.fsencode(confined.folder)).endswith(b'gate: not a regular file"')
+    confined.file(4, "plain")
+    assert confined.read() == b"4 OK"
+
+
+def test_a_confined_worker_holds_no_message_open(confined: Helper) -> None:
+    for number in range(1, 4):
+        confined.file(number, f"a{number}")
+        assert confined.read() == b"%d OK" % number
+    (worker,) = _children(confined.process.pid)
+
+    assert not [link for link in Path(f"/proc/{worker}/fd").iterdir() if str(confined.folder) in str(link.readlink())]

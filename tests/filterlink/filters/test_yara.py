@@ -414,6 +414,21 @@ def test_time_and_memory_of_a_message_end(tmp_path: Path, monkeypatch: pytest.Mo
     assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "this message needs more memory than 2.0G")
 
 
+def test_its_parsers_are_confined(tmp_path: Path) -> None:
+    """Also while they read the macros of an Office file, for which modules are imported and another process is forked."""
+    (tmp_path / "mine.yar").write_text('rule r { strings: $a = "AutoOpen" condition: $a and filetype == "text/vba" }')
+    (tmp_path / "a").write_bytes(attached("a.doc", ole(vba(b"Attribute VB_Name\r\nSub AutoOpen()\r\n"))))
+    command = [sys.executable, "-c", PROGRAM, "none", "mine.yar"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert say(process, b"1 FILE a\n", 2)[1] == b'1 ERROR "YARA rule in the macros of a.doc (r)"\n'
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        status = Path(f"/proc/{workers[0]}/status").read_text()
+        process.kill()
+
+    assert "NoNewPrivs:\t1\n" in status
+    assert "Seccomp:\t2\n" in status
+
+
 def test_the_memory_of_the_program(tmp_path: Path) -> None:
     """The largest message that the engine takes fits into it; one that does not is said to be too large, and the next is judged."""
     (tmp_path / "large").write_bytes(hostile.large())

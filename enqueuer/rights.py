@@ -1,0 +1,47 @@
+"""Who may write where the engine trusts: the config file and its folders; and who may look into the drop folder.
+
+An account that may write the config file runs programs as the engine, so a start and a reload ask for it.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["drop_folder", "folders", "unsafe"]
+
+CURE = "chmod go-w"
+
+
+def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
+    """Say why a file or folder of the configuration is not the engine's account's, or root's, alone; None where it is."""
+    if found.st_uid not in (0, engine):
+        return f"{path} belongs to account {found.st_uid}, which may change what the engine runs: chown {engine} {path}"
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not others or (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
+        return None
+    who = "every account" if others & stat.S_IWOTH else f"group {found.st_gid}"
+    return f"{path} may be written by {who}, which may so change what the engine runs: {CURE} {path}"
+
+
+def folders(file: Path, engine: int) -> Iterator[str]:
+    """What is unsafe in the folders of a config file in Settings/: that folder and the one above it. Raises OSError.
+
+    On a filesystem that is mounted read-only a mode lets no account write: a ConfigMap of Kubernetes has a folder of 0777.
+    """
+    for folder in (file.parent, file.parent.parent):
+        if not os.statvfs(folder).f_flag & os.ST_RDONLY and (problem := unsafe(str(folder), folder.stat(), engine)) is not None:
+            yield problem
+
+
+def drop_folder(folder: Path) -> Iterator[str]:
+    """What is doubtful in a drop folder that other accounts write into."""
+    mode = folder.stat().st_mode
+    for kind, writes, lists, cure in (
+        ("every account", stat.S_IWOTH, stat.S_IROTH, "chmod o-r"),
+        ("its whole group", stat.S_IWGRP, stat.S_IRGRP, "chmod g-r"),
+    ):
+        if mode & writes and mode & lists:
+            yield f"{folder}: {kind} may list it, and so find the drops of others, and read those whose mode allows it: {cure} {folder}"
+        if mode & writes and not mode & stat.S_ISVTX:
+            yield f"{folder}: {kind} may rename and remove the drops of others: chmod +t {folder}"

@@ -1,0 +1,32 @@
+"""What a child process does first, between fork and its work: it dies with its parent, and has limits."""
+
+import ctypes
+import os
+import resource
+import signal
+
+from filterlink.rlimits import lower
+
+__all__ = ["die_with", "restrain"]
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent` ends; where it has ended already, end at once."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(127)
+
+
+def restrain(cpu: int = 0, memory: int = 0, cpu_more: int = 1) -> None:
+    """Limit the seconds of processor time and the bytes of address space (0: no limit); a crash leaves no copy of mail in a core file.
+
+    `cpu_more`: seconds between SIGXCPU, which a program may catch, and the end. Raises OSError.
+    """
+    lower(resource.RLIMIT_CORE, 0, 0)
+    if cpu:
+        lower(resource.RLIMIT_CPU, cpu, cpu + cpu_more)
+    if memory:
+        lower(resource.RLIMIT_AS, memory, memory)

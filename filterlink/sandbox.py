@@ -1,0 +1,196 @@
+"""Takes rights away from this process for good: for the parsers of what strangers sent.
+
+Two mechanisms of the kernel, for which no privilege is needed. Landlock says which files may be opened, and keeps signals inside.
+A seccomp filter refuses the system calls that no parser needs, those among them that Landlock does not know (chmod, sockets).
+Both hold for the children of the process, too.
+
+Sources: linux/landlock.h, Documentation/userspace-api/landlock.rst (ABI versions), seccomp(2), libseccomp's seccomp_rule_add(3).
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+__all__ = ["confine", "interpreter", "missing", "no_landlock", "write_only_below"]
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+"""The numbers of Landlock's system calls on every architecture."""
+_VERSION: Final = 1
+_PATH_BENEATH = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_ALL_OF_ABI = (0, 0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
+"""The rights on files that an ABI version knows, by version; later ones add none."""
+_OF_FILES = 1 | 2 | 4 | 1 << 14 | 1 << 15
+"""The rights that a rule for a single file may have."""
+_BIND_AND_CONNECT = 1 | 2
+_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
+_READ = _READ_FILE | _READ_DIR
+
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_NOT_EQUAL, _MASKED_EQUAL = 1, 7
+_EPERM, _ENOSYS = 1, 38
+_CLONE_NEW = 0x7E020000
+"""The flags of clone(2) that make namespaces."""
+
+SYSTEM = ("/usr", "/lib", "/lib64", "/dev/null", "/dev/urandom", "/etc/ld.so.cache", "/proc/self/statm")
+
+REFUSED = (
+    # other programs, other processes
+    "execve execveat ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd pidfd_send_signal kcmp tkill "
+    "rt_sigqueueinfo rt_tgsigqueueinfo setpgid setsid setpriority sched_setscheduler sched_setparam sched_setattr sched_setaffinity "
+    "ioprio_set migrate_pages move_pages "
+    # the network, and what goes round Landlock or this filter
+    "socket connect bind listen accept accept4 io_uring_setup open_by_handle_at openat2 userfaultfd bpf perf_event_open fanotify_init "
+    "unshare setns mount umount2 move_mount open_tree fsopen fspick mount_setattr pivot_root chroot add_key request_key keyctl "
+    # what Landlock lets pass
+    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr "
+    "utime utimes futimesat utimensat truncate mknod mknodat quotactl quotactl_fd shmget shmat msgget semget mq_open mq_unlink"
+)
+"""System calls that answer EPERM, by their names; those that this kernel or libseccomp does not know are left out."""
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("rights", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+class _Compare(ctypes.Structure):
+    """libseccomp's struct scmp_arg_cmp."""
+
+    _fields_ = (("argument", ctypes.c_uint), ("how", ctypes.c_int), ("one", ctypes.c_uint64), ("two", ctypes.c_uint64))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def confine(readable: Iterable[str]) -> None:
+    """Let this process read what is below these files and folders, and nothing else: no other file, program, process or network.
+
+    What it has open stays open. Signals go to its own process group only: it becomes the leader of one.
+    What the kernel cannot do (see `missing`) is left out. Raises OSError where the kernel refuses what it can do.
+    """
+    os.setpgid(0, 0)
+    if abi := _abi():
+        _restrict(abi, dict.fromkeys(readable, _READ), _BIND_AND_CONNECT, _ABSTRACT_SOCKETS | _SIGNALS)
+    if (library := _libseccomp()) is not None:
+        _filter_calls(library)
+
+
+def write_only_below(folders: Iterable[str]) -> None:
+    """Let this process, and what it becomes, change files below these folders only, and send signals to its own children only.
+
+    It reads, runs and connects as before. Raises OSError where the kernel cannot do it (see `no_landlock`), or a folder is not there.
+    """
+    _restrict(_abi(), {"/": _READ | _EXECUTE, "/dev/null": _OF_FILES} | dict.fromkeys(folders, _ALL_OF_ABI[-1]), 0, _SIGNALS)
+
+
+def missing() -> list[str]:
+    """What `confine` cannot take away here, in words."""
+    lacking = [no_landlock()] if no_landlock() else []
+    if _libseccomp() is None:
+        lacking.append("libseccomp.so.2 is not there (apt-get install libseccomp2): the network can be reached")
+    return lacking
+
+
+def no_landlock() -> str:
+    """Why files cannot be protected here; empty where they can."""
+    if _abi():
+        return ""
+    return "this kernel has no Landlock (Linux 5.13; CONFIG_LSM or a container may leave it out): files are not protected"
+
+
+def interpreter() -> list[str]:
+    """The files and folders that Python needs to import modules later, libraries their data, and a process to know its size."""
+    places = {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parent), *SYSTEM}
+    return sorted(place for place in places if os.path.isabs(place) and os.path.exists(place))
+
+
+def _abi() -> int:
+    """Landlock's version in this kernel; 0: none."""
+    return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION)))
+
+
+def _restrict(abi: int, rules: dict[str, int], network: int, scope: int) -> None:
+    """`rules`: what may be done below a file or folder, nothing elsewhere. `network`, `scope`: what is taken away, if the ABI knows it."""
+    files = _ALL_OF_ABI[min(abi, len(_ALL_OF_ABI) - 1)]
+    ruleset = _Ruleset(files, network if abi >= 4 else 0, scope if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    made = _checked(_libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), size, 0))
+    try:
+        for place, rights in rules.items():
+            _add(made, place, rights & files)
+        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _checked(_libc.syscall(_RESTRICT_SELF, made, 0))
+    finally:
+        os.close(made)
+
+
+def _add(ruleset: int, place: str, rights: int) -> None:
+    opened = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not os.path.isdir(place):
+            rights &= _OF_FILES
+        _checked(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(_Beneath(rights, opened)), 0))
+    finally:
+        os.close(opened)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"no sandbox: {os.strerror(number)}")
+    return result
+
+
+def _libseccomp() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        return None
+    library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_release.argtypes = library.seccomp_load.argtypes = (ctypes.c_void_p,)
+    library.seccomp_rule_add_array.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(_Compare))
+    return library
+
+
+def _filter_calls(library: ctypes.CDLL) -> None:
+    context = library.seccomp_init(_ALLOW)
+    if not context:
+        raise OSError("no sandbox: libseccomp has no memory")
+    try:
+        for name in REFUSED.split():
+            _refuse(library, context, name)
+        _refuse(library, context, "kill", _Compare(0, _NOT_EQUAL, 0))  # 0: its own group
+        _refuse(library, context, "tgkill", _Compare(0, _NOT_EQUAL, os.getpid()))
+        _refuse(library, context, "prlimit64", _Compare(0, _NOT_EQUAL, 0))
+        for name, flags in (("open", 1), ("openat", 2)):  # Landlock knows of it from Linux 6.2
+            _refuse(library, context, name, _Compare(flags, _MASKED_EQUAL, os.O_TRUNC, os.O_TRUNC))
+        for flag in (1 << bit for bit in range(32) if _CLONE_NEW >> bit & 1):
+            _refuse(library, context, "clone", _Compare(0, _MASKED_EQUAL, flag, flag))
+        _refuse(library, context, "clone3", error=_ENOSYS)  # its flags cannot be looked at; the C library goes on with clone
+        _loaded(library.seccomp_load(context))
+    finally:
+        library.seccomp_release(context)
+
+
+def _refuse(library: ctypes.CDLL, context: int, name: str, *compare: _Compare, error: int = _EPERM) -> None:
+    number = library.seccomp_syscall_resolve_name(name.encode())
+    if number == -1:
+        return
+    array = (_Compare * len(compare))(*compare)
+    result = library.seccomp_rule_add_array(context, _ERRNO | error, number, len(compare), array)
+    if number >= 0:  # negative ones are not of this architecture
+        _loaded(result)
+
+
+def _loaded(result: int) -> None:
+    if result < 0:
+        raise OSError(-result, f"no sandbox: {os.strerror(-result)}")
