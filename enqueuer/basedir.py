@@ -11,7 +11,19 @@ from pathlib import Path
 
 from enqueuer.queue.names import is_module
 
-__all__ = ["CONFIG", "FOLDERS", "BaseDirError", "create", "find", "fsync_folder", "is_base", "make_modules", "read_config", "share"]
+__all__ = [
+    "CONFIG",
+    "FOLDERS",
+    "BaseDirError",
+    "create",
+    "find",
+    "fsync_folder",
+    "is_base",
+    "make_again",
+    "make_modules",
+    "read_config",
+    "share",
+]
 
 MOST = (1 << 20) + 1
 """Bytes of a config file that are read: one more than such a file may have."""
@@ -118,6 +130,19 @@ def make_modules(base: Path, modules: Iterable[str]) -> bool:
     if any(made):
         fsync_folder(base / "Outbound")
     return any(made)
+
+
+def make_again(modules: Iterable[str]) -> list[str]:
+    """Make the folders below the current directory that are gone; return their names. Raises OSError.
+
+    What was in them is lost, and so are the rights that an administrator gave them.
+    """
+    folders = FOLDERS | {f"Outbound/{name}": 0o750 for name in modules if is_module(name)}
+    gone = [name for name in folders if not os.path.isdir(name)]
+    for name in gone:
+        os.mkdir(name, folders[name])
+        fsync_folder(os.path.dirname(name) or ".")
+    return gone
 
 
 def _make(folder: Path, mode: int) -> bool:

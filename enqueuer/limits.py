@@ -5,6 +5,7 @@ import os
 import time
 
 from enqueuer.config import MinFree
+from enqueuer.queue.disk import store_folder
 from filterlink.complaints import Complaints
 
 __all__ = ["PAUSE", "Machine", "disk_full"]
@@ -16,12 +17,12 @@ INODES = MinFree("2%")
 
 
 def disk_full(keep: MinFree) -> str | None:
-    """Say what is short of `min_free` on the base directory's disk (the current directory): bytes or inodes. None: nothing.
+    """Say what is short of `min_free` on the disk that holds the messages: bytes or inodes. None: nothing.
 
     A disk that cannot be looked at counts as full.
     """
     try:
-        status = os.statvfs(".")
+        status = os.statvfs(store_folder())
     except OSError as error:
         return f"the disk cannot be looked at ({error.strerror})"
     inodes = keep if keep.endswith("%") else INODES

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, rights, routes
+from enqueuer import basedir, mounts, rights, routes
 from enqueuer import config as configs
 from enqueuer.child import config_file
 
@@ -165,8 +165,10 @@ class ConfigFile:
 
 
 def make_modules(config: configs.Config) -> None:
-    """Make the module queues that the routes name. Raises OSError and BaseDirError."""
-    basedir.make_modules(Path(), routes.compile(config.routes).modules)
+    """Make the module queues that the routes name, and see that messages can move to them. Raises OSError and BaseDirError."""
+    names = routes.compile(config.routes).modules
+    basedir.make_modules(Path(), names)
+    mounts.expect_renames(Path(), names)
 
 
 def _read_patiently() -> bytes:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, control, exits, reaper
+from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
@@ -43,13 +43,17 @@ class Started:
         self.control = Bound(control.CONTROL, control.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
         self._complaints = Complaints(log)
+        self._known: tuple[int, tuple[str, ...]] = (0, ())
         _write_pid()
 
     def mend(self) -> None:
-        """Make again what a cleaner has removed from Run/. What cannot be made is in the log, and tried at the next call."""
+        """Make folders again that were removed, and what a cleaner took from Run/. What cannot be made is in the log, and tried again."""
         try:
-            if not os.path.isdir("Run"):
-                os.mkdir("Run", basedir.FOLDERS["Run"])
+            for name in basedir.make_again(self._modules()):
+                self._complaints.say(f"gone {name}", f"{name}/ was removed by another program; the engine made it again, and it is empty")
+        except OSError as error:
+            self._complaints.say("gone", f"{error.filename}/ was removed, and cannot be made again: {error.strerror}")
+        try:
             missing = [each.path for each in self._all if each.mend()]
             self.config.keep_again()
             if not missing:
@@ -62,6 +66,12 @@ class Started:
         self._complaints.say(
             "run", "Run/ was emptied by another program, the engine made it again: take it out of what that program cleans"
         )
+
+    def _modules(self) -> tuple[str, ...]:
+        """Those of the configuration in force; read from it once."""
+        if self._known[0] != self.config.edition:
+            self._known = self.config.edition, routes.compile(self.config.config.routes).modules
+        return self._known[1]
 
     def _lock_again(self) -> None:
         """Where folders cannot be locked, the new file is what keeps a second engine off."""
@@ -114,6 +124,8 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
         make_modules(config.config)
         _see_own_command()
         return Started(base, config, alone, family)
+    except mounts.Apart as error:
+        raise CannotStart(exits.CONFIG, f"{base}: {error}") from None
     except basedir.BaseDirError as error:
         raise CannotStart(exits.CANTCREAT, f"{base}: {error}") from None
     except OSError as error:
@@ -126,16 +138,13 @@ def complain(text: str) -> None:
 
 
 def _check_folders(base: Path) -> None:
-    devices = set()
     for folder in basedir.FOLDERS:
         try:
-            devices.add(os.stat(folder).st_dev)
+            os.stat(folder)
         except OSError as error:
             raise CannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise CannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
-    if len(devices) > 1:
-        raise CannotStart(exits.CONFIG, f"{base}: all its folders must be on one filesystem, as messages move between them by rename")
     os.umask(0o027)
 
 

@@ -13,17 +13,14 @@ import stat
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
-__all__ = ["CHUNK", "MAX_TIME", "Disk", "Port", "Stamp", "contents", "no_room", "no_space", "replace"]
+from enqueuer.queue.rename import NO_LINK, rename_new
+
+__all__ = ["CHUNK", "MAX_TIME", "Disk", "NoFolder", "Port", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
 
 log = logging.getLogger("SPOOL")
 
 CHUNK = 1 << 20
 """Bytes read or written at once: large enough to cost few calls, small enough for many processors at once."""
-RENAME_NOREPLACE = 1
-UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""How a filesystem, an old kernel or a sandbox says that it does not know a call."""
-NO_LINK = (*UNKNOWN, errno.EPERM, errno.EMLINK)
-"""How a filesystem says that a file gets no second name."""
 SYNC_FILE_RANGE_WRITE = 2
 _OFFSET = ctypes.c_int64
 FSYNC_AT_ONCE = 64
@@ -44,9 +41,16 @@ def no_space(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+class NoFolder(OSError):
+    """The folder of a new file is gone. It is no FileNotFoundError: nothing is said of the message."""
+
+
 def no_room(error: OSError) -> bool:
-    """Whether it is the machine's state, not this file's, and passes: a full or read-only disk, no descriptor or memory left."""
-    return no_space(error) or error.errno in (errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    """Whether it is the machine's state, not this file's, and passes.
+
+    That is a full or read-only disk, a removed folder of ours, no descriptor or memory left.
+    """
+    return no_space(error) or isinstance(error, NoFolder) or error.errno in (errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Port(Protocol):
@@ -128,17 +132,25 @@ def replace(disk: Port, path: str, data: bytes) -> None:
         disk.create(path, (data,))
 
 
+def store_folder() -> str:
+    """A folder on the filesystem that holds the messages, relative to the base directory: its folders may be links to another one."""
+    return "Queue" if os.path.isdir("Queue") else "."
+
+
 class Disk:
     """The real filesystem below the current directory."""
 
     def __init__(self) -> None:
-        self._base = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._base = os.open(store_folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
         os.close(self._base)
 
     def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
-        fd = os.open(path, _CREATE | os.O_EXCL if new else _CREATE, 0o640)
+        try:
+            fd = os.open(path, _CREATE | os.O_EXCL if new else _CREATE, 0o640)
+        except FileNotFoundError as error:
+            raise NoFolder(error.errno, "its folder is gone", path) from None
         try:
             for chunk in chunks:
                 _write(fd, chunk)
@@ -199,12 +211,7 @@ class Disk:
         os.rename(source, target)
 
     def rename_new(self, source: str, target: str) -> None:
-        if _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), RENAME_NOREPLACE):
-            code = ctypes.get_errno()
-            if code in UNKNOWN:  # NFS, FUSE: a filesystem of another machine or program knows no such rename
-                _rename_new(source, target)
-                return
-            raise OSError(code, os.strerror(code), source, None, target)
+        rename_new(source, target)
 
     def link(self, source: str, target: str) -> None:
         try:
@@ -212,6 +219,10 @@ class Disk:
         except FileExistsError:
             os.unlink(target)
             self.link(source, target)
+        except FileNotFoundError as error:
+            if os.path.isdir(os.path.dirname(target) or "."):
+                raise
+            raise NoFolder(error.errno, "its folder is gone", target) from None
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise
@@ -233,7 +244,12 @@ class Disk:
             return [entry.name for entry in entries if not _is_file(entry)]
 
     def fsync(self, path: str) -> None:
-        fd = os.open(path, _READ)
+        try:
+            fd = os.open(path, _READ)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # a folder of ours may be a link to one
         try:
             os.fsync(fd)
         finally:
@@ -267,26 +283,6 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file(follow_symlinks=False)
     except OSError:
         return True
-
-
-def _rename_new(source: str, target: str) -> None:
-    """Two calls: a death between them leaves both names.
-
-    A folder has one name only. Some filesystems have no hard links, and fs.protected_hardlinks refuses those to files of
-    other accounts. There a file that comes to `target` between the look and the rename is replaced.
-    """
-    if not stat.S_ISDIR(os.lstat(source).st_mode):
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in NO_LINK:
-                raise
-        else:
-            os.unlink(source)
-            return
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source, None, target)
-    os.rename(source, target)
 
 
 def _write(fd: int, data: bytes) -> None:

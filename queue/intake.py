@@ -69,7 +69,7 @@ class Intake:
         self.unseen: dict[int, tuple[bytes, int]] = {}
         """What the last listing could not look at, by errno: a name, and how many there are."""
         self._rests = Rests()
-        self._leases = seen_by_this_kernel()
+        self._leases = seen_by_this_kernel(FOLDER)
         # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from enqueuer.queue import names
 from enqueuer.queue.derive import queue_path
-from enqueuer.queue.disk import Port
+from enqueuer.queue.disk import Port, store_folder
 from enqueuer.queue.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
 
 __all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
@@ -109,7 +109,7 @@ def start(disk: Port, durability: Durability) -> Sync:
 
 def fitting(disk: Port, wanted: Durability, *, quiet: bool) -> Sync:
     """What `durability = wanted` means on the filesystem of the base directory; `quiet`: the log was told before."""
-    choice = choose_for(wanted)
+    choice = choose_for(wanted, store_folder())
     if choice.remark and not quiet:
         log.warning("%s", choice.remark)
     return start(disk, choice.durability)

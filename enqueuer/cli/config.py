@@ -4,12 +4,15 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, help
+from enqueuer.cli._common import Base, fail, help
+
+if TYPE_CHECKING:
+    from enqueuer.config import Config
 
 __all__ = ["add_to"]
 
@@ -34,10 +37,24 @@ def _check(
     folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
     with contextlib.chdir(folder):  # what the engine's programs are relative to
         absent = list(_absent.warnings(config))
+        if basedir.is_base(Path()):
+            _expect_renames(config)
     for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute())):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{path}: ok")
     return exits.OK
+
+
+def _expect_renames(config: "Config") -> None:
+    """As the start of an engine does. An account that may not write there cannot find out."""
+    from enqueuer import mounts, routes
+
+    try:
+        mounts.expect_renames(Path(), routes.compile(config.routes).modules)
+    except mounts.Apart as problem:
+        fail(str(problem), exits.CONFIG)
+    except (PermissionError, FileNotFoundError):
+        pass
 
 
 def _rights(path: Path) -> Iterator[str]:

@@ -309,12 +309,14 @@ def _settled(trial: Trial) -> bool:
 
 
 def test_a_queue_manager_that_cannot_recover_is_told_in_status(trials: Trials, config: Config, mail: Make) -> None:
-    """A folder is gone: it fails at each start, after growing pauses. It goes on when the folder is back."""
+    """A file is in the place of a folder: it fails at each start, after growing pauses. It goes on when the folder is back."""
     with trials(config()) as trial:
         (trial.base / "Bad").rename(trial.base / "away")
+        (trial.base / "Bad").touch()
         signal_all(trial.pids("queue manager"))
         told = trial.wait(lambda: trial.status()["failing"], "the status says so")
         assert (told[0]["process"], "exit code 70" in told[0]["last"]) == ("queue manager", True)
+        (trial.base / "Bad").unlink()
         (trial.base / "away").rename(trial.base / "Bad")
         trial.drop("a", mail("a"))
         trial.wait(trial.outbound, "mail goes on")

@@ -1,0 +1,49 @@
+"""Whether messages can move between the folders of a base directory, tried by what the store does: a rename.
+
+st_dev does not tell: two bind mounts or volumes of one filesystem have the same, and a rename between them is refused.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from enqueuer.basedir import BaseDirError
+from enqueuer.queue.names import is_module
+
+__all__ = ["Apart", "expect_renames"]
+
+FOLDERS = ("Queue", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
+"""Settings, SystemLogs and Run are not among them: no message moves there."""
+
+
+class Apart(BaseDirError):
+    """Two folders are on different mounts."""
+
+
+def expect_renames(base: Path, modules: Iterable[str]) -> None:
+    """Have an empty file go through all folders that messages go through. Raises Apart where two are apart, and OSError."""
+    probe = f".rename-{os.getpid()}"
+    here = base / FOLDERS[0] / probe
+    with contextlib.suppress(FileNotFoundError):
+        here.unlink()
+    here.touch(0o600, exist_ok=False)
+    try:
+        for folder in (*FOLDERS[1:], *(f"Outbound/{name}" for name in modules if is_module(name))):
+            there = base / folder / probe
+            _rename(here, there)
+            here = there
+    finally:
+        with contextlib.suppress(OSError):
+            here.unlink()
+
+
+def _rename(here: Path, there: Path) -> None:
+    try:
+        os.rename(here, there)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        apart = f"{there.parent} is on another mount than {here.parent}"
+        raise Apart(f"{apart}, and messages move between them by rename: mount the base directory as one") from None
