@@ -30,6 +30,7 @@ _BIND_AND_CONNECT = 1 | 2
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 _READ = _READ_FILE | _READ_DIR
 
+LIBSECCOMP = "libseccomp.so.2"
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NOT_EQUAL, _MASKED_EQUAL = 1, 7
 _EPERM, _ENOSYS = 1, 38
@@ -152,7 +153,7 @@ def _checked(result: int) -> int:
 
 def _libseccomp() -> ctypes.CDLL | None:
     try:
-        library = ctypes.CDLL("libseccomp.so.2")
+        library = ctypes.CDLL(LIBSECCOMP)
     except OSError:
         return None
     library.seccomp_init.restype = ctypes.c_void_p

@@ -135,3 +135,45 @@ def test_a_confined_program_changes_files_in_its_folders_only(tmp_path: Path) ->
     assert confined(lambda: subprocess.run(["/bin/sh", "-c", ": > /dev/null"], check=False).returncode) == "0"
     assert confined(lambda: socket.create_server(("127.0.0.1", 0)).getsockname()[0]) == "127.0.0.1"
     assert (tmp_path / "mine/file").read_text() == "text\n"
+
+
+WITHOUT = """
+import ctypes, sys
+from filterlink import sandbox, spawn
+refused = {"landlock": "landlock_create_ruleset"}.get(sys.argv[1])
+if refused:  # as a container's filter, or an old kernel, refuses it
+    ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+    library = sandbox._libseccomp()
+    context = library.seccomp_init(sandbox._ALLOW)
+    sandbox._refuse(library, context, refused)
+    sandbox._loaded(library.seccomp_load(context))
+else:
+    sandbox.LIBSECCOMP = "libseccomp.so.none"
+print(sandbox.missing())
+try:
+    spawn.spawn(["true"], spawn.Limits(writable=("/tmp",)))
+except OSError as error:
+    print(error)
+sandbox.confine(sandbox.interpreter())
+print("it goes on")
+"""
+
+
+def without(what: str) -> str:
+    return subprocess.run([sys.executable, "-c", WITHOUT, what], capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+def test_without_landlock() -> None:
+    """The parsers go on, and it is said; what an administrator has asked for does not start without it."""
+    said = without("landlock")
+
+    assert "['this kernel has no Landlock" in said
+    assert "confined = true cannot be had: this kernel has no Landlock" in said
+    assert "it goes on" in said
+
+
+def test_without_libseccomp() -> None:
+    said = without("libseccomp")
+
+    assert "['libseccomp.so.2 is not there (apt-get install libseccomp2)" in said
+    assert "it goes on" in said

@@ -14,9 +14,10 @@ from enqueuer.trial import TrialError, wait
 MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
     "xfs": ("mkfs.xfs", "-q"),
+    "btrfs": ("mkfs.btrfs", "-q"),
 }
-MEGABYTES = {"ext4": 96, "xfs": 320}
-"""An xfs is no smaller."""
+MEGABYTES = {"ext4": 96, "xfs": 320, "btrfs": 128}
+"""An xfs or btrfs is no smaller."""
 
 
 def need(*programs: str) -> None:
