@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, mounts, rights, routes
+from enqueuer import basedir, mounts, routes, trust
 from enqueuer import config as configs
 from enqueuer.child import config_file
 
@@ -132,7 +132,7 @@ class ConfigFile:
         if self._allow_writable:
             return
         try:
-            problems = (rights.unsafe(self.path, os.stat(FILE), os.geteuid()), *rights.folders(Path(self.path), os.geteuid()))
+            problems = (trust.unsafe(self.path, os.stat(FILE), os.geteuid()), *trust.folders(Path(self.path), os.geteuid()))
         except OSError as error:
             raise Unsafe(f"{FILE}: {error.strerror}: its owner cannot be looked at") from None
         if problem := next(filter(None, problems), None):

@@ -21,12 +21,12 @@ from enqueuer import (
     inherited,
     manager,
     pool,
-    rights,
     serverlog,
     service,
     staff,
     startup,
     status,
+    trust,
     watcher,
 )
 from enqueuer.board import Board
@@ -100,7 +100,7 @@ class Supervisor:
 
     def run(self) -> int:
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
-        for doubt in rights.drop_folder(self.started.base / "Submitted"):
+        for doubt in trust.drop_folder(self.started.base / "Submitted"):
             log.warning("%s", doubt)
         self.maintain()
         self._look_around()

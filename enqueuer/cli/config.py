@@ -59,17 +59,17 @@ def _expect_renames(config: "Config") -> None:
 
 def _rights(path: Path, config: "Config") -> Iterator[str]:
     """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
-    from enqueuer import rights
+    from enqueuer import trust
 
     if path.parent.name != "Settings":
         return
     with contextlib.suppress(OSError):
         engine = (path.parent.parent / "Queue").stat().st_uid
-        if (problem := rights.unsafe(str(path), path.stat(), engine)) is not None:
+        if (problem := trust.unsafe(str(path), path.stat(), engine)) is not None:
             yield problem
-        yield from rights.folders(path, engine)
+        yield from trust.folders(path, engine)
     with contextlib.suppress(OSError):
         folder = path.parent.parent / "Submitted"
-        yield from rights.drop_folder(folder)
-        if rights.is_shared(folder) and ".sub" not in config.spool.suffixes:
+        yield from trust.drop_folder(folder)
+        if trust.is_shared(folder) and ".sub" not in config.spool.suffixes:
             yield "spool.suffixes has no .sub: `submit` of an account that may not read this file uses it, and its mail stays"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, rights
+from enqueuer import basedir, trust
 from enqueuer.reload import ConfigFile
 from enqueuer.trial import Trial, TrialError
 
@@ -105,7 +105,7 @@ def test_copies_of_the_config_are_for_the_engine_alone(trials: Trials, config: C
 def test_an_open_drop_folder_is_doubtful(tmp_path: Path, mode: int, doubts: tuple[str, ...]) -> None:
     """Each doubt has its cure."""
     tmp_path.chmod(mode)
-    said = list(rights.drop_folder(tmp_path))
+    said = list(trust.drop_folder(tmp_path))
 
     assert len(said) == len(doubts)
     for doubt in doubts:
