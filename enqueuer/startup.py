@@ -15,6 +15,7 @@ from enqueuer.config import ConfigError
 from enqueuer.queue.disk import no_space
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.link import listen
+from filterlink.spawn import search_path
 
 __all__ = ["CannotStart", "Started", "complain", "prepare"]
 
@@ -57,11 +58,7 @@ class Started:
 
 
 def prepare(base: Path) -> Started:
-    """Go into the base directory and take it. Raises CannotStart."""
-    try:
-        os.chdir(base)
-    except OSError as error:
-        raise CannotStart(exits.NOINPUT, f"{base}: {error.strerror}: make it with: enqueuer init {base}") from None
+    """Take the base directory, which the process is in; `base` is its name for people. Raises CannotStart."""
     _check_folders(base)
     try:
         alone = _lock("Run/supervisor", 0.0, base)
@@ -129,5 +126,4 @@ def _config() -> ConfigFile:
 
 def _see_own_command() -> None:
     """Filters say `enqueuer filter yara`: the command that runs is to find itself first, whatever PATH says."""
-    folder = str(Path(sys.executable).parent)
-    os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path(os.environ)])

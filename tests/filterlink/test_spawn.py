@@ -2,6 +2,7 @@
 
 import grp
 import os
+import pty
 import pwd
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_an_account_that_is_not_there() -> None:
 
 def test_the_environment_is_clean() -> None:
     """The usual variables, what the settings add, and nothing that the service manager told us."""
-    ours = {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC", "NOTIFY_SOCKET": "@x", "http_proxy": "p", "SECRET": "s"}
+    ours = {"PATH": ":.:/bin:", "LC_TIME": "C", "TZ": "UTC", "NOTIFY_SOCKET": "@x", "http_proxy": "p", "SECRET": "s"}
 
     assert environment(ours, ()) == {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC"}
     assert environment(ours, ("http_proxy", "A=b=c", "ABSENT", "TZ=CET")) == {
@@ -94,6 +95,23 @@ def test_the_environment_is_clean() -> None:
         "http_proxy": "p",
         "A": "b=c",
     }
+
+
+def test_a_helper_has_no_terminal() -> None:
+    """It could type into ours (TIOCSTI), and root's shell would read that when the command has ended."""
+    master, slave = pty.openpty()
+    script = (
+        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from filterlink.spawn import spawn; "
+        "print(spawn(['sh', '-c', '(: < /dev/tty) && echo it has one; echo done']).stdout.read().decode())"
+    )
+    try:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, stdin=slave, capture_output=True, start_new_session=True, timeout=10, check=True)
+    finally:
+        os.close(slave)
+        os.close(master)
+
+    assert done.stdout.decode().split() == ["done"]
 
 
 def test_nothing_of_ours_is_open() -> None:
