@@ -7,12 +7,14 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from enqueuer.queue.plain import printable
 from filterlink.link import serve
 from filterlink.loop import READ, WRITE, Loop
 
@@ -25,6 +27,8 @@ REQUEST_WITHIN = 5.0
 """Seconds in which a caller must have sent its request, and in which it must have taken its answer."""
 MAX_OPEN = 128
 """Connections that are open at once. One more costs the oldest that has asked nothing, else the oldest."""
+MAX_ANSWER = 16 << 20
+"""Bytes of an answer that a command reads; the status of 256 processors and 1000 filters takes less than one MiB."""
 
 Answer = dict[str, Any]
 Reply = Callable[[Answer], None]
@@ -54,22 +58,41 @@ class NotRunning(Exception):
     """No engine answers at this base directory; the text says so for people."""
 
 
-def ask(base: Path, request: Answer, timeout: float = 5.0) -> Answer:
-    """Send one request to the engine that runs on `base` and return its answer. Raises NotRunning."""
+def ask(base: Path, request: Answer, timeout: float = 5.0, *, here: Path | None = None) -> Answer:
+    """Send one request to the engine that runs on `base` and return its answer, of printable text alone. Raises NotRunning.
+
+    `here` is another name of `base`: a command is in that folder, and looks up no name twice.
+    """
+    until = time.monotonic() + timeout
     data = b""
     try:
-        with _connect(base, timeout) as sock:
+        with _connect(here or base, timeout) as sock:
             sock.sendall(json.dumps(request).encode() + b"\n")
-            while chunk := sock.recv(1 << 16):
+            while len(data) <= MAX_ANSWER and (chunk := sock.recv(1 << 16)):
                 data += chunk
-        answer: Answer = json.loads(data)
+                sock.settimeout(max(0.001, until - time.monotonic()))
+        answer = _plain(json.loads(data))
+        if not isinstance(answer, dict):
+            raise ValueError("no object")
     except (FileNotFoundError, ConnectionError, NotADirectoryError):
         raise NotRunning(f"no engine runs on {base}: start it with: enqueuer run --base {base}") from None
     except TimeoutError:
         raise NotRunning(f"the engine on {base} does not answer within {timeout:.0f} s") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotRunning(f"the engine on {base} ended before it had answered") from None
     return answer
+
+
+def _plain(found: Any) -> Any:
+    """What was read, with each text printable: the engine of a base directory may be another's, and steers no terminal."""
+    match found:
+        case str():
+            return printable(found)
+        case list():
+            return [_plain(each) for each in found]
+        case dict():
+            return {printable(key): _plain(value) for key, value in found.items()}
+    return found
 
 
 def _connect(base: Path, timeout: float) -> socket.socket:

@@ -43,7 +43,7 @@ def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
     from enqueuer import basedir
 
     try:
-        made = basedir.create(dir)
+        made = basedir.init(dir)
     except basedir.BaseDirError as error:
         fail(str(error), exits.CANTCREAT)
     print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")

@@ -60,7 +60,7 @@ def _submit(
     with contextlib.ExitStack() as stack:
         sources = [sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb")) for name in inputs]
         where = enter(base)
-        config = _config(where)
+        config = _config()
         _expect_room(where, config)
         suffix = config.spool.suffixes[0]  # one that the engine looks for
         for name, source in zip(inputs, sources, strict=True):
@@ -86,11 +86,11 @@ def _address(text: str) -> bytes:
     return address
 
 
-def _config(base: Path) -> "Config":
+def _config() -> "Config":
     from enqueuer import basedir, config
 
     try:
-        return config.load(basedir.read_config(base / basedir.CONFIG))
+        return config.load(basedir.read_config(Path(basedir.CONFIG)))
     except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
         return config.Config(rules=(), routes=())
 
@@ -102,7 +102,7 @@ def _expect_room(base: Path, config: "Config") -> None:
     if (short := limits.disk_full(config.spool.min_free)) is not None:
         fail(f"{short}: try again later", exits.TEMPFAIL)
     with contextlib.suppress(control.NotRunning, OSError):
-        queue = control.ask(base, {"command": "status"}, WITHIN)["queue"]
+        queue = control.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]
         here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
         if here >= config.enqueuer.queue_limit:
             fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)
