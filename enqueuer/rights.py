@@ -14,10 +14,11 @@ import pwd
 import stat
 from collections import deque
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-__all__ = ["Refused", "enter", "not_alone"]
+__all__ = ["Given", "Refused", "enter", "give", "not_alone"]
 
 MAX_LINKS = 40
 """Symbolic links on one way; the kernel has the same limit."""
@@ -40,14 +41,31 @@ class Refused(Exception):
     """The command must not work on this folder with these rights; the text says why, and the cure."""
 
 
+class Given(NamedTuple):
+    """A file that the caller named, opened with the caller's rights."""
+
+    file: BinaryIO
+    odd: str = ""
+    """Why another account may have led root to it."""
+
+    def expect_given(self) -> None:
+        """After enter(): a file of root's goes to another account only where no other had a hand in it. Raises Refused."""
+        if self.odd and os.geteuid() != 0:
+            raise Refused(f"{self.odd}: give its content on stdin if it is meant")
+
+
 class _Way(msgspec.Struct):
     """A folder that was walked to."""
 
     fd: int
-    linked: set[int]
+    file: bool = False
+    """Not a folder, but what is in one may be meant."""
+    linked: set[int] = set()
     """Owners of the symbolic links that led to it."""
     loose: str = ""
     """The first folder in which another account than root could put something else in its place."""
+    shared: bool = False
+    """Another account than root may make files in the last folder."""
 
 
 def enter(path: Path, *, make: bool = False) -> None:
@@ -61,7 +79,7 @@ def enter(path: Path, *, make: bool = False) -> None:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
         os.chdir(path)
         return
-    way = _walk(path, make)
+    way = _walk(path, make=make)
     try:
         owner = _owner(way, path)
         if owner:
@@ -74,6 +92,24 @@ def enter(path: Path, *, make: bool = False) -> None:
         os.fchdir(way.fd)
     finally:
         os.close(way.fd)
+
+
+def give(path: Path) -> Given:
+    """Open a file that goes to a base directory, before enter(). Raises OSError."""
+    if os.geteuid() != 0:
+        return Given(path.open("rb"))
+    way = _walk(path, file=True)
+    try:
+        status = os.fstat(way.fd)
+        file = open(f"/proc/self/fd/{way.fd}", "rb")  # noqa: PTH123, SIM115  (the caller closes it)
+    finally:
+        os.close(way.fd)
+    odd = ""
+    if strangers := way.linked - {0}:
+        odd = f"a symbolic link on the way to {path} belongs to {_name(min(strangers))}"
+    elif way.shared and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        odd = f"{path} has other names, and other accounts may make such in its folder"
+    return Given(file, odd)
 
 
 def not_alone(path: Path) -> str:
@@ -96,9 +132,9 @@ def _name(uid: int) -> str:
         return f"the account {uid}"
 
 
-def _walk(path: Path, make: bool) -> _Way:
-    """Open the folder as the kernel does, one name after the other. The caller closes it."""
-    way = _Way(os.open("/" if path.is_absolute() else ".", _FOLDER), set())
+def _walk(path: Path, *, make: bool = False, file: bool = False) -> _Way:
+    """Open the folder (or any file) as the kernel does, one name after the other. The caller closes it."""
+    way = _Way(os.open("/" if path.is_absolute() else ".", _FOLDER), file)
     names, links = deque(path.parts), 0
     try:
         _note(way, "/" if path.is_absolute() else ".")
@@ -112,9 +148,10 @@ def _walk(path: Path, make: bool) -> _Way:
                 continue
             os.close(way.fd)
             way.fd = step
-            if not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
+                _note(way, name)
+            elif names or not file:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-            _note(way, name)
     except BaseException:
         os.close(way.fd)
         raise
@@ -132,7 +169,7 @@ def _owner(way: _Way, path: Path) -> int:
 def _step(way: _Way, name: str, make: Path | None) -> int:
     """Open the next name; where there is none and `make` is the whole way, make its folder."""
     try:
-        return os.open(name, _STEP, dir_fd=way.fd)
+        return os.open(name, os.O_PATH | os.O_CLOEXEC if _magic(way, name) else _STEP, dir_fd=way.fd)
     except FileNotFoundError:
         if make is None:
             raise
@@ -144,6 +181,11 @@ def _step(way: _Way, name: str, make: Path | None) -> int:
         os.fsync(folder)
         os.close(folder)
     return os.open(name, _STEP, dir_fd=way.fd)
+
+
+def _magic(way: _Way, name: str) -> bool:
+    """/dev/fd/3 leads to such a link: only the kernel can follow it, as its text is no path."""
+    return way.file and name.isdigit() and os.fstat(way.fd).st_dev == os.stat("/proc").st_dev
 
 
 def _target(link: int, owner: int, count: int, way: _Way) -> str:
@@ -160,6 +202,7 @@ def _target(link: int, owner: int, count: int, way: _Way) -> str:
 def _note(way: _Way, name: str) -> None:
     """See whether another account than root may change what is in this folder."""
     status = os.fstat(way.fd)
+    way.shared = bool(status.st_uid) or _others_write(status)
     if way.loose:
         return
     if status.st_uid:

@@ -13,6 +13,7 @@ from enqueuer import basedir, control, exits
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.queue.disk import no_space
+from enqueuer.queue.plain import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.link import listen
 from filterlink.spawn import search_path
@@ -75,7 +76,7 @@ def prepare(base: Path) -> Started:
 
 
 def complain(text: str) -> None:
-    print(f"enqueuer: {text}", file=sys.stderr)
+    print(f"enqueuer: {printable(text)}", file=sys.stderr)
 
 
 def _check_folders(base: Path) -> None:

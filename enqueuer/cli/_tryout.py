@@ -47,13 +47,18 @@ FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
 
 
 def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
+    from enqueuer import rights
+
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(file.open("rb")) for file in files]
+        given = [rights.give(file) for file in files]
+        sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
-        return _try(name, where, sources)
+        for each in given:
+            each.expect_given()
+        return _try(name, where, [str(file) for file in files], sources)
 
 
-def _try(name: str, where: Path, files: Sequence[BinaryIO]) -> int:
+def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
     from enqueuer import basedir, config
     from enqueuer.benchview import BenchView, report
     from filterlink.testbench import Plan
@@ -65,7 +70,7 @@ def _try(name: str, where: Path, files: Sequence[BinaryIO]) -> int:
         fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
-    plan, view = Plan.of(settings, len(files)), BenchView(ALL, [file.name for file in files], settings)
+    plan, view = Plan.of(settings, len(files)), BenchView(ALL, names, settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))

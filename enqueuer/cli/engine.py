@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help
+from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help, printable
 
 __all__ = ["add_to"]
 
@@ -46,7 +46,7 @@ def _init(dir: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
         made = basedir.init(dir)
     except basedir.BaseDirError as error:
         fail(str(error), exits.CANTCREAT)
-    print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")
+    print(f"{printable(str(dir))}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {printable(str(dir))}`")
     return exits.OK
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, enter, fail, help
+from enqueuer.cli._common import Base, enter, fail, help, printable
 
 if TYPE_CHECKING:
     from enqueuer.config import Config
@@ -57,14 +57,19 @@ def _submit(
     if not inputs or "-" in (recipients or []):
         inputs.append("-")
     envelope = _envelope(sender, [] if header else words)
+    from enqueuer import rights
+
     with contextlib.ExitStack() as stack:
-        sources = [sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb")) for name in inputs]
+        given = [rights.Given(sys.stdin.buffer) if name == "-" else rights.give(Path(name)) for name in inputs]
+        sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
+        for each in given:
+            each.expect_given()
         config = _config()
         _expect_room(where, config)
         suffix = config.spool.suffixes[0]  # one that the engine looks for
         for name, source in zip(inputs, sources, strict=True):
-            print(_drop(source, envelope, suffix, name))
+            print(printable(_drop(source, envelope, suffix, name)))
     return exits.OK
 
 

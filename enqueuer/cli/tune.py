@@ -101,7 +101,7 @@ def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: b
     if json:
         answer(document(advice, facts, found.steps, found.raised))
     else:
-        print("\n".join(lines(advice, facts, found.steps)))
+        print("\n".join(map(printable, lines(advice, facts, found.steps))))
     if png is not None:
         plot(advice, found.steps, found.raised, png)
         _say(f"drawn: {printable(str(png))}")
@@ -168,4 +168,4 @@ def _apply(base: Path, processors: int | None, slots: dict[str, int]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)

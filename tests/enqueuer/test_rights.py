@@ -406,6 +406,47 @@ def test_root_that_cannot_become_another_says_so(trap: Trap) -> None:
     assert f"belongs to the account {ACCOUNT}, and this root cannot become it".encode() in done.stderr
 
 
+def planted_link(trap: Trap) -> None:
+    (trap.base / "mail.eml").symlink_to(trap.outside / "file")
+
+
+def planted_link_to_a_link(trap: Trap) -> None:
+    (trap.base / "mail.eml").symlink_to(trap.outside / "link")
+    (trap.outside / "link").symlink_to("file")
+
+
+def planted_name(trap: Trap) -> None:
+    (trap.base / "mail.eml").hardlink_to(trap.outside / "file")
+
+
+@pytest.mark.parametrize("plant", [planted_link, planted_link_to_a_link, planted_name])
+@pytest.mark.parametrize("command", [["submit", "b@b.example", "--file"], ["filters", "test", "Own"]])
+def test_a_file_of_roots_is_not_given_to_another_by_a_name_that_it_planted(
+    trap: Trap, plant: Callable[[Trap], None], command: list[str]
+) -> None:
+    """Root names a file in the folder of another account; what it leads to would become that account's mail."""
+    plant(trap)
+    trap.give()
+    done = trap.enqueuer([*command, "mail.eml"])
+
+    assert done.returncode == 77
+    assert b"give its content on stdin if it is meant" in done.stderr
+    assert not [path for path in trap.base.glob("Submitted/*") if path.is_file()]
+
+
+@pytest.mark.parametrize("named", ["/dev/fd/0", "/dev/stdin", "-", "{link}", "{mail}/mail.eml"])
+def test_a_file_of_roots_that_root_named_is_given(trap: Trap, named: str) -> None:
+    """By a pipe, by a link of root's; the account itself could not read it."""
+    trap.give()
+    link = trap.outside / "link"
+    link.symlink_to(trap.mail / "mail.eml")
+    (trap.mail / "mail.eml").chmod(0o600)
+    done = trap.enqueuer(["submit", "-t", "--file", named.replace("{link}", str(link))])
+
+    assert done.returncode == 0, done.stderr
+    assert [path.stat().st_uid for path in trap.base.glob("Submitted/*.sub")] == [ACCOUNT]
+
+
 def test_a_filter_with_an_account_is_a_warning_where_the_engine_is_not_root(trap: Trap) -> None:
     trap.give()
     done = trap.enqueuer(["config", "check"])
