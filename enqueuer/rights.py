@@ -79,15 +79,15 @@ def enter(path: Path, *, make: bool = False) -> None:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
         os.chdir(path)
         return
-    way = _walk(path, make=make)
+    way = _walk(path.absolute(), make=make)
     try:
         owner = _owner(way, path)
         if owner:
             _become(owner, path)
         elif way.loose:
             raise Refused(
-                f"{path} belongs to root, but other accounts may put another folder in its place ({way.loose}): "
-                "move it to where root alone may write, or give it to the account of the engine: chown -R"
+                f"{path} belongs to root, but other accounts may put another folder in its place, or in it ({way.loose}): "
+                "chown root and chmod go-w that, or chown -R the base directory to the account of the engine"
             )
         os.fchdir(way.fd)
     finally:
@@ -169,6 +169,8 @@ def _owner(way: _Way, path: Path) -> int:
 def _step(way: _Way, name: str, make: Path | None) -> int:
     """Open the next name; where there is none and `make` is the whole way, make its folder."""
     try:
+        with contextlib.suppress(NotADirectoryError, PermissionError):  # O_PATH has nothing mounted that is mounted on demand
+            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=way.fd)
         return os.open(name, os.O_PATH | os.O_CLOEXEC if _magic(way, name) else _STEP, dir_fd=way.fd)
     except FileNotFoundError:
         if make is None:
@@ -206,7 +208,7 @@ def _note(way: _Way, name: str) -> None:
     if way.loose:
         return
     if status.st_uid:
-        way.loose = f"{name!r} on the way to it belongs to {_name(status.st_uid)}"
+        way.loose = f"{name!r} on the way belongs to {_name(status.st_uid)}"
     elif _others_write(status) and not status.st_mode & stat.S_ISVTX:
         way.loose = f"{name!r} may be written by other accounts"
 

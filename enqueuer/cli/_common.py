@@ -26,7 +26,7 @@ def fail(text: str, code: int) -> NoReturn:
     raise Failure(text, code)
 
 
-BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool, /var/spool/enqueuer.")
+BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool if it is yours alone, /var/spool/enqueuer.")
 JSON = typer.Option("--json", help="One JSON document instead of a table.")
 Base = Annotated[str | None, BASE]
 Json = Annotated[bool, JSON]
