@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import functools
 import grp
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+from enqueuer import rights
 from enqueuer.queue.names import is_module
 
 __all__ = [
@@ -16,12 +19,15 @@ __all__ = [
     "FOLDERS",
     "BaseDirError",
     "create",
+    "enter",
     "find",
     "fsync_folder",
+    "init",
     "is_base",
     "make_again",
     "make_modules",
     "read_config",
+    "replace",
     "share",
 ]
 
@@ -57,16 +63,63 @@ def is_base(path: Path) -> bool:
 
 
 def find(base: str | None) -> Path:
-    """The base directory of a command: --base, else $ENQUEUER_BASE, else ./spool if it is one, else /var/spool/enqueuer.
+    """The base directory of a command: --base, else $ENQUEUER_BASE, else ./spool if it is the caller's, else /var/spool/enqueuer.
 
     Raises BaseDirError where what was named is none.
     """
-    named = base or os.environ.get("ENQUEUER_BASE")
-    if not named:
-        named = "spool" if is_base(Path("spool")) else DEFAULT_BASE
-    path = Path(named).absolute()
+    path = _named(base)
+    _expect_base(path)
+    return path
+
+
+def enter(base: str | None) -> Path:
+    """Go into the base directory of a command, with the rights of its account (enqueuer/rights.py). Raises BaseDirError, Refused.
+
+    What is returned is its name, for people: all else is done from inside.
+    """
+    path = _named(base)
+    _default()
+    try:
+        rights.enter(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        _expect_base(path)
+        raise
+    if not is_base(Path()):
+        _expect_base(path)
+    if os.geteuid() == 0:
+        _expect_roots(path)
+    return path
+
+
+def _named(base: str | None) -> Path:
+    """Which folder is meant, be it a base directory or not."""
+    if named := base or os.environ.get("ENQUEUER_BASE"):
+        return Path(named).absolute()
+    here = Path("spool")
+    if not is_base(here):
+        return Path(DEFAULT_BASE)
+    why = next(filter(None, (rights.not_alone(folder) for folder in (Path(), here, here / "Settings"))), "")
+    if not why:
+        return here.absolute()
+    why = f"./spool is not taken, as {why}; to take it: --base ./spool"
+    if not is_base(Path(DEFAULT_BASE)):
+        raise BaseDirError(why)
+    print(f"enqueuer: {why}", file=sys.stderr)
+    return Path(DEFAULT_BASE)
+
+
+def _expect_roots(path: Path) -> None:
+    """In root's base directory nothing may be another account's that tells root what to do. Drops may be. Raises Refused."""
+    for folder in FOLDERS:
+        with contextlib.suppress(FileNotFoundError):
+            if (owner := os.stat(folder).st_uid) and not folder.startswith("Submitted"):
+                raise rights.Refused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
+
+
+def _expect_base(path: Path) -> None:
+    """Raises BaseDirError with what to do."""
     if is_base(path):
-        return path
+        return
     if path.exists() and not path.is_dir():
         raise BaseDirError(f"{path} is no folder: name a base directory with --base DIR")
     if _readable(path):
@@ -83,16 +136,40 @@ def create(path: Path, group: str | None = None) -> bool:
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise BaseDirError(f"{path} cannot be a folder, a file is in the way: give another name, or move the file away") from None
-    foreign = sorted({entry.name for entry in path.iterdir()} - {name.partition("/")[0] for name in FOLDERS} - {"lost+found"})
+        raise _in_the_way(path) from None
+    made = _complete(path, path, group)
+    fsync_folder(path / "..")
+    return made
+
+
+def init(path: Path, group: str | None = None) -> bool:
+    """The same for a command, which goes there: as root with the rights of its account. Raises Refused, too."""
+    _default()
+    try:
+        rights.enter(path, make=True)
+    except (FileExistsError, NotADirectoryError):
+        raise _in_the_way(path) from None
+    made = _complete(Path(), path, group)
+    with contextlib.suppress(PermissionError):  # the account may enter the folder above, and not read it
+        fsync_folder("..")
+    return made
+
+
+def _in_the_way(path: Path) -> BaseDirError:
+    return BaseDirError(f"{path} cannot be a folder, a file is in the way: give another name, or move the file away")
+
+
+def _complete(path: Path, name: Path, group: str | None) -> bool:
+    """Make what is missing in the folder."""
+    foreign = sorted({entry.name for entry in path.iterdir()} - {folder.partition("/")[0] for folder in FOLDERS} - {"lost+found"})
     if foreign and not is_base(path):
-        raise BaseDirError(f"{path} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")
-    made = [_make(path / name, mode) for name, mode in FOLDERS.items()]
+        raise BaseDirError(f"{name} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")
+    made = [_make(path / folder, mode) for folder, mode in FOLDERS.items()]
     made.append(_write_default(path))
     made.append(make_modules(path, ["OUT"]))
     if group is not None:
         made.append(share(path / "Submitted", group))
-    for folder in (*FOLDERS, ".", ".."):
+    for folder in (*FOLDERS, "."):
         fsync_folder(path / folder)
     return any(made)
 
@@ -160,15 +237,37 @@ def _write_default(path: Path) -> bool:
     config = path / CONFIG
     if config.exists():
         return False
-    new = config.with_suffix(".new")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640), "wb") as file:  # noqa: PTH123  (a descriptor)
-        file.write(resources.files("enqueuer").joinpath("default.toml").read_bytes())
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(config)
+    replace(config, _default())
     return True
+
+
+@functools.cache
+def _default() -> bytes:
+    """The commented default. Read before root becomes an account that may not be allowed to read the installation."""
+    return resources.files("enqueuer").joinpath("default.toml").read_bytes()
+
+
+def replace(path: Path, data: bytes, like: Path | None = None) -> None:
+    """Write a file under another name and rename it over `path`; with mode and owner of `like`. On the disk for good but its name.
+
+    No link is followed and no file opened that is there: what another account put in the way is replaced.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600 if like else 0o666)
+    with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor)
+        file.write(data)
+        if like is not None:
+            _make_like(fd, like.stat())
+        file.flush()
+        os.fsync(fd)
+    new.rename(path)
+
+
+def _make_like(fd: int, status: os.stat_result) -> None:
+    if os.geteuid() == 0:
+        os.fchown(fd, status.st_uid, status.st_gid)
+    os.fchmod(fd, stat.S_IMODE(status.st_mode))
 
 
 def fsync_folder(folder: str | Path) -> None:

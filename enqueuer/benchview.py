@@ -32,7 +32,7 @@ class BenchView:
         """`filter`: whose settings say what an engine would do."""
         self.judged = 0
         self._left, self._some, self._names, self._filter = lines, lines > 0, names, filter
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def line(self, direction: str, line: bytes) -> None:
         if self._left > 0:
@@ -60,7 +60,7 @@ def verdict(reply: Reply | None, seconds: float, filter: Filter | None = None) -
 
 def report(found: Report, count: int, rules: int) -> None:
     """The whole report, for people."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     console.print()
     console.print(f"version {found.version}, processes started: {found.starts}")
     console.print(f"{sum(found.verdicts.values())} of {count} answered: {_verdicts(found)}")

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from enqueuer.queue.plain import printable
 from filterlink.loop import READ, WRITE, Loop
 
 __all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Peer", "Reply", "Request", "ask", "listen", "read_request"]
@@ -27,6 +28,8 @@ REQUEST_WITHIN = 5.0
 """Seconds in which a caller must have sent its request, and in which it must have taken its answer."""
 MAX_OPEN = 128
 """Connections that are open at once. One more costs the oldest that has asked nothing, else the oldest."""
+MAX_ANSWER = 16 << 20
+"""Bytes of an answer that a command reads; the status of 256 processors and 1000 filters takes less than one MiB."""
 
 SO_PEERPIDFD = 77
 """Linux 6.5; Python has no name for it yet."""
@@ -60,31 +63,50 @@ class NotRunning(Exception):
     """No engine answers at this base directory; the text says so for people."""
 
 
-def ask(base: Path, request: Answer, timeout: float = 5.0) -> Answer:
-    """Send one request to the engine that runs on `base` and return its answer. Raises NotRunning."""
+def ask(base: Path, request: Answer, timeout: float = 5.0, *, here: Path | None = None) -> Answer:
+    """Send one request to the engine that runs on `base` and return its answer, of printable text alone. Raises NotRunning.
+
+    `here` is another name of `base`: a command is in that folder, and looks up no name twice.
+    """
+    until = time.monotonic() + timeout
     data = b""
     try:
-        with _reach(base, timeout) as sock:
+        with _reach(base, timeout, here) as sock:
             sock.sendall(json.dumps(request).encode() + b"\n")
-            while chunk := sock.recv(1 << 16):
+            while len(data) <= MAX_ANSWER and (chunk := sock.recv(1 << 16)):
                 data += chunk
-        answer: Answer = json.loads(data)
+                sock.settimeout(max(0.001, until - time.monotonic()))
+        answer = _plain(json.loads(data))
+        if not isinstance(answer, dict):
+            raise ValueError("no object")
     except ConnectionError:
         raise _nobody(base) from None
     except TimeoutError:
         raise NotRunning(f"the engine on {base} does not answer within {timeout:.0f} s") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotRunning(f"the engine on {base} ended before it had answered") from None
     return answer
+
+
+def _plain(found: Any) -> Any:
+    """What was read, with each text printable: the engine of a base directory may be another's, and steers no terminal."""
+    match found:
+        case str():
+            return printable(found)
+        case list():
+            return [_plain(each) for each in found]
+        case dict():
+            return {printable(key): _plain(value) for key, value in found.items()}
+    return found
 
 
 class Peer:
     """The process that answers at a base directory, by the kernel's word: its own number may be another one here."""
 
-    def __init__(self, base: Path) -> None:
-        """Raises NotRunning."""
-        self._base = base
-        with _reach(base, 5.0) as sock:
+    def __init__(self, base: Path, here: Path | None = None) -> None:
+        """`here`: see ask(). Raises NotRunning."""
+        self._base, self._here = base, here or base
+        with _reach(base, 5.0, here) as sock:
             self._seen = self._socket()
             self._pidfd = _pidfd(sock)
 
@@ -102,7 +124,7 @@ class Peer:
         if self._socket() != self._seen:
             return False
         try:
-            _reach(self._base, 5.0).close()
+            _reach(self._base, 5.0, self._here).close()
         except NotRunning:
             return False
         except OSError:
@@ -111,7 +133,7 @@ class Peer:
 
     def _socket(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self._base / CONTROL)
+            found = os.stat(self._here / CONTROL)
         except OSError:
             return None
         return found.st_dev, found.st_ino
@@ -128,9 +150,9 @@ def _pidfd(sock: socket.socket) -> int | None:
     return None
 
 
-def _reach(base: Path, timeout: float) -> socket.socket:
+def _reach(base: Path, timeout: float, here: Path | None = None) -> socket.socket:
     try:
-        return _connect(base, timeout)
+        return _connect(here or base, timeout)
     except (FileNotFoundError, ConnectionError, NotADirectoryError):
         raise _nobody(base) from None
 

@@ -26,7 +26,7 @@ class DemoView(View):
 
     def __init__(self, count: int, console: Console | None = None) -> None:
         self._count = count
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, transient=True, auto_refresh=False) if self._console.is_terminal else None
 
     def __enter__(self) -> "DemoView":

@@ -71,16 +71,22 @@ class Handmade:
         with file.open("rb") as source:
             is_queue_file = _ENVELOPE.match(source.read(2))
         if is_queue_file:
-            shutil.copyfile(file, path)
-            path.chmod(MODE)
+            _write(path, file.read_bytes())
             return path
         try:
             derive(self._disk, id, str(file), at, "localhost")
         except Refused:  # no recipient, as a rule: any will do
             lines = envelope.make(_SENDER, [_RECIPIENT], at, "localhost")
-            path.write_bytes(lines.above + b"O L\n" + lines.below + file.read_bytes())
-            path.chmod(MODE)
+            _write(path, lines.above + b"O L\n" + lines.below + file.read_bytes())
         return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file: in Queue/ a filter's account may write, too, and plant a link there."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+    with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor)
+        os.fchmod(fd, MODE)
+        file.write(data)
 
 
 @contextlib.contextmanager
@@ -106,9 +112,14 @@ def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
 
 
 def _make_alike(folder: Path, model: Path) -> None:
-    """Give it group and mode of the other, if that is there: new files take the group where it says so (setgid)."""
+    """Give it group and mode of the other, if that is there: new files take the group where it says so (setgid).
+
+    A stranger's folder says nothing: its mode may let all write.
+    """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         told = model.stat()
+        if told.st_uid not in (0, os.geteuid()):
+            return
         os.chown(folder, -1, told.st_gid)
         folder.chmod(stat.S_IMODE(told.st_mode))
 

@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from enqueuer.queue.plain import printable
 from filterlink.settings import LEVELS
 
 __all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]
@@ -13,8 +14,6 @@ __all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
 MAX_LINE = 8000
 """Characters of one line of the log; what is longer is cut, and says so."""
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
-_CONTROL |= {9: "\\t", 10: "\\n", 13: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 class Line(msgspec.Struct, array_like=True):
@@ -65,7 +64,7 @@ def _digit(level: int) -> str:
 
 
 def _clean(line: str) -> str:
-    text = line if line.isprintable() else line.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+    text = printable(line)
     return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]} ... ({len(text) - MAX_LINE} characters more)"
 
 

@@ -16,7 +16,7 @@ from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
 from enqueuer.queue.envelope import Envelope
 from enqueuer.queue.header import TRACE
-from enqueuer.queue.intake import printable
+from enqueuer.queue.plain import printable
 from enqueuer.queue.store import drop_path
 from filterlink.client import Client
 from filterlink.frames import MAX_TEXT, Ask, Kind, Park, Verdict

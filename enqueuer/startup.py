@@ -13,9 +13,11 @@ from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
 from enqueuer.queue.disk import no_space
+from enqueuer.queue.plain import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.complaints import Complaints
 from filterlink.link import listen
+from filterlink.spawn import search_path
 
 __all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
 
@@ -108,11 +110,7 @@ def apart() -> int | None:
 
 
 def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
-    """Go into the base directory and take it. Raises CannotStart."""
-    try:
-        os.chdir(base)
-    except OSError as error:
-        raise CannotStart(exits.NOINPUT, f"{base}: {error.strerror}: make it with: enqueuer init {base}") from None
+    """Take the base directory, which the process is in; `base` is its name for people. Raises CannotStart."""
     _expect_descriptors(base, ceilings.descriptors_needed())
     _make_run(base)
     _check_folders(base)
@@ -136,7 +134,7 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
 
 
 def complain(text: str) -> None:
-    print(f"enqueuer: {text}", file=sys.stderr)
+    print(f"enqueuer: {printable(text)}", file=sys.stderr)
 
 
 def _check_folders(base: Path) -> None:
@@ -229,5 +227,4 @@ def _config(allow_writable: bool) -> ConfigFile:
 
 def _see_own_command() -> None:
     """Filters say `enqueuer filter yara`: the command that runs is to find itself first, whatever PATH says."""
-    folder = str(Path(sys.executable).parent)
-    os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path(os.environ)])

@@ -17,7 +17,8 @@ from enqueuer import basedir, control
 
 __all__ = ["Trial", "TrialError", "signal_all", "wait"]
 
-ENGINE = (sys.executable, "-m", "enqueuer.cli.app")
+ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "enqueuer.cli.app")
+"""-P: nothing is imported from the current directory, which may be anyone's."""
 START_PATIENCE = 20.0
 STOP_PATIENCE = 30.0
 """Longer than the engine's own drain_timeout."""

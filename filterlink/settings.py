@@ -23,7 +23,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str
     program: str
-    """Shell-style words. Relative to the base directory, else on PATH."""
+    """Shell-style words. The first is a path from the base directory where it has a slash, else a program on PATH."""
     enabled: bool = True
     log_level: LogLevel = "problems"
     timeout: Seconds = Seconds(120)

@@ -21,7 +21,7 @@ from filterlink import orphans, sandbox
 from filterlink.forked import die_with, restrain
 from filterlink.settings import Filter
 
-__all__ = ["Limits", "environment", "fault", "find_program", "spawn"]
+__all__ = ["NOT_ROOT", "Limits", "environment", "fault", "find_program", "search_path", "spawn"]
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV")
 KEPT_BEGIN = ("LC_",)
@@ -29,6 +29,10 @@ KEPT_BEGIN = ("LC_",)
 program load other code (LD_*, PYTHON*, PERL5LIB) comes from its settings only."""
 CPU_MORE = 5
 """Seconds between SIGXCPU, which a program may catch, and the end."""
+NOT_ROOT = (
+    "only an engine that runs as root starts helpers as another account, and started by root it has the account of its base directory: "
+    "leave user out, or chown -R root the base directory and start it as root"
+)
 QUEUE = "Queue"
 """Where the messages are that a helper is to read."""
 _PR_SET_NO_NEW_PRIVS = 38
@@ -55,24 +59,29 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def find_program(word: str) -> str:
-    """The program a configured word means: in the base directory (the current one), else on PATH, our own folder first.
+    """The program a configured word means: a path, from the base directory (the current one); a bare word in our own folder, else on PATH.
 
-    Raises FileNotFoundError.
+    A bare word is never looked for in the current directory, whatever PATH says. Raises FileNotFoundError.
     """
     if "/" in word:
         return word
-    if os.access(word, os.X_OK) and Path(word).is_file():
-        return f"./{word}"
-    own = {str(Path(place).parent) for place in (sys.argv[0], sys.executable) if "/" in place}
-    found = shutil.which(word, path=os.pathsep.join([*sorted(own), os.environ.get("PATH", os.defpath)]))
+    own = {str(Path(place).parent) for place in (sys.argv[0], sys.executable) if place.startswith("/")}
+    found = shutil.which(word, path=os.pathsep.join([*sorted(own), search_path(os.environ)]))
     if found is None:
-        raise FileNotFoundError(f"program {word} is neither in the base directory nor on PATH")
+        cure = f" (the one in the base directory is ./{word})" if os.path.exists(word) else ""
+        raise FileNotFoundError(f"program {word} is not on PATH{cure}")
     return found
+
+
+def search_path(ours: Mapping[str, str]) -> str:
+    """PATH without what is relative to the current directory: programs would be looked for in the base directory."""
+    return os.pathsep.join(folder for folder in ours.get("PATH", os.defpath).split(os.pathsep) if folder.startswith("/"))
 
 
 def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.struct_passwd | None = None) -> dict[str, str]:
     """A helper's variables: the usual ones of ours, and those that its settings name or set."""
     kept = {name: value for name, value in ours.items() if name in KEPT or name.startswith(KEPT_BEGIN)}
+    kept["PATH"] = search_path(ours)
     if account is not None:
         kept |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
     for word in wanted:
@@ -88,6 +97,8 @@ def spawn(words: Sequence[str], limits: Limits = Limits(), mark: int = 0) -> sub
     Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
     account = _account(limits.user)
     if account is not None:
+        if os.geteuid() != 0:
+            raise PermissionError(f"user = {account.pw_name}: {NOT_ROOT}")
         _expect_readable(account)
     if limits.writable is not None:
         _expect_confinable(limits.writable)
@@ -97,7 +108,7 @@ def spawn(words: Sequence[str], limits: Limits = Limits(), mark: int = 0) -> sub
         raise OSError("its limits cannot be set") from None
     except PermissionError as error:
         if account is not None and error.errno == errno.EPERM:
-            raise PermissionError(f"user = {account.pw_name}: only an engine that runs as root starts helpers as another account") from None
+            raise PermissionError(f"user = {account.pw_name}: {NOT_ROOT}") from None
         raise
 
 
@@ -126,7 +137,7 @@ def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | No
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=os.getgrouplist(account.pw_name, account.pw_gid) if account else None,
-        process_group=0,
+        start_new_session=True,  # in a group of its own, and without our terminal: it could type into that
         preexec_fn=_in_child(os.getpid(), limits, mark),  # noqa: PLW1509 (our processes have no threads)
     )
 

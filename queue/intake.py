@@ -20,10 +20,11 @@ import msgspec
 
 from enqueuer.queue import names
 from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
+from enqueuer.queue.plain import printable
 from enqueuer.queue.rest import PATIENCE, REST, Rests
 from enqueuer.queue.sync import seen_by_this_kernel
 
-__all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal", "printable"]
+__all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 
 log = logging.getLogger("SPOOL")
 
@@ -50,12 +51,6 @@ class Candidate(msgspec.Struct, order=True, gc=False):
 
 class Refusal(Exception):
     """This drop can never be taken; the text says why."""
-
-
-def printable(name: bytes) -> str:
-    """A name or address of any bytes, as it may stand in a log line: on one line, and telling what is in it."""
-    text = name.decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Intake:

@@ -10,6 +10,7 @@ from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import Message, queue_path
 from enqueuer.queue.disk import Port
+from enqueuer.queue.plain import printable_json
 
 __all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_why", "unchanged"]
 
@@ -74,7 +75,7 @@ def unchanged(
 
 def stage_why(disk: Port, id: int, n: int, place: str, why: dict[str, object]) -> None:
     """Stage the .why file that lies beside a message in Quarantine or Bad."""
-    text = json.dumps(why, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    text = printable_json(json.dumps(why, indent=1, ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
 
 

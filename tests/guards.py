@@ -61,6 +61,7 @@ WHOLE = frozenset(
         "test_containers.py",
         "test_daemons.py",
         "test_deviations.py",
+        "test_filesystems.py",
         "test_hostile.py",
         "test_manners.py",
         "test_many.py",

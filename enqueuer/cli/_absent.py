@@ -7,7 +7,7 @@ from pathlib import Path
 
 from enqueuer.config import Config
 from filterlink.settings import Filter
-from filterlink.spawn import find_program
+from filterlink.spawn import NOT_ROOT, find_program
 
 __all__ = ["warnings"]
 
@@ -34,7 +34,7 @@ def _program(filter: Filter) -> Iterator[str]:
 
 def _user(filter: Filter) -> Iterator[str]:
     try:
-        if filter.user:
-            pwd.getpwnam(filter.user)
+        if filter.user and os.geteuid() not in (0, pwd.getpwnam(filter.user).pw_uid):
+            yield f"user = {filter.user}: {NOT_ROOT}"
     except KeyError:
         yield f"user = {filter.user}: there is no such account: make it, or leave user out"

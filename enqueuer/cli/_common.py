@@ -1,7 +1,6 @@
 """What all commands share: their options, the look of their help, how they fail, and the way to base directory and engine."""
 
 import json
-import os
 import pwd
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from enqueuer import exits
+from enqueuer.queue.plain import printable
 
 __all__ = [
     "BASE",
@@ -43,7 +43,7 @@ def fail(text: str, code: int) -> NoReturn:
     raise Failure(text, code)
 
 
-BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool, /var/spool/enqueuer.")
+BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool if it is yours alone, /var/spool/enqueuer.")
 JSON = typer.Option("--json", help="One JSON document instead of a table.")
 Base = Annotated[str | None, BASE]
 Json = Annotated[bool, JSON]
@@ -56,29 +56,25 @@ def help(summary: str, *examples: str, text: str = "") -> dict[str, Any]:
 
 
 def enter(base: str | None) -> Path:
-    """Go into the base directory, as all our paths are relative to it. Raises BaseDirError."""
+    """Go into the base directory, as all our paths are relative to it, with the rights of its account. Raises BaseDirError."""
     from enqueuer import basedir
 
-    path = basedir.find(base)
-    os.chdir(path)
-    return path
+    return basedir.enter(base)
 
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
-    """Have the running engine answer within so many seconds. Raises Failure where none does."""
+    """Have the running engine of the base directory that was entered answer within so many seconds. Raises Failure where none does."""
     from enqueuer import control
 
     try:
-        return control.ask(base, request, within)
+        return control.ask(base, request, within, here=Path())
     except control.NotRunning as error:
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
 
 
 def order(base: str | None, verb: str, id: int, json: bool) -> None:
     """Have the running engine do something with one message (0 = all), and say what became of it. Raises Failure."""
-    from enqueuer import basedir
-
-    found = ask(basedir.find(base), within=40.0, command=verb, id=id)
+    found = ask(enter(base), within=40.0, command=verb, id=id)
     if not found["ok"]:
         fail(str(found["text"]), exits.NOINPUT)
     if json:
@@ -120,10 +116,3 @@ def answer(document: object) -> None:
     """Print one JSON document."""
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
-
-
-def printable(text: str | bytes) -> str:
-    """Whatever came from outside as something that cannot steer a terminal."""
-    if isinstance(text, bytes):
-        text = text.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

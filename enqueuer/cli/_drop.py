@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from enqueuer.queue.plain import printable
+
 __all__ = ["Drops"]
 
 FOLDER = "Submitted"
@@ -66,7 +68,7 @@ class Drops:
             names = [f"{name}{self._suffix}" for name in self._rename()]
             self._sync()
             try:
-                print("\n".join(names), flush=True)
+                print("\n".join(map(printable, names)), flush=True)
             except (OSError, ValueError, AttributeError) as error:
                 _warn(f"{len(names)} messages are in, and their names cannot be printed: {error}")
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes at its end, too

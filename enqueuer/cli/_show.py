@@ -106,7 +106,7 @@ def message(document: dict[str, Any]) -> None:
 
 
 def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:

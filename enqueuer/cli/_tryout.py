@@ -1,16 +1,18 @@
 """`enqueuer filters test` and `enqueuer filters bench`: try a helper by hand. No engine is needed."""
 
+import contextlib
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Json, answer, duration, fail, help, written
+from enqueuer.cli._common import Base, Json, answer, duration, enter, fail, help, written
 
 if TYPE_CHECKING:
     from filterlink.dialogue import Watch
@@ -45,19 +47,30 @@ FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
 
 
 def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
+    from enqueuer import rights
+
+    with contextlib.ExitStack() as stack:
+        given = [rights.give(file) for file in files]
+        sources = [stack.enter_context(each.file) for each in given]
+        where = enter(base)
+        for each in given:
+            each.expect_given()
+        return _try(name, where, [str(file) for file in files], sources)
+
+
+def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
     from enqueuer import basedir, config
     from enqueuer.benchview import BenchView, report
     from filterlink.testbench import Plan
 
-    where = basedir.find(base)
     path = where / basedir.CONFIG
-    filters = {each.name: each for each in config.load(basedir.read_config(path), str(path)).filters}
+    filters = {each.name: each for each in config.load(basedir.read_config(Path(basedir.CONFIG)), str(path)).filters}
     settings = filters.get(name)
     if settings is None:
         fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
-    plan, view = Plan.of(settings, len(files)), BenchView(ALL, [str(file) for file in files], settings)
+    plan, view = Plan.of(settings, len(files)), BenchView(ALL, names, settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))
@@ -88,7 +101,9 @@ def _bench(
     if not words:
         fail("PROGRAM is empty: write the command that starts the helper", exits.USAGE)
     plan = Plan(words=words, count=count, concurrency=concurrency, timeout=timeout, pipelining=pipelining, chaos=chaos)
-    found = _run(plan, Path(), files or [], BenchView(-1 if json else lines))
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(file.open("rb")) for file in files or []]
+        found = _run(plan, Path(), sources, BenchView(-1 if json else lines))
     if json:
         answer(document(found, count))
     else:
@@ -96,7 +111,7 @@ def _bench(
     return _code(found, not found.stopped)
 
 
-def _run(plan: "Plan", where: Path, files: Sequence[Path], watch: "Watch") -> "Report":
+def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -> "Report":
     """One run in a directory that stands for `where`. Raises Failure where the program cannot be started."""
     import msgspec
 
@@ -104,12 +119,24 @@ def _run(plan: "Plan", where: Path, files: Sequence[Path], watch: "Watch") -> "R
     from filterlink.dialogue import CannotStart
     from filterlink.testbench import TestBench
 
-    with tempfile.TemporaryDirectory(prefix="enqueuer-") as folder, handmade(where, files or _samples(Path(folder))) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="enqueuer-") as folder,
+        handmade(where, _copies(Path(folder), files) or _samples(Path(folder))) as made,
+    ):
         plan = msgspec.structs.replace(plan, words=program(plan.words, where.absolute()))
         try:
             return TestBench(plan, made, watch).run()
         except CannotStart as error:
             fail(str(error), exits.NOINPUT)
+
+
+def _copies(folder: Path, files: Sequence[BinaryIO]) -> list[Path]:
+    """The files, which the caller may read, where the account of the base directory may read them, too."""
+    found = [folder / f"{number}.msg" for number in range(len(files))]
+    for path, file in zip(found, files, strict=True):
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+    return found
 
 
 def _samples(folder: Path) -> list[Path]:

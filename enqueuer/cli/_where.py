@@ -17,7 +17,7 @@ ELSEWHERE = {
 def ask(base: Path, id: int) -> dict[str, Any]:
     """The engine's `now` of a message; where none answers, `state` is None and `engine` says why. Never raises for want of an engine."""
     try:
-        answer = control.ask(base, {"command": "where", "id": id})
+        answer = control.ask(base, {"command": "where", "id": id}, here=Path())
     except control.NotRunning as problem:
         return {"engine": str(problem), "state": None}
     except OSError as problem:

@@ -12,6 +12,7 @@ import typer
 from enqueuer import exits, inherited
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
+from enqueuer.queue.plain import printable
 
 __all__ = ["app", "main"]
 
@@ -99,15 +100,20 @@ def _usage(error: typer.TyperException) -> int:
     path = getattr(getattr(error, "ctx", None), "command_path", "enqueuer")
     text = error.format_message()
     if "\n" in text:  # a group called without a command: its help page
-        print(text, file=sys.stderr)
+        print(_lines(text), file=sys.stderr)
     else:
-        print(f"{path}: {text.rstrip('.')} (see `{path} --help`)", file=sys.stderr)
+        print(f"{path}: {_lines(text).rstrip('.')} (see `{path} --help`)", file=sys.stderr)
     return exits.USAGE
+
+
+def _lines(text: str) -> str:
+    """What a person reads of a failure. It may tell of names and words from anywhere."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _failed(error: Exception) -> int:
     text, code = _explain(error)
-    print(f"enqueuer: {text}", file=sys.stderr)
+    print(f"enqueuer: {_lines(text)}", file=sys.stderr)
     if code == exits.SOFTWARE and os.environ.get("ENQUEUER_TRACEBACK"):
         traceback.print_exception(error)
     return code
@@ -116,6 +122,7 @@ def _failed(error: Exception) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
     from enqueuer.config import ConfigError
+    from enqueuer.rights import Refused
 
     match error:
         case Failure():
@@ -124,6 +131,8 @@ def _explain(error: Exception) -> tuple[str, int]:
             return str(error), exits.NOINPUT
         case ConfigError():
             return str(error), exits.CONFIG
+        case Refused():
+            return str(error), exits.NOPERM
         case OSError(errno=code) if code is not None:
             where = f"{error.filename}: " if error.filename is not None else ""
             return f"{where}{error.strerror}", ERRORS.get(code, exits.IOERR)

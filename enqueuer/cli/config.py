@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, fail, help
+from enqueuer.cli._common import Base, enter, fail, help, printable
 
 if TYPE_CHECKING:
     from enqueuer.config import Config
@@ -28,20 +28,25 @@ def add_to(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
 ) -> int:
-    from enqueuer import basedir, doubts
+    from enqueuer import basedir, doubts, rights
     from enqueuer import config as configs
     from enqueuer.cli import _absent
 
-    path = file if file is not None else basedir.find(base) / basedir.CONFIG
-    config = configs.load(basedir.read_config(path), str(path))
-    folder = path.absolute().parent.parent if path.absolute().parent.name == "Settings" else Path()
-    with contextlib.chdir(folder):  # what the engine's programs are relative to
-        absent = list(_absent.warnings(config))
-        if basedir.is_base(Path()):
-            _expect_renames(config)
+    path, name = Path(basedir.CONFIG), str(file)
+    if file is None:
+        name = str(enter(base) / basedir.CONFIG)
+    elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to
+        rights.enter(file.absolute().parent.parent)
+        path = Path("Settings", file.name)
+    else:
+        path = file
+    config = configs.load(basedir.read_config(path), name)
+    absent = list(_absent.warnings(config))
+    if basedir.is_base(Path()):
+        _expect_renames(config)
     for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute(), config)):
-        print(f"warning: {warning}", file=sys.stderr)
-    print(f"{path}: ok")
+        print(f"warning: {printable(warning)}", file=sys.stderr)
+    print(f"{printable(name)}: ok")
     return exits.OK
 
 

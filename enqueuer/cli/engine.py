@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help
+from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help, printable
 
 if TYPE_CHECKING:
     from enqueuer.control import Peer
@@ -49,10 +49,10 @@ def _init(
     from enqueuer import basedir
 
     try:
-        made = basedir.create(dir, group)
+        made = basedir.init(dir, group)
     except basedir.BaseDirError as error:
         fail(str(error), exits.CANTCREAT)
-    print(f"{dir}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {dir}`")
+    print(f"{printable(str(dir))}: {'ready' if made else 'was ready already'}; start it with `enqueuer run --base {printable(str(dir))}`")
     return exits.OK
 
 
@@ -98,7 +98,7 @@ def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do
 
     path = enter(base)
     try:
-        peer = control.Peer(path)
+        peer = control.Peer(path, Path())
     except control.NotRunning as error:
         fail(str(error), exits.UNAVAILABLE)
     print("stopping", file=sys.stderr)

@@ -54,10 +54,15 @@ def _submit(
     if not inputs or "-" in (recipients or []):
         inputs.append("-")
     envelope = _envelope(sender, [] if header else words)
+    from enqueuer import rights
+
     with contextlib.ExitStack() as stack:
-        sources = [sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb")) for name in inputs]
+        given = [rights.Given(sys.stdin.buffer) if name == "-" else rights.give(Path(name)) for name in inputs]
+        sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
-        config = _config(where)
+        for each in given:
+            each.expect_given()
+        config = _config()
         _expect_room(where, config)
         suffix = config.spool.suffixes[0]  # one that the engine looks for
         drops = stack.enter_context(_drop.Drops(suffix))
@@ -84,11 +89,11 @@ def _address(text: str) -> bytes:
     return address
 
 
-def _config(base: Path) -> "Config":
+def _config() -> "Config":
     from enqueuer import basedir, config
 
     try:
-        return config.load(basedir.read_config(base / basedir.CONFIG))
+        return config.load(basedir.read_config(Path(basedir.CONFIG)))
     except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
         return config.Config(rules=(), routes=())
 
@@ -100,7 +105,7 @@ def _expect_room(base: Path, config: "Config") -> None:
     if (short := limits.disk_full(config.spool.min_free)) is not None:
         fail(f"{short}: try again later", exits.TEMPFAIL)
     with contextlib.suppress(control.NotRunning, OSError):
-        queue = control.ask(base, {"command": "status"}, WITHIN)["queue"]
+        queue = control.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]
         here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
         if here >= config.enqueuer.queue_limit:
             fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)

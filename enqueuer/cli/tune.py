@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, fail, help, printable
+from enqueuer.cli._common import Base, Failure, Json, answer, enter, fail, help, printable
 from enqueuer.cli.demo import own_mail
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def _tune(
     apply: Annotated[bool, typer.Option("--apply", help="Write what is recommended into the config file.")] = False,
     json: Json = False,
 ) -> int:
-    from enqueuer import basedir
     from enqueuer.tune.png import MISSING, can_plot
     from enqueuer.tune.session import Plan
 
-    where = basedir.find(base)
     if png is not None and not can_plot():
         fail(f"--png: {MISSING}", exits.UNAVAILABLE)
+    mail, png = (None if path is None else path.absolute() for path in (mail, png))
+    where = enter(base)
     if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
         fail(f"--png {printable(str(png))}: its folder is not there, or not ours to write", exits.CANTCREAT)
     fed = _mail(where, mail)
@@ -77,7 +77,7 @@ def _measured(plan: "Plan", fed: "Mail") -> "Measured":
     from enqueuer.tune.session import measure
     from enqueuer.tune.view import TuneView
 
-    console = Console(file=sys.stderr, highlight=False)
+    console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
     console.print(f"Mail: {fed.source}.", soft_wrap=True)
     try:
         with keys() as stop, TuneView(plan.seconds, console) as view:
@@ -101,7 +101,7 @@ def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: b
     if json:
         answer(document(advice, facts, found.steps, found.raised))
     else:
-        print("\n".join(lines(advice, facts, found.steps)))
+        print("\n".join(map(printable, lines(advice, facts, found.steps))))
     if png is not None:
         plot(advice, found.steps, found.raised, png)
         _say(f"drawn: {printable(str(png))}")
@@ -142,12 +142,10 @@ def _notes(base: Path, found: "Measured") -> list[str]:
 
     notes = []
     try:
-        control.ask(base, {"command": "status"})
+        control.ask(base, {"command": "status"}, here=Path())
         notes.append("an engine runs on this base directory: the figures are those of a machine that it loads")
     except control.NotRunning:
         pass
-    if os.geteuid() == 0 and base.stat().st_uid != 0:
-        notes.append("the filters ran as root, and the engine runs as another user: run tune as that user to see what it can do")
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")
     if found.late:
@@ -170,4 +168,4 @@ def _apply(base: Path, processors: int | None, slots: dict[str, int]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)

@@ -1,6 +1,5 @@
 """Writes what tune recommends into the config file: two keys, whole or not at all, with the old file kept beside it."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,26 +17,11 @@ def apply(base: Path, processors: int | None, slots: Mapping[str, int]) -> bool:
     Raises ConfigError where it was changed meanwhile into what no engine takes, and OSError.
     """
     path = base / basedir.CONFIG
-    before = path.read_bytes()
+    before = basedir.read_config(path)
     after = edited(before.decode("utf-8-sig"), processors=processors, slots=slots).encode()
     if after == before:
         return False
-    _write(base / OLD, before, path)
-    new = path.with_name("enqueuer.toml.tune")
-    _write(new, after, path)
-    new.rename(path)
+    basedir.replace(base / OLD, before, path)
+    basedir.replace(path, after, path)
     basedir.fsync_folder(path.parent)
     return True
-
-
-def _write(path: Path, data: bytes, like: Path) -> None:
-    """A file with the mode and the owner of another, on the disk for good."""
-    status = like.stat()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor)
-        file.write(data)
-        os.fchmod(fd, status.st_mode & 0o7777)
-        if os.geteuid() == 0:
-            os.fchown(fd, status.st_uid, status.st_gid)
-        file.flush()
-        os.fsync(fd)

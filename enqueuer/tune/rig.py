@@ -47,7 +47,7 @@ class Rig:
         self._stopped = stopped
         self._slots: Mapping[str, int] = {}
         self.trial = Trial(base, self._configured(1))
-        self.trial.prefix = (sys.executable, "-c", _DIES_WITH_US)
+        self.trial.prefix = (sys.executable, "-P", "-c", _DIES_WITH_US)
         _link(real, base)
 
     @property

@@ -1,6 +1,7 @@
 """The base directory: made once and whole, found by the documented order, and never mistaken for another folder."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -61,6 +62,65 @@ def test_find_goes_by_the_documented_order(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ENQUEUER_BASE", "named")
     assert basedir.find(None) == tmp_path / "named"
     assert basedir.find("given") == tmp_path / "given"
+
+
+@pytest.mark.parametrize("folder", [".", "spool", "spool/Settings"])
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+def test_a_spool_where_others_may_write_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str, mode: int
+) -> None:
+    """In /tmp it may be anyone's, with programs of his. One line says why, and how to take it all the same."""
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.mkdir()
+    basedir.create(here / "spool")
+    (here / folder).chmod(mode)
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("ENQUEUER_BASE", raising=False)
+    monkeypatch.setattr(basedir, "DEFAULT_BASE", str(other))
+    told = re.escape(f"./spool is not taken, as other accounts may write to {here / folder}; to take it: --base ./spool")
+
+    with pytest.raises(basedir.BaseDirError, match=f"^{told}$"):
+        basedir.find(None)
+    basedir.create(other)
+    assert basedir.find(None) == other
+    assert re.fullmatch(f"enqueuer: {told}\n", capsys.readouterr().err)
+    assert basedir.find("./spool") == here / "spool"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another")
+@pytest.mark.parametrize("folder", [".", "spool", "spool/Settings"])
+def test_a_spool_of_another_account_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    basedir.create(tmp_path / "spool")
+    os.chown(tmp_path / folder, 54321, 54321)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENQUEUER_BASE", raising=False)
+    monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
+
+    with pytest.raises(basedir.BaseDirError, match=r"belongs to the account 54321; to take it: --base \./spool"):
+        basedir.find(None)
+
+
+def test_a_spool_that_is_a_link_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    basedir.create(tmp_path / "elsewhere")
+    (tmp_path / "spool").symlink_to("elsewhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENQUEUER_BASE", raising=False)
+    monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
+
+    with pytest.raises(basedir.BaseDirError, match="spool is a symbolic link; to take it"):
+        basedir.find(None)
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_replace_goes_through_no_link(tmp_path: Path, link: str) -> None:
+    """What stands under the other name is replaced, not written to."""
+    (tmp_path / "other").write_text("other")
+    new = tmp_path / "file.new"
+    new.symlink_to("other") if link == "symbolic" else new.hardlink_to(tmp_path / "other")
+    basedir.replace(tmp_path / "file", b"text")
+
+    assert ((tmp_path / "file").read_text(), (tmp_path / "other").read_text()) == ("text", "other")
+    assert sorted(os.listdir(tmp_path)) == ["file", "other"]
 
 
 def test_find_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 import json
 import os
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,77 @@ def test_the_error_of_an_order_is_one_that_the_command_shows(trials: Trials, con
 
     assert answer["text"] == answer["error"]
     assert "id" in answer["text"]
+
+
+# The commands, and an engine that is another's
+
+EVIL = "\x1b]0;x\x07\x9b31m\u202e\u2028\u200b[red]"
+COMMANDS = (
+    *(["status"], ["status", "--verbose"], ["status", "--json"], ["filters", "list"], ["reload"], ["queue", "show", "7"]),
+    *(["queue", "retry", "7"], ["quarantine", "release", "7"], ["quarantine", "delete", "7"], ["submit", "a@a.example"]),
+)
+
+
+def _poisoned(found: Any) -> Any:
+    """The same answer with evil in each text and each key that no command looks up."""
+    if isinstance(found, dict):
+        return {key: _poisoned(value) for key, value in found.items()} | {EVIL: EVIL}
+    if isinstance(found, list):
+        return [_poisoned(each) for each in found]
+    return found + EVIL if isinstance(found, str) else found
+
+
+@contextmanager
+def _answering(base: Path, answers: dict[str, Any]) -> Iterator[None]:
+    """Something that answers commands on a base directory."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        folder = os.open(base / "Run", os.O_PATH)
+        listener.bind(f"/proc/self/fd/{folder}/control.sock")
+        os.close(folder)
+        listener.listen(8)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as sock:
+                        sock.sendall(json.dumps(answers[json.loads(sock.recv(4096))["command"]]).encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_the_engine_of_another_steers_no_terminal(trials: Trials, config: Config) -> None:
+    """Whatever it answers: no control character, no mark of direction, no markup reaches the output of a command."""
+    with trials(config(processors=1)) as trial:
+        answers = {"status": trial.status()}
+        answers["where"] = json.loads(_ask(trial.base, b'{"command":"where","id":7}'))
+        trial.stop()
+    answers |= {verb: {"ok": False, "text": "no", "error": "no"} for verb in ("reload", "retry", "release", "delete")}
+    answers["status"]["config"] |= {"error": "bad", "waiting": "wait"}
+    with _answering(trial.base, _poisoned(answers)):
+        for words in COMMANDS:
+            command = [sys.executable, "-m", "enqueuer.cli.app", *words, "--base", str(trial.base)]
+            done = subprocess.run(command, input=b"text", capture_output=True, timeout=20, check=False)
+            out = (done.stdout + done.stderr).decode()
+
+            assert out.replace("\n", "").isprintable(), words
+            assert "internal error" not in out, words
+            assert "x1b" in out or words[0] in ("submit", "queue"), words
+
+
+def test_an_answer_without_an_end_is_not_waited_for(trials: Trials, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers on a base directory may send for ever, fast or byte by byte."""
+    trial = trials(config(processors=1))
+    monkeypatch.setattr(control, "MAX_ANSWER", 1 << 20)
+    for text in ("x" * (2 << 20), ["x"], "x"):
+        with _answering(trial.base, {"status": text}), pytest.raises(control.NotRunning):
+            control.ask(trial.base, {"command": "status"}, 5)
+        (trial.base / control.CONTROL).unlink()
 
 
 # The server alone, in a loop of the test's own

@@ -53,6 +53,15 @@ def test_control_characters_never_reach_the_log_raw() -> None:
     line.encode()
 
 
+def test_what_hides_or_turns_text_never_reaches_the_log_raw() -> None:
+    """C1 control characters, marks of direction, separators, what has no width: each is escaped."""
+    hidden = "\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\U000e0041"
+    line = logfile.Formatter().format(_record(f"a{hidden}b\u00e9"))
+
+    assert line.isprintable()
+    assert line.endswith(r"a\x9b\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\U000e0041b" + "\u00e9")
+
+
 def test_a_traceback_is_lines_of_the_log() -> None:
     try:
         raise ValueError("bad\nthing")

@@ -17,10 +17,11 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files
 FLAG = "--allow-writable-config"
 
 
-@pytest.mark.parametrize("path", [basedir.CONFIG, "Settings", "."])
-@pytest.mark.parametrize("mode", [0o020, 0o002])
+@pytest.mark.parametrize(
+    ("path", "mode"), [(basedir.CONFIG, 0o020), (basedir.CONFIG, 0o002), ("Settings", 0o020), ("Settings", 0o002), (".", 0o020)]
+)
 def test_a_config_that_others_may_write_starts_no_engine(trials: Trials, config: Config, path: str, mode: int) -> None:
-    """Exit code 78 and the cure; the flag of `run` starts it all the same."""
+    """Exit code 78 and the cure; the flag of `run` starts it all the same. Root enters no base directory that all may write: test_rights.py."""
     trial = trials(config())
     target = trial.base / path
     target.chmod(stat.S_IMODE(target.stat().st_mode) | mode)
@@ -31,10 +32,10 @@ def test_a_config_that_others_may_write_starts_no_engine(trials: Trials, config:
 
 
 @as_root
-@pytest.mark.parametrize("path", [basedir.CONFIG, "Settings", "."])
-def test_a_config_of_another_account_starts_no_engine(trials: Trials, config: Config, path: str) -> None:
+def test_a_config_of_another_account_starts_no_engine(trials: Trials, config: Config) -> None:
+    """Folders of another account: test_rights.py."""
     trial = trials(config())
-    os.chown(trial.base / path, 4242, -1)
+    os.chown(trial.base / basedir.CONFIG, 4242, -1)
     with pytest.raises(TrialError, match=r"exit code 78(?s:.)*belongs to account 4242"):
         trial.start()
 

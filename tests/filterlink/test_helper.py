@@ -90,17 +90,20 @@ def shell(start: Start, script: str, **values: bool) -> Owned:
 
 
 def test_programs_are_found(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the base directory first, then beside our own program, then on PATH; a path is taken as it is."""
-    (base / "scan").write_text("#!/bin/sh\n")
-    (base / "scan").chmod(0o755)
-    (base / "sh").write_text("not executable")
-    monkeypatch.setenv("PATH", "/bin:/usr/bin")
+    """A path is taken as it is; a bare word is beside our own program or on PATH, and never in the base directory."""
+    for name in ("scan", "sh", Path(sys.executable).name):
+        (base / name).write_text("#!/bin/sh\n")
+        (base / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f":.:tools::/bin:/usr/bin:{base.name}:")
+    monkeypatch.setattr(sys, "argv", ["bin/enqueuer"])
 
-    assert find_program("scan") == "./scan"
+    assert find_program("./scan") == "./scan"
     assert find_program("tools/scan") == "tools/scan"
     assert find_program("sh") == "/bin/sh"
     assert find_program(Path(sys.executable).name) == sys.executable
-    with pytest.raises(FileNotFoundError, match="neither in the base directory nor on PATH"):
+    with pytest.raises(FileNotFoundError, match=r"scan is not on PATH \(the one in the base directory is \./scan\)"):
+        find_program("scan")
+    with pytest.raises(FileNotFoundError, match=r"no-such-program is not on PATH$"):
         find_program("no-such-program")
 
 

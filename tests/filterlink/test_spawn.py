@@ -2,6 +2,7 @@
 
 import grp
 import os
+import pty
 import pwd
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_an_account_that_is_not_there() -> None:
 
 def test_the_environment_is_clean() -> None:
     """The usual variables, what the settings add, and nothing that the service manager told us."""
-    ours = {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC", "NOTIFY_SOCKET": "@x", "http_proxy": "p", "SECRET": "s"}
+    ours = {"PATH": ":.:/bin:", "LC_TIME": "C", "TZ": "UTC", "NOTIFY_SOCKET": "@x", "http_proxy": "p", "SECRET": "s"}
 
     assert environment(ours, ()) == {"PATH": "/bin", "LC_TIME": "C", "TZ": "UTC"}
     assert environment(ours, ("http_proxy", "A=b=c", "ABSENT", "TZ=CET")) == {
@@ -130,6 +131,23 @@ def test_a_confined_helper_changes_no_other_file(tmp_path: Path, monkeypatch: py
 def test_a_confined_helper_whose_folder_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"writable: there is no folder {tmp_path}/no"):
         spawn(["true"], Limits(writable=(f"{tmp_path}/no",)))
+
+
+def test_a_helper_has_no_terminal() -> None:
+    """It could type into ours (TIOCSTI), and root's shell would read that when the command has ended."""
+    master, slave = pty.openpty()
+    script = (
+        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from filterlink.spawn import spawn; "
+        "print(spawn(['sh', '-c', '(: < /dev/tty) && echo it has one; echo done']).stdout.read().decode())"
+    )
+    try:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, stdin=slave, capture_output=True, start_new_session=True, timeout=10, check=True)
+    finally:
+        os.close(slave)
+        os.close(master)
+
+    assert done.stdout.decode().split() == ["done"]
 
 
 def test_nothing_of_ours_is_open() -> None:

@@ -144,10 +144,6 @@ def test_names_of_any_bytes_and_any_length(intake: Intake) -> None:
     assert os.path.exists(b"Submitted/" + (bad or b"none") + b".why")
 
 
-def test_names_are_printed_in_one_line() -> None:
-    assert intakes.printable(b"\xff\na\x1b.eml") == "\\xff\\na\\x1b.eml"
-
-
 def test_a_mapping_for_writing_counts_as_open(intake: Intake) -> None:
     """A writer that has closed the file and goes on writing into a mapping of it is not done."""
     name = _drop("a.eml")

@@ -109,3 +109,14 @@ def test_a_reason_lies_beside_its_message(disk: Disk) -> None:
     stage.stage_why(disk, 7, 3, "quarantine", {"reason": "EICAR"})
 
     assert json.loads(Path("Staged/7.3.quarantine-why").read_text()) == {"reason": "EICAR"}
+
+
+def test_a_reason_steers_no_terminal_and_says_the_same(disk: Disk) -> None:
+    """A filter's words are in it, and people read it with cat."""
+    why: dict[str, object] = {"reason": "\x9b31m\u202eevil\u2028\u200b\U000e0041 \u00e9", "log": ["a\x1b[2Jb\n"]}
+    stage.stage_why(disk, 7, 3, "quarantine", why)
+
+    text = Path("Staged/7.3.quarantine-why").read_text()
+    assert text.replace("\n", "").isprintable()
+    assert "\u00e9" in text
+    assert json.loads(text) == why

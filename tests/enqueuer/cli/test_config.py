@@ -57,14 +57,14 @@ to = "OUT"
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ('program = "nosuchprogram -x"', "program nosuchprogram is neither in the base directory nor on PATH: install it"),
+        ('program = "nosuchprogram -x"', "program nosuchprogram is not on PATH: install it"),
         ('program = "/usr/nosuch"', "program /usr/nosuch is not there: write the path"),
         ('program = "./plain"', "program ./plain is no program that may be run: chmod +x ./plain"),
         ('program = "./folder"', "program ./folder is no program"),
         ('program = "./helper"\nuser = "nosuchuser"', "user = nosuchuser: there is no such account"),
         ('program = "/usr/nosuch"\nenabled = false', ""),
         ('program = "./helper"', ""),
-        ('program = "helper"', ""),
+        ('program = "helper"', "program helper is not on PATH (the one in the base directory is ./helper)"),
     ],
 )
 def test_what_this_machine_has_not_is_a_warning(enqueuer: Any, base: Path, settings: str, told: str) -> None:
@@ -99,7 +99,7 @@ def test_a_fifo_in_the_place_of_the_file_hangs_no_command(tmp_path: Path, comman
     [
         ("Settings/enqueuer.toml", 0o666, "may be written by every account"),
         ("Settings", 0o775, "may be written by group"),
-        (".", 0o777, "may be written by every account"),
+        (".", 0o775, "may be written by group"),
         ("Submitted", 0o1777, "every account may list it"),
     ],
 )

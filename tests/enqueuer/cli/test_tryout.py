@@ -15,7 +15,7 @@ while read -r number verb rest; do
   case $verb in
     INTF) echo "$number INTF 4" ;;
     FILE) if [ ! -r "$rest" ]; then echo "$number FAILURE"
-          elif grep -q bad "$rest"; then echo "$number ERROR \\"it is $(cat Settings/word)\\""
+          elif grep -q "^bad" "$rest"; then echo "$number ERROR \\"it is $(cat Settings/word)\\""
           else : > Submitted/copy.sub; echo "$number {ok}"; fi ;;
     QUIT) echo "$number OK"; exit 0 ;;
     *)    echo "$number FAILURE" ;;
@@ -29,7 +29,7 @@ recipient = "*"
 to = "OUT"
 [[filters]]
 name = "Judge"
-program = "judge.sh"
+program = "./judge.sh"
 """
 
 
@@ -75,7 +75,7 @@ def test_a_filter_tried_on_files(enqueuer: Any, base: Path, judge: Path, files: 
 
 def test_a_filter_that_judges_nothing_is_69(enqueuer: Any, base: Path, files: list[str]) -> None:
     """The reason is shown with the program's last words."""
-    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace("judge.sh", "sh -c 'echo no licence >&2; sleep 0.01'"))
+    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace("./judge.sh", "sh -c 'echo no licence >&2; sleep 0.01'"))
     done = enqueuer("filters", "test", "Judge", files[0])
 
     assert b"no licence" in done.stdout
@@ -146,7 +146,7 @@ def test_by_all_settings_of_the_filter(enqueuer: Any, base: Path, files: list[st
     account = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     settings = f'user = "{account}"\nmemory_limit = "1G"\ncpu_limit = "7s"\nenvironment = ["LEVEL=high"]\nenabled = false\n'
     program = f"program = {json.dumps(SAYS)}\n"
-    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace('program = "judge.sh"\n', program + settings))
+    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace('program = "./judge.sh"\n', program + settings))
     if os.geteuid() == 0:
         refused = enqueuer("filters", "test", "Judge", files[0])
         assert b"may not read messages: chgrp -R" in refused.stderr
@@ -162,7 +162,7 @@ def test_by_all_settings_of_the_filter(enqueuer: Any, base: Path, files: list[st
 
 def test_an_account_that_is_not_there(enqueuer: Any, base: Path, files: list[str]) -> None:
     """It is one line and 66."""
-    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace("judge.sh", 'true"\nuser = "no-such-user'))
+    (base / "Settings/enqueuer.toml").write_text(CONFIG.replace("./judge.sh", 'true"\nuser = "no-such-user'))
     done = enqueuer("filters", "test", "Judge", files[0])
 
     assert (done.returncode, len(done.stderr.splitlines())) == (66, 1)

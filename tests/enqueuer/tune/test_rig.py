@@ -24,7 +24,7 @@ def files(base: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_a_trial_runs_beside_the_real_one(make_base: Callable[..., Path]) -> None:
     """Helper and files are found as in the real folder; the real one is as it was, and nothing is left in it."""
-    base = make_base(program="judge.sh")
+    base = make_base(program="./judge.sh")
     (base / "judge.sh").write_text(HELPER)
     (base / "judge.sh").chmod(0o755)
     (base / "ready").mkdir()
