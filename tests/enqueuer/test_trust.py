@@ -21,7 +21,10 @@ FLAG = "--allow-writable-config"
     ("path", "mode"), [(basedir.CONFIG, 0o020), (basedir.CONFIG, 0o002), ("Settings", 0o020), ("Settings", 0o002), (".", 0o020)]
 )
 def test_a_config_that_others_may_write_starts_no_engine(trials: Trials, config: Config, path: str, mode: int) -> None:
-    """Exit code 78 and the cure; the flag of `run` starts it all the same. Root enters no base directory that all may write: test_rights.py."""
+    """Exit code 78 and the cure; the flag of `run` starts it all the same.
+
+    Root enters no base directory that all may write: test_rights.py.
+    """
     trial = trials(config())
     target = trial.base / path
     target.chmod(stat.S_IMODE(target.stat().st_mode) | mode)
