@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from enqueuer import inherited
+
 __all__ = ["Drops"]
 
 FOLDER = "Submitted"
@@ -70,7 +72,8 @@ class Drops:
                 print("\n".join(names), flush=True)
             except (OSError, ValueError, AttributeError) as error:
                 _warn(f"{len(names)} messages are in, and their names cannot be printed: {error}")
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes at its end, too
+                os.close(1)  # the interpreter flushes at its end, too
+                inherited.fill_standard()
         return len(names)
 
     def _rename(self) -> Iterator[str]:
