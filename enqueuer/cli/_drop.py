@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from enqueuer import inherited
 from enqueuer.queue.plain import printable
 
 __all__ = ["Drops"]
@@ -71,7 +72,8 @@ class Drops:
                 print("\n".join(map(printable, names)), flush=True)
             except (OSError, ValueError, AttributeError) as error:
                 _warn(f"{len(names)} messages are in, and their names cannot be printed: {error}")
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes at its end, too
+                os.close(1)  # the interpreter flushes at its end, too
+                inherited.fill_standard()
         return len(names)
 
     def _rename(self) -> Iterator[str]:

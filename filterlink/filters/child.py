@@ -44,10 +44,11 @@ class Ended(NamedTuple):
 
 def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
     """Run it to its end. Raises OSError where it cannot be started, or its limits cannot be set."""
+    nothing = os.memfd_create("nothing")  # there may be no /dev/null
     try:
         process = subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=nothing,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -55,6 +56,8 @@ def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
         )
     except subprocess.SubprocessError:
         raise OSError(errno.EINVAL, "its limits cannot be set") from None
+    finally:
+        os.close(nothing)
     with process:
         try:
             output, late = _attend(process, Awake(limits.time))

@@ -216,7 +216,7 @@ def _settle(parent: int, foreign: list[Worker]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     for worker in foreign:
         worker.sock.close()
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    nothing = os.memfd_create("nothing")  # there may be no /dev/null
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)

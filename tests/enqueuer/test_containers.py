@@ -36,6 +36,28 @@ def test_without_dev(trials: Trials, config: Config, mail: Make, script: str) ->
     assert "Traceback" not in trial.log() + trial.output.read_text()
 
 
+OURS = """
+[[filters]]
+name = "Ours"
+program = "enqueuer filter {words}"
+[[rules]]
+name = "ours"
+priority = 9
+actions = [["ExternalFilter", "Ours"]]
+"""
+
+
+@pytest.mark.parametrize("words", ["yara", "command --clean 0 /bin/true"])
+def test_filters_in_the_box_without_dev(trials: Trials, config: Config, mail: Make, words: str) -> None:
+    """Those that start processes for a message give them no /dev/null to read."""
+    trial = trials(config(processors=1, more=OURS.format(words=words)))
+    trial.prefix = in_namespaces("mount -t tmpfs none /dev")
+    with trial:
+        trial.drop("a", mail("a"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "mail flows")
+        trial.wait(lambda: trial.status()["filters"][1]["answered"] == 1, "it has judged")
+
+
 ENTRY = 'sleep 1000 & (sh -c "sleep 0.5 & sleep 0.6" & sleep 1000) & exec "$@"'
 """An entry script that starts servers before the engine, one of which leaves orphans and zombies."""
 
