@@ -18,7 +18,7 @@ MAX_COPIES = 1000
 """Copies of their own that one message may have, each a file; a filter may ask for a hundred."""
 
 ORPHAN = b"X-Enqueuer-Orphan: the message begins with the next line"
-"""Stands between added fields and a message that begins with a blank: its first line would continue the last of them."""
+"""Separates added fields from a message that begins with a blank: its first line would continue the last of them."""
 
 
 def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:

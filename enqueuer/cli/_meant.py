@@ -46,13 +46,14 @@ def drop_id(name: str) -> int:
     Each dropper chooses its names, also one that another has: where several drops bear it, each is listed with its dropper.
     """
     name = name.rpartition("/")[2]
-    ids, lies = _ids(name), _lying(name)
-    if len(ids) + len(lies) > 1:
-        each = [*lies, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
+    ids, found = _ids(name), _in_the_folder(name)
+    if len(ids) + len(found) > 1:
+        each = [*found, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
         fail("\n  ".join([f"several drops bear the name {printable(name)}:", *each]), exits.DATAERR)
     if not ids:
         fail(
-            f"{printable(name)} {lies[0]}" if lies else f"no message came as {printable(name)}, by the files and by the log", exits.NOINPUT
+            f"{printable(name)} {found[0]}" if found else f"no message came as {printable(name)}, by the files and by the log",
+            exits.NOINPUT,
         )
     return next(iter(ids))
 
@@ -72,7 +73,7 @@ def _ids(name: str) -> dict[int, str]:
     return found
 
 
-def _lying(name: str) -> list[str]:
+def _in_the_folder(name: str) -> list[str]:
     """What the drop folder has under this name: a drop that was not taken yet, the reason of one that was refused."""
     found, path, raw = [], b"Submitted/" + os.fsencode(name), os.fsencode(name)
     if os.path.lexists(path):

@@ -23,7 +23,7 @@ NORMAL, EVE = 4242, 4243
 CANARY = "canary-5d1f"
 PATIENCE = 60.0
 P99 = 1.0
-"""Seconds from the writing of a normal mail to its output that 99 of 100 take at the most."""
+"""Seconds from the writing of a normal mail to its output that 99 of 100 take at most."""
 RATIO = 10.0
 """What the p99 under attack may be of that without, as long as it is over NOISE."""
 NOISE = 0.5
@@ -82,7 +82,7 @@ def test_an_attacker_reads_nothing_and_disturbs_nothing(mode: int, seconds: int,
 
 
 def _prepare(trial: Trial, tmp_path: Path, mode: int) -> dict[Path, tuple[bytes, Any]]:
-    """Open the way to the drop folder, and put canaries where nobody else may read. Return how these files are."""
+    """Open the way to the drop folder, and put canaries where only the engine may read. Return how these files are."""
     submitted = trial.base / "Submitted"
     os.chown(submitted, 0, accounts.GROUP)
     submitted.chmod(mode)

@@ -39,7 +39,7 @@ def test_status_without_an_engine_says_how_to_start_one(enqueuer: Any, base: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder to any group")
 def test_init_opens_the_drop_folder_to_a_group(enqueuer: Any, tmp_path: Path) -> None:
-    """Also of a base directory that is there; a second call has nothing to do, and a missing group is told."""
+    """Also of a base directory that is there; a second call has nothing to do, and a missing group is an error with the cure."""
     target = tmp_path / "new"
     enqueuer("init", str(target))
     first, second = (enqueuer("init", "--group", "4243", str(target)) for _ in range(2))

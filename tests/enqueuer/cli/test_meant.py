@@ -112,7 +112,7 @@ def test_a_planted_reason_hides_no_message(enqueuer: Any, base: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["fifo", "link"])
 def test_a_reason_is_no_fifo_and_no_link(enqueuer: Any, base: Path, tmp_path: Path, kind: str) -> None:
-    """Whoever looks, mostly root, neither waits for a writer nor reads a file elsewhere."""
+    """The caller, mostly root, neither waits for a writer nor reads a file elsewhere."""
     why = base / "Submitted/a.bad.why"
     (tmp_path / "secret").write_text('{"reason": "secret"}')
     os.mkfifo(why) if kind == "fifo" else why.symlink_to(tmp_path / "secret")
