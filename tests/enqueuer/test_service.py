@@ -142,6 +142,9 @@ def test_the_unit_says_what_the_engine_does() -> None:
 
     assert {"Type=notify", "WatchdogSec=30", "ExecReload=/bin/kill -HUP $MAINPID", "RestartPreventExitStatus=78"} <= set(lines)
     assert {"AmbientCapabilities=CAP_LEASE", "CapabilityBoundingSet=CAP_LEASE", "NoNewPrivileges=yes"} <= set(lines)
+    assert {"LimitCORE=0", "OOMPolicy=continue", "MemoryMax=75%", "TasksMax=4096"} <= set(lines)
+    # systemd 252 counts none of these to @system-service, and the parsers need them to give up their rights
+    assert "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp" in lines
 
 
 IN_THE_UNIT = (
