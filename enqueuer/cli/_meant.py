@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
+from enqueuer.basedir import open_plain
 from enqueuer.cli._common import fail, printable
 from enqueuer.queue import names
 
@@ -18,6 +19,10 @@ __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 
 MAX_LINES = 10
 """Lines of the log that are shown of one message: its last ones."""
+MAX_LINE = 1 << 16
+"""Bytes of one line of the log; ours have at most 32,000."""
+MAX_WHY = 1 << 20
+"""Bytes of a reason that are read; ours have some hundred."""
 _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
 _ID = re.compile(r"QUEUE\(\[(\d+)\]\) from <.*>, \d+ bytes, ")
 
@@ -72,8 +77,8 @@ def told(id: int) -> list[str]:
 def _refused(name: str) -> str:
     """Why a drop was given back."""
     path = Path("Submitted", os.fsdecode(names.refused(os.fsencode(name))[1]))
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        return f"{printable(name)} was refused: {printable(str(json.loads(path.read_bytes())['reason']))}"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError), open_plain(path) as file:
+        return f"{printable(name)} was refused: {printable(str(json.loads(file.read(MAX_WHY))['reason']))}"
     return ""
 
 
@@ -81,7 +86,8 @@ def _log(text: str) -> Iterator[str]:
     """The lines that have it, of the last day that has any."""
     wanted = text.encode()
     for path in sorted(Path("SystemLogs").glob("*.log"), reverse=True):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            if found := [line.rstrip(b"\n").decode(errors="backslashreplace") for line in file if wanted in line]:
+        with contextlib.suppress(OSError), open_plain(path) as file:
+            lines = iter(lambda file=file: file.readline(MAX_LINE), b"")  # type: ignore[misc]
+            if found := [line.rstrip(b"\n").decode(errors="backslashreplace") for line in lines if wanted in line]:
                 yield from (printable(f"{path.stem} {line}") for line in found)
                 return
