@@ -1,5 +1,6 @@
 """Demands on the links' listeners: bytes that are no frame cost their sender the link, and no process its life."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -61,7 +62,8 @@ def test_garbage_costs_its_sender_the_link_and_nothing_else(
         with connect(f"Run/{name}.sock") as sock:
             sock.settimeout(8)
             sock.send(encode(frames.Hello("watcher", 0, 999_999, os.getpid())))
-            sock.send(b"\xc1")
+            with contextlib.suppress(BrokenPipeError):  # the engine may have closed it for the HELLO already
+                sock.send(b"\xc1")
             assert _end(sock)
         trial.drop("a", mail("a"))
         trial.wait(lambda: len(trial.outbound()) == 1, "mail goes on")
