@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import BinaryIO
 
 from enqueuer import rights
 from enqueuer.queue.names import is_module
@@ -26,6 +27,7 @@ __all__ = [
     "is_base",
     "make_again",
     "make_modules",
+    "open_plain",
     "read_config",
     "replace",
     "share",
@@ -284,11 +286,15 @@ def _readable(path: Path) -> bool:
 
 
 def read_config(path: Path) -> bytes:
-    """Read a config file, or its begin where it is too large for one.
-
-    Raises OSError, also for a FIFO or a device: it is not waited for.
-    """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    """Read a config file, or its begin where it is too large for one. Raises OSError."""
+    with open_plain(path) as file:
         return file.read(MOST)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file of a base directory to read it. Raises OSError, also for a FIFO or a device: it is not waited for."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -4,7 +4,7 @@ What is not printable is escaped: the control characters of C0 and C1, the marks
 paragraph separators, what has no width, and bytes that are no UTF-8.
 """
 
-__all__ = ["printable", "printable_json"]
+__all__ = ["printable", "printable_json", "printable_lines"]
 
 
 def printable(text: str | bytes) -> str:
@@ -12,6 +12,11 @@ def printable(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Text whose lines stay lines."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def printable_json(text: str) -> str:

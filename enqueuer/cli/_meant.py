@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits, loglines
+from enqueuer.basedir import open_plain
 from enqueuer.cli._common import account, fail, printable
 from enqueuer.queue import names
 
@@ -18,6 +19,8 @@ __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 
 MAX_LINES = 10
 """Lines of the log that are shown of one message: its last ones."""
+MAX_LINE = 1 << 16
+"""Bytes of one line of the log; ours have at most 32,000."""
 _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
 _OF = re.compile(r"[0-9:.]+ \d QUEUE\(\[(\d+)\]\) ")
 """The head of a line about a message. What follows may quote anything, other such heads, too."""
@@ -117,6 +120,7 @@ def _days() -> list[Path]:
 def _lines(day: Path, text: str) -> list[str]:
     """The lines of a day that have this text."""
     wanted = text.encode(errors="backslashreplace")
-    with contextlib.suppress(OSError), day.open("rb") as file:
-        return [line.rstrip(b"\n").decode(errors="backslashreplace") for line in file if wanted in line]
+    with contextlib.suppress(OSError), open_plain(day) as file:
+        lines = iter(lambda: file.readline(MAX_LINE), b"")
+        return [line.rstrip(b"\n").decode(errors="backslashreplace") for line in lines if wanted in line]
     return []

@@ -12,7 +12,7 @@ import typer
 from enqueuer import exits, inherited
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
-from enqueuer.queue.plain import printable
+from enqueuer.queue.plain import printable_lines
 
 __all__ = ["app", "main"]
 
@@ -100,20 +100,15 @@ def _usage(error: typer.TyperException) -> int:
     path = getattr(getattr(error, "ctx", None), "command_path", "enqueuer")
     text = error.format_message()
     if "\n" in text:  # a group called without a command: its help page
-        print(_lines(text), file=sys.stderr)
+        print(printable_lines(text), file=sys.stderr)
     else:
-        print(f"{path}: {_lines(text).rstrip('.')} (see `{path} --help`)", file=sys.stderr)
+        print(f"{path}: {printable_lines(text).rstrip('.')} (see `{path} --help`)", file=sys.stderr)
     return exits.USAGE
-
-
-def _lines(text: str) -> str:
-    """What a person reads of a failure. It may tell of names and words from anywhere."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def _failed(error: Exception) -> int:
     text, code = _explain(error)
-    print(f"enqueuer: {_lines(text)}", file=sys.stderr)
+    print(f"enqueuer: {printable_lines(text)}", file=sys.stderr)
     if code == exits.SOFTWARE and os.environ.get("ENQUEUER_TRACEBACK"):
         traceback.print_exception(error)
     return code

@@ -8,6 +8,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import fail, help, printable
+from enqueuer.queue.plain import printable_lines
 
 if TYPE_CHECKING:
     from enqueuer.ownmail import Found, Most
@@ -73,4 +74,4 @@ def _copies(mail: Path) -> "list[Sample]":
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(printable_lines(text), file=sys.stderr)

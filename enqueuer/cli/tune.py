@@ -10,6 +10,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import Base, Failure, Json, answer, enter, fail, help, printable
 from enqueuer.cli.demo import own_mail
+from enqueuer.queue.plain import printable_lines
 
 if TYPE_CHECKING:
     from enqueuer.tune.mail import Mail
@@ -85,10 +86,6 @@ def _measured(plan: "Plan", fed: "Mail") -> "Measured":
             return measure(plan, view, stop)
     except (TrialError, NotRunning) as error:
         fail(printable_lines(str(error)), exits.UNAVAILABLE)
-
-
-def printable_lines(text: str) -> str:
-    return "\n".join(printable(line) for line in text.splitlines())
 
 
 def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: bool, json: bool) -> int:

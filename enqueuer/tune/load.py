@@ -1,11 +1,12 @@
 """Today's load: how much mail comes now, from the log of the base directory, or from an engine that runs on it."""
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer import control, loglines
+from enqueuer import basedir, control, loglines
 
 __all__ = ["Load", "busiest_hour", "today"]
 
@@ -49,8 +50,8 @@ def busiest_hour(arrivals: Sequence[float]) -> float:
 def _tail(path: Path) -> list[str]:
     """The last lines of a log. What cannot be read tells nothing."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - MOST_READ))
+        with basedir.open_plain(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_READ))
             return file.read(MOST_READ).decode(errors="replace").splitlines()
     except OSError:
         return []

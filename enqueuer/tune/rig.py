@@ -41,7 +41,7 @@ class Rig:
 
     def __init__(self, base: Path, real: Path, stopped: "Stop") -> None:
         """Raises ConfigError, OSError."""
-        self._text = (real / basedir.CONFIG).read_text(encoding="utf-8-sig")
+        self._text = basedir.read_config(real / basedir.CONFIG).decode("utf-8-sig")
         self.config: Config = load(self._text.encode(), str(real / basedir.CONFIG))
         self._programs = {each.name: shlex.join(program(each.words(), real)) for each in self.config.filters}
         self._stopped = stopped

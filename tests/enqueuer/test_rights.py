@@ -34,7 +34,7 @@ FILES = (
     *(f"Settings/enqueuer.toml.before-tune{end}" for end in (".new", ".tmp", "~")),
     *(f"Run/{name}" for name in ("pid", "lock", "supervisor", "config.1", "config.2", "control.sock", "manager.sock", "filterlink.sock")),
     *("Run/supervisor.sock", "Queue/.ids", "Queue/.attempts", "Queue/1.msg", "Quarantine/1.msg", "Quarantine/1.why", "Bad/1.msg"),
-    *("Bad/1.why", "Staged/1.1.OUT", "Submitted/a.eml", "Submitted/b.tmp", "Submitted/a.bad", "Submitted/a.bad.why"),
+    *("Bad/1.why", "Staged/1.1.OUT", "Submitted/a.eml", "Submitted/b.tmp", "Submitted/a.bad", "Submitted/a.bad.why", "Submitted/z.bad.why"),
     *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml"),
 )
 """Names that commands and engine write to, or read mail from."""
@@ -88,7 +88,7 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "stop": [["--base", "{base}"]],
     "submit": [["--base", "{base}", "-f", "a@a.example", "b@b.example"], ["--base", "{base}", "-t", "{mail}/mail.eml"]],
     "queue list": [["--base", "{base}"]],
-    "queue show": [["1", "--base", "{base}"], ["c.eml", "--base", "{base}"]],
+    "queue show": [[name, "--base", "{base}"] for name in ("1", "99", "c.eml", "z.eml")],
     "queue retry": [["1", "--base", "{base}"]],
     "quarantine list": [["--base", "{base}"]],
     "quarantine show": [["1", "--base", "{base}"]],
@@ -160,7 +160,10 @@ class Trap:
         with subprocess.Popen(command, cwd=self.base, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             if words[0] == "run":
                 self._stop(process)
-            out, err = process.communicate(b"To: b@b.example\n\ntext\n", timeout=60)
+            try:
+                out, err = process.communicate(b"To: b@b.example\n\ntext\n", timeout=30)
+            finally:
+                process.kill()  # one that hangs
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def log(self) -> str:
@@ -200,6 +203,13 @@ def hard_links(trap: Trap) -> None:
         (trap.base / name).hardlink_to(trap.outside / "file")
 
 
+def pipes(trap: Trap) -> None:
+    """The same with FIFOs that no process serves: a command that opens one would wait for ever."""
+    for name in (*FILES, f"SystemLogs/{time.strftime('%Y-%m-%d')}.log"):
+        (trap.base / name).unlink(missing_ok=True)
+        os.mkfifo(trap.base / name, 0o666)
+
+
 def config(trap: Trap) -> None:
     """The config file is a link to a file that the account may not read."""
     (trap.base / basedir.CONFIG).unlink()
@@ -217,9 +227,13 @@ def folder(name: str) -> Callable[[Trap], None]:
     return plant
 
 
-PLANTED: dict[str, Callable[[Trap], None]] = {"nothing": nothing, "links": links, "hard links": hard_links, "config": config} | {
-    name: folder(name) for name in FOLDERS
-}
+PLANTED: dict[str, Callable[[Trap], None]] = {
+    "nothing": nothing,
+    "links": links,
+    "hard links": hard_links,
+    "pipes": pipes,
+    "config": config,
+} | {name: folder(name) for name in FOLDERS}
 BRIEF = ("init", "run", "submit", "status", "queue list", "config check")
 """Commands that are tried with each folder; the others write to none, or take long."""
 

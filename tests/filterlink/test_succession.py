@@ -141,9 +141,9 @@ def test_one_that_leaves_intf_unanswered(reloads: Callable[..., Reloads]) -> Non
 def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
     """The old one goes on for the time-out; status says at once what is wrong, and the program may still come."""
     it = reloads("says.sh OK", timeout=30)
-    it.to("sh-that-comes -c 'exec sh ok'", timeout=30)
+    it.to("./sh-that-comes -c 'exec sh ok'", timeout=30)
     it.here.until(lambda: it.here.states[0].state == "failed")
-    assert "sh-that-comes is not on PATH" in it.here.states[0].last_error
+    assert "./sh-that-comes: No such file or directory" in it.here.states[0].last_error
     assert (it.here.ask(1, park=True).kind, it.reported) == (Kind.OK, [])
     Path("ok").write_bytes((Path(__file__).with_name("helpers") / "ok.sh").read_bytes())
     Path("sh-that-comes").symlink_to("/bin/sh")
@@ -169,7 +169,7 @@ def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status
 def test_one_that_comes_and_then_runs_only_once(reloads: Callable[..., Reloads]) -> None:
     """What was wrong before its last end counts no more: it ends for another reason now, and the old one makes room."""
     it = reloads("says.sh OK", timeout=30)
-    it.to("sh-that-comes -c 'exit 1'", timeout=30, auto_restart=0.3)
+    it.to("./sh-that-comes -c 'exit 1'", timeout=30, auto_restart=0.3)
     it.here.until(lambda: it.here.states[0].state == "failed")
     Path("sh-that-comes").symlink_to("/bin/sh")
     it.until_reported()
