@@ -32,7 +32,7 @@ def test_a_cleaner_in_run_costs_seconds(trials: Trials, config: Config, mail: Ma
             clean(trial.base / "Run")
             trial.wait(lambda: _answers(trial), "status is answered", 5)
         assert set(trial.pids("")) == before
-        assert trial.log().count("the engine made it again") == 1
+        assert trial.log().count("Run/ was emptied by another program") == 1
         trial.drop("a", mail("a"))
         trial.wait(lambda: len(trial.outbound()) == 1, "mail flows")
 

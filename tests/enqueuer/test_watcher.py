@@ -54,7 +54,7 @@ def test_without_inotify_the_folder_is_looked_at_each_second(trials: Trials, con
         _taken(trial, mail, "d")
         assert len(os.listdir(f"/proc/{watcher}/fd")) <= descriptors + 1
         assert trial.log().count("cannot be watched") == 1
-        raised = ("nsenter", f"--target={watcher}", "--user", "--mount", "sh", "-c", f"echo 1000 > {file}")
+        raised = ("nsenter", f"--target={watcher}", "--user", "sh", "-c", f"echo 1000 > {file}")
         subprocess.run(raised, check=True, timeout=30)
         trial.wait(lambda: "is watched again" in trial.log(), "it is watched again", 10)
         _taken(trial, mail, "e")

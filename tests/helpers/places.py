@@ -15,11 +15,19 @@ from tests.storm.writers import shared
 __all__ = ["Place", "hanging", "in_namespaces"]
 
 
+FORGET = "grep -o ' /[^ ]*pytest-of-[^ ]*' /proc/mounts | sort -r | xargs -r umount -l || true"
+"""The mounts of other tests: a copy in a namespace keeps the disk below them busy."""
+
+
 def in_namespaces(script: str, *flags: str) -> tuple[str, ...]:
-    """A prefix that runs `script` in new namespaces, then what follows in its place. `flags` are those of unshare(1)."""
+    """A prefix that runs `script` in new namespaces, then what follows in its place. `flags` are those of unshare(1).
+
+    With --user there is no mount namespace, as nothing may be unmounted in one.
+    """
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare(1)")
-    prefix = ("unshare", "--mount", "--propagation", "private", *flags, "sh", "-ec", f'{script}\nexec "$@"', "sh")
+    mounts = () if "--user" in flags else ("--mount", "--propagation", "private")
+    prefix = ("unshare", *mounts, *flags, "sh", "-ec", f'{FORGET if mounts else ""}\n{script}\nexec "$@"', "sh")
     tried = subprocess.run((*prefix, "true"), capture_output=True, text=True, timeout=30, check=False)
     if tried.returncode != 0:
         pytest.skip(f"no such namespace here: {tried.stderr.strip()}")
