@@ -8,8 +8,11 @@ Sources: linux/landlock.h, Documentation/userspace-api/landlock.rst (ABI version
 """
 
 import ctypes
+import fcntl
 import os
+import signal
 import sys
+import termios
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,7 +23,10 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """The numbers of Landlock's system calls on every architecture."""
 _VERSION: Final = 1
 _PATH_BENEATH = 1
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CAPABILITIES = 0x20080522
+"""The version of capget(2) with 64 capabilities."""
+_DAC_READ_SEARCH = 1 << 2
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _ALL_OF_ABI = (0, 0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
 """The rights on files that an ABI version knows, by version; later ones add none."""
@@ -45,13 +51,30 @@ REFUSED = (
     "rt_sigqueueinfo rt_tgsigqueueinfo setpgid setsid setpriority sched_setscheduler sched_setparam sched_setattr sched_setaffinity "
     "ioprio_set migrate_pages move_pages "
     # the network, and what goes round Landlock or this filter
-    "socket connect bind listen accept accept4 io_uring_setup open_by_handle_at openat2 userfaultfd bpf perf_event_open fanotify_init "
-    "unshare setns mount umount2 move_mount open_tree fsopen fspick mount_setattr pivot_root chroot add_key request_key keyctl "
+    "socket socketpair connect bind listen accept accept4 io_uring_setup open_by_handle_at openat2 userfaultfd bpf perf_event_open "
+    "fanotify_init unshare setns mount umount2 move_mount open_tree fsopen fspick mount_setattr pivot_root chroot add_key request_key "
+    "keyctl "
     # what Landlock lets pass
     "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr "
-    "utime utimes futimesat utimensat truncate mknod mknodat quotactl quotactl_fd shmget shmat msgget semget mq_open mq_unlink"
+    "utime utimes futimesat utimensat truncate mknod mknodat quotactl quotactl_fd shmget shmat msgget semget mq_open mq_unlink "
+    "inotify_init inotify_init1"
 )
-"""System calls that answer EPERM, by their names; those that this kernel or libseccomp does not know are left out."""
+"""System calls that answer EPERM, by their names; those that this kernel or libseccomp does not know are left out.
+
+`socketpair`: one of a pair of datagram sockets may send to any socket by its path, without connect.
+"""
+NEWER = (463, 466, 467, 469)
+"""setxattrat, removexattrat, open_tree_attr and file_setattr, which an older libseccomp does not know. Their numbers are those of every
+architecture."""
+REFUSED_ARGUMENTS = (
+    # a file's owner gets its signals, also SIGKILL, and a lease stops who opens the message
+    *(("fcntl", 1, command) for command in (fcntl.F_SETOWN, 15, fcntl.F_SETSIG, fcntl.F_SETLEASE, fcntl.F_NOTIFY)),  # 15: F_SETOWN_EX
+    *(("ioctl", 1, command) for command in (0x8901, 0x8902, termios.TIOCSTI, 0x541C)),  # FIOSETOWN, SIOCSPGRP, TIOCLINUX
+    # the mark of its helper (orphans.py)
+    ("setrlimit", 0, 10),
+    ("prlimit64", 1, 10),
+)
+"""System calls that answer EPERM where the argument with this index has this value, in its lower 32 bits: the kernel looks at no more."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -75,10 +98,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def confine(readable: Iterable[str]) -> None:
     """Let this process read what is below these files and folders, and nothing else: no other file, program, process or network.
 
+    Of root's privileges it keeps the one to read: root may not be the owner of the interpreter's files.
+
     What it has open stays open. Signals go to its own process group only: it becomes the leader of one.
     What the kernel cannot do (see `missing`) is left out. Raises OSError where the kernel refuses what it can do.
     """
     os.setpgid(0, 0)
+    _drop_privileges()
     if abi := _abi():
         _restrict(abi, dict.fromkeys(readable, _READ), _BIND_AND_CONNECT, _ABSTRACT_SOCKETS | _SIGNALS)
     if (library := _libseccomp()) is not None:
@@ -112,6 +138,13 @@ def interpreter() -> list[str]:
     """The files and folders that Python needs to import modules later, libraries their data, and a process to know its size."""
     places = {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parent), *SYSTEM}
     return sorted(place for place in places if os.path.isabs(place) and os.path.exists(place))
+
+
+def _drop_privileges() -> None:
+    """For a process that starts no other program."""
+    version, had = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    _checked(_libc.capget(version, had))
+    _checked(_libc.capset(version, (ctypes.c_uint32 * 6)(had[0] & _DAC_READ_SEARCH, had[1] & _DAC_READ_SEARCH)))
 
 
 def _abi() -> int:
@@ -176,6 +209,13 @@ def _filter_calls(library: ctypes.CDLL) -> None:
             _refuse(library, context, name, _Compare(flags, _MASKED_EQUAL, os.O_TRUNC, os.O_TRUNC))
         for flag in (1 << bit for bit in range(32) if _CLONE_NEW >> bit & 1):
             _refuse(library, context, "clone", _Compare(0, _MASKED_EQUAL, flag, flag))
+        for name, argument, value in REFUSED_ARGUMENTS:
+            _refuse(library, context, name, _Compare(argument, _MASKED_EQUAL, 0xFFFFFFFF, value))
+        _refuse(
+            library, context, "prctl", _Compare(0, _MASKED_EQUAL, 0xFFFFFFFF, _PR_SET_PDEATHSIG), _Compare(1, _NOT_EQUAL, signal.SIGKILL)
+        )
+        for number in NEWER:
+            _loaded(library.seccomp_rule_add_array(context, _ERRNO | _EPERM, number, 0, None))
         _refuse(library, context, "clone3", error=_ENOSYS)  # its flags cannot be looked at; the C library goes on with clone
         _loaded(library.seccomp_load(context))
     finally:

@@ -7,7 +7,21 @@ What a server said becomes part of header fields here only: field() for a value,
 import re
 from typing import NamedTuple
 
-__all__ = ["MAX_REPLY", "UNSCANNABLE", "Verdict", "discard", "error", "failure", "field", "header", "ok", "quote", "rejected", "reply"]
+__all__ = [
+    "MAX_REPLY",
+    "UNSCANNABLE",
+    "Verdict",
+    "discard",
+    "error",
+    "failure",
+    "field",
+    "header",
+    "is_reply",
+    "ok",
+    "quote",
+    "rejected",
+    "reply",
+]
 
 MAX_REPLY = 4096
 """The longest reply line that the protocol allows."""
@@ -16,6 +30,7 @@ ROOM = MAX_REPLY - 96
 MAX_VALUE = 200
 """The longest value of a field that field() makes; no name of a signature is longer."""
 _FIELD = re.compile(r"([!-9;-~]{1,200}):(.*)", re.DOTALL)
+_REPLY = re.compile(rb"(?:OK|DISCARD|(?:ERROR|REJECTED|FAILURE|ADDHEADER)(?: [^\x00-\x1f\x7f]*)?)")
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 _IN_TEXT = {"\\": b"\\\\", '"': b'\\"', "\n": b"\\n", "\r": b"\\r", "\t": b"\\t"}
 _IN_HEADER = _IN_TEXT | {"\n": b"\\e", "\r": b""}
@@ -77,6 +92,11 @@ def reply(verdict: Verdict) -> bytes:
     if not verdict.text:
         return verdict.word.encode()
     return b"%b %b" % (verdict.word.encode(), quote(verdict.text))
+
+
+def is_reply(said: bytes) -> bool:
+    """Whether it may follow a request number: one verdict, in one line."""
+    return len(said) <= MAX_REPLY and _REPLY.fullmatch(said) is not None
 
 
 def quote(text: str, room: int = ROOM) -> bytes:

@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn
 
 from filterlink import sandbox
 from filterlink.filters.standstill import STOOD_STILL, stood_still, used
-from filterlink.filters.verdict import Verdict, rejected, reply
+from filterlink.filters.verdict import Verdict, is_reply, rejected, reply
 from filterlink.forked import die_with, restrain
 
 __all__ = ["GRACE", "Bounds", "Handed", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
@@ -99,7 +99,7 @@ class Worker:
     def __init__(self, judge: Judge, others: Iterable["Worker"], bounds: Bounds = NO_BOUNDS) -> None:
         """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
         self._bounds, self._busy = bounds, mmap.mmap(-1, _BUSY.size)
-        self._used = 0.0
+        self._used, self._odd = 0.0, False
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self.pid = self._start(childs, judge, [self, *others])
@@ -130,15 +130,19 @@ class Worker:
                 os.close(file)
 
     def result(self) -> bytes | None:
-        """Take the reply; None when the worker has ended instead."""
+        """Take the reply; None when the worker has ended instead, or said what is none: what it read may have taken it over."""
         try:
-            return self.sock.recv(MAX_RECORD) or None
+            said = self.sock.recv(MAX_RECORD)
         except ConnectionResetError:
             return None
+        self._odd = bool(said) and not is_reply(said)
+        return None if self._odd else said or None
 
     def lost(self) -> Verdict:
-        """End one that has ended without a reply; the verdict for its message."""
+        """End one that gave no reply; the verdict for its message."""
         how = self.end()
+        if self._odd:
+            return internal("the process of this message answered what is no verdict")
         if how != _ALARM:
             return internal(f"the process of this message ended with {how}")
         return STOOD_STILL if stood_still(self._used - _BUSY.unpack(self._busy)[0], self._bounds.seconds) else self._bounds.late
@@ -184,7 +188,7 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker],
     """Be a worker until the helper closes the socket or ends."""
     status = 1
     try:
-        _settle(parent, foreign)
+        _settle(parent, foreign, busy)
         restrain(memory=bounds.memory)
         if bounds.confined:
             sandbox.confine(sandbox.interpreter())
@@ -207,7 +211,7 @@ def _given(sock: socket.socket) -> str:
     return Handed(os.fsdecode(path), files[0]) if files else os.fsdecode(path)
 
 
-def _settle(parent: int, foreign: list[Worker]) -> None:
+def _settle(parent: int, foreign: list[Worker], busy: mmap.mmap) -> None:
     """Die with the helper, keep nothing of its own open, and never write to its standard output."""
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGALRM):
@@ -216,6 +220,8 @@ def _settle(parent: int, foreign: list[Worker]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     for worker in foreign:
         worker.sock.close()
+        if worker._busy is not busy:
+            worker._busy.close()
     nothing = os.memfd_create("nothing")  # there may be no /dev/null
     os.dup2(nothing, 0)
     os.dup2(2, 1)

@@ -2,11 +2,13 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +45,7 @@ def parser(work: Callable[[], object]) -> str:
     return inside(lambda: sandbox.confine(sandbox.interpreter()), work)
 
 
-def _called(name: str, *arguments: int) -> int:
+def _called(name: str, *arguments: object) -> int:
     if ctypes.CDLL(None, use_errno=True)[name](*arguments) < 0:
         raise OSError(ctypes.get_errno(), name)
     return 0
@@ -79,6 +81,66 @@ def test_a_parser_changes_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK])
 def test_a_parser_reaches_nobody(family: int) -> None:
     assert parser(lambda: socket.socket(family, socket.SOCK_DGRAM)) == "EPERM"
+
+
+def test_a_parser_sends_to_no_socket_by_its_path(tmp_path: Path) -> None:
+    """One of a pair of datagram sockets may send to any other, without connect: /dev/log, systemd's."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        assert parser(lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"line", str(tmp_path / "log"))) == "EPERM"
+
+
+@pytest.mark.parametrize("abi", [5, sandbox._abi()])
+def test_no_file_signals_another_process_for_a_parser(abi: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's owner gets a signal when there is something to read; Landlock knows of it from Linux 6.12 on."""
+    monkeypatch.setattr(sandbox, "_abi", lambda: abi)
+    with subprocess.Popen(["sleep", "60"]) as other:
+
+        def work() -> None:
+            ours, theirs = os.pipe()
+            fcntl.fcntl(ours, fcntl.F_SETOWN, other.pid)
+            fcntl.fcntl(ours, fcntl.F_SETSIG, signal.SIGKILL)
+            fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
+            os.write(theirs, b"x")
+
+        assert parser(work) == "EPERM"
+        said = parser(work), parser(lambda: fcntl.ioctl(os.pipe()[0], 0x8901, other.pid.to_bytes(4, sys.byteorder)))  # FIOSETOWN
+        other.kill()
+    assert said == ("EPERM", "EPERM")
+
+
+def test_a_parser_has_no_privilege() -> None:
+    """Also in an engine of root's, but to read what the account may not: where Landlock lets it."""
+
+    def capabilities() -> str:
+        data = (ctypes.c_uint32 * 6)()
+        _called("capget", (ctypes.c_uint32 * 2)(0x20080522, 0), data)
+        return " ".join(f"{word:x}" for word in data)
+
+    had = inside(lambda: None, capabilities).startswith("f")
+    assert parser(capabilities) == ("4 4 0 0 0 0" if had else "0 0 0 0 0 0")
+
+
+def test_a_parser_stays_known_and_ends_with_its_parent() -> None:
+    """Else it would outlive its helper: see orphans.py."""
+    assert parser(lambda: _called("prctl", 1, 0, 0, 0)) == "EPERM"
+    assert parser(lambda: _called("prctl", 1, signal.SIGKILL, 0, 0)) == "0"
+    assert parser(lambda: _called("setrlimit", 10, (ctypes.c_uint64 * 2)(1, 1))) == "EPERM"
+    assert parser(lambda: _called("syscall", 160, 10, (ctypes.c_uint64 * 2)(1, 1))) == "EPERM"
+
+
+def test_a_parser_types_into_no_terminal_and_watches_no_folder(tmp_path: Path) -> None:
+    """Its helper, started by hand, has a terminal."""
+    ours, _ = os.openpty()
+    assert parser(lambda: fcntl.ioctl(ours, termios.TIOCSTI, b"x")) == "EPERM"
+    assert parser(lambda: _called("ioctl", ours, ctypes.c_ulong(termios.TIOCSTI | 1 << 32), b"x")) == "EPERM"
+    assert parser(lambda: _called("inotify_init1", 0)) == "EPERM"
+
+
+@pytest.mark.parametrize("number", [463, 466, 467, 469])
+def test_a_parser_has_no_newer_call_for_the_same(number: int) -> None:
+    """setxattrat, removexattrat, open_tree_attr, file_setattr: libseccomp may be older than the kernel."""
+    assert parser(lambda: _called("syscall", number, -100, b"/", 0, 0, 0, 0)) == "EPERM"
 
 
 def test_a_parser_runs_no_program_and_touches_no_other_process() -> None:

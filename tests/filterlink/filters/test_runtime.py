@@ -47,6 +47,14 @@ def judge(path):
         os.kill(os.getpid(), 9)
     if "print" in name:
         print("noise")
+    if "forge" in name:
+        import stat
+        for fd in range(3, 64):
+            try:
+                if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                    os.write(fd, {"ok": b"OK\\n7 OK", "star": b"* OK", "huge": b"OK " + b"x" * 9999, "none": b""}[name[5:]])
+            except OSError:
+                pass
     if "say" in name:
         say("news  of\tthe day")
     if "other" in name:
@@ -407,6 +415,15 @@ def test_what_a_confined_worker_is_not_given(confined: Helper) -> None:
     assert confined.ask(b"3 FILE %b/gate" % os.fsencode(confined.folder)).endswith(b'gate: not a regular file"')
     confined.file(4, "plain")
     assert confined.read() == b"4 OK"
+
+
+@pytest.mark.parametrize("what", ["ok", "star", "huge", "none"])
+def test_a_worker_answers_for_its_message_alone(confined: Helper, what: str) -> None:
+    """It may be taken over by what it read: what is no verdict ends it, and is a fault of ours."""
+    confined.file(1, f"forge{what}")
+    assert confined.read().startswith(b'1 REJECTED "internal error: the process of this message ')
+    confined.file(2, "plain")
+    assert confined.read() == b"2 OK"
 
 
 def test_a_confined_worker_holds_no_message_open(confined: Helper) -> None:
