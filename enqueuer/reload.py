@@ -132,10 +132,10 @@ class ConfigFile:
         if self._allow_writable:
             return
         try:
-            problems = (trust.unsafe(self.path, os.stat(FILE), os.geteuid()), *trust.folders(Path(self.path), os.geteuid()))
+            problem = trust.config(Path(self.path), os.geteuid())
         except OSError as error:
             raise Unsafe(f"{FILE}: {error.strerror}: its owner cannot be looked at") from None
-        if problem := next(filter(None, problems), None):
+        if problem:
             raise Unsafe(f"{problem} (or start the engine with --allow-writable-config)")
 
     def _store(self, raw: bytes, edition: int) -> None:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["drop_folder", "folders", "is_shared", "unsafe"]
+__all__ = ["config", "drop_folder", "folders", "is_shared", "unsafe"]
 
 CURE = "chmod go-w"
 
@@ -32,6 +32,11 @@ def folders(file: Path, engine: int) -> Iterator[str]:
     for folder in dict.fromkeys((file.parent, file.parent.parent, file.resolve().parent)):
         if not os.statvfs(folder).f_flag & os.ST_RDONLY and (problem := unsafe(str(folder), folder.stat(), engine)) is not None:
             yield problem
+
+
+def config(file: Path, engine: int) -> str | None:
+    """Why the programs that a config file names must not be run, if another account may write it, or its folders. Raises OSError."""
+    return unsafe(str(file), file.stat(), engine) or next(folders(file, engine), None)
 
 
 def is_shared(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """What all commands share: their options, the look of their help, how they fail, and the way to base directory and engine."""
 
 import json
+import os
 import pwd
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = [
     "ask",
     "duration",
     "enter",
+    "expect_safe_config",
     "fail",
     "help",
     "order",
@@ -60,6 +62,14 @@ def enter(base: str | None) -> Path:
     from enqueuer import basedir
 
     return basedir.enter(base)
+
+
+def expect_safe_config(base: Path) -> None:
+    """Before a command that runs programs of the config file itself: as at a start, no other account may write it. Raises Failure."""
+    from enqueuer import basedir, trust
+
+    if problem := trust.config(base / basedir.CONFIG, os.geteuid()):
+        fail(problem, exits.CONFIG)
 
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Json, answer, duration, enter, fail, help, written
+from enqueuer.cli._common import Base, Json, answer, duration, enter, expect_safe_config, fail, help, written
 
 if TYPE_CHECKING:
     from filterlink.dialogue import Watch
@@ -64,6 +64,7 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
     from filterlink.testbench import Plan
 
     path = where / basedir.CONFIG
+    expect_safe_config(where)
     filters = {each.name: each for each in config.load(basedir.read_config(Path(basedir.CONFIG)), str(path)).filters}
     settings = filters.get(name)
     if settings is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, enter, fail, help, printable
+from enqueuer.cli._common import Base, Failure, Json, answer, enter, expect_safe_config, fail, help, printable
 from enqueuer.cli.demo import own_mail
 from enqueuer.queue.plain import printable_lines
 
@@ -51,6 +51,7 @@ def _tune(
         fail(f"--png: {MISSING}", exits.UNAVAILABLE)
     mail, png = (None if path is None else path.absolute() for path in (mail, png))
     where = enter(base)
+    expect_safe_config(where)
     if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
         fail(f"--png {printable(str(png))}: its folder is not there, or not ours to write", exits.CANTCREAT)
     fed = _mail(where, mail)

@@ -60,6 +60,15 @@ def files(tmp_path: Path) -> list[str]:
     return [str(tmp_path / name) for name in texts]
 
 
+def test_no_program_of_a_config_file_that_others_may_write(enqueuer: Any, base: Path, judge: Path, files: list[str]) -> None:
+    """As at a start: who writes the file would choose what runs here."""
+    (base / "Settings/enqueuer.toml").chmod(0o666)
+    done = enqueuer("filters", "test", "Judge", *files)
+
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert b"Settings/enqueuer.toml may be written by every account" in done.stderr
+
+
 def test_a_filter_tried_on_files(enqueuer: Any, base: Path, judge: Path, files: list[str]) -> None:
     """Each file gets its verdict, relative names in the helper lead where they would, and nothing is left or submitted."""
     done = enqueuer("filters", "test", "Judge", *files)

@@ -43,6 +43,14 @@ def test_measured_and_applied(base: Path) -> None:
     assert not list((base / "Run").iterdir())
 
 
+def test_no_program_of_a_config_file_that_others_may_write(base: Path) -> None:
+    (base / "Settings").chmod(0o777)
+    done = run(base, "--seconds", "5")
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"{base}/Settings may be written by every account" in done.stderr
+
+
 @pytest.mark.alone
 def test_too_little_is_not_applied(base: Path) -> None:
     """What ended before today's count was tried takes no processors away: the file stays, and the command fails and says why."""
