@@ -148,10 +148,12 @@ class Worker:
         return STOOD_STILL if stood_still(self._used - _BUSY.unpack(self._busy)[0], self._bounds.seconds) else self._bounds.late
 
     def end(self) -> str:
-        """End it, and say how it ended."""
+        """End it, and say how it ended. What a confined one forked is in its group, and ends with it."""
         self.sock.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
         self._used, code = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
