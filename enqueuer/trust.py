@@ -3,6 +3,7 @@
 An account that may write the config file runs programs as the engine, so a start and a reload ask for it.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -63,8 +64,8 @@ def foreign_taken() -> int | None:
 
     Where `.taken` was removed, each account that may drop mail could make one of its own, and so have the mail of all.
     """
-    try:
-        owners = os.lstat(TAKEN).st_uid, os.stat(TAKEN).st_uid
-    except FileNotFoundError:
-        owners = (os.lstat(TAKEN).st_uid,) if os.path.islink(TAKEN) else ()
+    owners: list[int] = []
+    with contextlib.suppress(FileNotFoundError):
+        for look in (os.lstat, os.stat):
+            owners.append(look(TAKEN).st_uid)
     return next((owner for owner in owners if owner not in (0, os.geteuid(), os.stat(".").st_uid)), None)

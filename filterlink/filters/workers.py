@@ -11,6 +11,7 @@ Threads for the filters that only wait for somebody else's server: sixteen of th
 import contextlib
 import mmap
 import os
+import select
 import signal
 import socket
 import struct
@@ -137,6 +138,12 @@ class Worker:
             return None
         self._odd = bool(said) and not is_reply(said)
         return None if self._odd else said or None
+
+    def speaks(self) -> bool:
+        """Whether it has said something, or has ended."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def lost(self) -> Verdict:
         """End one that gave no reply; the verdict for its message."""

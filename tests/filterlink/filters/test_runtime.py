@@ -58,7 +58,7 @@ def judge(path):
         for fd in range(3, 64):
             try:
                 if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                    os.write(fd, {"ok": b"OK\\n7 OK", "star": b"* OK", "huge": b"OK " + b"x" * 9999, "none": b""}[name[5:]])
+                    os.write(fd, {"ok": b"OK\\n7 OK", "star": b"* OK", "twice": b"OK", "huge": b"OK " + b"x" * 9999, "none": b""}[name[5:]])
             except OSError:
                 pass
     if "say" in name:
@@ -302,6 +302,13 @@ def _children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def _expect_state(helper: Helper, state: str) -> None:
+    """Of its only worker."""
+    end = time.monotonic() + PATIENCE
+    while state not in _status(*_children(helper.process.pid)):
+        assert time.monotonic() < end, state
+
+
 def _group(pid: int) -> list[str]:
     """The states of its processes that have not ended."""
     found = []
@@ -440,6 +447,24 @@ def test_a_worker_answers_for_its_message_alone(confined: Helper, what: str) -> 
     assert confined.read().startswith(b'1 REJECTED "internal error: the process of this message ')
     confined.file(2, "plain")
     assert confined.read() == b"2 OK"
+
+
+def test_a_worker_that_answers_twice_says_nothing_of_the_next_message(confined: Helper) -> None:
+    confined.file(1, "forgetwice")
+    assert confined.read() == b"1 OK"
+    _expect_state(confined, "S (sleeping)")
+    confined.file(2, "error")
+    assert confined.read() == b'2 ERROR "20 bytes"'
+
+
+def test_an_idle_worker_that_ended_costs_no_message(confined: Helper) -> None:
+    confined.file(1, "plain")
+    assert confined.read() == b"1 OK"
+    (worker,) = _children(confined.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    _expect_state(confined, "Z (zombie)")
+    confined.file(2, "error")
+    assert confined.read() == b'2 ERROR "20 bytes"'
 
 
 def test_what_a_confined_worker_forked_ends_with_it(confined: Helper) -> None:
