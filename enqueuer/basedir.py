@@ -7,12 +7,13 @@ import grp
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import BinaryIO
 
-from enqueuer import rights
+from enqueuer import rights, trust
 from enqueuer.queue.names import is_module
 
 __all__ = [
@@ -214,8 +215,10 @@ def make_modules(base: Path, modules: Iterable[str]) -> bool:
 def make_again(modules: Iterable[str]) -> list[str]:
     """Make the folders below the current directory that are gone, but Run; return their names. Raises OSError.
 
-    What was in them is lost, and so are the rights that an administrator gave them.
+    What was in them is lost, and so are the rights that an administrator gave them. A `.taken` of another account's is moved away.
     """
+    if trust.foreign_taken() is not None:
+        os.rename(trust.TAKEN, f"{trust.TAKEN}.{time.time_ns()}")
     folders = FOLDERS | {f"Outbound/{name}": 0o750 for name in modules if is_module(name)}
     gone = [name for name in folders if name != "Run" and not os.path.isdir(name)]
     for name in gone:

@@ -6,6 +6,7 @@ st_dev does not tell: two bind mounts or volumes of one filesystem have the same
 import contextlib
 import errno
 import os
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,11 +24,12 @@ class Apart(BaseDirError):
 
 
 def expect_renames(base: Path, modules: Iterable[str]) -> None:
-    """Have an empty file go through all folders that messages go through. Raises Apart where two are apart, and OSError."""
-    probe = f".rename-{os.getpid()}"
+    """Have an empty file go through all folders that messages go through. Raises Apart where two are apart, and OSError.
+
+    Its name is one that no other account can put in the way in the drop folder.
+    """
+    probe = f".rename-{secrets.token_hex(8)}"
     here = base / FOLDERS[0] / probe
-    with contextlib.suppress(FileNotFoundError):
-        here.unlink()
     here.touch(0o600, exist_ok=False)
     try:
         for folder in (*FOLDERS[1:], *(f"Outbound/{name}" for name in modules if is_module(name))):

@@ -101,7 +101,7 @@ def give(path: Path) -> Given:
     way = _walk(path, file=True)
     try:
         status = os.fstat(way.fd)
-        file = open(f"/proc/self/fd/{way.fd}", "rb")  # noqa: PTH123, SIM115  (the caller closes it)
+        file = _reopened(way.fd, path)
     finally:
         os.close(way.fd)
     odd = ""
@@ -110,6 +110,19 @@ def give(path: Path) -> Given:
     elif way.shared and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         odd = f"{path} has other names, and other accounts may make such in its folder"
     return Given(file, odd)
+
+
+def _reopened(fd: int, path: Path) -> BinaryIO:
+    """Open what was walked to; without /proc by its name, if that is still the same file. The caller closes it. Raises OSError."""
+    try:
+        return open(f"/proc/self/fd/{fd}", "rb")  # noqa: PTH123
+    except FileNotFoundError:
+        again = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not os.path.samestat(os.fstat(fd), os.fstat(again)):
+        os.close(again)
+        raise FileNotFoundError(errno.ENOENT, "another file has its name now", str(path))
+    os.set_blocking(again, True)
+    return os.fdopen(again, "rb")
 
 
 def not_alone(path: Path) -> str:

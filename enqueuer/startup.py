@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes
+from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes, trust
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
@@ -145,6 +145,9 @@ def _check_folders(base: Path) -> None:
             raise CannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise CannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
+    if (owner := trust.foreign_taken()) is not None:
+        text = f"{base / trust.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
+        raise CannotStart(exits.NOPERM, text)
     os.umask(0o027)
 
 

@@ -3,13 +3,15 @@
 An account that may write the config file runs programs as the engine, so a start and a reload ask for it.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["config", "drop_folder", "folders", "is_shared", "unsafe"]
+__all__ = ["config", "drop_folder", "folders", "foreign_taken", "is_shared", "unsafe"]
 
+TAKEN = "Submitted/.taken"
 CURE = "chmod go-w"
 
 
@@ -55,3 +57,15 @@ def drop_folder(folder: Path) -> Iterator[str]:
             yield f"{folder}: {kind} may list it, and so find the drops of others, and read those whose mode allows it: {cure} {folder}"
         if mode & writes and not mode & stat.S_ISVTX:
             yield f"{folder}: {kind} may rename and remove the drops of others: chmod +t {folder}"
+
+
+def foreign_taken() -> int | None:
+    """The account that made `.taken`, or leads it elsewhere, if it is neither root, ours nor that of the base directory.
+
+    Where `.taken` was removed, each account that may drop mail could make one of its own, and so have the mail of all.
+    """
+    owners: list[int] = []
+    with contextlib.suppress(FileNotFoundError):
+        for look in (os.lstat, os.stat):
+            owners.append(look(TAKEN).st_uid)
+    return next((owner for owner in owners if owner not in (0, os.geteuid(), os.stat(".").st_uid)), None)

@@ -19,7 +19,7 @@ __all__ = ["adopt", "bearers", "carry", "daemons", "end", "expect", "new_mark", 
 _PR_SET_CHILD_SUBREAPER = 36
 _RLIMIT_LOCKS = 10
 _libc = ctypes.CDLL(None)
-_marks = itertools.count(1 << 40)
+_marks = itertools.count(1)
 _expected: set[int] = set()
 
 
@@ -29,8 +29,8 @@ def adopt() -> None:
 
 
 def new_mark() -> int:
-    """The mark of the next helper."""
-    return next(_marks)
+    """The mark of the next helper. An engine that a helper of another engine runs has other ones."""
+    return os.getpid() << 40 | next(_marks)
 
 
 def carry(mark: int) -> None:

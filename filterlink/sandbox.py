@@ -141,10 +141,10 @@ def interpreter() -> list[str]:
 
 
 def _drop_privileges() -> None:
-    """For a process that starts no other program."""
+    """For a process that starts no other program. Where capset is refused they stay: systemd's filter does so (@privileged)."""
     version, had = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
     _checked(_libc.capget(version, had))
-    _checked(_libc.capset(version, (ctypes.c_uint32 * 6)(had[0] & _DAC_READ_SEARCH, had[1] & _DAC_READ_SEARCH)))
+    _libc.capset(version, (ctypes.c_uint32 * 6)(had[0] & _DAC_READ_SEARCH, had[1] & _DAC_READ_SEARCH))
 
 
 def _abi() -> int:

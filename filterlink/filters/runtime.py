@@ -212,7 +212,7 @@ class _Helper:
             self._retire()
         while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
             try:
-                worker = self._idle.pop() if self._idle else self._hire(self._judge, [*self._busy])
+                worker = self._free()
             except (OSError, RuntimeError) as fault:
                 if self._busy:
                     return  # one of these will be free
@@ -227,6 +227,15 @@ class _Helper:
                 continue
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
+
+    def _free(self) -> Worker:
+        """One that is idle, or a new one. What an idle one says would be taken for its next answer. Raises OSError, RuntimeError."""
+        while self._idle:
+            worker = self._idle.pop()
+            if not worker.speaks():
+                return worker
+            worker.end()
+        return self._hire(self._judge, [*self._busy])
 
     def _retire(self) -> None:
         while self._idle:

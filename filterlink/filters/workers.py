@@ -11,6 +11,7 @@ Threads for the filters that only wait for somebody else's server: sixteen of th
 import contextlib
 import mmap
 import os
+import select
 import signal
 import socket
 import struct
@@ -138,6 +139,12 @@ class Worker:
         self._odd = bool(said) and not is_reply(said)
         return None if self._odd else said or None
 
+    def speaks(self) -> bool:
+        """Whether it has said something, or has ended."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
     def lost(self) -> Verdict:
         """End one that gave no reply; the verdict for its message."""
         how = self.end()
@@ -148,10 +155,12 @@ class Worker:
         return STOOD_STILL if stood_still(self._used - _BUSY.unpack(self._busy)[0], self._bounds.seconds) else self._bounds.late
 
     def end(self) -> str:
-        """End it, and say how it ended."""
+        """End it, and say how it ended. What a confined one forked is in its group, and ends with it."""
         self.sock.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
         self._used, code = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
         return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -151,6 +151,29 @@ def test_a_file_is_no_base_directory(tmp_path: Path) -> None:
             basedir.create(tmp_path / name)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another")
+@pytest.mark.parametrize("kind", ["folder", "link", "link to nothing"])
+def test_a_taken_of_another_account_is_moved_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Made by an account that may drop mail, when a cleaner had removed ours: it would have the mail of all."""
+    basedir.create(tmp_path / "base")
+    monkeypatch.chdir(tmp_path / "base")
+    taken = Path("Submitted/.taken")
+    assert basedir.make_again([]) == []
+    taken.rmdir()
+    if kind == "folder":
+        taken.mkdir()
+        os.chown(taken, 65534, 65534)
+    else:
+        if kind == "link":
+            (tmp_path / "theirs").mkdir()
+        taken.symlink_to(tmp_path / "theirs")
+        os.chown(taken, 65534, 65534, follow_symlinks=False)
+
+    assert basedir.make_again([]) == ["Submitted/.taken"]
+    assert not taken.is_symlink()
+    assert (taken.stat().st_uid, stat.S_IMODE(taken.stat().st_mode)) == (0, 0o700)
+
+
 def test_make_modules_makes_queues_only(tmp_path: Path) -> None:
     """A module's folder is made once, and no name leads out of Outbound."""
     basedir.create(tmp_path)

@@ -92,6 +92,14 @@ def test_the_trial_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(base.rglob("*")) == before
 
 
+def test_what_is_in_the_way_in_the_drop_folder_stops_no_start(tmp_path: Path) -> None:
+    """Each account that may drop mail may make folders there, and knows the engine's pid."""
+    base = tmp_path / "base"
+    basedir.create(base)
+    (base / f"Submitted/.rename-{os.getpid()}").mkdir()
+    mounts.expect_renames(base, ["OUT"])
+
+
 def test_folders_that_are_links_to_another_disk(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
     """All of them together: messages move between them. Durability and free space are those of that disk."""
     trial = trials(config(processors=1))

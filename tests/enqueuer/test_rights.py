@@ -461,6 +461,18 @@ def test_a_file_of_roots_that_root_named_is_given(trap: Trap, named: str) -> Non
     assert [path.stat().st_uid for path in trap.base.glob("Submitted/*.sub")] == [ACCOUNT]
 
 
+def test_a_file_of_roots_is_given_where_no_proc_is_mounted(trap: Trap) -> None:
+    """In a mount namespace of its own."""
+    trap.give()
+    submit = 'mount -t tmpfs none /proc && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", submit, "sh", *COMMAND, "submit", "--base", str(trap.base), "-t", f"{trap.mail}/mail.eml"]
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    if b"unshare" in done.stderr or b"mount" in done.stderr:
+        pytest.skip("this root may not mount")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_filter_with_an_account_is_a_warning_where_the_engine_is_not_root(trap: Trap) -> None:
     trap.give()
     done = trap.enqueuer(["config", "check"])

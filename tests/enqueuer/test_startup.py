@@ -163,3 +163,12 @@ def _reload(trial: Trial, config: Config) -> None:
     trial.configure(config(processors=2, top="# changed", engine="max_attempts = 7"))
     done = subprocess.run((*ENGINE, "reload", "--base", str(trial.base)), capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another")
+def test_a_taken_of_another_account_is_no_start(trials: Trials, config: Config) -> None:
+    trial = trials(config(processors=1))
+    os.chown(trial.base / "Submitted/.taken", 65534, 65534)
+
+    assert trial.launch().wait(20) == 77
+    assert "Submitted/.taken belongs to account 65534, which would have all mail" in trial.output.read_text()

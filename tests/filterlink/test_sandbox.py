@@ -202,7 +202,7 @@ def test_a_confined_program_changes_files_in_its_folders_only(tmp_path: Path) ->
 WITHOUT = """
 import ctypes, sys
 from filterlink import sandbox, spawn
-refused = {"landlock": "landlock_create_ruleset"}.get(sys.argv[1])
+refused = {"landlock": "landlock_create_ruleset", "capset": "capset"}.get(sys.argv[1])
 if refused:  # as a container's filter, or an old kernel, refuses it
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
     library = sandbox._libseccomp()
@@ -232,6 +232,11 @@ def test_without_landlock() -> None:
     assert "['this kernel has no Landlock" in said
     assert "confined = true cannot be had: this kernel has no Landlock" in said
     assert "it goes on" in said
+
+
+def test_without_capset() -> None:
+    """The filter of our unit refuses it."""
+    assert "it goes on" in without("capset")
 
 
 def test_without_libseccomp() -> None:

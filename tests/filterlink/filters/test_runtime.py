@@ -1,5 +1,6 @@
 """The runtime as a real program on real pipes, with a filter that does what the file's name says."""
 
+import contextlib
 import os
 import resource
 import select
@@ -15,7 +16,7 @@ import pytest
 
 PATIENCE = 10.0
 PROGRAM = """
-import os, sys
+import os, signal, sys
 from filterlink.filters.runtime import *
 
 def judge(path):
@@ -47,12 +48,17 @@ def judge(path):
         os.kill(os.getpid(), 9)
     if "print" in name:
         print("noise")
+    if "fork" in name:
+        if os.fork() == 0:
+            os.closerange(3, 64)
+            signal.pause()
+        os._exit(3)
     if "forge" in name:
         import stat
         for fd in range(3, 64):
             try:
                 if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                    os.write(fd, {"ok": b"OK\\n7 OK", "star": b"* OK", "huge": b"OK " + b"x" * 9999, "none": b""}[name[5:]])
+                    os.write(fd, {"ok": b"OK\\n7 OK", "star": b"* OK", "twice": b"OK", "huge": b"OK " + b"x" * 9999, "none": b""}[name[5:]])
             except OSError:
                 pass
     if "say" in name:
@@ -296,6 +302,23 @@ def _children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def _expect_state(helper: Helper, state: str) -> None:
+    """Of its only worker."""
+    end = time.monotonic() + PATIENCE
+    while state not in _status(*_children(helper.process.pid)):
+        assert time.monotonic() < end, state
+
+
+def _group(pid: int) -> list[str]:
+    """The states of its processes that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group = path.read_text().rpartition(") ")[2].split()[:3]
+            found += [state] if int(group) == pid and state != "Z" else []
+    return found
+
+
 def _alarmed(pid: int) -> bool:
     """Whether a SIGALRM waits for it."""
     return bool(int(_status(pid).partition("ShdPnd:\t")[2].split()[0], 16) & 1 << (signal.SIGALRM - 1))
@@ -424,6 +447,35 @@ def test_a_worker_answers_for_its_message_alone(confined: Helper, what: str) -> 
     assert confined.read().startswith(b'1 REJECTED "internal error: the process of this message ')
     confined.file(2, "plain")
     assert confined.read() == b"2 OK"
+
+
+def test_a_worker_that_answers_twice_says_nothing_of_the_next_message(confined: Helper) -> None:
+    confined.file(1, "forgetwice")
+    assert confined.read() == b"1 OK"
+    _expect_state(confined, "S (sleeping)")
+    confined.file(2, "error")
+    assert confined.read() == b'2 ERROR "20 bytes"'
+
+
+def test_an_idle_worker_that_ended_costs_no_message(confined: Helper) -> None:
+    confined.file(1, "plain")
+    assert confined.read() == b"1 OK"
+    (worker,) = _children(confined.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    _expect_state(confined, "Z (zombie)")
+    confined.file(2, "error")
+    assert confined.read() == b'2 ERROR "20 bytes"'
+
+
+def test_what_a_confined_worker_forked_ends_with_it(confined: Helper) -> None:
+    confined.file(1, "plain")
+    assert confined.read() == b"1 OK"
+    (worker,) = _children(confined.process.pid)
+    confined.file(2, "fork")
+    assert confined.read().startswith(b'2 REJECTED "internal error: the process of this message ended with ')
+    end = time.monotonic() + PATIENCE
+    while _group(worker):
+        assert time.monotonic() < end, "what it forked lives on"
 
 
 def test_a_confined_worker_holds_no_message_open(confined: Helper) -> None:
