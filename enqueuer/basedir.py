@@ -1,7 +1,6 @@
 """The base directory: which one is meant, its folders, and how it is made. No file in it but the first config file."""
 
 import contextlib
-import errno
 import functools
 import grp
 import os
@@ -11,9 +10,9 @@ import time
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO
 
 from enqueuer import rights, trust
+from enqueuer.files import open_plain
 from enqueuer.queue.names import is_module
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "is_base",
     "make_again",
     "make_modules",
-    "open_plain",
     "read_config",
     "replace",
     "share",
@@ -292,12 +290,3 @@ def read_config(path: Path) -> bytes:
     """Read a config file, or its begin where it is too large for one. Raises OSError."""
     with open_plain(path) as file:
         return file.read(MOST)
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file of a base directory to read it. Raises OSError, also for a FIFO or a device: it is not waited for."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC))  # noqa: SIM115
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    raise OSError(errno.EINVAL, "not a regular file", str(path))

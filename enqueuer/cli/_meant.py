@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits, loglines
-from enqueuer.basedir import open_plain
 from enqueuer.cli._common import account, fail, printable
+from enqueuer.files import open_plain
 from enqueuer.queue import names
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]

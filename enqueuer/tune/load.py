@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer import basedir, control, loglines
+from enqueuer import control, loglines
+from enqueuer.files import open_plain
 
 __all__ = ["Load", "busiest_hour", "today"]
 
@@ -50,7 +51,7 @@ def busiest_hour(arrivals: Sequence[float]) -> float:
 def _tail(path: Path) -> list[str]:
     """The last lines of a log. What cannot be read tells nothing."""
     try:
-        with basedir.open_plain(path) as file:
+        with open_plain(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_READ))
             return file.read(MOST_READ).decode(errors="replace").splitlines()
     except OSError:
