@@ -29,7 +29,7 @@ def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
 
 
 def folders(file: Path, engine: int) -> Iterator[str]:
-    """What is unsafe in the folders of a config file in Settings/: that folder, the one above it, and all that a link leads to. Raises OSError.
+    """What is unsafe in the folders of a config file in Settings/: it, the one above, and all that a link leads through. Raises OSError.
 
     On a filesystem that is mounted read-only a mode lets no account write: a ConfigMap of Kubernetes has a folder of 0777.
     """
