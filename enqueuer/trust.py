@@ -13,6 +13,8 @@ __all__ = ["config", "drop_folder", "folders", "foreign_taken", "is_shared", "un
 
 TAKEN = "Submitted/.taken"
 CURE = "chmod go-w"
+MAX_LINKS = 40
+"""Links that are followed, as by the kernel."""
 
 
 def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
@@ -27,13 +29,22 @@ def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
 
 
 def folders(file: Path, engine: int) -> Iterator[str]:
-    """What is unsafe in the folders of a config file in Settings/: that folder, the one above it, and where a link leads. Raises OSError.
+    """What is unsafe in the folders of a config file in Settings/: it, the one above, and all that a link leads through. Raises OSError.
 
     On a filesystem that is mounted read-only a mode lets no account write: a ConfigMap of Kubernetes has a folder of 0777.
     """
-    for folder in dict.fromkeys((file.parent, file.parent.parent, file.resolve().parent)):
+    for folder in dict.fromkeys((file.parent, file.parent.parent, *_led_through(file), file.resolve().parent)):
         if not os.statvfs(folder).f_flag & os.ST_RDONLY and (problem := unsafe(str(folder), folder.stat(), engine)) is not None:
             yield problem
+
+
+def _led_through(file: Path) -> Iterator[Path]:
+    """The folders of the links that a link leads to: who may write there leads it elsewhere."""
+    for _ in range(MAX_LINKS):
+        if not file.is_symlink():
+            return
+        file = file.parent / file.readlink()
+        yield file.parent
 
 
 def config(file: Path, engine: int) -> str | None:

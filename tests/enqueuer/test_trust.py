@@ -54,6 +54,21 @@ def test_a_link_into_a_folder_that_others_may_write_starts_no_engine(trials: Tri
         trial.start()
 
 
+def test_each_folder_on_the_way_of_a_link_counts(tmp_path: Path) -> None:
+    """Settings/enqueuer.toml leads to a link in `middle`, and that to the file."""
+    basedir.create(tmp_path / "base")
+    (tmp_path / "middle").mkdir()
+    (tmp_path / "safe.toml").touch(0o600)
+    (tmp_path / "middle/link").symlink_to(tmp_path / "safe.toml")
+    file = tmp_path / "base" / basedir.CONFIG
+    file.unlink()
+    file.symlink_to(tmp_path / "middle/link")
+    assert trust.config(file, os.geteuid()) is None
+
+    (tmp_path / "middle").chmod(0o777)
+    assert f"{tmp_path}/middle may be written by every account" in (trust.config(file, os.geteuid()) or "")
+
+
 def test_a_reload_keeps_the_old_config_and_says_so(trials: Trials, config: Config) -> None:
     """The new file is taken when others may write it no more."""
     with trials(config()) as trial:
