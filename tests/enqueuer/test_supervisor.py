@@ -30,7 +30,8 @@ def _command(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_every_process_has_its_name(trials: Trials, config: Config) -> None:
     with trials(config(processors=3)) as trial:
-        assert [len(trial.pids(title)) for title in ("supervisor", "logger", "filterlink", "queue manager", "watcher")] == [1] * 5
+        titles = ("supervisor", "logger", "filterlink", "queue manager", "watcher")  # a new process has that of the supervisor at first
+        trial.wait(lambda: [len(trial.pids(title)) for title in titles] == [1] * 5, "each has its name")
         trial.wait(lambda: len(trial.pids("processor")) == 3, "three processors")
         assert trial.status()["processors"]["running"] == 3
 
