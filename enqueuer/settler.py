@@ -5,6 +5,7 @@ batch takes the steps together.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -27,7 +28,10 @@ log = logging.getLogger("QUEUE")
 REPEAT = 1.0
 """Seconds until a commit or publish that the disk refused is repeated: it is never undone."""
 MOST_PAUSE = 60.0
-"""Seconds at the most until a message is judged again whose sync failed: each time its filters scan it again."""
+"""Seconds at the most until a message is judged again whose sync failed: each time its filters scan it again.
+
+It waits for as long as syncs have failed so far. Their number says nothing: there may be ten in a second.
+"""
 
 
 class Done(IntEnum):
@@ -78,7 +82,7 @@ class Settler:
         """Called with each message whose drop is another than it was when it was taken."""
         self._laps = Laps(board.manager_laps, MANAGER)
         self._complaints = Complaints(log, logging.ERROR)
-        self._failures = 0
+        self._failing_since: float | None = None
         self._distrusted = 0
         self._committer: Committer[Item] = Committer(loop, self._steps())
 
@@ -137,7 +141,7 @@ class Settler:
         def done(items: list[Item], error: OSError | None) -> list[Item]:
             if error is not None:
                 return self._failed(items, error)
-            self._failures = 0
+            self._failing_since = None
             return [item for item in items if self._stands(item) and self._carry(item, goal)]
 
         return done
@@ -226,7 +230,7 @@ class Settler:
 
     def _failed(self, items: list[Item], error: OSError) -> list[Item]:
         """Nothing undecided was renamed: it is judged again, from the drop. What is decided waits for a sync that succeeds."""
-        self._failures += 1
+        self._failing_since = self._failing_since or time.monotonic()
         log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
@@ -254,7 +258,8 @@ class Settler:
         if item.entry.drop is not None:
             item.entry.derived = False
         if item.outcome is not None:
-            self._put_off(item.entry, min(MOST_PAUSE, REPEAT * 2 ** min(self._failures, 10)))
+            failing = time.monotonic() - self._failing_since if self._failing_since is not None else 0.0
+            self._put_off(item.entry, min(MOST_PAUSE, max(REPEAT, failing)))
             item.entry.derived = item.entry.drop is None
 
 

@@ -1,6 +1,7 @@
 """Demands on the end of a message: nothing is published before its sync, and a failed sync costs a repetition and nothing else."""
 
 import errno
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -209,6 +210,18 @@ def test_a_failed_sync_publishes_nothing_and_judges_again(
     assert b.board.total("enqueued") == 1
 
 
+def test_many_failures_in_a_moment_are_no_long_pause(bench: Callable[[Durability], _Bench]) -> None:
+    """A message waits for as long as the disk has failed, not for a minute after eight failures in a second."""
+    b = bench("group")
+    b.disk.broken = "all"
+    began = time.monotonic()
+    for id in range(1, 11):
+        b.outcome(b.message(id))
+        b.until(lambda id=id: len(b.put_off) == id)  # type: ignore[misc]
+
+    assert max(seconds for _, seconds in b.put_off) <= max(1.0, time.monotonic() - began)
+
+
 def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[[Durability], _Bench]) -> None:
     """The kernel tells of lost pages once: the next sync would succeed. So other messages in work are derived anew as well."""
     b = bench("group")
@@ -275,18 +288,22 @@ def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again
     assert second.derived
 
 
-def test_failures_in_a_row_make_longer_pauses(bench: Callable[[Durability], _Bench]) -> None:
-    """Each repetition scans the message again."""
+def test_a_long_failure_makes_longer_pauses(bench: Callable[[Durability], _Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each repetition scans the message again. A sync that succeeds ends it."""
+    monkeypatch.setattr("enqueuer.settler.REPEAT", 0.01)
     b = bench("group")
     b.disk.broken = "all"
     entry = b.message(1)
     for count in (1, 2, 3):
+        began = time.monotonic()
         b.outcome(entry)
         b.until(lambda count=count: len(b.put_off) == count)  # type: ignore[misc]
+        b.until(lambda began=began: time.monotonic() > began + 0.1)  # type: ignore[misc]
         b.stage(entry)
 
     pauses = [seconds for _, seconds in b.put_off]
     assert pauses == sorted(set(pauses))
+    assert pauses[2] > 0.15
 
 
 @pytest.mark.parametrize("broken", ["Queue", "Outbound/OUT"])
