@@ -15,12 +15,13 @@ from enqueuer import frames, inherited, serverlog
 from enqueuer.board import Board
 from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
+from filterlink.forked import die_with
 from filterlink.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
 
 SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
-PR_SET_PDEATHSIG, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 1, 47, 4
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
 """Ours end by order: a terminal's ^C or a kill of the group must not take messages in hand down."""
 
@@ -87,15 +88,10 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # a stopped child never reads that its supervisor has gone, and would hold Run/lock for ever
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # what the service may do (CAP_LEASE) no helper inherits
-    if os.getppid() != parent:
-        os._exit(0)
+    die_with(parent)  # a stopped child never reads that its supervisor has gone, and would hold Run/lock for ever
+    ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # what the service may do (CAP_LEASE) no helper inherits
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
         birth.board.born(birth.role, birth.slot, os.getpid())
-    if birth.role != "logger":
         birth.log.in_child(waits=waits, gathers=birth.role == "manager")
     logging.getLogger("ENQUEUER").debug("%s %d: pid %d", birth.role, birth.number, os.getpid())

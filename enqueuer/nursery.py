@@ -6,7 +6,6 @@ Children of other programs never come to us (reaper.py).
 """
 
 import contextlib
-import ctypes
 import logging
 import multiprocessing.context
 import multiprocessing.process
@@ -18,17 +17,16 @@ from collections.abc import Callable, Iterator
 from multiprocessing import popen_fork
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from pathlib import Path
 
 from enqueuer import exits, frames
 from enqueuer.child import Birth, settle_in
+from filterlink import orphans
 from filterlink.link import Link
 
 __all__ = ["END_WITHIN", "Child", "Nursery"]
 
 log = logging.getLogger("ENQUEUER")
 
-PR_SET_CHILD_SUBREAPER = 36
 END_WITHIN = 2.5
 """Seconds in which killed processes end; what is in the kernel for longer dies with us, by PDEATHSIG."""
 LOGGER_GRACE = 1.0
@@ -132,7 +130,7 @@ class Nursery:
         self._generation = 0
         self._strangers: list[int] = []
         """What was killed at the last look."""
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        orphans.adopt()
         if not os.path.exists("/proc/self"):
             log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
 
@@ -180,7 +178,7 @@ class Nursery:
         The children of those that it kills become ours only then.
         """
         ours = {child.pid for child in self.children}
-        strangers = [pid for pid in _children() if pid not in ours]
+        strangers = [pid for pid in orphans.children(os.getpid()) if pid not in ours]
         for pid in strangers:
             if pid not in self._strangers:
                 log.warning("pid %d, left behind by a helper, is ended", pid)
@@ -214,7 +212,7 @@ class Nursery:
                 child.kill()
         end = time.monotonic() + END_WITHIN
         ours = {child.pid for child in self.children}
-        while (pids := set(_children()) | ours) and time.monotonic() < end:
+        while (pids := set(orphans.children(os.getpid())) | ours) and time.monotonic() < end:
             if time.monotonic() > end - END_WITHIN + LOGGER_GRACE:
                 loggers = set()
             for pid in pids:
@@ -238,13 +236,6 @@ def _is_reaped(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except OSError:
         return True
-
-
-def _children() -> list[int]:
-    """Every child that we have, also those whose own parent has ended."""
-    with contextlib.suppress(OSError, ValueError):
-        return list(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
-    return []
 
 
 def _kill(pid: int) -> None:

@@ -6,15 +6,15 @@ nothing to do with mail: it hands each signal on, reaps all that comes to it, an
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 
 import setproctitle
 
+from filterlink.forked import die_with
+
 __all__ = ["engine_apart"]
 
-_PR_SET_PDEATHSIG = 1
 _HANDED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM}
 
 
@@ -29,9 +29,7 @@ def engine_apart() -> int | None:
     parent, engine = os.getpid(), os.fork()
     if engine:
         return _attend(engine)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
+    die_with(parent)
     os.setpgid(0, 0)  # a ^C reaches it through the other one, and once
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return None

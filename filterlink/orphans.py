@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["adopt", "bearers", "carry", "daemons", "end", "expect", "new_mark", "reap"]
+__all__ = ["adopt", "bearers", "carry", "children", "daemons", "end", "expect", "new_mark", "reap"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _RLIMIT_LOCKS = 10
@@ -75,7 +75,7 @@ def daemons(mark: int, group: int) -> list[int]:
 
 def reap() -> None:
     """Let no child of ours stay as a zombie that no helper's owner waits for."""
-    for pid in _children(os.getpid()):
+    for pid in children(os.getpid()):
         if pid not in _expected:
             with contextlib.suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)
@@ -89,13 +89,14 @@ def _mark(pid: int) -> int:
 
 def _below(pid: int) -> Iterator[int]:
     """Children first, then theirs."""
-    generation = _children(pid)
+    generation = children(pid)
     while generation:
         yield from generation
-        generation = [child for parent in generation for child in _children(parent)]
+        generation = [child for parent in generation for child in children(parent)]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Every child of a process, also those whose own parent has ended; none where /proc does not say so."""
     with contextlib.suppress(OSError, ValueError):
         return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_bytes().split()]
     return []
