@@ -21,7 +21,7 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """A JSON document that says the same, and in which each character can be seen. Its own line ends stay."""
-    return text if text.isascii() else "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
 
 
 def _escape(char: str) -> str:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enqueuer.queue.plain import printable, printable_json
@@ -31,6 +31,7 @@ def test_all_text_becomes_printable(text: str | bytes) -> None:
 
 
 @given(st.text(st.characters(codec=None)))
+@example("\x7f")
 def test_a_document_says_the_same(text: str) -> None:
     document = printable_json(json.dumps({"a": text}, indent=1, ensure_ascii=False))
 
