@@ -9,10 +9,14 @@ from typing import BinaryIO
 __all__ = ["open_plain"]
 
 
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file of a base directory to read it. Raises OSError, also for a FIFO or a device: it is not waited for."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC))  # noqa: SIM115
+def open_plain(path: Path | bytes, *, follow: bool = True) -> BinaryIO:
+    """Open a file of a base directory to read it. Raises OSError, also for a FIFO or a device: it is not waited for.
+
+    `follow`: a symbolic link leads to its file; else it is an OSError, too.
+    """
+    more = os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
-    raise OSError(errno.EINVAL, "not a regular file", str(path))
+    raise OSError(errno.EINVAL, "not a regular file", os.fsdecode(path))

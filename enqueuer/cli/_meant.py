@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -89,11 +88,8 @@ def _in_the_folder(name: str) -> list[str]:
 
 def _read(path: bytes) -> bytes:
     """A file of the drop folder, where any account may have put something else under its name. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.read(fd, MAX_REASON) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-    finally:
-        os.close(fd)
+    with open_plain(path, follow=False) as file:
+        return file.read(MAX_REASON)
 
 
 def _owner(path: bytes) -> str:
