@@ -7,13 +7,13 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from filterlink.filters.mimeheader import clean_name
+from filterlink.filters.filenames import clean_name
 
-__all__ = ["MAX_PADDING", "base64_readings", "decode", "decode_base64", "uuencoded"]
+__all__ = ["base64_readings", "decode", "decode_base64", "is_plain_base64", "uuencoded"]
 
-MAX_PADDING = 10_000
-"""Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_GROUP = re.compile(rb"[^=]+")
 _BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]+)\r?\n")
 
 
@@ -33,6 +33,13 @@ def decode_base64(body: bytes) -> bytes:
     return base64_readings(body)[0]
 
 
+def is_plain_base64(body: bytes) -> bool:
+    """Whether a body is whole groups of base64 and line ends, and all padding is at its end."""
+    text = body.translate(None, b"\r\n")
+    filling = text.find(b"=")
+    return len(text) % 4 == 0 and not text.translate(None, _BASE64) and (filling < 0 or (text[filling:] in (b"=", b"==")))
+
+
 def base64_readings(body: bytes) -> list[bytes]:
     """Decode as all mail programs might, where padding stands in the middle: each group, the text as one, up to there."""
     text = body.translate(None, _NOT_BASE64)
@@ -40,11 +47,19 @@ def base64_readings(body: bytes) -> list[bytes]:
     filling = text.find(b"=")
     if len(text) % 4 == 0 and (filling < 0 or (text.endswith((b"=", b"==")) and filling >= len(text) - 2)):
         return [binascii.a2b_base64(text)]  # as all mail is: no copy more
-    groups = [group for group in text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING] if group]
-    whole = b"".join(map(_group, groups))
-    if len(groups) < 2:
+    first = _group(text[: filling if filling >= 0 else len(text)])
+    whole = _groups(text)
+    if whole == first:
         return [whole]
-    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), _group(groups[0]))))
+    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), first)))
+
+
+def _groups(text: bytes) -> bytes:
+    """Decode each group by itself; some programs pad each line, so there may be many."""
+    out = bytearray()
+    for match in _GROUP.finditer(text):
+        out += _group(match[0])
+    return bytes(out)
 
 
 def _group(group: bytes) -> bytes:
