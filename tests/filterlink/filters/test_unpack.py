@@ -17,6 +17,7 @@ from filterlink.filters import packed, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
+from tests.helpers.archives import gzipped
 
 CORPUS = Path("/usr/share/clamav-testfiles")
 TEXT = b"some text, " * 1000
@@ -129,7 +130,7 @@ def test_tar(form: int) -> None:
         file.addfile(info, io.BytesIO(TEXT))
     data = target.getvalue()
 
-    assert [one.data for one in members(data)] == [TEXT]
+    assert [one.data for one in members(data) if one.data] == [TEXT]
     for at in range(0, 2000, 3):
         list(members(data[:at]))
         list(members(data[:at] + b"\xff" + data[at + 1 :]))
@@ -259,3 +260,36 @@ def test_what_nobody_opens_is_known(data: bytes) -> None:
 def test_what_is_no_archive_at_all() -> None:
     """Text and such."""
     assert [unopened(data) for data in (b"", b"x", b"\x60\xea", b"\x60\xea\xff\xff", gzip.compress(b"x"), b"LRZ")] == [""] * 6
+
+
+def test_streams_behind_something_else() -> None:
+    """Zeros are filling; what is behind rubbish some look for, and all names are there."""
+    for kind, pack in PACKERS.items():
+        one, two = pack(b"harmless"), pack(b"HARM")
+        assert [one.data for one in unpacked(one + two)] == [b"harmlessHARM"], kind
+        if kind != "lzma":
+            assert [one.data for one in unpacked(one + bytes(64) + two)] == [b"harmlessHARM"], kind
+            assert unpacked(one + b"rubbish" + two) == [Member("a", b"harmless"), Member("a", b"HARM", "ambiguous")], kind
+        assert unpacked(one + b"rubbish" * 99) == [Member("a", b"harmless")], kind
+    named = gzipped(b"1", 8, b"good.txt\0") + gzipped(b"2", 8, b"invoice.exe\0")
+    assert [one.name for one in unpacked(named)] == ["a", "good.txt", "invoice.exe"]
+
+
+@pytest.mark.parametrize(
+    "data", [gzipped(b"HARM", 0xE0), gzipped(b"HARM", 2, b"xx"), gzipped(b"HARM", 4, b"\3\0abc"), gzipped(b"HARM", magic=b"\x1f\x9e\x08")]
+)
+def test_odd_headers_of_gzip(data: bytes) -> None:
+    """Flags that are not there, a wrong checksum of the header, an extra field, the old magic."""
+    assert unpacked(data) == [Member("a", b"HARM")]
+
+
+@pytest.mark.parametrize(("lc", "lp", "pb", "size"), [(3, 0, 2, 1 << 16), (0, 0, 0, 1 << 16), (1, 2, 1, 3 << 20), (3, 0, 2, 4096)])
+def test_lzma_of_other_properties(lc: int, lp: int, pb: int, size: int) -> None:
+    """With its size and without."""
+    data = lzma.compress(TEXT, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": size}])
+    assert unpacked(data) == unpacked(data[:5] + struct.pack("<Q", len(TEXT)) + data[13:]) == [Member("a", TEXT)]
+
+
+def test_what_only_begins_like_a_packed_file() -> None:
+    """A text, zeros, numbers."""
+    assert [stream_kind(data) for data in (b"BZh is short for it", bytes(99), b"\5\0\1\0\0" + bytes(99), b"a text, " * 9)] == [""] * 4

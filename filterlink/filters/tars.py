@@ -1,0 +1,114 @@
+"""The members of a tar, by every header that is in it. Pure.
+
+Unpackers end where two blocks are empty, or do not (GNU tar with --ignore-zeros); where a checksum is wrong they end, or go on
+with the next header. So what a second tar behind the first holds, or one behind rubbish, is found here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from filterlink.filters.member import Budget, Member
+
+__all__ = ["is_tar", "members", "starts"]
+
+BLOCK = 512
+MAX_PREFIX = 4 << 20
+"""Bytes in which the first header is looked for."""
+_MAGIC = b"ustar"
+_OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})[ \0]*\Z")
+_NOT_EMPTY = re.compile(rb"[^\0]")
+_RECORD = re.compile(rb"\d{1,9} (path|linkpath|size|GNU\.sparse\.name)=([^\n]*)\n")
+_EXTENDED, _LONG_NAMES = b"xgX", b"L"
+
+
+class _Header(NamedTuple):
+    name: str
+    size: int
+    type: bytes
+
+
+def is_tar(data: bytes) -> bool:
+    return _first(data) >= 0
+
+
+def starts(data: bytes) -> bool:
+    """Whether the first block is a header: old archives have no magic."""
+    return _header(data, 0) is not None
+
+
+def _first(data: bytes) -> int:
+    """Where the first header is: behind empty blocks, or wherever one has the magic; -1 where there is none."""
+    start = _NOT_EMPTY.search(data, 0, MAX_PREFIX)
+    at = start.start() // BLOCK * BLOCK if start else 0
+    if start and _header(data, at):
+        return at
+    at = data.find(_MAGIC, 0, MAX_PREFIX)
+    while at >= 0:
+        if at % BLOCK == 257 and _header(data, at - 257):
+            return at - 257
+        at = data.find(_MAGIC, at + 1, MAX_PREFIX)
+    return -1
+
+
+def _header(data: bytes, at: int) -> _Header | None:
+    """Read a block; None where its checksum, of bytes with or without a sign, is wrong."""
+    told = _OCTAL.match(data, at + 148, at + 156)
+    block = data[at : at + BLOCK]
+    if not told or len(block) < BLOCK or (not block[0] and not block[345]):
+        return None
+    rest = block[:148] + block[156:]
+    total = sum(rest) + 8 * 32
+    if int(told[1], 8) not in (total, total - 256 * sum(byte > 127 for byte in rest)):
+        return None
+    prefix = _text(block[345:500]) if block.startswith(_MAGIC + b"\0", 257) else ""
+    name = _text(block[:100])
+    return _Header(f"{prefix}/{name}" if prefix else name, _size(block[124:136]), block[156:157])
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _size(field: bytes) -> int:
+    if field[0] & 0x80:
+        return int.from_bytes(field[4:], "big")
+    told = _OCTAL.match(field)
+    return int(told[1], 8) if told else 0
+
+
+def members(data: bytes, budget: Budget) -> Iterator[Member]:
+    """Yield each file under each of its names."""
+    at, names, sizes = max(0, _first(data)), list[str](), list[int]()
+    while at + BLOCK <= len(data):
+        header = _header(data, at)
+        if header is None:
+            if over := budget.read(0):
+                yield Member("", b"", over)
+                return
+            following = _NOT_EMPTY.search(data, at + BLOCK)
+            at = following.start() // BLOCK * BLOCK if following else len(data)
+            continue
+        start = at + BLOCK
+        size = max(header.size, *sizes, 0) if sizes else header.size
+        body = data[start : start + size]
+        if header.type in _EXTENDED or header.type in _LONG_NAMES:
+            _extend(header, body, names, sizes)
+        else:
+            for name in dict.fromkeys((*names, header.name)):
+                flag = budget.count()
+                yield Member(name, b"" if flag else body, flag or budget.take(len(body)) or ("broken" if len(body) < size else ""))
+            names, sizes = [], []
+        at = start - -min(header.size, size) // BLOCK * BLOCK
+
+
+def _extend(header: _Header, body: bytes, names: list[str], sizes: list[int]) -> None:
+    """Take what a header of its own says of the next member: a name, a size."""
+    if header.type in _LONG_NAMES:
+        names.append(_text(body))
+        return
+    for key, value in _RECORD.findall(body):
+        if key in (b"path", b"GNU.sparse.name"):
+            names.append(value.decode("utf-8", "replace"))
+        elif key == b"size" and value.isdigit() and len(value) < 16:
+            sizes.append(int(value))
