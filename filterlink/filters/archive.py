@@ -26,8 +26,10 @@ def is_zip(data: bytes) -> bool:
 
 
 def is_archive(data: bytes) -> bool:
-    """Whether members() can open it, by its content."""
-    return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data)) or tars.is_tar(data) or embedded.is_in(data)
+    """Whether members() can open it, by its content. Formats that may begin anywhere have zero bytes; texts have none."""
+    if unpack.stream_kind(data) or unpack.library_format(data):
+        return True
+    return b"\0" in data and (is_zip(data) or tars.is_tar(data) or embedded.is_in(data))
 
 
 def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterator[Member]:

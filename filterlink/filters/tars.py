@@ -95,9 +95,11 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
         if header.type in _EXTENDED or header.type in _LONG_NAMES:
             _extend(header, body, names, sizes)
         else:
-            for name in dict.fromkeys((*names, header.name)):
-                flag = budget.count()
-                yield Member(name, b"" if flag else body, flag or budget.take(len(body)) or ("broken" if len(body) < size else ""))
+            flag = budget.count() or budget.take(len(body)) or ("broken" if len(body) < size else "")
+            first, *others = dict.fromkeys((*names, header.name))
+            yield Member(first, body, flag)
+            for name in others:
+                yield Member(name, b"", budget.count())
             names, sizes = [], []
         at = start - -min(header.size, size) // BLOCK * BLOCK
 
