@@ -1,18 +1,18 @@
-"""Unpacks single files that gzip, bzip2, xz or lzma packed, one layer, in steps. Pure.
+"""Unpacks single files that gzip, bzip2, xz, lzma or zlib packed, one layer, in steps. Pure.
 
 No checksum and no size in such a file is trusted: many unpackers only warn where one is wrong.
 """
 
 import bz2
 import contextlib
+import functools
 import lzma
 import re
 import struct
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, NamedTuple
-
-from inflate64 import Inflater
 
 from filterlink.filters.member import ENDS, STEP, Budget
 
@@ -33,6 +33,7 @@ _MAGIC = {
     "bzip2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _NOT_ZERO = re.compile(rb"[^\0]")
 _GZIP_TRAILER = 8
 BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
@@ -49,7 +50,16 @@ class Unpacked(NamedTuple):
 def kind_of(data: bytes) -> str:
     """By what a file is packed; "" where by nothing that is unpacked here."""
     found = next((kind for kind, magic in _MAGIC.items() if magic.match(data)), "")
-    return found or ("lzma" if _is_lzma(data, 0) else "")
+    return found or ("lzma" if _is_lzma(data, 0) else "") or ("zlib" if _is_zlib(data) else "")
+
+
+def _is_zlib(data: bytes) -> bool:
+    """Texts may begin with its two bytes: what follows has to be deflated."""
+    if data[:2] in _ZLIB:
+        with contextlib.suppress(*BROKEN):
+            step(Inflate(), data, 2)
+            return True
+    return False
 
 
 def _is_lzma(data: bytes, at: int) -> bool:
@@ -69,7 +79,9 @@ def unpacked(data: bytes, kind: str, budget: Budget) -> Iterator[Unpacked]:
     at, left, first = 0, MAX_STREAMS, True
     while at >= 0:
         found, at, left = _following(data, kind, at, left, budget)
-        if first or found.flag in ENDS:
+        if kind == "zlib" and found.flag == "broken":
+            yield found._replace(flag="")
+        elif first or found.flag in ENDS:
             yield found
         elif found.data:
             yield found._replace(flag="ambiguous")
@@ -96,11 +108,11 @@ def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tu
                 out += chunk
                 flag = budget.take(len(chunk))
             at = _behind_filling(data, at + (_GZIP_TRAILER if kind == "gzip" else 0))
-            if not (_MAGIC[kind].match(data, at) if kind in _MAGIC else _is_lzma(data, at)):
+            if not (_MAGIC[kind].match(data, at) if kind in _MAGIC else kind == "lzma" and _is_lzma(data, at)):
                 break
     except BROKEN as fault:
         flag, at = flag_of(fault), begin + 1
-        out += unpacker.rescued if kind == "gzip" else rest(kind, data, begin, len(out) - known)
+        out += unpacker.rescued if isinstance(unpacker, Inflate) else rest(kind, data, begin, len(out) - known)
     return Unpacked(bytes(out), flag, tuple(filter(None, names))), at, left
 
 
@@ -128,6 +140,8 @@ def _behind_extra(data: bytes, at: int) -> int:
 
 def _body(data: bytes, kind: str, at: int) -> int:
     """Where the packed bytes begin: behind a gzip header's extra field, name, comment and checksum."""
+    if kind == "zlib":
+        return at + 2
     if kind != "gzip" or at + 10 > len(data):
         return at
     flags, at = data[at + 3], _behind_extra(data, at)
@@ -174,11 +188,17 @@ def _byte_by_byte(unpacker: Any, data: bytes) -> bytes:
     return bytes(out)
 
 
+@functools.cache
+def _inflate64() -> Any:
+    """Imported at the first file that needs it: that takes 25 ms and 5 MB."""
+    return import_module("inflate64")
+
+
 class Inflate64:
     """inflate64's decompressor of Deflate64, with the manner of bz2's and lzma's. It is fed so little that it blows up to little."""
 
     def __init__(self) -> None:
-        self._inflater = Inflater()
+        self._inflater = _inflate64().Inflater()
         self.needs_input = True
         self.unused_data = b""
 
@@ -192,7 +212,7 @@ class Inflate64:
 
 def unpacker_of(kind: str) -> Any:
     """Make what unpacks one stream; "" is bare deflate."""
-    if kind in ("gzip", ""):
+    if kind in ("gzip", "zlib", ""):
         return Inflate()
     if kind == "deflate64":
         return Inflate64()

@@ -30,7 +30,7 @@ _LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x
 _CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
 """libarchive's numbers of the filters; 0: told to take it, libarchive reads a null pointer, so it has to find it by itself."""
 _SUFFIXES = {
-    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z"), ""),
+    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z", "zz"), ""),
     **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz", "taz"), ".tar"),
 }
 _MAGIC = {
