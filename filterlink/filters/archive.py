@@ -83,7 +83,7 @@ def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
         return
     union, infos = Union(budget), zips.directory(data)
     if infos is None and not data.startswith(zipheads.LOCAL):  # a file of any kind, in which a header may be
-        for member in union.further(zips.members(data, [], union.apart())):
+        for member in _accidents(data, union):
             if member.data or member.flag in ENDS:
                 yield member if member.flag in ENDS else member._replace(flag="")
         return
@@ -91,6 +91,16 @@ def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
         yield from union.first(zips.plain(data, budget))
     except zips.NotPlain:
         yield from _union(data, infos, budget, union)
+
+
+def _accidents(data: bytes, union: Union) -> Iterator[Member]:
+    unopened = False
+    for member in union.further(zips.members(data, [], union.apart())):
+        unopened = unopened or member.flag == "unopened"
+        yield member
+    if unopened and unpack.available():
+        start = zipheads.first_local(data, len(data))
+        yield from union.further(unpack.library(data, "zip_streamable", union.apart(), start=start))
 
 
 def _union(data: bytes, infos: list[ZipInfo] | None, budget: Budget, union: Union) -> Iterator[Member]:

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-__all__ = ["ENDS", "STEP", "Budget", "Look", "Member", "Union", "no_clock"]
+__all__ = ["ENDS", "MAX_NAME", "STEP", "Budget", "Look", "Member", "Union", "no_clock"]
 
 Look = Callable[[], None]
 """A look at the clock: raises TimeoutError where the time for the message is over."""
@@ -23,6 +23,8 @@ MAX_READ = 1 << 20, 4
 STEP = 1 << 20
 """Bytes unpacked between two looks at the budget."""
 
+MAX_NAME = 4096
+"""Bytes of a name, from its end; longer ones no system takes."""
 ENDS = ("bomb", "limit")
 """Flags after which nothing further of the archive is opened."""
 
@@ -47,8 +49,8 @@ class Budget:
         self.members = MAX_MEMBERS
         self.over = False
         """A limit was met: nothing further is opened."""
-        self.seen = set[bytes | str]()
-        """The digests of all files that were found, and their names."""
+        self.seen = set[bytes | int]()
+        """The digests of all files that were found, and the hashes of their names."""
         self._size = size
         self._unpacked = self._read = 0
 
@@ -110,5 +112,5 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _name(member: Member) -> str:
-    return member.name.replace("\\", "/")
+def _name(member: Member) -> int:
+    return hash(member.name.replace("\\", "/"))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.member import Budget, Member
+from filterlink.filters.member import MAX_NAME, Budget, Member
 
 __all__ = ["is_tar", "members", "starts"]
 
@@ -16,9 +16,10 @@ BLOCK = 512
 MAX_PREFIX = 4 << 20
 """Bytes in which the first header is looked for."""
 _MAGIC = b"ustar"
-_OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})[ \0]*\Z")
+_OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})")
 _NOT_EMPTY = re.compile(rb"[^\0]")
 _RECORD = re.compile(rb"\d{1,9} (path|linkpath|size|GNU\.sparse\.name)=([^\n]*)\n")
+_UNKNOWN = -1
 _EXTENDED, _LONG_NAMES = b"xgX", b"L"
 
 
@@ -67,19 +68,19 @@ def _header(data: bytes, at: int) -> _Header | None:
 
 
 def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "replace")
+    return field.partition(b"\0")[0][-MAX_NAME:].decode("utf-8", "replace")
 
 
 def _size(field: bytes) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field[4:], "big")
     told = _OCTAL.match(field)
-    return int(told[1], 8) if told else 0
+    return int(told[1], 8) if told else _UNKNOWN
 
 
 def members(data: bytes, budget: Budget) -> Iterator[Member]:
     """Yield each file under each of its names."""
-    at, names, sizes = max(0, _first(data)), list[str](), list[int]()
+    at, names, sizes = max(0, _first(data)), list[str](), [0]
     while at + BLOCK <= len(data):
         header = _header(data, at)
         if header is None:
@@ -90,7 +91,7 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
             at = following.start() // BLOCK * BLOCK if following else len(data)
             continue
         start = at + BLOCK
-        size = max(header.size, *sizes, 0) if sizes else header.size
+        size = len(data) - start if header.size == _UNKNOWN else max(header.size, *sizes)
         body = data[start : start + size]
         if header.type in _EXTENDED or header.type in _LONG_NAMES:
             _extend(header, body, names, sizes)
@@ -100,8 +101,8 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
             yield Member(first, body, flag)
             for name in others:
                 yield Member(name, b"", budget.count())
-            names, sizes = [], []
-        at = start - -min(header.size, size) // BLOCK * BLOCK
+            names, sizes = [], [0]
+        at = start - -max(0, header.size) // BLOCK * BLOCK
 
 
 def _extend(header: _Header, body: bytes, names: list[str], sizes: list[int]) -> None:
@@ -111,6 +112,6 @@ def _extend(header: _Header, body: bytes, names: list[str], sizes: list[int]) ->
         return
     for key, value in _RECORD.findall(body):
         if key in (b"path", b"GNU.sparse.name"):
-            names.append(value.decode("utf-8", "replace"))
+            names.append(_text(value))
         elif key == b"size" and value.isdigit() and len(value) < 16:
             sizes.append(int(value))

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from filterlink.filters import packed, tars
-from filterlink.filters.member import Budget, Member
+from filterlink.filters.member import MAX_NAME, Budget, Member
 
 __all__ = ["available", "library", "library_format", "stream", "stream_kind", "unopened"]
 
@@ -45,6 +45,7 @@ _MAGIC = {
     b"\xc7\x71": "cpio",
     b"\x71\xc7": "cpio",
     b"xar!": "xar",
+    b"WARC/": "warc",
 }
 _UNOPENED = {
     (0, b"\x89LZO\0\r\n\x1a\n"): "lzop",
@@ -176,7 +177,9 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
         ffi.get_read_format_function(form)(archive)
         ffi.read_open_memory(archive, (ctypes.cast(text, ctypes.c_void_p).value or 0) + start, len(data) - start)
         while ffi.read_next_header2(archive, entry) != ffi.ARCHIVE_EOF:
-            yield _read(ffi, archive, (ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b"").decode("utf-8", "replace"), budget)
+            yield _read(
+                ffi, archive, (ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b"")[-MAX_NAME:].decode("utf-8", "replace"), budget
+            )
     except ffi.ArchiveError as fault:
         yield Member("", b"", _flag(fault))
     finally:

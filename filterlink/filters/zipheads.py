@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from filterlink.filters.member import MAX_NAME
+
 __all__ = ["CENTRAL", "DESCRIPTOR", "END", "LOCAL", "MAX_COMMENT", "Head", "Plain", "central", "ends", "first_local", "local", "strict"]
 
 LOCAL, CENTRAL, END, DESCRIPTOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\7\x08"
@@ -64,11 +66,10 @@ def central(data: bytes, at: int) -> Head | None:
 
 def _head(data: bytes, at: int, fields: tuple[int, int, int, int, int, int], where: int) -> Head:
     flags, method, packed, size, length, extra = fields
-    raw = data[at : at + length]
-    names = list(_decoded(raw, flags))
+    names = list(_decoded(data, at, at + length, flags))
     for kind, field in _extra(data[at + length : at + length + extra]):
         if kind == _UNICODE_PATH:
-            names += _decoded(field[5:], _UTF_8)
+            names += _decoded(field, 5, len(field), _UTF_8)
         elif kind == _AES and len(field) >= 7 and method == 99:
             method = int.from_bytes(field[5:7], "little")
         elif kind == _ZIP64:
@@ -77,15 +78,16 @@ def _head(data: bytes, at: int, fields: tuple[int, int, int, int, int, int], whe
     return Head(tuple(dict.fromkeys(names)), method, bool(flags & _ENCRYPTED), sizes, where, bool(flags & _LATER))
 
 
-def _decoded(raw: bytes, flags: int) -> Iterator[str]:
+def _decoded(data: bytes, at: int, end: int, flags: int) -> Iterator[str]:
     """Each name that unpackers read: without the flag in either charset, to the first zero byte or beyond."""
-    texts = [raw.decode("utf-8" if flags & _UTF_8 else "cp437", "replace")]
-    if not raw.isascii() and not flags & _UTF_8:
-        texts.append(raw.decode("utf-8", "replace"))
-    for text in texts:
-        if "\0" in text:
-            yield text.partition("\0")[0]
-        yield text.replace("\0", "")
+    end = min(end, len(data))
+    zero = data.find(b"\0", at, end)
+    raws = [data[max(at, end - MAX_NAME) : end].replace(b"\0", b"")]
+    if zero >= 0:
+        raws.insert(0, data[max(at, zero - MAX_NAME) : zero])
+    for raw in raws:
+        for charset in ("utf-8",) if flags & _UTF_8 else ("cp437",) if raw.isascii() else ("cp437", "utf-8"):
+            yield raw.decode(charset, "replace")
 
 
 def _extra(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -149,6 +149,12 @@ def zip_overlapping_a_program() -> bytes:
     return attached(("a.exe.bin", b"some program" + b"".join((*heads, body))))
 
 
+def zip_names() -> bytes:
+    """Nine thousand members whose names of 60 KB overlap."""
+    heads = b"".join(struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, 1, 1, 60_000, 0) for _ in range(9000))
+    return attached(("a.zip", heads + b"\x81" * 60_000 + b"x"))
+
+
 def deflate64_bomb() -> bytes:
     """Gigabytes of zeros."""
     packer = Deflater()
@@ -223,7 +229,7 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
     for made in (
         *(boundaries, prefixes, readings, names, rubbish, padding, uuencoded, mailbox, words, charsets),
         *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
-        *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, deflate64_bomb),
+        *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, zip_names, deflate64_bomb),
         *(signatures, tar_headers, streams_behind_rubbish),
     )
 }

@@ -20,6 +20,16 @@ def pax(*records: tuple[bytes, bytes], kind: bytes = b"x") -> bytes:
     return tarred(b"p", b"".join(b"%d %b=%b\n" % (len(key + value) + 5, key, value) for key, value in records), kind)
 
 
+def _numbered(data: bytes, at: int, field: bytes) -> bytes:
+    """With another field, and the checksum of that."""
+    head = bytearray(data[:512])
+    head[at : at + len(field)] = field
+    if at != 148:
+        head[148:156] = b" " * 8
+        head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + data[512:]
+
+
 HIDDEN = {
     "nothing odd": ONE + END,
     "without the magic": tarred(NAME, HARM, b"\0", b"") + END,
@@ -40,6 +50,8 @@ HIDDEN = {
     "as a folder with data": tarred(NAME, HARM, b"5") + END,
     "of a kind that is not there": tarred(NAME, HARM, b"Z") + END,
     "cut": ONE[:-30],
+    "a size that is none": _numbered(ONE, 124, b"99999999999"),
+    "a checksum with letters behind": _numbered(ONE, 148, ONE[148:154] + b"xx"),
 }
 
 

@@ -16,6 +16,9 @@ def test_what_a_header_says() -> None:
     found = local(header(b"\x81", b"x", 99, 1, extra(0x9901, b"\2\0AE\3\x08\0")), 0)
     assert found is not None
     assert (found.names, found.method, found.encrypted) == (("ü", "�"), 8, True)
+    found = local(header(b"x" * 9999 + b"a.exe", b"x"), 0)
+    assert found is not None
+    assert (len(found.names[0]), found.names[0][-6:]) == (4096, "xa.exe")
 
 
 def test_what_is_cut_is_no_header() -> None:
