@@ -40,6 +40,8 @@ def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterat
     one was found.
     """
     for member in _walk(data, name, budget or Budget(len(data)), 1):
+        if member.data and member.name.endswith("/"):  # no folder
+            member = member._replace(name=member.name.rstrip("/"))
         yield member if member.flag or not unpack.unopened(member.data) else member._replace(flag="unopened")
 
 
@@ -84,7 +86,7 @@ def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
     union, infos = Union(budget), zips.directory(data)
     if infos is None and not data.startswith(zipheads.LOCAL):  # a file of any kind, in which a header may be
         for member in _accidents(data, union):
-            if member.data or member.flag in ENDS:
+            if member.data or member.flag in ("", *ENDS):
                 yield member if member.flag in ENDS else member._replace(flag="")
         return
     try:

@@ -33,6 +33,7 @@ _MAGIC = {
     "bzip2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
+_ZEROS = bytes(32 << 10)
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _NOT_ZERO = re.compile(rb"[^\0]")
 _GZIP_TRAILER = 8
@@ -153,10 +154,13 @@ def _body(data: bytes, kind: str, at: int) -> int:
 
 
 class Inflate:
-    """zlib's decompressor of bare deflate, with the manner of bz2's and lzma's. It looks at no checksum."""
+    """zlib's decompressor of bare deflate, with the manner of bz2's and lzma's. It looks at no checksum.
+
+    What is before the begin is zeros to it: gunzip goes on where a stream repeats from there, which is a fault to zlib.
+    """
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(-15)
+        self._zlib = zlib.decompressobj(-15, zdict=_ZEROS)
         self.needs_input = True
         self.rescued = b""
         """What the call that ended with an error had unpacked before."""

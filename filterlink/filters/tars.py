@@ -15,8 +15,11 @@ __all__ = ["is_tar", "members", "starts"]
 BLOCK = 512
 MAX_PREFIX = 4 << 20
 """Bytes in which the first header is looked for."""
+MAX_LOOKED = 10_000
+"""Magics of a header that is none."""
 _MAGIC = b"ustar"
 _OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})")
+_FILLING = re.compile(rb"[ \0]*\Z")
 _NOT_EMPTY = re.compile(rb"[^\0]")
 _RECORD = re.compile(rb"\d{1,9} (path|linkpath|size|GNU\.sparse\.name)=([^\n]*)\n")
 _UNKNOWN = -1
@@ -30,7 +33,8 @@ class _Header(NamedTuple):
 
 
 def is_tar(data: bytes) -> bool:
-    return _first(data) >= 0
+    """Whether members() finds something."""
+    return _first(data) != -1
 
 
 def starts(data: bytes) -> bool:
@@ -39,24 +43,27 @@ def starts(data: bytes) -> bool:
 
 
 def _first(data: bytes) -> int:
-    """Where the first header is: behind empty blocks, or wherever one has the magic; -1 where there is none."""
-    start = _NOT_EMPTY.search(data, 0, MAX_PREFIX)
-    at = start.start() // BLOCK * BLOCK if start else 0
-    if start and _header(data, at):
-        return at
-    at = data.find(_MAGIC, 0, MAX_PREFIX)
-    while at >= 0:
-        if at % BLOCK == 257 and _header(data, at - 257):
+    """Where the first header is: any block, or wherever one has the magic; -1: nowhere, -2: more has the magic than is looked at."""
+    for at in range(0, min(len(data), MAX_PREFIX), BLOCK):
+        if _OCTAL.match(data, at + 148, at + 156) and _header(data, at):
+            return at
+    at = data.find(_MAGIC, 257, MAX_PREFIX)
+    for _ in range(MAX_LOOKED):
+        if at < 0:
+            return -1
+        if _header(data, at - 257):
             return at - 257
         at = data.find(_MAGIC, at + 1, MAX_PREFIX)
-    return -1
+    return -2
 
 
 def _header(data: bytes, at: int) -> _Header | None:
     """Read a block; None where its checksum, of bytes with or without a sign, is wrong."""
     told = _OCTAL.match(data, at + 148, at + 156)
+    if not told or not (_FILLING.match(data, told.end(), at + 156) or data.startswith(_MAGIC, at + 257)):
+        return None
     block = data[at : at + BLOCK]
-    if not told or len(block) < BLOCK or (not block[0] and not block[345]):
+    if len(block) < BLOCK or (not block[0] and not block[345]):
         return None
     rest = block[:148] + block[156:]
     total = sum(rest) + 8 * 32
@@ -80,7 +87,10 @@ def _size(field: bytes) -> int:
 
 def members(data: bytes, budget: Budget) -> Iterator[Member]:
     """Yield each file under each of its names."""
-    at, names, sizes = max(0, _first(data)), list[str](), [0]
+    names, sizes = list[str](), [0]
+    if (at := _first(data)) < 0:
+        yield Member("", b"", "limit")
+        return
     while at + BLOCK <= len(data):
         header = _header(data, at)
         if header is None:
@@ -88,7 +98,7 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
                 yield Member("", b"", over)
                 return
             following = _NOT_EMPTY.search(data, at + BLOCK)
-            at = following.start() // BLOCK * BLOCK if following else len(data)
+            at = following.start() - (following.start() - at) % BLOCK if following else len(data)
             continue
         start = at + BLOCK
         size = len(data) - start if header.size == _UNKNOWN else max(header.size, *sizes)

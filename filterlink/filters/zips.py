@@ -181,7 +181,9 @@ def _rescued(kind: str, data: bytes, start: int, fault: int, known: int) -> byte
 def _stored(data: bytes, start: int, name: str, heads: list[Head], budget: Budget) -> _Found:
     """Take as much as the largest of all sizes says; where none says anything, as far as the record behind it or the next header."""
     sizes = {size for head in heads for size in head.sizes if size}
-    end = start + max(sizes) if sizes else _unsized(data, start, budget)
+    end = start + max(sizes, default=0)
+    if not sizes or (any(head.later for head in heads) and not _is_described(data, start, end)):
+        end = max(end, _unsized(data, start, budget))
     member = _taken(data, start, end, name, budget)
     sure = len(sizes) == 1 and (not any(head.later for head in heads) or _is_described(data, start, end))
     return _Found(member if end <= len(data) or member.flag else member._replace(flag="broken"), end if sure else start)

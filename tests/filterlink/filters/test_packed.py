@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zlib
 
 from inflate64 import Deflater
 
@@ -40,3 +41,11 @@ def test_names_of_all_streams() -> None:
     one = b"\x1f\x8b\x08\x08" + bytes(6) + b"a.exe\0" + b"\x03\0" + bytes(8)
     (found,) = unpacked(one + one.replace(b"a.exe", b"b.exe")[:20], "gzip", Budget(99))
     assert (found.names, found.flag) == (("a.exe", "b.exe"), "")
+
+
+def test_what_gunzip_goes_on_with() -> None:
+    """A stream that repeats what was before its begin."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=b"before it begins")
+    data = packer.compress(b"before it begins, and HARM") + packer.flush()
+    (found,) = unpacked(b"\x1f\x8b\x08" + bytes(7) + data + bytes(8), "gzip", Budget(99))
+    assert (found.data[-10:], found.flag) == (b", and HARM", "")
