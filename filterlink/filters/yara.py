@@ -94,9 +94,7 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
     if not unpack.available():
-        complain(
-            "without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar and others are not opened"
-        )
+        complain("without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened")
     if not office.available():
         complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
     for what in sandbox.missing():
