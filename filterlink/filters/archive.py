@@ -6,7 +6,7 @@ rest is not looked at. Members that cannot be read (encrypted, damaged, packed i
 
 from collections.abc import Iterator
 
-from filterlink.filters import unpack, zips
+from filterlink.filters import containers, unpack, zips
 from filterlink.filters.member import Budget, Member
 
 __all__ = ["Member", "is_archive", "is_zip", "members"]
@@ -23,7 +23,7 @@ def is_zip(data: bytes) -> bool:
 
 def is_archive(data: bytes) -> bool:
     """Whether members() can open it, by its content."""
-    return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data))
+    return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data)) or containers.is_container(data)
 
 
 def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterator[Member]:
@@ -64,6 +64,7 @@ def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
         yield from unpack.library(data, form, budget)
     if is_zip(data):
         yield from _zip(data, budget)
+    yield from containers.opened(data, name, budget)
 
 
 def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
