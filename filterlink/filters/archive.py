@@ -7,7 +7,7 @@ rest is not looked at. Members that cannot be read (encrypted, damaged, packed i
 from collections.abc import Iterator
 from zipfile import ZipInfo
 
-from filterlink.filters import embedded, tars, unpack, zipheads, zips
+from filterlink.filters import containers, embedded, tars, unpack, zipheads, zips
 from filterlink.filters.member import ENDS, Budget, Member, Union
 
 __all__ = ["Member", "is_archive", "is_zip", "members"]
@@ -27,7 +27,7 @@ def is_zip(data: bytes) -> bool:
 
 def is_archive(data: bytes) -> bool:
     """Whether members() can open it, by its content. Formats that may begin anywhere have zero bytes; texts have none."""
-    if unpack.stream_kind(data) or unpack.library_format(data):
+    if unpack.stream_kind(data) or unpack.library_format(data) or containers.is_container(data):
         return True
     return b"\0" in data and (is_zip(data) or tars.is_tar(data) or embedded.is_in(data))
 
@@ -77,6 +77,7 @@ def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
     if is_zip(data):
         yield from _zip(data, budget)
     yield from union.further(embedded.members(data, union.apart()))
+    yield from containers.opened(data, name, budget)
 
 
 def _zip(data: bytes, budget: Budget) -> Iterator[Member]:

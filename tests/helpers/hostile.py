@@ -15,6 +15,7 @@ from collections.abc import Callable
 from inflate64 import Deflater
 
 from tests.helpers.archives import central, descriptor, end, local, tarred, zipped
+from tests.helpers.boxes import cms, properties, tnef
 
 __all__ = ["LARGE", "MESSAGES", "attached"]
 
@@ -219,6 +220,50 @@ def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
     return struct.pack("<64sHBBIII36xIQ", text, len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child, start, size)
 
 
+def nested_asn1() -> bytes:
+    """A signed message of a hundred thousand OCTET STRINGs in each other, and one of a million chunks."""
+    deep = cms(None)[:-2] + b"\xa0\x80" + b"\x24\x80" * 100_000
+    return attached(("a.p7m", deep), ("b.p7m", cms(b"x" * 300_000, indefinite=True, chunk=1)))
+
+
+def tnef_attributes() -> bytes:
+    """Winmail.dat with two hundred thousand attributes, and with properties that claim to be four billion."""
+    body = (0x9005, b"\xff\xff\xff\xff" + properties((0x101E, 0x3707, b""))[4:8] + b"\xff\xff\xff\xff" + bytes(200_000))
+    return attached(("winmail.dat", tnef() + tnef((0x9002, b""))[6:] * 200_000), ("winmail.dat", tnef(body)))
+
+
+def tnef_text() -> bytes:
+    """Winmail.dat whose RTF text unpacks for minutes."""
+    text = b"\0" * 8 + b"LZFu" + b"\0" * 4 + (b"\x7f" + b"".join(b"\0%c" % (16 * n + 15) for n in range(7)) + b"x") * 100_000
+    return attached(("winmail.dat", tnef((0x9003, properties((0x102, 0x1009, text))))))
+
+
+def ole_circle() -> bytes:
+    """An OLE file whose sectors and folders go in circles."""
+    data = bytearray(_ole(b"x" * 512, 3000))
+    data[512:1024] = struct.pack("<128I", *[1, 0] * 64)
+    return attached(("a.doc", bytes(data)), ("b.doc", bytes(data) * 5))
+
+
+def rtf_objects() -> bytes:
+    """Objects and groups without end."""
+    return attached(
+        ("a.rtf", b"{\\rtf1" + b"{\\objdata " * 100_000), ("b.rtf", b"{\\rtf1\\objdata" + b"{\\bin" * 100_000 + b"41" * 500_000)
+    )
+
+
+def pdf_streams() -> bytes:
+    """A hundred thousand streams, each packed and none of them ending; and attachments that share one."""
+    stream = b"1 0 obj<</Type/ObjStm/Filter/FlateDecode>>stream\n" + zlib.compress(bytes(5000))[:-4]
+    name = b"7 0 obj<</EmbeddedFile/Filter/FlateDecode>>stream\n"
+    return attached(("a.pdf", b"%PDF-1" + stream * 10_000), ("b.pdf", b"%PDF-1" + name * 20_000 + b"/EF" * 100_000 + b"/F (" * 50_000))
+
+
+def binhex_zeros() -> bytes:
+    """BinHex that repeats one byte for ever."""
+    return attached(("a.hqx", b"(This file must be converted with BinHex\n:" + b"!*!-" + b"-!*" * 300_000))
+
+
 def large() -> bytes:
     """233 MB: one attachment of random bytes."""
     return attached(("a.bin", os.urandom(172_000_000)))
@@ -231,6 +276,7 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
         *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
         *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, zip_names, deflate64_bomb),
         *(signatures, tar_headers, streams_behind_rubbish),
+        *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros),
     )
 }
 """Each of some megabytes at most."""
