@@ -1,6 +1,7 @@
 """Which programs open the payload of a message: the readers of mail, and the unpackers on what these find."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from tests.helpers.oracles.readers import File, readers
@@ -11,6 +12,8 @@ __all__ = ["Case", "is_payload", "opened"]
 
 ROUNDS = 5
 """How deep archives in archives and messages in archives are opened."""
+LARGEST = 1 << 20
+"""Bytes of a file that is opened further."""
 _MAIL = (".eml", ".mht", ".mhtml")
 _EICAR, _PROGRAM, _NAME = PAYLOADS
 
@@ -28,19 +31,25 @@ def is_payload(file: File) -> bool:
     return bool(file.data) and (name == _NAME.file or _EICAR.data in file.data or file.data.startswith(_PROGRAM.data[:64]))
 
 
-def opened(cases: Sequence[Case]) -> list[list[str]]:
-    """For each message the programs, or chains of them, that open the payload."""
+def opened(cases: Sequence[Case], thorough: bool = False) -> list[list[str]]:
+    """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
+
+    `thorough`: all unpackers are asked, not only until one opens it.
+    """
     found: list[dict[str, None]] = [{} for _ in cases]
     waiting: dict[File, dict[int, str]] = {}
     _read([(case.message, number, "") for number, case in enumerate(cases)], found, waiting, cases)
     known: set[File] = set()
     for _ in range(ROUNDS):
-        todo = {file: owners for file, owners in waiting.items() if file not in known}
-        known |= todo.keys()
+        todo = dict[File, dict[int, str]]()
+        for file, owners in waiting.items():
+            if left := {number: chain for number, chain in owners.items() if not found[number] and file not in known}:
+                todo[file] = left
+        known |= waiting.keys()
         waiting = {}
         if not todo:
             break
-        _unpack(todo, found, waiting)
+        _unpack(todo, found, waiting, thorough)
         mails = [(file.data, number, f"{chain} > ") for file, owners in todo.items() if _is_mail(file) for number, chain in owners.items()]
         _read(mails, found, waiting, cases)
     return [list(chains) for chains in found]
@@ -58,9 +67,9 @@ def _read(messages: Sequence[tuple[bytes, int, str]], found: Found, waiting: Wai
                 _note(file, number, before + reader.name, found, waiting, cases[number].deep)
 
 
-def _unpack(todo: Waiting, found: Found, waiting: Waiting) -> None:
-    files = list(todo)
+def _unpack(todo: Waiting, found: Found, waiting: Waiting, thorough: bool) -> None:
     for unpacker in unpackers():
+        files = [file for file, owners in todo.items() if thorough or not all(found[number] for number in owners)]
         for file, inner in zip(files, unpacker.unpack(files), strict=True):
             for each in inner:
                 if each.data != file.data:
@@ -71,9 +80,9 @@ def _unpack(todo: Waiting, found: Found, waiting: Waiting) -> None:
 def _note(file: File, number: int, chain: str, found: Found, waiting: Waiting, deep: bool) -> None:
     if is_payload(file):
         found[number][chain] = None
-    elif deep and len(file.data) > 60:
-        waiting.setdefault(file, {}).setdefault(number, chain)
+    elif deep and 60 < len(file.data) < LARGEST:
+        waiting.setdefault(file._replace(name=PurePosixPath(file.name).suffix.lower()), {}).setdefault(number, chain)
 
 
 def _is_mail(file: File) -> bool:
-    return file.name.lower().endswith(_MAIL)
+    return file.name in _MAIL

@@ -17,15 +17,16 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.helpers.oracles.readers import SECONDS, SECONDS_ONE, File, written
 
 __all__ = ["Unpacker", "unpackers"]
 
+SEVEN = shutil.which("7zz") or shutil.which("7z") or ""
 BATCH = 60
 """Files for one call of 7z."""
-MOST = 4 << 20
+MOST = 1 << 20
 """Bytes of one file that is unpacked here."""
 
 
@@ -39,7 +40,7 @@ class Unpacker(NamedTuple):
 def unpackers() -> list[Unpacker]:
     """List those that are installed."""
     found = [Unpacker("python", lambda files: [list(_python(file.data)) for file in files])]
-    if shutil.which("7z"):
+    if SEVEN:
         found.append(Unpacker("7z", _seven))
     commands = {
         "unzip": (["unzip", "-o", "-qq", "FILE", "-d", "out"], b"PK"),
@@ -83,15 +84,13 @@ def _tar(data: bytes) -> Iterator[File]:
 
 
 def _streams(data: bytes) -> Iterator[File]:
-    openers: tuple[Callable[[], bytes], ...] = (
-        lambda: gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST),
-        lambda: bz2.BZ2File(io.BytesIO(data)).read(MOST),
-        lambda: lzma.decompress(data),
-        lambda: zlib.decompressobj(47).decompress(data, MOST),
-    )
+    openers: list[Any] = [lambda source: gzip.GzipFile(fileobj=source), bz2.BZ2File]
+    openers += [lzma.LZMAFile] if data.startswith((b"\xfd7zXZ", b"\x5d\0\0")) else []  # it takes anything for the oldest kind
     for opener in openers:
-        with contextlib.suppress(Exception):
-            yield File("", opener())
+        with contextlib.suppress(Exception), opener(io.BytesIO(data)) as file:
+            yield File("", file.read(MOST))
+    with contextlib.suppress(zlib.error):
+        yield File("", zlib.decompressobj(47).decompress(data, MOST))
 
 
 # Programs
@@ -127,18 +126,18 @@ def _seven_batch(files: Sequence[File]) -> list[list[File]]:
     """Open many with one process: each goes into a folder of its own. One that needs too long costs the whole batch its answers."""
     with tempfile.TemporaryDirectory() as folder:
         names = [_put(folder, number, file) for number, file in enumerate(files)]
-        _run(["7z", "x", "-y", "-bd", "-bb0", "-pnone", "-aou", "-o" + folder + "/out/*", folder + "/in/*"], SECONDS, folder)
+        _run([SEVEN, "x", "-y", "-bd", "-bb0", "-pnone", "-aou", "-o" + folder + "/out/*", folder + "/in/*"], SECONDS, folder)
         outs = [Path(folder, "out", name) for name in names]
         outs = [out if out.is_dir() else out.with_suffix("") for out in outs]
         return [list(written(out)) if out.is_dir() else [] for out in outs]
 
 
 def _put(folder: str, number: int, file: File) -> str:
-    suffix = "".join(char for char in PurePosixPath(file.name).suffix if char.isalnum() or char == ".")[:8]
+    suffix = "".join(char for char in (PurePosixPath(file.name).suffix or file.name) if char.isalnum())[:8] or "bin"
     place = Path(folder, "in")
     place.mkdir(exist_ok=True)
-    Path(place, f"{number}{suffix}").write_bytes(file.data)
-    return f"{number}{suffix}"
+    Path(place, f"{number}.{suffix}").write_bytes(file.data)
+    return f"{number}.{suffix}"
 
 
 def _files_of(command: list[str], magic: bytes) -> Callable[[Sequence[File]], list[list[File]]]:

@@ -46,7 +46,7 @@ def rows(*words: str) -> list[Row]:
     """Make all messages, ask all programs, and judge."""
     chosen = [each for each in wrappings() if all(word in f"{each.kind} | {each.name}" for word in words)]
     cases = [(wrapping, payload, wrapping.build(payload)) for wrapping in chosen for payload in PAYLOADS]
-    chains = opened([Case(message, wrapping.kind in DEEP) for wrapping, _, message in cases])
+    chains = opened([Case(message, wrapping.kind in DEEP) for wrapping, _, message in cases], thorough=True)
     shipped = Shipped()
     return [
         Row(wrapping.kind, wrapping.name, payload.label, found, shipped.says(message), shipped.flags(message))

@@ -45,7 +45,8 @@ class Layout(NamedTuple):
     between: bytes = b""
     directory: bool = True
     end: bool = True
-    count: int | None = None
+    entries: int | None = None
+    """What the end record says of their number."""
     moved: int = 0
     """What is wrong in the offset of the directory."""
     comment: bytes = b""
@@ -72,7 +73,7 @@ def zipped(*entries: Entry, layout: Layout = Layout()) -> bytes:  # noqa: B008 -
     start = len(out) - base + layout.moved
     out += central if layout.directory else b""
     if layout.end:
-        count = len(entries) if layout.count is None else layout.count
+        count = len(entries) if layout.entries is None else layout.entries
         if layout.zip64:
             record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(central), start)
             locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(out) - base, 1)

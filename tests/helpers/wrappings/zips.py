@@ -110,9 +110,9 @@ _LAYOUTS: dict[str, Make] = {
     "cut in the directory": lambda p: zipped(_CLEAN, Entry(p.name, p.data))[:-60],
     "cut in the end record": lambda p: zipped(_CLEAN, Entry(p.name, p.data))[:-5],
     "cut behind the data": lambda p: zipped(Entry(p.name, p.data))[: 30 + len(p.name) + len(deflated(p.data))],
-    "end record counts none": _laid(Layout(count=0)),
-    "end record counts one": _laid(Layout(count=1)),
-    "end record counts many": _laid(Layout(count=99)),
+    "end record counts none": _laid(Layout(entries=0)),
+    "end record counts one": _laid(Layout(entries=1)),
+    "end record counts many": _laid(Layout(entries=99)),
     "directory before where it is": _laid(Layout(moved=-7)),
     "directory behind where it is": _laid(Layout(moved=7)),
     "directory far away": _laid(Layout(moved=1 << 24)),
@@ -142,7 +142,7 @@ _LAYOUTS: dict[str, Make] = {
     "first header damaged": lambda p: zipped(Entry(p.name, p.data, signature=b"PK\x03\x05")),
     "first header zeroed": lambda p: zipped(Entry(p.name, p.data, signature=bytes(4))),
     "directory entry of another place": lambda p: zipped(Entry(p.name, p.data), Entry(b"a.txt", b"clean", offset=0)),
-    "directory leaves it out": lambda p: _without_entry(p),
+    "directory leaves it out": lambda p: zipped(_CLEAN, layout=Layout(prefix=_lone(p), shifted=True)),
 }
 
 
@@ -151,9 +151,9 @@ def _gz(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def _without_entry(payload: Payload) -> bytes:
-    hidden = zipped(Entry(payload.name, payload.data), layout=Layout(directory=False, end=False))
-    return zipped(_CLEAN, layout=Layout(prefix=hidden, shifted=True))
+def _lone(payload: Payload) -> bytes:
+    """A member that no directory names."""
+    return zipped(Entry(payload.name, payload.data), layout=Layout(directory=False, end=False))
 
 
 def _described(payload: Payload, signature: bytes, size: int) -> Entry:
@@ -207,8 +207,18 @@ _LIES: dict[str, Make] = {
 }
 
 _METHODS = {
-    "stored": 0, "shrink": 1, "reduce 1": 2, "reduce 4": 5, "implode": 6, "deflate": 8, "Deflate64": 9, "bzip2": 12, "LZMA": 14, "zstd": 93, "xz": 95,
-}  # fmt: skip
+    "stored": 0,
+    "shrink": 1,
+    "reduce 1": 2,
+    "reduce 4": 5,
+    "implode": 6,
+    "deflate": 8,
+    "Deflate64": 9,
+    "bzip2": 12,
+    "LZMA": 14,
+    "zstd": 93,
+    "xz": 95,
+}
 
 
 def _method(number: int) -> Make:
