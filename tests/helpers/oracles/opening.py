@@ -12,7 +12,7 @@ __all__ = ["Case", "is_payload", "opened"]
 
 ROUNDS = 5
 """How deep archives in archives and messages in archives are opened."""
-LARGEST = 1 << 20
+SMALLEST, LARGEST = 16, 1 << 20
 """Bytes of a file that is opened further."""
 _MAIL = (".eml", ".mht", ".mhtml")
 _EICAR, _PROGRAM, _NAME = PAYLOADS
@@ -36,53 +36,60 @@ def opened(cases: Sequence[Case], thorough: bool = False) -> list[list[str]]:
 
     `thorough`: all unpackers are asked, not only until one opens it.
     """
-    found: list[dict[str, None]] = [{} for _ in cases]
-    waiting: dict[File, dict[int, str]] = {}
-    _read([(case.message, number, "") for number, case in enumerate(cases)], found, waiting, cases)
-    known: set[File] = set()
+    opening = _Opening(cases, thorough)
+    opening.read([(case.message, number, "") for number, case in enumerate(cases)])
     for _ in range(ROUNDS):
-        todo = dict[File, dict[int, str]]()
-        for file, owners in waiting.items():
-            if left := {number: chain for number, chain in owners.items() if not found[number] and file not in known}:
-                todo[file] = left
-        known |= waiting.keys()
-        waiting = {}
-        if not todo:
+        if not opening.further():
             break
-        _unpack(todo, found, waiting, thorough)
-        mails = [(file.data, number, f"{chain} > ") for file, owners in todo.items() if _is_mail(file) for number, chain in owners.items()]
-        _read(mails, found, waiting, cases)
-    return [list(chains) for chains in found]
+    return [list(chains) for chains in opening.found]
 
 
-Found = list[dict[str, None]]
-Waiting = dict[File, dict[int, str]]
+class _Opening:
+    """What was found so far, and the files that wait to be opened, each with the messages that it is from and the way to it."""
 
+    def __init__(self, cases: Sequence[Case], thorough: bool) -> None:
+        self._cases, self._thorough = cases, thorough
+        self.found: list[dict[str, None]] = [{} for _ in cases]
+        self._waiting: dict[File, dict[int, str]] = {}
+        self._seen: list[set[File]] = [set() for _ in cases]
+        self._known: dict[tuple[str, File], list[File]] = {}
 
-def _read(messages: Sequence[tuple[bytes, int, str]], found: Found, waiting: Waiting, cases: Sequence[Case]) -> None:
-    for reader in readers() if messages else ():
-        answers = reader.read([message for message, _, _ in messages])
-        for (_, number, before), files in zip(messages, answers, strict=True):
+    def read(self, messages: Sequence[tuple[bytes, int, str]]) -> None:
+        """Have all readers read them: the message, the number of its case and the way to it."""
+        for reader in readers() if messages else ():
+            answers = reader.read([message for message, _, _ in messages])
+            for (_, number, before), files in zip(messages, answers, strict=True):
+                for file in files:
+                    self._note(file, number, before + reader.name, self._cases[number].deep)
+
+    def further(self) -> bool:
+        """Have what waits opened; say whether anything did."""
+        todo = dict[File, dict[int, str]]()
+        for file, owners in self._waiting.items():
+            if left := {number: chain for number, chain in owners.items() if not self.found[number] and file not in self._seen[number]}:
+                todo[file] = left
+                for number in left:
+                    self._seen[number].add(file)
+        self._waiting = {}
+        self._unpack(todo)
+        mails = ((file, owner) for file, owners in todo.items() if file.name in _MAIL for owner in owners.items())
+        self.read([(file.data, number, f"{chain} > ") for file, (number, chain) in mails])
+        return bool(todo)
+
+    def _unpack(self, todo: dict[File, dict[int, str]]) -> None:
+        for unpacker in unpackers():
+            files = [file for file, owners in todo.items() if self._thorough or not all(self.found[number] for number in owners)]
+            new = [file for file in files if (unpacker.name, file) not in self._known]
+            for file, inner in zip(new, unpacker.unpack(new), strict=True):
+                self._known[unpacker.name, file] = inner
             for file in files:
-                _note(file, number, before + reader.name, found, waiting, cases[number].deep)
-
-
-def _unpack(todo: Waiting, found: Found, waiting: Waiting, thorough: bool) -> None:
-    for unpacker in unpackers():
-        files = [file for file, owners in todo.items() if thorough or not all(found[number] for number in owners)]
-        for file, inner in zip(files, unpacker.unpack(files), strict=True):
-            for each in inner:
-                if each.data != file.data:
+                for each in self._known[unpacker.name, file]:
                     for number, chain in todo[file].items():
-                        _note(each, number, f"{chain} > {unpacker.name}", found, waiting, True)
+                        self._note(each, number, f"{chain} > {unpacker.name}", True)
 
-
-def _note(file: File, number: int, chain: str, found: Found, waiting: Waiting, deep: bool) -> None:
-    if is_payload(file):
-        found[number][chain] = None
-    elif deep and 60 < len(file.data) < LARGEST:
-        waiting.setdefault(file._replace(name=PurePosixPath(file.name).suffix.lower()), {}).setdefault(number, chain)
-
-
-def _is_mail(file: File) -> bool:
-    return file.name in _MAIL
+    def _note(self, file: File, number: int, chain: str, deep: bool) -> None:
+        if is_payload(file):
+            self.found[number][chain] = None
+        elif deep and SMALLEST < len(file.data) < LARGEST:
+            kept = file._replace(name=PurePosixPath(file.name).suffix.lower())
+            self._waiting.setdefault(kept, {}).setdefault(number, chain)

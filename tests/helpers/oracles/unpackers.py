@@ -48,13 +48,11 @@ def unpackers() -> list[Unpacker]:
         "tnef": (["tnef", "--overwrite", "-C", "out", "-f", "FILE"], b"\x78\x9f\x3e\x22"),
     }
     found += [Unpacker(name, _files_of(*command)) for name, command in commands.items() if shutil.which(name)]
+    openssl = ["openssl", "cms", "-verify", "-noverify", "-in", "FILE", "-inform"]
     outputs = {
-        "gzip": (["gzip", "-dc", "FILE"], b"\x1f"),
-        "openssl": (
-            ["openssl", "cms", "-verify", "-noverify", "-inform", "DER", "-in", "FILE"],
-            b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07",
-        ),
-        "openssl PEM": (["openssl", "cms", "-verify", "-noverify", "-inform", "PEM", "-in", "FILE"], b"-----BEGIN"),
+        "gzip": (["gzip", "-dc", "FILE"], b"\x1f", ""),
+        "openssl": ([*openssl, "DER"], b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", "signed.eml"),  # what is signed is a part of a message
+        "openssl PEM": ([*openssl, "PEM"], b"-----BEGIN", "signed.eml"),
     }
     found += [Unpacker(name, _output_of(*command)) for name, command in outputs.items() if shutil.which(command[0][0])]
     return found
@@ -152,13 +150,13 @@ def _files_of(command: list[str], magic: bytes) -> Callable[[Sequence[File]], li
     return _in_threads(unpack)
 
 
-def _output_of(command: list[str], magic: bytes) -> Callable[[Sequence[File]], list[list[File]]]:
+def _output_of(command: list[str], magic: bytes, name: str) -> Callable[[Sequence[File]], list[list[File]]]:
     def unpack(file: File) -> list[File]:
         if magic not in file.data[:4096]:
             return []
         with tempfile.TemporaryDirectory() as folder:
             out = _run(["in/" + _put(folder, 0, file) if word == "FILE" else word for word in command], SECONDS_ONE, folder)
-            return [File("", out)] if out else []
+            return [File(name, out)] if out else []
 
     return _in_threads(unpack)
 

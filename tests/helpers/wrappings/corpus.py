@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filterlink.filters.mime import parts
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
-from tests.helpers.wrappings import bodies, names, packing, structure, zips
+from tests.helpers.wrappings import archives, bodies, containers, names, packing, smime, structure, zips
 from tests.helpers.wrappings.base import PAYLOADS, Wrapping
 
 __all__ = ["Shipped", "message", "wrappings"]
@@ -17,7 +17,9 @@ ENVELOPE = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n"
 @functools.cache
 def wrappings() -> tuple[Wrapping, ...]:
     """Every wrapping that can be made here."""
-    return tuple(wrapping for module in (structure, bodies, names, zips, packing) for wrapping in module.wrappings())
+    return tuple(
+        wrapping for module in (structure, bodies, names, zips, packing, archives, smime, containers) for wrapping in module.wrappings()
+    )
 
 
 def message(name: str, payload: str) -> bytes:
