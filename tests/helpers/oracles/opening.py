@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from tests.helpers.oracles.readers import File, readers
 from tests.helpers.oracles.unpackers import unpackers
 from tests.helpers.wrappings.base import PAYLOADS
 
-__all__ = ["Case", "is_payload", "opened"]
+__all__ = ["is_payload", "opened"]
 
 ROUNDS = 5
 """How deep archives in archives and messages in archives are opened."""
@@ -18,26 +17,19 @@ _MAIL = (".eml", ".mht", ".mhtml")
 _EICAR, _PROGRAM, _NAME = PAYLOADS
 
 
-class Case(NamedTuple):
-    """A message, and whether archives in it are opened."""
-
-    message: bytes
-    deep: bool = True
-
-
 def is_payload(file: File) -> bool:
     """Whether a program that finds this file has opened one of the payloads."""
     name = file.name.replace("\\", "/").rsplit("/", 1)[-1].partition("\0")[0].rstrip(" .").lower()
     return bool(file.data) and (name == _NAME.file or _EICAR.data in file.data or file.data.startswith(_PROGRAM.data[:64]))
 
 
-def opened(cases: Sequence[Case], thorough: bool = False) -> list[list[str]]:
+def opened(messages: Sequence[bytes], thorough: bool = False) -> list[list[str]]:
     """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
 
     `thorough`: all unpackers are asked, not only until one opens it.
     """
-    opening = _Opening(cases, thorough)
-    opening.read([(case.message, number, "") for number, case in enumerate(cases)])
+    opening = _Opening(len(messages), thorough)
+    opening.read([(message, number, "") for number, message in enumerate(messages)])
     for _ in range(ROUNDS):
         if not opening.further():
             break
@@ -47,11 +39,11 @@ def opened(cases: Sequence[Case], thorough: bool = False) -> list[list[str]]:
 class _Opening:
     """What was found so far, and the files that wait to be opened, each with the messages that it is from and the way to it."""
 
-    def __init__(self, cases: Sequence[Case], thorough: bool) -> None:
-        self._cases, self._thorough = cases, thorough
-        self.found: list[dict[str, None]] = [{} for _ in cases]
+    def __init__(self, count: int, thorough: bool) -> None:
+        self._thorough = thorough
+        self.found: list[dict[str, None]] = [{} for _ in range(count)]
         self._waiting: dict[File, dict[int, str]] = {}
-        self._seen: list[set[File]] = [set() for _ in cases]
+        self._seen: list[set[File]] = [set() for _ in range(count)]
         self._known: dict[tuple[str, File], list[File]] = {}
 
     def read(self, messages: Sequence[tuple[bytes, int, str]]) -> None:
@@ -60,7 +52,7 @@ class _Opening:
             answers = reader.read([message for message, _, _ in messages])
             for (_, number, before), files in zip(messages, answers, strict=True):
                 for file in files:
-                    self._note(file, number, before + reader.name, self._cases[number].deep)
+                    self._note(file, number, before + reader.name)
 
     def further(self) -> bool:
         """Have what waits opened; say whether anything did."""
@@ -85,11 +77,11 @@ class _Opening:
             for file in files:
                 for each in self._known[unpacker.name, file]:
                     for number, chain in todo[file].items():
-                        self._note(each, number, f"{chain} > {unpacker.name}", True)
+                        self._note(each, number, f"{chain} > {unpacker.name}")
 
-    def _note(self, file: File, number: int, chain: str, deep: bool) -> None:
+    def _note(self, file: File, number: int, chain: str) -> None:
         if is_payload(file):
             self.found[number][chain] = None
-        elif deep and SMALLEST < len(file.data) < LARGEST:
+        elif SMALLEST < len(file.data) < LARGEST:
             kept = file._replace(name=PurePosixPath(file.name).suffix.lower())
             self._waiting.setdefault(kept, {}).setdefault(number, chain)

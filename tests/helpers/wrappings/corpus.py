@@ -3,13 +3,15 @@
 import functools
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from filterlink.filters.mime import parts
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from tests.helpers.oracles.opening import opened
 from tests.helpers.wrappings import archives, bodies, containers, names, packing, smime, structure, zips
 from tests.helpers.wrappings.base import PAYLOADS, Wrapping
 
-__all__ = ["Shipped", "message", "wrappings"]
+__all__ = ["Row", "Shipped", "message", "rows", "wrappings"]
 
 ENVELOPE = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n"
 
@@ -28,12 +30,48 @@ def message(name: str, payload: str) -> bytes:
     return wrapping.build(next(each for each in PAYLOADS if each.label == payload))
 
 
+class Row(NamedTuple):
+    """What other programs find in a message, and what the filter in the box says of it."""
+
+    kind: str
+    name: str
+    payload: str
+    chains: list[str]
+    says: str
+    flags: list[str]
+
+    @property
+    def passes(self) -> bool:
+        return bool(self.chains) and not self.says.startswith("ERROR")
+
+    def __str__(self) -> str:
+        return f"{self.kind} | {self.name} | {self.payload} | {', '.join(self.chains) or '-'}"
+
+
+def rows(*words: str, thorough: bool = False) -> list[Row]:
+    """Make all messages, ask all programs, and judge."""
+    chosen = [each for each in wrappings() if all(word in f"{each.kind} | {each.name}" for word in words)]
+    cases = [(wrapping, payload, wrapping.build(payload)) for wrapping in chosen for payload in PAYLOADS]
+    chains = opened([message for _, _, message in cases], thorough)
+    shipped = Shipped.one()
+    return [
+        Row(wrapping.kind, wrapping.name, payload.label, found, shipped.says(message), shipped.flags(message))
+        for (wrapping, payload, message), found in zip(cases, chains, strict=True)
+    ]
+
+
 class Shipped:
     """The filter in the box, with the rules in the box."""
 
     def __init__(self) -> None:
         self._filter = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
         self._folder = tempfile.TemporaryDirectory()
+
+    @classmethod
+    @functools.cache
+    def one(cls) -> "Shipped":
+        """Compile the rules once for all that ask."""
+        return cls()
 
     def says(self, message: bytes) -> str:
         """Give the verdict in one line: "ERROR ..." where the message is caught."""

@@ -8,16 +8,14 @@ Words choose wrappings by a part of "kind | name". --all prints the caught ones 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.helpers.oracles.opening import Case, opened
-from tests.helpers.wrappings.base import PAYLOADS
-from tests.helpers.wrappings.corpus import Shipped, wrappings
+from tests.helpers.wrappings import clean
+from tests.helpers.wrappings.corpus import Shipped, rows
 
-__all__ = ["Row", "main", "rows"]
+__all__ = ["clean_faults", "main"]
 
-DEEP = ("archives", "containers")
 ROOT = Path(__file__).parents[3]
 PASSES = f"""# kind | wrapping | payload | oracles that open it; the filter in the box lets it pass.
 # In any tree: cd TREE && PYTHONPATH={ROOT} .venv/bin/python -m tests.helpers.wrappings.listing WORD
@@ -26,32 +24,13 @@ PASSES = f"""# kind | wrapping | payload | oracles that open it; the filter in t
 """
 
 
-class Row(NamedTuple):
-    kind: str
-    name: str
-    payload: str
-    chains: list[str]
-    says: str
-    flags: list[str]
-
-    @property
-    def passes(self) -> bool:
-        return bool(self.chains) and not self.says.startswith("ERROR")
-
-    def __str__(self) -> str:
-        return f"{self.kind} | {self.name} | {self.payload} | {', '.join(self.chains) or '-'}"
-
-
-def rows(*words: str) -> list[Row]:
-    """Make all messages, ask all programs, and judge."""
-    chosen = [each for each in wrappings() if all(word in f"{each.kind} | {each.name}" for word in words)]
-    cases = [(wrapping, payload, wrapping.build(payload)) for wrapping in chosen for payload in PAYLOADS]
-    chains = opened([Case(message, wrapping.kind in DEEP) for wrapping, _, message in cases], thorough=True)
-    shipped = Shipped()
-    return [
-        Row(wrapping.kind, wrapping.name, payload.label, found, shipped.says(message), shipped.flags(message))
-        for (wrapping, payload, message), found in zip(cases, chains, strict=True)
-    ]
+def clean_faults() -> Iterator[str]:
+    """Yield a line for each clean message that is stopped or flagged."""
+    shipped = Shipped.one()
+    for name, message in clean.messages():
+        says, flags = shipped.says(message), shipped.flags(message)
+        if says != "OK" or flags:
+            yield f"clean | {name} | {says} | flags: {', '.join(flags)}\n"
 
 
 def main() -> int:
@@ -61,7 +40,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     begin = time.monotonic()
-    found = rows(*options.words)
+    found = rows(*options.words, thorough=True)
     passes = [row for row in found if row.passes]
     for row in found if options.all else passes:
         print(f"{row} | {row.says} | {','.join(sorted(set(row.flags)))}")
@@ -69,7 +48,7 @@ def main() -> int:
     count = f"{wrapped} wrappings, {len(found)} messages, {sum(bool(row.chains) for row in found)} opened, {len(passes)} of them pass"
     print(f"{count} ({time.monotonic() - begin:.1f} s)")
     if options.passes:
-        options.passes.write_text(f"{PASSES}# {count}\n" + "".join(f"{row}\n" for row in passes))
+        options.passes.write_text(f"{PASSES}# {count}\n" + "".join(f"{row}\n" for row in passes) + "".join(clean_faults()))
     return 0
 
 
