@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.encodings import decode
 from filterlink.filters.mimeheader import Header
+from filterlink.filters.textual import decode
 
 __all__ = ["MAX_PARTS", "Span", "Split", "blocks", "line_ends", "multipart"]
 

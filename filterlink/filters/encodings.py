@@ -5,27 +5,12 @@ What follows padding in the middle of base64 is decoded as well; Python's own de
 
 import binascii
 import re
-from collections.abc import Iterator
 
-from filterlink.filters.filenames import clean_name
-
-__all__ = ["base64_readings", "decode", "decode_base64", "is_plain_base64", "uuencoded"]
+__all__ = ["base64_readings", "decode_base64", "is_plain_base64", "uu_line"]
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _GROUP = re.compile(rb"[^=]+")
-_BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]+)\r?\n")
-
-
-def decode(body: bytes, encoding: str) -> bytes:
-    """Decode a body by its Content-Transfer-Encoding; "" leaves it as it is."""
-    if encoding == "base64":
-        return decode_base64(body)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding:
-        return b"".join(data for _, data in uuencoded(body)) or body
-    return body
 
 
 def decode_base64(body: bytes) -> bytes:
@@ -68,17 +53,7 @@ def _group(group: bytes) -> bytes:
     return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
 
 
-def uuencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and data of the files that stand uuencoded in a text."""
-    begin = _BEGIN_UU.search(text)
-    while begin:
-        end = text.find(b"\nend", begin.end() - 1)
-        stop = end if end >= 0 else len(text)
-        yield clean_name(begin[1].decode("utf-8", "replace")), b"".join(map(_uu_line, text[begin.end() : stop].split(b"\n")))
-        begin = _BEGIN_UU.search(text, stop)
-
-
-def _uu_line(line: bytes) -> bytes:
+def uu_line(line: bytes) -> bytes:
     """Decode one line; its first character tells the length, the filling behind that is often wrong."""
     if not line:
         return b""

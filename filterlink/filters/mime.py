@@ -15,11 +15,12 @@ from typing import NamedTuple
 from filterlink.filters import mails, readers, strict
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.boundaries import MAX_PARTS, Span, blocks, line_ends, multipart
-from filterlink.filters.encodings import base64_readings, decode, uuencoded
+from filterlink.filters.encodings import base64_readings
 from filterlink.filters.filenames import clean_name
 from filterlink.filters.member import Budget, Look, no_clock
 from filterlink.filters.mimeheader import Header
 from filterlink.filters.readings import readings
+from filterlink.filters.textual import decode, find
 from filterlink.filters.unpack import unopened
 
 __all__ = ["Part", "parts"]
@@ -93,7 +94,7 @@ class _Walk:
             yield from self._others(data, depth, origin)
 
     def through(self, message: _Piece, origin: _Origin) -> Iterator[Part]:
-        """Go through its structure, then through the headers that no structure shows, and the files that are uuencoded in it."""
+        """Go through its structure, then through the headers that no structure shows, and the files that are encoded in its text."""
         headers: dict[bytes, list[tuple[int, int]]] = {message.span.buffer: []}
         yield from self._structure(message, headers, origin)
         for buffer, known in headers.items() if not self._limited else ():
@@ -105,7 +106,7 @@ class _Walk:
                     yield self._end(place, origin)
                     break
                 yield from self._hidden(place, _Piece(span, message.depth), origin)
-            yield from self._uuencoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
+            yield from self._encoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
 
     def _structure(self, message: _Piece, headers: dict[bytes, list[tuple[int, int]]], origin: _Origin) -> Iterator[Part]:
         """Go through a message and the pieces in it; note where the headers in each buffer begin and end."""
@@ -185,13 +186,11 @@ class _Walk:
                 continue
             yield from self._content(Part(place, header.names, header.type, data, flag), piece.depth, origin)
             if header.encoding:
-                yield from self._uuencoded(Part(place, (), "", b""), data, piece.depth, origin)
+                yield from self._encoded(Part(place, (), "", b""), data, piece.depth, origin)
 
-    def _uuencoded(self, part: Part, text: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Yield the files that stand uuencoded in a text."""
-        if b"begin " not in text or is_archive(text):
-            return
-        for name, file in uuencoded(text):
+    def _encoded(self, part: Part, text: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
+        """Yield the files that are encoded in a text."""
+        for name, file in find(text):
             self._files -= 1
             if self._files < 0:
                 yield part._replace(flag="limit")

@@ -17,7 +17,7 @@ from typing import Any
 from filterlink.filters import packed, tars
 from filterlink.filters.member import MAX_NAME, Budget, Member
 
-__all__ = ["available", "library", "library_format", "stream", "stream_kind", "unopened"]
+__all__ = ["available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
 MAX_SKIPPED = 1000
 """Frames that hold nothing, before one that does."""
@@ -58,8 +58,6 @@ _UNOPENED = {
     (0, b"EGGA"): "egg",
     (0, b"ArC\1"): "freearc",
     (0, b"MSWIM\0\0\0"): "wim",
-    (0, b"SZDD\x88\xf0\x27\x33"): "szdd",
-    (0, b"KWAJ\x88\xf0\x27\xd1"): "kwaj",
     (0, b"hsqs"): "squashfs",
     (0, b"\x1f\x1e"): "pack",
     (0, b"\x1f\xa0"): "lzh",
@@ -155,6 +153,12 @@ def _ffi() -> Any:
 
 def available() -> bool:
     return _ffi() is not None
+
+
+def library_version() -> str:
+    """The version of libarchive, e.g. 3.6.2; only where it is available."""
+    number = int(_ffi().version_number())
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
 def unopened(data: bytes) -> str:

@@ -26,7 +26,7 @@ from filterlink.filters.verdict import UNSCANNABLE
 from filterlink.filters.workers import GRACE
 from filterlink.units import say_size
 
-__all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "run"]
+__all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]
 
 DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
 CHECK_EVERY = 2.0
@@ -93,15 +93,21 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
     except BadRules as fault:
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
-    if not unpack.available():
-        complain("without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened")
-    if not office.available():
-        complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
-    for what in sandbox.missing():
-        complain(f"the parsers have more rights than they need: {what}")
+    for what in lacking():
+        complain(what)
     late = unscannable(settings, _LATE.format(settings.timeout))
     bounds = Bounds(settings.timeout + GRACE, late, settings.memory, confined=True)
     return serve("yara", live.filter.judge, threads, live.renewed, bounds)
+
+
+def lacking() -> list[str]:
+    """What is not there on this machine, what that means, and the cure."""
+    found = []
+    if not unpack.available():
+        found.append("without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened")
+    if not office.available():
+        found.append("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+    return found + [f"the parsers have more rights than they need: {what}" for what in sandbox.missing()]
 
 
 def unscannable(settings: Settings, text: str) -> Verdict:
