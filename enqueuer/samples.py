@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 def samples(seed: int = 1) -> list[Sample]:
     """Make them all, mixed as mail is."""
     chance = random.Random(seed)
-    made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_refused()]
+    made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_wrapped(), *_refused()]
     chance.shuffle(made)
     return made
 
@@ -166,6 +166,34 @@ def _dangerous() -> Iterator[Sample]:
     yield Sample("encoded-name", _mixed("encoded-name", _file(encoded, b"x")), "quarantined", "a name in three encoded pieces")
     yield Sample("script-zip", _mixed("script-zip", _file("invoice.zip", _zip(invoice__js=b"x"))), "quarantined", "a script in a zip")
     yield Sample("zip-bomb", _mixed("zip-bomb", _file("small.zip", _zip(a=bytes(20 * MIB)))), "quarantined", "20 MB in a zip of 20 kB")
+
+
+def _wrapped() -> Iterator[Sample]:
+    """What some mail programs and unpackers open and others do not."""
+    digest = _mail("by-default", _multipart(b"\n" + _file("eicar.com", EICAR)), 'Content-Type: multipart/digest; boundary="=_part"')
+    comment = _mail("comment", _multipart(_file("a.txt", EICAR)), 'Content-Type: (a) multipart/(b)mixed; boundary=(c)"=_part" (d)')
+    name = _mixed("name-and-words", _file("filename=invoice.exe is attached", b"x"))
+    other = _zip(eicar__txt=EICAR).replace(b"eicar.txt", b"setup.exe", 1)
+    behind = _zip(a__txt=EICAR) + _zip(b__txt=b"x")
+    signed = _mixed("signed", _file("smime.p7m", _signed(_file("notes.txt", EICAR)), "application/pkcs7-mime; smime-type=signed-data"))
+    yield Sample("by-default", digest, "quarantined", "EICAR in a part of a digest without a type")
+    yield Sample("comment", comment, "quarantined", "EICAR in a multipart with comments in its type")
+    yield Sample("name-and-words", name, "quarantined", "a program's name without quotes, with words behind")
+    yield Sample("two-names", _mixed("two-names", _file("a.zip", other)), "quarantined", "a zip that names a file in two ways")
+    yield Sample("two-zips", _mixed("two-zips", _file("a.zip", behind)), "quarantined", "EICAR in the first of two zips in one file")
+    yield Sample("signed", signed, "quarantined", "EICAR in a signed message (S/MIME)")
+
+
+def _signed(content: bytes) -> bytes:
+    """Wrap it as CMS signedData (RFC 5652), without a signer."""
+
+    def der(tag: int, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return bytes([tag, 0x82]) + len(body).to_bytes(2, "big") + body
+
+    data, signed_data = bytes.fromhex("06092a864886f70d010701"), bytes.fromhex("06092a864886f70d010702")
+    inner = der(0x30, data, der(0xA0, der(0x04, content)))
+    return der(0x30, signed_data, der(0xA0, der(0x30, b"\x02\x01\x01", der(0x31), inner, der(0x31))))
 
 
 def _refused() -> Iterator[Sample]:

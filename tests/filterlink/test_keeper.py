@@ -75,7 +75,7 @@ UNSPAWNABLE = {
     "no such program": {"program": "/no/such/program"},
     "no such account": {"user": "no-such-account-here"},
     "half a surrogate": {"environment": ("A=\ud800",)},
-    "a word that is too long": {"program": "true " + "x" * (1 << 20)},
+    "a word that is too long": {"program": "true " + "x" * (1 << 17)},
     "an account of half a surrogate": {"user": "\ud800"},
 }
 

@@ -12,6 +12,11 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+from inflate64 import Deflater
+
+from tests.helpers.archives import central, descriptor, end, local, tarred, zipped
+from tests.helpers.boxes import cms, properties, tnef
+
 __all__ = ["LARGE", "MESSAGES", "attached"]
 
 HEAD = b"From: a@a.example\nTo: b@b.example\nSubject: hostile\nMIME-Version: 1.0\n"
@@ -113,6 +118,72 @@ def empty_streams() -> bytes:
     return attached(("a.gz", gzip.compress(b"") * 50_000))
 
 
+def zip_signatures() -> bytes:
+    """A hundred thousand signatures of zip, and as many headers that could be ones."""
+    head = b"PK\3\4" + struct.pack("<5H3I2H", 20, 0, 8, 0, 0, 0, 0, 0, 1, 0) + b"a"
+    return attached(("a.bin", b"x" + b"PK\3\4" * 100_000), ("b.bin", b"x" + head * 100_000), ("c.zip", head * 100_000))
+
+
+def zip_directories() -> bytes:
+    """A hundred thousand entries of directories, each with an end record, for one member."""
+    one = local(b"a", b"x")
+    return attached(("a.zip", one + (central(b"a", b"x", 0) + end(1, 47, len(one))) * 100_000), ("b.zip", one + end(1, 47, 0) * 100_000))
+
+
+def zips_behind_each_other() -> bytes:
+    """Ten thousand zips."""
+    one = zipped((local(b"a", b"x" * 99), lambda at: central(b"a", b"x" * 99, at)))
+    return attached(("a.zip", one * 10_000), ("b.bin", b"x" + one * 10_000))
+
+
+def zip_descriptors() -> bytes:
+    """Thousands of stored members without a size, and thousands of records that could be the one behind each."""
+    head = local(b"a", b"", 0, 8, crc=0)
+    return attached(("a.zip", head * 9000 + descriptor(b"x", 0) * 50_000))
+
+
+def zip_overlapping_a_program() -> bytes:
+    """As overlapping_zip, behind something and without a directory."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"\0\0\0\xff\xff" * 100_000 + packer.compress(b"x") + packer.flush()
+    heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 9, 1, (2000 - n - 1) * 31) + b"a" for n in range(2000)]
+    return attached(("a.exe.bin", b"some program" + b"".join((*heads, body))))
+
+
+def zip_names() -> bytes:
+    """Nine thousand members whose names of 60 KB overlap."""
+    heads = b"".join(struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, 1, 1, 60_000, 0) for _ in range(9000))
+    return attached(("a.zip", heads + b"\x81" * 60_000 + b"x"))
+
+
+def deflate64_bomb() -> bytes:
+    """Gigabytes of zeros."""
+    packer = Deflater()
+    packed = (packer.deflate(bytes(64 << 20)) + packer.flush())[:-64]
+    head = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 9, 0, 0, 0, len(packed) * 40, 9, 1, 0) + b"a"
+    return attached(("a.zip", head + packed * 40))
+
+
+def signatures() -> bytes:
+    """Signatures of 7z, rar, cab, xar, cpio, iso and tar, some hundred thousand, and a few hundred that look whole."""
+    start = struct.pack("<QQI", 0, 99, 7)
+    false = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start
+    kinds = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7\0", b"Rar!\x1a\7\1", b"MSCF\0\0\0\0", b"xar!", b"070701", b"CD001", b"ustar\0", false)
+    cab = b"MSCF" + bytes(20) + b"\3\1" + bytes(10)
+    return attached(*((f"{number}.bin", b"x" + kind * 40_000) for number, kind in enumerate((*kinds, b"xar!\0\x1c\0\1", cab))))
+
+
+def tar_headers() -> bytes:
+    """Eleven thousand members without data, and thousands that say by pax to have all that follows."""
+    pax = tarred(b"p", b"18 size=900000000\n", b"x")
+    return attached(("a.tar", tarred(b"a", b"") * 11_000), ("b.tar", (pax + tarred(b"a", b"")) * 3000))
+
+
+def streams_behind_rubbish() -> bytes:
+    """A gzip file with fifty thousand others behind it, each behind a byte, whole or not."""
+    return attached(("a.gz", (gzip.compress(b"x") + b"y") * 50_000), ("b.gz", gzip.compress(b"x") + b"y\x1f\x8b\x08" * 100_000))
+
+
 def word_2003() -> bytes:
     """An XML file of Word 2003, under 1 MB, whose macros inflate to a gigabyte."""
     packer = zlib.compressobj(9)
@@ -149,6 +220,50 @@ def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
     return struct.pack("<64sHBBIII36xIQ", text, len(text), kind, 1, 0xFFFFFFFF, 0xFFFFFFFF, child, start, size)
 
 
+def nested_asn1() -> bytes:
+    """A signed message of a hundred thousand OCTET STRINGs in each other, and one of a million chunks."""
+    deep = cms(None)[:-2] + b"\xa0\x80" + b"\x24\x80" * 100_000
+    return attached(("a.p7m", deep), ("b.p7m", cms(b"x" * 300_000, indefinite=True, chunk=1)))
+
+
+def tnef_attributes() -> bytes:
+    """Winmail.dat with two hundred thousand attributes, and with properties that claim to be four billion."""
+    body = (0x9005, b"\xff\xff\xff\xff" + properties((0x101E, 0x3707, b""))[4:8] + b"\xff\xff\xff\xff" + bytes(200_000))
+    return attached(("winmail.dat", tnef() + tnef((0x9002, b""))[6:] * 200_000), ("winmail.dat", tnef(body)))
+
+
+def tnef_text() -> bytes:
+    """Winmail.dat whose RTF text unpacks for minutes."""
+    text = b"\0" * 8 + b"LZFu" + b"\0" * 4 + (b"\x7f" + b"".join(b"\0%c" % (16 * n + 15) for n in range(7)) + b"x") * 100_000
+    return attached(("winmail.dat", tnef((0x9003, properties((0x102, 0x1009, text))))))
+
+
+def ole_circle() -> bytes:
+    """An OLE file whose sectors and folders go in circles."""
+    data = bytearray(_ole(b"x" * 512, 3000))
+    data[512:1024] = struct.pack("<128I", *[1, 0] * 64)
+    return attached(("a.doc", bytes(data)), ("b.doc", bytes(data) * 5))
+
+
+def rtf_objects() -> bytes:
+    """Objects and groups without end."""
+    return attached(
+        ("a.rtf", b"{\\rtf1" + b"{\\objdata " * 100_000), ("b.rtf", b"{\\rtf1\\objdata" + b"{\\bin" * 100_000 + b"41" * 500_000)
+    )
+
+
+def pdf_streams() -> bytes:
+    """A hundred thousand streams, each packed and none of them ending; and attachments that share one."""
+    stream = b"1 0 obj<</Type/ObjStm/Filter/FlateDecode>>stream\n" + zlib.compress(bytes(5000))[:-4]
+    name = b"7 0 obj<</EmbeddedFile/Filter/FlateDecode>>stream\n"
+    return attached(("a.pdf", b"%PDF-1" + stream * 10_000), ("b.pdf", b"%PDF-1" + name * 20_000 + b"/EF" * 100_000 + b"/F (" * 50_000))
+
+
+def binhex_zeros() -> bytes:
+    """BinHex that repeats one byte for ever."""
+    return attached(("a.hqx", b"(This file must be converted with BinHex\n:" + b"!*!-" + b"-!*" * 300_000))
+
+
 def large() -> bytes:
     """233 MB: one attachment of random bytes."""
     return attached(("a.bin", os.urandom(172_000_000)))
@@ -159,6 +274,9 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
     for made in (
         *(boundaries, prefixes, readings, names, rubbish, padding, uuencoded, mailbox, words, charsets),
         *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
+        *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, zip_names, deflate64_bomb),
+        *(signatures, tar_headers, streams_behind_rubbish),
+        *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros),
     )
 }
 """Each of some megabytes at most."""
