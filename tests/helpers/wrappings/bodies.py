@@ -83,7 +83,7 @@ def _strewn(data: bytes, strange: bytes) -> bytes:
     return strange.join(text[at : at + 3] for at in range(0, len(text), 3)) + b"\n"
 
 
-BASE64 = {
+BASE64: dict[str, Body] = {
     "no padding": _no_padding,
     "padded in each line": lambda data: _each_alone(data, 10),
     "padded in each group": lambda data: _each_alone(data, 1).replace(b"\n", b""),
