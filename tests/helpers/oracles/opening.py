@@ -1,6 +1,6 @@
 """Which programs open the payload of a message: the readers of mail, and the unpackers on what these find."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from tests.helpers.oracles.readers import File, readers
@@ -23,12 +23,12 @@ def is_payload(file: File) -> bool:
     return bool(file.data) and (name == _NAME.file or _EICAR.data in file.data or file.data.startswith(_PROGRAM.data[:64]))
 
 
-def opened(messages: Sequence[bytes], thorough: bool = False) -> list[list[str]]:
+def opened(messages: Sequence[bytes], thorough: bool = False, without: Collection[str] = ()) -> list[list[str]]:
     """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
 
-    `thorough`: all unpackers are asked, not only until one opens it.
+    `thorough`: all unpackers are asked, not only until one opens it. `without`: readers that are not asked.
     """
-    opening = _Opening(len(messages), thorough)
+    opening = _Opening(len(messages), thorough, without)
     opening.read([(message, number, "") for number, message in enumerate(messages)])
     for _ in range(ROUNDS):
         if not opening.further():
@@ -39,8 +39,9 @@ def opened(messages: Sequence[bytes], thorough: bool = False) -> list[list[str]]
 class _Opening:
     """What was found so far, and the files that wait to be opened, each with the messages that it is from and the way to it."""
 
-    def __init__(self, count: int, thorough: bool) -> None:
+    def __init__(self, count: int, thorough: bool, without: Collection[str]) -> None:
         self._thorough = thorough
+        self._readers = [reader for reader in readers() if reader.name not in without]
         self.found: list[dict[str, None]] = [{} for _ in range(count)]
         self._waiting: dict[File, dict[int, str]] = {}
         self._seen: list[set[File]] = [set() for _ in range(count)]
@@ -48,7 +49,7 @@ class _Opening:
 
     def read(self, messages: Sequence[tuple[bytes, int, str]]) -> None:
         """Have all readers read them: the message, the number of its case and the way to it."""
-        for reader in readers() if messages else ():
+        for reader in self._readers if messages else ():
             answers = reader.read([message for message, _, _ in messages])
             for (_, number, before), files in zip(messages, answers, strict=True):
                 for file in files:

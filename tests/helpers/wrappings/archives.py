@@ -9,14 +9,14 @@ from typing import Any
 from tests.helpers.wrappings.base import Payload, Wrapping, attached, variants
 from tests.helpers.wrappings.packing import gz
 
-__all__ = ["library", "wrappings"]
+__all__ = ["MAKES", "library", "wrappings"]
 
 Make = Callable[[Payload], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
     """Yield all that this module makes; those of libarchive only where it is installed."""
-    for kind, makes in _MAKES.items():
+    for kind, makes in MAKES.items():
         yield from variants("archives", kind, {name: attached(f"files.{kind}", make) for name, make in makes.items()})
     try:
         import_module("libarchive")
@@ -149,7 +149,7 @@ def _binary_cpio(payload: Payload, order: str = "<") -> bytes:
     return entry(payload.name, payload.data) + entry(b"TRAILER!!!", b"")
 
 
-_MAKES: dict[str, dict[str, Make]] = {
+MAKES: dict[str, dict[str, Make]] = {
     "cab": {
         "stored": _cab,
         "junk before": lambda p: b"junk" * 20 + _cab(p),

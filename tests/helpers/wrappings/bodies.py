@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 
 from tests.helpers.wrappings.base import HEAD, TEXT, Build, Payload, Wrapping, encoded, fields, hexed, mixed, part, uu, variants
 
-__all__ = ["nested", "wrappings"]
+__all__ = ["BASE64", "ENCODINGS", "TYPES", "nested", "wrappings"]
 
 Body = Callable[[bytes], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
     """Yield all of the kind structure that this module makes."""
-    yield from variants("structure", "encoding field", {name: _encoding(text) for name, text in _ENCODINGS.items()})
-    yield from variants("structure", "base64", {name: _body(change) for name, change in _BASE64.items()})
+    yield from variants("structure", "encoding field", {name: _encoding(text) for name, text in ENCODINGS.items()})
+    yield from variants("structure", "base64", {name: _body(change) for name, change in BASE64.items()})
     yield from variants("structure", "quoted-printable", _QUOTED)
-    yield from variants("structure", "type of the part", {name: _typed(text) for name, text in _TYPES.items()})
+    yield from variants("structure", "type of the part", {name: _typed(text) for name, text in TYPES.items()})
     yield from variants("structure", "message/rfc822", _MESSAGES)
     yield from variants("structure", "multipart", _MULTIPARTS)
     yield from variants("structure", "nesting", {f"{depth} levels": _nested(depth) for depth in (2, 3, 5, 8, 12, 15, 19, 25)})
@@ -24,7 +24,7 @@ def wrappings() -> Iterator[Wrapping]:
 
 # Encodings
 
-_ENCODINGS = {
+ENCODINGS = {
     "comment behind": b"Content-Transfer-Encoding: base64 (c)\n",
     "comment behind, no blank": b"Content-Transfer-Encoding: base64(c)\n",
     "comment before": b"Content-Transfer-Encoding: (c) base64\n",
@@ -83,7 +83,7 @@ def _strewn(data: bytes, strange: bytes) -> bytes:
     return strange.join(text[at : at + 3] for at in range(0, len(text), 3)) + b"\n"
 
 
-_BASE64 = {
+BASE64: dict[str, Body] = {
     "no padding": _no_padding,
     "padded in each line": lambda data: _each_alone(data, 10),
     "padded in each group": lambda data: _each_alone(data, 1).replace(b"\n", b""),
@@ -141,7 +141,7 @@ _QUOTED: dict[str, Build] = {
 # Types
 
 
-_TYPES = {
+TYPES = {
     "none": b"",
     "empty": b"Content-Type:\n",
     "no slash": b"Content-Type: text\n",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tests.helpers.wrappings.base import Build, Payload, Wrapping, encoded, mixed, variants
 
-__all__ = ["wrappings"]
+__all__ = ["FIELDS", "FILENAMES", "TYPE_NAMES", "filled", "wrappings"]
 
 _TYPE = b"Content-Type: application/octet-stream\n"
 _FILE = b"Content-Disposition: attachment; "
@@ -13,12 +13,12 @@ _FILE = b"Content-Disposition: attachment; "
 
 def wrappings() -> Iterator[Wrapping]:
     """Yield all of the kind names."""
-    yield from variants("names", "filename", {name: _named(_TYPE + _FILE + text + b"\n") for name, text in _FILENAMES.items()})
-    yield from variants("names", "name", {name: _named(b"Content-Type: a/b; " + text + b"\n") for name, text in _TYPE_NAMES.items()})
-    yield from variants("names", "fields", {name: _named(text) for name, text in _FIELDS.items()})
+    yield from variants("names", "filename", {name: _named(_TYPE + _FILE + text + b"\n") for name, text in FILENAMES.items()})
+    yield from variants("names", "name", {name: _named(b"Content-Type: a/b; " + text + b"\n") for name, text in TYPE_NAMES.items()})
+    yield from variants("names", "fields", {name: _named(text) for name, text in FIELDS.items()})
 
 
-_FILENAMES = {
+FILENAMES = {
     "quoted": b'filename="NAME"',
     "unquoted with a word behind": b"filename=NAME word",
     "unquoted with a comment behind": b"filename=NAME (comment)",
@@ -118,7 +118,7 @@ _FILENAMES = {
     "encoded words in sections": b'filename*0="=?utf-8?Q?STEM"; filename*1="=2EEXT?="',
 }
 
-_TYPE_NAMES = {
+TYPE_NAMES = {
     "alone": b"name=NAME",
     "quoted": b'name="NAME"',
     "with a word behind": b"name=NAME word",
@@ -135,7 +135,7 @@ _TYPE_NAMES = {
     "behind a comment with a quote": b'(a " b); name=NAME',
 }
 
-_FIELDS = {
+FIELDS = {
     "disposition without a word": _TYPE + b"Content-Disposition: filename=NAME\n",
     "disposition without a word, semicolon first": _TYPE + b"Content-Disposition: ; filename=NAME\n",
     "disposition without a semicolon": _TYPE + b"Content-Disposition: attachment filename=NAME\n",
@@ -165,12 +165,12 @@ _FIELDS = {
 
 def _named(text: bytes) -> Build:
     def build(payload: Payload) -> bytes:
-        return mixed(_filled(text, payload) + b"Content-Transfer-Encoding: base64\n\n" + encoded(payload))
+        return mixed(filled(text, payload) + b"Content-Transfer-Encoding: base64\n\n" + encoded(payload))
 
     return build
 
 
-def _filled(text: bytes, payload: Payload) -> bytes:
+def filled(text: bytes, payload: Payload) -> bytes:
     """Put the name of the payload into the fields, in each form in which they ask for it."""
     name = payload.file
     stem, _, ext = name.rpartition(".")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from tests.helpers.wrappings.base import Payload, Wrapping, attached, variants
 from tests.helpers.wrappings.zipmaker import Entry, zipped, zstd
 
-__all__ = ["gz", "tarred", "wrappings"]
+__all__ = ["gz", "makes_of_packed", "tarred", "wrappings"]
 
 Make = Callable[[Payload], bytes]
 
@@ -26,6 +26,12 @@ def wrappings() -> Iterator[Wrapping]:
     yield from variants("archives", "packed", {name: attached(f"files.{name}", make) for name, make in _PACKED.items()})
     yield from variants("archives", "tar", {name: attached("files.tar", make) for name, make in _TARS.items()})
     yield from variants("archives", "tar packed", {name: attached(f"files.tar.{name}", make) for name, make in _PACKED_TARS.items()})
+
+
+def makes_of_packed() -> dict[str, dict[str, Make]]:
+    """All ways to pack a file, by the suffix that the packed one has."""
+    tars = {f"tar.{suffix}": {"": make} for suffix, make in _PACKED_TARS.items()}
+    return {"gz": _GZIPS, "bz2": _BZIP2, "xz": _XZ, "tar": _TARS} | {suffix: {"": make} for suffix, make in _PACKED.items()} | tars
 
 
 def gz(data: bytes, flags: int = 0, fields: bytes = b"", crc: int | None = None, size: int | None = None, method: int = 8) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.helpers.wrappings.base import HEAD, TEXT, Build, Payload, Wrapping, encoded, fields, mixed, part, variants
 
-__all__ = ["wrappings"]
+__all__ = ["BEGINNINGS", "BOUNDARIES", "INSIDE", "wrappings"]
 
 _PADDING = b"".join(b"; x%d=%b" % (number, b"y" * 60) for number in range(260))
 _LONG = b"X-Long: " + b"a" * 70 + b"\n" + b" %b\n" % (b"z" * 990) * 1100
@@ -13,19 +13,19 @@ _LONG = b"X-Long: " + b"a" * 70 + b"\n" + b" %b\n" % (b"z" * 990) * 1100
 def wrappings() -> Iterator[Wrapping]:
     """Yield all of the kind structure that this module makes."""
     yield from variants("structure", "plain", {"attachment": lambda p: mixed(part(p)), "alone": lambda p: HEAD + part(p)})
-    yield from variants("structure", "boundary", {name: _boundary(*each) for name, each in _BOUNDARIES.items()})
+    yield from variants("structure", "boundary", {name: _boundary(*each) for name, each in BOUNDARIES.items()})
     yield from variants("structure", "two Content-Type", {name: _header(text) for name, text in _TWO_TYPES.items()})
-    yield from variants("structure", "begin of the part", {name: _part_behind(text) for name, text in _BEGINNINGS.items()})
-    yield from variants("structure", "begin of the message", {name: _message_behind(text) for name, text in _BEGINNINGS.items()})
-    yield from variants("structure", "begin of the part alone", {name: _only_behind(text) for name, text in _BEGINNINGS.items()})
-    yield from variants("structure", "line in the header", {name: _inside(text) for name, text in _INSIDE.items()})
+    yield from variants("structure", "begin of the part", {name: _part_behind(text) for name, text in BEGINNINGS.items()})
+    yield from variants("structure", "begin of the message", {name: _message_behind(text) for name, text in BEGINNINGS.items()})
+    yield from variants("structure", "begin of the part alone", {name: _only_behind(text) for name, text in BEGINNINGS.items()})
+    yield from variants("structure", "line in the header", {name: _inside(text) for name, text in INSIDE.items()})
     yield from variants("structure", "delimiters", _DELIMITERS)
     yield from variants("structure", "line ends", _LINE_ENDS)
 
 
 # Boundaries
 
-_BOUNDARIES: dict[str, tuple[bytes, bytes]] = {
+BOUNDARIES: dict[str, tuple[bytes, bytes]] = {
     "by RFC 2231": (b"multipart/mixed; boundary*=us-ascii''b1", b"b1"),
     "by RFC 2231 in one section": (b"multipart/mixed; boundary*0=b1", b"b1"),
     "by RFC 2231 in two sections": (b"multipart/mixed; boundary*0=b1; boundary*1=c2", b"b1c2"),
@@ -156,7 +156,7 @@ def _header(text: bytes) -> Build:
 
 # Headers that begin or go on in odd ways
 
-_BEGINNINGS = {
+BEGINNINGS = {
     "empty line": b"\n",
     "three empty lines": b"\n\n\n",
     "line of blanks": b"  \n",
@@ -192,7 +192,7 @@ def _only_behind(text: bytes) -> Build:
     return lambda payload: text + HEAD + part(payload)
 
 
-_INSIDE = {
+INSIDE = {
     "junk": b"this is no field\n",
     "colon alone": b": x\n",
     "blanks alone": b"   \n",

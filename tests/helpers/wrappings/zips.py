@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from tests.helpers.wrappings.base import PAYLOADS, Payload, Wrapping, attached, variants
 from tests.helpers.wrappings.zipmaker import Entry, Layout, deflated, unicode_path, zipped
 
-__all__ = ["simple", "wrappings"]
+__all__ = ["makes_of_zips", "simple", "wrappings"]
 
 Make = Callable[[Payload], bytes]
 _CLEAN = Entry(b"clean.txt", b"a clean text\n" * 5)
@@ -16,13 +16,7 @@ _BIG = 0xFFFFFF
 
 def wrappings() -> Iterator[Wrapping]:
     """Yield all zips."""
-    for group, makes in (
-        ("zip names", _NAMES),
-        ("zip layout", _LAYOUTS),
-        ("zip says", _LIES),
-        ("zip method", {name: _method(number) for name, number in _METHODS.items()}),
-        ("zip inside", _INSIDE),
-    ):
+    for group, makes in makes_of_zips().items():
         yield from variants("archives", group, {name: attached("files.zip", make) for name, make in makes.items()})
     ordinary = {
         f"attached as {file}": attached(file, simple) for file in ("files", "files.txt", "files.jar", "files.dat", "files.png", "f.docx")
@@ -32,6 +26,12 @@ def wrappings() -> Iterator[Wrapping]:
 
 
 _MAIL_TYPES = ("application/zip", "application/x-zip-compressed", "text/plain", "image/png", "message/x-other")
+
+
+def makes_of_zips() -> dict[str, dict[str, Make]]:
+    """All ways to make a zip, by group and name."""
+    methods = {name: _method(number) for name, number in _METHODS.items()}
+    return {"zip names": _NAMES, "zip layout": _LAYOUTS, "zip says": _LIES, "zip method": methods, "zip inside": _INSIDE}
 
 
 def simple(payload: Payload) -> bytes:
