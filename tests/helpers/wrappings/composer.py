@@ -230,10 +230,22 @@ def _programs() -> tuple[str, ...]:
 def smallest(message: bytes, chain: str) -> bytes:
     """Take lines away, and bytes where no archive would break, as long as these programs open it and the filter lets it pass."""
     only, end = chain.split(" > "), time.monotonic() + SECONDS
-    message = _smaller(message, lambda data: data.splitlines(keepends=True), only, end)
+    message = _smaller(message, _lines, only, end)
     if len(only) > 1 or len(message) > 1000:
         return message
     return _smaller(message, lambda data: [data[at : at + 1] for at in range(len(data))], only, end)
+
+
+def _lines(message: bytes) -> Lines:
+    """Cut into lines; those of a body stay together, as an archive that lacks some passes for another reason."""
+    pieces: Lines = []
+    for line in message.splitlines(keepends=True):
+        data = len(line) > 20 and b":" not in line and not line.startswith(b"--")
+        if data and pieces and len(pieces[-1]) > 20 and b":" not in pieces[-1]:
+            pieces[-1] += line
+        else:
+            pieces.append(line)
+    return pieces
 
 
 def _smaller(message: bytes, cut: Callable[[bytes], Lines], only: Sequence[str], end: float) -> bytes:
