@@ -6,9 +6,11 @@ would have other scanners take the file away.
 
 import base64
 import binascii
+import gzip
 import io
 import random
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -169,19 +171,30 @@ def _dangerous() -> Iterator[Sample]:
 
 
 def _wrapped() -> Iterator[Sample]:
-    """What some mail programs and unpackers open and others do not."""
-    digest = _mail("by-default", _multipart(b"\n" + _file("eicar.com", EICAR)), 'Content-Type: multipart/digest; boundary="=_part"')
-    comment = _mail("comment", _multipart(_file("a.txt", EICAR)), 'Content-Type: (a) multipart/(b)mixed; boundary=(c)"=_part" (d)')
+    """What some mail programs and unpackers open, and others do not."""
+    empty = _mail("empty-boundary", _multipart(_file("a.txt", EICAR), boundary=b""), 'Content-Type: multipart/mixed; boundary=""')
+    blanks = _mail("blanks", _multipart(_file("a.txt", EICAR), boundary=b"x"), "Content-Type: multipart / mixed; boundary=x")
     name = _mixed("name-and-words", _file("filename=invoice.exe is attached", b"x"))
-    other = _zip(eicar__txt=EICAR).replace(b"eicar.txt", b"setup.exe", 1)
-    behind = _zip(a__txt=EICAR) + _zip(b__txt=b"x")
+    zipped = _mixed("second-name", _file("a.zip", _unicode_path("notes.txt", "invoice.exe")))
+    packed = _mixed("joined-gzip", _file("log.gz", gzip.compress(b"x", mtime=0) + bytes(512) + gzip.compress(EICAR, mtime=0)))
     signed = _mixed("signed", _file("smime.p7m", _signed(_file("notes.txt", EICAR)), "application/pkcs7-mime; smime-type=signed-data"))
-    yield Sample("by-default", digest, "quarantined", "EICAR in a part of a digest without a type")
-    yield Sample("comment", comment, "quarantined", "EICAR in a multipart with comments in its type")
+    yield Sample("empty-boundary", empty, "quarantined", "EICAR in a multipart whose boundary is empty")
+    yield Sample("blanks", blanks, "quarantined", "EICAR in a multipart with blanks in its type")
     yield Sample("name-and-words", name, "quarantined", "a program's name without quotes, with words behind")
-    yield Sample("two-names", _mixed("two-names", _file("a.zip", other)), "quarantined", "a zip that names a file in two ways")
-    yield Sample("two-zips", _mixed("two-zips", _file("a.zip", behind)), "quarantined", "EICAR in the first of two zips in one file")
+    yield Sample("second-name", zipped, "quarantined", "a zip in which a field names a file again, as a program")
+    yield Sample("joined-gzip", packed, "quarantined", "EICAR in the second of two gzip files with zeros between")
     yield Sample("signed", signed, "quarantined", "EICAR in a signed message (S/MIME)")
+
+
+def _unicode_path(name: str, other: str) -> bytes:
+    """A zip with one file that has a second name in the extra field 0x7075 of Info-ZIP."""
+    info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+    field = b"\1" + zlib.crc32(name.encode()).to_bytes(4, "little") + other.encode()
+    info.extra = b"\x75\x70" + len(field).to_bytes(2, "little") + field
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(info, b"x")
+    return target.getvalue()
 
 
 def _signed(content: bytes) -> bytes:

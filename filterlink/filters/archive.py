@@ -18,11 +18,10 @@ _TAIL = 22 + zipheads.MAX_COMMENT  # the end record and its longest comment
 
 
 def is_zip(data: bytes) -> bool:
-    """By its start, or by the header of a member: near the start, or anywhere in a file that ends as a zip does."""
-    if data.startswith((zipheads.LOCAL, zipheads.END)):
+    """By its start, by the header of a member near the start, or by a directory at its end."""
+    if data.startswith((zipheads.LOCAL, zipheads.END)) or zipheads.first_local(data, embedded.MAX_PREFIX) >= 0:
         return True
-    ends = data.find(zipheads.END, max(0, len(data) - _TAIL)) >= 0
-    return zipheads.first_local(data, len(data) if ends else embedded.MAX_PREFIX) >= 0
+    return data.find(zipheads.END, max(0, len(data) - _TAIL)) >= 0 and data.find(zipheads.CENTRAL) >= 0
 
 
 def is_archive(data: bytes) -> bool:
@@ -76,7 +75,9 @@ def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
         yield from union.further(tars.members(data, union.apart()), "ambiguous" if form else "")
     if is_zip(data):
         yield from _zip(data, budget)
-    yield from union.further(embedded.members(data, union.apart()))
+    for member in union.further(embedded.members(data, union.apart())):
+        if member.data or member.name != unpack.UNNAMED:
+            yield member
     yield from containers.opened(data, name, budget)
 
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from filterlink.filters import unpack
+from filterlink.filters import packed, unpack
 from filterlink.filters.member import Budget, Member
 
 __all__ = ["MAX_PREFIX", "is_in", "members"]
@@ -55,8 +55,22 @@ def _is_iso(data: bytes, at: int) -> bool:
     return at >= 0 and data[at + 32768] == 1 and data[at + 32774] == 1
 
 
+def _is_gzip(data: bytes, at: int) -> bool:
+    """Flags, the method's own flags and the system are such as there are."""
+    return data[at + 3] < 0x20 and data[at + 8] in (0, 2, 4) and (data[at + 9] < 14 or data[at + 9] == 255)
+
+
+def _is_bzip2(data: bytes, at: int) -> bool:
+    return packed.kind_of(data[at : at + 10]) == "bzip2"
+
+
+def _is_xz(data: bytes, at: int) -> bool:
+    return zlib.crc32(data[at + 6 : at + 8]) == _number(data, at + 8, 4)
+
+
 class _Kind(NamedTuple):
     form: str
+    """libarchive's word, or that of packed.py."""
     magic: bytes
     fits: Callable[[bytes, int], bool]
     behind: int = 0
@@ -73,7 +87,11 @@ _KINDS = (
     _Kind("cpio", b"070701", _is_cpio),
     _Kind("cpio", b"070702", _is_cpio),
     _Kind("iso9660", b"CD001", _is_iso, 32769),
+    _Kind("gzip", b"\x1f\x8b\x08", _is_gzip),
+    _Kind("bzip2", b"BZh", _is_bzip2),
+    _Kind("xz", b"\xfd7zXZ\0", _is_xz),
 )
+_STREAMS = ("gzip", "bzip2", "xz")
 
 
 def _places(data: bytes, kind: _Kind) -> Iterator[int]:
@@ -82,28 +100,41 @@ def _places(data: bytes, kind: _Kind) -> Iterator[int]:
     for _ in range(MAX_LOOKED):
         if at < 0:
             return
-        if at + 32 <= len(data) and kind.fits(data, at - kind.behind):
+        if at + 13 <= len(data) and kind.fits(data, at - kind.behind):
             yield at - kind.behind
         at = data.find(kind.magic, at + 1, MAX_PREFIX + kind.behind)
     yield -1
 
 
+def _kinds() -> Iterator[_Kind]:
+    return (kind for kind in _KINDS if kind.form in _STREAMS or unpack.available())
+
+
 def is_in(data: bytes) -> bool:
     """Whether there is one that members() tries to open."""
-    return unpack.available() and any(True for kind in _KINDS for _ in _places(data, kind))
+    return any(True for kind in _kinds() for _ in _places(data, kind))
 
 
 def members(data: bytes, budget: Budget) -> Iterator[Member]:
     """Yield what the first of each kind holds that can be opened; what cannot be is an accident, unless there are many."""
-    for kind in _KINDS if unpack.available() else ():
+    for kind in _kinds():
         opened = False
         for tried, at in enumerate(_places(data, kind)):
             if at < 0 or tried == MAX_TRIED:
                 yield Member("", b"", "limit")
                 break
-            for member in unpack.library(data, kind.form, budget, start=at):
+            for member in _open(data, kind, at, budget):
                 opened = opened or bool(member.data) or member.flag == "encrypted"
                 if member.data or member.name or member.flag not in ("", "broken"):
                     yield member
             if opened:
                 break
+
+
+def _open(data: bytes, kind: _Kind, at: int, budget: Budget) -> Iterator[Member]:
+    if kind.form not in _STREAMS:
+        yield from unpack.library(data, kind.form, budget, start=at)
+        return
+    found = next(packed.unpacked(data, kind.form, budget, at))
+    for name in found.names or (unpack.UNNAMED,):
+        yield Member(name, found.data, "" if found.flag == "broken" else found.flag)

@@ -72,12 +72,12 @@ def _is_lzma(data: bytes, at: int) -> bool:
     return bool(length == _NO_LENGTH or (power and 0 < length < MAX_LENGTH))
 
 
-def unpacked(data: bytes, kind: str, budget: Budget) -> Iterator[Unpacked]:
-    """Unpack all streams in it: those that follow each other, also behind zeros, as one; those behind anything else as another.
+def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator[Unpacked]:
+    """Unpack all streams from `start` on: those that follow each other, also behind zeros, as one; those behind anything else as another.
 
     Some unpackers end where no stream follows, some look on. What is behind rubbish and is no stream is not said to be broken.
     """
-    at, left, first = 0, MAX_STREAMS, True
+    at, left, first = start, MAX_STREAMS, True
     while at >= 0:
         found, at, left = _following(data, kind, at, left, budget)
         if kind == "zlib" and found.flag == "broken":

@@ -22,7 +22,7 @@ _CONTENT = re.compile(rb"(?im)^content-(type|disposition|transfer-encoding|name)
 _WORD = rb"[!#-&+.0-9A-Z^-~-]++"
 _PARAMETERS = re.compile(rb'(?:[ \t]*+;[ \t\r\n]*+([!#-&+.0-9A-Z^-z|~-]++)=(?:%b|"[^"\\\r\n%%]*+"))*+[ \t]*+;?[ \t]*+\r?\n?' % _WORD)
 _VALUE = re.compile(rb":[ \t]*+(%b(?:/%b)?+)" % (_WORD, _WORD))
-_KEY = re.compile(rb'([^\s;="]+)=(?:"[^"]*"|[^\s;"]*)')
+_KEY = re.compile(rb'(?<![^\s;])([^\s;="]++)=(?:"[^"]*+"|[^\s;"]*+)')
 _ENCODINGS = (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
 _PRINTABLE = re.compile(rb"(?:[^=]++|=[0-9A-F]{2}|=\r?\n)*+")
 _BLANKS_AT_END = re.compile(rb"[ \t]\r?\n")

@@ -17,8 +17,10 @@ from typing import Any
 from filterlink.filters import packed, tars
 from filterlink.filters.member import MAX_NAME, Budget, Member
 
-__all__ = ["available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
+__all__ = ["UNNAMED", "available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
+UNNAMED = "unpacked"
+"""What a packed file is called that has no name."""
 MAX_SKIPPED = 1000
 """Frames that hold nothing, before one that does."""
 MAX_ARJ_HEADER = 2600
@@ -118,7 +120,7 @@ def _compressed_twice(data: bytes) -> bool:
 
 def _plain_name(name: str) -> str:
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
-    return stem + _SUFFIXES[suffix.lower()] if stem and suffix.lower() in _SUFFIXES else "unpacked"
+    return stem + _SUFFIXES[suffix.lower()] if stem and suffix.lower() in _SUFFIXES else UNNAMED
 
 
 # Archives, by libarchive

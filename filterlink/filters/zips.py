@@ -113,16 +113,21 @@ def _entries(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[int, list[Head]]
     found = dict[int, list[Head]]()
     for info in infos:
         told = Head((info.filename,), info.compress_type, bool(info.flag_bits & 1), (info.compress_size, info.file_size), 0)
-        found.setdefault(info.header_offset, []).append(told)
+        if _is_local(data, info.header_offset):
+            found.setdefault(info.header_offset, []).append(told)
     (places, begins), first, at = ends(data), data.find(LOCAL), data.find(CENTRAL)
     while at >= 0:
         if head := central(data, at):
             number = bisect.bisect_left(places, at)
             tried = (head.at + begin for begin in (*begins[number : number + 1], 0, first))
-            place = next((place for place in tried if place in found or (place >= 0 and data.startswith(LOCAL, place))), -at)
+            place = next((place for place in tried if _is_local(data, place)), -at)
             found.setdefault(place, []).append(head)
         at = data.find(CENTRAL, at + 4)
     return found
+
+
+def _is_local(data: bytes, at: int) -> bool:
+    return at >= 0 and data.startswith(LOCAL, at)
 
 
 def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[_Found]:

@@ -165,10 +165,11 @@ def deflate64_bomb() -> bytes:
 
 
 def signatures() -> bytes:
-    """Signatures of 7z, rar, cab, xar, cpio, iso and tar, some hundred thousand, and a few hundred that look whole."""
+    """Signatures of 7z, rar, cab, xar, cpio, iso, tar, gzip, bzip2 and xz, some hundred thousand, and a few hundred that look whole."""
     start = struct.pack("<QQI", 0, 99, 7)
     false = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start
     kinds = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7\0", b"Rar!\x1a\7\1", b"MSCF\0\0\0\0", b"xar!", b"070701", b"CD001", b"ustar\0", false)
+    kinds += (b"\x1f\x8b\x08" + bytes(7), b"BZh91AY&SY", b"\xfd7zXZ\0\0\1\x69\x22\xde\x36")
     cab = b"MSCF" + bytes(20) + b"\3\1" + bytes(10)
     return attached(*((f"{number}.bin", b"x" + kind * 40_000) for number, kind in enumerate((*kinds, b"xar!\0\x1c\0\1", cab))))
 

@@ -1,5 +1,8 @@
 """Archives in which others begin, opened by 7-Zip, unrar, unar or bsdtar."""
 
+import bz2
+import gzip
+import lzma
 import struct
 import time
 import zlib
@@ -29,6 +32,9 @@ def seven(harm: bytes) -> bytes:
 def test_behind_a_program() -> None:
     """Also behind anything else, and up to the limit."""
     assert [(one.name, one.data) for one in members(seven(b"HARM"))] == [("invoice.exe", b"HARM")]
+    for pack in (gzip.compress, bz2.compress, lzma.compress):
+        assert [tuple(one) for one in members(PROGRAM + pack(b"HARM" * 99) + b"rubbish")] == [("unpacked", b"HARM" * 99, "")]
+        assert {one.flag for one in members(PROGRAM + pack(b"HARM" * 99)[:-12])} <= {""}
     for prefix in (PROGRAM, b"x", b"a text about 7z: 7z\xbc\xaf\x27\x1c, and more", b"q" * (MAX_PREFIX - 100)):
         for data in (seven(b"HARM"), CPIO):
             assert is_archive(prefix + data)
@@ -60,6 +66,7 @@ def test_a_file_that_is_several_archives() -> None:
         PROGRAM + seven(b"HARM")[:40],
         b"x" + b"Rar!\x1a\x07\1" * 9,
         b"x" + b"070701" * 9,
+        b"x" + b"\x1f\x8b\x08\0" * 99 + b"BZh9" * 99,
     ],
 )
 def test_an_accident_has_no_flag(data: bytes) -> None:
@@ -78,7 +85,7 @@ def test_many_are_a_limit() -> None:
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is looked for."""
+    """Only what Python unpacks is looked for."""
     monkeypatch.setattr(unpack, "_ffi", lambda: None)
-    assert not is_in(PROGRAM + seven(b"HARM"))
+    assert (is_in(PROGRAM + seven(b"HARM")), is_in(PROGRAM + gzip.compress(b"HARM"))) == (False, True)
     assert embedded.MAX_PREFIX == 4 << 20

@@ -53,6 +53,10 @@ HIDDEN = {
     "no directory, sizes behind": local(NAME, HARM, 0, 8, crc=0, packed=0, size=0) + descriptor(HARM, 0),
     "no directory, a wrong size, sizes behind": local(NAME, HARM, 0, 8, crc=0, packed=0, size=1) + descriptor(HARM, 0),
     "in a member whose header is damaged": b"QK" + zipped((local(b"a", RAW, 0), entry(b"a", RAW, 0)))[2:],
+    "said to be encrypted, in the header, and moved": RAW.replace(b"\x14\0\0", b"\x14\0\1", 1)
+    + central(NAME, HARM, 0)
+    + b"x"
+    + end(1, 57, len(RAW)),
     "a cut directory": ONE[:-40],
     "a cut end record": ONE[:-3],
     "a directory whose entries are none": ONE.replace(b"PK\1\2", b"PK\1\3"),
@@ -204,6 +208,13 @@ def test_deflate64() -> None:
     assert list(members(made(packed))) == [Member("a.exe", HARM)]
     stored = b"\0\6\0\xf9\xffhidden"
     assert Member("a.exe", b"hidden", "broken") in list(members(made(stored + b"\7" * 40)))
+
+
+def test_a_zip_by_its_directory_alone() -> None:
+    """Where no header is whole, its names are known."""
+    data = b"xx" + ONE[2:]
+    assert is_archive(data)
+    assert [(one.name, one.flag) for one in members(data) if one.name] == [("invoice.exe", "broken")]
 
 
 def test_what_nobody_here_unpacks_is_unopened() -> None:
