@@ -11,19 +11,12 @@ from tests.helpers.oracles.readers import readers
 from tests.helpers.oracles.unpackers import unpackers
 from tests.helpers.wrappings import clean
 from tests.helpers.wrappings.base import PAYLOADS
-from tests.helpers.wrappings.corpus import Row, Shipped, rows, wrappings
-
-PASS: dict[str, str] = {}
-"""Wrappings that a program opens and the filter in the box lets pass, by name or group, and why."""
+from tests.helpers.wrappings.corpus import PASS, Shipped, reason, rows, wrappings
 
 
 @functools.cache
 def clean_messages() -> dict[str, bytes]:
     return dict(clean.messages())
-
-
-def _reason(row: Row) -> str:
-    return PASS.get(row.name) or PASS.get(row.name.partition(":")[0], "")
 
 
 def test_there_are_enough_wrappings() -> None:
@@ -43,7 +36,7 @@ def test_what_another_program_opens_is_caught() -> None:
     passed = [row for row in opened if row.passes]
 
     assert len(opened) > 2000
-    assert not [str(row) for row in passed if not _reason(row)]
+    assert not [str(row) for row in passed if not reason(row.name)]
     listed = {row.name for row in passed} | {row.name.partition(":")[0] for row in passed}
     assert not [name for name in PASS if name not in listed], "these are caught now: take them from the list"
 

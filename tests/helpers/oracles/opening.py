@@ -23,12 +23,12 @@ def is_payload(file: File) -> bool:
     return bool(file.data) and (name == _NAME.file or _EICAR.data in file.data or file.data.startswith(_PROGRAM.data[:64]))
 
 
-def opened(messages: Sequence[bytes], thorough: bool = False, without: Collection[str] = ()) -> list[list[str]]:
+def opened(messages: Sequence[bytes], thorough: bool = False, only: Collection[str] = ()) -> list[list[str]]:
     """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
 
-    `thorough`: all unpackers are asked, not only until one opens it. `without`: readers that are not asked.
+    `thorough`: all unpackers are asked, not only until one opens it. `only`: the programs that are asked, where not all are.
     """
-    opening = _Opening(len(messages), thorough, without)
+    opening = _Opening(len(messages), thorough, only)
     opening.read([(message, number, "") for number, message in enumerate(messages)])
     for _ in range(ROUNDS):
         if not opening.further():
@@ -39,9 +39,10 @@ def opened(messages: Sequence[bytes], thorough: bool = False, without: Collectio
 class _Opening:
     """What was found so far, and the files that wait to be opened, each with the messages that it is from and the way to it."""
 
-    def __init__(self, count: int, thorough: bool, without: Collection[str]) -> None:
+    def __init__(self, count: int, thorough: bool, only: Collection[str]) -> None:
         self._thorough = thorough
-        self._readers = [reader for reader in readers() if reader.name not in without]
+        self._readers = [reader for reader in readers() if not only or reader.name in only]
+        self._unpackers = [unpacker for unpacker in unpackers() if not only or unpacker.name in only]
         self.found: list[dict[str, None]] = [{} for _ in range(count)]
         self._waiting: dict[File, dict[int, str]] = {}
         self._seen: list[set[File]] = [set() for _ in range(count)]
@@ -70,7 +71,7 @@ class _Opening:
         return bool(todo)
 
     def _unpack(self, todo: dict[File, dict[int, str]]) -> None:
-        for unpacker in unpackers():
+        for unpacker in self._unpackers:
             files = [file for file, owners in todo.items() if self._thorough or not all(self.found[number] for number in owners)]
             new = [file for file in files if (unpacker.name, file) not in self._known]
             for file, inner in zip(new, unpacker.unpack(new), strict=True):
