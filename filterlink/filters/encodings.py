@@ -6,7 +6,7 @@ What follows padding in the middle of base64 is decoded as well; Python's own de
 import binascii
 import re
 
-__all__ = ["base64_readings", "decode_base64", "is_plain_base64", "uu_line"]
+__all__ = ["base64_readings", "decode_base64", "is_padded_by_piece", "is_plain_base64", "uu_line"]
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
@@ -23,6 +23,19 @@ def is_plain_base64(body: bytes) -> bool:
     text = body.translate(None, b"\r\n")
     filling = text.find(b"=")
     return len(text) % 4 == 0 and not text.translate(None, _BASE64) and (filling < 0 or (text[filling:] in (b"=", b"==")))
+
+
+def is_padded_by_piece(body: bytes) -> bool:
+    """Whether it is pieces of one length with the same padding, and a shorter one at the end: some programs encode line by line."""
+    text = body.translate(None, _NOT_BASE64)
+    first = text.partition(b"=")[0]
+    if not first:
+        return False
+    padding = -len(first) % 4
+    length = len(first) + padding
+    whole = len(text) // length
+    ends = all(text[length - 1 - back :: length] == b"=" * whole for back in range(padding))
+    return 0 < padding < 3 and ends and text.count(b"=", 0, whole * length) == whole * padding
 
 
 def base64_readings(body: bytes) -> list[bytes]:

@@ -119,7 +119,7 @@ def texts(given: list[Parameter], keys: tuple[str, ...], plain: bool = True) -> 
             sections.setdefault(key, {}).setdefault(section, (readings[0] if readings else b"", extended))
         elif extended or plain:
             for raw in readings:
-                yield from [_extended(raw)] if extended else _plain(raw)
+                yield from _extended(raw) if extended else _plain(raw)
     for parts in sections.values():
         yield from _joined(parts)
 
@@ -144,9 +144,10 @@ def _together(ordered: list[tuple[bytes, bool]]) -> Iterator[str]:
     yield _text(b"".join(_percent(raw) if extended else raw for raw, extended in pieces), charset.decode("latin-1"))
 
 
-def _extended(raw: bytes) -> str:
+def _extended(raw: bytes) -> Iterator[str]:
     charset, _, text = raw.split(b"'", 2) if raw.count(b"'") >= 2 else (b"utf-8", b"", raw)
-    return _text(_percent(text), charset.decode("latin-1"))
+    for decoded in dict.fromkeys((_percent(text), _percent(text).replace(b"%", b""))):
+        yield _text(decoded, charset.decode("latin-1"))
 
 
 def _percent(raw: bytes) -> bytes:

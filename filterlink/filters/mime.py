@@ -15,7 +15,7 @@ from typing import NamedTuple
 from filterlink.filters import mails, readers, strict
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.boundaries import MAX_PARTS, Span, blocks, line_ends, multipart
-from filterlink.filters.encodings import base64_readings
+from filterlink.filters.encodings import base64_readings, is_padded_by_piece
 from filterlink.filters.filenames import clean_name
 from filterlink.filters.member import Budget, Look, no_clock
 from filterlink.filters.mimeheader import Header
@@ -180,7 +180,8 @@ class _Walk:
         place = origin.place + header.names[0] if header.names else place
         self._strict = self._strict and strict.body(header, piece.span.buffer[start : piece.span.end])
         decoded = _decoded(piece.span, start, header.encoding)
-        flag = "ambiguous" if len(decoded) > 1 else ""
+        by_piece = len(decoded) > 1 and is_padded_by_piece(piece.span.buffer[start : piece.span.end])
+        flag = "ambiguous" if len(decoded) > 1 and not by_piece else ""
         for data in decoded:
             if not again and _digest(data) in self._seen and self._names.issuperset(header.names):
                 continue

@@ -18,11 +18,14 @@ MAX_BACK = 400
 """Bytes of a data: link before its data: type, parameters."""
 _MARK = re.compile(
     rb"^[ \t>]{0,20}(?:"
-    rb"(?P<uu>begin)[ \t]{1,20}[0-7]{3,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
-    rb"|(?P<base64>begin-base64)(?:-encoded)?[ \t]{1,20}[0-7]{3,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
+    rb"(?P<uu>(?i:begin))[ \t]{1,20}[0-9]{1,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
+    rb"|(?P<base64>begin-base64)(?:-encoded)?[ \t]{1,20}[0-9]{1,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
     rb"|=ybegin (?P<yenc>[^\r\n]{0,2000})[^\r\n]*\r?$"
     rb"|(?P<end>end[ \t]*\r?$|====|=yend ))",
     re.MULTILINE,
+)
+_NEXT_LINE = re.compile(
+    rb"[\r\n \t]{0,100}?\n[ \t>]{0,20}?(?:(?P<uu>[ -`]{1,89}[!-~]?)|[+\-0-9A-Za-z]{21,90}|(?i:begin|=ybegin)[ \t][^\r\n]{0,999})\r?(?:\n|\Z)"
 )
 _DATA = b";base64,"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s%_-]*")
@@ -42,7 +45,7 @@ def decode(body: bytes, encoding: str) -> bytes:
 
 def find(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file."""
-    if b"begin" in data:
+    if b"begin" in data.lower():
         yield from _marked(data)
     if _DATA in data:
         yield from _links(data)
@@ -53,6 +56,8 @@ def _marked(data: bytes) -> Iterator[tuple[str, bytes]]:
     begun: re.Match[bytes] | None = None
     first: re.Match[bytes] | None = None
     for mark in _MARK.finditer(data):
+        if mark["uu"] and not _is_uu(data, mark.end()):
+            continue
         if begun:
             yield _decoded(begun, data[begun.end() : mark.start()])
         if mark["end"] is not None:
@@ -67,6 +72,16 @@ def _marked(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield _decoded(first, data[first.end() :])
 
 
+def _is_uu(data: bytes, at: int) -> bool:
+    """Whether the next line is uuencoded or xxencoded, or begins a file too: a text may say "begin 2026 at example.com"."""
+    line = _NEXT_LINE.match(data, at)
+    if line is None:
+        return False
+    if line["uu"] is None:
+        return True
+    return len(line["uu"]) <= 5 + ((line["uu"][0] - 32 & 63) + 2) // 3 * 4  # a check character, or blanks, may be behind
+
+
 def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
     if mark["uu"]:
         return _name(mark["name"] or b""), b"".join(map(uu_line, text.split(b"\n")))
@@ -76,7 +91,7 @@ def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
 
 
 def _name(text: bytes) -> str:
-    return clean_name(text.decode("utf-8", "replace").strip())
+    return clean_name(text.decode("utf-8", "replace").strip(" \t\"'"))
 
 
 def _yenc(text: bytes) -> bytes:

@@ -58,7 +58,7 @@ def test_one_that_begins_in_another() -> None:
 
 
 def test_prose_holds_none() -> None:
-    text = b"we begin 644 things\nand end\nbegin at 9\n=ybegins\ndata:;base64 is a word\n"
+    text = b"we begin 644 things\nand end\nbegin at 9\nbegin 2026 at example.com\nsee you\n=ybegins\ndata:;base64 is a word\n"
     assert list(find(text)) == []
 
 
