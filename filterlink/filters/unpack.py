@@ -179,9 +179,11 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
         ffi.get_read_format_function(form)(archive)
         ffi.read_open_memory(archive, (ctypes.cast(text, ctypes.c_void_p).value or 0) + start, len(data) - start)
         while ffi.read_next_header2(archive, entry) != ffi.ARCHIVE_EOF:
-            yield _read(
-                ffi, archive, (ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b"")[-MAX_NAME:].decode("utf-8", "replace"), budget
-            )
+            name = ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b""
+            member, goes_on = _read(ffi, archive, name[-MAX_NAME:].decode("utf-8", "replace"), budget)
+            yield member
+            if not goes_on:
+                return
     except ffi.ArchiveError as fault:
         yield Member("", b"", _flag(fault))
     finally:
@@ -194,15 +196,16 @@ def _utf_8(ffi: Any, entry: Any) -> Any:
     return ffi.ffi("entry_pathname_utf8", [ffi.c_archive_entry_p], ctypes.c_char_p)(entry)
 
 
-def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> Member:
-    flag, out, block = budget.count(), bytearray(), ctypes.create_string_buffer(_BLOCK)
+def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bool]:
+    """Read one; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
+    flag, out, block, goes_on = budget.count(), bytearray(), ctypes.create_string_buffer(_BLOCK), True
     try:
         while not flag and (length := ffi.read_data(archive, block, _BLOCK)) > 0:
             out += memoryview(block)[:length]
             flag = budget.take(length)
     except ffi.ArchiveError as fault:
-        flag = _flag(fault)
-    return Member(name, bytes(out), flag)
+        flag, goes_on = _flag(fault), fault.retcode != ffi.ARCHIVE_FATAL
+    return Member(name, bytes(out), flag), goes_on
 
 
 def _flag(fault: Any) -> str:

@@ -298,3 +298,13 @@ def test_what_only_begins_like_a_packed_file() -> None:
         stream_kind(data) for data in (b"BZh is short for it", bytes(99), b"\5\0\1\0\0" + bytes(99), b"a text, " * 9, b"x^7 is zero")
     ] == [""] * 5
     assert {one.flag for one in members(b"x^2 is nine", "a.txt")} <= {""}
+
+
+def test_a_reader_that_has_failed_is_asked_no_more() -> None:
+    """libarchive's of cab would crash: a checksum is wrong, and a block is missing."""
+    entry = struct.pack("<IIHHHH", 20, 0, 0, 0, 0, 0x20) + b"a.exe\0"
+    data = struct.pack("<IHH", 1, 20, 20) + b"x" * 20
+    head = b"MSCF" + struct.pack("<IIIIIBBHHHHH", 0, 44 + len(entry + data), 0, 44, 0, 3, 1, 1, 1, 0, 0, 0)
+    cab = head + struct.pack("<IHH", 44 + len(entry), 2, 0) + entry + data
+
+    assert [(one.name, one.flag) for one in members(cab)] == [("a.exe", "broken")]
