@@ -135,7 +135,7 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     here = local(data, at)
     heads = [*told, here] if here else told
     names = list(dict.fromkeys(name for head in heads for name in head.names))
-    if any(size for head in heads for size in head.sizes):  # no folder
+    if any(head.sizes[1] for head in heads):  # no folder
         names = [name.rstrip("/") for name in names]
     for other in names[1:]:
         yield _Found(Member(other, b"", budget.count()))

@@ -4,6 +4,8 @@ import gzip
 import io
 import lzma
 import struct
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -308,3 +310,13 @@ def test_a_reader_that_has_failed_is_asked_no_more() -> None:
     cab = head + struct.pack("<IHH", 44 + len(entry), 2, 0) + entry + data
 
     assert [(one.name, one.flag) for one in members(cab)] == [("a.exe", "broken")]
+
+
+def test_names_in_any_locale() -> None:
+    """libarchive gives none that the locale cannot express, of a 7z file at least."""
+    code = (
+        "from tests.filterlink.filters.test_embedded import seven; from filterlink.filters.archive import members\n"
+        "print([ascii(one.name) for one in members(seven(b'HARM', 'a\\u202efdp.exe'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True, env={"LC_ALL": "C", "PYTHONPATH": "."})
+    assert done.stdout == b"[\"'a\\\\u202efdp.exe'\"]\n"
