@@ -85,16 +85,18 @@ def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
     if data.count(zipheads.CENTRAL) > budget.members:  # counted before an object is made of each
         yield Member("", b"", "limit")
         return
-    union, infos = Union(budget), zips.directory(data)
-    if infos is None and not data.startswith(zipheads.LOCAL):  # a file of any kind, in which a header may be
-        for member in _accidents(data, union):
-            if member.data or member.flag in ("", *ENDS):
-                yield member if member.flag in ENDS else member._replace(flag="")
-        return
+    union = Union(budget)
     try:
         yield from union.first(zips.plain(data, budget))
+        return
     except zips.NotPlain:
+        infos = zips.directory(data)
+    if infos is not None or data.startswith(zipheads.LOCAL):
         yield from _union(data, infos, budget, union)
+        return
+    for member in _accidents(data, union):  # a file of any kind, in which a header may be
+        if member.data or member.flag in ("", *ENDS):
+            yield member if member.flag in ENDS else member._replace(flag="")
 
 
 def _accidents(data: bytes, union: Union) -> Iterator[Member]:

@@ -38,6 +38,7 @@ _ZEROS = bytes(32 << 10)
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _NOT_ZERO = re.compile(rb"[^\0]")
 _GZIP_TRAILER = 8
+_ZIP_LZMA_HEAD = 9
 BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
@@ -215,8 +216,39 @@ class Inflate64:
         return bytes(self._inflater.inflate(data))
 
 
-def unpacker_of(kind: str) -> Any:
-    """Make what unpacks one stream; "" is bare deflate."""
+class ZipLzma:
+    """lzma as a zip has it: 9 bytes of properties, and no size. One that is given ends it, else a mark in it does."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lzma = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MAX_MEMORY)
+        self._head = b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._lzma.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return len(self._head) < _ZIP_LZMA_HEAD or bool(self._lzma.needs_input)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._lzma.unused_data
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        if (missing := _ZIP_LZMA_HEAD - len(self._head)) > 0:
+            self._head, data = self._head + data[:missing], data[missing:]
+            if len(self._head) < _ZIP_LZMA_HEAD:
+                return b""
+            data = self._head[4:] + struct.pack("<q", self._size) + data
+        return self._lzma.decompress(data, most)
+
+
+def unpacker_of(kind: str, size: int = -1) -> Any:
+    """Make what unpacks one stream; "" is bare deflate. `size`: what comes out, where the stream does not say it."""
+    if kind == "zip lzma":
+        return ZipLzma(size)
     if kind in ("gzip", "zlib", ""):
         return Inflate()
     if kind == "deflate64":

@@ -22,6 +22,7 @@ _OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})")
 _FILLING = re.compile(rb"[ \0]*\Z")
 _NOT_EMPTY = re.compile(rb"[^\0]")
 _RECORD = re.compile(rb"\d{1,9} (path|linkpath|size|GNU\.sparse\.name)=([^\n]*)\n")
+_WITHOUT_SIGN = bytes(range(128))
 _UNKNOWN = -1
 _EXTENDED, _LONG_NAMES = b"xgX", b"L"
 
@@ -67,7 +68,7 @@ def _header(data: bytes, at: int) -> _Header | None:
         return None
     rest = block[:148] + block[156:]
     total = sum(rest) + 8 * 32
-    if int(told[1], 8) not in (total, total - 256 * sum(byte > 127 for byte in rest)):
+    if int(told[1], 8) not in (total, total - 256 * len(rest.translate(None, _WITHOUT_SIGN))):
         return None
     prefix = _text(block[345:500]) if block.startswith(_MAGIC + b"\0", 257) else ""
     name = _text(block[:100])

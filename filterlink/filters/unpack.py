@@ -7,8 +7,10 @@ Its formats are named one by one: mtree reads files of this machine, and some fi
 libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
 """
 
+import contextlib
 import ctypes
 import functools
+import locale
 import logging
 from collections.abc import Iterator
 from importlib import import_module
@@ -145,6 +147,9 @@ def _form(data: bytes) -> str:
 
 @functools.cache
 def _ffi() -> Any:
+    if locale.nl_langinfo(locale.CODESET) != "UTF-8":  # libarchive gives no name that the locale cannot express
+        with contextlib.suppress(locale.Error):
+            locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     logging.getLogger("libarchive").addHandler(logging.NullHandler())
     logging.getLogger("libarchive").propagate = False  # it warns of every oddity in what strangers sent
     try:
@@ -183,9 +188,11 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
         ffi.get_read_format_function(form)(archive)
         ffi.read_open_memory(archive, (ctypes.cast(text, ctypes.c_void_p).value or 0) + start, len(data) - start)
         while ffi.read_next_header2(archive, entry) != ffi.ARCHIVE_EOF:
-            yield _read(
-                ffi, archive, (ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b"")[-MAX_NAME:].decode("utf-8", "replace"), budget
-            )
+            name = ffi.entry_pathname(entry) or b""
+            member, goes_on = _read(ffi, archive, name[-MAX_NAME:].decode("utf-8", "replace"), budget)
+            yield member
+            if not goes_on:
+                return
     except ffi.ArchiveError as fault:
         yield Member("", b"", _flag(fault))
     finally:
@@ -193,20 +200,16 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
         ffi.read_free(archive)
 
 
-def _utf_8(ffi: Any, entry: Any) -> Any:
-    """The name of an entry that the locale cannot express."""
-    return ffi.ffi("entry_pathname_utf8", [ffi.c_archive_entry_p], ctypes.c_char_p)(entry)
-
-
-def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> Member:
-    flag, out, block = budget.count(), bytearray(), ctypes.create_string_buffer(_BLOCK)
+def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bool]:
+    """Read one; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
+    flag, out, block, goes_on = budget.count(), bytearray(), ctypes.create_string_buffer(_BLOCK), True
     try:
         while not flag and (length := ffi.read_data(archive, block, _BLOCK)) > 0:
             out += memoryview(block)[:length]
             flag = budget.take(length)
     except ffi.ArchiveError as fault:
-        flag = _flag(fault)
-    return Member(name, bytes(out), flag)
+        flag, goes_on = _flag(fault), fault.retcode != ffi.ARCHIVE_FATAL
+    return Member(name, bytes(out), flag), goes_on
 
 
 def _flag(fault: Any) -> str:

@@ -21,7 +21,13 @@ _PLAUSIBLE = re.compile(rb"PK\x03\x04[\0-\x3f\xff].{3}(?:[\0-\x14]|[\x5d-\x63])\
 """A local header: version and method are such as there are, and a name of under 1 KiB follows."""
 _UNKNOWN = 0xFFFFFFFF
 _ZIP64, _AES, _UNICODE_PATH = 1, 0x9901, 0x7075
-_ENCRYPTED, _LATER, _UTF_8, _STRANGE = 1, 8, 0x800, 0x2061  # encrypted, sizes behind the data, UTF-8; encrypted in other ways, patches
+_ENCRYPTED, _MARKED, _LATER, _UTF_8, _STRANGE = (
+    1,
+    2,
+    8,
+    0x800,
+    0x2061,
+)  # encrypted, lzma's mark, sizes behind the data, UTF-8; encrypted in other ways, patches
 
 
 class Head(NamedTuple):
@@ -35,6 +41,8 @@ class Head(NamedTuple):
     at: int
     later: bool = False
     """The sizes are behind the data."""
+    marked: bool = False
+    """A mark ends what lzma packed."""
 
 
 class Plain(NamedTuple):
@@ -75,7 +83,7 @@ def _head(data: bytes, at: int, fields: tuple[int, int, int, int, int, int], whe
         elif kind == _ZIP64:
             size, packed, where = _long(field, size, packed, where)
     sizes = (0 if packed == _UNKNOWN else packed, 0 if size == _UNKNOWN else size)
-    return Head(tuple(dict.fromkeys(names)), method, bool(flags & _ENCRYPTED), sizes, where, bool(flags & _LATER))
+    return Head(tuple(dict.fromkeys(names)), method, bool(flags & _ENCRYPTED), sizes, where, bool(flags & _LATER), bool(flags & _MARKED))
 
 
 def _decoded(data: bytes, at: int, end: int, flags: int) -> Iterator[str]:

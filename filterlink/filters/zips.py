@@ -14,7 +14,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from filterlink.filters.member import ENDS, Budget, Member
 from filterlink.filters.packed import BROKEN, flag_of, rest, rest_64, step, unpacker_of
@@ -22,7 +22,7 @@ from filterlink.filters.zipheads import CENTRAL, DESCRIPTOR, LOCAL, Head, centra
 
 __all__ = ["READABLE", "NotPlain", "directory", "members", "plain"]
 
-READABLE = {zipfile.ZIP_STORED: "", zipfile.ZIP_DEFLATED: "", 9: "deflate64", zipfile.ZIP_BZIP2: "bzip2", 95: "xz"}
+READABLE = {zipfile.ZIP_STORED: "", zipfile.ZIP_DEFLATED: "", 9: "deflate64", zipfile.ZIP_BZIP2: "bzip2", 14: "zip lzma", 95: "xz"}
 """Ways of packing that are unpacked here, and their names in packed.py."""
 MAX_DESCRIPTORS = 1000
 """Records behind a member's data that are looked at for the one that fits."""
@@ -57,7 +57,7 @@ def plain(data: bytes, budget: Budget) -> Iterator[Member]:
     for entry in entries:
         end = entry.start + entry.sizes[0]
         if entry.method:
-            member, at = _unpacked(data, entry.start, entry.name, "", budget)
+            member, at = _unpacked(data, entry.start, entry.name, unpacker_of(""), budget)
         else:
             member, at = _taken(data, entry.start, end, entry.name, budget), end
         checked = (at, len(member.data), zlib.crc32(member.data)) == (end, entry.sizes[1], entry.checksum)
@@ -135,7 +135,7 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     here = local(data, at)
     heads = [*told, here] if here else told
     names = list(dict.fromkeys(name for head in heads for name in head.names))
-    if any(size for head in heads for size in head.sizes):  # no folder
+    if any(head.sizes[1] for head in heads):  # no folder
         names = [name.rstrip("/") for name in names]
     for other in names[1:]:
         yield _Found(Member(other, b"", budget.count()))
@@ -145,7 +145,10 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     differ = _differ(heads) or len(methods) > 1
     for method in methods if here and not all(encrypted) else ():
         kind, start = READABLE[method], here.at if here else 0
-        found = _unpacked(data, start, names[0], kind, budget) if method else _stored(data, start, names[0], heads, budget)
+        if method:
+            found = _unpacked(data, start, names[0], unpacker_of(kind, _size(heads)), budget, kind)
+        else:
+            found = _stored(data, start, names[0], heads, budget)
         flag = found.member.flag or ("ambiguous" if _differ(heads) else "")
         if flag == "broken" and any(encrypted):
             flag = "encrypted"
@@ -166,9 +169,14 @@ def _differ(heads: list[Head]) -> bool:
     return max(len(packed), len(sizes), len(kinds)) > 1 or (len(names) > 1 and all(name.isascii() for name in names))
 
 
-def _unpacked(data: bytes, start: int, name: str, kind: str, budget: Budget) -> _Found:
+def _size(heads: list[Head]) -> int:
+    """What comes out, where no mark in the data ends it; -1 where one does, or the size is not known."""
+    return -1 if any(head.marked for head in heads) else max((head.sizes[1] for head in heads if head.sizes[1]), default=-1)
+
+
+def _unpacked(data: bytes, start: int, name: str, unpacker: Any, budget: Budget, kind: str = "") -> _Found:
     """Unpack to where the packed data says that it ends."""
-    flag, out, unpacker, at = budget.count(), bytearray(), unpacker_of(kind), start
+    flag, out, at = budget.count(), bytearray(), start
     try:
         while not flag and not unpacker.eof:
             before = at

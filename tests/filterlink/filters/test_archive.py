@@ -1,3 +1,4 @@
+import base64
 import gzip
 import io
 import struct
@@ -37,6 +38,11 @@ def test_a_zip_is_known_by_its_content() -> None:
     assert not is_zip(b"PK and other text")
 
 
+PPMD = (
+    "UEsDBD8AAABiAAAAIQAm8c7fCQAAAGMAAAAFAAAAYS5leGUHAHf9pzkJMwBQSwECPwM/AAAAYgAAACEAJvHO3wkAAABjAAAABQAA"
+    "AAAAAAAAACCApIEAAAAAYS5leGVQSwUGAAAAAAEAAQAzAAAALAAAAAAA"
+)
+"""A zip whose one member PPMd packed."""
 EMPTY = struct.pack("<I", 0)
 
 
@@ -127,10 +133,12 @@ def test_a_wrong_checksum_keeps_no_data_from_us() -> None:
 
 
 def test_unusual_packings_give_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """bzip2 is unpacked by Python, others by libarchive; without it there is the name."""
-    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
+    """bzip2 and lzma are unpacked by Python, others by libarchive; without it there is the name."""
+    ppmd = base64.b64decode(PPMD)
+    assert [Member("a.exe", b"x" * 99)] == list(members(ppmd))
     monkeypatch.setattr(unpack, "_ffi", lambda: None)
-    assert [Member("a.exe", b"", "unopened")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
+    assert [Member("a.exe", b"", "unopened")] == list(members(ppmd))
+    assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
     assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_BZIP2)))
 
 

@@ -20,9 +20,9 @@ CPIO = b"070701" + b"%08x" * 13 % (1, 0o100644, 0, 0, 1, 0, 4, 0, 0, 0, 0, 12, 0
 PROGRAM = b"MZ" + b"some stub " * 2000
 
 
-def seven(harm: bytes) -> bytes:
-    """A 7z file of one stored member, invoice.exe."""
-    name = "invoice.exe".encode("utf-16-le") + b"\0\0"
+def seven(harm: bytes, called: str = "invoice.exe") -> bytes:
+    """A 7z file of one stored member."""
+    name = called.encode("utf-16-le") + b"\0\0"
     files = b"\5\1\x11" + bytes([len(name) + 1]) + b"\0" + name + b"\0"
     head = b"\1\4\6\0\1\x09" + bytes([len(harm)]) + b"\0\7\x0b\1\0\1\1\0\x0c" + bytes([len(harm)]) + b"\0\x08\0\0" + files + b"\0"
     start = struct.pack("<QQI", len(harm), len(head), zlib.crc32(head))

@@ -1,3 +1,4 @@
+import lzma
 import subprocess
 import sys
 import zlib
@@ -5,7 +6,7 @@ import zlib
 from inflate64 import Deflater
 
 from filterlink.filters.member import Budget
-from filterlink.filters.packed import PIECE_64, Inflate64, rest_64, unpacked
+from filterlink.filters.packed import PIECE_64, Inflate64, ZipLzma, rest_64, unpacked
 
 TEXT = b"some text, " * 2000
 
@@ -49,3 +50,15 @@ def test_what_gunzip_goes_on_with() -> None:
     data = packer.compress(b"before it begins, and HARM") + packer.flush()
     (found,) = unpacked(b"\x1f\x8b\x08" + bytes(7) + data + bytes(8), "gzip", Budget(99))
     assert (found.data[-10:], found.flag) == (b", and HARM", "")
+
+
+def test_lzma_in_a_zip() -> None:
+    """Ended by a mark or by its size, in pieces of one byte, cut."""
+    packed = lzma.compress(TEXT, lzma.FORMAT_ALONE)
+    body, unpacker, out = b"\x09\x14\x05\0" + packed[:5] + packed[13:], ZipLzma(-1), b""
+    for at in range(len(body)):
+        out += unpacker.decompress(body[at : at + 1], -1)
+    assert (out, unpacker.eof) == (TEXT, True)
+    unpacker = ZipLzma(len(TEXT))
+    assert (bool(unpacker.decompress(body[:-20], 9000)), unpacker.eof) == (True, False)
+    assert not ZipLzma(-1).decompress(body[:7], 9)

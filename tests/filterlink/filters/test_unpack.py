@@ -4,6 +4,8 @@ import gzip
 import io
 import lzma
 import struct
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -298,3 +300,23 @@ def test_what_only_begins_like_a_packed_file() -> None:
         stream_kind(data) for data in (b"BZh is short for it", bytes(99), b"\5\0\1\0\0" + bytes(99), b"a text, " * 9, b"x^7 is zero")
     ] == [""] * 5
     assert {one.flag for one in members(b"x^2 is nine", "a.txt")} <= {""}
+
+
+def test_a_reader_that_has_failed_is_asked_no_more() -> None:
+    """libarchive's of cab would crash: a checksum is wrong, and a block is missing."""
+    entry = struct.pack("<IIHHHH", 20, 0, 0, 0, 0, 0x20) + b"a.exe\0"
+    data = struct.pack("<IHH", 1, 20, 20) + b"x" * 20
+    head = b"MSCF" + struct.pack("<IIIIIBBHHHHH", 0, 44 + len(entry + data), 0, 44, 0, 3, 1, 1, 1, 0, 0, 0)
+    cab = head + struct.pack("<IHH", 44 + len(entry), 2, 0) + entry + data
+
+    assert [(one.name, one.flag) for one in members(cab)] == [("a.exe", "broken")]
+
+
+def test_names_in_any_locale() -> None:
+    """libarchive gives none that the locale cannot express, of a 7z file at least."""
+    code = (
+        "from tests.filterlink.filters.test_embedded import seven; from filterlink.filters.archive import members\n"
+        "print([ascii(one.name) for one in members(seven(b'HARM', 'a\\u202efdp.exe'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True, env={"LC_ALL": "C", "PYTHONPATH": "."})
+    assert done.stdout == b"[\"'a\\\\u202efdp.exe'\"]\n"
