@@ -6,9 +6,11 @@ would have other scanners take the file away.
 
 import base64
 import binascii
+import gzip
 import io
 import random
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -33,7 +35,7 @@ class Sample(NamedTuple):
 def samples(seed: int = 1) -> list[Sample]:
     """Make them all, mixed as mail is."""
     chance = random.Random(seed)
-    made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_refused()]
+    made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_wrapped(), *_refused()]
     chance.shuffle(made)
     return made
 
@@ -166,6 +168,45 @@ def _dangerous() -> Iterator[Sample]:
     yield Sample("encoded-name", _mixed("encoded-name", _file(encoded, b"x")), "quarantined", "a name in three encoded pieces")
     yield Sample("script-zip", _mixed("script-zip", _file("invoice.zip", _zip(invoice__js=b"x"))), "quarantined", "a script in a zip")
     yield Sample("zip-bomb", _mixed("zip-bomb", _file("small.zip", _zip(a=bytes(20 * MIB)))), "quarantined", "20 MB in a zip of 20 kB")
+
+
+def _wrapped() -> Iterator[Sample]:
+    """What some mail programs and unpackers open, and others do not."""
+    empty = _mail("empty-boundary", _multipart(_file("a.txt", EICAR), boundary=b""), 'Content-Type: multipart/mixed; boundary=""')
+    blanks = _mail("blanks", _multipart(_file("a.txt", EICAR), boundary=b"x"), "Content-Type: multipart / mixed; boundary=x")
+    name = _mixed("name-and-words", _file("filename=invoice.exe is attached", b"x"))
+    zipped = _mixed("second-name", _file("a.zip", _unicode_path("notes.txt", "invoice.exe")))
+    packed = _mixed("joined-gzip", _file("log.gz", gzip.compress(b"x", mtime=0) + bytes(512) + gzip.compress(EICAR, mtime=0)))
+    signed = _mixed("signed", _file("smime.p7m", _signed(_file("notes.txt", EICAR)), "application/pkcs7-mime; smime-type=signed-data"))
+    yield Sample("empty-boundary", empty, "quarantined", "EICAR in a multipart whose boundary is empty")
+    yield Sample("blanks", blanks, "quarantined", "EICAR in a multipart with blanks in its type")
+    yield Sample("name-and-words", name, "quarantined", "a program's name without quotes, with words behind")
+    yield Sample("second-name", zipped, "quarantined", "a zip in which a field names a file again, as a program")
+    yield Sample("joined-gzip", packed, "quarantined", "EICAR in the second of two gzip files with zeros between")
+    yield Sample("signed", signed, "quarantined", "EICAR in a signed message (S/MIME)")
+
+
+def _unicode_path(name: str, other: str) -> bytes:
+    """A zip with one file that has a second name in the extra field 0x7075 of Info-ZIP."""
+    info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+    field = b"\1" + zlib.crc32(name.encode()).to_bytes(4, "little") + other.encode()
+    info.extra = b"\x75\x70" + len(field).to_bytes(2, "little") + field
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(info, b"x")
+    return target.getvalue()
+
+
+def _signed(content: bytes) -> bytes:
+    """Wrap it as CMS signedData (RFC 5652), without a signer."""
+
+    def der(tag: int, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return bytes([tag, 0x82]) + len(body).to_bytes(2, "big") + body
+
+    data, signed_data = bytes.fromhex("06092a864886f70d010701"), bytes.fromhex("06092a864886f70d010702")
+    inner = der(0x30, data, der(0xA0, der(0x04, content)))
+    return der(0x30, signed_data, der(0xA0, der(0x30, b"\x02\x01\x01", der(0x31), inner, der(0x31))))
 
 
 def _refused() -> Iterator[Sample]:

@@ -70,6 +70,7 @@ WHOLE = frozenset(
         "test_realservers.py",
         "test_servers.py",
         "test_strace.py",
+        "test_wrappings.py",
     }
 )
 """Tests of the whole engine that belong to no module: kept few, and named here."""

@@ -5,41 +5,49 @@ rest is not looked at. Members that cannot be read (encrypted, damaged, packed i
 """
 
 from collections.abc import Iterator
+from zipfile import ZipInfo
 
-from filterlink.filters import containers, unpack, zips
-from filterlink.filters.member import Budget, Member
+from filterlink.filters import containers, embedded, tars, unpack, zipheads, zips
+from filterlink.filters.member import ENDS, Budget, Member, Union
 
 __all__ = ["Member", "is_archive", "is_zip", "members"]
 
 MAX_NESTING = 8
 """Archives in archives; a .tar.gz is two. People send three or four, quines and mazes have no end."""
-_END = b"PK\x05\x06"
-_TAIL = 22 + 65_535  # the end record and its longest comment
+_TAIL = 22 + zipheads.MAX_COMMENT  # the end record and its longest comment
 
 
 def is_zip(data: bytes) -> bool:
-    return data.startswith(b"PK\x03\x04") or data.find(_END, max(0, len(data) - _TAIL)) >= 0
+    """By its start, by the header of a member near the start, or by a directory at its end."""
+    if data.startswith((zipheads.LOCAL, zipheads.END)) or zipheads.first_local(data, embedded.MAX_PREFIX) >= 0:
+        return True
+    return data.find(zipheads.END, max(0, len(data) - _TAIL)) >= 0 and data.find(zipheads.CENTRAL) >= 0
 
 
 def is_archive(data: bytes) -> bool:
-    """Whether members() can open it, by its content."""
-    return is_zip(data) or bool(unpack.stream_kind(data) or unpack.library_format(data)) or containers.is_container(data)
+    """Whether members() can open it, by its content. Formats that may begin anywhere have zero bytes; texts have none."""
+    if unpack.stream_kind(data) or unpack.library_format(data) or containers.is_container(data):
+        return True
+    return b"\0" in data and (is_zip(data) or tars.is_tar(data) or embedded.is_in(data))
 
 
 def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterator[Member]:
     """Unpack the archive called `name` and those in it. Never raises.
 
-    Flags: bomb, limit (too much in it), encrypted, broken, unopened (an archive of a kind that is not opened).
-    `budget`: what is left of that of the archive in which this one was found.
+    Flags: bomb, limit (too much in it), encrypted, broken, unopened (an archive of a kind that is not opened), ambiguous
+    (unpackers differ in whether, or how, they open this file). `budget`: what is left of that of the archive in which this
+    one was found.
     """
     for member in _walk(data, name, budget or Budget(len(data)), 1):
+        if member.data and member.name.endswith("/"):  # no folder
+            member = member._replace(name=member.name.rstrip("/"))
         yield member if member.flag or not unpack.unopened(member.data) else member._replace(flag="unopened")
 
 
 def _walk(data: bytes, name: str, budget: Budget, depth: int) -> Iterator[Member]:
     for member in _open(data, name, budget):
         yield member
-        if member.flag in ("bomb", "limit"):
+        if member.flag in ENDS:
             budget.over = True
         elif is_archive(member.data):
             for inner in _deeper(member, budget, depth):
@@ -58,23 +66,62 @@ def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
 
 def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
     """Yield the members of this archive alone, by every format that it may be taken for."""
+    union, form = Union(budget), unpack.library_format(data)
     if kind := unpack.stream_kind(data):
-        yield from unpack.stream(data, kind, name, budget)
-    if form := unpack.library_format(data):
-        yield from unpack.library(data, form, budget)
+        yield from union.first(unpack.stream(data, kind, name, budget))
+    if form:
+        yield from union.first(unpack.library(data, form, budget))
+    if tars.is_tar(data):
+        yield from union.further(tars.members(data, union.apart()), "ambiguous" if form else "")
     if is_zip(data):
         yield from _zip(data, budget)
+    for member in union.further(embedded.members(data, union.apart())):
+        if member.data or member.name != unpack.UNNAMED:
+            yield member
     yield from containers.opened(data, name, budget)
 
 
 def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
-    if data.count(zips.CENTRAL) > budget.members:  # counted before zipfile makes an object of each
+    if data.count(zipheads.CENTRAL) > budget.members:  # counted before an object is made of each
         yield Member("", b"", "limit")
         return
-    infos = zips.directory(data)
+    union, infos = Union(budget), zips.directory(data)
+    if infos is None and not data.startswith(zipheads.LOCAL):  # a file of any kind, in which a header may be
+        for member in _accidents(data, union):
+            if member.data or member.flag in ("", *ENDS):
+                yield member if member.flag in ENDS else member._replace(flag="")
+        return
+    try:
+        yield from union.first(zips.plain(data, budget))
+    except zips.NotPlain:
+        yield from _union(data, infos, budget, union)
+
+
+def _accidents(data: bytes, union: Union) -> Iterator[Member]:
+    unopened = False
+    for member in union.further(zips.members(data, [], union.apart())):
+        unopened = unopened or member.flag == "unopened"
+        yield member
+    if unopened and unpack.available():
+        start = zipheads.first_local(data, len(data))
+        yield from union.further(unpack.library(data, "zip_streamable", union.apart(), start=start))
+
+
+def _union(data: bytes, infos: list[ZipInfo] | None, budget: Budget, union: Union) -> Iterator[Member]:
+    """What is in a zip that unpackers may read in different ways."""
+    unopened = dict[str, Member]()
     if infos is None:
         yield Member("", b"", "broken")
-    unusual = unpack.available() and any(info.compress_type not in zips.READABLE for info in infos or ())
-    if unusual:
-        yield from unpack.library(data, "zip", budget)
-    yield from zips.members(data, infos or [], budget, unusual)
+    for member in zips.members(data, infos or [], budget):
+        if member.flag == "unopened":
+            unopened[member.name] = member
+        else:
+            yield from union.first(iter((member,)))
+    start = max(0, zipheads.first_local(data, len(data)))
+    for form, at in (("zip_seekable", 0), ("zip_streamable", start)) if unpack.available() else ():
+        for member in union.further(unpack.library(data, form, union.apart(), start=at), "ambiguous"):
+            if member.name in unopened and member.flag in ("", "ambiguous"):
+                member = unopened.pop(member.name)._replace(data=member.data, flag="")
+            if member.data or member.name not in unopened:
+                yield member
+    yield from unopened.values()

@@ -5,32 +5,24 @@ What follows padding in the middle of base64 is decoded as well; Python's own de
 
 import binascii
 import re
-from collections.abc import Iterator
 
-from filterlink.filters.mimeheader import clean_name
+__all__ = ["base64_readings", "decode_base64", "is_plain_base64", "uu_line"]
 
-__all__ = ["MAX_PADDING", "base64_readings", "decode", "decode_base64", "uuencoded"]
-
-MAX_PADDING = 10_000
-"""Padding characters (=) in base64, each of which may end a group that is decoded alone; a part has two, joined ones some."""
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-_BEGIN_UU = re.compile(rb"(?:\A|(?<=\n))begin [0-7]{3,4} ([^\r\n]+)\r?\n")
-
-
-def decode(body: bytes, encoding: str) -> bytes:
-    """Decode a body by its Content-Transfer-Encoding; "" leaves it as it is."""
-    if encoding == "base64":
-        return decode_base64(body)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding:
-        return b"".join(data for _, data in uuencoded(body)) or body
-    return body
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_GROUP = re.compile(rb"[^=]+")
 
 
 def decode_base64(body: bytes) -> bytes:
     """Decode every group, also those after padding in the middle; strange characters count as nothing."""
     return base64_readings(body)[0]
+
+
+def is_plain_base64(body: bytes) -> bool:
+    """Whether a body is whole groups of base64 and line ends, and all padding is at its end."""
+    text = body.translate(None, b"\r\n")
+    filling = text.find(b"=")
+    return len(text) % 4 == 0 and not text.translate(None, _BASE64) and (filling < 0 or (text[filling:] in (b"=", b"==")))
 
 
 def base64_readings(body: bytes) -> list[bytes]:
@@ -40,11 +32,19 @@ def base64_readings(body: bytes) -> list[bytes]:
     filling = text.find(b"=")
     if len(text) % 4 == 0 and (filling < 0 or (text.endswith((b"=", b"==")) and filling >= len(text) - 2)):
         return [binascii.a2b_base64(text)]  # as all mail is: no copy more
-    groups = [group for group in text.rstrip(b"=").split(b"=", MAX_PADDING)[:MAX_PADDING] if group]
-    whole = b"".join(map(_group, groups))
-    if len(groups) < 2:
+    first = _group(text[: filling if filling >= 0 else len(text)])
+    whole = _groups(text)
+    if whole == first:
         return [whole]
-    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), _group(groups[0]))))
+    return list(dict.fromkeys((whole, _group(text.replace(b"=", b"")), first)))
+
+
+def _groups(text: bytes) -> bytes:
+    """Decode each group by itself; some programs pad each line, so there may be many."""
+    out = bytearray()
+    for match in _GROUP.finditer(text):
+        out += _group(match[0])
+    return bytes(out)
 
 
 def _group(group: bytes) -> bytes:
@@ -53,17 +53,7 @@ def _group(group: bytes) -> bytes:
     return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
 
 
-def uuencoded(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and data of the files that stand uuencoded in a text."""
-    begin = _BEGIN_UU.search(text)
-    while begin:
-        end = text.find(b"\nend", begin.end() - 1)
-        stop = end if end >= 0 else len(text)
-        yield clean_name(begin[1].decode("utf-8", "replace")), b"".join(map(_uu_line, text[begin.end() : stop].split(b"\n")))
-        begin = _BEGIN_UU.search(text, stop)
-
-
-def _uu_line(line: bytes) -> bytes:
+def uu_line(line: bytes) -> bytes:
     """Decode one line; its first character tells the length, the filling behind that is often wrong."""
     if not line:
         return b""

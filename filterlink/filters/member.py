@@ -1,9 +1,11 @@
 """A file in an archive, and how much of it may be unpacked. Pure."""
 
-from collections.abc import Callable
+import copy
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-__all__ = ["STEP", "Budget", "Look", "Member", "no_clock"]
+__all__ = ["ENDS", "MAX_NAME", "STEP", "Budget", "Look", "Member", "Union", "no_clock"]
 
 Look = Callable[[], None]
 """A look at the clock: raises TimeoutError where the time for the message is over."""
@@ -20,6 +22,11 @@ MAX_READ = 1 << 20, 4
 """Packed bytes that are read, and how many times all that is there more: only members that overlap need it twice."""
 STEP = 1 << 20
 """Bytes unpacked between two looks at the budget."""
+
+MAX_NAME = 4096
+"""Bytes of a name, from its end; longer ones no system takes."""
+ENDS = ("bomb", "limit")
+"""Flags after which nothing further of the archive is opened."""
 
 
 class Member(NamedTuple):
@@ -42,6 +49,8 @@ class Budget:
         self.members = MAX_MEMBERS
         self.over = False
         """A limit was met: nothing further is opened."""
+        self.seen = set[bytes | int]()
+        """The digests of all files that were found, and the hashes of their names."""
         self._size = size
         self._unpacked = self._read = 0
 
@@ -64,3 +73,44 @@ class Budget:
         self._look()
         self._read += length
         return "bomb" if self._read > MAX_READ[0] + MAX_READ[1] * (self._size + self._unpacked) else ""
+
+
+class Union:
+    """What several readers find in one archive. What the first find is all taken, of what further ones find what is new.
+
+    Each further reader has a budget of its own, as large as that of the first was: it unpacks the same once more.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self._begin = budget, copy.copy(budget)
+        self._whole = False
+        """Whether a first reader found a file."""
+
+    def first(self, members: Iterator[Member]) -> Iterator[Member]:
+        for member in members:
+            self._whole = self._whole or not member.flag
+            self._budget.seen |= {_digest(member.data), _name(member)}
+            yield member
+
+    def apart(self) -> Budget:
+        """Make the budget of a further reader."""
+        return copy.copy(self._begin)
+
+    def further(self, members: Iterator[Member], flag: str = "") -> Iterator[Member]:
+        """`flag`: that of new files. A reader that fails where the first did not says nothing of the archive."""
+        for member in members:
+            digest, seen = _digest(member.data), self._budget.seen
+            new, name = bool(member.data) and digest not in seen, _name(member)
+            if not (new or name not in seen or member.flag in ENDS) or (not new and member.flag == "broken" and self._whole):
+                continue
+            seen |= {digest, name}
+            over = self._budget.count() or self._budget.take(len(member.data) if new else 0)
+            yield Member(member.name, member.data if new else b"", over or member.flag or (flag if new else ""))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _name(member: Member) -> int:
+    return hash(member.name.replace("\\", "/"))

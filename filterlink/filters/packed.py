@@ -1,48 +1,126 @@
-"""Unpacks single files that gzip, bzip2, xz or lzma packed, one layer, in steps. Pure.
+"""Unpacks single files that gzip, bzip2, xz, lzma or zlib packed, one layer, in steps. Pure.
 
 No checksum and no size in such a file is trusted: many unpackers only warn where one is wrong.
 """
 
 import bz2
 import contextlib
+import functools
 import lzma
+import re
+import struct
 import zlib
-from typing import Any
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from filterlink.filters.member import STEP, Budget
+from filterlink.filters.lastbyte import rescued
+from filterlink.filters.member import ENDS, STEP, Budget
 
-__all__ = ["BROKEN", "MAGIC", "Inflate", "flag_of", "gzip_name", "rest", "step", "unpacked", "unpacker_of"]
+__all__ = ["BROKEN", "Unpacked", "flag_of", "kind_of", "rest", "rest_64", "step", "unpacked", "unpacker_of"]
 
 PIECE = 16 << 10
+PIECE_64 = 128
+"""Bytes that are fed to Deflate64 at once: it knows no bound of what comes out, and 18 bits can be 64 KiB."""
 MAX_STREAMS = 1000
 """Streams in one file, one behind the other; pigz and pbzip2 write some, bombs millions of empty ones."""
 MAX_MEMORY = 256 << 20
 """Of lzma's dictionary: xz -9 needs 65 MiB."""
-MAGIC = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "lzma"}
+MAX_LENGTH = 1 << 38
+"""Of what a .lzma file says that it holds: one that says more is no such file."""
+_NO_LENGTH = (1 << 64) - 1
+_MAGIC = {
+    "gzip": re.compile(rb"\x1f[\x8b\x9e]\x08"),
+    "bzip2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+}
+_ZEROS = bytes(32 << 10)
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_NOT_ZERO = re.compile(rb"[^\0]")
 _GZIP_TRAILER = 8
 BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
-def unpacked(data: bytes, kind: str, budget: Budget) -> tuple[bytes, str]:
-    """Unpack all streams in it, each behind the other; give what came out, and the flag."""
-    flag, out, streams, begin = budget.count(), bytearray(), 0, (0, 0)
-    unpacker, at = unpacker_of(kind), _body(data, kind, 0)
+class Unpacked(NamedTuple):
+    """What streams that follow each other hold, the flag, and the names in their headers."""
+
+    data: bytes
+    flag: str
+    names: tuple[str, ...]
+
+
+def kind_of(data: bytes) -> str:
+    """By what a file is packed; "" where by nothing that is unpacked here."""
+    found = next((kind for kind, magic in _MAGIC.items() if magic.match(data)), "")
+    return found or ("lzma" if _is_lzma(data, 0) else "") or ("zlib" if _is_zlib(data) else "")
+
+
+def _is_zlib(data: bytes) -> bool:
+    """Texts may begin with its two bytes: what follows has to be deflated."""
+    if data[:2] in _ZLIB:
+        with contextlib.suppress(*BROKEN):
+            step(Inflate(), data, 2)
+            return True
+    return False
+
+
+def _is_lzma(data: bytes, at: int) -> bool:
+    """It has no magic: by its properties, the size of its dictionary, its own size, and the first byte, which is always zero."""
+    if at + 18 > len(data) or data[at] >= 225 or data[at + 13]:
+        return False
+    size, length = struct.unpack_from("<IQ", data, at + 1)
+    power = size >= 4096 and (size & size - 1 == 0 or (size % 3 == 0 and size // 3 & size // 3 - 1 == 0))
+    return bool(length == _NO_LENGTH or (power and 0 < length < MAX_LENGTH))
+
+
+def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator[Unpacked]:
+    """Unpack all streams from `start` on: those that follow each other, also behind zeros, as one; those behind anything else as another.
+
+    Some unpackers end where no stream follows, some look on. What is behind rubbish and is no stream is not said to be broken.
+    """
+    at, left, first = start, MAX_STREAMS, True
+    while at >= 0:
+        found, at, left = _following(data, kind, at, left, budget)
+        if kind == "zlib" and found.flag == "broken":
+            yield found._replace(flag="")
+        elif first or found.flag in ENDS:
+            yield found
+        elif found.data:
+            yield found._replace(flag="ambiguous")
+        if found.flag in ENDS:
+            return
+        first, following = False, _MAGIC[kind].search(data, at) if kind in _MAGIC else None
+        at = following.start() if following else -1
+
+
+def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tuple[Unpacked, int, int]:
+    """Unpack streams that follow each other; return what they hold, where to go on, and how many more there may be."""
+    flag, out, names = budget.count(), bytearray(), list[str]()
+    begin, known, unpacker = at, 0, unpacker_of(kind)
     try:
-        while not flag and (at < len(data) or not unpacker.eof):
-            if unpacker.eof:
-                at += _GZIP_TRAILER if kind == "gzip" else 0
-                if streams > MAX_STREAMS or not data.startswith(data[:2], at):  # what follows is filling
-                    flag = "limit" if streams > MAX_STREAMS else flag
-                    break
-                unpacker, begin, streams = unpacker_of(kind), (at, len(out)), streams + 1
-                at = _body(data, kind, at)
-            chunk, at = step(unpacker, data, at)
-            out += chunk
-            flag = budget.take(len(chunk))
+        while not flag:
+            begin, known, left = at, len(out), left - 1
+            if left < 0:
+                flag = "limit"
+                break
+            names += [gzip_name(data, at)] if kind == "gzip" else []
+            unpacker, at = unpacker_of(kind), _body(data, kind, at)
+            while not flag and not unpacker.eof:
+                chunk, at = step(unpacker, data, at)
+                out += chunk
+                flag = budget.take(len(chunk))
+            at = _behind_filling(data, at + (_GZIP_TRAILER if kind == "gzip" else 0))
+            if not (_MAGIC[kind].match(data, at) if kind in _MAGIC else kind == "lzma" and _is_lzma(data, at)):
+                break
     except BROKEN as fault:
-        flag = flag_of(fault)
-        out += unpacker.rescued if kind == "gzip" else rest(kind, data, begin[0], len(out) - begin[1])
-    return bytes(out), flag
+        flag, at = flag_of(fault), begin + 1
+        out += unpacker.rescued if isinstance(unpacker, Inflate) else rest(kind, data, begin, len(out) - known)
+    return Unpacked(bytes(out), flag, tuple(filter(None, names))), at, left
+
+
+def _behind_filling(data: bytes, at: int) -> int:
+    following = _NOT_ZERO.search(data, at)
+    return following.start() if following else len(data)
 
 
 def flag_of(fault: Exception) -> str:
@@ -50,11 +128,11 @@ def flag_of(fault: Exception) -> str:
     return "limit" if isinstance(fault, lzma.LZMAError) and "Memory" in str(fault) else "broken"
 
 
-def gzip_name(data: bytes) -> str:
+def gzip_name(data: bytes, at: int) -> str:
     """Read the file name in a gzip header."""
-    if not data[3:4] or not data[3] & 8:
+    if at + 10 > len(data) or not data[at + 3] & 8:
         return ""
-    start = _behind_extra(data, 0)
+    start = _behind_extra(data, at)
     return data[start : start + 255].split(b"\0")[0].decode("latin-1")
 
 
@@ -64,6 +142,8 @@ def _behind_extra(data: bytes, at: int) -> int:
 
 def _body(data: bytes, kind: str, at: int) -> int:
     """Where the packed bytes begin: behind a gzip header's extra field, name, comment and checksum."""
+    if kind == "zlib":
+        return at + 2
     if kind != "gzip" or at + 10 > len(data):
         return at
     flags, at = data[at + 3], _behind_extra(data, at)
@@ -75,10 +155,13 @@ def _body(data: bytes, kind: str, at: int) -> int:
 
 
 class Inflate:
-    """zlib's decompressor of bare deflate, with the manner of bz2's and lzma's. It looks at no checksum."""
+    """zlib's decompressor of bare deflate, with the manner of bz2's and lzma's. It looks at no checksum.
+
+    What is before the begin is zeros to it: gunzip goes on where a stream repeats from there, which is a fault to zlib.
+    """
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(-15)
+        self._zlib = zlib.decompressobj(-15, zdict=_ZEROS)
         self.needs_input = True
         self.rescued = b""
         """What the call that ended with an error had unpacked before."""
@@ -110,10 +193,34 @@ def _byte_by_byte(unpacker: Any, data: bytes) -> bytes:
     return bytes(out)
 
 
+@functools.cache
+def _inflate64() -> Any:
+    """Imported at the first file that needs it: that takes 25 ms and 5 MB."""
+    return import_module("inflate64")
+
+
+class Inflate64:
+    """inflate64's decompressor of Deflate64, with the manner of bz2's and lzma's. It is fed so little that it blows up to little."""
+
+    def __init__(self) -> None:
+        self._inflater = _inflate64().Inflater()
+        self.needs_input = True
+        self.unused_data = b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inflater.eof)
+
+    def decompress(self, data: bytes, _most: int) -> bytes:
+        return bytes(self._inflater.inflate(data))
+
+
 def unpacker_of(kind: str) -> Any:
     """Make what unpacks one stream; "" is bare deflate."""
-    if kind in ("gzip", ""):
+    if kind in ("gzip", "zlib", ""):
         return Inflate()
+    if kind == "deflate64":
+        return Inflate64()
     if kind == "bzip2":
         return bz2.BZ2Decompressor()
     return lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=MAX_MEMORY)
@@ -121,7 +228,7 @@ def unpacker_of(kind: str) -> Any:
 
 def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
     """Unpack at most STEP bytes, reading at most one piece; return them, and where to go on. Raises one of BROKEN."""
-    piece = data[at : at + PIECE] if unpacker.needs_input else b""
+    piece = data[at : at + (PIECE_64 if isinstance(unpacker, Inflate64) else PIECE)] if unpacker.needs_input else b""
     if unpacker.needs_input and not piece:
         raise EOFError
     chunk = unpacker.decompress(piece, STEP)
@@ -129,8 +236,21 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
     return chunk, at - len(unpacker.unused_data) if unpacker.eof else at
 
 
+def rest_64(data: bytes, start: int, fault: int) -> bytes:
+    """What Deflate64 from `start` still holds behind `fault`, where a piece begins that ended with an error."""
+    out, unpacker = bytearray(), Inflate64()
+    with contextlib.suppress(*BROKEN):
+        for at in range(start, fault, PIECE_64):
+            unpacker.decompress(data[at : at + PIECE_64], STEP)
+        for at in range(fault, min(fault + PIECE_64, len(data))):
+            out += unpacker.decompress(data[at : at + 1], STEP)
+    return bytes(out)
+
+
 def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     """What the stream at `at` still holds behind `known` bytes: where a checksum is wrong, one call loses all that it unpacked."""
+    if kind == "bzip2" and (found := rescued(data, at, known, STEP)) is not None:
+        return found
     out = bytearray()
     unpacker, done = unpacker_of(kind), 0
     with contextlib.suppress(*BROKEN):

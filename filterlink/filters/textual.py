@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-from filterlink.filters.encodings import decode_base64
-from filterlink.filters.mimeheader import clean_name
+from filterlink.filters.encodings import decode_base64, uu_line
+from filterlink.filters.filenames import clean_name
 
-__all__ = ["find"]
+__all__ = ["decode", "find"]
 
 MAX_BACK = 400
 """Bytes of a data: link before its data: type, parameters."""
@@ -27,6 +27,17 @@ _MARK = re.compile(
 _DATA = b";base64,"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s%_-]*")
 _SHIFTED = bytes((byte - 42) & 255 for byte in range(256))
+
+
+def decode(body: bytes, encoding: str) -> bytes:
+    """Decode a body by its Content-Transfer-Encoding; "" leaves it as it is."""
+    if encoding == "base64":
+        return decode_base64(body)
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(body)
+    if encoding:
+        return b"".join(data for _, data in find(body)) or body
+    return body
 
 
 def find(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -58,7 +69,7 @@ def _marked(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
     if mark["uu"]:
-        return _name(mark["name"] or b""), b"".join(map(_uu_line, text.split(b"\n")))
+        return _name(mark["name"] or b""), b"".join(map(uu_line, text.split(b"\n")))
     if mark["base64"]:
         return _name(mark["other"]), decode_base64(text)
     return _name(mark["yenc"].rpartition(b"name=")[2]), _yenc(text)
@@ -66,17 +77,6 @@ def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
 
 def _name(text: bytes) -> str:
     return clean_name(text.decode("utf-8", "replace").strip())
-
-
-def _uu_line(line: bytes) -> bytes:
-    """Decode one line; its first character tells the length, the filling behind that is often wrong."""
-    if not line:
-        return b""
-    length = (line[0] - 32) & 63
-    try:
-        return binascii.a2b_uu(line[: 1 + (length + 2) // 3 * 4])
-    except binascii.Error:
-        return b""
 
 
 def _yenc(text: bytes) -> bytes:

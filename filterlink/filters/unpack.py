@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from filterlink.filters import packed
-from filterlink.filters.member import Budget, Member
+from filterlink.filters import packed, tars
+from filterlink.filters.member import MAX_NAME, Budget, Member
 
-__all__ = ["available", "library", "library_format", "stream", "stream_kind", "unopened"]
+__all__ = ["UNNAMED", "available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
+UNNAMED = "unpacked"
+"""What a packed file is called that has no name."""
 MAX_SKIPPED = 1000
 """Frames that hold nothing, before one that does."""
 MAX_ARJ_HEADER = 2600
@@ -30,7 +32,7 @@ _LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x
 _CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
 """libarchive's numbers of the filters; 0: told to take it, libarchive reads a null pointer, so it has to find it by itself."""
 _SUFFIXES = {
-    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z"), ""),
+    **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z", "zz"), ""),
     **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz", "taz"), ".tar"),
 }
 _MAGIC = {
@@ -45,6 +47,7 @@ _MAGIC = {
     b"\xc7\x71": "cpio",
     b"\x71\xc7": "cpio",
     b"xar!": "xar",
+    b"WARC/": "warc",
 }
 _UNOPENED = {
     (0, b"\x89LZO\0\r\n\x1a\n"): "lzop",
@@ -56,6 +59,10 @@ _UNOPENED = {
     (0, b"ALZ\1"): "alz",
     (0, b"EGGA"): "egg",
     (0, b"ArC\1"): "freearc",
+    (0, b"MSWIM\0\0\0"): "wim",
+    (0, b"hsqs"): "squashfs",
+    (0, b"\x1f\x1e"): "pack",
+    (0, b"\x1f\xa0"): "lzh",
 }
 
 
@@ -64,8 +71,7 @@ _UNOPENED = {
 
 def stream_kind(data: bytes) -> str:
     """By what it is packed; "" where by nothing, or libarchive is missing for it."""
-    kind = next((kind for magic, kind in packed.MAGIC.items() if data.startswith(magic)), "")
-    return kind or (_layer(data) if available() else "")
+    return packed.kind_of(data) or (_layer(data) if available() else "")
 
 
 def _layer(data: bytes) -> str:
@@ -85,7 +91,7 @@ def _behind_skippable(data: bytes) -> int:
 
 
 def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member]:
-    """Unpack it whole. It is called as `name` without its suffix, and also as a gzip header says."""
+    """Unpack it whole. It is called as `name` without its suffix, and also as its gzip headers say."""
     if kind == "compress" and (len(data) < 4 or _compressed_twice(data)):
         yield Member(_plain_name(name), b"", "unopened")  # it would open all layers at once
         return
@@ -96,11 +102,13 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
         for member in library(data[_behind_skippable(data) :], "raw", budget, _CODES[kind]):
             yield member._replace(name=_plain_name(name))
         return
-    out, flag = packed.unpacked(data, kind, budget)
-    plain, told = _plain_name(name), packed.gzip_name(data) if kind == "gzip" else ""
-    yield Member(plain, out, flag)
-    if told and told != plain:
-        yield Member(told, b"")
+    plain, names = _plain_name(name), dict[str, None]()
+    for found in packed.unpacked(data, kind, budget):
+        yield Member(plain, found.data, found.flag)
+        names |= dict.fromkeys(found.names)
+    for other in names:
+        if other != plain:
+            yield Member(other, b"")
 
 
 def _compressed_twice(data: bytes) -> bool:
@@ -112,7 +120,7 @@ def _compressed_twice(data: bytes) -> bool:
 
 def _plain_name(name: str) -> str:
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
-    return stem + _SUFFIXES[suffix.lower()] if stem and suffix.lower() in _SUFFIXES else "unpacked"
+    return stem + _SUFFIXES[suffix.lower()] if stem and suffix.lower() in _SUFFIXES else UNNAMED
 
 
 # Archives, by libarchive
@@ -130,17 +138,9 @@ def _form(data: bytes) -> str:
         found = "lha"
     if not found and data[32769:32774] == b"CD001":
         found = "iso9660"
-    if not found and _is_tar(data):
+    if not found and tars.starts(data):
         found = "tar"
     return found
-
-
-def _is_tar(data: bytes) -> bool:
-    """By the checksum of the first header: old archives have no magic."""
-    field = data[148:156].strip(b"\0 ")
-    if len(data) < 512 or not data[0] or not field.isdigit() or b"8" in field or b"9" in field:
-        return False
-    return int(field, 8) == sum(data[:148]) + 8 * 32 + sum(data[156:512])
 
 
 @functools.cache
@@ -157,6 +157,12 @@ def available() -> bool:
     return _ffi() is not None
 
 
+def library_version() -> str:
+    """The version of libarchive, e.g. 3.6.2; only where it is available."""
+    number = int(_ffi().version_number())
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
 def unopened(data: bytes) -> str:
     """The name of a kind of archive that nobody here opens, "" where it is none."""
     known = next((name for (at, magic), name in _UNOPENED.items() if data.startswith(magic, at)), "")
@@ -165,9 +171,9 @@ def unopened(data: bytes) -> str:
     return known or ("" if available() else _form(data) or _layer(data))
 
 
-def library(data: bytes, form: str, budget: Budget, layer: int = 0) -> Iterator[Member]:
-    """Unpack an archive of the format `form` from memory; `layer`: the number of the filter that is to be taken off first."""
-    ffi = _ffi()
+def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int = 0) -> Iterator[Member]:
+    """Unpack an archive of the format `form` that begins at `start`; `layer`: the number of the filter that is to be taken off first."""
+    ffi, text = _ffi(), ctypes.c_char_p(data)
     archive, entry = ffi.read_new(), ffi.entry_new()
     try:
         if form == "raw" and not layer:
@@ -175,15 +181,21 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0) -> Iterator[
         elif layer:
             ffi.ffi("read_append_filter", [ffi.c_archive_p, ctypes.c_int], ctypes.c_int, ffi.check_int)(archive, layer)
         ffi.get_read_format_function(form)(archive)
-        ffi.read_open_memory(archive, ctypes.c_char_p(data), len(data))
+        ffi.read_open_memory(archive, (ctypes.cast(text, ctypes.c_void_p).value or 0) + start, len(data) - start)
         while ffi.read_next_header2(archive, entry) != ffi.ARCHIVE_EOF:
-            name = (ffi.entry_pathname(entry) or b"").decode("utf-8", "replace")
-            yield _read(ffi, archive, name, budget)
+            yield _read(
+                ffi, archive, (ffi.entry_pathname(entry) or _utf_8(ffi, entry) or b"")[-MAX_NAME:].decode("utf-8", "replace"), budget
+            )
     except ffi.ArchiveError as fault:
         yield Member("", b"", _flag(fault))
     finally:
         ffi.entry_free(entry)
         ffi.read_free(archive)
+
+
+def _utf_8(ffi: Any, entry: Any) -> Any:
+    """The name of an entry that the locale cannot express."""
+    return ffi.ffi("entry_pathname_utf8", [ffi.c_archive_entry_p], ctypes.c_char_p)(entry)
 
 
 def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> Member:

@@ -26,11 +26,21 @@ from filterlink.filters.verdict import UNSCANNABLE
 from filterlink.filters.workers import GRACE
 from filterlink.units import say_size
 
-__all__ = ["DEFAULT_RULES", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "run"]
+__all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]
 
 DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
 CHECK_EVERY = 2.0
 """Seconds between two looks at the rule files."""
+FLAGS = {
+    "ambiguous": "mail programs read it in different ways",
+    "bomb": "it unpacks to far more than it is",
+    "broken": "it is damaged, and cannot be looked at whole",
+    "encrypted": "it is encrypted",
+    "limit": "there is too much in it",
+    "unopened": "it is of a kind that is not opened",
+}
+"""Why a part could not be looked at whole, or is looked at in several readings (mime.py)."""
+MARK = "X-Enqueuer-Flags"
 VARIABLES = ("filename", "filepath", "extension", "filetype", "flags")
 
 
@@ -60,11 +70,16 @@ class Finding(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Seconds and bytes of memory (0: no limit) for one message, and what becomes of one that needs more."""
+    """Seconds and bytes of memory (0: no limit) for one message, and what becomes of one that needs more.
+
+    `stop`: flags of parts that refuse a message, beside the rules; `mark`: those that add a field.
+    """
 
     timeout: float = 110.0
     unscannable: str = "hold"
     memory: int = 2 << 30
+    stop: frozenset[str] = frozenset()
+    mark: frozenset[str] = frozenset()
 
 
 DEFAULTS = Settings()
@@ -78,17 +93,21 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
     except BadRules as fault:
         print(f"enqueuer filter yara: {fault}", file=sys.stderr)
         return os.EX_CONFIG
-    if not unpack.available():
-        complain(
-            "without libarchive (pip install enqueuer[archives], apt-get install libarchive13): tar, 7z, rar and others are not opened"
-        )
-    if not office.available():
-        complain("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
-    for what in sandbox.missing():
-        complain(f"the parsers have more rights than they need: {what}")
+    for what in lacking():
+        complain(what)
     late = unscannable(settings, _LATE.format(settings.timeout))
     bounds = Bounds(settings.timeout + GRACE, late, settings.memory, confined=True)
     return serve("yara", live.filter.judge, threads, live.renewed, bounds)
+
+
+def lacking() -> list[str]:
+    """What is not there on this machine, what that means, and the cure."""
+    found = []
+    if not unpack.available():
+        found.append("without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened")
+    if not office.available():
+        found.append("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+    return found + [f"the parsers have more rights than they need: {what}" for what in sandbox.missing()]
 
 
 def unscannable(settings: Settings, text: str) -> Verdict:
@@ -222,16 +241,27 @@ class YaraFilter:
 
     def _findings(self, message: bytes, end: float) -> Iterator[Finding]:
         """Raises TimeoutError of either kind."""
-        macros = office.Macros()
+        macros, flags = office.Macros(), set[str]()
         for part in parts(message, functools.partial(_look, end)):
+            yield from self._of_flag(part)
+            flags.add(part.flag)
             for number, name in enumerate(part.names or ("",)):
-                yield from self._scan(part._replace(data=part.data if number == 0 else b""), name, end)
+                yield from self._scan(part._replace(place=_place(part.place, name), data=part.data if number == 0 else b""), name, end)
             if not office.is_office(part.data):
                 continue
             code, flag = macros.read(part.data)
             if code or flag:
-                yield from self._scan(Part(f"the macros of {part.place}", (), "text/vba", code, flag), "", end)
-        yield from self._scan(Part("the message", (), "", message), "", end)
+                found = Part(f"the macros of {part.place}", (), "text/vba", code, flag)
+                flags.add(flag)
+                yield from self._of_flag(found)
+                yield from self._scan(found, "", end)
+        yield from self._scan(Part("the message", (), "", message, "ambiguous" if "ambiguous" in flags else ""), "", end)
+        if marked := sorted(flags & self._settings.mark):
+            yield Finding("--mark", "the message", {"verdict": "ADDHEADER", "header": f"{MARK}: {', '.join(marked)}"})
+
+    def _of_flag(self, part: Part) -> Iterator[Finding]:
+        if part.flag in self._settings.stop:
+            yield Finding(f"--stop {part.flag}", part.place, {"text": FLAGS[part.flag]})
 
     def _scan(self, part: Part, name: str, end: float) -> Iterator[Finding]:
         scanner, left = self._scanner(), end - time.monotonic()
@@ -248,6 +278,12 @@ class YaraFilter:
         if self._own is None:
             self._own = yara_x.Scanner(self._rules)
         return self._own
+
+
+def _place(place: str, name: str) -> str:
+    """Where a part is, by the name of it that is looked at."""
+    within, slash, _ = place.rpartition("/")
+    return within + slash + name if name else place
 
 
 def _look(end: float) -> None:

@@ -309,14 +309,18 @@ def _settled(trial: Trial) -> bool:
     return totals["received"] + totals["returned"] == sum(totals[fate] for fate in FATES) and set(files) <= {".ids", ".attempts"}
 
 
+def _failures(trial: Trial) -> dict[str, str]:
+    """How each process that fails ended last: a processor may fail for a moment beside the queue manager."""
+    return {each["process"]: each["last"] for each in trial.status()["failing"]}
+
+
 def test_a_queue_manager_that_cannot_recover_is_told_in_status(trials: Trials, config: Config, mail: Make) -> None:
     """A file is in the place of a folder: it fails at each start, after growing pauses. It goes on when the folder is back."""
     with trials(config()) as trial:
         (trial.base / "Bad").rename(trial.base / "away")
         (trial.base / "Bad").touch()
         signal_all(trial.pids("queue manager"))
-        told = trial.wait(lambda: trial.status()["failing"], "the status says so")
-        assert (told[0]["process"], "exit code 70" in told[0]["last"]) == ("queue manager", True)
+        trial.wait(lambda: "exit code 70" in _failures(trial).get("queue manager", ""), "the status says so")
         (trial.base / "Bad").unlink()
         (trial.base / "away").rename(trial.base / "Bad")
         trial.drop("a", mail("a"))

@@ -12,6 +12,9 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+from inflate64 import Deflater
+
+from tests.helpers.archives import central, descriptor, end, local, tarred, zipped
 from tests.helpers.boxes import cms, properties, tnef
 
 __all__ = ["LARGE", "MESSAGES", "attached"]
@@ -113,6 +116,73 @@ def archives_in_archives() -> bytes:
 def empty_streams() -> bytes:
     """A gzip file of fifty thousand empty ones."""
     return attached(("a.gz", gzip.compress(b"") * 50_000))
+
+
+def zip_signatures() -> bytes:
+    """A hundred thousand signatures of zip, and as many headers that could be ones."""
+    head = b"PK\3\4" + struct.pack("<5H3I2H", 20, 0, 8, 0, 0, 0, 0, 0, 1, 0) + b"a"
+    return attached(("a.bin", b"x" + b"PK\3\4" * 100_000), ("b.bin", b"x" + head * 100_000), ("c.zip", head * 100_000))
+
+
+def zip_directories() -> bytes:
+    """A hundred thousand entries of directories, each with an end record, for one member."""
+    one = local(b"a", b"x")
+    return attached(("a.zip", one + (central(b"a", b"x", 0) + end(1, 47, len(one))) * 100_000), ("b.zip", one + end(1, 47, 0) * 100_000))
+
+
+def zips_behind_each_other() -> bytes:
+    """Ten thousand zips."""
+    one = zipped((local(b"a", b"x" * 99), lambda at: central(b"a", b"x" * 99, at)))
+    return attached(("a.zip", one * 10_000), ("b.bin", b"x" + one * 10_000))
+
+
+def zip_descriptors() -> bytes:
+    """Thousands of stored members without a size, and thousands of records that could be the one behind each."""
+    head = local(b"a", b"", 0, 8, crc=0)
+    return attached(("a.zip", head * 9000 + descriptor(b"x", 0) * 50_000))
+
+
+def zip_overlapping_a_program() -> bytes:
+    """As overlapping_zip, behind something and without a directory."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = b"\0\0\0\xff\xff" * 100_000 + packer.compress(b"x") + packer.flush()
+    heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 9, 1, (2000 - n - 1) * 31) + b"a" for n in range(2000)]
+    return attached(("a.exe.bin", b"some program" + b"".join((*heads, body))))
+
+
+def zip_names() -> bytes:
+    """Nine thousand members whose names of 60 KB overlap."""
+    heads = b"".join(struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, 1, 1, 60_000, 0) for _ in range(9000))
+    return attached(("a.zip", heads + b"\x81" * 60_000 + b"x"))
+
+
+def deflate64_bomb() -> bytes:
+    """Gigabytes of zeros."""
+    packer = Deflater()
+    packed = (packer.deflate(bytes(64 << 20)) + packer.flush())[:-64]
+    head = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 9, 0, 0, 0, len(packed) * 40, 9, 1, 0) + b"a"
+    return attached(("a.zip", head + packed * 40))
+
+
+def signatures() -> bytes:
+    """Signatures of 7z, rar, cab, xar, cpio, iso, tar, gzip, bzip2 and xz, some hundred thousand, and a few hundred that look whole."""
+    start = struct.pack("<QQI", 0, 99, 7)
+    false = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start
+    kinds = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7\0", b"Rar!\x1a\7\1", b"MSCF\0\0\0\0", b"xar!", b"070701", b"CD001", b"ustar\0", false)
+    streams = (b"\x1f\x8b\x08" + bytes(7), b"BZh91AY&SY", b"\xfd7zXZ\0\0\1\x69\x22\xde\x36")
+    cab = b"MSCF" + bytes(20) + b"\3\1" + bytes(10)
+    return attached(*((f"{number}.bin", b"x" + kind * 40_000) for number, kind in enumerate((*kinds, *streams, b"xar!\0\x1c\0\1", cab))))
+
+
+def tar_headers() -> bytes:
+    """Eleven thousand members without data, and thousands that say by pax to have all that follows."""
+    pax = tarred(b"p", b"18 size=900000000\n", b"x")
+    return attached(("a.tar", tarred(b"a", b"") * 11_000), ("b.tar", (pax + tarred(b"a", b"")) * 3000))
+
+
+def streams_behind_rubbish() -> bytes:
+    """A gzip file with fifty thousand others behind it, each behind a byte, whole or not."""
+    return attached(("a.gz", (gzip.compress(b"x") + b"y") * 50_000), ("b.gz", gzip.compress(b"x") + b"y\x1f\x8b\x08" * 100_000))
 
 
 def word_2003() -> bytes:
@@ -236,6 +306,8 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
     for made in (
         *(boundaries, prefixes, readings, names, rubbish, padding, uuencoded, mailbox, words, charsets),
         *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
+        *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, zip_names, deflate64_bomb),
+        *(signatures, tar_headers, streams_behind_rubbish),
         *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros, disc_circles, fat_circles),
     )
 }

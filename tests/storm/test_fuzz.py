@@ -24,7 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from filterlink.filters import archive, commandline, envelope, mime, mimeheader, office, readings, unpack, verdict
+from filterlink.filters import archive, commandline, envelope, filenames, mime, office, readings, unpack, verdict
 from filterlink.filters.lines import MAX_LINE, Lines
 from filterlink.filters.member import Budget
 from tests.filterlink.filters.test_office import CODE, ole, vba
@@ -154,7 +154,7 @@ NUMBERS = st.text(alphabet="0123456789,- \u0663", max_size=20)
 def _parts(message: bytes) -> None:
     for part in mime.parts(message):
         assert len(verdict.reply(verdict.error(part.place))) <= verdict.MAX_REPLY
-        assert all(name == mimeheader.clean_name(name) for name in part.names)
+        assert all(name == filenames.clean_name(name) for name in part.names)
 
 
 def _as_python(message: bytes) -> None:

@@ -4,7 +4,7 @@
    Each rule is tried on the whole message and on every part of it, decoded, and on the members of archives.
    Variables: filename (one of the names of the part), extension (its last one, in lower case, without dots and blanks behind
    it), filetype (the Content-Type; text/vba: the macros of an Office file), flags ("" or why a part could not be looked at
-   whole: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings of its base64).
+   whole: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings).
    meta: verdict = "ERROR" (the default), "DISCARD" or "ADDHEADER"; text = what the report says;
    header = "Name: value" to add with ADDHEADER. Of several ERRORs in one part the first in this file is reported.
 

@@ -130,7 +130,7 @@ def test_unusual_packings_give_their_name(monkeypatch: pytest.MonkeyPatch) -> No
     """bzip2 is unpacked by Python, others by libarchive; without it there is the name."""
     assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
     monkeypatch.setattr(unpack, "_ffi", lambda: None)
-    assert [Member("a.exe", b"", "broken")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
+    assert [Member("a.exe", b"", "unopened")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_LZMA)))
     assert [Member("a.exe", b"x")] == list(members(packed({"a.exe": b"x"}, zipfile.ZIP_BZIP2)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filterlink.filters import encodings, member, mime
+from filterlink.filters import boundaries, member, mime
 from filterlink.filters.encodings import decode_base64
 from filterlink.filters.mime import Part, parts
 from tests.helpers.linear import is_linear
@@ -203,7 +203,7 @@ def test_uuencoded_files_in_a_text() -> None:
     found = list(parts(b"Subject: x\n\nsee:\nbegin 644 a.exe\n" + lines + b"`\nend\nbegin 644 b.txt\n" + lines))
 
     assert [("a.exe", data), ("b.txt", data)] == [(part.names[0], part.data) for part in found[1:]]
-    assert [data] == contents(b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a.exe\n" + lines + b"`\nend\n")
+    assert data == contents(b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a.exe\n" + lines + b"`\nend\n")[0]
 
 
 def test_zip_members_are_parts() -> None:
@@ -290,9 +290,18 @@ def test_messages_in_archives_share_the_limits(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_name_of_a_container_counts() -> None:
     """A multipart or a message may be shown as a file as well."""
-    message = b"Content-Type: message/rfc822; name=a.exe\n\nSubject: x\n\nbody"
+    message = b'Content-Type: multipart/mixed; name=a.exe; boundary="b"\n\n--b\n\nbody\n--b--\n'
 
     assert [part.names for part in parts(message)] == [("a.exe",), ()]
+
+
+@pytest.mark.parametrize("name", ["News from example.com", "setup.exe", "x.eml"])
+def test_a_message_in_a_message_is_no_program(name: str) -> None:
+    """Its name is often its subject. Programs store it as .eml; what is no message keeps its name."""
+    head = f'Content-Type: message/rfc822; name="{name}"\nContent-Disposition: attachment; filename="{name}"\n\n'.encode()
+
+    assert {name.removesuffix(".eml") + ".eml"} == {found for part in parts(head + b"Subject: x\n\nbody") for found in part.names}
+    assert {name} == {found for part in parts(head + b"echo off\n") for found in part.names}
 
 
 def test_nesting_has_a_limit() -> None:
@@ -307,16 +316,16 @@ def test_the_number_of_parts_has_a_limit() -> None:
     """The last thing said is that there is more."""
     found = list(parts(HEAD + b"--b\n\nx\n" * 1500))
 
-    assert mime.MAX_PARTS + 1 >= len(found) > 990
+    assert boundaries.MAX_PARTS + 1 >= len(found) > 990
     assert found[-1].flag == "limit"
 
 
-def test_pieces_of_base64_have_a_limit() -> None:
-    """They are decoded one by one, and it is said that not all were."""
-    found = list(parts(b"Content-Transfer-Encoding: base64\n\n" + b"QQ==" * encodings.MAX_PADDING))
+def test_base64_that_is_padded_in_each_line_is_no_bomb() -> None:
+    """Some programs encode line by line, or chunk by chunk."""
+    found = list(parts(b"Content-Transfer-Encoding: base64\n\n" + b"QUJD\nQQ==\n" * 100_000))
 
-    assert {part.flag for part in found} == {"limit"}
-    assert len(found[0].data) == encodings.MAX_PADDING // 2
+    assert found[0].data == b"ABCA" * 100_000
+    assert {part.flag for part in found} == {"ambiguous"}  # some end at the first
 
 
 def test_decoded_bytes_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

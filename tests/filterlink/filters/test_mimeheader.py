@@ -1,6 +1,7 @@
 import pytest
 
-from filterlink.filters.mimeheader import Header, clean_name
+from filterlink.filters.filenames import clean_name
+from filterlink.filters.mimeheader import Header
 from filterlink.filters.readings import readings
 
 
@@ -22,7 +23,6 @@ def test_the_fields_that_matter() -> None:
     "parameter",
     [
         b'filename="a b.exe"',
-        b"filename = a b.exe",
         b"FILENAME*=utf-8'en'a%20b.exe",
         b'filename*0="a b"; filename*1=.exe',
         b"filename*1=.exe; filename*0*=''a%20b",
@@ -39,6 +39,48 @@ def test_file_names_in_every_writing(parameter: bytes) -> None:
     header, _ = read(b"Content-Disposition: attachment; " + parameter + b"\n\n")
 
     assert header.names == ("a b.exe",)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        b"filename = a b.exe",
+        b"filename=b.exe, x.txt",
+        b"filename=b.exe (a comment)",
+        b"filename=b.exe words behind",
+        b'filename="b".exe',
+        b"filename=(a comment)b.exe",
+        b"filename=b(a (nested) comment).exe",
+        b"filename='b.exe'",
+        b"filename*0=b.exe; filename*2=.txt",
+        b"filename*1=b; filename*2=.exe",
+        b'filename="=?utf-8?B?Yi5le?= =?utf-8?B?GU=?="',
+        b"filename=b%2Eexe",
+        b'x="; filename=b.exe; y="',
+        b"x filename=b.exe",
+        b'filename="a\\b.exe"',
+    ],
+)
+@pytest.mark.parametrize(
+    "field", [b"Content-Disposition: attachment; ", b"Content-Disposition: ", b"Content-Type: a/b;", b"Content-Name: x;"]
+)
+def test_file_names_that_programs_read_in_different_ways(field: bytes, parameter: bytes) -> None:
+    """Each reading is a name: as a whole, up to a blank or a comma, without comments and quotes, up to a gap."""
+    header, _ = read(field + parameter + b"\n\n")
+
+    assert {"a b.exe", "b.exe"} & set(header.names)
+
+
+def test_the_field_content_name_is_a_name() -> None:
+    """Some programs write and read it."""
+    assert read(b"Content-Name: a.exe\n\n")[0].names == ("a.exe",)
+
+
+def test_an_address_is_no_name() -> None:
+    """Neither is what is in the quoted value of another parameter."""
+    header, _ = read(b'Content-Type: text/html; url="http://x.example/?name=a.com"; title="see name=b.com"; name=c.html\n\n')
+
+    assert header.names == ("c.html",)
 
 
 def test_every_name_that_is_given_counts() -> None:

@@ -17,6 +17,7 @@ from filterlink.filters import packed, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
+from tests.helpers.archives import gzipped
 
 CORPUS = Path("/usr/share/clamav-testfiles")
 TEXT = b"some text, " * 1000
@@ -25,6 +26,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "zlib": zlib.compress,
 }
 
 
@@ -39,7 +41,7 @@ def test_packed_files(kind: str) -> None:
 
     assert (stream_kind(data), unpacked(data)) == (kind, [Member("a", TEXT)])
     assert unpacked(data + b"\0" * 512) == [Member("a", TEXT)]
-    if kind != "lzma":
+    if kind not in ("lzma", "zlib"):
         assert unpacked(data + data) == [Member("a", TEXT + TEXT)]
         assert [one.flag for one in unpacked(data[:-12])] == ["broken"]
     for at in range(0, len(data), 7):
@@ -129,7 +131,7 @@ def test_tar(form: int) -> None:
         file.addfile(info, io.BytesIO(TEXT))
     data = target.getvalue()
 
-    assert [one.data for one in members(data)] == [TEXT]
+    assert [one.data for one in members(data) if one.data] == [TEXT]
     for at in range(0, 2000, 3):
         list(members(data[:at]))
         list(members(data[:at] + b"\xff" + data[at + 1 :]))
@@ -259,3 +261,40 @@ def test_what_nobody_opens_is_known(data: bytes) -> None:
 def test_what_is_no_archive_at_all() -> None:
     """Text and such."""
     assert [unopened(data) for data in (b"", b"x", b"\x60\xea", b"\x60\xea\xff\xff", gzip.compress(b"x"), b"LRZ")] == [""] * 6
+
+
+def test_streams_behind_something_else() -> None:
+    """Zeros are filling; what is behind rubbish some look for, and all names are there."""
+    for kind, pack in PACKERS.items():
+        one, two = pack(b"harmless"), pack(b"HARM")
+        if kind != "zlib":
+            assert [one.data for one in unpacked(one + two)] == [b"harmlessHARM"], kind
+        if kind not in ("lzma", "zlib"):
+            assert [one.data for one in unpacked(one + bytes(64) + two)] == [b"harmlessHARM"], kind
+            assert unpacked(one + b"rubbish" + two) == [Member("a", b"harmless"), Member("a", b"HARM", "ambiguous")], kind
+        assert unpacked(one + b"rubbish" * 99) == [Member("a", b"harmless")], kind
+    named = gzipped(b"1", 8, b"good.txt\0") + gzipped(b"2", 8, b"invoice.exe\0")
+    assert [one.name for one in unpacked(named)] == ["a", "good.txt", "invoice.exe"]
+
+
+@pytest.mark.parametrize(
+    "data", [gzipped(b"HARM", 0xE0), gzipped(b"HARM", 2, b"xx"), gzipped(b"HARM", 4, b"\3\0abc"), gzipped(b"HARM", magic=b"\x1f\x9e\x08")]
+)
+def test_odd_headers_of_gzip(data: bytes) -> None:
+    """Flags that are not there, a wrong checksum of the header, an extra field, the old magic."""
+    assert unpacked(data) == [Member("a", b"HARM")]
+
+
+@pytest.mark.parametrize(("lc", "lp", "pb", "size"), [(3, 0, 2, 1 << 16), (0, 0, 0, 1 << 16), (1, 2, 1, 3 << 20), (3, 0, 2, 4096)])
+def test_lzma_of_other_properties(lc: int, lp: int, pb: int, size: int) -> None:
+    """With its size and without."""
+    data = lzma.compress(TEXT, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": size}])
+    assert unpacked(data) == unpacked(data[:5] + struct.pack("<Q", len(TEXT)) + data[13:]) == [Member("a", TEXT)]
+
+
+def test_what_only_begins_like_a_packed_file() -> None:
+    """A text, zeros, numbers."""
+    assert [
+        stream_kind(data) for data in (b"BZh is short for it", bytes(99), b"\5\0\1\0\0" + bytes(99), b"a text, " * 9, b"x^7 is zero")
+    ] == [""] * 5
+    assert {one.flag for one in members(b"x^2 is nine", "a.txt")} <= {""}

@@ -1,0 +1,53 @@
+"""`enqueuer filter yara`: the filter in the box, and its self-test."""
+
+from typing import Annotated
+
+import typer
+
+from enqueuer.cli._common import help
+from enqueuer.cli._servers import TIMEOUT, Timeout, Unscannable, one_of, size
+
+__all__ = ["add_to"]
+
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory for one message, e.g. 2G; 0: no limit.")]
+EXAMPLES = (
+    "enqueuer filter yara",
+    "enqueuer filter yara --rules /etc/enqueuer/mine.yar",
+    "enqueuer filter yara --stop encrypted,unopened --mark ambiguous",
+    "enqueuer filter yara --self-test",
+)
+TEXT = "Speaks the helper protocol of CommuniGate Pro: for `1 FILE mail.msg` it answers 1 OK, 1 ERROR, 1 DISCARD or 1 ADDHEADER."
+_FLAGS = "ambiguous, bomb, broken, encrypted, limit, unopened"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("yara", **help("Look for patterns of YARA rules in messages and attachments.", *EXAMPLES, text=TEXT))(_yara)
+
+
+def _yara(
+    rules: Annotated[list[str] | None, typer.Option("--rules", metavar="PATH", help="A file or folder of rules; may be repeated.")] = None,
+    no_default_rules: Annotated[bool, typer.Option("--no-default-rules", help="Leave out the rules in the box.")] = False,
+    stop: Annotated[str, typer.Option("--stop", metavar="FLAGS", help=f"Refuse messages with parts that are: {_FLAGS}.")] = "",
+    mark: Annotated[str, typer.Option("--mark", metavar="FLAGS", help="Add X-Enqueuer-Flags to messages with such parts.")] = "",
+    timeout: Timeout = TIMEOUT,
+    unscannable: Unscannable = "hold",
+    memory: Memory = "2G",
+    threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
+    self_test: Annotated[bool, typer.Option("--self-test", help="Say what it can open here, try it on made messages, and end.")] = False,
+    more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,
+) -> int:
+    from filterlink.filters import verdict, yara
+
+    if self_test:
+        from enqueuer import selftest
+
+        return selftest.run()
+    unscanned = one_of("--unscannable", unscannable, verdict.UNSCANNABLE)
+    settings = yara.Settings(timeout, unscanned, size("--memory", memory), _flags("--stop", stop), _flags("--mark", mark))
+    return yara.run([*(rules or []), *(more_rules or [])], not no_default_rules, threads, settings)
+
+
+def _flags(option: str, text: str) -> frozenset[str]:
+    from filterlink.filters import yara
+
+    return frozenset(one_of(option, word.strip(), yara.FLAGS) for word in text.split(",") if word.strip())

@@ -1,0 +1,100 @@
+"""All wrappings, and what the shipped filter says of a message."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from filterlink.filters.mime import parts
+from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from tests.helpers.oracles.opening import opened
+from tests.helpers.wrappings import archives, bodies, containers, names, packing, smime, structure, zips
+from tests.helpers.wrappings.base import PAYLOADS, Wrapping
+
+__all__ = ["PASS", "Row", "Shipped", "message", "reason", "rows", "wrappings"]
+
+ENVELOPE = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n"
+
+
+PASS = {
+    "zip method: shrink": "a method of 1989 that no packer writes; it is flagged unopened",
+    "zip method: implode": "a method of 1989 that no packer writes; it is flagged unopened",
+    "arj: stored": "flagged unopened",
+    "bzip2: wrong checksum": "7-Zip alone keeps a block with a wrong checksum, and says so; it is flagged broken",
+    "bzip2: wrong checksum of the whole": "7-Zip alone keeps it, and says so; it is flagged broken",
+}
+"""Wrappings that a program opens and the filter in the box lets pass, by name or group, and why."""
+
+
+def reason(name: str) -> str:
+    """Say why a wrapping may pass; "" where it may not."""
+    return PASS.get(name) or PASS.get(name.partition(":")[0], "")
+
+
+@functools.cache
+def wrappings() -> tuple[Wrapping, ...]:
+    """Every wrapping that can be made here."""
+    return tuple(
+        wrapping for module in (structure, bodies, names, zips, packing, archives, smime, containers) for wrapping in module.wrappings()
+    )
+
+
+def message(name: str, payload: str) -> bytes:
+    """Make one, by the name of its wrapping and the label of its payload."""
+    (wrapping,) = (each for each in wrappings() if each.name == name)
+    return wrapping.build(next(each for each in PAYLOADS if each.label == payload))
+
+
+class Row(NamedTuple):
+    """What other programs find in a message, and what the filter in the box says of it."""
+
+    kind: str
+    name: str
+    payload: str
+    chains: list[str]
+    says: str
+    flags: list[str]
+
+    @property
+    def passes(self) -> bool:
+        return bool(self.chains) and not self.says.startswith("ERROR")
+
+    def __str__(self) -> str:
+        return f"{self.kind} | {self.name} | {self.payload} | {', '.join(self.chains) or '-'}"
+
+
+def rows(*words: str, thorough: bool = False) -> list[Row]:
+    """Make all messages, ask all programs, and judge."""
+    chosen = [each for each in wrappings() if all(word in f"{each.kind} | {each.name}" for word in words)]
+    cases = [(wrapping, payload, wrapping.build(payload)) for wrapping in chosen for payload in PAYLOADS]
+    chains = opened([message for _, _, message in cases], thorough)
+    shipped = Shipped.one()
+    return [
+        Row(wrapping.kind, wrapping.name, payload.label, found, shipped.says(message), shipped.flags(message))
+        for (wrapping, payload, message), found in zip(cases, chains, strict=True)
+    ]
+
+
+class Shipped:
+    """The filter in the box, with the rules in the box."""
+
+    def __init__(self) -> None:
+        self._filter = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
+        self._folder = tempfile.TemporaryDirectory()
+
+    @classmethod
+    @functools.cache
+    def one(cls) -> "Shipped":
+        """Compile the rules once for all that ask."""
+        return cls()
+
+    def says(self, message: bytes) -> str:
+        """Give the verdict in one line: "ERROR ..." where the message is caught."""
+        path = Path(self._folder.name, "1.msg")
+        path.write_bytes(ENVELOPE + message)
+        verdict = self._filter.judge(str(path))
+        return " ".join((verdict.word, verdict.text, *verdict.fields)).strip()
+
+    def flags(self, message: bytes) -> list[str]:
+        """List the flags of all parts."""
+        return [part.flag for part in parts(message) if part.flag]
