@@ -19,9 +19,9 @@ MAX_BACK = 400
 _MARK = re.compile(
     rb"^[ \t>]{0,20}(?:"
     rb"(?P<uu>(?i:begin))[ \t]{1,20}[0-9]{1,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
-    rb"|(?P<base64>begin-base64)(?:-encoded)?[ \t]{1,20}[0-9]{1,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
+    rb"|(?P<base64>(?i:begin-base64))(?:-encoded)?[ \t]{1,20}[0-9]{1,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
     rb"|=ybegin (?P<yenc>[^\r\n]{0,2000})[^\r\n]*\r?$"
-    rb"|(?P<end>end[ \t]*\r?$|====|=yend ))",
+    rb"|(?P<end>(?i:end)[ \t]*\r?$|====|=yend ))",
     re.MULTILINE,
 )
 _NEXT_LINE = re.compile(
