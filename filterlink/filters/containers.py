@@ -5,7 +5,7 @@ An opener never raises. What it cannot open it flags: unopened, encrypted, broke
 
 from collections.abc import Callable, Iterator
 
-from filterlink.filters import binhex, cms, compound, lzfu, pdf, rtf, tnef
+from filterlink.filters import binhex, cms, compound, disk, lzfu, pdf, rtf, tnef
 from filterlink.filters.member import Budget, Member
 
 __all__ = ["is_container", "opened"]
@@ -41,6 +41,7 @@ KINDS: tuple[tuple[Callable[[bytes], bool], Opener], ...] = (
     (pdf.is_pdf, pdf.opened),
     (lzfu.is_szdd, lzfu.szdd),
     (binhex.is_binhex, binhex.opened),
+    (disk.is_disk, disk.opened),
     (_is_unopened, _unopened),
 )
 """How a kind is recognised, and what opens it."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from filterlink.filters.lastbyte import rescued
 from filterlink.filters.member import ENDS, STEP, Budget
 
 __all__ = ["BROKEN", "Unpacked", "flag_of", "kind_of", "rest", "rest_64", "step", "unpacked", "unpacker_of"]
@@ -248,6 +249,8 @@ def rest_64(data: bytes, start: int, fault: int) -> bytes:
 
 def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     """What the stream at `at` still holds behind `known` bytes: where a checksum is wrong, one call loses all that it unpacked."""
+    if kind == "bzip2" and (found := rescued(data, at, known, STEP)) is not None:
+        return found
     out = bytearray()
     unpacker, done = unpacker_of(kind), 0
     with contextlib.suppress(*BROKEN):

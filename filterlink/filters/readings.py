@@ -25,7 +25,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n")
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:[ \t]*+\r?\n)*+")
 _WANTED = re.compile(rb"(?:\A|[\r\n])Content-(?:Type|Disposition|Transfer-Encoding)[ \t]*+:", re.IGNORECASE)
-_BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE_CR = re.compile(rb"\r(?!\n|\Z)")
 
 
 def readings(data: bytes, start: int, end: int) -> list[tuple[Header, int]]:

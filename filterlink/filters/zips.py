@@ -135,6 +135,8 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     here = local(data, at)
     heads = [*told, here] if here else told
     names = list(dict.fromkeys(name for head in heads for name in head.names))
+    if any(size for head in heads for size in head.sizes):  # no folder
+        names = [name.rstrip("/") for name in names]
     for other in names[1:]:
         yield _Found(Member(other, b"", budget.count()))
     said, opened = {head.method for head in heads}, False

@@ -169,9 +169,9 @@ def signatures() -> bytes:
     start = struct.pack("<QQI", 0, 99, 7)
     false = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start
     kinds = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7\0", b"Rar!\x1a\7\1", b"MSCF\0\0\0\0", b"xar!", b"070701", b"CD001", b"ustar\0", false)
-    kinds += (b"\x1f\x8b\x08" + bytes(7), b"BZh91AY&SY", b"\xfd7zXZ\0\0\1\x69\x22\xde\x36")
+    streams = (b"\x1f\x8b\x08" + bytes(7), b"BZh91AY&SY", b"\xfd7zXZ\0\0\1\x69\x22\xde\x36")
     cab = b"MSCF" + bytes(20) + b"\3\1" + bytes(10)
-    return attached(*((f"{number}.bin", b"x" + kind * 40_000) for number, kind in enumerate((*kinds, b"xar!\0\x1c\0\1", cab))))
+    return attached(*((f"{number}.bin", b"x" + kind * 40_000) for number, kind in enumerate((*kinds, *streams, b"xar!\0\x1c\0\1", cab))))
 
 
 def tar_headers() -> bytes:
@@ -265,6 +265,37 @@ def binhex_zeros() -> bytes:
     return attached(("a.hqx", b"(This file must be converted with BinHex\n:" + b"!*!-" + b"-!*" * 300_000))
 
 
+def disc_circles() -> bytes:
+    """A CD whose folder holds itself thirty thousand times, each time of another size."""
+
+    def record(size: int) -> bytes:
+        return (
+            b"\x24\0"
+            + struct.pack("<I", 20)
+            + struct.pack(">I", 20)
+            + struct.pack("<I", size)
+            + struct.pack(">I", size)
+            + bytes(7)
+            + (b"\2\0\0\1\0\0\1\1x\0\0")
+        )
+
+    folder = b"".join((b"".join(record(2048 * (n * 50 + m + 1)) for m in range(50))).ljust(2048, b"\0") for n in range(600))
+    volume = b"\1CD001\1".ljust(128, b"\0") + struct.pack("<H", 2048) + bytes(26) + record(len(folder))
+    return attached(("a.iso", (bytes(32768) + volume.ljust(2048, b"\0") + b"\xffCD001").ljust(20 * 2048, b"\0") + folder))
+
+
+def fat_circles() -> bytes:
+    """A FAT32 volume whose clusters are circles, in a virtual disk of two terabytes of which one block is there."""
+    files = b"".join(b"A%07dEXE" % n + bytes(9) + b"\0\0" + bytes(4) + struct.pack("<HI", 3 + n % 2, 0xFFFFFFFF - n) for n in range(16))
+    boot = b"\xeb\0\x90MSDOS5.0" + struct.pack("<HBHBHHB10xIIII", 512, 1, 32, 1, 0, 0, 0xF8, 1 << 31, 8, 0, 2)
+    table = struct.pack("<IIIII", 0, 0, 2, 3, 4).ljust(8 * 512, b"\0")
+    block = (boot.ljust(32 * 512, b"\0") + table + files).ljust(2 << 20, b"x")
+    footer = b"conectix" + struct.pack(">IIQ16xQQII", 2, 0x10000, 512, 1 << 41, 1 << 41, 0, 3)
+    head = b"cxsparse" + struct.pack(">QQIII", (1 << 64) - 1, 4096, 0x10000, 1024, 2 << 20)
+    start = footer.ljust(512, b"\0") + head.ljust(3584, b"\0") + struct.pack(">I", 15).ljust(4096, b"\xff")
+    return attached(("a.vhd", start + block + footer.ljust(512, b"\0")))
+
+
 def large() -> bytes:
     """233 MB: one attachment of random bytes."""
     return attached(("a.bin", os.urandom(172_000_000)))
@@ -277,7 +308,7 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
         *(zip_bomb, overlapping_zip, archives_in_archives, empty_streams, word_2003, ole_streams),
         *(zip_signatures, zip_directories, zips_behind_each_other, zip_descriptors, zip_overlapping_a_program, zip_names, deflate64_bomb),
         *(signatures, tar_headers, streams_behind_rubbish),
-        *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros),
+        *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros, disc_circles, fat_circles),
     )
 }
 """Each of some megabytes at most."""

@@ -1,9 +1,12 @@
 """Demands on files that hold files: what mail programs and Windows open is looked at, under each of its names."""
 
 import base64
+import functools
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,7 +15,7 @@ from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget
 from filterlink.filters.mime import parts
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
-from tests.helpers import boxes
+from tests.helpers import boxes, discs, hostile
 from tests.helpers.hostile import attached
 
 PAYLOAD = b"MZ\x90\0" + bytes(range(256)) * 3 + b"the payload"
@@ -35,6 +38,14 @@ IN_BOXES: dict[str, tuple[str, bytes]] = {
     "PDF, by name": ("a.pdf", boxes.pdf(NAME, PAYLOAD, told=False)),
     "BinHex": ("a.hqx", boxes.binhex(NAME, PAYLOAD)),
     "SZDD": ("invoice.ex_", boxes.szdd(PAYLOAD)),
+}
+IN_DISKS: dict[str, Callable[[], bytes]] = {
+    **{name: functools.partial(discs.image, name) for name in discs.IMAGES},
+    "UDF": discs.udf,
+    "fixed VHD": lambda: discs.fixed_vhd(discs.image("fat12.img")),
+    "MBR": lambda: discs.mbr(discs.image("fat12.img")),
+    "MBR, logical": lambda: discs.mbr(discs.image("fat12.img"), extended=True),
+    "GPT in a VHD": lambda: discs.fixed_vhd(discs.gpt(discs.image("ntfs.img"))),
 }
 CLAMAV = Path("/usr/share/clamav-testfiles")
 FLAGGED = {
@@ -60,6 +71,35 @@ def test_what_is_in_it_is_looked_at(kind: str) -> None:
     assert any(PAYLOAD in part.data and part.data.startswith(PAYLOAD[:4]) for part in found)
     assert NAME in {name for part in found for name in part.names}
     assert not [part.flag for part in found if part.flag]
+
+
+@pytest.mark.parametrize("kind", IN_DISKS)
+def test_files_of_a_disk_are_looked_at(kind: str) -> None:
+    """By any filesystem that is in it, with their own names."""
+    data = IN_DISKS[kind]()
+    found = list(members(data, "a.img"))
+
+    assert is_archive(data)
+    assert PAYLOAD in [member.data for member in found]
+    assert NAME in {member.name.rpartition("/")[2].lower() for member in found}
+    assert not [member.flag for member in found if member.flag]
+
+
+@pytest.mark.parametrize("name", ["disc_circles", "fat_circles"])
+def test_what_goes_beyond_a_limit_is_flagged(name: str) -> None:
+    """Folders and chains without end; the flag comes last."""
+    assert list(parts(hostile.MESSAGES[name]()))[-1].flag in ("limit", "bomb")
+
+
+@pytest.mark.parametrize("kind", IN_DISKS)
+def test_damaged_disks_never_raise(kind: str) -> None:
+    """Bytes changed where the tables are."""
+    data = IN_DISKS[kind]()
+    used = [at for at in range(0, len(data), 512) if any(data[at : at + 512])]
+    random = Random(kind)
+    for _ in range(60):
+        at = random.choice(used) + random.randrange(512)
+        list(members(data[:at] + random.randbytes(random.choice((1, 4, 32))) + data[at + 4 :], "a"))
 
 
 @pytest.mark.parametrize("kind", IN_BOXES)

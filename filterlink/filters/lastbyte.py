@@ -1,0 +1,55 @@
+"""What a bzip2 stream holds before its wrong checksum, to the last byte: 7-Zip and others give it, Python's bz2 loses it.
+
+libbz2 writes the last byte of a block and finds the checksum wrong in one call, and bz2 throws away what a call that fails
+wrote. So libbz2 itself is called, by way of the module that is linked to it.
+"""
+
+import ctypes
+import functools
+from importlib import import_module
+from typing import Any
+
+__all__ = ["rescued"]
+
+_PIECE = 64 << 10
+
+
+class _Stream(ctypes.Structure):
+    """bz_stream of bzlib.h."""
+
+    _fields_ = (
+        *(("next_in", ctypes.c_void_p), ("avail_in", ctypes.c_uint), ("total_in_low", ctypes.c_uint), ("total_in_high", ctypes.c_uint)),
+        *(("next_out", ctypes.c_void_p), ("avail_out", ctypes.c_uint), ("total_out_low", ctypes.c_uint), ("total_out_high", ctypes.c_uint)),
+        *(("state", ctypes.c_void_p), ("bzalloc", ctypes.c_void_p), ("bzfree", ctypes.c_void_p), ("opaque", ctypes.c_void_p)),
+    )
+
+
+@functools.cache
+def _library() -> Any:
+    """None where Python has libbz2 inside of itself."""
+    try:
+        library = ctypes.CDLL(str(import_module("_bz2").__file__))
+        return library if library.BZ2_bzDecompressInit and library.BZ2_bzDecompress and library.BZ2_bzDecompressEnd else None
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+def rescued(data: bytes, at: int, known: int, most: int) -> bytes | None:
+    """What the stream at `at` holds behind `known` bytes, at most about `most`; None where libbz2 cannot be reached."""
+    if (library := _library()) is None:
+        return None
+    text, out, buffer = ctypes.c_char_p(data), bytearray(), ctypes.create_string_buffer(_PIECE)
+    stream = _Stream(next_in=(ctypes.cast(text, ctypes.c_void_p).value or 0) + at, avail_in=min(len(data) - at, 0xFFFFFFFF))
+    if library.BZ2_bzDecompressInit(ctypes.byref(stream), 0, 0) != 0:
+        return None
+    total, code = 0, 0
+    while code == 0 and len(out) < most:
+        stream.next_out, stream.avail_out = ctypes.addressof(buffer), _PIECE
+        code = library.BZ2_bzDecompress(ctypes.byref(stream))
+        written = _PIECE - stream.avail_out
+        out += memoryview(buffer)[max(0, known - total) : written]
+        total += written
+        if not written and not stream.avail_in:
+            break
+    library.BZ2_bzDecompressEnd(ctypes.byref(stream))
+    return bytes(out)
