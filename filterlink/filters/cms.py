@@ -46,7 +46,7 @@ class _Element(NamedTuple):
 
 
 def is_cms(data: bytes) -> bool:
-    return bool(_type(data, 0)) or _decoded(data) is not None
+    return bool(_type(data, 0)) if data.startswith(b"0") else _decoded(data) is not None
 
 
 def opened(data: bytes, name: str, budget: Budget) -> Iterator[Member]:

@@ -13,6 +13,8 @@ __all__ = ["is_ole", "native", "opened"]
 
 MAX_PART = 4
 """Where a stream is read this many times the size of the file is the most for all: streams that share no bytes need it once."""
+MAX_NAME = 4096
+"""Bytes of an attachment's name."""
 _NATIVE = "\x01Ole10Native"
 _SLIDES = "PowerPoint Document"
 _EMBEDDED = 0x1011
@@ -32,27 +34,41 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
     except _BAD:
         yield Member("", b"", "broken")
         return
-    read = 0
-    for stream in ole.streams():
+    streams, read = list(ole.streams()), 0
+    titles = _titles(ole, streams)
+    for stream in streams:
         if any(part.startswith(_NOT_FILES) for part in stream.path):
             continue
         read += min(stream.size, len(data))
         if read > MAX_PART * len(data):
             yield Member("", b"", "limit")
             return
-        yield from _stream(ole, stream, budget)
+        yield from _stream(ole, stream, titles.get(stream.path[:-1], ""), budget)
     if ole.over:
         yield Member("", b"", "limit")
 
 
-def _stream(ole: Ole, stream: Stream, budget: Budget) -> Iterator[Member]:
+def _titles(ole: Ole, streams: list[Stream]) -> dict[tuple[str, ...], str]:
+    """For each storage the name of the attachment that it is, the long one before the others."""
+    found: dict[tuple[str, ...], tuple[int, str]] = {}
+    ranks = list(tnef.NAMES)
+    for stream in streams:
+        told = _PROPERTY.fullmatch(stream.path[-1])
+        if told and int(told[1], 16) in ranks and stream.size <= MAX_NAME:
+            rank = ranks.index(int(told[1], 16))
+            if rank < found.get(stream.path[:-1], (len(ranks), ""))[0]:
+                found[stream.path[:-1]] = rank, tnef.text(ole.read(stream), int(told[2], 16))
+    return {path: title for path, (_, title) in found.items()}
+
+
+def _stream(ole: Ole, stream: Stream, title: str, budget: Budget) -> Iterator[Member]:
     content, name = ole.read(stream), stream.path[-1]
     if flag := budget.take(len(content)):
         yield Member("", b"", flag)
     elif name == "EncryptedPackage":
         yield Member(name, b"", "encrypted")
     elif found := _PROPERTY.fullmatch(name):
-        yield from _property(int(found[1], 16), int(found[2], 16), content, budget)
+        yield from _property(int(found[1], 16), int(found[2], 16), content, title, budget)
     elif name == _NATIVE:
         yield from native(content[4:], budget)
     else:
@@ -61,12 +77,13 @@ def _stream(ole: Ole, stream: Stream, budget: Budget) -> Iterator[Member]:
             yield from _objects(content, budget)
 
 
-def _property(id: int, type: int, content: bytes, budget: Budget) -> Iterator[Member]:
+def _property(id: int, type: int, content: bytes, title: str, budget: Budget) -> Iterator[Member]:
     """Yield an attachment, a name of one, or a text of the message."""
     if id in tnef.NAMES:
-        yield Member(tnef.text(content, type), b"", budget.count())
+        if (name := tnef.text(content, type)) != title:
+            yield Member(name, b"", budget.count())
     elif id == tnef.CONTENT:
-        yield Member("attachment", content, budget.count())
+        yield Member(title or "attachment", content, budget.count())
     elif id == tnef.TEXT and type == 0x1F:
         yield Member("body.txt", content.decode("utf-16-le", "replace").encode())
     else:

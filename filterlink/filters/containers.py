@@ -13,20 +13,21 @@ __all__ = ["is_container", "opened"]
 Opener = Callable[[bytes, str, Budget], Iterator[Member]]
 
 _UNOPENED = (
-    (0, b"ITSF"),  # compiled help (.chm)
-    (0, b"?_\x03\0"),  # Windows help
-    (8, b"\x19\x04\0\x10"),  # Symbian's installer (.sis)
-    (0, b"KWAJ\x88\xf0\x27\xd1"),
-    (0, b"MSWIM\0\0\0"),
-    (0, b"hsqs"),  # squashfs
-    (0, b"QFI\xfb"),  # disks of QEMU and VMware
-    (0, b"KDMV"),
+    b"ITSF",  # compiled help (.chm)
+    b"?_\x03\0",  # Windows help
+    b"KWAJ\x88\xf0\x27\xd1",
+    b"MSWIM\0\0\0",
+    b"hsqs",  # squashfs
+    b"QFI\xfb",  # disks of QEMU and VMware
+    b"KDMV",
 )
-"""Kinds that hold files and that no module here opens: what they begin with, and where."""
+"""What kinds begin with that hold files and that no module here opens."""
+_SIS, _DMG = b"\x19\x04\0\x10", b"koly"
+"""Marks of Symbian's installer, at 8, and of macOS' images, in their last 512 bytes."""
 
 
 def _is_unopened(data: bytes) -> bool:
-    return any(data.startswith(magic, at) for at, magic in _UNOPENED) or data.startswith(b"koly", max(0, len(data) - 512))
+    return data.startswith(_UNOPENED) or data.startswith(_SIS, 8) or data.startswith(_DMG, max(0, len(data) - 512))
 
 
 def _unopened(_data: bytes, _name: str, budget: Budget) -> Iterator[Member]:

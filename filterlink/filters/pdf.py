@@ -38,7 +38,7 @@ class _Stream(NamedTuple):
 
 
 def is_pdf(data: bytes) -> bool:
-    return b"%PDF-" in data[:1024]
+    return data.find(b"%PDF-", 0, 1024) >= 0
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:

@@ -18,10 +18,10 @@ MAX_BACK = 400
 """Bytes of a data: link before its data: type, parameters."""
 _MARK = re.compile(
     rb"^[ \t>]{0,20}(?:"
-    rb"(?P<uu>begin)[ \t]{1,20}[0-7]{3,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
-    rb"|(?P<base64>begin-base64)(?:-encoded)?[ \t]{1,20}[0-7]{3,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
+    rb"(?P<uu>(?i:begin))[ \t]{1,20}[0-9]{1,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
+    rb"|(?P<base64>(?i:begin-base64))(?:-encoded)?[ \t]{1,20}[0-9]{1,6}[ \t]{1,20}(?P<other>[^\r\n]{0,1000})[^\r\n]*\r?$"
     rb"|=ybegin (?P<yenc>[^\r\n]{0,2000})[^\r\n]*\r?$"
-    rb"|(?P<end>end[ \t]*\r?$|====|=yend ))",
+    rb"|(?P<end>(?i:end)[ \t]*\r?$|====|=yend ))",
     re.MULTILINE,
 )
 _DATA = b";base64,"
@@ -42,7 +42,7 @@ def decode(body: bytes, encoding: str) -> bytes:
 
 def find(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file."""
-    if b"begin" in data:
+    if b"begin" in data.lower():
         yield from _marked(data)
     if _DATA in data:
         yield from _links(data)
@@ -76,7 +76,7 @@ def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
 
 
 def _name(text: bytes) -> str:
-    return clean_name(text.decode("utf-8", "replace").strip())
+    return clean_name(text.decode("utf-8", "replace").strip(" \t\"'"))
 
 
 def _yenc(text: bytes) -> bytes:

@@ -30,7 +30,21 @@ def test_a_message_in_a_message() -> None:
     inner = ("__attach_version1.0_#00000000", "__substg1.0_3701000D", "__attach_version1.0_#00000000")
     data = ole({(*inner, "__substg1.0_37010102"): b"deep", (*inner, "__substg1.0_3704001E"): b"a.exe"})
 
-    assert found(data) == [("attachment", b"deep", ""), ("a.exe", b"", "")]
+    assert found(data) == [("a.exe", b"deep", "")]
+
+
+def test_an_attachment_without_a_name_and_one_with_two() -> None:
+    folders = "__attach_version1.0_#00000000", "__attach_version1.0_#00000001"
+    data = ole(
+        {
+            (folders[0], "__substg1.0_37010102"): b"none",
+            (folders[1], "__substg1.0_3704001E"): b"SHORT~1.EXE",
+            (folders[1], "__substg1.0_37010102"): b"two",
+            (folders[1], "__substg1.0_3707001E"): b"long.exe",
+        }
+    )
+
+    assert found(data) == [("attachment", b"none", ""), ("SHORT~1.EXE", b"", ""), ("long.exe", b"two", "")]
 
 
 def test_the_text_of_a_message() -> None:

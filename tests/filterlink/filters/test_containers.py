@@ -15,6 +15,7 @@ from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget
 from filterlink.filters.mime import parts
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from tests.filterlink.filters.test_yara import zipped
 from tests.helpers import boxes, discs, hostile
 from tests.helpers.hostile import attached
 
@@ -22,6 +23,7 @@ PAYLOAD = b"MZ\x90\0" + bytes(range(256)) * 3 + b"the payload"
 NAME = "invoice.exe"
 ENTITY = b"Content-Type: application/octet-stream; name=invoice.exe\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(PAYLOAD)
 SIGNED = boxes.cms(ENTITY)
+WINMAIL = boxes.tnef((0x9002, bytes(14)), (0x8010, NAME.encode() + b"\0"), (0x800F, PAYLOAD))
 IN_BOXES: dict[str, tuple[str, bytes]] = {
     "signed": ("smime.p7m", SIGNED),
     "signed, BER in chunks": ("smime.p7m", boxes.cms(ENTITY, indefinite=True, chunk=100)),
@@ -29,13 +31,21 @@ IN_BOXES: dict[str, tuple[str, bytes]] = {
     "signed twice": ("smime.p7m", boxes.cms(b"Content-Type: application/pkcs7-mime\n\n" + SIGNED)),
     "signed, as base64": ("smime.p7m", base64.encodebytes(SIGNED)),
     "signed, as PEM": ("a.txt", b"text\n-----BEGIN PKCS7-----\n" + base64.encodebytes(SIGNED) + b"-----END PKCS7-----\n"),
-    "winmail": ("winmail.dat", boxes.tnef((0x9002, bytes(14)), (0x8010, NAME.encode() + b"\0"), (0x800F, PAYLOAD))),
+    "winmail": ("winmail.dat", WINMAIL),
     "OLE package": ("a.doc", boxes.ole({("ObjectPool", "_1", "\1Ole10Native"): boxes.package(NAME, PAYLOAD)})),
     "OLE package, large": ("a.doc", boxes.ole({("\1Ole10Native",): boxes.package(NAME, PAYLOAD * 9)})),
     "Outlook message": ("a.msg", boxes.msg(("a.txt", b"text"), (NAME, PAYLOAD))),
     "RTF package": ("a.rtf", boxes.rtf(boxes.package(NAME, PAYLOAD))),
     "PDF": ("a.pdf", boxes.pdf(NAME, PAYLOAD)),
     "PDF, by name": ("a.pdf", boxes.pdf(NAME, PAYLOAD, told=False)),
+    "OLE package in a .docx": (
+        "a.docx",
+        zipped("word/embeddings/oleObject1.bin", boxes.ole({("\1Ole10Native",): boxes.package(NAME, PAYLOAD)})),
+    ),
+    "winmail in a message in winmail": (
+        "winmail.dat",
+        boxes.tnef((0x9002, b""), (0x9005, boxes.properties((0x0D, 0x3701, bytes(16) + WINMAIL)))),
+    ),
     "BinHex": ("a.hqx", boxes.binhex(NAME, PAYLOAD)),
     "SZDD": ("invoice.ex_", boxes.szdd(PAYLOAD)),
 }

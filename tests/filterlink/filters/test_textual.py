@@ -26,6 +26,7 @@ TEXTS = {
     "uuencode": (UU, ["a.exe"]),
     "two of them": (b"text\n" + UU + b"text\n" + UU.replace(b"a.exe", b"b c.exe"), ["a.exe", "b c.exe"]),
     "CRLF, blanks": (b"  " + UU.replace(b"\n", b"\r\n"), ["a.exe"]),
+    "any mode, capitals, a name in quotes": (UU.replace(b"begin 644 a.exe", b'Begin 9 "a.exe"').replace(b"end", b"END"), ["a.exe"]),
     "no end": (UU.removesuffix(b"end\n"), ["a.exe"]),
     "as base64": (b"x\nbegin-base64 644 a.exe\n" + base64.encodebytes(DATA) + b"====\n", ["a.exe"]),
     "yEnc": (b"x\r\n=ybegin line=128 size=512 name=a b.exe\r\n" + yenc(DATA) + b"\r\n=yend size=512\r\n", ["a b.exe"]),
