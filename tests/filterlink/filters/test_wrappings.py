@@ -4,6 +4,7 @@ The wrappings are made in tests/helpers/wrappings, the other programs are asked 
 """
 
 import functools
+import re
 import sys
 from importlib import resources
 from pathlib import Path
@@ -28,6 +29,17 @@ def test_there_are_enough_wrappings() -> None:
     assert len(names) == len(set(names)) >= 300
     assert {each.kind for each in wrappings()} == {"structure", "names", "archives", "containers"}
     assert (len(PAYLOADS), len(clean_messages())) >= (3, 60)
+
+
+def test_the_docs_name_groups_that_are_there_and_all_that_pass() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/filters.md").read_text()
+    kinds, _, passing = text.partition("### What other programs open")[2].partition("\n## ")[0].partition("These pass")
+    told = [name for line in kinds.splitlines() if line.startswith("| ") for name in re.findall("`([^`]+)`", line.split(" | ")[-1])]
+    names = [each.name for each in wrappings()]
+
+    assert not [name for name in told if not any(each.startswith(name) for each in (*names, "tests/helpers/wrappings/clean.py"))]
+    assert not [name for name in PASS if f"`{name}`" not in passing]
+    assert len(told) > 40
 
 
 @pytest.mark.server
