@@ -4,13 +4,18 @@ The wrappings are made in tests/helpers/wrappings, the other programs are asked 
 """
 
 import functools
+import re
+import sys
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
+from enqueuer.trial import Trial
 from tests.helpers.oracles.readers import readers
 from tests.helpers.oracles.unpackers import unpackers
 from tests.helpers.wrappings import clean
-from tests.helpers.wrappings.base import PAYLOADS
+from tests.helpers.wrappings.base import HEAD, PAYLOADS
 from tests.helpers.wrappings.corpus import PASS, Shipped, reason, rows, wrappings
 
 
@@ -24,6 +29,17 @@ def test_there_are_enough_wrappings() -> None:
     assert len(names) == len(set(names)) >= 300
     assert {each.kind for each in wrappings()} == {"structure", "names", "archives", "containers"}
     assert (len(PAYLOADS), len(clean_messages())) >= (3, 60)
+
+
+def test_the_docs_name_groups_that_are_there_and_all_that_pass() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/filters.md").read_text()
+    kinds, _, passing = text.partition("### What other programs open")[2].partition("\n## ")[0].partition("These pass")
+    told = [name for line in kinds.splitlines() if line.startswith("| ") for name in re.findall("`([^`]+)`", line.split(" | ")[-1])]
+    names = [each.name for each in wrappings()]
+
+    assert not [name for name in told if not any(each.startswith(name) for each in (*names, "tests/helpers/wrappings/clean.py"))]
+    assert not [name for name in PASS if f"`{name}`" not in passing]
+    assert len(told) > 40
 
 
 @pytest.mark.server
@@ -41,11 +57,44 @@ def test_what_another_program_opens_is_caught() -> None:
     assert not [name for name in PASS if name not in listed], "these are caught now: take them from the list"
 
 
+def _sample() -> dict[str, bytes]:
+    """Of each group the first wrapping that may not pass, with the payload that only its name gives away."""
+    groups: dict[str, bytes] = {}
+    for wrapping in wrappings():
+        message = wrapping.build(PAYLOADS[2])
+        if message.startswith(HEAD) and not reason(wrapping.name):  # a drop needs a header
+            groups.setdefault(wrapping.name.partition(":")[0], message)
+    return {name: message for name, message in groups.items() if Shipped.one().says(message).startswith("ERROR")}
+
+
+def test_an_engine_puts_them_into_quarantine(tmp_path: Path) -> None:
+    """With the config as it is shipped, one of each group; a clean message goes on."""
+    sample = _sample()
+    text = (
+        resources.files("enqueuer")
+        .joinpath("default.toml")
+        .read_text()
+        .replace('"enqueuer filter yara"', f'"{sys.executable} -m enqueuer.cli.app filter yara"')
+    )
+    with Trial(tmp_path / "base", text) as trial:
+        for number, message in enumerate(sample.values()):
+            trial.drop(f"caught{number}", message)
+        trial.drop("clean", clean_messages()["PDF"])
+        trial.wait(lambda: sum(trial.status()["totals"][end] for end in ("enqueued", "quarantined")) > len(sample), "all have ended", 60)
+        totals = trial.status()["totals"]
+
+    assert len(sample) > 30
+    assert (totals["quarantined"], totals["enqueued"]) == (len(sample), 1)
+    assert len(list((tmp_path / "base/Quarantine").glob("*.msg"))) == len(sample)
+
+
 @pytest.mark.parametrize("name", clean_messages())
 def test_clean_mail_is_not_stopped(name: str) -> None:
     assert Shipped.one().says(clean_messages()[name]) == "OK"
 
 
-def test_clean_mail_is_hardly_ever_flagged() -> None:
+def test_clean_mail_is_not_flagged() -> None:
+    """Apart from base64 that programs read in several ways: each of these is scanned, and the flag stops nothing."""
     flagged = {name: flags for name, message in clean_messages().items() if (flags := Shipped.one().flags(message))}
-    assert len(flagged) < len(clean_messages()) / 100, flagged
+    assert {flag for flags in flagged.values() for flag in flags} <= {"ambiguous"}
+    assert not [name for name in flagged if not name.startswith("base64 padded in each")]

@@ -26,7 +26,7 @@ def is_payload(file: File) -> bool:
 def opened(messages: Sequence[bytes], thorough: bool = False, only: Collection[str] = ()) -> list[list[str]]:
     """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
 
-    `thorough`: all unpackers are asked, not only until one opens it. `only`: the programs that are asked, where not all are.
+    `thorough`: all programs are asked, not only until one opens it. `only`: the programs that are asked, where not all are.
     """
     opening = _Opening(len(messages), thorough, only)
     opening.read([(message, number, "") for number, message in enumerate(messages)])
@@ -50,9 +50,10 @@ class _Opening:
 
     def read(self, messages: Sequence[tuple[bytes, int, str]]) -> None:
         """Have all readers read them: the message, the number of its case and the way to it."""
-        for reader in self._readers if messages else ():
-            answers = reader.read([message for message, _, _ in messages])
-            for (_, number, before), files in zip(messages, answers, strict=True):
+        for reader in self._readers:
+            todo = [each for each in messages if self._thorough or not self.found[each[1]]]
+            answers = reader.read([message for message, _, _ in todo]) if todo else []
+            for (_, number, before), files in zip(todo, answers, strict=True):
                 for file in files:
                     self._note(file, number, before + reader.name)
 

@@ -4,7 +4,6 @@ import bz2
 import contextlib
 import gzip
 import io
-import itertools
 import lzma
 import os
 import shutil
@@ -24,6 +23,7 @@ from tests.helpers.oracles.readers import SECONDS, SECONDS_ONE, File, written
 __all__ = ["Unpacker", "unpackers"]
 
 SEVEN = shutil.which("7zz") or shutil.which("7z") or ""
+DISKS = (".vhd", ".img", ".ima", ".vhdx", ".vmdk")
 BATCH = 60
 """Files for one call of 7z."""
 MOST = 1 << 20
@@ -115,9 +115,16 @@ def _run(command: list[str], seconds: float, folder: str) -> bytes:
 
 
 def _seven(files: Sequence[File]) -> list[list[File]]:
-    batches = [files[at : at + BATCH] for at in range(0, len(files), BATCH)]
+    """A disk is opened alone: 7z opens the partition in it as well, and names the folder after that."""
+    found: dict[int, list[File]] = {}
+    disks = [number for number, file in enumerate(files) if file.name.endswith(DISKS)]
+    others = [number for number in range(len(files)) if number not in disks]
+    batches = [[number] for number in disks] + [others[at : at + BATCH] for at in range(0, len(others), BATCH)]
     with ThreadPoolExecutor(2) as pool:
-        return list(itertools.chain.from_iterable(pool.map(_seven_batch, batches)))
+        answers = pool.map(_seven_batch, [[files[number] for number in batch] for batch in batches])
+        for batch, answer in zip(batches, answers, strict=True):
+            found |= zip(batch, answer, strict=True)
+    return [found[number] for number in range(len(files))]
 
 
 def _seven_batch(files: Sequence[File]) -> list[list[File]]:
@@ -125,6 +132,8 @@ def _seven_batch(files: Sequence[File]) -> list[list[File]]:
     with tempfile.TemporaryDirectory() as folder:
         names = [_put(folder, number, file) for number, file in enumerate(files)]
         _run([SEVEN, "x", "-y", "-bd", "-bb0", "-pnone", "-aou", "-o" + folder + "/out/*", folder + "/in/*"], SECONDS, folder)
+        if len(files) == 1:
+            return [list(written(Path(folder, "out")))]
         outs = [Path(folder, "out", name) for name in names]
         outs = [out if out.is_dir() else out.with_suffix("") for out in outs]
         return [list(written(out)) if out.is_dir() else [] for out in outs]
@@ -134,8 +143,8 @@ def _put(folder: str, number: int, file: File) -> str:
     suffix = "".join(char for char in (PurePosixPath(file.name).suffix or file.name) if char.isalnum())[:8] or "bin"
     place = Path(folder, "in")
     place.mkdir(exist_ok=True)
-    Path(place, f"{number}.{suffix}").write_bytes(file.data)
-    return f"{number}.{suffix}"
+    Path(place, f"file{number}.{suffix}").write_bytes(file.data)
+    return f"file{number}.{suffix}"
 
 
 def _files_of(command: list[str], magic: bytes) -> Callable[[Sequence[File]], list[list[File]]]:

@@ -32,7 +32,7 @@ LENIENT = ("munpack", "ripmime")
 SECONDS = 30.0
 """For making one message small."""
 SMALL = ("zip method: shrink",)
-LARGE = 100_000
+LARGE = 30_000
 """Bytes from which on a file is not wrapped again."""
 TRIES = 150
 """Smaller messages that are tried at once."""
@@ -79,6 +79,8 @@ def composed(chance: random.Random) -> Composed:
         way = chance.choice(_ways())
         if len(file.data) > (200 if way.file[-1] == "Z" or way.name in SMALL else LARGE):
             break
+        if way.name in ways:  # what compress has packed twice is not opened, and flagged
+            continue
         name = way.file if chance.random() < 0.8 else chance.choice(("a.dat", "a", "a.eml", "a.pdf"))
         file = Payload("", name, way.make(file))
         ways.append(way.name)

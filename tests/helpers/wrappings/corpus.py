@@ -19,9 +19,8 @@ ENVELOPE = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n"
 PASS = {
     "zip method: shrink": "a method of 1989 that no packer writes; it is flagged unopened",
     "zip method: implode": "a method of 1989 that no packer writes; it is flagged unopened",
-    "arj: stored": "flagged unopened",
-    "bzip2: wrong checksum": "7-Zip alone keeps a block with a wrong checksum, and says so; it is flagged broken",
-    "bzip2: wrong checksum of the whole": "7-Zip alone keeps it, and says so; it is flagged broken",
+    "arj: stored": "not opened; it is flagged unopened",
+    "filename: RFC 2231 broken percent": "ripmime alone drops the % behind the name, with which no system runs the file",
 }
 """Wrappings that a program opens and the filter in the box lets pass, by name or group, and why."""
 
