@@ -25,7 +25,8 @@ _MARK = re.compile(
     re.MULTILINE,
 )
 _NEXT_LINE = re.compile(
-    rb"[\r\n \t]{0,100}?\n[ \t>]{0,20}?(?:(?P<uu>[ -`]{1,89}[!-~]?)|[+\-0-9A-Za-z]{21,90}|(?i:begin|=ybegin)[ \t][^\r\n]{0,999})\r?(?:\n|\Z)"
+    rb"[\r\n \t]{0,100}?\n[ \t>]{0,20}?"
+    rb"(?:(?P<uu>[ -`]{1,89}[!-~]?)|[+\-0-9A-Za-z]{21,90}|(?i:begin|=ybegin)[ \t][^\r\n]{0,999})\r?(?:\n|\Z)"
 )
 _DATA = b";base64,"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s%_-]*")

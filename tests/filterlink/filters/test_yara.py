@@ -215,6 +215,38 @@ def test_every_name_of_a_part_is_tried(shipped: YaraFilter, tmp_path: Path) -> N
     )
 
 
+def test_the_report_names_the_file_that_is_the_reason(shipped: YaraFilter, tmp_path: Path) -> None:
+    """By the name that matched, where a part has several."""
+    message = b'Content-Type: image/png; name="a.png"\nContent-Disposition: attachment; filename="b.exe"\n\nx'
+
+    assert " in b.exe (" in judge(shipped, message, tmp_path).text
+
+
+CLOSED = attached("a.bin", b"LRZI0000")
+ODD = b"Content-Transfer-Encoding: base64\n\nZmlyc3Q=\naGlkZGVuLCB0b28=\n"
+
+
+def test_flags_that_stop_a_message(tmp_path: Path) -> None:
+    """Those that are named, with the reason; others pass."""
+    assert ok() == judge(YaraFilter(compile_rules([str(DEFAULT_RULES)])), CLOSED, tmp_path)
+    stopping = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(stop=frozenset({"unopened", "ambiguous"})))
+
+    assert judge(stopping, CLOSED, tmp_path).text == "it is of a kind that is not opened in a.bin (--stop unopened)"
+    assert judge(stopping, ODD, tmp_path).text == "mail programs read it in different ways in part 1 (--stop ambiguous)"
+    assert ok() == judge(stopping, attached("a.txt", b"x"), tmp_path)
+
+
+def test_flags_that_mark_a_message(tmp_path: Path) -> None:
+    """All that it has go into one field, and rules see the ambiguous message as such."""
+    marking = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(mark=frozenset({"unopened", "ambiguous"})))
+    own_rules = own(tmp_path, f'rule r {{ condition: flags == "ambiguous" and filesize == {len(ODD)} }}')
+
+    assert judge(marking, CLOSED, tmp_path) == header(("X-Enqueuer-Flags: unopened",))
+    assert judge(marking, ODD, tmp_path) == header(("X-Enqueuer-Flags: ambiguous",))
+    assert ok() == judge(marking, attached("a.txt", b"x"), tmp_path)
+    assert judge(own_rules, ODD, tmp_path).text == "YARA rule in the message (r)"
+
+
 def test_equal_names_in_two_files(tmp_path: Path) -> None:
     """Each file is a namespace of its own."""
     judging = own(tmp_path, 'rule r { strings: $a = "one" condition: $a }', 'rule r { strings: $a = "two" condition: $a }')
@@ -329,7 +361,6 @@ def test_the_rules_of_the_page(tmp_path: Path) -> None:
     document = attached("a.doc", ole(vba(b'Attribute VB_Name\r\nSub AutoOpen()\r\nShell "x"\r\n')))
 
     assert judge(judging, document, tmp_path).text == "macro in the macros of a.doc (No_Macros)"
-    assert judge(judging, attached("a.bin", b"LRZI0000"), tmp_path).text == "archive that cannot be looked into in a.bin (Closed_Archives)"
     assert ok() == judge(judging, attached("a.txt", b"AutoOpen"), tmp_path)
 
 
