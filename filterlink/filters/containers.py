@@ -5,7 +5,7 @@ An opener never raises. What it cannot open it flags: unopened, encrypted, broke
 
 from collections.abc import Callable, Iterator
 
-from filterlink.filters import binhex, cms, compound, disk, lzfu, pdf, rtf, tnef
+from filterlink.filters import binhex, cms, compound, disk, lzfu, onenote, pdf, rtf, tnef
 from filterlink.filters.member import Budget, Member
 
 __all__ = ["is_container", "opened"]
@@ -40,6 +40,7 @@ KINDS: tuple[tuple[Callable[[bytes], bool], Opener], ...] = (
     (compound.is_ole, compound.opened),
     (rtf.is_rtf, rtf.opened),
     (pdf.is_pdf, pdf.opened),
+    (onenote.is_onenote, onenote.opened),
     (lzfu.is_szdd, lzfu.szdd),
     (binhex.is_binhex, binhex.opened),
     (disk.is_disk, disk.opened),

@@ -240,7 +240,7 @@ class _Walk:
         yield self._named(part._replace(flag=part.flag or ("unopened" if unopened(data) else "")))
         if is_archive(data):
             yield from self._archive(part.place, data, part.flag, depth, origin.budget or Budget(len(data), self._look))
-        elif data.startswith(b"From ") and mails.begins_like_mail(data):
+        if data.startswith(b"From ") and mails.begins_like_mail(data):
             yield from self._messages(part.place, data, depth, origin.budget or Budget(len(data), self._look))
 
     def _archive(self, place: str, data: bytes, flag: str, depth: int, budget: Budget) -> Iterator[Part]:

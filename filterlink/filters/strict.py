@@ -3,10 +3,10 @@ r"""The grammar of mail that all programs read alike, so that one reader is enou
 - Lines end all with LF or all with CR LF. There is no other CR, and no NUL.
 - A header is lines `Name: value`, and lines that begin with a blank and hold more than blanks. An empty line ends it.
 - Content-Type, Content-Disposition and Content-Transfer-Encoding come once at most, with `key=token` or `key="text"` as
-  parameters, each key once, without RFC 2231 (`*`), RFC 2047 (`=?`), backslash, comment or percent sign. Content-Name does not come.
+  parameters, each key once, without RFC 2231 (`*`), RFC 2047 (`=?`), comment, backslash, semicolon or percent sign in it. Content-Name does not come.
 - The type is no message/... and no multipart/digest. The encoding is 7bit, 8bit, binary, base64 or quoted-printable.
 - A base64 body is its alphabet and line ends, with padding at its end only. In quoted-printable each = begins two upper-case
-  hexadecimal digits or a line end, and no line ends with a blank.
+  hexadecimal digits or a line end, no line ends with a blank, and all is ASCII.
 - A multipart has no encoding. Each line that begins with a delimiter is one. The last one closes it, and only blanks follow.
 """
 
@@ -20,11 +20,11 @@ __all__ = ["body", "header", "lines"]
 _HEADER = re.compile(rb"(?:[!-9;-~]++:[^\r\n]*+\r?\n(?:[ \t]++[^ \t\r\n][^\r\n]*+\r?\n)*+)*+\r?\n")
 _CONTENT = re.compile(rb"(?im)^content-(type|disposition|transfer-encoding|name)(.*(?:\n[ \t].*)*)")
 _WORD = rb"[!#-&+.0-9A-Z^-~-]++"
-_PARAMETERS = re.compile(rb'(?:[ \t]*+;[ \t\r\n]*+([!#-&+.0-9A-Z^-z|~-]++)=(?:%b|"[^"\\\r\n%%]*+"))*+[ \t]*+;?[ \t]*+\r?\n?' % _WORD)
+_PARAMETERS = re.compile(rb'(?:[ \t]*+;[ \t\r\n]*+([!#-&+.0-9A-Z^-z|~-]++)=(?:%b|"[ !#$&-:<-\[\]-~]*+"))*+[ \t]*+;?[ \t]*+\r?\n?' % _WORD)
 _VALUE = re.compile(rb":[ \t]*+(%b(?:/%b)?+)" % (_WORD, _WORD))
 _KEY = re.compile(rb'(?<![^\s;])([^\s;="]++)=(?:"[^"]*+"|[^\s;"]*+)')
 _ENCODINGS = (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
-_PRINTABLE = re.compile(rb"(?:[^=]++|=[0-9A-F]{2}|=\r?\n)*+")
+_PRINTABLE = re.compile(rb"(?:[\t\r\n !-<>-~]++|=[0-9A-F]{2}|=\r?\n)*+")
 _BLANKS_AT_END = re.compile(rb"[ \t]\r?\n")
 
 
@@ -53,7 +53,7 @@ def _field(name: bytes, text: bytes) -> bool:
         return False
     word, rest = value[1].lower(), text[value.end() :]
     if name == b"transfer-encoding":
-        return word in _ENCODINGS and not rest.strip()
+        return word in _ENCODINGS and not rest.strip(b"\r\n")
     if (b"/" in word) != (name == b"type") or word.startswith(b"message/") or word == b"multipart/digest":
         return False
     keys = [key.lower() for key in _KEY.findall(rest)]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from filterlink.filters.mails import has_mail_name
 from filterlink.filters.member import MAX_NAME, Budget, Member
 
 __all__ = ["is_tar", "members", "starts"]
@@ -108,7 +109,7 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
             _extend(header, body, names, sizes)
         else:
             flag = budget.count() or budget.take(len(body)) or ("broken" if len(body) < size else "")
-            first, *others = dict.fromkeys((*names, header.name))
+            first, *others = sorted(dict.fromkeys((*names, header.name)), key=lambda name: not has_mail_name(name))
             yield Member(first, body, flag)
             for name in others:
                 yield Member(name, b"", budget.count())

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from filterlink.filters.mails import has_mail_name
 from filterlink.filters.member import ENDS, Budget, Member
 from filterlink.filters.packed import BROKEN, flag_of, rest, rest_64, step, unpacker_of
 from filterlink.filters.zipheads import CENTRAL, DESCRIPTOR, LOCAL, Head, central, ends, local, strict
@@ -137,6 +138,7 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     names = list(dict.fromkeys(name for head in heads for name in head.names))
     if any(head.sizes[1] for head in heads):  # no folder
         names = [name.rstrip("/") for name in names]
+    names.sort(key=lambda name: not has_mail_name(name))  # a message is opened under such a name
     for other in names[1:]:
         yield _Found(Member(other, b"", budget.count()))
     said, opened = {head.method for head in heads}, False

@@ -4,8 +4,9 @@ import binascii
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-__all__ = ["binhex", "cms", "der", "msg", "ole", "package", "pdf", "properties", "rtf", "szdd", "tnef"]
+__all__ = ["binhex", "cms", "der", "msg", "ole", "onenote", "package", "pdf", "properties", "rtf", "szdd", "tnef"]
 
 SIGNED, COMPRESSED, ENVELOPED = "2a864886f70d010702", "2a864886f70d0109100109", "2a864886f70d010703"
 DATA = "2a864886f70d010701"
@@ -177,6 +178,13 @@ def binhex(name: str, data: bytes) -> bytes:
 def _words(data: bytes) -> list[int]:
     data += bytes(-len(data) % 3)
     return [int.from_bytes(data[at : at + 3]) for at in range(0, len(data), 3)]
+
+
+def onenote(data: bytes) -> bytes:
+    """A OneNote page with an attached file, and nothing else of it."""
+    marks = (UUID(text).bytes_le for text in ("7B5C52E4-D88C-4DA7-AEB1-5378D02996D3", "BDE316E7-2665-4511-A4C4-8D4D0B7A9EAC"))
+    start, attached = marks
+    return start + bytes(2000) + attached + struct.pack("<Q12x", len(data)) + data + bytes(500)
 
 
 def szdd(data: bytes, last: str = "e") -> bytes:

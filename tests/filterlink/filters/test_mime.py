@@ -256,6 +256,13 @@ def test_all_messages_of_an_mbox_are_opened(packed: bool, end: bytes) -> None:
     assert f"{place}/message 300/part 1" in [part.place for part in found]
 
 
+def test_what_is_an_archive_may_be_an_mbox_too() -> None:
+    """A zip behind it does not hide it."""
+    found = [part.place for part in parts(attached("m", mbox(2) + zipped("in.zip", b"x")))]
+    assert {"m/in.zip"} < set(found)
+    assert any(place.startswith("m/message 2") for place in found)
+
+
 def test_an_mbox_has_the_limits_of_an_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of messages and of nesting; what has too many is flagged once and ends."""
     monkeypatch.setattr(member, "MAX_MEMBERS", 50)

@@ -1,11 +1,13 @@
 import base64
+import random
 from email import policy
 from email.message import EmailMessage
 
 import pytest
 
 from filterlink.filters import readers
-from filterlink.filters.member import Look
+from filterlink.filters.filenames import clean_name
+from filterlink.filters.member import Look, no_clock
 from filterlink.filters.mime import parts
 
 HEAD = b"Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
@@ -88,3 +90,84 @@ def test_what_is_not_of_the_grammar_is_read_by_all(asked: list[bytes], message: 
     list(parts(message))
 
     assert asked == [message] * 2
+
+
+PIECES = (
+    *(
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"\0",
+        b" ",
+        b"\t",
+        b";",
+        b'"',
+        b"=",
+        b"==",
+        b"--",
+        b"--b",
+        b"--b--",
+        b"(",
+        b")",
+        b"\\",
+        b"*",
+        b"%",
+        b"'",
+        b"/",
+        b":",
+        b",",
+    ),
+    *(
+        b"=?",
+        b"?=",
+        b"A",
+        b"\xff",
+        b"name=x",
+        b"; boundary=c",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: base64\n",
+        b"multipart/mixed",
+        b"X",
+    ),
+)
+
+
+def mutated(chance: random.Random) -> bytes:
+    """An ordinary message with some pieces put in, taken out or moved."""
+    ends = chance.choice((b"\n", b"\r\n"))
+    inner = b"Content-Type: multipart/alternative; boundary=i\n\n--i\nContent-Type: text/plain; name=a.txt\n\ntext\n--i\n\n<p>\n--i--\n"
+    quoted = b"Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\na=3Db =\nc\n"
+    parts = chance.sample((inner, quoted, CODED, CODED.replace(b"a/b", b'a/b; name="x y.bin"'), b"\nplain\n"), chance.randint(1, 5))
+    message = bytearray((HEAD + b"--b\n".join(parts) + b"--b--\n").replace(b"\n", ends))
+    for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
+        at, length = chance.randrange(len(message)), chance.choice((0, 0, 1, 2, 9))
+        message[at : at + length] = chance.choice((b"", *PIECES, bytes(message[at : at + chance.randint(1, 60)]) * 2))
+    return bytes(message)
+
+
+def normal(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n").strip()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_follows_the_grammar_is_read_alike(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Of mutated mail that the other readers are not asked for: they find the same contents, and no other name."""
+    asked = list[bytes]()
+    others = (readers.by_email, readers.by_rust)
+    monkeypatch.setattr(readers, "by_email", lambda message, _look: asked.append(message) or [])
+    monkeypatch.setattr(readers, "by_rust", lambda _message, _look: [])
+    chance, alike = random.Random(seed), 0
+    for _ in range(1500):
+        message = mutated(chance)
+        asked.clear()
+        found = list(parts(message))
+        if asked or "limit" in [part.flag for part in found]:
+            continue
+        alike += 1
+        contents = {normal(part.data) for part in found}
+        names = {name for part in found for name in part.names}
+        for reader in others:
+            for leaf in reader(message, no_clock):
+                assert normal(leaf.data) in contents | {b""}, (reader, message)
+                assert set(map(clean_name, leaf.names)) <= names | {""}, (reader, message)
+    assert alike > 300

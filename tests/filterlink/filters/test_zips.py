@@ -123,6 +123,13 @@ def test_no_reader_alone_is_needed(kind: str, monkeypatch: pytest.MonkeyPatch) -
     assert any(NAME.decode() in one.name for one in found)
 
 
+def test_a_message_has_its_data_under_the_name_of_one() -> None:
+    """Which of its two names it has in which place is all the same."""
+    for here, there in ((b"a.eml", b"a.txt"), (b"a.txt", b"a.eml")):
+        found = [one for one in members(zipped((local(here, HARM), entry(there)))) if one.data]
+        assert [(one.name, one.data) for one in found] == [("a.eml", HARM)]
+
+
 def test_where_readers_differ() -> None:
     """The member is flagged, and so is what only some find; each file is there once."""
     for kind in ("the header has the name", "a size too small", "said to be encrypted, in the header", "between two members"):
