@@ -169,7 +169,7 @@ def _as_python(message: bytes) -> None:
 
 def _members(data: bytes) -> None:
     for member in archive.members(data, "a.zip"):
-        assert member.flag in ("", "bomb", "limit", "encrypted", "broken", "unopened")
+        assert member.flag in ("", "bomb", "limit", "encrypted", "broken", "unopened", "ambiguous")
 
 
 def _as_zipfile(data: bytes) -> None:

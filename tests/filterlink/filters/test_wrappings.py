@@ -44,7 +44,6 @@ def test_the_docs_name_groups_that_are_there_and_all_that_pass() -> None:
 
 @pytest.mark.server
 def test_what_another_program_opens_is_caught() -> None:
-    """Where no program is installed but Python's own, this holds as well, for what these open."""
     if len(readers()) < 6 or len(unpackers()) < 5:
         pytest.skip("needs the Debian packages of .ci/packages")
     found = rows()
