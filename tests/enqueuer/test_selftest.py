@@ -11,12 +11,17 @@ from filterlink.filters import unpack
 COMMAND = (sys.executable, "-m", "enqueuer.cli.app", "filter", "yara")
 
 
+def _unfolded(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.replace("\n            ", " ")
+
+
 def test_it_says_what_is_there() -> None:
     """Readers, archives, and how many made messages got the right verdict."""
     done = subprocess.run([*COMMAND, "--self-test"], check=False, capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^mail +three readers: .*fast-mail-parser \d", done.stdout, re.MULTILINE)
+    assert re.search(r"^mail +three readers: .*fast-mail-parser\s+\d", done.stdout, re.MULTILINE | re.DOTALL)
+    assert max(map(len, done.stdout.splitlines()[:8])) <= 80
     assert re.search(r"^tried +\d\d dangerous messages and \d\d others: none wrong$", done.stdout, re.MULTILINE)
 
 
@@ -37,7 +42,7 @@ def test_a_wrong_verdict_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(selftest, "samples", lambda: [*samples()[:3], wrong])
 
     assert selftest.run() == 70
-    assert "WRONG       harmless (a text): should be quarantined, and the filter says OK" in capsys.readouterr().out
+    assert "WRONG       harmless (a text): should be quarantined, and the filter says OK" in _unfolded(capsys)
 
 
 @pytest.mark.parametrize("option", ["--stop", "--mark"])
