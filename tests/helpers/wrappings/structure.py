@@ -223,6 +223,9 @@ def _inside(text: bytes) -> Build:
 _MARK = b"\xef\xbb\xbf"
 _MARKS: dict[str, Build] = {
     "before the encoding alone": lambda p: mixed(_MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p)),
+    "before the encoding alone, no subtype": lambda p: mixed(
+        _MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p), type=b"multipart; boundary=b1"
+    ),
     "before the disposition alone": lambda p: mixed(_MARK + b"Content-Disposition: attachment; filename=%b\n\n" % p.name + p.data),
     "before the type alone": lambda p: _MARK + b"Content-Type: a/b; name=%b\n\n" % p.name + p.data,
     "behind an empty line": lambda p: mixed(b"\n" + _MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p)),
