@@ -7,14 +7,17 @@ which reads and decodes the parts, and our own reader alone. One process, withou
 
 import base64
 import email
+import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.record import note
+from bench.record import note, sample
 from filterlink.filters import mime
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
 
@@ -79,3 +82,34 @@ def test_reading(benchmark: BenchmarkFixture, work: str, tmp_path: Path) -> None
 
     note(benchmark, {"work": work}, messages=MESSAGES)
     benchmark.pedantic(rounds, rounds=5, warmup_rounds=1)  # type: ignore[no-untyped-call]
+
+
+LARGE = """
+import json, resource, sys, time
+from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+shipped = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
+began = time.monotonic()
+verdict = shipped.judge(sys.argv[1])
+print(json.dumps([verdict.word, time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+@pytest.mark.benchmark(group="reading 20 MiB of mail, a process of its own")
+@pytest.mark.parametrize("kind", ["ordinary", "all readers", "all readers, text"])
+def test_large(benchmark: BenchmarkFixture, kind: str, tmp_path: Path) -> None:
+    """Seconds for the verdict, and the most memory that the process had."""
+    attached = base64.encodebytes(random.Random(1).randbytes(15 << 20)).replace(b"\n", b"\r\n")
+    head, _, _ = (ORDINARY if kind == "ordinary" else ODD).rpartition(b"\r\n\r\n")
+    file = tmp_path / "message.eml"
+    file.write_bytes(
+        b"Content-Type: text/plain (x)\r\n\r\n" + LINE * 270_000 if "text" in kind else head + b"\r\n\r\n" + attached + b"--=_outer--\r\n"
+    )
+
+    def once() -> None:
+        done = subprocess.run([sys.executable, "-c", LARGE, str(file)], check=True, capture_output=True)
+        word, seconds, peak = json.loads(done.stdout)
+        assert word == "OK"
+        sample(benchmark, {"verdict s": seconds, "peak MiB": peak})
+
+    note(benchmark, {"mail": kind})
+    benchmark.pedantic(once, rounds=3)  # type: ignore[no-untyped-call]

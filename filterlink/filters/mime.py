@@ -198,7 +198,7 @@ class _Walk:
                 return
             if _digest(file) in self._seen and name in self._names:
                 continue
-            yield from self._content(part._replace(place=name or part.place, names=(name,) if name else (), data=file), depth, origin)
+            yield from self._content(_file(part, name, file, origin), depth, origin)
 
     def _others(self, message: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
         """Yield what two other readers find beyond all this. They are not asked where ours met a limit."""
@@ -250,6 +250,8 @@ class _Walk:
             yield Part(within, _member_names(member.name), "", member.data, member.flag or flag)
             if mails.is_message_file(member.name, member.data):
                 yield from self._messages(within, member.data, depth, budget)
+            elif b"\0" not in member.data:
+                yield from self._encoded(Part(within, (), "", b""), member.data, depth, _Origin(f"{within}/", budget))
 
     def _messages(self, place: str, data: bytes, depth: int, budget: Budget) -> Iterator[Part]:
         """What a file is taken for that holds a message: one by itself, and where it is an mbox each behind the first as well."""
@@ -270,6 +272,11 @@ class _Walk:
 
 def _member_names(name: str) -> tuple[str, ...]:
     return (clean_name(name),) if name and not name.endswith("/") else ()
+
+
+def _file(part: Part, name: str, data: bytes, origin: _Origin) -> Part:
+    """A file that is encoded in the text of a part."""
+    return part._replace(place=origin.place + name if name else part.place, names=(name,) if name else (), data=data)
 
 
 def _decoded(span: Span, start: int, encoding: str) -> list[bytes]:

@@ -2,8 +2,9 @@ r"""The grammar of mail that all programs read alike, so that one reader is enou
 
 - Lines end all with LF or all with CR LF. There is no other CR, and no NUL.
 - A header is lines `Name: value`, and lines that begin with a blank and hold more than blanks. An empty line ends it.
-- Content-Type, Content-Disposition and Content-Transfer-Encoding come once at most, with `key=token` or `key="text"` as
-  parameters, each key once, without RFC 2231 (`*`), RFC 2047 (`=?`), comment, backslash, semicolon or percent sign in it. Content-Name does not come.
+- Content-Type, Content-Disposition and Content-Transfer-Encoding come once at most, and Content-Name does not come. Parameters are
+  `key=token` or `key="text"`, each key once. There is no RFC 2231 (`*`), no RFC 2047 (`=?`), no comment, and in a text no
+  backslash, semicolon, percent sign or character beyond ASCII.
 - The type is no message/... and no multipart/digest. The encoding is 7bit, 8bit, binary, base64 or quoted-printable.
 - A base64 body is its alphabet and line ends, with padding at its end only. In quoted-printable each = begins two upper-case
   hexadecimal digits or a line end, no line ends with a blank, and all is ASCII.

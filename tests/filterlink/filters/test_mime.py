@@ -206,6 +206,13 @@ def test_uuencoded_files_in_a_text() -> None:
     assert data == contents(b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a.exe\n" + lines + b"`\nend\n")[0]
 
 
+def test_uuencoded_files_in_a_file_of_an_archive() -> None:
+    """A text that somebody packed."""
+    text = b"see:\nbegin 644 a.exe\n" + binascii.b2a_uu(b"hidden") + b"`\nend\n"
+
+    assert ("a.zip/notes.txt/a.exe", b"hidden") in [(part.place, part.data) for part in parts(attached("a.zip", zipped("notes.txt", text)))]
+
+
 def test_zip_members_are_parts() -> None:
     """One level deep, with the path to them."""
     message = b"Content-Type: a/b; name=x.zip\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(zipped("d/a.exe", b"hidden"))
