@@ -121,5 +121,5 @@ def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
 
 
 def _begins_line(text: bytes, at: int) -> bool:
-    before = text[max(0, at - MAX_INDENTED) : at].rstrip(b" \t")
+    before = text[max(0, at - MAX_INDENTED) : at].rstrip(b" \t\xef\xbb\xbf")  # a byte order mark, too
     return not before or before[-1:] in b"\r\n"

@@ -111,17 +111,19 @@ def readings(name: str) -> Iterator[str]:
 
 def texts(given: list[Parameter], keys: tuple[str, ...], plain: bool = True) -> Iterator[str]:
     """Yield what the parameters of these keys give by RFC 2231, whole and in sections; `plain`: the others too, by RFC 2047."""
-    sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
+    sections: dict[str, dict[int, tuple[list[bytes], bool]]] = {}
     for key, section, extended, readings in given:
         if key not in keys:
             continue
         if section is not None:
-            sections.setdefault(key, {}).setdefault(section, (readings[0] if readings else b"", extended))
+            sections.setdefault(key, {}).setdefault(section, (list(readings) or [b""], extended))
         elif extended or plain:
             for raw in readings:
                 yield from _extended(raw) if extended else _plain(raw)
     for parts in sections.values():
-        yield from _joined(parts)
+        yield from _joined({number: (found[0], extended) for number, (found, extended) in parts.items()})
+        if any(len(found) > 1 for found, _ in parts.values()):  # words or comments behind a value without quotes
+            yield from _joined({number: (min(found, key=len), extended) for number, (found, extended) in parts.items()})
 
 
 def _joined(parts: dict[int, tuple[bytes, bool]]) -> Iterator[str]:

@@ -23,8 +23,9 @@ _LINES = tuple(
 _FROM = re.compile(rb">?From [^\n]*\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r?\n")
-_EMPTY_LINES = re.compile(rb"(?:[ \t]*+\r?\n)*+")
-_WANTED = re.compile(rb"(?:\A|[\r\n])Content-(?:Type|Disposition|Transfer-Encoding)[ \t]*+:", re.IGNORECASE)
+_EMPTY_LINES = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+\r?\n)*+(?:\xef\xbb\xbf)?")
+"""And a byte order mark, which some drop before the first field."""
+_WANTED = re.compile(rb"(?:\A|[\r\n\xbf])Content-(?:Type|Disposition|Transfer-Encoding)[ \t]*+:", re.IGNORECASE)
 _BARE_CR = re.compile(rb"\r(?!\n|\Z)")
 
 

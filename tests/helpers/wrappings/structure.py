@@ -19,6 +19,7 @@ def wrappings() -> Iterator[Wrapping]:
     yield from variants("structure", "begin of the message", {name: _message_behind(text) for name, text in BEGINNINGS.items()})
     yield from variants("structure", "begin of the part alone", {name: _only_behind(text) for name, text in BEGINNINGS.items()})
     yield from variants("structure", "line in the header", {name: _inside(text) for name, text in INSIDE.items()})
+    yield from variants("structure", "byte order mark", _MARKS)
     yield from variants("structure", "delimiters", _DELIMITERS)
     yield from variants("structure", "line ends", _LINE_ENDS)
 
@@ -218,6 +219,17 @@ def _inside(text: bytes) -> Build:
 
     return build
 
+
+_MARK = b"\xef\xbb\xbf"
+_MARKS: dict[str, Build] = {
+    "before the encoding alone": lambda p: mixed(_MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p)),
+    "before the encoding alone, no subtype": lambda p: mixed(
+        _MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p), type=b"multipart; boundary=b1"
+    ),
+    "before the disposition alone": lambda p: mixed(_MARK + b"Content-Disposition: attachment; filename=%b\n\n" % p.name + p.data),
+    "before the type alone": lambda p: _MARK + b"Content-Type: a/b; name=%b\n\n" % p.name + p.data,
+    "behind an empty line": lambda p: mixed(b"\n" + _MARK + b"Content-Transfer-Encoding: base64\n\n" + encoded(p)),
+}
 
 # Delimiter lines
 
