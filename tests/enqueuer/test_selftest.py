@@ -30,10 +30,7 @@ def test_what_is_missing_comes_with_the_cure(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setattr(unpack, "available", lambda: False)
 
     assert selftest.run() == 0
-    assert (
-        "missing     without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened"
-        in capsys.readouterr().out
-    )
+    assert "missing     without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened" in _unfolded(capsys)
 
 
 def test_a_wrong_verdict_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
