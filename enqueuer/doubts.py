@@ -49,7 +49,7 @@ LEAST_PATIENCE = 3600.0
 """Seconds for which such a message should be tried: greylisting takes minutes, a rate limit up to an hour."""
 LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
-FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--strip-domain", "--user-from-recipient"})
+FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--self-test", "--strip-domain", "--user-from-recipient"})
 """Options of theirs that take no value."""
 
 

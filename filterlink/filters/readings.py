@@ -2,7 +2,7 @@ r"""Where the header of a MIME part begins and ends, in every way that mail prog
 
 They differ where a header is broken: an empty line or rubbish before the first field, a line inside that is no field (it
 is skipped, or the body begins there), a line of blanks (it is a continuation, or ends the header), a bare CR (it is a
-character, or the end of a line). Each reading of a part is scanned; ordinary mail has one.
+character, the end of a line, or nothing). Each reading of a part is scanned; ordinary mail has one.
 """
 
 import re
@@ -73,7 +73,7 @@ def _read(data: bytes, begin: int, stop: int) -> list[Header]:
     text, flag = data[begin : min(stop, begin + MAX_HEADER)], "limit" if stop - begin > MAX_HEADER else ""
     found = interpret(text, flag)
     bare = b"\r" in text and _BARE_CR.search(text)
-    return found + interpret(_BARE_CR.sub(b"\n", text), flag) if bare else found
+    return found + interpret(_BARE_CR.sub(b"\n", text), flag) + interpret(_BARE_CR.sub(b"", text), flag) if bare else found
 
 
 def _limited(found: list[tuple[Header, int]]) -> list[tuple[Header, int]]:
