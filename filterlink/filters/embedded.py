@@ -7,7 +7,7 @@ that does not fit is that of no archive: it may be in any file.
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from filterlink.filters import packed, unpack
 from filterlink.filters.member import Budget, Member
@@ -51,6 +51,26 @@ def _is_cpio(data: bytes, at: int) -> bool:
     return bool(_CPIO.match(data, at))
 
 
+def _is_lha(data: bytes, at: int) -> bool:
+    """The header is whole by its checksum (levels 0 and 1), or its sizes are such as there are (2 and 3)."""
+    level = data[at + 20 : at + 21]
+    if level in (b"\0", b"\1"):
+        size = data[at]
+        return size > 20 and sum(data[at + 2 : at + 2 + size]) & 0xFF == data[at + 1]
+    return (level == b"\2" and 26 <= _number(data, at, 2) < 4096) or (level == b"\3" and data[at : at + 2] == b"\4\0")
+
+
+def _is_old_cpio(data: bytes, at: int) -> bool:
+    """A name follows that ends with a zero byte."""
+    order: Literal["little", "big"] = "little" if data[at] == 0xC7 else "big"
+    name = data[at + 26 : at + 26 + int.from_bytes(data[at + 20 : at + 22], order)]
+    return len(name) > 1 and name.find(b"\0") == len(name) - 1
+
+
+def _is_zstd(data: bytes, at: int) -> bool:
+    return data[at + 4] & 0x08 == 0
+
+
 def _is_iso(data: bytes, at: int) -> bool:
     return at >= 0 and data[at + 32768] == 1 and data[at + 32774] == 1
 
@@ -75,8 +95,12 @@ class _Kind(NamedTuple):
     fits: Callable[[bytes, int], bool]
     behind: int = 0
     """Where in the archive the magic is."""
+    pattern: re.Pattern[bytes] | None = None
+    """More of the header, where the magic is so short that it is in many files."""
 
 
+_OLD_CPIO = re.compile(rb"(?=(?:\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]|\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]))", re.DOTALL)
+_LHA = re.compile(rb"(?=-(?:lh[0-7d]|lz[4s5])-)")
 _CPIO = re.compile(rb"07070[12][0-9A-Fa-f]{104}")
 _KINDS = (
     _Kind("7zip", b"7z\xbc\xaf\x27\x1c", _is_7z),
@@ -86,6 +110,9 @@ _KINDS = (
     _Kind("xar", b"xar!", _is_xar),
     _Kind("cpio", b"070701", _is_cpio),
     _Kind("cpio", b"070702", _is_cpio),
+    _Kind("cpio", b"\xc7\x71", _is_old_cpio, 0, _OLD_CPIO),
+    _Kind("lha", b"-l", _is_lha, 2, _LHA),
+    _Kind("zstd", b"\x28\xb5\x2f\xfd", _is_zstd),
     _Kind("iso9660", b"CD001", _is_iso, 32769),
     _Kind("gzip", b"\x1f\x8b\x08", _is_gzip),
     _Kind("bzip2", b"BZh", _is_bzip2),
@@ -96,6 +123,11 @@ _STREAMS = ("gzip", "bzip2", "xz")
 
 def _places(data: bytes, kind: _Kind) -> Iterator[int]:
     """Where archives of this kind begin, but for the start; -1 in the end where there are more signatures than are looked at."""
+    if kind.pattern:
+        for match in kind.pattern.finditer(data, kind.behind + 1, MAX_PREFIX + kind.behind):
+            if kind.fits(data, match.start() - kind.behind):
+                yield match.start() - kind.behind
+        return
     at = data.find(kind.magic, kind.behind + 1, MAX_PREFIX + kind.behind)
     for _ in range(MAX_LOOKED):
         if at < 0:
@@ -132,6 +164,10 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
 
 
 def _open(data: bytes, kind: _Kind, at: int, budget: Budget) -> Iterator[Member]:
+    if kind.form == "zstd":
+        for member in unpack.library(data, "raw", budget, unpack.CODES["zstd"], at):
+            yield member._replace(name=unpack.UNNAMED)
+        return
     if kind.form not in _STREAMS:
         yield from unpack.library(data, kind.form, budget, start=at)
         return
