@@ -99,8 +99,11 @@ class _Kind(NamedTuple):
     """More of the header, where the magic is so short that it is in many files."""
 
 
-_OLD_CPIO = re.compile(rb"(?=(?:\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]|\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]))", re.DOTALL)
-_LHA = re.compile(rb"(?=-(?:lh[0-7d]|lz[4s5])-)")
+_CPIO_C7 = re.compile(rb"\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]", re.DOTALL)
+_CPIO_71 = re.compile(rb"\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]", re.DOTALL)
+_LHA = re.compile(rb"-l(?:h[0-7d]|z[4s5])-")
+_CPIO = re.compile(rb"(?=(?:\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]|\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]))", re.DOTALL)
+_LHA = re.compile(rb"-l(?:h[0-7d]|z[4s5])-")
 _CPIO = re.compile(rb"07070[12][0-9A-Fa-f]{104}")
 _KINDS = (
     _Kind("7zip", b"7z\xbc\xaf\x27\x1c", _is_7z),
@@ -110,7 +113,8 @@ _KINDS = (
     _Kind("xar", b"xar!", _is_xar),
     _Kind("cpio", b"070701", _is_cpio),
     _Kind("cpio", b"070702", _is_cpio),
-    _Kind("cpio", b"\xc7\x71", _is_old_cpio, 0, _OLD_CPIO),
+    _Kind("cpio", b"\xc7\x71", _is_old_cpio, 0, _CPIO_C7),
+    _Kind("cpio", b"\x71\xc7", _is_old_cpio, 0, _CPIO_71),
     _Kind("lha", b"-l", _is_lha, 2, _LHA),
     _Kind("zstd", b"\x28\xb5\x2f\xfd", _is_zstd),
     _Kind("iso9660", b"CD001", _is_iso, 32769),
@@ -124,9 +128,11 @@ _STREAMS = ("gzip", "bzip2", "xz")
 def _places(data: bytes, kind: _Kind) -> Iterator[int]:
     """Where archives of this kind begin, but for the start; -1 in the end where there are more signatures than are looked at."""
     if kind.pattern:
-        for match in kind.pattern.finditer(data, kind.behind + 1, MAX_PREFIX + kind.behind):
+        match = kind.pattern.search(data, kind.behind + 1, MAX_PREFIX + kind.behind)
+        while match:
             if kind.fits(data, match.start() - kind.behind):
                 yield match.start() - kind.behind
+            match = kind.pattern.search(data, match.start() + 1, MAX_PREFIX + kind.behind)
         return
     at = data.find(kind.magic, kind.behind + 1, MAX_PREFIX + kind.behind)
     for _ in range(MAX_LOOKED):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from filterlink.filters.lastbyte import rescued
 from filterlink.filters.member import ENDS, STEP, Budget
 
-__all__ = ["BROKEN", "Unpacked", "flag_of", "kind_of", "rest", "rest_64", "step", "unpacked", "unpacker_of"]
+__all__ = ["BROKEN", "MAX_MEMORY", "Unpacked", "flag_of", "kind_of", "rest", "rest_64", "step", "unpacked", "unpacker_of"]
 
 PIECE = 16 << 10
 PIECE_64 = 128

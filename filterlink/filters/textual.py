@@ -60,17 +60,17 @@ def _marked(data: bytes) -> Iterator[tuple[str, bytes]]:
         if mark["uu"] and not _is_uu(data, mark.end()):
             continue
         if begun:
-            yield _decoded(begun, data[begun.end() : mark.start()])
+            yield from _decoded(begun, data[begun.end() : mark.start()])
         if mark["end"] is not None:
             if first and first is not begun:
-                yield _decoded(first, data[first.end() : mark.start()])
+                yield from _decoded(first, data[first.end() : mark.start()])
             begun = first = None
         else:
             begun, first = mark, first or mark
     if begun:
-        yield _decoded(begun, data[begun.end() :])
+        yield from _decoded(begun, data[begun.end() :])
     if first and first is not begun:
-        yield _decoded(first, data[first.end() :])
+        yield from _decoded(first, data[first.end() :])
 
 
 def _is_uu(data: bytes, at: int) -> bool:
@@ -83,12 +83,23 @@ def _is_uu(data: bytes, at: int) -> bool:
     return len(line["uu"]) <= 5 + ((line["uu"][0] - 32 & 63) + 2) // 3 * 4  # a check character, or blanks, may be behind
 
 
-def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
+def _decoded(mark: re.Match[bytes], text: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the file in each reading: some decoders skip a line between uuencoded ones that cannot be one."""
     if mark["uu"]:
-        return _name(mark["name"] or b""), b"".join(map(uu_line, text.split(b"\n")))
-    if mark["base64"]:
-        return _name(mark["other"]), decode_base64(text)
-    return _name(mark["yenc"].rpartition(b"name=")[2]), _yenc(text)
+        lines = text.split(b"\n")
+        fitting = [line for line in lines if _fits(line)]
+        for reading in (lines, fitting) if len(fitting) < len([line for line in lines if line.strip()]) else (lines,):
+            yield _name(mark["name"] or b""), b"".join(map(uu_line, reading))
+    elif mark["base64"]:
+        yield _name(mark["other"]), decode_base64(text)
+    else:
+        yield _name(mark["yenc"].rpartition(b"name=")[2]), _yenc(text)
+
+
+def _fits(line: bytes) -> bool:
+    """As MIME::Parser and Perl see it: no small letters, and as many groups as the first character says."""
+    line = line.strip(b"\r")
+    return bool(line) and line == line.upper() and ((line[0] - 32 & 63) + 2) // 3 == len(line) // 4
 
 
 def _name(text: bytes) -> str:

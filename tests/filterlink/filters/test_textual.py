@@ -58,6 +58,14 @@ def test_one_that_begins_in_another() -> None:
     assert list(found) == ["first", "a.exe"]
 
 
+def test_a_line_of_junk_in_a_file() -> None:
+    """Some decoders skip it, some decode it."""
+    first, _, others = UU.partition(b"\n")
+    begin, _, more = others.partition(b"\n")
+
+    assert DATA in [data for _, data in find(first + b"\n" + begin + b"\nsome junk\n" + more)]
+
+
 def test_prose_holds_none() -> None:
     text = b"we begin 644 things\nand end\nbegin at 9\nbegin 2026 at example.com\nsee you\n=ybegins\ndata:;base64 is a word\n"
     assert list(find(text)) == []

@@ -20,6 +20,8 @@ from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
 from tests.helpers.archives import gzipped
+from tests.helpers.wrappings.archives import MAKES
+from tests.helpers.wrappings.base import PAYLOADS
 
 CORPUS = Path("/usr/share/clamav-testfiles")
 TEXT = b"some text, " * 1000
@@ -320,3 +322,19 @@ def test_names_in_any_locale() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True, env={"LC_ALL": "C", "PYTHONPATH": "."})
     assert done.stdout == b"[\"'a\\\\u202efdp.exe'\"]\n"
+
+
+def lzipped(data: bytes) -> bytes:
+    """Without its last 20 bytes: checksum and sizes."""
+    raw = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2}]
+    return b"LZIP\1\x10" + lzma.compress(data, lzma.FORMAT_RAW, filters=raw)
+
+
+@pytest.mark.skipif(not unpack.available(), reason="without libarchive it is not opened")
+def test_what_is_before_the_fault_of_a_lzip_or_lha_file_is_taken() -> None:
+    """Their ends are cut, and libarchive gives nothing of them."""
+    lha = MAKES["lzh"]["stored"](PAYLOADS[1])
+
+    assert [Member("a", TEXT, "broken")] == unpacked(lzipped(TEXT), "a.lz")
+    assert [one.flag for one in members(lha[:-9], "a.lzh")] == ["broken"]
+    assert next(one.data for one in members(lha[:-9], "a.lzh")) == PAYLOADS[1].data[:-8].rstrip(b"\0")
