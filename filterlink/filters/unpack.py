@@ -19,7 +19,7 @@ from typing import Any
 from filterlink.filters import packed, tars
 from filterlink.filters.member import MAX_NAME, Budget, Member
 
-__all__ = ["UNNAMED", "available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
+__all__ = ["UNNAMED", "available", "layer", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
 UNNAMED = "unpacked"
 """What a packed file is called that has no name."""
@@ -101,7 +101,7 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
         yield Member(_plain_name(name), b"", "limit")
         return
     if kind in _CODES:
-        for member in library(data[_behind_skippable(data) :], "raw", budget, _CODES[kind]):
+        for member in layer(data, kind, budget, _behind_skippable(data)):
             yield member._replace(name=_plain_name(name))
         return
     plain, names = _plain_name(name), dict[str, None]()
@@ -111,6 +111,11 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
     for other in names:
         if other != plain:
             yield Member(other, b"")
+
+
+def layer(data: bytes, kind: str, budget: Budget, start: int) -> Iterator[Member]:
+    """Unpack what begins at `start`, of a kind that libarchive unpacks."""
+    return library(data, "raw", budget, _CODES[kind], start)
 
 
 def _compressed_twice(data: bytes) -> bool:

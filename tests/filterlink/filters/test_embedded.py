@@ -14,6 +14,9 @@ from filterlink.filters import embedded, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.embedded import MAX_PREFIX, is_in
 from tests.helpers.archives import central, local, tarred, zipped
+from tests.helpers.wrappings.archives import MAKES
+from tests.helpers.wrappings.base import PAYLOADS
+from tests.helpers.wrappings.packing import makes_of_packed
 
 CORPUS = Path("/usr/share/clamav-testfiles")
 CPIO = b"070701" + b"%08x" * 13 % (1, 0o100644, 0, 0, 1, 0, 4, 0, 0, 0, 0, 12, 0) + b"invoice.exe\0".ljust(14, b"\0") + b"HARM"
@@ -39,6 +42,17 @@ def test_behind_a_program() -> None:
         for data in (seven(b"HARM"), CPIO):
             assert is_archive(prefix + data)
             assert ("invoice.exe", b"HARM", "") in [tuple(one) for one in members(prefix + data)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("lzh", "stored"), ("lzh", "stored, lz4"), ("cpio", "binary"), ("cpio", "binary, turned around"), ("zst", "")]
+)
+def test_kinds_of_short_signature(kind: str, name: str) -> None:
+    """7-Zip looks for these, too."""
+    data = (MAKES | makes_of_packed())[kind][name](PAYLOADS[1])
+    for prefix in (b"x", PROGRAM, b"of -lh5- and -lz- and \xc7\x71, \x71\xc7 and \x28\xb5\x2f\xfd"):
+        assert is_archive(prefix + data)
+        assert [(one.data, one.flag) for one in members(prefix + data)] == [(PAYLOADS[1].data, "")]
 
 
 @pytest.mark.parametrize("name", ["clam.cab", "clam-v2.rar", "clam-v3.rar", "clam.7z"])
@@ -67,6 +81,8 @@ def test_a_file_that_is_several_archives() -> None:
         b"x" + b"Rar!\x1a\x07\1" * 9,
         b"x" + b"070701" * 9,
         b"x" + b"\x1f\x8b\x08\0" * 99 + b"BZh9" * 99,
+        b"x" + b"-lh5-\0" * 99 + b"-lh0-" + bytes(99),
+        b"x" + b"\x28\xb5\x2f\xfd" * 99 + bytes(99) + b"\xc7\x71" * 99 + bytes(99) + b"\x71\xc7" * 99,
     ],
 )
 def test_an_accident_has_no_flag(data: bytes) -> None:
