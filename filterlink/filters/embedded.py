@@ -7,7 +7,7 @@ that does not fit is that of no archive: it may be in any file.
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from filterlink.filters import packed, unpack
 from filterlink.filters.member import Budget, Member
@@ -20,6 +20,10 @@ MAX_TRIED = 16
 """Archives of one kind, all whole by their first header, that cannot be opened, before one that can."""
 MAX_LOOKED = 10_000
 """Signatures of one kind that do not fit."""
+MIN_LHA = 20
+"""Bytes of a header of lha, at least."""
+MAX_ZSTD = 128 << 10
+"""Bytes of one block of zstd."""
 
 
 def _number(data: bytes, at: int, length: int) -> int:
@@ -51,24 +55,29 @@ def _is_cpio(data: bytes, at: int) -> bool:
     return bool(_CPIO.match(data, at))
 
 
+def _is_binary_cpio(data: bytes, at: int) -> bool:
+    """The first name is as long as is said, and ends with the only zero in it."""
+    size = int.from_bytes(data[at + 20 : at + 22], "little" if data[at] == 0xC7 else "big")
+    return bool(_NAME.fullmatch(data, at + 26, at + 26 + size))
+
+
 def _is_lha(data: bytes, at: int) -> bool:
-    """The header is whole by its checksum (levels 0 and 1), or its sizes are such as there are (2 and 3)."""
-    level = data[at + 20 : at + 21]
-    if level in (b"\0", b"\1"):
-        size = data[at]
-        return size > 20 and sum(data[at + 2 : at + 2 + size]) & 0xFF == data[at + 1]
-    return (level == b"\2" and 26 <= _number(data, at, 2) < 4096) or (level == b"\3" and data[at : at + 2] == b"\4\0")
-
-
-def _is_old_cpio(data: bytes, at: int) -> bool:
-    """A name follows that ends with a zero byte."""
-    order: Literal["little", "big"] = "little" if data[at] == 0xC7 else "big"
-    name = data[at + 26 : at + 26 + int.from_bytes(data[at + 20 : at + 22], order)]
-    return len(name) > 1 and name.find(b"\0") == len(name) - 1
+    """The sum over the header is right; a header of level 2 has none, but all of it has to be there."""
+    if at + 22 > len(data):
+        return False
+    if data[at + 20] < 2:
+        end = at + 2 + data[at]
+        return data[at] >= MIN_LHA and end <= len(data) and sum(data[at + 2 : end]) & 0xFF == data[at + 1]
+    size = _number(data, at, 2)
+    return data[at + 20] == 2 and MIN_LHA < size <= len(data) - at and _number(data, at + 7, 4) <= len(data) - at - size
 
 
 def _is_zstd(data: bytes, at: int) -> bool:
-    return data[at + 4] & 0x08 == 0
+    """No reserved bit is set, and the first block is of a kind and a size that there is."""
+    flags = data[at + 4]
+    length = 1 << (flags >> 6) if flags >> 6 else flags >> 5 & 1
+    block = _number(data, at + 5 + (not flags & 0x20) + (0, 1, 2, 4)[flags & 3] + length, 3)
+    return not flags & 8 and block & 6 != 6 and block >> 3 <= MAX_ZSTD
 
 
 def _is_iso(data: bytes, at: int) -> bool:
@@ -91,20 +100,15 @@ def _is_xz(data: bytes, at: int) -> bool:
 class _Kind(NamedTuple):
     form: str
     """libarchive's word, or that of packed.py."""
-    magic: bytes
+    magic: bytes | re.Pattern[bytes]
+    """A short one is a pattern, with as much as is the same in all of the kind: it would be in many files."""
     fits: Callable[[bytes, int], bool]
     behind: int = 0
     """Where in the archive the magic is."""
-    pattern: re.Pattern[bytes] | None = None
-    """More of the header, where the magic is so short that it is in many files."""
 
 
-_CPIO_C7 = re.compile(rb"\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]", re.DOTALL)
-_CPIO_71 = re.compile(rb"\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]", re.DOTALL)
-_LHA = re.compile(rb"-l(?:h[0-7d]|z[4s5])-")
-_CPIO = re.compile(rb"(?=(?:\xc7\x71.{5}[\x40-\xbf].{13}[\0-\3]|\x71\xc7.{4}[\x40-\xbf].{13}[\0-\3]))", re.DOTALL)
-_LHA = re.compile(rb"-l(?:h[0-7d]|z[4s5])-")
 _CPIO = re.compile(rb"07070[12][0-9A-Fa-f]{104}")
+_NAME = re.compile(rb"[^\0-\x1f]+\0")
 _KINDS = (
     _Kind("7zip", b"7z\xbc\xaf\x27\x1c", _is_7z),
     _Kind("rar", b"Rar!\x1a\x07\0", _is_rar),
@@ -113,35 +117,35 @@ _KINDS = (
     _Kind("xar", b"xar!", _is_xar),
     _Kind("cpio", b"070701", _is_cpio),
     _Kind("cpio", b"070702", _is_cpio),
-    _Kind("cpio", b"\xc7\x71", _is_old_cpio, 0, _CPIO_C7),
-    _Kind("cpio", b"\x71\xc7", _is_old_cpio, 0, _CPIO_71),
-    _Kind("lha", b"-l", _is_lha, 2, _LHA),
-    _Kind("zstd", b"\x28\xb5\x2f\xfd", _is_zstd),
+    _Kind("cpio", re.compile(rb"\xc7\x71(?s:(?=.{5}[\x40-\x4f\x80-\x8f\xa0-\xaf].{13}[\0-\x0f]))"), _is_binary_cpio),
+    _Kind("cpio", re.compile(rb"\x71\xc7(?s:(?=.{4}[\x40-\x4f\x80-\x8f\xa0-\xaf].{13}[\0-\x0f]))"), _is_binary_cpio),
+    _Kind("lha", re.compile(rb"-l[hz][0-9a-z]-"), _is_lha, 2),
     _Kind("iso9660", b"CD001", _is_iso, 32769),
     _Kind("gzip", b"\x1f\x8b\x08", _is_gzip),
     _Kind("bzip2", b"BZh", _is_bzip2),
     _Kind("xz", b"\xfd7zXZ\0", _is_xz),
+    _Kind("zstd", b"\x28\xb5\x2f\xfd", _is_zstd),
 )
 _STREAMS = ("gzip", "bzip2", "xz")
 
 
 def _places(data: bytes, kind: _Kind) -> Iterator[int]:
     """Where archives of this kind begin, but for the start; -1 in the end where there are more signatures than are looked at."""
-    if kind.pattern:
-        match = kind.pattern.search(data, kind.behind + 1, MAX_PREFIX + kind.behind)
-        while match:
-            if kind.fits(data, match.start() - kind.behind):
-                yield match.start() - kind.behind
-            match = kind.pattern.search(data, match.start() + 1, MAX_PREFIX + kind.behind)
-        return
-    at = data.find(kind.magic, kind.behind + 1, MAX_PREFIX + kind.behind)
+    at = _find(data, kind.magic, kind.behind + 1, MAX_PREFIX + kind.behind)
     for _ in range(MAX_LOOKED):
         if at < 0:
             return
         if at + 13 <= len(data) and kind.fits(data, at - kind.behind):
             yield at - kind.behind
-        at = data.find(kind.magic, at + 1, MAX_PREFIX + kind.behind)
+        at = _find(data, kind.magic, at + 1, MAX_PREFIX + kind.behind)
     yield -1
+
+
+def _find(data: bytes, magic: bytes | re.Pattern[bytes], start: int, end: int) -> int:
+    if isinstance(magic, bytes):
+        return data.find(magic, start, end)
+    found = magic.search(data, start, end)
+    return found.start() if found else -1
 
 
 def _kinds() -> Iterator[_Kind]:
@@ -171,12 +175,11 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
 
 def _open(data: bytes, kind: _Kind, at: int, budget: Budget) -> Iterator[Member]:
     if kind.form == "zstd":
-        for member in unpack.library(data, "raw", budget, unpack.CODES["zstd"], at):
-            yield member._replace(name=unpack.UNNAMED)
-        return
-    if kind.form not in _STREAMS:
+        for member in unpack.layer(data, kind.form, budget, at):
+            yield Member(unpack.UNNAMED, member.data, "" if member.flag == "broken" else member.flag)
+    elif kind.form not in _STREAMS:
         yield from unpack.library(data, kind.form, budget, start=at)
-        return
-    found = next(packed.unpacked(data, kind.form, budget, at))
-    for name in found.names or (unpack.UNNAMED,):
-        yield Member(name, found.data, "" if found.flag == "broken" else found.flag)
+    else:
+        found = next(packed.unpacked(data, kind.form, budget, at))
+        for name in found.names or (unpack.UNNAMED,):
+            yield Member(name, found.data, "" if found.flag == "broken" else found.flag)

@@ -20,7 +20,7 @@ from typing import Any
 from filterlink.filters import packed, tars
 from filterlink.filters.member import MAX_NAME, Budget, Member
 
-__all__ = ["CODES", "UNNAMED", "available", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
+__all__ = ["UNNAMED", "available", "layer", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
 UNNAMED = "unpacked"
 """What a packed file is called that has no name."""
@@ -32,7 +32,7 @@ _BLOCK = 256 << 10
 _NO_MEMORY = 12
 _COMPRESS = b"\x1f\x9d"
 _LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip", _COMPRESS: "compress"}
-CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
+_CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
 """libarchive's numbers of the filters; 0: told to take it, libarchive reads a null pointer, so it has to find it by itself."""
 _SUFFIXES = {
     **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z", "zz"), ""),
@@ -101,8 +101,8 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
     if kind == "skippable":
         yield Member(_plain_name(name), b"", "limit")
         return
-    if kind in CODES:
-        for member in library(data[_behind_skippable(data) :], "raw", budget, CODES[kind]):
+    if kind in _CODES:
+        for member in layer(data, kind, budget, _behind_skippable(data)):
             if kind == "lzip" and member.flag == "broken" and not member.data:
                 member = member._replace(data=_lzip(data, budget))
             yield member._replace(name=_plain_name(name))
@@ -131,6 +131,11 @@ def _lzip(data: bytes, budget: Budget) -> bytes:
             if budget.take(len(chunk)):
                 break
     return bytes(out)
+
+
+def layer(data: bytes, kind: str, budget: Budget, start: int) -> Iterator[Member]:
+    """Unpack what begins at `start`, of a kind that libarchive unpacks."""
+    return library(data, "raw", budget, _CODES[kind], start)
 
 
 def _compressed_twice(data: bytes) -> bool:
