@@ -116,7 +116,7 @@ def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
                 until = delimiter.start() if delimiter else stop
             yield Span(buffer, start + at, until)
             blank = _BLANK_LINE.search(text, at)
-            behind = blank.start() if blank else len(text)
+            behind = min(blank.start() if blank else len(text), max(until - start, behind))
         at = text.find(_CONTENT, behind)
 
 

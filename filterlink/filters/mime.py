@@ -161,7 +161,7 @@ class _Walk:
     def _inner(self, piece: _Piece, header: Header, body: int) -> tuple[list[_Piece], str]:
         """List the pieces inside of this one, none where it is a leaf, and the flag."""
         (buffer, _, end), depth = piece.span, piece.depth + 1
-        if header.type.startswith("multipart/"):
+        if header.type.startswith("multipart"):
             self._search -= (end - body) * (1 + len(header.boundaries))
             split = multipart(Span(buffer, body, end), header)
             self._strict = self._strict and split.plain

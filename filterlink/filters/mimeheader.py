@@ -81,8 +81,8 @@ def _unfolded(text: bytes) -> bytes:
 def _combined(types: list[_Value], names: list[str], encodings: list[str], flag: str) -> list[Header]:
     found = dict[Header, None]()
     read = [(word, value) for value in types for word in value.words]
-    for word, value in sorted(read, key=lambda each: not each[0].startswith("multipart/")):
-        boundaries = _boundaries(value) if word.startswith("multipart/") else ()
+    for word, value in sorted(read, key=lambda each: not each[0].startswith("multipart")):
+        boundaries = _boundaries(value) if word.startswith("multipart") else ()
         for encoding in sorted(dict.fromkeys(encodings), key=lambda word: not word):
             kept = dict.fromkeys((*boundaries[: MAX_BOUNDARIES // 2], *boundaries[-MAX_BOUNDARIES // 2 :]))
             over = len(names) > MAX_NAMES or len(kept) < len(boundaries) or len(found) >= MAX_READINGS

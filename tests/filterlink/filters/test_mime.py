@@ -102,6 +102,8 @@ def test_base64_is_what_was_encoded(data: bytes) -> None:
         b"Content-Type: multipart/mixed; boundary=other\n\n--b\n\nhidden\n--b--\n",  # another one named
         b"Content-Type: multipart/mixed; boundary=\n\n--b\n\nhidden\n--b--\n",
         HEAD + b"--b\n\nhidden",  # never closed
+        b"Content-Type: multipart; boundary=b\n\n--b\n\nhidden\n--b--\n",
+        b"Subject: x\n\nContent-Type:\n--b\nContent-Transfer-Encoding: base64\n\naGlkZGVu",  # by no structure
         HEAD + b"--b\r\n\r\nhidden\r\n--b--\r\n",
         HEAD + b"--b--\n\nhidden\n--b--\n",  # after a closing one
         HEAD + b"--b--\n--b\n\nhidden\n--b--\n",
