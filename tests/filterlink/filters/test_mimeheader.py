@@ -48,6 +48,7 @@ def test_file_names_in_every_writing(parameter: bytes) -> None:
         b"filename=b.exe, x.txt",
         b"filename=b.exe (a comment)",
         b"filename=b.exe words behind",
+        b"filename=b.exe=",
         b'filename="b".exe',
         b"filename=(a comment)b.exe",
         b"filename=b(a (nested) comment).exe",
