@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-from filterlink.filters.encodings import decode_base64, uu_line
+from filterlink.filters.encodings import base64_readings, decode_base64, uu_line
 from filterlink.filters.filenames import clean_name
 
-__all__ = ["decode", "find"]
+__all__ = ["decode", "decodings", "find"]
 
 MAX_BACK = 400
 """Bytes of a data: link before its data: type, parameters."""
@@ -28,6 +28,9 @@ _NEXT_LINE = re.compile(
     rb"[\r\n \t]{0,100}?\n[ \t>]{0,20}?"
     rb"(?:(?P<uu>[ -`]{1,89}[!-~]?)|[+\-0-9A-Za-z]{21,90}|(?i:begin|=ybegin)[ \t][^\r\n]{0,999})\r?(?:\n|\Z)"
 )
+_BEGIN = re.compile(rb"^begin[ \t][^\n]*\n", re.MULTILINE | re.IGNORECASE)
+_SMALL = re.compile(rb"[a-z]")
+_SIX_BITS = bytes(32 + (byte - 32 & 63) for byte in range(256))
 _DATA = b";base64,"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s%_-]*")
 _SHIFTED = bytes((byte - 42) & 255 for byte in range(256))
@@ -40,19 +43,41 @@ def decode(body: bytes, encoding: str) -> bytes:
     if encoding == "quoted-printable":
         return binascii.a2b_qp(body)
     if encoding:
-        return b"".join(data for _, data in find(body)) or body
+        return _decodings(body)[0]
     return body
 
 
+def decodings(body: bytes, encoding: str) -> list[bytes]:
+    """Decode a body in each reading."""
+    if encoding == "base64":
+        return base64_readings(body)
+    return _decodings(body) if encoding not in ("", "quoted-printable") else [decode(body, encoding)]
+
+
+def _decodings(body: bytes) -> list[bytes]:
+    """All files in it as one, and each other reading of a file; from a line on that has no mode, where there is no file."""
+    files = [readings for _, readings in _files(body)]
+    if not files and (begin := _BEGIN.search(body)) and (found := _uu_readings(body[begin.end() :]))[0]:
+        return found
+    whole = b"".join(first for first, *_ in files) or body
+    return [whole, *(other for _, *others in files for other in others)]
+
+
 def find(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file."""
+    """Yield name and content of each file, and again in each other reading."""
+    for name, readings in _files(data):
+        for content in readings:
+            yield name, content
+
+
+def _files(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
     if b"begin" in data.lower():
         yield from _marked(data)
     if _DATA in data:
-        yield from _links(data)
+        yield from (("", [content]) for content in _links(data))
 
 
-def _marked(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _marked(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
     """Where another one begins before the first has ended, the first is also read as far as the end that follows."""
     begun: re.Match[bytes] | None = None
     first: re.Match[bytes] | None = None
@@ -83,12 +108,39 @@ def _is_uu(data: bytes, at: int) -> bool:
     return len(line["uu"]) <= 5 + ((line["uu"][0] - 32 & 63) + 2) // 3 * 4  # a check character, or blanks, may be behind
 
 
-def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, bytes]:
+def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, list[bytes]]:
     if mark["uu"]:
-        return _name(mark["name"] or b""), b"".join(map(uu_line, text.split(b"\n")))
+        return _name(mark["name"] or b""), _uu_readings(text)
     if mark["base64"]:
-        return _name(mark["other"]), decode_base64(text)
-    return _name(mark["yenc"].rpartition(b"name=")[2]), _yenc(text)
+        return _name(mark["other"]), [decode_base64(text)]
+    return _name(mark["yenc"].rpartition(b"name=")[2]), [_yenc(text)]
+
+
+def _uu_readings(text: bytes) -> list[bytes]:
+    """Lines that are too short, or too long, are filled up, or cut; or they give what they hold; or they are no data."""
+    lines = text.split(b"\n")
+    decoded = [uu_line(line) for line in lines]
+    readings = [b"".join(decoded)]
+    if odd := {number for number, line in enumerate(lines) if line and not _fits(line)}:
+        readings += [_held(lines), b"".join(data for number, data in enumerate(decoded) if number not in odd)]
+    return [data for data in dict.fromkeys(readings) if data] or [b""]
+
+
+def _held(lines: list[bytes]) -> bytes:
+    """Decode as GMime does: what is left of a line goes on in the next one, and every character counts."""
+    out, left = bytearray(), b""
+    for line in filter(None, lines):
+        length = line[0] - 32 & 63
+        text = left + line[1 : 1 + (length + 2) // 3 * 4].rstrip(b"\r").translate(_SIX_BITS)
+        whole = len(text) // 4 * 4
+        out += uu_line(bytes([32 + min(length, whole // 4 * 3)]) + text[:whole])
+        left = text[whole:]
+    return bytes(out) + uu_line(bytes([32 + len(left) * 3 // 4]) + left)
+
+
+def _fits(line: bytes) -> bool:
+    """As MIME::Parser asks: no small letter is in it, and the length is about that which is said."""
+    return ((line[0] - 32 & 63) + 2) // 3 == (len(line) + 1) // 4 and not _SMALL.search(line)
 
 
 def _name(text: bytes) -> str:
@@ -105,12 +157,12 @@ def _yenc(text: bytes) -> bytes:
     return first.translate(_SHIFTED) + b"".join(escaped)
 
 
-def _links(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _links(data: bytes) -> Iterator[bytes]:
     at = data.find(_DATA)
     while at >= 0:
         start = data.rfind(b"data:", max(0, at - MAX_BACK), at)
         found = _BASE64.match(data, at + len(_DATA))
         end = found.end() if found else at
         if start >= 0 and found and found[0]:
-            yield "", decode_base64(unquote_to_bytes(found[0]).translate(bytes.maketrans(b"-_", b"+/")))
+            yield decode_base64(unquote_to_bytes(found[0]).translate(bytes.maketrans(b"-_", b"+/")))
         at = data.find(_DATA, max(end, at + 1))
