@@ -74,6 +74,7 @@ def test_a_line_that_is_short() -> None:
 
     assert [data[:45] for _, data in find(text)] == [b"%@A" + bytes(42), b"%@A" + DATA[:42], DATA[:45]]
     assert DATA[:90] in [data[:90] for _, data in find(UU[:60] + b"\nM" + UU[60:])]
+    assert b"ab" + DATA in decodings(b'begin 644 a\n"86( ' + uu(DATA), "uuencode")
     assert decodings(b"begin 644 a\n!00\nend\n", "uuencode") == [b"A"]
 
 
