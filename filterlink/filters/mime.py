@@ -15,12 +15,12 @@ from typing import NamedTuple
 from filterlink.filters import mails, readers, strict
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.boundaries import MAX_PARTS, Span, blocks, line_ends, multipart
-from filterlink.filters.encodings import base64_readings, is_padded_by_piece
+from filterlink.filters.encodings import is_padded_by_piece
 from filterlink.filters.filenames import clean_name
 from filterlink.filters.member import Budget, Look, no_clock
 from filterlink.filters.mimeheader import Header
 from filterlink.filters.readings import readings
-from filterlink.filters.textual import decode, find
+from filterlink.filters.textual import decode, decodings, find
 from filterlink.filters.unpack import unopened
 
 __all__ = ["Part", "parts"]
@@ -281,9 +281,7 @@ def _file(part: Part, name: str, data: bytes, origin: _Origin) -> Part:
 
 def _decoded(span: Span, start: int, encoding: str) -> list[bytes]:
     """The body in each reading. It is no variable of the caller's, as a large one is worth its memory."""
-    if encoding == "base64":
-        return base64_readings(span.buffer[start : span.end])
-    return [decode(span.buffer[start : span.end], encoding)]
+    return decodings(span.buffer[start : span.end], encoding)
 
 
 def _digest(data: bytes) -> int:

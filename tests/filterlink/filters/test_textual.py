@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from filterlink.filters.textual import find
+from filterlink.filters.textual import decodings, find
 
 DATA = bytes(range(256)) * 2
 
@@ -58,12 +58,31 @@ def test_one_that_begins_in_another() -> None:
     assert list(found) == ["first", "a.exe"]
 
 
-def test_a_line_of_junk_in_a_file() -> None:
-    """Some decoders skip it, some decode it."""
-    first, _, others = UU.partition(b"\n")
-    begin, _, more = others.partition(b"\n")
+@pytest.mark.parametrize("junk", [b"x\n", b"\t\n", b"hello world\n"])
+def test_a_line_that_is_no_data(junk: bytes) -> None:
+    """Some leave it out; where the header names the encoding, it may be the first."""
+    text = b"begin 644 a.exe\n" + uu(DATA[:45]).removesuffix(b"`\n") + junk + uu(DATA[45:])
 
-    assert DATA in [data for _, data in find(first + b"\n" + begin + b"\nsome junk\n" + more)]
+    assert DATA in [data for name, data in find(text) if name == "a.exe"]
+    assert DATA in decodings(text, "uuencode")
+    assert DATA in decodings(UU.replace(b"\n", b"\n" + junk, 1), "uuencode")
+
+
+def test_a_line_that_is_short() -> None:
+    """Some fill it up, some take what it holds; where both are the same there is one reading."""
+    text = b"begin 644 a.exe\nM)4!!\n" + uu(DATA)
+
+    assert [data[:45] for _, data in find(text)] == [b"%@A" + bytes(42), b"%@A" + DATA[:42], DATA[:45]]
+    assert DATA[:90] in [data[:90] for _, data in find(UU[:60] + b"\nM" + UU[60:])]
+    assert b"ab" + DATA in decodings(b'begin 644 a\n"86( ' + uu(DATA), "uuencode")
+    assert decodings(b"begin 644 a\n!00\nend\n", "uuencode") == [b"A"]
+
+
+def test_a_begin_without_a_mode() -> None:
+    """Some programs take it where the header names the encoding."""
+    assert decodings(b"x\nbegin \n" + uu(DATA), "uuencode") == [DATA]
+    assert decodings(b"to begin with\nsay hello\n", "uuencode")[0] == b"to begin with\nsay hello\n"
+    assert decodings(b"aGk=", "base64") == [b"hi"]
 
 
 def test_prose_holds_none() -> None:
