@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["MAX_NAME", "Parameter", "clean_name", "names", "parameters", "readings", "texts", "values", "without_comments"]
+__all__ = ["MAX_NAME", "Parameter", "clean_name", "decoded", "names", "parameters", "readings", "texts", "values", "without_comments"]
 
 MAX_NAME = 255
 """Characters of a file name that are kept, from its end: the extension says what a double click does."""
@@ -100,6 +100,12 @@ def _unquoted(text: bytes) -> list[bytes]:
 def names(given: list[Parameter]) -> Iterator[str]:
     """Yield each file name that the parameters of one field give."""
     for text in texts(given, ("name", "filename")):
+        yield from readings(text)
+
+
+def decoded(name: str) -> Iterator[str]:
+    """Yield the file names that a parameter may be which another reader gives as it is."""
+    for text in _plain(name.encode("utf-8", "surrogateescape")):
         yield from readings(text)
 
 

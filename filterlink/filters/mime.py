@@ -9,6 +9,7 @@ skipped in silence.
 """
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from filterlink.filters.archive import is_archive, members
 from filterlink.filters.boundaries import MAX_PARTS, Span, blocks, line_ends, multipart
 from filterlink.filters.encodings import is_padded_by_piece
 from filterlink.filters.filenames import clean_name
+from filterlink.filters.filenames import decoded as decoded_names
 from filterlink.filters.member import Budget, Look, no_clock
 from filterlink.filters.mimeheader import Header
 from filterlink.filters.readings import readings
@@ -29,6 +31,7 @@ MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
+_BLANKS = re.compile(rb"(?<![ \t])[ \t]++\n")
 MAX_SEARCHED = 256 << 20, 64
 """Bytes in which boundaries are looked for, and how many times the size of the message more; real mail needs its size 6 times."""
 
@@ -219,12 +222,13 @@ class _Walk:
 
     def _new(self, found: readers.Found, origin: _Origin) -> Iterator[Part]:
         """Yield what another reader found, without what was looked at before."""
-        names = tuple(name for name in map(clean_name, found.names) if name and name not in self._names)
+        given = [reading for name in found.names for reading in decoded_names(name)]
+        names = tuple(name for name in dict.fromkeys(given) if name not in self._names)
         if found.type in mails.TYPES:
             names = ()
         data = found.data if found.data.strip() and _digest(found.data) not in self._seen else b""
         if names or data:
-            place = origin.place + (clean_name(found.names[0]) if found.names else "a part")
+            place = origin.place + (given[0] if given else "a part")
             yield Part(place, names, found.type, data, "ambiguous")
 
     def _named(self, part: Part) -> Part:
@@ -285,5 +289,11 @@ def _decoded(span: Span, start: int, encoding: str) -> list[bytes]:
 
 
 def _digest(data: bytes) -> int:
-    """Give a hash that ignores the line ends of a text. Python keys it at random, so no sender can aim at a collision."""
-    return hash(data if b"\0" in data else data.replace(b"\r\n", b"\n").strip())
+    """Give a hash that ignores the line ends of a text, and blanks before them.
+
+    Python keys it at random, so no sender can aim at a collision.
+    """
+    if b"\0" in data:
+        return hash(data)
+    text = data.replace(b"\r\n", b"\n").strip()
+    return hash(_BLANKS.sub(b"\n", text) if b" \n" in text or b"\t\n" in text else text)

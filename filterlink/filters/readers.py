@@ -41,6 +41,16 @@ class TooMuch(Exception):
     """A reader gave up: too many parts, or too deep."""
 
 
+class _AsItIs(type(email.policy.compat32)):  # type: ignore[misc]
+    """Fields as they are: compat32 itself makes an object of one that is not ASCII, without what is not."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
+        return value
+
+
+_POLICY = _AsItIs()
+
+
 class _Message(email.message.Message):
     """One that reads no long field: the package needs quadratic time for its parameters."""
 
@@ -55,12 +65,12 @@ def by_email(message: bytes, look: Look) -> Iterator[Found]:
     """Yield what the email package finds. Raises TooMuch, and what `look` does, which is called for each block and part."""
     made = itertools.count()
 
-    def make(policy: Any = email.policy.compat32) -> _Message:
+    def make(policy: Any = _POLICY) -> _Message:
         if next(made) > MAX_FOUND:
             raise TooMuch
         return _Message(policy)
 
-    parser = email.parser.BytesFeedParser(make, policy=email.policy.compat32)
+    parser = email.parser.BytesFeedParser(make, policy=_POLICY)
     try:
         for start in range(0, len(message), _BLOCK):
             look()

@@ -116,6 +116,21 @@ def test_what_another_reader_alone_finds_is_looked_at(monkeypatch: pytest.Monkey
     assert (found[-1].place, found[-1].flag) == ("the message", "ambiguous")
 
 
+@pytest.mark.parametrize("name", ['"=?utf-8?B?w7wvw7Yucg==?="', '"ü.pdf"', "=?koi8-r?B?6ezp?=.pdf", '"a\'b.pdf"', "utf-8''%c3%bc.pdf"])
+def test_names_that_all_read_alike_make_no_message_ambiguous(name: str) -> None:
+    """The email package gives encoded words as they are, and the other one decodes them."""
+    for key in ("name", "name*") if "''" in name else ("name",):
+        message = f"Content-Type: a/b (x); {key}={name}\nContent-Disposition: attachment; file{key}={name}\n\nx".encode()
+        assert {part.flag for part in parts(message)} == {""}
+
+
+def test_blanks_at_line_ends_make_no_message_ambiguous() -> None:
+    """Some readers of quoted-printable remove them, as RFC 2045 says."""
+    message = b"Content-Type: text/plain (x)\nContent-Transfer-Encoding: quoted-printable\n\na=3Db  \nc\t\r\nd\n"
+
+    assert {part.flag for part in parts(message)} == {""}
+
+
 def test_the_library_has_the_limits_that_are_documented() -> None:
     """So we ask it for no larger message."""
     with pytest.raises(fast_mail_parser.MimeStructureError):
