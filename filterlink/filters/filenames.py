@@ -24,7 +24,7 @@ _PARAMETER = re.compile(
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)("?)', re.DOTALL)
 _BEHIND_QUOTED = re.compile(rb"\s*+(?:;|\Z)")
 _PLAIN = re.compile(rb"[!#-&*+.0-9A-Z^-~-]*+\Z")
-_PART_OF_WORDS = re.compile(rb"[^\s]*+"), re.compile(rb"[^,]*+"), re.compile(rb"[^(]*+")
+_PART_OF_WORDS = re.compile(rb"[^\s]*+"), re.compile(rb"[^,]*+"), re.compile(rb"[^(]*+"), re.compile(rb"[^=?:<>\[\]]*+")
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=(?:\s+(?==\?))?")
 _SPLIT_WORDS = re.compile(r"(=\?[^?\s]{1,60}\?([bBqQ])\?[^?]*)\?=\s*=\?[^?\s]{1,60}\?\2\?")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
@@ -88,7 +88,7 @@ def values(rest: bytes) -> list[bytes]:
 
 
 def _unquoted(text: bytes) -> list[bytes]:
-    """List the readings of a value without quotes: as a whole, without comments, and up to a blank, a comma, a comment."""
+    """List the readings without quotes: whole, without comments, up to a blank, a comma, a comment, what is in no value."""
     if _PLAIN.match(text):
         return [text]
     found = [text, without_comments(text, b"").strip(), text.replace(b'"', b""), text.strip(b"'")]

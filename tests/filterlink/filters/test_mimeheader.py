@@ -58,6 +58,9 @@ def test_file_names_in_every_writing(parameter: bytes) -> None:
         b"filename=b%2Eexe",
         b'x="; filename=b.exe; y="',
         b"x filename=b.exe",
+        b"filename=b.exe=",
+        b"filename=b.exe:c",
+        b"filename=b.exe[c]",
         b'filename="a\\b.exe"',
     ],
 )
