@@ -198,7 +198,7 @@ def test_layers_by_the_library(kind: str) -> None:
     assert unpacked(data, "a.zst") == [Member("a", text)]
     if kind in ("zstd", "lz4", "lzip"):
         assert unpacked(data + data) == [Member("a", text + text)]
-        assert [one.flag for one in unpacked(data[:-5])] == ["broken"]
+        assert {one.flag for one in unpacked(data[:-5])} == {"broken"}
     for at in range(len(data)):
         list(members(data[:at]))
         list(members(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]))
