@@ -24,8 +24,8 @@ _PARAMETER = re.compile(
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)("?)', re.DOTALL)
 _BEHIND_QUOTED = re.compile(rb"\s*+(?:;|\Z)")
 _PLAIN = re.compile(rb"[!#-&*+.0-9A-Z^-~-]*+\Z")
-_PART_OF_WORDS = tuple(re.compile(part) for part in (rb"[^\s]*+", rb"[^,]*+", rb"[^(]*+", rb"[!#-'*+.0-9A-Z^-~-]*+"))
-"""Up to a blank, a comma, a comment, and the token of RFC 2045."""
+_PART_OF_WORDS = tuple(re.compile(part) for part in (rb"[^\s]*+", rb"[^,]*+", rb"[^(]*+", rb"[^=?:<>\[\]]*+", rb"[!#-'*+.0-9A-Z^-~-]*+"))
+"""Up to a blank, a comma, a comment, what is in no value, and the end of a token (RFC 2045)."""
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=(?:\s+(?==\?))?")
 _SPLIT_WORDS = re.compile(r"(=\?[^?\s]{1,60}\?([bBqQ])\?[^?]*)\?=\s*=\?[^?\s]{1,60}\?\2\?")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")

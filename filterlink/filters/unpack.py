@@ -12,13 +12,12 @@ import ctypes
 import functools
 import locale
 import logging
-import lzma
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from filterlink.filters import packed, tars
-from filterlink.filters.member import MAX_NAME, Budget, Member
+from filterlink.filters import cut, packed, tars
+from filterlink.filters.member import ENDS, MAX_NAME, Budget, Member
 
 __all__ = ["UNNAMED", "available", "layer", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
@@ -102,10 +101,14 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
         yield Member(_plain_name(name), b"", "limit")
         return
     if kind in _CODES:
+        broken = False
         for member in layer(data, kind, budget, _behind_skippable(data)):
-            if kind == "lzip" and member.flag == "broken" and not member.data:
-                member = member._replace(data=_lzip(data, budget))
+            broken = broken or member.flag == "broken"
             yield member._replace(name=_plain_name(name))
+        if broken and (left := cut.mended(data, kind, _behind_skippable(data))):
+            for content, flag in _again(left, kind, budget):
+                if content or flag in ENDS:
+                    yield Member(_plain_name(name), content, flag if flag in ENDS else "broken")
         return
     plain, names = _plain_name(name), dict[str, None]()
     for found in packed.unpacked(data, kind, budget):
@@ -116,26 +119,17 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
             yield Member(other, b"")
 
 
-def _lzip(data: bytes, budget: Budget) -> bytes:
-    """What a lzip file holds before a fault: libarchive gives nothing of one whose end is cut or wrong."""
-    out, at, power = bytearray(), 6, data[5] & 31 if len(data) > 6 else 0
-    if not 12 <= power <= packed.MAX_MEMORY.bit_length() - 1:
-        return b""
-    unpacker = lzma.LZMADecompressor(
-        lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 1 << power, "lc": 3, "lp": 0, "pb": 2}]
-    )
-    with contextlib.suppress(*packed.BROKEN):
-        while not unpacker.eof and not budget.take(0):
-            chunk, at = packed.step(unpacker, data, at)
-            out += chunk
-            if budget.take(len(chunk)):
-                break
-    return bytes(out)
-
-
 def layer(data: bytes, kind: str, budget: Budget, start: int) -> Iterator[Member]:
     """Unpack what begins at `start`, of a kind that libarchive unpacks."""
     return library(data, "raw", budget, _CODES[kind], start)
+
+
+def _again(data: bytes, kind: str, budget: Budget) -> Iterator[tuple[bytes, str]]:
+    """Data and flag of what cut.py mended."""
+    if kind == "lzip":
+        yield from ((found.data, found.flag) for found in packed.unpacked(data, "lzma", budget))
+    else:
+        yield from ((member.data, member.flag) for member in layer(data, kind, budget, 0))
 
 
 def _compressed_twice(data: bytes) -> bool:

@@ -60,6 +60,8 @@ def test_file_names_in_every_writing(parameter: bytes) -> None:
         b'x="; filename=b.exe; y="',
         b"x filename=b.exe",
         b"filena\rme=b.exe",
+        b"filename=b.exe:c",
+        b"filename=b.exe[c]",
         b'filename="a\\b.exe"',
     ],
 )
