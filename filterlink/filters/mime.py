@@ -207,10 +207,10 @@ class _Walk:
         """Yield what two other readers find beyond all this. They are not asked where ours met a limit."""
         if self._limited:
             return
-        differ = len(message) > readers.MAX_EMAIL
-        for reader, most in ((readers.by_email, readers.MAX_EMAIL), (readers.by_rust, readers.MAX_RUST)):
+        differ = not readers.reads_email(message)
+        for reader, asked in ((readers.by_email, not differ), (readers.by_rust, len(message) <= readers.MAX_RUST)):
             try:
-                for found in reader(message, self._look) if len(message) <= most else ():
+                for found in reader(message, self._look) if asked else ():
                     for part in self._new(found, origin):
                         differ = True
                         yield from self._content(part, depth, origin)

@@ -16,10 +16,12 @@ import fast_mail_parser
 from filterlink.filters.member import Look
 from filterlink.filters.mimeheader import MAX_VALUE
 
-__all__ = ["MAX_EMAIL", "MAX_RUST", "Found", "TooMuch", "by_email", "by_rust"]
+__all__ = ["MAX_RUST", "Found", "TooMuch", "by_email", "by_rust", "reads_email"]
 
 MAX_EMAIL = 64 << 20
 """Bytes of a message that the email package reads: it needs 4 times as much memory and 30 ms for each MiB."""
+MAX_LINES = 1_000_000
+"""Lines of a message that the email package reads: each is an object of some 100 bytes."""
 MAX_RUST = 100 << 20
 """Bytes of a message that fast-mail-parser reads, by its own limit."""
 MAX_FOUND = 2000
@@ -42,10 +44,13 @@ class TooMuch(Exception):
 
 
 class _AsItIs(type(email.policy.compat32)):  # type: ignore[misc]
-    """Fields as they are: compat32 itself makes an object of one that is not ASCII, without what is not."""
+    """Fields as they are: compat32 itself makes an object of one that is not ASCII, without what is not. Defects are not kept."""
 
     def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
         return value
+
+    def register_defect(self, obj: object, defect: Exception) -> None:
+        """Drop it: there may be one for each line."""
 
 
 _POLICY = _AsItIs()
@@ -59,6 +64,11 @@ class _Message(email.message.Message):
         if isinstance(value, str) and len(value) > MAX_VALUE:
             raise TooMuch
         return value
+
+
+def reads_email(message: bytes) -> bool:
+    """Whether the email package reads a message of this size."""
+    return len(message) <= MAX_EMAIL and message.count(b"\n") + message.count(b"\r") <= MAX_LINES
 
 
 def by_email(message: bytes, look: Look) -> Iterator[Found]:

@@ -124,6 +124,14 @@ def test_names_that_all_read_alike_make_no_message_ambiguous(name: str) -> None:
         assert {part.flag for part in parts(message)} == {""}
 
 
+def test_a_message_of_a_million_lines_is_not_read_by_all() -> None:
+    """So it is ambiguous; each line would take a hundred bytes of memory."""
+    message = b"Content-Type: text/plain (x)\n\n" + b"a\n" * 1_000_001
+
+    assert [part.flag for part in parts(message)] == ["", "ambiguous"]
+    assert [part.flag for part in parts(message[:-10])] == [""]
+
+
 def test_blanks_at_line_ends_make_no_message_ambiguous() -> None:
     """Some readers of quoted-printable remove them, as RFC 2045 says."""
     message = b"Content-Type: text/plain (x)\nContent-Transfer-Encoding: quoted-printable\n\na=3Db  \nc\t\r\nd\n"
