@@ -6,7 +6,7 @@ What is left of such a file is written as a whole one.
 __all__ = ["mended"]
 
 MAX_POWER = 28
-"""Of the size of lzip's dictionary, as packed.MAX_MEMORY is 256 MiB."""
+"""Of the size of lzip's dictionary, as streams.MAX_MEMORY is 256 MiB."""
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LENGTHS = (0, 1, 2, 4), (0, 2, 4, 8)
 _WINDOW = 17 << 3

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from filterlink.filters.mails import has_mail_name
 from filterlink.filters.member import ENDS, Budget, Member
-from filterlink.filters.packed import BROKEN, flag_of, rest, rest_64, step, unpacker_of
+from filterlink.filters.streams import BROKEN, flag_of, rest, rest_64, step, unpacker_of
 from filterlink.filters.zipheads import CENTRAL, DESCRIPTOR, LOCAL, Head, central, ends, local, strict
 
 __all__ = ["READABLE", "NotPlain", "directory", "members", "plain"]

@@ -6,7 +6,8 @@ import zlib
 from inflate64 import Deflater
 
 from filterlink.filters.member import Budget
-from filterlink.filters.packed import PIECE_64, Inflate64, ZipLzma, rest_64, unpacked
+from filterlink.filters.packed import unpacked
+from filterlink.filters.streams import PIECE_64, Inflate64, ZipLzma, rest_64
 
 TEXT = b"some text, " * 2000
 
@@ -28,10 +29,10 @@ def test_deflate64_in_pieces() -> None:
 def test_deflate64_is_imported_at_the_first_such_file() -> None:
     """Also by a confined process."""
     code = (
-        "import sys; from filterlink import sandbox; from filterlink.filters import packed, yara\n"
+        "import sys; from filterlink import sandbox; from filterlink.filters import streams, yara\n"
         "assert 'inflate64' not in sys.modules and 'libarchive' not in sys.modules\n"
         "sandbox.confine(sandbox.interpreter())\n"
-        "print(packed.Inflate64().decompress(bytes.fromhex(sys.argv[1]), 0) == b'some text, ' * 2000)"
+        "print(streams.Inflate64().decompress(bytes.fromhex(sys.argv[1]), 0) == b'some text, ' * 2000)"
     )
     done = subprocess.run([sys.executable, "-c", code, packed_64(TEXT).hex()], capture_output=True, timeout=20, check=True)
     assert done.stdout == b"True\n"
@@ -62,3 +63,13 @@ def test_lzma_in_a_zip() -> None:
     unpacker = ZipLzma(len(TEXT))
     assert (bool(unpacker.decompress(body[:-20], 9000)), unpacker.eof) == (True, False)
     assert not ZipLzma(-1).decompress(body[:7], 9)
+
+
+def test_the_last_byte_before_a_wrong_footer_is_taken() -> None:
+    """liblzma finds the footer wrong in the call that gives the last byte."""
+    text = bytes(range(256)) * 9
+    data = bytearray(lzma.compress(text))
+    data[-3] ^= 1
+    (found,) = unpacked(bytes(data), "xz", Budget(9999))
+
+    assert (found.data, found.flag) == (text, "broken")

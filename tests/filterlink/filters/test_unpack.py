@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import packed, unpack
+from filterlink.filters import streams, unpack
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.member import Budget, Member
 from filterlink.filters.unpack import library_format, stream, stream_kind, unopened
@@ -68,7 +68,7 @@ def test_a_wrong_checksum_hides_nothing(kind: str) -> None:
 
 def test_what_needs_too_much_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be whole, so it is not said to be broken, which the rules in the box let pass."""
-    monkeypatch.setattr(packed, "MAX_MEMORY", 1 << 20)
+    monkeypatch.setattr(streams, "MAX_MEMORY", 1 << 20)
     assert unpacked(lzma.compress(TEXT, preset=6)) == [Member("a", b"", "limit")]
 
 

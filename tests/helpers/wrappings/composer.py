@@ -29,6 +29,8 @@ BATCH = 300
 """Messages between two looks at the clock."""
 LENIENT = ("munpack", "ripmime")
 """Readers that find parts where no field speaks of any: the storm does not ask them."""
+LEFT_OUT = ("Z: ",)
+"""Ways that the storm does not try: of a .Z that is cut 7-Zip gives the begin, and libarchive nothing; it is flagged broken."""
 SECONDS = 30.0
 """For making one message small."""
 SMALL = ("zip method: shrink",)
@@ -69,7 +71,10 @@ def _ways() -> list[Way]:
     groups += [(suffix, {"gz": "gzip", "bz2": "bzip2"}.get(suffix, suffix), makes) for suffix, makes in packed]
     all_of_them = [Way(f"files.{suffix}", f"{group}: {name}", make) for suffix, group, makes in groups for name, make in makes.items()]
     signing = Way("smime.p7m", "S/MIME", lambda payload: signed(_part(random.Random(0), payload)))
-    return [way for way in all_of_them if not reason(way.name)] + [Way("winmail.dat", "TNEF", tnef), signing] * 4
+    return [way for way in all_of_them if not reason(way.name) and way.name not in LEFT_OUT] + [
+        Way("winmail.dat", "TNEF", tnef),
+        signing,
+    ] * 4
 
 
 def composed(chance: random.Random) -> Composed:
