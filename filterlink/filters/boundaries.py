@@ -11,7 +11,7 @@ from typing import NamedTuple
 from filterlink.filters.mimeheader import Header
 from filterlink.filters.textual import decode
 
-__all__ = ["MAX_PARTS", "Span", "Split", "blocks", "line_ends", "multipart"]
+__all__ = ["MAX_HIDDEN", "MAX_PARTS", "Span", "Split", "blocks", "line_ends", "multipart"]
 
 MAX_PARTS = 1000
 """Of one message, and of uuencoded files."""
@@ -21,7 +21,9 @@ _LINE_END = re.compile(rb"[^\n]*(?:\n|\Z)")
 _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\n")
 MAX_INDENTED = 100
 """Blanks before a field of a header that no structure shows."""
-_CONTENT = b"content-"
+MAX_HIDDEN = 10_000
+"""Blocks of Content- fields with an encoding that no structure shows."""
+_CONTENT, _ENCODING = b"content-", b"content-transfer-encoding"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"content-(?:transfer-encoding|disposition|type)[ \t]*+:")
 _NEXT_DELIMITER = re.compile(rb"\n--[^\s-]")
@@ -97,9 +99,10 @@ def _next_line(buffer: bytes, delimiter: bytes, start: int, end: int) -> int:
 
 
 def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
-    """Yield each block of Content- fields that begins a line and is in no known header, up to the next line that looks like a delimiter.
+    """Yield each block of Content- fields with an encoding that begins a line and is in no known header.
 
-    Whatever the structure says, some program takes such a block for the header of a part. `known`: begin and end of each
+    Whatever the structure says, some program takes such a block for the header of a part, which ends before the next line
+    that looks like a delimiter. `known`: begin and end of each
     header that was read.
     """
     buffer, start, stop = within
@@ -114,9 +117,10 @@ def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
             while until <= start + at:
                 delimiter = next(delimiters, None)
                 until = delimiter.start() if delimiter else stop
-            yield Span(buffer, start + at, until)
-            blank = _BLANK_LINE.search(text, at)
-            behind = min(blank.start() if blank else len(text), max(until - start, behind))
+            blank = _BLANK_LINE.search(text, at, until - start)
+            behind = max(blank.start() if blank else until - start, behind)
+            if text.find(_ENCODING, at, behind) >= 0:
+                yield Span(buffer, start + at, until)
         at = text.find(_CONTENT, behind)
 
 

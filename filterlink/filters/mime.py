@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from filterlink.filters import mails, readers, strict
 from filterlink.filters.archive import is_archive, members
-from filterlink.filters.boundaries import MAX_PARTS, Span, blocks, line_ends, multipart
+from filterlink.filters.boundaries import MAX_HIDDEN, MAX_PARTS, Span, blocks, line_ends, multipart
 from filterlink.filters.encodings import is_padded_by_piece
 from filterlink.filters.filenames import clean_name
 from filterlink.filters.filenames import decoded as decoded_names
@@ -105,7 +105,7 @@ class _Walk:
             for number, span in enumerate(blocks(Span(buffer, start, end), known), 1):
                 place = f"{origin.place}hidden part {number}"
                 self._strict = False
-                if self._ended(number, origin):
+                if self._ended(number, MAX_HIDDEN, origin):
                     yield self._end(place, origin)
                     break
                 yield from self._hidden(place, _Piece(span, message.depth), origin)
@@ -118,7 +118,7 @@ class _Walk:
             piece = stack.pop()
             number += 1
             place = f"{origin.place}part {number}"
-            if self._ended(number, origin) or (origin.budget and origin.budget.count()):
+            if self._ended(number, MAX_PARTS, origin) or (origin.budget and origin.budget.count()):
                 yield self._end(place, origin)
                 return
             inner, found = dict[_Piece, None](), readings(*piece.span)
@@ -128,8 +128,8 @@ class _Walk:
                 yield from self._read(place, piece, header, body, origin, inner)
             stack.extend(reversed(inner))
 
-    def _ended(self, number: int, origin: _Origin) -> bool:
-        return number > MAX_PARTS or min(self._bytes, self._search) < 0 or bool(origin.budget and origin.budget.members < 0)
+    def _ended(self, number: int, most: int, origin: _Origin) -> bool:
+        return number > most or min(self._bytes, self._search) < 0 or bool(origin.budget and origin.budget.members < 0)
 
     def _end(self, place: str, origin: _Origin) -> Part:
         """Say that there is more. Open nothing further, of the archive or of the message."""

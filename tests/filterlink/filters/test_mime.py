@@ -191,6 +191,22 @@ def test_ordinary_mail_has_one_reading() -> None:
         assert len(found) == len(set(found)) or message.startswith(HEAD[:7])
 
 
+def test_a_text_that_speaks_of_mime_has_one_reading() -> None:
+    """A log of HTTP has thousands of such fields, and a report quotes a header with a name: no file is in them."""
+    log = b"GET /a HTTP/1.1\nContent-Type: text/html\nContent-Length: 3\n\nx\n" * 3000
+    quoted = b"Content-Type: a/b; name=setup.exe\nContent-Disposition: attachment; filename=setup.exe\n\n"
+
+    assert [(part.names, part.flag) for part in parts(b"Subject: x\n\n" + log + quoted)] == [((), "")]
+
+
+def test_hidden_headers_have_a_limit() -> None:
+    """Each is decoded; what has more of them is flagged."""
+    hidden = b"x\n\n" + CODED + b"\naGlkZGVu\n--b\n"
+
+    assert "limit" not in [part.flag for part in parts(b"Subject: x\n\n" + hidden * 2000)]
+    assert "limit" in [part.flag for part in parts(b"Subject: x\n\n" + hidden * 10_001)]
+
+
 def test_nested_boundaries_that_begin_alike() -> None:
     """A longer boundary is not taken for the shorter one."""
     message = HEAD + b"--b\nContent-Type: multipart/mixed; boundary=bb\n\n--bb\n\none\n--bb\n\ntwo\n--bb--\n--b\n\nthree\n--b--\n"
