@@ -99,7 +99,7 @@ class Attacker:
         os.rename(self.file(), self.place())
 
     def try_direct(self) -> None:
-        fd = os.open(self.place(), os.O_RDWR | os.O_CREAT, 0o666)
+        fd = os.open(self.place(), os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)  # it may be a pipe of ours, or leased
         self.open.append(fd)
         os.write(fd, self.chance.choice(BODIES))
         if len(self.open) > 20:

@@ -74,7 +74,7 @@ class Load(threading.Thread):
         """Every third file is taken, for good; the others stay in Outbound."""
         names = []
         for module in (self._place / "base/Outbound").iterdir():
-            for path in module.iterdir():
+            for path in module.glob("[!.]*"):
                 if int(path.stem.partition("-")[0]) % 3 == 0:
                     names.append(f"{module.name}.{path.name}")
                     path.rename(self._place / "consumed" / names[-1])

@@ -168,9 +168,9 @@ def _fate(places: list[str]) -> str:
 
 
 def take_outbound(base: Path, ledger: Ledger) -> None:
-    """The consumer: read what came out, note it, remove it."""
+    """The consumer: read what came out, note it, remove it. A new queue manager tries a rename here (mounts.py) by a hidden file."""
     for module in (base / "Outbound").iterdir():
-        for path in module.iterdir():
+        for path in module.glob("[!.]*"):
             ledger.take(module.name, path.read_bytes())
             path.unlink()
 

