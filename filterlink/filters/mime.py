@@ -90,11 +90,12 @@ class _Walk:
 
     def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
         """Go through one, once more as those read it to whom a bare CR ends a line, and then as the other readers do."""
-        self._strict = strict.lines(data)
+        outer, self._strict = self._strict, strict.lines(data)
         for text in line_ends(data):
             yield from self.through(_Piece(Span(text, 0, len(text)), depth), origin)
         if not self._strict:
             yield from self._others(data, depth, origin)
+        self._strict = outer
 
     def through(self, message: _Piece, origin: _Origin) -> Iterator[Part]:
         """Go through its structure, then through the headers that no structure shows, and the files that are encoded in its text."""

@@ -1,5 +1,7 @@
 import base64
+import io
 import random
+import zipfile
 from email import policy
 from email.message import EmailMessage
 
@@ -87,6 +89,18 @@ def test_ordinary_mail_is_read_once(asked: list[bytes], lines: policy.EmailPolic
 )
 def test_what_is_not_of_the_grammar_is_read_by_all(asked: list[bytes], message: bytes) -> None:
     """One fault is enough."""
+    list(parts(message))
+
+    assert asked == [message] * 2
+
+
+def test_a_message_within_says_nothing_of_the_one_around_it(asked: list[bytes]) -> None:
+    """A zip with ordinary mail in it, behind a part that is not of the grammar."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr("a.eml", b"Subject: x\n\nbody\n")
+    attached = b"Content-Type: application/zip\nContent-Transfer-Encoding: base64\n\n" + base64.encodebytes(target.getvalue())
+    message = HEAD + b"Content-Type: text/plain (x)\n\ntext\n--b\n" + attached + b"--b--\n"
     list(parts(message))
 
     assert asked == [message] * 2
