@@ -34,6 +34,7 @@ _NEXT_LINE = re.compile(
 _BEGIN = re.compile(rb"^begin[ \t][^\n]*\n", re.MULTILINE | re.IGNORECASE)
 _SMALL = re.compile(rb"[a-z]")
 _SIX_BITS = bytes(32 + (byte - 32 & 63) for byte in range(256))
+_SOFT_END = re.compile(rb"=[ \t]++\r?\n")
 _DATA = b";base64,"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s%_-]*")
 _SHIFTED = bytes((byte - 42) & 255 for byte in range(256))
@@ -54,6 +55,8 @@ def decodings(body: bytes, encoding: str) -> list[bytes]:
     """Decode a body in each reading."""
     if encoding == "base64":
         return base64_readings(body)
+    if encoding == "quoted-printable" and _SOFT_END.search(body):  # blanks behind =: RFC 2045 has them removed
+        return [decode(body, encoding), decode(_SOFT_END.sub(b"=\n", body), encoding)]
     return _decodings(body) if encoding not in ("", "quoted-printable") else [decode(body, encoding)]
 
 

@@ -145,6 +145,7 @@ HIDDEN = base64.b64encode(b"hidden")
         (b"X-A: 1\n" + CODED + b"\n" + HIDDEN).replace(b"\n", b"\r"),
         b"Content-Transfer-Encoding: 7bit\n" + CODED + b"\n" + HIDDEN,
         CODED + b"Content-Transfer-Encoding: quoted-printable\n\n" + HIDDEN,
+        b"--b 1 x\nContent-Transfer-Encoding: quoted-printable\n\nhid= \nden",  # blanks behind a soft line end
         b"Content-Transfer-Encoding: quoted-printable\n" + CODED + b"\n" + HIDDEN,
         b"Content-Transfer-Encoding: (really) base64\n\n" + HIDDEN,
         b'Content-Transfer-Encoding: "base64"\n\n' + HIDDEN,
