@@ -28,7 +28,7 @@ MAX_TEXT = 64 << 10
 MAX_NESTING = 8
 """Content types in each other without a file between them."""
 MAX_CHILDREN = 100
-"""Elements of the sequence that the content stands in; there are six kinds of them."""
+"""Elements of the sequence that holds the content; there are six kinds of them."""
 _ARMOUR = re.compile(rb"-----BEGIN [!-,.-~ ]{1,60}-----[ \t\r]*\n")
 _TEXT = re.compile(rb"\s{0,100}M[A-P][A-Za-z0-9+/\s]{20}")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))

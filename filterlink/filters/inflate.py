@@ -1,4 +1,4 @@
-"""Unpacks zlib's streams that stand somewhere in a file, in small pieces. Pure."""
+"""Unpacks zlib's streams that are somewhere in a file, in small pieces. Pure."""
 
 import zlib
 

@@ -37,7 +37,7 @@ def is_szdd(data: bytes) -> bool:
 
 
 def szdd(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Unpack the file in it; its name lost the last letter, which stands in the header."""
+    """Unpack the file in it; its name lost the last letter, which is in the header."""
     out, flag = _lz(data, 14, bytearray(b" " * 4096), 4096 - 16, False, budget)
     last = chr(data[9]) if len(data) > 9 and 32 < data[9] < 127 else ""
     yield Member(name.rstrip("_") + last if name.endswith("_") else name or "unpacked", out, budget.count() or flag)

@@ -13,12 +13,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters import mails, readers, strict
+from filterlink.filters import filenames, mails, readers, strict
 from filterlink.filters.archive import is_archive, members
 from filterlink.filters.boundaries import MAX_HIDDEN, MAX_PARTS, Span, blocks, line_ends, multipart
-from filterlink.filters.encodings import is_padded_by_piece
-from filterlink.filters.filenames import clean_name
-from filterlink.filters.filenames import decoded as decoded_names
+from filterlink.filters.encodings import base64_readings, is_padded_by_piece
 from filterlink.filters.member import Budget, Look, no_clock
 from filterlink.filters.mimeheader import Header
 from filterlink.filters.readings import readings
@@ -31,9 +29,9 @@ MAX_DEPTH = 20
 """Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
-_BLANKS = re.compile(rb"(?<![ \t])[ \t]++\n")
 MAX_SEARCHED = 256 << 20, 64
 """Bytes in which boundaries are looked for, and how many times the size of the message more; real mail needs its size 6 times."""
+_BLANKS = re.compile(rb"(?<![ \t])[ \t]++\n")
 
 
 class Part(NamedTuple):
@@ -223,7 +221,7 @@ class _Walk:
 
     def _new(self, found: readers.Found, origin: _Origin) -> Iterator[Part]:
         """Yield what another reader found, without what was looked at before."""
-        given = [reading for name in found.names for reading in decoded_names(name)]
+        given = [reading for name in found.names for reading in filenames.decoded(name)]
         names = tuple(name for name in dict.fromkeys(given) if name not in self._names)
         if found.type in mails.TYPES:
             names = ()
@@ -276,7 +274,7 @@ class _Walk:
 
 
 def _member_names(name: str) -> tuple[str, ...]:
-    return (clean_name(name),) if name and not name.endswith("/") else ()
+    return (filenames.clean_name(name),) if name and not name.endswith("/") else ()
 
 
 def _file(part: Part, name: str, data: bytes, origin: _Origin) -> Part:
@@ -286,6 +284,8 @@ def _file(part: Part, name: str, data: bytes, origin: _Origin) -> Part:
 
 def _decoded(span: Span, start: int, encoding: str) -> list[bytes]:
     """The body in each reading. It is no variable of the caller's, as a large one is worth its memory."""
+    if encoding == "base64":
+        return base64_readings(span.buffer[start : span.end])
     return decodings(span.buffer[start : span.end], encoding)
 
 

@@ -25,7 +25,7 @@ BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFE
 
 
 def flag_of(fault: Exception) -> str:
-    """What one of BROKEN says of the file; one that needs more than MAX_MEMORY may be whole."""
+    """Give the flag of a file for one of BROKEN; one that needs more than MAX_MEMORY may be whole."""
     return "limit" if isinstance(fault, lzma.LZMAError) and "Memory" in str(fault) else "broken"
 
 

@@ -1,4 +1,4 @@
-"""Files that stand encoded in a text: uuencode, its base64 form, yEnc, and data: links in HTML. Pure, and linear in the text's size.
+"""Files that are encoded in a text: uuencode, its base64 form, yEnc, and data: links in HTML. Pure, and linear in the text's size.
 
 Mail and news programs make attachments of the first three, browsers a download of the last. Any number may follow each other,
 with any text around them; one that has no end goes as far as the next one, or the text.
@@ -41,23 +41,18 @@ _SHIFTED = bytes((byte - 42) & 255 for byte in range(256))
 
 
 def decode(body: bytes, encoding: str) -> bytes:
-    """Decode a body by its Content-Transfer-Encoding; "" leaves it as it is."""
-    if encoding == "base64":
-        return decode_base64(body)
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(body)
-    if encoding:
-        return _decodings(body)[0]
-    return body
+    """Decode a body by its Content-Transfer-Encoding, in the first reading; "" leaves it as it is."""
+    return decodings(body, encoding)[0]
 
 
 def decodings(body: bytes, encoding: str) -> list[bytes]:
     """Decode a body in each reading."""
     if encoding == "base64":
         return base64_readings(body)
-    if encoding == "quoted-printable" and _SOFT_END.search(body):  # blanks behind =: RFC 2045 has them removed
-        return [decode(body, encoding), decode(_SOFT_END.sub(b"=\n", body), encoding)]
-    return _decodings(body) if encoding not in ("", "quoted-printable") else [decode(body, encoding)]
+    if encoding == "quoted-printable":
+        mended = (_SOFT_END.sub(b"=\n", body),) if _SOFT_END.search(body) else ()  # RFC 2045 has the blanks removed
+        return [binascii.a2b_qp(text) for text in (body, *mended)]
+    return _decodings(body) if encoding else [body]
 
 
 def _decodings(body: bytes) -> list[bytes]:

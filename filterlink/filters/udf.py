@@ -148,7 +148,7 @@ def _children(volume: _Volume, data: bytes) -> Iterator[tuple[str, list[Extent]]
 
 
 def _contents(volume: _Volume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
-    """Give the content that stands in the entry itself, or where it is, and its size."""
+    """Give the content that is in the entry itself, or where it is, and its size."""
     size, kind = int.from_bytes(entry[56:64], "little"), entry[34] & 7
     begin = 168 if _tag(entry) == _ENTRY else 208
     attributes, length = struct.unpack_from("<II", entry, begin)
