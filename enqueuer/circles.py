@@ -1,6 +1,6 @@
 """Messages that a filter submits anew by itself, for ever: found by what stays the same in them. Pure.
 
-What `submit` and other servers pass on carries its stations (queue/header.py). A helper that writes files into the drop
+What `submit` and other servers pass on carries its stations (queue/message/header.py). A helper that writes files into the drop
 folder leaves no trace: but each copy comes while it works on the one before, and both have one Message-ID and one set of
 recipients (what a helper changes, a signature or a subject, is not looked at). So that is what is counted: an unbroken
 row, each made while the one before is judged and after the one before that. Copies that somebody else drops come all at
@@ -56,7 +56,7 @@ class Row(msgspec.Struct):
 
 
 class Circles:
-    """Part of the queue manager. A kind stands for what stays the same (queue/header.py)."""
+    """Part of the queue manager. A kind stands for what stays the same (queue/message/header.py)."""
 
     def __init__(self) -> None:
         self.most = 50

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 from filterlink.loop import READ, WRITE, Loop
 
 __all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Peer", "Reply", "Request", "ask", "listen", "read_request"]

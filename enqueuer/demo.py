@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from enqueuer import control, exits, loglines
 from enqueuer.ownmail import Letter, addressed
-from enqueuer.queue.header import header_end
+from enqueuer.queue.message.header import header_end
 from enqueuer.samples import Sample
 from enqueuer.trial import Trial, TrialError
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from enqueuer.queue import envelope
 from enqueuer.queue.derive import Refused, derive, queue_path
 from enqueuer.queue.disk import Disk, Stamp
+from enqueuer.queue.message import envelope
 
 __all__ = ["Handmade", "handmade", "program"]
 

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 from filterlink.settings import LEVELS
 
 __all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]

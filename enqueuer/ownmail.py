@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from enqueuer.mbox import is_separator, split
-from enqueuer.queue import header as headers
+from enqueuer.queue.message import header as headers
 
 __all__ = ["MOST", "SOMEBODY", "Found", "Letter", "NoMail", "addressed", "read"]
 

@@ -14,9 +14,9 @@ from enqueuer.fingerprints import Fingerprints, drop_of
 from enqueuer.laps import PROCESSOR, Laps
 from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk, no_room
-from enqueuer.queue.envelope import Envelope
-from enqueuer.queue.header import TRACE
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.envelope import Envelope
+from enqueuer.queue.message.header import TRACE
+from enqueuer.queue.message.printable import printable
 from enqueuer.queue.store import drop_path
 from filterlink.client import Client
 from filterlink.frames import MAX_TEXT, Ask, Kind, Park, Verdict

@@ -17,8 +17,8 @@ from enqueuer.limits import PAUSE, disk_full
 from enqueuer.queue.disk import no_room
 from enqueuer.queue.ids import Ids
 from enqueuer.queue.intake import SLICE, Candidate, Intake, Refusal
+from enqueuer.queue.message.printable import printable
 from enqueuer.queue.names import parse_taken, taken
-from enqueuer.queue.plain import printable
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.complaints import Complaints

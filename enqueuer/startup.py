@@ -13,7 +13,7 @@ from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
 from enqueuer.queue.disk import no_space
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.complaints import Complaints
 from filterlink.link import listen

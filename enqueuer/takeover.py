@@ -9,7 +9,7 @@ from enqueuer.board import FATES, Board
 from enqueuer.child import Birth
 from enqueuer.queue import names, recovery
 from enqueuer.queue.derive import queue_path
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 from enqueuer.queue.store import Store
 from enqueuer.schedule import Entry, Schedule
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from enqueuer.queue import envelope as envelopes
-from enqueuer.queue import header as headers
 from enqueuer.queue import names
 from enqueuer.queue.disk import CHUNK, Port, Stamp
+from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.message import header as headers
 
 __all__ = ["Message", "Refused", "complete", "derive", "kinds", "load", "queue_path"]
 

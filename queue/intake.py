@@ -20,7 +20,7 @@ import msgspec
 
 from enqueuer.queue import names
 from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 from enqueuer.queue.rest import PATIENCE, REST, Rests
 from enqueuer.queue.sync import seen_by_this_kernel
 

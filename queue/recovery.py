@@ -13,10 +13,10 @@ from contextlib import closing
 
 import msgspec
 
-from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import FIRST, complete, queue_path
 from enqueuer.queue.disk import Port, Stamp, no_room
+from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.store import Store, drop_path
 from enqueuer.queue.sync import Change
 

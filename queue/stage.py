@@ -6,11 +6,11 @@ The last step of a processor. The queue manager publishes them after the commit;
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from enqueuer.queue import envelope as envelopes
 from enqueuer.queue import names
 from enqueuer.queue.derive import Message, queue_path
 from enqueuer.queue.disk import Port
-from enqueuer.queue.plain import printable_json
+from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.message.printable import printable_json
 
 __all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_why", "unchanged"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from enqueuer import exits
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 
 __all__ = [
     "BASE",

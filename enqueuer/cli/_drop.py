@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from enqueuer import inherited
-from enqueuer.queue.plain import printable
+from enqueuer.queue.message.printable import printable
 
 __all__ = ["Drops"]
 

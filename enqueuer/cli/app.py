@@ -12,7 +12,7 @@ import typer
 from enqueuer import exits, inherited
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
-from enqueuer.queue.plain import printable_lines
+from enqueuer.queue.message.printable import printable_lines
 
 __all__ = ["app", "main"]
 

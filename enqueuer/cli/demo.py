@@ -8,7 +8,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import fail, help, printable
-from enqueuer.queue.plain import printable_lines
+from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
     from enqueuer.ownmail import Found, Most

@@ -79,7 +79,7 @@ def _envelope(sender: str | None, recipients: Sequence[str]) -> tuple[bytes, ...
 
 def _address(text: str) -> bytes:
     """The address as the engine will read it. Fails where it would read something else."""
-    from enqueuer.queue import header
+    from enqueuer.queue.message import header
 
     address = os.fsencode(text.removeprefix("<").removesuffix(">"))
     if address and (_JUNK.search(address) or [address] != list(header.addresses(b"<%s>" % address))):
@@ -113,7 +113,7 @@ def _expect_room(base: Path, config: "Config") -> None:
 
 def _trace() -> tuple[bytes, ...]:
     """A filter's helper submits: the field by which the engine sees that a message goes in circles."""
-    from enqueuer.queue import header
+    from enqueuer.queue.message import header
 
     filter = os.environ.get(FILTER_VARIABLE, "")
     return (header.TRACE + b": " + filter.encode("ascii", "replace"),) if filter.isprintable() and filter else ()
@@ -121,7 +121,7 @@ def _trace() -> tuple[bytes, ...]:
 
 def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[bytes]:
     """What comes before the rest of `source`: our fields, and its header without those that ours replace."""
-    from enqueuer.queue import header
+    from enqueuer.queue.message import header
 
     data = source.read(header.MAX_HEADER)
     if not data.strip():

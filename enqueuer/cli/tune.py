@@ -10,7 +10,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import Base, Failure, Json, answer, enter, expect_safe_config, fail, help, printable
 from enqueuer.cli.demo import own_mail
-from enqueuer.queue.plain import printable_lines
+from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
     from enqueuer.tune.mail import Mail

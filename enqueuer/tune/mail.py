@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enqueuer.ownmail import Found, Most, addressed
-from enqueuer.queue import envelope as envelopes
+from enqueuer.queue.message import envelope as envelopes
 
 __all__ = ["MOST", "Mail", "made", "own", "waiting"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
 
 Config = Callable[..., str]

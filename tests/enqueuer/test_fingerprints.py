@@ -8,9 +8,9 @@ import pytest
 from enqueuer import frames
 from enqueuer.circles import LEAST, SURE
 from enqueuer.fingerprints import Fingerprints
-from enqueuer.queue import envelope, header
 from enqueuer.queue.derive import Message
 from enqueuer.queue.disk import Disk
+from enqueuer.queue.message import envelope, header
 from enqueuer.trial import Trial
 
 Make = Callable[..., bytes]

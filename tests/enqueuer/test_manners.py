@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
 
 PLAY = Path(__file__).parent.parent / "filterlink/helpers/play.pl"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.ownmail import SOMEBODY, Letter, Most, NoMail, addressed, read
-from enqueuer.queue import header
+from enqueuer.queue.message import header
 
 ONE = b"From: a@b.c\nTo: b@b.c\n\none\n"
 TWO = b"Subject: two\n\ntwo\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.circles import LEAST, OFTEN, SAMPLE, SURE
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
 
 Make = Callable[..., bytes]

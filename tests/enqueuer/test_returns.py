@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pytest
 
 from enqueuer import exits
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
 
 Make = Callable[..., bytes]

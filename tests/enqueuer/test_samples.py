@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import samples as module
-from enqueuer.queue import header
+from enqueuer.queue.message import header
 from enqueuer.samples import EICAR, GTUBE, Sample, samples
 from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enqueuer.queue import derive, envelope, recovery
+from enqueuer.queue import derive, recovery
 from enqueuer.queue.disk import CHUNK, Disk
+from enqueuer.queue.message import envelope
 
 AT, HOST = "24-11-2026 10:00:00", "host.example"
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import derive, envelope, names, recovery, stage
+from enqueuer.queue import derive, names, recovery, stage
 from enqueuer.queue.attempts import Attempts
 from enqueuer.queue.disk import Disk, Port, Stamp
 from enqueuer.queue.ids import Ids
+from enqueuer.queue.message import envelope
 from enqueuer.queue.store import Store
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"

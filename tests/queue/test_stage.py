@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import derive, envelope, stage
+from enqueuer.queue import derive, stage
 from enqueuer.queue.disk import Disk
+from enqueuer.queue.message import envelope
 
 BODY = b"Subject: x\nTo: a@a.example, b@b.example\n\nhello\n"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enqueuer import control
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial, TrialError
 
 JUDGE = Path(__file__).resolve().parents[1] / "helpers" / "judge.py"

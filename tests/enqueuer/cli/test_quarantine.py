@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 
 MAIL = b"Subject: \x1b[31mhello\nTo: bob@example.com\n\nbody\n"
 

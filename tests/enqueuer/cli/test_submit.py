@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from enqueuer import basedir
-from enqueuer.queue import header
+from enqueuer.queue.message import header
 
 MAIL = b"From: ann@example.com\nTo: bob@example.com\nSubject: hello\n\nbody\n\nEnvelope-To: not a field\n"
 

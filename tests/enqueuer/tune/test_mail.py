@@ -4,7 +4,7 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.ownmail import read
-from enqueuer.queue import header
+from enqueuer.queue.message import header
 from enqueuer.tune.mail import made, own, waiting
 
 QUEUED = b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b.c>\nS PIPE [0.0.0.0]\nA b.c\nR W 01-01-2026 00:00:00 0000 ____ _FY_ <x@y.z>\n\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from enqueuer.queue.plain import printable, printable_json
+from enqueuer.queue.message.printable import printable, printable_json
 
 
 @pytest.mark.parametrize(

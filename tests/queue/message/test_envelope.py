@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from enqueuer.queue import envelope
+from enqueuer.queue.message import envelope
 
 AT = "24-11-2026 10:00:00"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.queue import header
+from enqueuer.queue.message import header
 
 
 def _read(text: str) -> header.Header:
