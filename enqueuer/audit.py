@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterator
 
 from enqueuer.board import FATES, Board
-from enqueuer.queue import names
-from enqueuer.queue.disk import Port
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Port
 from enqueuer.schedule import Schedule
 from filterlink.loop import Loop
 

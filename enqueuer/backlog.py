@@ -8,7 +8,7 @@ import heapq
 import struct
 from collections.abc import Iterable
 
-from enqueuer.queue.intake import Candidate
+from enqueuer.queue.directory.intake import Candidate
 
 __all__ = ["Backlog", "pack", "unpack"]
 

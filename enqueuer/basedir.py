@@ -13,7 +13,7 @@ from pathlib import Path
 
 from enqueuer import rights, trust
 from enqueuer.files import open_plain
-from enqueuer.queue.names import is_module
+from enqueuer.queue.directory.names import is_module
 
 __all__ = [
     "CONFIG",

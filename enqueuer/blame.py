@@ -21,10 +21,10 @@ from enqueuer import frames, serverlog
 from enqueuer.board import Board
 from enqueuer.circles import Circles
 from enqueuer.config import Engine
-from enqueuer.queue import names, stage
-from enqueuer.queue.attempts import Attempts
-from enqueuer.queue.derive import complete, queue_path
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory import names, stage
+from enqueuer.queue.directory.attempts import Attempts
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.schedule import Entry, Place, Schedule
 from filterlink.complaints import Complaints
 from filterlink.settings import OnRefused

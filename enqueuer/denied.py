@@ -4,7 +4,7 @@ from array import array
 
 import msgspec
 
-from enqueuer.queue.intake import Candidate
+from enqueuer.queue.directory.intake import Candidate
 
 __all__ = ["FIRST_PAUSE", "MAX_DENIED", "MAX_PAUSE", "Denied"]
 

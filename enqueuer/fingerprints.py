@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from enqueuer import frames
-from enqueuer.queue import derive
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.store import drop_path
+from enqueuer.queue.directory import ingest
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.store import drop_path
 from filterlink.settings import Filter
 
 __all__ = ["Fingerprints", "drop_of"]
@@ -28,18 +28,18 @@ class Fingerprints:
         """Note the accounts that helpers of these filters may write files as."""
         self._makers = frozenset(_accounts(filters))
 
-    def add(self, answer: Reported, job: frames.Job, message: derive.Message, asked: str) -> Reported:
+    def add(self, answer: Reported, job: frames.Job, message: ingest.Message, asked: str) -> Reported:
         """Report fingerprints where a filter that was asked may have made the drop while it scanned another message."""
         if job.drop and asked and (created := self._made(job)):
-            answer.judged_by, answer.created, answer.kinds = asked, created, derive.kinds(self._disk, message)
+            answer.judged_by, answer.created, answer.kinds = asked, created, ingest.kinds(self._disk, message)
         return answer
 
-    def closed(self, job: frames.Job, message: derive.Message) -> str:
+    def closed(self, job: frames.Job, message: ingest.Message) -> str:
         """Return the filter that sends such messages around; "" where none does."""
         if not (self._made(job) if job.drop else job.own):
             return ""
         closed = dict(job.circles)
-        return next((filter for kind in derive.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
+        return next((filter for kind in ingest.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
 
     def _made(self, job: frames.Job) -> int:
         """When the drop was written, in nanoseconds since 1970; 0 where its owner is no account that a filter works as."""

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from enqueuer.queue.derive import Refused, derive, queue_path
-from enqueuer.queue.disk import Disk, Stamp
+from enqueuer.queue.directory.disk import Disk, Stamp
+from enqueuer.queue.directory.ingest import Refused, derive, queue_path
 from enqueuer.queue.message import envelope
 
 __all__ = ["Handmade", "handmade", "program"]

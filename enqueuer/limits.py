@@ -5,7 +5,7 @@ import os
 import time
 
 from enqueuer.config import MinFree
-from enqueuer.queue.disk import store_folder
+from enqueuer.queue.directory.disk import store_folder
 from filterlink.complaints import Complaints
 
 __all__ = ["PAUSE", "Machine", "disk_full"]

@@ -16,11 +16,11 @@ from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.filterpeer import FilterPeer
 from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
-from enqueuer.queue import sync
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Intake
-from enqueuer.queue.store import Store
+from enqueuer.queue.directory import sync
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.intake import Intake
+from enqueuer.queue.directory.store import Store
 from enqueuer.returns import Returns
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.setbacks import TROUBLE_PAUSE, Setbacks

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enqueuer.basedir import BaseDirError
-from enqueuer.queue.names import is_module
+from enqueuer.queue.directory.names import is_module
 
 __all__ = ["Apart", "expect_renames"]
 

@@ -12,12 +12,12 @@ from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.circles import SAMPLE
 from enqueuer.fingerprints import Fingerprints, drop_of
 from enqueuer.laps import PROCESSOR, Laps
-from enqueuer.queue import derive, stage
-from enqueuer.queue.disk import Disk, no_room
+from enqueuer.queue.directory import ingest, stage
+from enqueuer.queue.directory.disk import Disk, no_room
+from enqueuer.queue.directory.store import drop_path
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.store import drop_path
 from filterlink.client import Client
 from filterlink.frames import MAX_TEXT, Ask, Kind, Park, Verdict
 from filterlink.link import Channel
@@ -83,7 +83,7 @@ class Processor:
         try:
             message = self._message(job)
             return self._circling(job, message) or self._decide(job, message)
-        except derive.Refused as refused:
+        except ingest.Refused as refused:
             return frames.Refused(job.id, job.n, str(refused))
         except FileNotFoundError as error:
             if job.drop and not job.derived:
@@ -92,18 +92,18 @@ class Processor:
         except (OSError, ValueError) as error:
             return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error), _kind(error))
 
-    def _message(self, job: frames.Job) -> derive.Message:
+    def _message(self, job: frames.Job) -> ingest.Message:
         self._say("reading", job)
         if job.derived:
-            message = derive.load(self._disk, job.id, job.stamp)
+            message = ingest.load(self._disk, job.id, job.stamp)
         else:
-            message = derive.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
+            message = ingest.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
         if job.first:
             envelope = message.envelope
             self._untold = frames.Derived(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
         return message
 
-    def _decide(self, job: frames.Job, message: derive.Message) -> Answer:
+    def _decide(self, job: frames.Job, message: ingest.Message) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
         verdicts = {verdict.filter: verdict for verdict in job.verdicts}
         while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
@@ -121,7 +121,7 @@ class Processor:
             return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
-    def _circling(self, job: frames.Job, message: derive.Message) -> frames.Outcome | None:
+    def _circling(self, job: frames.Job, message: ingest.Message) -> frames.Outcome | None:
         """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
         hops, filter = message.hops, ""
         if hops.count > self._birth.config.enqueuer.max_hops:
@@ -139,7 +139,7 @@ class Processor:
         stage.stage_file(self._disk, message, job.n, "bad", None, ())
         return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
 
-    def _stage(self, job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
+    def _stage(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
@@ -162,14 +162,14 @@ class Processor:
         told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
-    def _is_the_output(self, message: derive.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
+    def _is_the_output(self, message: ingest.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
         """Whether the message file can be moved to where its only output is for: no file is written then."""
         if len(places) != 1:
             return False
         (recipients,) = places.values()
         return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
 
-    def _stage_copies(self, job: frames.Job, message: derive.Message, result: rules.Outcome, taken: tuple[str, ...]) -> tuple[str, ...]:
+    def _stage_copies(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, taken: tuple[str, ...]) -> tuple[str, ...]:
         """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
         by = {address: filter for filter, address in reversed(result.copies)}
         places = stage.places_of(by, self._routes.module_of, taken)
@@ -273,7 +273,7 @@ def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
     return tuple(kept)
 
 
-def _why(job: frames.Job, message: derive.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> dict[str, object]:
+def _why(job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> dict[str, object]:
     return {
         "id": job.id,
         "fate": str(result.fate),

@@ -15,9 +15,9 @@ from enqueuer import rules, serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.config import Config, judges_anew
-from enqueuer.queue import names
-from enqueuer.queue.derive import FIRST, queue_path
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ingest import FIRST, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from enqueuer.queue.names import is_module
+from enqueuer.queue.directory.names import is_module
 
 __all__ = ["Route", "Routes", "compile"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from enqueuer.board import Board
 from enqueuer.limits import PAUSE, Machine
-from enqueuer.queue.derive import complete, queue_path
-from enqueuer.queue.store import Store, Unwiped, drop_path
+from enqueuer.queue.directory.ingest import complete, queue_path
+from enqueuer.queue.directory.store import Store, Unwiped, drop_path
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.spooler import Spooler
 

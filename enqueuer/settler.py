@@ -1,6 +1,6 @@
 """From an outcome to the end of a message: sync, compare, commit, publish, count, log, forget. In this order.
 
-In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/sync.py) a
+In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/directory/sync.py) a
 batch takes the steps together.
 """
 
@@ -15,8 +15,8 @@ from enqueuer import frames, serverlog
 from enqueuer.board import Board
 from enqueuer.committer import Committer, Step
 from enqueuer.laps import MANAGER, Laps
-from enqueuer.queue.store import Store
-from enqueuer.queue.sync import Change
+from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.sync import Change
 from enqueuer.schedule import Entry, Schedule
 from filterlink.complaints import Complaints
 from filterlink.loop import Loop

@@ -14,12 +14,12 @@ from enqueuer import serverlog
 from enqueuer.backlog import Backlog, pack, unpack
 from enqueuer.denied import Denied
 from enqueuer.limits import PAUSE, disk_full
-from enqueuer.queue.disk import no_room
-from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import SLICE, Candidate, Intake, Refusal
+from enqueuer.queue.directory.disk import no_room
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal
+from enqueuer.queue.directory.names import parse_taken, taken
+from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.names import parse_taken, taken
-from enqueuer.queue.store import Store, drop_path
 from enqueuer.schedule import Entry, Schedule
 from filterlink.complaints import Complaints
 from filterlink.loop import Loop

@@ -12,7 +12,7 @@ from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes, 
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
-from enqueuer.queue.disk import no_space
+from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.complaints import Complaints

@@ -7,10 +7,10 @@ from enqueuer import serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import FATES, Board
 from enqueuer.child import Birth
-from enqueuer.queue import names, recovery
-from enqueuer.queue.derive import queue_path
+from enqueuer.queue.directory import names, recovery
+from enqueuer.queue.directory.ingest import queue_path
+from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.store import Store
 from enqueuer.schedule import Entry, Schedule
 
 __all__ = ["take_over"]

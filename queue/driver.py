@@ -7,10 +7,10 @@ nothing of the engine imports it.
 import sys
 from typing import Literal, NamedTuple
 
-from enqueuer.queue import derive, names, recovery, stage
-from enqueuer.queue.disk import Port, Stamp
-from enqueuer.queue.store import Store, drop_path
-from enqueuer.queue.sync import Change
+from enqueuer.queue.directory import ingest, names, recovery, stage
+from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.store import Store, drop_path
+from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.twin import Twin
 
 __all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
@@ -86,17 +86,17 @@ class Driver:
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
-        except derive.Refused:
+        except ingest.Refused:
             return "refused"
         except (OSError, ValueError):
             return "trouble"
 
-    def message(self, disk: Port, entry: Entry) -> derive.Message:
+    def message(self, disk: Port, entry: Entry) -> ingest.Message:
         if entry.derived or entry.drop is None:
-            return derive.load(disk, entry.id, None)
-        return derive.derive(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
+            return ingest.load(disk, entry.id, None)
+        return ingest.derive(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
 
-    def put_out(self, disk: Port, message: derive.Message, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
+    def put_out(self, disk: Port, message: ingest.Message, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
         if "quarantine" in places:
             stage.stage_why(disk, message.id, n, "quarantine", {"fate": "quarantined"})
         if self.is_moved(disk, tuple(places)) and stage.unchanged(disk, message, None, (), message.envelope):
@@ -153,7 +153,7 @@ class Driver:
     def put_off(self, disk: Port, id: int) -> bool:
         """A dispatch came to nothing: what it staged goes. Whether there is a message file."""
         self.store(disk).wipe({id: sys.maxsize})
-        return disk.stamp(derive.queue_path(id)) is not None
+        return disk.stamp(ingest.queue_path(id)) is not None
 
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:

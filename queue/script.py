@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from enqueuer.queue.disk import CHUNK, Port, Stamp
+from enqueuer.queue.directory.disk import CHUNK, Port, Stamp
 from enqueuer.queue.twin import Twin, stamp_of
 
 __all__ = ["Call", "Failure", "Position", "perform"]

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from enqueuer.queue.disk import CHUNK, Stamp
+from enqueuer.queue.directory.disk import CHUNK, Stamp
 
 __all__ = ["EMPTY", "File", "State", "Twin", "broken", "stamp_of"]
 

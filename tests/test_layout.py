@@ -18,7 +18,7 @@ def test_guard_is_content(guard: Callable[[], Iterable[str]]) -> None:
     assert list(guard()) == []
 
 
-@pytest.mark.parametrize("module", ["queue", "enqueuer.queue.names", "enqueuer.queue.store"])
+@pytest.mark.parametrize("module", ["queue", "enqueuer.queue.directory.names", "enqueuer.queue.directory.store"])
 def test_the_two_queues_live_side_by_side(module: str) -> None:
     """With the root on sys.path the standard library's queue wins, and ours is enqueuer.queue; neither brings the engine in."""
     code = f"import sys, {module}, multiprocessing.queues, queue; assert queue.Queue; assert 'enqueuer.supervisor' not in sys.modules"

@@ -12,7 +12,7 @@ import typer
 from enqueuer import exits, loglines
 from enqueuer.cli._common import account, fail, printable
 from enqueuer.files import open_plain
-from enqueuer.queue import names
+from enqueuer.queue.directory import names
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from enqueuer import exits
 from enqueuer.cli._common import answer, enter, fail
-from enqueuer.queue import shelf
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory import shelf
+from enqueuer.queue.directory.disk import Disk
 
 __all__ = ["list_folder", "show_message", "show_queued"]
 

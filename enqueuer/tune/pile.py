@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.disk import Disk
 
 __all__ = ["Pile", "sweep_out"]
 

@@ -10,7 +10,7 @@ from enqueuer import audit as audits
 from enqueuer import basedir
 from enqueuer.audit import Audit
 from enqueuer.board import Board
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.disk import Disk
 from enqueuer.schedule import Entry, Lanes, Schedule
 from filterlink.loop import Loop
 

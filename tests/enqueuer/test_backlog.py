@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enqueuer.backlog import Backlog
-from enqueuer.queue.intake import Candidate
+from enqueuer.queue.directory.intake import Candidate
 
 _SLICES = st.lists(
     st.lists(st.builds(Candidate, st.integers(0, 2**63), st.integers(0, 2**63), st.binary(min_size=1, max_size=255)), max_size=5)

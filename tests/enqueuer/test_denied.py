@@ -4,8 +4,8 @@ import pytest
 
 from enqueuer import denied
 from enqueuer.denied import Denied
-from enqueuer.queue.disk import MAX_TIME
-from enqueuer.queue.intake import Candidate
+from enqueuer.queue.directory.disk import MAX_TIME
+from enqueuer.queue.directory.intake import Candidate
 
 
 def test_pauses_grow_until_the_drop_is_changed() -> None:

@@ -8,8 +8,8 @@ import pytest
 from enqueuer import frames
 from enqueuer.circles import LEAST, SURE
 from enqueuer.fingerprints import Fingerprints
-from enqueuer.queue.derive import Message
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ingest import Message
 from enqueuer.queue.message import envelope, header
 from enqueuer.trial import Trial
 

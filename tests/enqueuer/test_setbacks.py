@@ -10,9 +10,9 @@ from enqueuer.blame import AGAIN, Blame
 from enqueuer.board import Board
 from enqueuer.limits import Machine
 from enqueuer.manager import log
-from enqueuer.queue import derive
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.store import Store
+from enqueuer.queue.directory import ingest
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.store import Store
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.setbacks import Setbacks
 
@@ -81,7 +81,7 @@ def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedu
     """It is all that is left of the message."""
     setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
-    derive.derive(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
+    ingest.derive(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
     Path("Submitted/.taken/7.a.eml").unlink()
     entry.drop, entry.derived = "7.a.eml", False
     setbacks.refuse(entry, "it was removed before it could be read")

@@ -9,10 +9,10 @@ import pytest
 
 from enqueuer import basedir, frames
 from enqueuer.board import Board
-from enqueuer.queue import sync
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.durability import Durability
-from enqueuer.queue.store import Store
+from enqueuer.queue.directory import sync
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.durability import Durability
+from enqueuer.queue.directory.store import Store
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.settler import Settler
 from filterlink.loop import Loop

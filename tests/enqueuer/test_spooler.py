@@ -18,9 +18,9 @@ import pytest
 
 from enqueuer import basedir, denied
 from enqueuer.config import load
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.ids import Ids
-from enqueuer.queue.intake import Candidate, Claim, Intake
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.intake import Candidate, Claim, Intake
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all

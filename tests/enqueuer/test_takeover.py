@@ -11,9 +11,9 @@ from enqueuer import config as configs
 from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.child import Birth
-from enqueuer.queue import derive
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.store import Store
+from enqueuer.queue.directory import ingest
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.store import Store
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.takeover import take_over
 from enqueuer.trial import Trial
@@ -44,7 +44,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     board = Board()
     _take_over(disk, board)
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
-    derive.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
+    ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
     if killed_over_a_sync:
         board.syncing().__enter__()  # and never left
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.disk import Disk
 
 
 @pytest.fixture

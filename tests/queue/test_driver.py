@@ -7,9 +7,9 @@ import pytest
 from enqueuer import frames, schedule
 from enqueuer.board import Board
 from enqueuer.queue import driver
-from enqueuer.queue.disk import Port
-from enqueuer.queue.store import Store
-from enqueuer.queue.sync import Each
+from enqueuer.queue.directory.disk import Port
+from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.sync import Each
 from enqueuer.queue.twin import Twin
 from enqueuer.settler import Settler
 from filterlink.loop import Loop

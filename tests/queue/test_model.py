@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 import pytest
 
-from enqueuer.queue import derive, names
-from enqueuer.queue.disk import Port, Stamp
+from enqueuer.queue.directory import ingest, names
+from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.store import Store, drop_path
+from enqueuer.queue.directory.sync import Change, Each
 from enqueuer.queue.driver import Driver, Entry
 from enqueuer.queue.model import explore
-from enqueuer.queue.store import Store, drop_path
-from enqueuer.queue.sync import Change, Each
 from enqueuer.queue.world import Bounds, World, begin
 
 
@@ -162,7 +162,7 @@ class _NeverWipes(Staging):
     """What the death of a processor leaves is left there."""
 
     def put_off(self, disk: Port, id: int) -> bool:
-        return disk.stamp(derive.queue_path(id)) is not None
+        return disk.stamp(ingest.queue_path(id)) is not None
 
 
 class PublishWhatAnotherStaged(_NeverWipes):
@@ -279,8 +279,8 @@ class TrustWhatAnyDropBecame(Driver):
 
     def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
         for name in disk.names("Submitted/.taken"):
-            if (taken := names.parse_taken(name.encode())) and disk.stamp(derive.queue_path(taken.id)):
-                disk.mark(derive.queue_path(taken.id), disk.changes(drop_path(name)))
+            if (taken := names.parse_taken(name.encode())) and disk.stamp(ingest.queue_path(taken.id)):
+                disk.mark(ingest.queue_path(taken.id), disk.changes(drop_path(name)))
         return super().recover(disk, cold)
 
 

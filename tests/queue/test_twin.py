@@ -7,7 +7,7 @@ import tempfile
 import msgspec
 import pytest
 
-from enqueuer.queue.disk import Disk, Port
+from enqueuer.queue.directory.disk import Disk, Port
 from enqueuer.queue.twin import EMPTY, State, Twin, broken
 
 

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from enqueuer import config, control, frames
-from enqueuer.queue import names
+from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink import frames as link_frames
 from filterlink import protocol, referee, units

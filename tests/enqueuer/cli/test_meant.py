@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from enqueuer.queue import names
+from enqueuer.queue.directory import names
 
 DROP = "1764000000000000000-4711-1.sub"
 LOG = f"""\

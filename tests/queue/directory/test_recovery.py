@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import derive, names, recovery, stage
-from enqueuer.queue.attempts import Attempts
-from enqueuer.queue.disk import Disk, Port, Stamp
-from enqueuer.queue.ids import Ids
+from enqueuer.queue.directory import ingest, names, recovery, stage
+from enqueuer.queue.directory.attempts import Attempts
+from enqueuer.queue.directory.disk import Disk, Port, Stamp
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message import envelope
-from enqueuer.queue.store import Store
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
 DROP, MSG, OUT = "Submitted/.taken/7.a.eml", "Queue/7.msg", "Outbound/OUT/7.msg"
@@ -28,9 +28,9 @@ def _drop() -> None:
     Path(DROP).write_bytes(MAIL)
 
 
-def _msg(disk: Port, *, keep_drop: bool = True) -> derive.Message:
+def _msg(disk: Port, *, keep_drop: bool = True) -> ingest.Message:
     _drop()
-    message = derive.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
+    message = ingest.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
     if not keep_drop:
         Path(DROP).unlink()
     return message
@@ -243,7 +243,7 @@ def test_a_release_that_was_interrupted_is_finished(store: Store, cold: bool, sh
 
     assert [offer.id for offer in found.offers] == [7]
     assert _files() == {MSG}
-    assert derive.load(store.disk, 7, None).mark == b"0123abcd"
+    assert ingest.load(store.disk, 7, None).mark == b"0123abcd"
 
 
 @pytest.mark.parametrize("cold", [True, False])
@@ -288,7 +288,7 @@ def _good(disk: Disk) -> None:
     """Another message, and one that was decided, whose ids come after the odd one's."""
     Path("Submitted/.taken/8.b.eml").write_bytes(MAIL)
     Path("Submitted/.taken/9.c.eml").write_bytes(MAIL)
-    stage.stage_file(disk, derive.derive(disk, 9, "Submitted/.taken/9.c.eml", "24-11-2026 10:00:00", "h"), 4, "OUT", None, ())
+    stage.stage_file(disk, ingest.derive(disk, 9, "Submitted/.taken/9.c.eml", "24-11-2026 10:00:00", "h"), 4, "OUT", None, ())
     Store(disk).commit(9, 4)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from enqueuer.queue.durability import Mount, choose, find_mount, leases_tell
+from enqueuer.queue.directory.durability import Mount, choose, find_mount, leases_tell
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

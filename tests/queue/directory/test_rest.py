@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from enqueuer.queue import rest
-from enqueuer.queue.rest import Rests
+from enqueuer.queue.directory import rest
+from enqueuer.queue.directory.rest import Rests
 
 
 def _status(owner: int) -> os.stat_result:

@@ -18,11 +18,11 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from enqueuer.queue import names
-from enqueuer.queue.disk import MAX_TIME, Disk, Stamp
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import MAX_TIME, Disk, Stamp
+from enqueuer.queue.directory.rest import PATIENCE, REST, Rests
+from enqueuer.queue.directory.sync import seen_by_this_kernel
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.rest import PATIENCE, REST, Rests
-from enqueuer.queue.sync import seen_by_this_kernel
 
 __all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 

@@ -19,10 +19,10 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
-from enqueuer.queue import names
-from enqueuer.queue.derive import queue_path
-from enqueuer.queue.disk import Port, Stamp
-from enqueuer.queue.sync import Group, Sync
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.ingest import queue_path
+from enqueuer.queue.directory.sync import Group, Sync
 
 __all__ = ["Store", "Unwiped", "drop_path"]
 

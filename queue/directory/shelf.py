@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from enqueuer.queue import names
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.message import envelope, header
 
 __all__ = ["Entry", "Folder", "entries", "head", "read", "waiting"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue.attempts import Attempts
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.attempts import Attempts
+from enqueuer.queue.directory.disk import Disk
 
 
 def test_charges_outlive_the_process(disk: Disk) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from enqueuer.backlog import Backlog
-from enqueuer.queue import disk as disks
-from enqueuer.queue import intake as intakes
-from enqueuer.queue import rest
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.intake import Intake, Refusal
+from enqueuer.queue.directory import disk as disks
+from enqueuer.queue.directory import intake as intakes
+from enqueuer.queue.directory import rest
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.intake import Intake, Refusal
 
 MAIL = b"To: b@b.example\n\nhello\n"
 

@@ -18,10 +18,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.queue import names
-from enqueuer.queue.derive import queue_path
-from enqueuer.queue.disk import Port, store_folder
-from enqueuer.queue.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Port, store_folder
+from enqueuer.queue.directory.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
+from enqueuer.queue.directory.ingest import queue_path
 
 __all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
 

@@ -7,7 +7,7 @@ costs a count at the most. Few messages are ever in it.
 import logging
 from collections.abc import Container
 
-from enqueuer.queue.disk import Disk, contents, replace
+from enqueuer.queue.directory.disk import Disk, contents, replace
 
 __all__ = ["Attempts"]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from enqueuer.queue import names
-from enqueuer.queue.disk import CHUNK, Port, Stamp
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import CHUNK, Port, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import sync
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.sync import Change
+from enqueuer.queue.directory import sync
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.sync import Change
 
 CHANGES = [Change(1, 5, ("OUT",)), Change(2, 6, ("quarantine", "quarantine-why")), Change(3, 7, None), Change(4, 8, ())]
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enqueuer.queue import derive, recovery
-from enqueuer.queue.disk import CHUNK, Disk
+from enqueuer.queue.directory import ingest, recovery
+from enqueuer.queue.directory.disk import CHUNK, Disk
 from enqueuer.queue.message import envelope
 
 AT, HOST = "24-11-2026 10:00:00", "host.example"
 
 
-def _derive(disk: Disk, data: bytes) -> derive.Message:
+def _derive(disk: Disk, data: bytes) -> ingest.Message:
     Path("Submitted/.taken/7.a.eml").write_bytes(data)
-    return derive.derive(disk, 7, "Submitted/.taken/7.a.eml", AT, HOST)
+    return ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", AT, HOST)
 
 
 def _message() -> bytes:
@@ -27,7 +27,7 @@ def _message() -> bytes:
     return data[envelope.head_end(data) :]
 
 
-@pytest.mark.parametrize("size", [0, 10, derive.FIRST, CHUNK - 50, CHUNK + 50, 3 * CHUNK])
+@pytest.mark.parametrize("size", [0, 10, ingest.FIRST, CHUNK - 50, CHUNK + 50, 3 * CHUNK])
 @pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
 def test_the_message_comes_through_byte_for_byte(disk: Disk, size: int, eol: bytes) -> None:
     """Small or large, LF or CRLF: only what the envelope takes out is missing, and the digest is right."""
@@ -48,7 +48,7 @@ def test_a_message_without_a_body_is_a_message(disk: Disk) -> None:
 
 
 def test_no_recipient_is_refused_and_leaves_nothing(disk: Disk) -> None:
-    with pytest.raises(derive.Refused, match="no recipient"):
+    with pytest.raises(ingest.Refused, match="no recipient"):
         _derive(disk, b"Subject: x\n\nbody\n")
 
     assert sorted(path.name for path in Path("Queue").iterdir()) == []
@@ -56,7 +56,7 @@ def test_no_recipient_is_refused_and_leaves_nothing(disk: Disk) -> None:
 
 def test_a_header_without_end_is_refused(disk: Disk) -> None:
     """A reader's memory stays bounded: what has no empty line within 4 MiB is no mail."""
-    with pytest.raises(derive.Refused, match="no end within 4 MiB"):
+    with pytest.raises(ingest.Refused, match="no end within 4 MiB"):
         _derive(disk, b"To: b@b.example\n" + b"x" * (5 << 20))
 
 
@@ -75,23 +75,23 @@ def test_a_full_disk_leaves_nothing_half(disk: Disk) -> None:
 def test_load_reads_back_what_derive_made(disk: Disk) -> None:
     made = _derive(disk, b"From: a@a.example\nTo: b@b.example\n\nhello\n")
 
-    assert derive.load(disk, 7, made.stamp) == made
-    assert derive.load(disk, 7, None) == made
+    assert ingest.load(disk, 7, made.stamp) == made
+    assert ingest.load(disk, 7, None) == made
 
 
 def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
     """Derived or loaded, where the envelope fills all of what is read first, too: or a circle of the two would not be seen."""
 
-    def made_for(recipients: int) -> derive.Message:
+    def made_for(recipients: int) -> ingest.Message:
         bcc = b"".join(b"Bcc: %05d@b.example\n" % n for n in range(recipients))
         return _derive(disk, bcc + b"Return-Path: <c@c.example>\nMessage-ID: <1@a.example>\nFrom: a@a.example\n\nhello\n")
 
     one, two = made_for(1).head, made_for(2).head
-    made = made_for(1 + (derive.FIRST - one) // (two - one))
-    loaded = derive.load(disk, 7, None)
+    made = made_for(1 + (ingest.FIRST - one) // (two - one))
+    loaded = ingest.load(disk, 7, None)
 
-    assert derive.FIRST - 60 < made.head <= derive.FIRST
-    assert derive.kinds(disk, loaded) == derive.kinds(disk, made)
+    assert ingest.FIRST - 60 < made.head <= ingest.FIRST
+    assert ingest.kinds(disk, loaded) == ingest.kinds(disk, made)
     assert loaded == made
 
 
@@ -99,9 +99,9 @@ def test_load_refuses_what_is_no_message_file(disk: Disk) -> None:
     Path("Queue/7.msg").write_bytes(b"no empty line")
 
     with pytest.raises(ValueError, match="no empty line"):
-        derive.load(disk, 7, None)
+        ingest.load(disk, 7, None)
     with pytest.raises(FileNotFoundError):
-        derive.load(disk, 8, None)
+        ingest.load(disk, 8, None)
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks", "is rewritten"])
@@ -125,7 +125,7 @@ def test_a_drop_that_changes_while_it_is_read_is_refused(disk: Disk, monkeypatch
             yield chunk
 
     monkeypatch.setattr(disk, "chunks", chunks)
-    with pytest.raises(derive.Refused, match="changed while it was read"):
+    with pytest.raises(ingest.Refused, match="changed while it was read"):
         _derive(disk, data)
 
     assert os.listdir("Queue") == []
@@ -133,7 +133,7 @@ def test_a_drop_that_changes_while_it_is_read_is_refused(disk: Disk, monkeypatch
 
 def test_a_drop_that_has_gone_is_told_so(disk: Disk) -> None:
     with pytest.raises(FileNotFoundError):
-        derive.derive(disk, 7, "Submitted/.taken/7.gone.eml", AT, HOST)
+        ingest.derive(disk, 7, "Submitted/.taken/7.gone.eml", AT, HOST)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
@@ -153,7 +153,7 @@ def test_any_file_is_a_message_or_refused(disk: Disk, data: bytes) -> None:
     """No bytes make the reader fail in any other way; nothing half is left."""
     try:
         _derive(disk, data)
-    except derive.Refused:
+    except ingest.Refused:
         assert not Path("Queue/7.tmp").exists()
     else:
         assert recovery.whole(disk, 7)
@@ -189,4 +189,4 @@ def test_load_reads_the_longest_envelope(disk: Disk) -> None:
     recipients = ",".join(f"{n}@{'x' * 60}.example" for n in range(50_000))
     made = _derive(disk, f"To: {recipients}\n\nhello\n".encode())
 
-    assert derive.load(disk, 7, made.stamp) == made
+    assert ingest.load(disk, 7, made.stamp) == made

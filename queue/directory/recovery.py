@@ -13,12 +13,12 @@ from contextlib import closing
 
 import msgspec
 
-from enqueuer.queue import names
-from enqueuer.queue.derive import FIRST, complete, queue_path
-from enqueuer.queue.disk import Port, Stamp, no_room
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Port, Stamp, no_room
+from enqueuer.queue.directory.ingest import FIRST, complete, queue_path
+from enqueuer.queue.directory.store import Store, drop_path
+from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.message import envelope as envelopes
-from enqueuer.queue.store import Store, drop_path
-from enqueuer.queue.sync import Change
 
 __all__ = ["Found", "Offer", "recover", "whole"]
 

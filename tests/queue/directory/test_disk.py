@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory.disk import Disk
 from tests.storm import writers
 
 

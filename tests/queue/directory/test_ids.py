@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from enqueuer.queue.disk import Disk
-from enqueuer.queue.ids import AHEAD, Ids
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ids import AHEAD, Ids
 
 
 def test_ids_rise_within_one_microsecond(disk: Disk) -> None:

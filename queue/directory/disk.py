@@ -13,7 +13,7 @@ import stat
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
-from enqueuer.queue.rename import NO_LINK, rename_new
+from enqueuer.queue.directory.rename import NO_LINK, rename_new
 
 __all__ = ["CHUNK", "MAX_TIME", "Disk", "NoFolder", "Port", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
 

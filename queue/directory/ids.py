@@ -7,7 +7,7 @@ the engine goes on above the bound, so ids that it gave and forgot never come ag
 import contextlib
 from collections.abc import Callable
 
-from enqueuer.queue.disk import Port, contents, replace
+from enqueuer.queue.directory.disk import Port, contents, replace
 
 __all__ = ["Ids"]
 

@@ -6,9 +6,9 @@ The last step of a processor. The queue manager publishes them after the commit;
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from enqueuer.queue import names
-from enqueuer.queue.derive import Message, queue_path
-from enqueuer.queue.disk import Port
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import Port
+from enqueuer.queue.directory.ingest import Message, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.printable import printable_json
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue import shelf
-from enqueuer.queue.disk import Disk
+from enqueuer.queue.directory import shelf
+from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.message import envelope
 
 HEADER = b"Subject: hello\nTo: bob@example.com"
