@@ -1,7 +1,7 @@
 """The Disk port: every call that the store makes to a filesystem, and nothing that decides anything.
 
 Paths are relative to the base directory, in which all our processes run; names that are not UTF-8 travel as os.fsdecode
-makes them. Disk is the real one, twin.py the one in memory.
+makes them. Disk is the real one, simdisk.py the one in memory.
 """
 
 import contextlib

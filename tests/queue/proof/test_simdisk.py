@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from enqueuer.queue.directory.disk import Disk, Port
-from enqueuer.queue.twin import EMPTY, State, Twin, broken
+from enqueuer.queue.proof.simdisk import EMPTY, State, Twin, broken
 
 
 @pytest.fixture(params=["real", "twin"])

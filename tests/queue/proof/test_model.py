@@ -12,9 +12,9 @@ from enqueuer.queue.directory import ingest, names
 from enqueuer.queue.directory.disk import Port, Stamp
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change, Each
-from enqueuer.queue.driver import Driver, Entry
-from enqueuer.queue.model import explore
-from enqueuer.queue.world import Bounds, World, begin
+from enqueuer.queue.proof.model import explore
+from enqueuer.queue.proof.scenario import Driver, Entry
+from enqueuer.queue.proof.world import Bounds, World, begin
 
 
 @pytest.mark.parametrize(

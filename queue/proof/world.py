@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from enqueuer.queue.driver import DROPPED, MAIL, Entry
-from enqueuer.queue.script import Call, Position
-from enqueuer.queue.twin import State, Twin
+from enqueuer.queue.proof.scenario import DROPPED, MAIL, Entry
+from enqueuer.queue.proof.simdisk import State, Twin
+from enqueuer.queue.proof.stepper import Call, Position
 
 __all__ = ["DECIDED", "Bounds", "World", "begin", "commits", "looked", "put"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from enqueuer.queue.directory.disk import CHUNK, Port, Stamp
-from enqueuer.queue.twin import Twin, stamp_of
+from enqueuer.queue.proof.simdisk import Twin, stamp_of
 
 __all__ = ["Call", "Failure", "Position", "perform"]
 

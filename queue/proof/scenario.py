@@ -11,7 +11,7 @@ from enqueuer.queue.directory import ingest, names, recovery, stage
 from enqueuer.queue.directory.disk import Port, Stamp
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
-from enqueuer.queue.twin import Twin
+from enqueuer.queue.proof.simdisk import Twin
 
 __all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
 

@@ -5,7 +5,7 @@
     a consumer                      takes an output out of Outbound
     a writer                        goes on writing to the drop, by whatever name it has
     a kill                          of the processor (then REAPED), of the queue manager (warm recovery), of the engine (cold)
-    a power cut                     what twin.py leaves of the disk, then a cold recovery
+    a power cut                     what simdisk.py leaves of the disk, then a cold recovery
     a failed sync                   and what was written may be lost, whatever a later sync says
 
 explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
@@ -19,10 +19,10 @@ import errno
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from enqueuer.queue.driver import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, Driver, Entry, fate, straight
-from enqueuer.queue.script import Call, Failure, Position, perform
-from enqueuer.queue.twin import Twin
-from enqueuer.queue.world import DECIDED, World, commits, looked, put
+from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, Driver, Entry, fate, straight
+from enqueuer.queue.proof.simdisk import Twin
+from enqueuer.queue.proof.stepper import Call, Failure, Position, perform
+from enqueuer.queue.proof.world import DECIDED, World, commits, looked, put
 
 __all__ = ["Report", "explore"]
 

@@ -6,11 +6,11 @@ import pytest
 
 from enqueuer import frames, schedule
 from enqueuer.board import Board
-from enqueuer.queue import driver
 from enqueuer.queue.directory.disk import Port
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Each
-from enqueuer.queue.twin import Twin
+from enqueuer.queue.proof import scenario
+from enqueuer.queue.proof.simdisk import Twin
 from enqueuer.settler import Settler
 from filterlink.loop import Loop
 
@@ -22,24 +22,24 @@ def loop() -> Iterator[Loop]:
     loop.close()
 
 
-def _judged(verdict: str, drives: driver.Driver, *, changed: bool = False) -> tuple[Twin, driver.Entry]:
+def _judged(verdict: str, drives: scenario.Driver, *, changed: bool = False) -> tuple[Twin, scenario.Entry]:
     """A disk on which a processor has done its work."""
     twin = Twin()
-    twin.create(driver.DROPPED, (driver.MAIL,))
+    twin.create(scenario.DROPPED, (scenario.MAIL,))
     drop, taken = drives.claim(twin, 1)
-    entry = driver.Entry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
+    entry = scenario.Entry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
     places = drives.process(twin, entry)
     if changed:
-        twin.append(f"Submitted/.taken/{drop}", driver.MORE)
+        twin.append(f"Submitted/.taken/{drop}", scenario.MORE)
     return twin, entry._replace(places=places) if isinstance(places, tuple) else entry
 
 
-class _InSteps(driver.Driver):
+class _InSteps(scenario.Driver):
     def store(self, disk: Port) -> Store:
         return Store(disk, Each(disk))
 
 
-def _engine(loop: Loop, store: Store, entry: driver.Entry, *, moved: bool) -> schedule.Entry | None:
+def _engine(loop: Loop, store: Store, entry: scenario.Entry, *, moved: bool) -> schedule.Entry | None:
     """Have the engine's settler do what is left; the message, if it is still in the queue."""
     board, scheduled = Board(), schedule.Schedule(schedule.Lanes(1 << 20, 0.5, 4))
     settler = Settler(loop, store, board, scheduled, lambda *_: None)
@@ -64,10 +64,10 @@ def _engine(loop: Loop, store: Store, entry: driver.Entry, *, moved: bool) -> sc
     return theirs if scheduled.entries else None
 
 
-@pytest.mark.parametrize("drives", [driver.Driver(), _InSteps()], ids=["group", "each"])
-@pytest.mark.parametrize("verdict", [*driver.VERDICTS, "held"])
+@pytest.mark.parametrize("drives", [scenario.Driver(), _InSteps()], ids=["group", "each"])
+@pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "held"])
 @pytest.mark.parametrize("changed", [False, True])
-def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: driver.Driver, changed: bool) -> None:
+def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: scenario.Driver, changed: bool) -> None:
     """The same names are durable by the last sync, and the same names change after it, also where the writer of the drop went on."""
     model, entry = _judged(verdict, drives, changed=changed)
     engine, _ = _judged(verdict, drives, changed=changed)
@@ -76,5 +76,5 @@ def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives:
     assert (drives.hold(model, entry) is not changed) if verdict == "held" else drives.settle(model, entry)
 
     assert engine.state == model.state
-    assert (driver.DROPPED in model.state.names()) == (changed and verdict != "held")
+    assert (scenario.DROPPED in model.state.names()) == (changed and verdict != "held")
     assert (left and left.drop) == (entry.drop if changed and verdict == "held" else None)
