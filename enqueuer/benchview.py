@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from enqueuer.cli._common import printable
+from filterlink.config.settings import Filter
 from filterlink.protocol import Reply
 from filterlink.referee import RULES
-from filterlink.settings import Filter
 from filterlink.testbench import Report
 
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]

@@ -27,7 +27,7 @@ from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.schedule import Entry, Place, Schedule
 from filterlink.complaints import Complaints
-from filterlink.settings import OnRefused
+from filterlink.config.settings import OnRefused
 
 __all__ = ["Blame"]
 

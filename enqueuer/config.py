@@ -14,8 +14,8 @@ import msgspec
 
 from enqueuer import routes, rules
 from enqueuer.wording import explain, not_toml
-from filterlink.settings import Filter, LogLevel
-from filterlink.units import Seconds, Size
+from filterlink.config.settings import Filter, LogLevel
+from filterlink.config.units import Seconds, Size
 
 __all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from enqueuer.cli._common import printable
 from enqueuer.demo import Result, View
-from filterlink.units import say_size, show_seconds, show_size
+from filterlink.config.units import say_size, show_seconds, show_size
 
 __all__ = ["DemoView"]
 

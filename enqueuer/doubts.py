@@ -13,8 +13,8 @@ import msgspec
 from enqueuer.config import Config, Engine
 from enqueuer.rules import Rule
 from enqueuer.schedule import Lanes
-from filterlink.settings import Filter
-from filterlink.units import Seconds, Size, show_seconds, show_size
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds, Size, show_seconds, show_size
 
 __all__ = ["IN_THE_BOX", "Own", "warnings"]
 

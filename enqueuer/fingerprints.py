@@ -10,7 +10,7 @@ from enqueuer import frames
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import drop_path
-from filterlink.settings import Filter
+from filterlink.config.settings import Filter
 
 __all__ = ["Fingerprints", "drop_of"]
 

@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from enqueuer.queue.message.printable import printable
-from filterlink.settings import LEVELS
+from filterlink.config.settings import LEVELS
 
 __all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]
 

@@ -13,9 +13,9 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
+from filterlink.config.settings import Filter, OnFailure
+from filterlink.config.units import Size
 from filterlink.frames import Kind, Verdict
-from filterlink.settings import Filter, OnFailure
-from filterlink.units import Size
 
 __all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide", "mark"]
 

@@ -20,7 +20,7 @@ from multiprocessing_logging import MultiProcessingHandler
 
 from enqueuer import logline
 from enqueuer.logfile import LogWriter
-from filterlink.settings import LEVELS
+from filterlink.config.settings import LEVELS
 
 __all__ = ["MAJOR", "LogHandler", "LogWriter", "install", "message_tag", "set_level", "tell"]
 

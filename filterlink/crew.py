@@ -6,9 +6,9 @@ keeps its own until another is ready in the twin place; from then on it gets not
 
 from collections.abc import Callable
 
+from filterlink.config.settings import Filter
 from filterlink.keeper import Keeper
 from filterlink.mux import Gate
-from filterlink.settings import Filter
 
 __all__ = ["Crew"]
 

@@ -7,13 +7,13 @@ message, which stands in the queue manager's list meanwhile, is woken when the a
 from collections.abc import Callable
 from typing import Any
 
+from filterlink.config.settings import Filter
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer, Kept
 from filterlink.pace import Pace
 from filterlink.protocol import Reply
 from filterlink.refusals import Refusals
 from filterlink.requests import Port, Request
-from filterlink.settings import Filter
 from filterlink.slots import Slots
 from filterlink.suspects import Suspects
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from filterlink import givenup
 from filterlink.complaints import Complaints
+from filterlink.config.settings import LEVELS, Filter
 from filterlink.crew import Crew
 from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.keeper import TAIL, Keeper
@@ -15,7 +16,6 @@ from filterlink.loop import Loop
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
 from filterlink.requests import Request
-from filterlink.settings import LEVELS, Filter
 
 __all__ = ["ExternalFilter", "numbers_from"]
 

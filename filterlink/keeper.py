@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from filterlink import givenup, protocol
+from filterlink.config.settings import Filter
 from filterlink.frames import Kind
 from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
 from filterlink.loop import Loop
 from filterlink.protocol import Event, Interface, Reply
-from filterlink.settings import Filter
 from filterlink.spawn import Limits, fault
 
 __all__ = ["TAIL", "Grumble", "Keeper", "Owner"]

@@ -6,7 +6,7 @@ Whoever owns a Life calls tick() when `due` has come, does the step it says, and
 import enum
 import math
 
-from filterlink.settings import Filter
+from filterlink.config.settings import Filter
 
 __all__ = ["GENTLE", "HASTY", "Life", "Phase", "Step"]
 

@@ -9,16 +9,16 @@ A parked message is a number here: it comes back after a Wake; suspects, and sca
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from filterlink.config.settings import Filter
+from filterlink.config.units import show_seconds
 from filterlink.desk import Desk
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
 from filterlink.protocol import Reply
 from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
-from filterlink.settings import Filter
 from filterlink.slots import Slots
 from filterlink.suspects import Doubt, Suspects
 from filterlink.trials import Trials
-from filterlink.units import show_seconds
 
 __all__ = ["Gate"]
 

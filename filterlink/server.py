@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from filterlink import orphans
+from filterlink.config.settings import Filter
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
 from filterlink.link import Link, serve
 from filterlink.loop import Loop
 from filterlink.mux import Gate
-from filterlink.settings import Filter
 from filterlink.succession import Succession
 
 __all__ = ["Server"]

@@ -4,8 +4,8 @@ import math
 from collections import deque
 from typing import Any
 
+from filterlink.config.settings import Filter
 from filterlink.requests import Lane, Port, Request, Unit
-from filterlink.settings import Filter
 
 __all__ = ["Slots"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from filterlink.config.settings import Filter
+from filterlink.config.units import show_seconds
 from filterlink.external import ExternalFilter
 from filterlink.frames import FilterState
-from filterlink.settings import Filter
-from filterlink.units import show_seconds
 
 __all__ = ["Succession"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from filterlink import protocol
+from filterlink.config.settings import Filter
 from filterlink.dialogue import Dialogue, Files, Request, Watch
 from filterlink.referee import Found
-from filterlink.settings import Filter
 from filterlink.spawn import Limits
 
 __all__ = ["Plan", "Report", "TestBench"]

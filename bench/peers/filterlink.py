@@ -3,10 +3,10 @@
 import os
 import sys
 
+from filterlink.config.settings import Filter
 from filterlink.link import listen
 from filterlink.loop import Loop
 from filterlink.server import Server
-from filterlink.settings import Filter
 
 SLOTS = 160
 

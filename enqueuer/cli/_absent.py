@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from enqueuer.config import Config
-from filterlink.settings import Filter
+from filterlink.config.settings import Filter
 from filterlink.spawn import NOT_ROOT, find_program
 
 __all__ = ["warnings"]

@@ -97,7 +97,7 @@ def duration(least: float = 0) -> Callable[[str], float]:
     """What reads an option that is a duration: at least so many seconds."""
 
     def read(text: str) -> float:
-        from filterlink.units import Seconds
+        from filterlink.config.units import Seconds
 
         try:
             return Seconds.option(text, least)

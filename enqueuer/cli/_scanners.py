@@ -78,7 +78,7 @@ def _command(
         list[str] | None, typer.Argument(metavar="[PROGRAM ARGUMENT...]", help="{file}: the message; {queue_file}: as queued.")
     ] = None,
 ) -> int:
-    from filterlink import units
+    from filterlink.config import units
     from filterlink.filters import child, command
 
     try:

@@ -118,7 +118,7 @@ def one_of(option: str, value: str, values: Iterable[str]) -> str:
 
 def size(option: str, text: str) -> int:
     """Raises BadParameter."""
-    from filterlink.units import Size
+    from filterlink.config.units import Size
 
     try:
         return Size.parse(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from enqueuer import control
-from filterlink.units import show_seconds, show_short
+from filterlink.config.units import show_seconds, show_short
 
 __all__ = ["ask", "sentences"]
 

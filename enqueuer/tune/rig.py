@@ -19,7 +19,7 @@ from enqueuer.config import Config, load
 from enqueuer.handmade import program
 from enqueuer.trial import Trial, TrialError
 from enqueuer.tune.edit import edited
-from filterlink.settings import LEVELS
+from filterlink.config.settings import LEVELS
 
 __all__ = ["Rig", "Stopped", "rig", "used_filters"]
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yara_x
 
 from filterlink import sandbox
+from filterlink.config.units import say_size
 from filterlink.filters import office, unpack
 from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
@@ -24,7 +25,6 @@ from filterlink.filters.runtime import Bounds, Verdict, discard, error, header, 
 from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import UNSCANNABLE
 from filterlink.filters.workers import GRACE
-from filterlink.units import say_size
 
 __all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enqueuer import config, doubts
-from filterlink.settings import Filter
-from filterlink.units import Seconds, Size
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds, Size
 
 DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_bytes()
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'

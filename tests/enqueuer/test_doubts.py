@@ -5,7 +5,7 @@ import typer.main
 
 from enqueuer import config, doubts
 from enqueuer.cli.app import app
-from filterlink.units import Seconds, Size
+from filterlink.config.units import Seconds, Size
 
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
 RULE = '\n[[rules]]\nname = "R"\nactions = [["ExternalFilter", "F"]]\n'

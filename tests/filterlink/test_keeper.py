@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds, Size
 from filterlink.keeper import LINES_A_SECOND, TAIL, Grumble, Keeper
 from filterlink.loop import Loop
 from filterlink.protocol import Reply
-from filterlink.settings import Filter
-from filterlink.units import Seconds, Size
 
 LOG = logging.getLogger("EXTFILTER(Grumble)")
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from filterlink.config.settings import Filter
 from filterlink.lifecycle import GENTLE, INTF_WAIT, MAX_PAUSE, Life, Phase, Step
-from filterlink.settings import Filter
 
 Make = Callable[..., Filter]
 

@@ -8,14 +8,14 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds
 from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
 from filterlink.requests import Request
-from filterlink.settings import Filter
 from filterlink.suspects import LEAVES, ROW
-from filterlink.units import Seconds
 
 Gates = Callable[..., tuple[Gate, "Book"]]
 

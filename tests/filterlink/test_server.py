@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from filterlink.config.settings import Filter
 from filterlink.frames import Ask, Kind, Park, Verdict, Wake
-from filterlink.settings import Filter
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]

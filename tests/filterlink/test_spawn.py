@@ -13,9 +13,9 @@ import pytest
 
 from filterlink import sandbox
 from filterlink import spawn as spawning
-from filterlink.settings import Filter
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds, Size
 from filterlink.spawn import Limits, environment, fault, spawn
-from filterlink.units import Seconds, Size
 
 
 def said(script: str, limits: Limits) -> str:

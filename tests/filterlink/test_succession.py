@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from filterlink.config.settings import Filter
 from filterlink.frames import Ask, Kind, Park, Renewed, Verdict, Wake
 from filterlink.link import Channel
-from filterlink.settings import Filter
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from filterlink import helper, testbench
+from filterlink.config.settings import Filter
+from filterlink.config.units import Seconds, Size
 from filterlink.dialogue import CannotStart
 from filterlink.protocol import Reply
-from filterlink.settings import Filter
 from filterlink.spawn import Limits
 from filterlink.testbench import Plan, Report, TestBench
-from filterlink.units import Seconds, Size
 
 HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}

@@ -10,7 +10,8 @@ from enqueuer import config, control, frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink import frames as link_frames
-from filterlink import protocol, referee, units
+from filterlink import protocol, referee
+from filterlink.config import units
 from filterlink.filters import clamdwire, icapwire, milterwire, rspamdwire, spamc
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.envelope import Envelope

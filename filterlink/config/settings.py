@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from filterlink.units import Seconds, Size
+from filterlink.config.units import Seconds, Size
 
 __all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure", "OnRefused"]
 

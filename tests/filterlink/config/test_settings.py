@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from filterlink.settings import LEVELS, Filter
-from filterlink.units import Seconds
+from filterlink.config.settings import LEVELS, Filter
+from filterlink.config.units import Seconds
 
 
 def test_defaults() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from filterlink.units import Seconds, Size, say_size, show_seconds, show_short, show_size
+from filterlink.config.units import Seconds, Size, say_size, show_seconds, show_short, show_size
 
 
 @pytest.mark.parametrize(
