@@ -18,12 +18,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.harness import HELPER, folder
 from bench.record import note
-from filterlink.client import Client
 from filterlink.config.settings import Filter
-from filterlink.frames import Ask, Hello
-from filterlink.link import listen
-from filterlink.loop import Loop
 from filterlink.server import Server
+from filterlink.wire.client import Client
+from filterlink.wire.frames import Ask, Hello
+from filterlink.wire.link import listen
+from filterlink.wire.loop import Loop
 
 QUESTIONS = 16_000
 PROGRAM = f"{shlex.quote(sys.executable)} {shlex.quote(str(HELPER))} noop"

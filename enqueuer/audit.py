@@ -13,7 +13,7 @@ from enqueuer.board import FATES, Board
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Port
 from enqueuer.schedule import Schedule
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 __all__ = ["Audit"]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from enqueuer import frames
 from enqueuer.listeners import Bound
 from enqueuer.nursery import Child, Nursery
-from filterlink.link import Link
-from filterlink.loop import Loop
+from filterlink.wire.link import Link
+from filterlink.wire.loop import Loop
 
 __all__ = ["Callers"]
 

@@ -16,7 +16,7 @@ from enqueuer.board import Board
 from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
 from filterlink.forked import die_with
-from filterlink.link import Channel, connect
+from filterlink.wire.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
 

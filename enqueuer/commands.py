@@ -10,7 +10,7 @@ import msgspec
 from enqueuer import frames, status, whereabouts
 from enqueuer.control import Answer, ControlServer, Reply, Request
 from enqueuer.listeners import Bound
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
     from enqueuer.supervisor import Supervisor

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 __all__ = ["PIECE", "Committer", "Step"]
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from enqueuer.queue.message.printable import printable
-from filterlink.loop import READ, WRITE, Loop
+from filterlink.wire.loop import READ, WRITE, Loop
 
 __all__ = ["CONTROL", "MAX_OPEN", "MAX_REQUEST", "ControlServer", "NotRunning", "Peer", "Reply", "Request", "ask", "listen", "read_request"]
 

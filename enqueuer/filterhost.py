@@ -5,9 +5,9 @@ import logging
 from enqueuer import frames
 from enqueuer.board import PULSE
 from enqueuer.child import MANAGER, SUPERVISOR, Birth
-from filterlink.link import Link
-from filterlink.loop import Loop
 from filterlink.server import Server
+from filterlink.wire.link import Link
+from filterlink.wire.loop import Loop
 
 __all__ = ["run"]
 

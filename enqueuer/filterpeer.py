@@ -6,7 +6,7 @@ import time
 from enqueuer import frames
 from enqueuer.blame import Blame
 from enqueuer.schedule import Schedule
-from filterlink.link import Link
+from filterlink.wire.link import Link
 
 __all__ = ["FilterPeer"]
 

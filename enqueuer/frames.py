@@ -5,7 +5,7 @@ S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. E
 
 import msgspec
 
-from filterlink.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, Verdict, Wake, encode
+from filterlink.wire.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, Verdict, Wake, encode
 
 __all__ = [
     "Answer",

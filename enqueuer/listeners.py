@@ -8,8 +8,8 @@ import os
 import socket
 from collections.abc import Callable
 
-from filterlink.link import Accept, serve, serve_instead
-from filterlink.loop import Loop
+from filterlink.wire.link import Accept, serve, serve_instead
+from filterlink.wire.loop import Loop
 
 __all__ = ["Bound", "Served"]
 

@@ -28,8 +28,8 @@ from enqueuer.settler import Settler
 from enqueuer.spooler import Spooler, tell_received
 from enqueuer.takeover import take_over
 from enqueuer.workers import Worker, Workers
-from filterlink.link import Link
-from filterlink.loop import Loop
+from filterlink.wire.link import Link
+from filterlink.wire.loop import Loop
 
 __all__ = ["Manager", "run"]
 

@@ -21,7 +21,7 @@ from multiprocessing.util import Finalize
 from enqueuer import exits, frames
 from enqueuer.child import Birth, settle_in
 from filterlink import orphans
-from filterlink.link import Link
+from filterlink.wire.link import Link
 
 __all__ = ["END_WITHIN", "Child", "Nursery"]
 

@@ -18,9 +18,9 @@ from enqueuer.queue.directory.store import drop_path
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
-from filterlink.client import Client
-from filterlink.frames import MAX_TEXT, Ask, Kind, Park, Verdict
-from filterlink.link import Channel
+from filterlink.wire.client import Client
+from filterlink.wire.frames import MAX_TEXT, Ask, Kind, Park, Verdict
+from filterlink.wire.link import Channel
 
 __all__ = ["Processor", "run"]
 

@@ -21,7 +21,7 @@ from enqueuer.queue.directory.ingest import FIRST, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.schedule import Entry, Schedule
 from enqueuer.settler import Settler
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 __all__ = ["Returns"]
 

@@ -15,7 +15,7 @@ import msgspec
 
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.config.units import Size
-from filterlink.frames import Kind, Verdict
+from filterlink.wire.frames import Kind, Verdict
 
 __all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide", "mark"]
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from filterlink.frames import Verdict
+from filterlink.wire.frames import Verdict
 
 __all__ = ["Entry", "Lanes", "Place", "Schedule", "State", "large_limit"]
 

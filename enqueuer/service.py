@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from enqueuer.board import FATES
 from enqueuer.health import Look, trouble
 from enqueuer.notify import Notifier
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
     from enqueuer.supervisor import Supervisor

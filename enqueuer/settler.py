@@ -19,7 +19,7 @@ from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
 from enqueuer.schedule import Entry, Schedule
 from filterlink.complaints import Complaints
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 __all__ = ["Settler"]
 

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 __all__ = ["Signals"]
 

@@ -11,8 +11,8 @@ from enqueuer import auto, frames, pool, processor, serverlog
 from enqueuer.config import Config
 from enqueuer.cpu import CpuMeter
 from enqueuer.schedule import large_limit
-from filterlink.frames import FilterState
-from filterlink.loop import Loop
+from filterlink.wire.frames import FilterState
+from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
     from enqueuer.supervisor import Supervisor

@@ -16,8 +16,8 @@ from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
 from filterlink.complaints import Complaints
-from filterlink.link import listen
 from filterlink.spawn import search_path
+from filterlink.wire.link import listen
 
 __all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
 

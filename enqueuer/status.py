@@ -14,7 +14,7 @@ from enqueuer.config import Engine
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
 from enqueuer.schedule import large_limit
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 __all__ = ["document", "our_version", "steps"]
 

@@ -35,7 +35,7 @@ from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
 from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
-from filterlink.loop import Alarm, Loop
+from filterlink.wire.loop import Alarm, Loop
 
 __all__ = ["Supervisor", "run"]
 

@@ -17,7 +17,7 @@ from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEv
 
 from enqueuer import frames
 from enqueuer.child import MANAGER, SUPERVISOR, Birth, Ended
-from filterlink.link import Channel
+from filterlink.wire.link import Channel
 
 __all__ = ["Watcher", "run"]
 

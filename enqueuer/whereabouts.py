@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from enqueuer.frames import Seek, Seen
 from enqueuer.schedule import Schedule
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 __all__ = ["document", "seen"]
 

@@ -4,7 +4,7 @@ import msgspec
 
 from enqueuer import frames
 from enqueuer.schedule import Entry
-from filterlink.link import Link
+from filterlink.wire.link import Link
 
 __all__ = ["Worker", "Workers"]
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from filterlink.config.settings import Filter
-from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer, Kept
 from filterlink.pace import Pace
 from filterlink.protocol import Reply
@@ -16,6 +15,7 @@ from filterlink.refusals import Refusals
 from filterlink.requests import Port, Request
 from filterlink.slots import Slots
 from filterlink.suspects import Suspects
+from filterlink.wire.frames import Ask, Kind
 
 __all__ = ["MAX_WAITING", "Desk"]
 

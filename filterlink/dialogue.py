@@ -11,10 +11,10 @@ from typing import Protocol
 
 from filterlink import protocol
 from filterlink.helper import Helper, Line
-from filterlink.loop import Loop
 from filterlink.protocol import Event, Note, Reader, Reply
 from filterlink.referee import LONGEST, Referee
 from filterlink.spawn import Limits, fault
+from filterlink.wire.loop import Loop
 
 __all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]
 

@@ -9,13 +9,13 @@ from filterlink import givenup
 from filterlink.complaints import Complaints
 from filterlink.config.settings import LEVELS, Filter
 from filterlink.crew import Crew
-from filterlink.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.keeper import TAIL, Keeper
 from filterlink.kept import Answer
-from filterlink.loop import Loop
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
 from filterlink.requests import Request
+from filterlink.wire.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
+from filterlink.wire.loop import Loop
 
 __all__ = ["ExternalFilter", "numbers_from"]
 

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from filterlink import orphans
 from filterlink.givenup import NoUser
-from filterlink.loop import Loop
 from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
 from filterlink.spawn import Limits, spawn
+from filterlink.wire.loop import Loop
 
 __all__ = ["Helper", "Line", "User"]
 

@@ -12,12 +12,12 @@ from typing import Protocol
 
 from filterlink import givenup, protocol
 from filterlink.config.settings import Filter
-from filterlink.frames import Kind
 from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
-from filterlink.loop import Loop
 from filterlink.protocol import Event, Interface, Reply
 from filterlink.spawn import Limits, fault
+from filterlink.wire.frames import Kind
+from filterlink.wire.loop import Loop
 
 __all__ = ["TAIL", "Grumble", "Keeper", "Owner"]
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from filterlink.frames import Kind
+from filterlink.wire.frames import Kind
 
 __all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Answer", "Kept"]
 

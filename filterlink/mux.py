@@ -12,13 +12,13 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.desk import Desk
-from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
 from filterlink.protocol import Reply
 from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
 from filterlink.slots import Slots
 from filterlink.suspects import Doubt, Suspects
 from filterlink.trials import Trials
+from filterlink.wire.frames import Ask, Kind
 
 __all__ = ["Gate"]
 

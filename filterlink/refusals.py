@@ -7,7 +7,7 @@ In an outage it refuses nearly all, though it may let a few pass (those that are
 
 from collections import OrderedDict
 
-from filterlink.frames import Kind
+from filterlink.wire.frames import Kind
 
 __all__ = ["MOST_KNOWN", "Refusals"]
 

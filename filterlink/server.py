@@ -12,11 +12,11 @@ import msgspec
 from filterlink import orphans
 from filterlink.config.settings import Filter
 from filterlink.external import ExternalFilter, numbers_from
-from filterlink.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
-from filterlink.link import Link, serve
-from filterlink.loop import Loop
 from filterlink.mux import Gate
 from filterlink.succession import Succession
+from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
+from filterlink.wire.link import Link, serve
+from filterlink.wire.loop import Loop
 
 __all__ = ["Server"]
 

@@ -5,7 +5,7 @@ What a helper wrote is never trusted here: a field that could break a header apa
 
 import re
 
-from filterlink.frames import MAX_TEXT
+from filterlink.wire.frames import MAX_TEXT
 
 __all__ = ["MAX_ADDRESS", "MAX_COMPLAINTS", "check_address", "check_fields", "decode_report", "take_quoted"]
 

@@ -10,7 +10,7 @@ import msgspec
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.external import ExternalFilter
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 __all__ = ["Succession"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from filterlink.link import listen
+from filterlink.wire.link import listen
 
 __all__: list[str] = []
 

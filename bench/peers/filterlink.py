@@ -4,9 +4,9 @@ import os
 import sys
 
 from filterlink.config.settings import Filter
-from filterlink.link import listen
-from filterlink.loop import Loop
 from filterlink.server import Server
+from filterlink.wire.link import listen
+from filterlink.wire.loop import Loop
 
 SLOTS = 160
 

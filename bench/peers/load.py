@@ -14,8 +14,8 @@ import time
 
 import msgspec
 
-from filterlink.frames import Ask, Hello, Kind, Park, Verdict, encode
-from filterlink.link import connect
+from filterlink.wire.frames import Ask, Hello, Kind, Park, Verdict, encode
+from filterlink.wire.link import connect
 
 ROOM = 4096
 TALLY = struct.Struct("qq")

@@ -25,7 +25,7 @@ def programs(folder: Path, request: pytest.FixtureRequest) -> Programs:
 
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_clients_ask_filterlink(programs: Programs, folder: Path, pipelining: bool) -> None:
-    """The clients of load.c and load.py speak the frames of filterlink/frames.py, and the helper of noop.c its protocol."""
+    """The clients of load.c and load.py speak the frames of filterlink/wire/frames.py, and the helper of noop.c its protocol."""
     with filterlink(programs, folder / "link", pipelining=pipelining) as asked:
         assert asked.rate(4, 400) > 0
 

@@ -12,7 +12,7 @@ from enqueuer.audit import Audit
 from enqueuer.board import Board
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.schedule import Entry, Lanes, Schedule
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import contextlib
 import multiprocessing
 
 from enqueuer.board import Board
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 
 def test_another_process_sees_what_is_written() -> None:

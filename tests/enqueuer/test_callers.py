@@ -11,8 +11,8 @@ import pytest
 
 from enqueuer import frames
 from enqueuer.trial import Trial
-from filterlink.frames import Ask, encode
-from filterlink.link import connect
+from filterlink.wire.frames import Ask, encode
+from filterlink.wire.link import connect
 from tests.storm.faults import Fault
 
 Config = Callable[..., str]

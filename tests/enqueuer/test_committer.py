@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from enqueuer.committer import PIECE, Committer, Step
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 
 class _Bench:

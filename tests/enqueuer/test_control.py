@@ -16,8 +16,8 @@ import pytest
 
 from enqueuer import control
 from enqueuer.trial import Trial, wait
-from filterlink.link import serve
-from filterlink.loop import Loop
+from filterlink.wire.link import serve
+from filterlink.wire.loop import Loop
 
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]

@@ -15,7 +15,7 @@ import pytest
 from enqueuer import limits
 from enqueuer.config import MinFree
 from enqueuer.trial import Trial, signal_all
-from filterlink.link import connect
+from filterlink.wire.link import connect
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

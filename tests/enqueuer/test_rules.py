@@ -5,7 +5,7 @@ import pytest
 from enqueuer import rules
 from enqueuer.config import Config, load
 from enqueuer.rules import AskFilter, Facts, Fate, Outcome
-from filterlink.frames import Kind, Verdict
+from filterlink.wire.frames import Kind, Verdict
 
 FACTS = Facts(20_000, b"ann@example.com", 1)
 TWO = """

@@ -15,7 +15,7 @@ from enqueuer.queue.directory.durability import Durability
 from enqueuer.queue.directory.store import Store
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.settler import Settler
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 STAMP = (1, 1)
 

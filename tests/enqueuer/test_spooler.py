@@ -24,7 +24,7 @@ from enqueuer.queue.directory.intake import Candidate, Claim, Intake
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.trial import Trial, signal_all
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 from tests.storm import writers
 
 Make = Callable[..., bytes]

@@ -10,7 +10,7 @@ from enqueuer.auto import Room
 from enqueuer.config import load
 from enqueuer.staff import room
 from enqueuer.trial import Trial
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 Config = Callable[..., str]
 Make = Callable[..., bytes]

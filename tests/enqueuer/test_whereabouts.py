@@ -12,7 +12,7 @@ from enqueuer.board import Task
 from enqueuer.frames import Seek, Seen
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.trial import Trial
-from filterlink.frames import FilterState
+from filterlink.wire.frames import FilterState
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -8,8 +8,8 @@ import pytest
 from enqueuer import frames
 from enqueuer.schedule import Entry
 from enqueuer.workers import Worker, Workers
-from filterlink.link import Channel, Link
-from filterlink.loop import Loop
+from filterlink.wire.link import Channel, Link
+from filterlink.wire.loop import Loop
 
 
 class _Bench:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from filterlink.client import Client, _decode
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, Verdict, Wake, encode
-from filterlink.link import Channel, connect, listen
-from filterlink.loop import Loop
 from filterlink.server import Server
+from filterlink.wire.client import Client, _decode
+from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, Verdict, Wake, encode
+from filterlink.wire.link import Channel, connect, listen
+from filterlink.wire.loop import Loop
 
 HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}

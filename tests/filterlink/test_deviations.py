@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from filterlink.external import LAST_NUMBER, numbers_from
-from filterlink.frames import Kind, Verdict
+from filterlink.wire.frames import Kind, Verdict
 
 Rigs = Callable[..., Any]
 OK, FAILURE = Kind.OK, Kind.FAILURE

@@ -14,7 +14,7 @@ from enqueuer.trial import Trial, wait
 from filterlink import givenup
 from filterlink.config.settings import Filter
 from filterlink.keeper import Keeper
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 from tests.helpers.places import Place, hanging
 
 STUCK = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'stuck.py'}"

@@ -13,10 +13,10 @@ import pytest
 
 from filterlink import helper as module
 from filterlink.helper import Helper, Line
-from filterlink.loop import Loop
 from filterlink.orphans import reap
 from filterlink.protocol import Event, Reply
 from filterlink.spawn import find_program
+from filterlink.wire.loop import Loop
 
 Start = Callable[..., "Owned"]
 

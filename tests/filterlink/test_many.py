@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from filterlink.frames import Kind
+from filterlink.wire.frames import Kind
 
 BOUND = 60.0
 """Seconds for all of it; two cores that do nothing else need less than one."""

@@ -10,12 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.frames import Ask, Kind
 from filterlink.kept import Answer
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
 from filterlink.requests import Request
 from filterlink.suspects import LEAVES, ROW
+from filterlink.wire.frames import Ask, Kind
 
 Gates = Callable[..., tuple[Gate, "Book"]]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from filterlink.frames import Kind
 from filterlink.protocol import Reply
 from filterlink.testbench import Plan, TestBench
+from filterlink.wire.frames import Kind
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Rigs = Callable[..., Any]

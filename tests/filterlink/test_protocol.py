@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filterlink import protocol
-from filterlink.frames import MAX_TEXT, Kind
 from filterlink.protocol import MAX_ROUTES, Event, Interface, Note, Reader, Reply
 from filterlink.strings import MAX_COMPLAINTS
+from filterlink.wire.frames import MAX_TEXT, Kind
 
 
 def read(data: bytes, step: int = 0, max_line: int = protocol.MAX_LINE) -> list[Event]:

@@ -1,7 +1,7 @@
 """Demands on the proof that a message is refused for its own sake."""
 
-from filterlink.frames import Kind
 from filterlink.refusals import MOST_KNOWN, Refusals
+from filterlink.wire.frames import Kind
 
 
 def test_refused_again_after_another_was_scanned() -> None:

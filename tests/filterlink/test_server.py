@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.frames import Ask, Kind, Park, Verdict, Wake
+from filterlink.wire.frames import Ask, Kind, Park, Verdict, Wake
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.frames import Ask, Kind, Park, Renewed, Verdict, Wake
-from filterlink.link import Channel
+from filterlink.wire.frames import Ask, Kind, Park, Renewed, Verdict, Wake
+from filterlink.wire.link import Channel
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]

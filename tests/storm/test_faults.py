@@ -22,7 +22,7 @@ import pytest
 
 from enqueuer import control, exits, frames
 from enqueuer.trial import Trial, signal_all, wait
-from filterlink.frames import Ask, encode
+from filterlink.wire.frames import Ask, encode
 from tests.storm import weather
 from tests.storm.faults import STRACE, Fault, traced
 

@@ -12,7 +12,7 @@ from enqueuer.queue.directory.sync import Each
 from enqueuer.queue.proof import scenario
 from enqueuer.queue.proof.simdisk import Twin
 from enqueuer.settler import Settler
-from filterlink.loop import Loop
+from filterlink.wire.loop import Loop
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from filterlink.client import Client, wait_readable
-from filterlink.frames import Ask, Hello, Kind, Park, Verdict, encode
-from filterlink.link import Channel, listen
 from filterlink.server import Server
+from filterlink.wire.client import Client, wait_readable
+from filterlink.wire.frames import Ask, Hello, Kind, Park, Verdict, encode
+from filterlink.wire.link import Channel, listen
 
 Rigs = Callable[..., Any]
 HELLO = Hello("processor", 3, 17, os.getpid())

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from filterlink.frames import MAX_FRAME
-from filterlink.loop import READ, WRITE, Loop
+from filterlink.wire.frames import MAX_FRAME
+from filterlink.wire.loop import READ, WRITE, Loop
 
 __all__ = ["GARBAGE", "Accept", "Channel", "Link", "connect", "listen", "serve", "serve_instead"]
 

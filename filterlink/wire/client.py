@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from filterlink.frames import Ask, Hello, Park, Verdict, encode
-from filterlink.link import Channel, connect
+from filterlink.wire.frames import Ask, Hello, Park, Verdict, encode
+from filterlink.wire.link import Channel, connect
 
 __all__ = ["Client", "wait_readable"]
 

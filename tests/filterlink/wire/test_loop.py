@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from filterlink.loop import STILL, WRITE, Alarm, Loop
+from filterlink.wire.loop import STILL, WRITE, Alarm, Loop
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from filterlink import link as link_module
-from filterlink.frames import MAX_FRAME
-from filterlink.link import Channel, Link, connect, listen, serve
-from filterlink.loop import Loop
+from filterlink.wire import link as link_module
+from filterlink.wire.frames import MAX_FRAME
+from filterlink.wire.link import Channel, Link, connect, listen, serve
+from filterlink.wire.loop import Loop
 
 
 class Peers:
