@@ -26,8 +26,8 @@ from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.schedule import Entry, Place, Schedule
-from filterlink.complaints import Complaints
 from filterlink.config.settings import OnRefused
+from filterlink.log.complaints import Complaints
 
 __all__ = ["Blame"]
 

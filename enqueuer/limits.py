@@ -6,7 +6,7 @@ import time
 
 from enqueuer.config import MinFree
 from enqueuer.queue.directory.disk import store_folder
-from filterlink.complaints import Complaints
+from filterlink.log.complaints import Complaints
 
 __all__ = ["PAUSE", "Machine", "disk_full"]
 

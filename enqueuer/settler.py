@@ -18,7 +18,7 @@ from enqueuer.laps import MANAGER, Laps
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
 from enqueuer.schedule import Entry, Schedule
-from filterlink.complaints import Complaints
+from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 
 __all__ = ["Settler"]

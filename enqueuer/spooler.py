@@ -21,7 +21,7 @@ from enqueuer.queue.directory.names import parse_taken, taken
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.message.printable import printable
 from enqueuer.schedule import Entry, Schedule
-from filterlink.complaints import Complaints
+from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 
 __all__ = ["Spooler", "tell_received"]

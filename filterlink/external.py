@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 
 from filterlink import givenup
-from filterlink.complaints import Complaints
 from filterlink.config.settings import LEVELS, Filter
 from filterlink.crew import Crew
 from filterlink.keeper import TAIL, Keeper
 from filterlink.kept import Answer
+from filterlink.log.complaints import Complaints
 from filterlink.mux import Gate
 from filterlink.protocol import Reply
 from filterlink.requests import Request

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from filterlink.complaints import MAX_KINDS, Complaints
+from filterlink.log.complaints import MAX_KINDS, Complaints
 
 
 @pytest.fixture
