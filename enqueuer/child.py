@@ -15,7 +15,7 @@ from enqueuer import frames, inherited, serverlog
 from enqueuer.board import Board
 from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
-from filterlink.forked import die_with
+from filterlink.process.forked import die_with
 from filterlink.wire.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]

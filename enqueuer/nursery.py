@@ -20,7 +20,7 @@ from multiprocessing.util import Finalize
 
 from enqueuer import exits, frames
 from enqueuer.child import Birth, settle_in
-from filterlink import orphans
+from filterlink.process import orphans
 from filterlink.wire.link import Link
 
 __all__ = ["END_WITHIN", "Child", "Nursery"]

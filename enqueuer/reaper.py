@@ -11,7 +11,7 @@ import signal
 
 import setproctitle
 
-from filterlink.forked import die_with
+from filterlink.process.forked import die_with
 
 __all__ = ["engine_apart"]
 

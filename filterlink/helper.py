@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from filterlink import orphans
 from filterlink.givenup import NoUser
+from filterlink.process import orphans
 from filterlink.protocol import Event as Event
 from filterlink.protocol import Note, Reader
 from filterlink.spawn import Limits, spawn

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from filterlink import orphans, sandbox
 from filterlink.config.settings import Filter
-from filterlink.forked import die_with, restrain
+from filterlink.process import orphans, sandbox
+from filterlink.process.forked import die_with, restrain
 
 __all__ = ["NOT_ROOT", "Limits", "environment", "fault", "find_program", "search_path", "spawn"]
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from filterlink.filters.child import Limits
 from filterlink.filters.standstill import Awake
-from filterlink.forked import die_with, restrain
+from filterlink.process.forked import die_with, restrain
 
 __all__ = ["Done", "apart"]
 

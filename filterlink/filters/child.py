@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from filterlink.filters.standstill import Awake
-from filterlink.forked import die_with, restrain
+from filterlink.process.forked import die_with, restrain
 
 __all__ = ["Ended", "Limits", "run_limited"]
 

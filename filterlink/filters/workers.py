@@ -21,10 +21,10 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
-from filterlink import sandbox
 from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import Verdict, is_reply, rejected, reply
-from filterlink.forked import die_with, restrain
+from filterlink.process import sandbox
+from filterlink.process.forked import die_with, restrain
 
 __all__ = ["GRACE", "Bounds", "Handed", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
 

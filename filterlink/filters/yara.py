@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import yara_x
 
-from filterlink import sandbox
 from filterlink.config.units import say_size
 from filterlink.filters import office, unpack
 from filterlink.filters.complain import complain
@@ -25,6 +24,7 @@ from filterlink.filters.runtime import Bounds, Verdict, discard, error, header, 
 from filterlink.filters.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.verdict import UNSCANNABLE
 from filterlink.filters.workers import GRACE
+from filterlink.process import sandbox
 
 __all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]
 

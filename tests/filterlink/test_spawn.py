@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from filterlink import sandbox
 from filterlink import spawn as spawning
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
+from filterlink.process import sandbox
 from filterlink.spawn import Limits, environment, fault, spawn
 
 

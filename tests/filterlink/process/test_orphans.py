@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from filterlink import orphans
+from filterlink.process import orphans
 
 MARK = "from filterlink import orphans; print(orphans.new_mark())"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink import sandbox
+from filterlink.process import sandbox
 
 pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason="; ".join(sandbox.missing()))
 

@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 
-from filterlink.rlimits import lower
+from filterlink.process.rlimits import lower
 
 __all__ = ["die_with", "restrain"]
 
