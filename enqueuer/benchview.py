@@ -11,8 +11,8 @@ from rich.text import Text
 
 from enqueuer.cli._common import printable
 from filterlink.config.settings import Filter
-from filterlink.protocol import Reply
-from filterlink.referee import RULES
+from filterlink.protocol.protocol import Reply
+from filterlink.protocol.referee import RULES
 from filterlink.testbench import Report
 
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]

@@ -10,7 +10,7 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.kept import Answer, Kept
 from filterlink.pace import Pace
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.refusals import Refusals
 from filterlink.requests import Port, Request
 from filterlink.slots import Slots

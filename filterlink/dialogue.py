@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from filterlink import protocol
 from filterlink.helper import Helper, Line
-from filterlink.protocol import Event, Note, Reader, Reply
-from filterlink.referee import LONGEST, Referee
+from filterlink.protocol import protocol
+from filterlink.protocol.protocol import Event, Note, Reader, Reply
+from filterlink.protocol.referee import LONGEST, Referee
 from filterlink.spawn import Limits, fault
 from filterlink.wire.loop import Loop
 

@@ -12,7 +12,7 @@ from filterlink.keeper import TAIL, Keeper
 from filterlink.kept import Answer
 from filterlink.log.complaints import Complaints
 from filterlink.mux import Gate
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.requests import Request
 from filterlink.wire.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.wire.loop import Loop

@@ -5,7 +5,7 @@ A filter goes on without such a process, but only a few times: a program that al
 
 from collections.abc import Callable
 
-from filterlink.protocol import Event
+from filterlink.protocol.protocol import Event
 
 __all__ = ["MOST", "NoUser", "add", "has_room", "of", "remove"]
 

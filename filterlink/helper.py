@@ -16,8 +16,8 @@ from typing import Protocol
 
 from filterlink.givenup import NoUser
 from filterlink.process import orphans
-from filterlink.protocol import Event as Event
-from filterlink.protocol import Note, Reader
+from filterlink.protocol.protocol import Event as Event
+from filterlink.protocol.protocol import Note, Reader
 from filterlink.spawn import Limits, spawn
 from filterlink.wire.loop import Loop
 

@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from filterlink import givenup, protocol
+from filterlink import givenup
 from filterlink.config.settings import Filter
 from filterlink.helper import Helper, Line
 from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
-from filterlink.protocol import Event, Interface, Reply
+from filterlink.protocol import protocol
+from filterlink.protocol.protocol import Event, Interface, Reply
 from filterlink.spawn import Limits, fault
 from filterlink.wire.frames import Kind
 from filterlink.wire.loop import Loop

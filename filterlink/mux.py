@@ -13,7 +13,7 @@ from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.desk import Desk
 from filterlink.kept import Answer
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
 from filterlink.slots import Slots
 from filterlink.suspects import Doubt, Suspects

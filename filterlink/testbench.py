@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from filterlink import protocol
 from filterlink.config.settings import Filter
 from filterlink.dialogue import Dialogue, Files, Request, Watch
-from filterlink.referee import Found
+from filterlink.protocol import protocol
+from filterlink.protocol.referee import Found
 from filterlink.spawn import Limits
 
 __all__ = ["Plan", "Report", "TestBench"]

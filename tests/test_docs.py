@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from filterlink.referee import CHAOS, RULES
+from filterlink.protocol.referee import CHAOS, RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _NAMED = re.compile(r"`((?:tests/(?:\w+/)+)?test_\w+\.py)::(test_\w+)`")

@@ -153,7 +153,7 @@ def _samples(folder: Path) -> list[Path]:
 
 
 def _tried(plan: "Plan") -> int:
-    from filterlink.referee import CHAOS, RULES
+    from filterlink.protocol.referee import CHAOS, RULES
 
     return len(RULES) if plan.chaos else len(RULES) - len(CHAOS)
 

@@ -7,8 +7,8 @@ import pytest
 from enqueuer.benchview import BenchView, document, percentile, report, verdict
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.protocol import Reply
-from filterlink.referee import RULES, Found
+from filterlink.protocol.protocol import Reply
+from filterlink.protocol.referee import RULES, Found
 from filterlink.testbench import Report
 from filterlink.wire.frames import Kind
 

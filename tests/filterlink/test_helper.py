@@ -14,7 +14,7 @@ import pytest
 from filterlink import helper as module
 from filterlink.helper import Helper, Line
 from filterlink.process.orphans import reap
-from filterlink.protocol import Event, Reply
+from filterlink.protocol.protocol import Event, Reply
 from filterlink.spawn import find_program
 from filterlink.wire.loop import Loop
 

@@ -12,7 +12,7 @@ from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
 from filterlink.kept import Answer
 from filterlink.mux import Gate
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.requests import Request
 from filterlink.suspects import LEAVES, ROW
 from filterlink.wire.frames import Ask, Kind

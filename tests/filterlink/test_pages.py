@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.testbench import Plan, TestBench
 from filterlink.wire.frames import Kind
 

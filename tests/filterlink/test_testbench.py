@@ -12,7 +12,7 @@ from filterlink import helper, testbench
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 from filterlink.dialogue import CannotStart
-from filterlink.protocol import Reply
+from filterlink.protocol.protocol import Reply
 from filterlink.spawn import Limits
 from filterlink.testbench import Plan, Report, TestBench
 

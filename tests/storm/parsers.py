@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from enqueuer import config, control, frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
-from filterlink import protocol, referee
 from filterlink.config import units
 from filterlink.filters import clamdwire, icapwire, milterwire, rspamdwire, spamc
 from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.envelope import Envelope
 from filterlink.filters.verdict import MAX_REPLY, reply
+from filterlink.protocol import protocol, referee
 from filterlink.wire import frames as link_frames
 
 __all__ = ["WIRES", "Parser", "woven"]

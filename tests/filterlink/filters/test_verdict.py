@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from filterlink.filters import verdict
 from filterlink.filters.finding import Finding, Policy
 from filterlink.filters.verdict import MAX_REPLY, quote, reply
-from filterlink.strings import check_fields, take_quoted
+from filterlink.protocol.strings import check_fields, take_quoted
 
 
 def test_each_verdict_is_said_in_the_words_of_the_protocol() -> None:

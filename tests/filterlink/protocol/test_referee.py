@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterlink.referee import RULES, Referee, faults
+from filterlink.protocol.referee import RULES, Referee, faults
 
 GOOD = [
     b"1 OK",

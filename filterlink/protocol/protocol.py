@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from filterlink.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
+from filterlink.protocol.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
 from filterlink.wire.frames import MAX_TEXT, Kind
 
 __all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from filterlink.protocol import VERSION, Interface, Note, Reader, Reply
-from filterlink.strings import check_fields, take_quoted
+from filterlink.protocol.protocol import VERSION, Interface, Note, Reader, Reply
+from filterlink.protocol.strings import check_fields, take_quoted
 
 __all__ = ["CHAOS", "LONGEST", "RULES", "Found", "Referee", "faults"]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filterlink import protocol
-from filterlink.protocol import MAX_ROUTES, Event, Interface, Note, Reader, Reply
-from filterlink.strings import MAX_COMPLAINTS
+from filterlink.protocol import protocol
+from filterlink.protocol.protocol import MAX_ROUTES, Event, Interface, Note, Reader, Reply
+from filterlink.protocol.strings import MAX_COMPLAINTS
 from filterlink.wire.frames import MAX_TEXT, Kind
 
 

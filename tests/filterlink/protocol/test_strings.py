@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from filterlink.strings import check_fields, decode_report, take_quoted
+from filterlink.protocol.strings import check_fields, decode_report, take_quoted
 from filterlink.wire.frames import MAX_TEXT
 
 
