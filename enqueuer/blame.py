@@ -5,7 +5,7 @@
     a time-out, and the helper answered others meanwhile     the message that timed out
     queue manager, filterlink or supervisor died             nobody; what was being worked on runs one at a time:
                                                              charged before that run, refunded after it
-    a helper ended, and answers for others, over it alone    the message that it judged (filterlink/suspects.py)
+    a helper ended, and answers for others, over it alone    the message that it judged (filterlink/dispatch/suspects.py)
     REJECTED again, and the filter scanned others since      the message
     any other verdict, held and parked too; an outage        nobody
     a filter submits it anew, for ever                       its kind (circles.py)

@@ -7,8 +7,8 @@ keeps its own until another is ready in the twin place; from then on it gets not
 from collections.abc import Callable
 
 from filterlink.config.settings import Filter
+from filterlink.dispatch.mux import Gate
 from filterlink.keeper import Keeper
-from filterlink.mux import Gate
 
 __all__ = ["Crew"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from filterlink import givenup
 from filterlink.config.settings import LEVELS, Filter
 from filterlink.crew import Crew
+from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.mux import Gate
+from filterlink.dispatch.requests import Request
 from filterlink.keeper import TAIL, Keeper
-from filterlink.kept import Answer
 from filterlink.log.complaints import Complaints
-from filterlink.mux import Gate
 from filterlink.protocol.protocol import Reply
-from filterlink.requests import Request
 from filterlink.wire.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
 from filterlink.wire.loop import Loop
 

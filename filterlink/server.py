@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from filterlink.config.settings import Filter
+from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
-from filterlink.mux import Gate
 from filterlink.process import orphans
 from filterlink.succession import Succession
 from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode

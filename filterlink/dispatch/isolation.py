@@ -6,8 +6,8 @@ filter has one helper only, the others wait for so long.
 
 import math
 
-from filterlink.requests import Port, Request, Unit
-from filterlink.suspects import Suspects
+from filterlink.dispatch.requests import Port, Request, Unit
+from filterlink.dispatch.suspects import Suspects
 
 __all__ = ["Trials"]
 

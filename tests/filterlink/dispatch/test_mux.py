@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.kept import Answer
-from filterlink.mux import Gate
+from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.mux import Gate
+from filterlink.dispatch.requests import Request
+from filterlink.dispatch.suspects import LEAVES, ROW
 from filterlink.protocol.protocol import Reply
-from filterlink.requests import Request
-from filterlink.suspects import LEAVES, ROW
 from filterlink.wire.frames import Ask, Kind
 
 Gates = Callable[..., tuple[Gate, "Book"]]

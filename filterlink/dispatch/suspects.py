@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from filterlink.requests import Request
+from filterlink.dispatch.requests import Request
 
 __all__ = ["LEAVES", "MAX_SUSPECTS", "ROW", "Doubt", "Suspect", "Suspects"]
 

@@ -1,6 +1,6 @@
 """Demands on the proof that a message is refused for its own sake."""
 
-from filterlink.refusals import MOST_KNOWN, Refusals
+from filterlink.dispatch.refusals import MOST_KNOWN, Refusals
 from filterlink.wire.frames import Kind
 
 

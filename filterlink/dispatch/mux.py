@@ -11,13 +11,13 @@ from typing import Any
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
-from filterlink.desk import Desk
-from filterlink.kept import Answer
+from filterlink.dispatch.isolation import Trials
+from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.replies import Desk
+from filterlink.dispatch.requests import WAKE_AGAIN, Port, Request, Unit
+from filterlink.dispatch.slots import Slots
+from filterlink.dispatch.suspects import Doubt, Suspects
 from filterlink.protocol.protocol import Reply
-from filterlink.requests import WAKE_AGAIN, Port, Request, Unit
-from filterlink.slots import Slots
-from filterlink.suspects import Doubt, Suspects
-from filterlink.trials import Trials
 from filterlink.wire.frames import Ask, Kind
 
 __all__ = ["Gate"]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from filterlink.config.settings import Filter
-from filterlink.kept import Answer, Kept
-from filterlink.pace import Pace
+from filterlink.dispatch.late_answers import Answer, Kept
+from filterlink.dispatch.latency import Pace
+from filterlink.dispatch.refusals import Refusals
+from filterlink.dispatch.requests import Port, Request
+from filterlink.dispatch.slots import Slots
+from filterlink.dispatch.suspects import Suspects
 from filterlink.protocol.protocol import Reply
-from filterlink.refusals import Refusals
-from filterlink.requests import Port, Request
-from filterlink.slots import Slots
-from filterlink.suspects import Suspects
 from filterlink.wire.frames import Ask, Kind
 
 __all__ = ["MAX_WAITING", "Desk"]

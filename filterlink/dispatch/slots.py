@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from filterlink.config.settings import Filter
-from filterlink.requests import Lane, Port, Request, Unit
+from filterlink.dispatch.requests import Lane, Port, Request, Unit
 
 __all__ = ["Slots"]
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filterlink.kept import Answer
+from filterlink.dispatch.late_answers import Answer
 
 __all__ = ["WAKE_AGAIN", "Lane", "Port", "Request", "Unit"]
 
