@@ -15,8 +15,8 @@ from enqueuer.listeners import Bound, Served
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
+from filterlink.helpers.spawn import search_path
 from filterlink.log.complaints import Complaints
-from filterlink.spawn import search_path
 from filterlink.wire.link import listen
 
 __all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from filterlink.helper import Helper, Line
+from filterlink.helpers.helper import Helper, Line
+from filterlink.helpers.spawn import Limits, fault
 from filterlink.protocol import protocol
 from filterlink.protocol.protocol import Event, Note, Reader, Reply
 from filterlink.protocol.referee import LONGEST, Referee
-from filterlink.spawn import Limits, fault
 from filterlink.wire.loop import Loop
 
 __all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]

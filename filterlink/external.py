@@ -5,13 +5,13 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 
-from filterlink import givenup
 from filterlink.config.settings import LEVELS, Filter
-from filterlink.crew import Crew
 from filterlink.dispatch.late_answers import Answer
 from filterlink.dispatch.mux import Gate
 from filterlink.dispatch.requests import Request
-from filterlink.keeper import TAIL, Keeper
+from filterlink.helpers import unkillable
+from filterlink.helpers.pool import Crew
+from filterlink.helpers.runner import TAIL, Keeper
 from filterlink.log.complaints import Complaints
 from filterlink.protocol.protocol import Reply
 from filterlink.wire.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
@@ -150,7 +150,7 @@ class ExternalFilter:
             errors[-1] if errors else None,
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
-            givenup.of(self.settings.name),
+            unkillable.of(self.settings.name),
         )
 
     def _word(self, gate: Gate, now: float) -> StateWord:

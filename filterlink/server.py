@@ -13,7 +13,7 @@ from filterlink.config.settings import Filter
 from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.process import orphans
-from filterlink.succession import Succession
+from filterlink.rollover import Succession
 from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
 from filterlink.wire.link import Link, serve
 from filterlink.wire.loop import Loop

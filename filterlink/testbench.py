@@ -14,9 +14,9 @@ import msgspec
 
 from filterlink.config.settings import Filter
 from filterlink.dialogue import Dialogue, Files, Request, Watch
+from filterlink.helpers.spawn import Limits
 from filterlink.protocol import protocol
 from filterlink.protocol.referee import Found
-from filterlink.spawn import Limits
 
 __all__ = ["Plan", "Report", "TestBench"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from enqueuer.config import Config
 from filterlink.config.settings import Filter
-from filterlink.spawn import NOT_ROOT, find_program
+from filterlink.helpers.spawn import NOT_ROOT, find_program
 
 __all__ = ["warnings"]
 

@@ -28,7 +28,7 @@ class Gate:
 
     def __init__(self, settings: Filter, port: Port, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
         self.units = [Unit(index, over=index >= settings.instances) for index in range(2 * settings.instances)]
-        """The second half is for those that replace the first (filterlink/crew.py)."""
+        """The second half is for those that replace the first (filterlink/helpers/pool.py)."""
         self.answered = 0
         self.dead = False
         """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""

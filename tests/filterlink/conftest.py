@@ -177,7 +177,7 @@ def settings() -> Callable[..., Filter]:
 def rig(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig]]:
     """Starts servers: rig("ok.sh", timeout=1) or rig(filter, filter). All are stopped at the end, in short steps."""
     for name in ("GENTLE", "HASTY"):
-        steps = getattr(sys.modules["filterlink.lifecycle"], name)
+        steps = getattr(sys.modules["filterlink.helpers.lifecycle"], name)
         monkeypatch.setattr(f"filterlink.keeper.{name}", tuple((step, 0.2) for step, _ in steps))
     rigs: list[Rig] = []
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from filterlink import helper, testbench
+from filterlink import testbench
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 from filterlink.dialogue import CannotStart
+from filterlink.helpers import helper
+from filterlink.helpers.spawn import Limits
 from filterlink.protocol.protocol import Reply
-from filterlink.spawn import Limits
 from filterlink.testbench import Plan, Report, TestBench
 
 HELPERS = Path(__file__).with_name("helpers")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer.trial import Trial, wait
-from filterlink import givenup
 from filterlink.config.settings import Filter
-from filterlink.keeper import Keeper
+from filterlink.helpers import unkillable
+from filterlink.helpers.runner import Keeper
 from filterlink.wire.loop import Loop
 from tests.helpers.places import Place, hanging
 
@@ -107,9 +107,9 @@ class Owner:
 
 def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the filter waits for one of them: a program that always gets stuck must not fill the machine. An end is an end all the same."""
-    monkeypatch.setattr(givenup, "MOST", 2)
-    monkeypatch.setattr("filterlink.keeper.HASTY", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
-    monkeypatch.setattr("filterlink.keeper.GENTLE", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
+    monkeypatch.setattr(unkillable, "MOST", 2)
+    monkeypatch.setattr("filterlink.helpers.runner.HASTY", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
+    monkeypatch.setattr("filterlink.helpers.runner.GENTLE", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
     loop, owner, pids = Loop(), Owner(), list[int]()
     place.hang()
     settings = Filter(name="F", program=f"cat {place.mount}/file", auto_restart=0.0)  # type: ignore[arg-type]
@@ -128,16 +128,16 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
         keeper.restart("it does not answer")
     until = time.monotonic() + 1
     turn_until(lambda: time.monotonic() > until)
-    assert (keeper.pid, owner.gone, list(givenup.of("F"))) == (pids[2], 2, pids[:2])
+    assert (keeper.pid, owner.gone, list(unkillable.of("F"))) == (pids[2], 2, pids[:2])
     keeper.stop()
     turn_until(lambda: owner.gone == 3)
-    assert list(givenup.of("F")) == pids
+    assert list(unkillable.of("F")) == pids
     place.release()
-    turn_until(lambda: not givenup.of("F"))
+    turn_until(lambda: not unkillable.of("F"))
     loop.close()
 
 
 def _step(name: str) -> object:
-    from filterlink.lifecycle import Step
+    from filterlink.helpers.lifecycle import Step
 
     return Step[name]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.lifecycle import GENTLE, INTF_WAIT, MAX_PAUSE, Life, Phase, Step
+from filterlink.helpers.lifecycle import GENTLE, INTF_WAIT, MAX_PAUSE, Life, Phase, Step
 
 Make = Callable[..., Filter]
 

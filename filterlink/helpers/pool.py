@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from filterlink.config.settings import Filter
 from filterlink.dispatch.mux import Gate
-from filterlink.keeper import Keeper
+from filterlink.helpers.runner import Keeper
 
 __all__ = ["Crew"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
-from filterlink.keeper import LINES_A_SECOND, TAIL, Grumble, Keeper
+from filterlink.helpers.runner import LINES_A_SECOND, TAIL, Grumble, Keeper
 from filterlink.protocol.protocol import Reply
 from filterlink.wire.loop import Loop
 

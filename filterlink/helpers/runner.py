@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from filterlink import givenup
 from filterlink.config.settings import Filter
-from filterlink.helper import Helper, Line
-from filterlink.lifecycle import GENTLE, HASTY, Life, Phase, Step
+from filterlink.helpers import unkillable
+from filterlink.helpers.helper import Helper, Line
+from filterlink.helpers.lifecycle import GENTLE, HASTY, Life, Phase, Step
+from filterlink.helpers.spawn import Limits, fault
 from filterlink.protocol import protocol
 from filterlink.protocol.protocol import Event, Interface, Reply
-from filterlink.spawn import Limits, fault
 from filterlink.wire.frames import Kind
 from filterlink.wire.loop import Loop
 
@@ -186,16 +186,16 @@ class Keeper:
         """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
         name, pid = self._settings.name, helper.pid
         stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
-        if not (self.life.final or givenup.has_room(name)):
+        if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)
-            self.last_error = f"{stuck}, as do {givenup.MOST} before it: no more are started until one of them has ended"
+            self.last_error = f"{stuck}, as do {unkillable.MOST} before it: no more are started until one of them has ended"
             self._grumble.problem(self.last_error)
         elif helper.give_up(lambda: self._reaped(pid)):
-            givenup.add(name, pid)
+            unkillable.add(name, pid)
             self._lost(f"{stuck}: it is given up")
 
     def _reaped(self, pid: int) -> None:
-        givenup.remove(self._settings.name, pid)
+        unkillable.remove(self._settings.name, pid)
         self._log.warning("process %d, which was given up, has ended", pid)
 
     def _lost(self, reason: str, planned: bool = False) -> None:

@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from filterlink.givenup import NoUser
+from filterlink.helpers.spawn import Limits, spawn
+from filterlink.helpers.unkillable import NoUser
 from filterlink.process import orphans
 from filterlink.protocol.protocol import Event as Event
 from filterlink.protocol.protocol import Note, Reader
-from filterlink.spawn import Limits, spawn
 from filterlink.wire.loop import Loop
 
 __all__ = ["Helper", "Line", "User"]

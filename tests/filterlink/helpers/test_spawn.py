@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from filterlink import spawn as spawning
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
+from filterlink.helpers import spawn as spawning
+from filterlink.helpers.spawn import Limits, environment, fault, spawn
 from filterlink.process import sandbox
-from filterlink.spawn import Limits, environment, fault, spawn
 
 
 def said(script: str, limits: Limits) -> str:

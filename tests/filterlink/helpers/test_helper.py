@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from filterlink import helper as module
-from filterlink.helper import Helper, Line
+from filterlink.helpers import helper as module
+from filterlink.helpers.helper import Helper, Line
+from filterlink.helpers.spawn import find_program
 from filterlink.process.orphans import reap
 from filterlink.protocol.protocol import Event, Reply
-from filterlink.spawn import find_program
 from filterlink.wire.loop import Loop
 
 Start = Callable[..., "Owned"]
