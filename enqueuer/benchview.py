@@ -13,7 +13,7 @@ from enqueuer.cli._common import printable
 from filterlink.config.settings import Filter
 from filterlink.protocol.protocol import Reply
 from filterlink.protocol.referee import RULES
-from filterlink.testbench import Report
+from filterlink.workbench.testbench import Report
 
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]
 

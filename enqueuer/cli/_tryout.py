@@ -15,8 +15,8 @@ from enqueuer import exits
 from enqueuer.cli._common import Base, Json, answer, duration, enter, expect_safe_config, fail, help, written
 
 if TYPE_CHECKING:
-    from filterlink.dialogue import Watch
-    from filterlink.testbench import Plan, Report
+    from filterlink.workbench.dialogue import Watch
+    from filterlink.workbench.testbench import Plan, Report
 
 __all__ = ["add_to"]
 
@@ -61,7 +61,7 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
 def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
     from enqueuer import basedir, config
     from enqueuer.benchview import BenchView, report
-    from filterlink.testbench import Plan
+    from filterlink.workbench.testbench import Plan
 
     path = where / basedir.CONFIG
     expect_safe_config(where)
@@ -93,7 +93,7 @@ def _bench(
     json: Json = False,
 ) -> int:
     from enqueuer.benchview import BenchView, document, report
-    from filterlink.testbench import Plan
+    from filterlink.workbench.testbench import Plan
 
     try:
         words = shlex.split(program)
@@ -117,8 +117,8 @@ def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -
     import msgspec
 
     from enqueuer.handmade import handmade, program
-    from filterlink.dialogue import CannotStart
-    from filterlink.testbench import TestBench
+    from filterlink.workbench.dialogue import CannotStart
+    from filterlink.workbench.testbench import TestBench
 
     with (
         tempfile.TemporaryDirectory(prefix="enqueuer-") as folder,

@@ -9,8 +9,8 @@ from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
 from filterlink.protocol.protocol import Reply
 from filterlink.protocol.referee import RULES, Found
-from filterlink.testbench import Report
 from filterlink.wire.frames import Kind
+from filterlink.workbench.testbench import Report
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from filterlink.protocol.protocol import Reply
-from filterlink.testbench import Plan, TestBench
 from filterlink.wire.frames import Kind
+from filterlink.workbench.testbench import Plan, TestBench
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Rigs = Callable[..., Any]

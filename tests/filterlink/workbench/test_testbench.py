@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from filterlink import testbench
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
-from filterlink.dialogue import CannotStart
 from filterlink.helpers import helper
 from filterlink.helpers.spawn import Limits
 from filterlink.protocol.protocol import Reply
-from filterlink.testbench import Plan, Report, TestBench
+from filterlink.workbench import testbench
+from filterlink.workbench.dialogue import CannotStart
+from filterlink.workbench.testbench import Plan, Report, TestBench
 
 HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from filterlink.config.settings import Filter
-from filterlink.dialogue import Dialogue, Files, Request, Watch
 from filterlink.helpers.spawn import Limits
 from filterlink.protocol import protocol
 from filterlink.protocol.referee import Found
+from filterlink.workbench.dialogue import Dialogue, Files, Request, Watch
 
 __all__ = ["Plan", "Report", "TestBench"]
 
