@@ -77,8 +77,8 @@ WHOLE = frozenset(
 
 
 MAY_FAIL = {
-    "verdict.py": "UNSCANNABLE: --unscannable pass",
-    "runtime.py": "a command that is no FILE",
+    "runtime/verdict.py": "UNSCANNABLE: --unscannable pass",
+    "runtime/runtime.py": "a command that is no FILE",
 }
 """Modules of filterlink/filters that may say FAILURE, and for what."""
 

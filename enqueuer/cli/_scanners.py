@@ -10,7 +10,7 @@ from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, Sockets, Threads, 
 
 if TYPE_CHECKING:
     from filterlink.filters.commandline import Profile
-    from filterlink.filters.finding import Policy
+    from filterlink.filters.runtime.finding import Policy
 
 __all__ = ["TEXT", "Action", "add_to", "policy"]
 
@@ -79,7 +79,8 @@ def _command(
     ] = None,
 ) -> int:
     from filterlink.config import units
-    from filterlink.filters import child, command
+    from filterlink.filters import command
+    from filterlink.filters.runtime import child
 
     try:
         limits = child.Limits(timeout, math.ceil(cpu), units.Size.parse(memory))
@@ -103,6 +104,6 @@ def _profile(name: str, clean: str | None, infected: str | None, pattern: str | 
 
 
 def policy(action: str, unscannable: str) -> "Policy":
-    from filterlink.filters import finding, verdict
+    from filterlink.filters.runtime import finding, verdict
 
     return finding.Policy(one_of("--action", action, finding.ACTIONS), one_of("--unscannable", unscannable, verdict.UNSCANNABLE))

@@ -74,7 +74,7 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         threads: Threads = threads,
     ) -> Server:
         from filterlink.filters.exchange import Terms
-        from filterlink.filters.verdict import UNSCANNABLE
+        from filterlink.filters.runtime.verdict import UNSCANNABLE
 
         terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), size("--max-size", max_size))
         return Server(addresses(sockets, hosts, port), terms, threads)

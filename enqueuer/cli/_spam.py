@@ -60,7 +60,8 @@ def _rspamd(
         str, typer.Option("--unknown-action", metavar="hold|error|pass", help="What becomes of a message with an action not known here.")
     ] = "hold",
 ) -> int:
-    from filterlink.filters import rspamd, verdict
+    from filterlink.filters import rspamd
+    from filterlink.filters.runtime import verdict
 
     try:
         password = rspamd.read_password(password_file) if password_file else b""

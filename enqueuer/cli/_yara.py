@@ -36,7 +36,8 @@ def _yara(
     self_test: Annotated[bool, typer.Option("--self-test", help="Say what it can open here, try it on made messages, and end.")] = False,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,
 ) -> int:
-    from filterlink.filters import verdict, yara
+    from filterlink.filters import yara
+    from filterlink.filters.runtime import verdict
 
     if self_test:
         from enqueuer import selftest

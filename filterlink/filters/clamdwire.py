@@ -6,7 +6,7 @@ Commands end in NUL ("z"). Inside of a session each reply begins with the number
 import re
 import struct
 
-from filterlink.filters.finding import Finding
+from filterlink.filters.runtime.finding import Finding
 
 __all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadReply", "Replies", "chunk", "command", "finding", "takes_no_descriptor"]
 

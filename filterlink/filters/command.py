@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters.child import Limits, run_limited
 from filterlink.filters.commandline import FILE, QUEUE_FILE, Profile, arguments, finding, wants
-from filterlink.filters.finding import Finding, Policy
-from filterlink.filters.handover import RECEIVED, Handover
-from filterlink.filters.room import room
-from filterlink.filters.runtime import Bounds, Verdict, serve
-from filterlink.filters.workers import GRACE
+from filterlink.filters.runtime.child import Limits, run_limited
+from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.handover import RECEIVED, Handover
+from filterlink.filters.runtime.room import room
+from filterlink.filters.runtime.runtime import Bounds, Verdict, serve
+from filterlink.filters.runtime.workers import GRACE
 
 __all__ = ["CommandFilter", "Settings", "run"]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from filterlink.filters.answer import Answer, BadAnswer
-from filterlink.filters.complain import complain
-from filterlink.filters.handover import Handover
+from filterlink.filters.runtime.complain import complain
+from filterlink.filters.runtime.handover import Handover
+from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, ok, rejected
 from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text, left
-from filterlink.filters.verdict import UNSCANNABLE, Verdict, ok, rejected
 
 __all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable", "settled"]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters import icapwire
-from filterlink.filters.envelope import read_envelope
 from filterlink.filters.exchange import Attempts, BrokenOff
-from filterlink.filters.finding import Finding, Policy
-from filterlink.filters.handover import RECEIVED, Handover
 from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply
-from filterlink.filters.runtime import Verdict, rejected, serve_threads
+from filterlink.filters.runtime.envelope import read_envelope
+from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.handover import RECEIVED, Handover
+from filterlink.filters.runtime.runtime import Verdict, rejected, serve_threads
 from filterlink.filters.service import Address, Away, Unavailable, left
 
 __all__ = ["IcapFilter", "Settings", "run"]

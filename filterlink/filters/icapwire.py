@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from filterlink.filters.finding import Finding
+from filterlink.filters.runtime.finding import Finding
 
 __all__ = ["BadReply", "Options", "Question", "Reply", "finding", "options", "read_options"]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters import milterwire
-from filterlink.filters.complain import complain
-from filterlink.filters.envelope import read_envelope
 from filterlink.filters.exchange import USUAL, Attempts, BrokenOff, Terms, settled
-from filterlink.filters.handover import Handover
 from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets
-from filterlink.filters.runtime import Verdict, error, serve_threads
+from filterlink.filters.runtime.complain import complain
+from filterlink.filters.runtime.envelope import read_envelope
+from filterlink.filters.runtime.handover import Handover
+from filterlink.filters.runtime.runtime import Verdict, error, serve_threads
 from filterlink.filters.service import Address, Unavailable, left
 
 __all__ = ["CHOICES", "MilterFilter", "Settings", "run"]

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from filterlink.filters.envelope import Envelope
-from filterlink.filters.verdict import Verdict, discard, error, header, ok, rejected
+from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
 
 __all__ = ["OFFER", "QUIT", "BadPacket", "Command", "Mail", "Outcome", "Packets", "Wanted", "commands", "final", "read_offer", "split"]
 

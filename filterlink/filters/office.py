@@ -11,9 +11,9 @@ import warnings
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from filterlink.filters.apart import Done, apart
-from filterlink.filters.child import Limits
-from filterlink.filters.standstill import used
+from filterlink.filters.runtime.apart import Done, apart
+from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.standstill import used
 
 __all__ = ["Macros", "available", "is_office"]
 

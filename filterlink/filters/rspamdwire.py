@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from filterlink.filters.envelope import Envelope
-from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
+from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
 
 __all__ = ["BadResult", "Result", "Rules", "read_result", "request", "verdict"]
 

@@ -18,12 +18,12 @@ import yara_x
 
 from filterlink.config.units import say_size
 from filterlink.filters import office, unpack
-from filterlink.filters.complain import complain
 from filterlink.filters.mime import Part, parts
-from filterlink.filters.runtime import Bounds, Verdict, discard, error, header, ok, open_message, say, serve
-from filterlink.filters.standstill import STOOD_STILL, stood_still, used
-from filterlink.filters.verdict import UNSCANNABLE
-from filterlink.filters.workers import GRACE
+from filterlink.filters.runtime.complain import complain
+from filterlink.filters.runtime.runtime import Bounds, Verdict, discard, error, header, ok, open_message, say, serve
+from filterlink.filters.runtime.standstill import STOOD_STILL, stood_still, used
+from filterlink.filters.runtime.verdict import UNSCANNABLE
+from filterlink.filters.runtime.workers import GRACE
 from filterlink.process import sandbox
 
 __all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]

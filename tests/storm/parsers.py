@@ -12,8 +12,8 @@ from enqueuer.queue.message import envelope, header
 from filterlink.config import units
 from filterlink.filters import clamdwire, icapwire, milterwire, rspamdwire, spamc
 from filterlink.filters.answer import Answer, BadAnswer
-from filterlink.filters.envelope import Envelope
-from filterlink.filters.verdict import MAX_REPLY, reply
+from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.verdict import MAX_REPLY, reply
 from filterlink.protocol import protocol, referee
 from filterlink.wire import frames as link_frames
 
@@ -94,7 +94,7 @@ def _answer(pieces: list[bytes]) -> None:
 
 
 def spamc_verdict(found: spamc.Finding) -> Any:
-    from filterlink.filters.verdict import header as added
+    from filterlink.filters.runtime.verdict import header as added
 
     return added((*spamc.spam_fields(found.body), *spamc.own_fields(found)))
 

@@ -24,9 +24,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from filterlink.filters import archive, commandline, envelope, filenames, mime, office, readings, unpack, verdict
-from filterlink.filters.lines import MAX_LINE, Lines
+from filterlink.filters import archive, commandline, filenames, mime, office, readings, unpack
 from filterlink.filters.member import Budget
+from filterlink.filters.runtime import envelope, verdict
+from filterlink.filters.runtime.lines import MAX_LINE, Lines
 from tests.filterlink.filters.test_office import CODE, ole, vba
 from tests.storm.parsers import WIRES, Parser, woven
 

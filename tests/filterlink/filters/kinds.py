@@ -16,8 +16,8 @@ import pytest
 
 from filterlink.filters import clamd, icap, milter, rspamd, spamd
 from filterlink.filters.exchange import Terms
+from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
 from filterlink.filters.service import Address
-from filterlink.filters.verdict import Verdict, error, header, ok, rejected
 from tests.filterlink.filters.daemons import CLEAN, DEADLINE, EICAR, GTUBE, SPAM, Clamd, Daemon, mail
 from tests.filterlink.filters.servers import (
     FUN,

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from filterlink.filters.clamd import MAX_DEATHS, ClamdFilter, Settings
-from filterlink.filters.finding import Policy
+from filterlink.filters.runtime.finding import Policy
+from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
 from filterlink.filters.service import Address
-from filterlink.filters.verdict import Verdict, discard, error, header, ok
 
 Mail = Callable[..., bytes]
 Queued = Callable[[bytes], str]

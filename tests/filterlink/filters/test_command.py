@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters import child
-from filterlink.filters.child import Limits
 from filterlink.filters.command import CommandFilter, Settings
 from filterlink.filters.commandline import PROFILES, Profile
-from filterlink.filters.finding import Policy
-from filterlink.filters.handover import RECEIVED
-from filterlink.filters.verdict import Verdict, error, ok
+from filterlink.filters.runtime import child
+from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.finding import Policy
+from filterlink.filters.runtime.handover import RECEIVED
+from filterlink.filters.runtime.verdict import Verdict, error, ok
 
 Mail = Callable[..., bytes]
 Queued = Callable[[bytes], str]

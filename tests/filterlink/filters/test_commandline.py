@@ -1,7 +1,7 @@
 import pytest
 
 from filterlink.filters.commandline import PROFILES, Profile, arguments, codes, finding
-from filterlink.filters.finding import Finding
+from filterlink.filters.runtime.finding import Finding
 from tests.helpers.linear import is_linear
 
 CLAMSCAN, UVSCAN = PROFILES["clamscan"], PROFILES["uvscan"]

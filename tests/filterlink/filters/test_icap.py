@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.finding import Policy
 from filterlink.filters.icap import IcapFilter, Settings
+from filterlink.filters.runtime.finding import Policy
+from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
 from filterlink.filters.service import Address
-from filterlink.filters.verdict import Verdict, discard, error, header, ok
 from tests.filterlink.filters.daemons import CLEAN, Daemon, mail, served
 from tests.filterlink.filters.kinds import VIRUS, IcapKind, large_virus
 from tests.filterlink.filters.servers import make_icap

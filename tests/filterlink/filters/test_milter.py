@@ -11,8 +11,8 @@ import pytest
 
 from filterlink.filters.milter import MilterFilter, Settings
 from filterlink.filters.milterwire import Outcome
+from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
 from filterlink.filters.service import Address
-from filterlink.filters.verdict import Verdict, discard, error, header, ok
 from tests.filterlink.filters.daemons import EICAR, Clamd, Daemon, mail
 from tests.filterlink.filters.kinds import VIRUS, OpendkimKind, large_virus
 from tests.filterlink.filters.servers import PLAIN, SIGNED, make_clamav_milter, make_opendkim

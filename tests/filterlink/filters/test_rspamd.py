@@ -10,8 +10,8 @@ import pytest
 from filterlink.filters.answer import Answer
 from filterlink.filters.exchange import Terms, Unscannable
 from filterlink.filters.rspamd import BadPassword, RspamdFilter, Rules, Settings, read_password
+from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
 from filterlink.filters.service import Address, Unavailable
-from filterlink.filters.verdict import Verdict, error, header, ok, rejected
 from tests.filterlink.filters.daemons import SPAM, Daemon, free_port, listens, queued, served
 from tests.filterlink.filters.servers import make_rspamd, titled
 

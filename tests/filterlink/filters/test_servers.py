@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from filterlink.filters.clamd import ClamdFilter
+from filterlink.filters.runtime.verdict import Verdict, ok
 from filterlink.filters.service import Address
-from filterlink.filters.verdict import Verdict, ok
 from tests.filterlink.filters.daemons import DEADLINE, Daemon, queued, served
 from tests.filterlink.filters.kinds import KINDS, Kind
 

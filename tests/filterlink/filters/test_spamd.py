@@ -9,9 +9,9 @@ import pytest
 
 from filterlink.filters.answer import Answer
 from filterlink.filters.exchange import Unscannable
+from filterlink.filters.runtime.verdict import Verdict, error, header, ok
 from filterlink.filters.service import Address, Unavailable
 from filterlink.filters.spamd import Settings, SpamdFilter
-from filterlink.filters.verdict import Verdict, error, header, ok
 from tests.filterlink.filters.daemons import CLEAN, GTUBE, SPAM, Daemon, served
 from tests.filterlink.filters.servers import FUN, make_spamd
 

@@ -17,8 +17,8 @@ import pytest
 
 from filterlink.filters import yara
 from filterlink.filters.mime import Part, parts
-from filterlink.filters.standstill import STOOD_STILL
-from filterlink.filters.verdict import Verdict, discard, header, ok
+from filterlink.filters.runtime.standstill import STOOD_STILL
+from filterlink.filters.runtime.verdict import Verdict, discard, header, ok
 from filterlink.filters.yara import DEFAULT_RULES, BadRules, Settings, YaraFilter, compile_rules, extension
 from tests.filterlink.filters.test_office import ole, vba
 from tests.helpers import hostile

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from filterlink.filters.runtime import Unreadable, open_at_message
+from filterlink.filters.runtime.runtime import Unreadable, open_at_message
 
 __all__ = ["RECEIVED", "Handover"]
 

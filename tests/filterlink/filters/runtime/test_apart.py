@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from filterlink.filters.apart import Done, apart
-from filterlink.filters.child import Limits
+from filterlink.filters.runtime.apart import Done, apart
+from filterlink.filters.runtime.child import Limits
 
 LONG = Limits(30, memory=512 << 20)
 

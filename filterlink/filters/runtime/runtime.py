@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from filterlink.filters.lines import MAX_LINE, Lines
-from filterlink.filters.queuefile import Message, open_at_message, open_message
-from filterlink.filters.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
-from filterlink.filters.workers import NO_BOUNDS, Bounds, Judge, ThreadWorker, Unreadable, Worker, internal
+from filterlink.filters.runtime.lines import MAX_LINE, Lines
+from filterlink.filters.runtime.queuefile import Message, open_at_message, open_message
+from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
+from filterlink.filters.runtime.workers import NO_BOUNDS, Bounds, Judge, ThreadWorker, Unreadable, Worker, internal
 
 __all__ = [
     "Bounds",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from filterlink.filters.standstill import Awake, stood_still, used
+from filterlink.filters.runtime.standstill import Awake, stood_still, used
 
 
 def test_a_time_out_comes() -> None:

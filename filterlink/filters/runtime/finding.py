@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from filterlink.filters.verdict import UNSCANNABLE, Verdict, discard, error, field, header, ok, rejected
+from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, discard, error, field, header, ok, rejected
 
 __all__ = ["ACTIONS", "Finding", "Policy"]
 

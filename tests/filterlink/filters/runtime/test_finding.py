@@ -1,7 +1,7 @@
 import pytest
 
-from filterlink.filters.finding import Finding, Policy
-from filterlink.filters.verdict import Verdict, discard, error, failure, header, ok, rejected
+from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.verdict import Verdict, discard, error, failure, header, ok, rejected
 
 VIRUS = Finding(name="Eicar")
 TROUBLE = Finding(trouble="too large")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters.queuefile import open_message
-from filterlink.filters.workers import Unreadable
+from filterlink.filters.runtime.queuefile import open_message
+from filterlink.filters.runtime.workers import Unreadable
 
 
 def test_envelope_and_message_are_told_apart(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from filterlink.filters.lines import MAX_LINE, Lines
+from filterlink.filters.runtime.lines import MAX_LINE, Lines
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:

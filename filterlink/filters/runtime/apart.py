@@ -10,8 +10,8 @@ import signal
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from filterlink.filters.child import Limits
-from filterlink.filters.standstill import Awake
+from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.standstill import Awake
 from filterlink.process.forked import die_with, restrain
 
 __all__ = ["Done", "apart"]

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterlink.filters import verdict
-from filterlink.filters.finding import Finding, Policy
-from filterlink.filters.verdict import MAX_REPLY, quote, reply
+from filterlink.filters.runtime import verdict
+from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.verdict import MAX_REPLY, quote, reply
 from filterlink.protocol.strings import check_fields, take_quoted
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import room as module
-from filterlink.filters.room import room
+from filterlink.filters.runtime import room as module
+from filterlink.filters.runtime.room import room
 
 
 def test_it_is_ours_alone_and_goes(tmp_path: Path) -> None:

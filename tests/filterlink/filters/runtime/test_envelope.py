@@ -1,6 +1,6 @@
 import pytest
 
-from filterlink.filters.envelope import Envelope, read_envelope
+from filterlink.filters.runtime.envelope import Envelope, read_envelope
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import child
-from filterlink.filters.child import MAX_OUTPUT, Ended, Limits, run_limited
+from filterlink.filters.runtime import child
+from filterlink.filters.runtime.child import MAX_OUTPUT, Ended, Limits, run_limited
 
 LONG = Limits(30)
 

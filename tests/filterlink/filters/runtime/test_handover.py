@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters import handover
-from filterlink.filters.handover import RECEIVED, Handover
-from filterlink.filters.runtime import Unreadable
+from filterlink.filters.runtime import handover
+from filterlink.filters.runtime.handover import RECEIVED, Handover
+from filterlink.filters.runtime.runtime import Unreadable
 
 Queued = Callable[[bytes], str]
 MESSAGE = b"Subject: x\n\n" + b"body\r\n" * 100_000

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from filterlink.filters.lines import MAX_LINE
-from filterlink.filters.workers import Handed, Unreadable
+from filterlink.filters.runtime.lines import MAX_LINE
+from filterlink.filters.runtime.workers import Handed, Unreadable
 
 __all__ = ["Message", "open_at_message", "open_message"]
 

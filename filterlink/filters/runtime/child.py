@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from filterlink.filters.standstill import Awake
+from filterlink.filters.runtime.standstill import Awake
 from filterlink.process.forked import die_with, restrain
 
 __all__ = ["Ended", "Limits", "run_limited"]

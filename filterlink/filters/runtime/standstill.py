@@ -7,7 +7,7 @@ import resource
 import select
 import time
 
-from filterlink.filters.verdict import Verdict, rejected
+from filterlink.filters.runtime.verdict import Verdict, rejected
 
 __all__ = ["STOOD_STILL", "Awake", "stood_still", "used"]
 

@@ -21,8 +21,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
-from filterlink.filters.standstill import STOOD_STILL, stood_still, used
-from filterlink.filters.verdict import Verdict, is_reply, rejected, reply
+from filterlink.filters.runtime.standstill import STOOD_STILL, stood_still, used
+from filterlink.filters.runtime.verdict import Verdict, is_reply, rejected, reply
 from filterlink.process import sandbox
 from filterlink.process.forked import die_with, restrain
 
