@@ -1,11 +1,11 @@
 """Demands on docs/: a table that names its tests names such as are there."""
 
 import re
-from pathlib import Path
 
 from filterlink.protocol.referee import CHAOS, RULES
+from tests.helpers.paths import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 _NAMED = re.compile(r"`((?:tests/(?:\w+/)+)?test_\w+\.py)::(test_\w+)`")
 
 

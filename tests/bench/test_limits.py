@@ -10,8 +10,8 @@ import pytest
 
 from bench.harness import lay, rate
 from bench.mail import message
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = 3000
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer.trial import Trial
+from tests.helpers.paths import HELPERS
 
-JUDGE = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'judge.py'}"
+JUDGE = f"{sys.executable} {HELPERS / 'judge.py'}"
 CONFIG = """
 {top}
 [enqueuer]

@@ -16,7 +16,7 @@ _SLICES = st.lists(
 MILLION = """
 import resource
 from enqueuer.backlog import Backlog
-from enqueuer.queue.intake import Candidate
+from enqueuer.queue.directory.intake import Candidate
 def used(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 backlog, before = Backlog(), used()
 for first in range(0, 1_000_000, 2000):

@@ -12,8 +12,9 @@ import pytest
 
 from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
+from tests.helpers.paths import PROGRAMS
 
-PLAY = Path(__file__).parent.parent / "filterlink/helpers/play.pl"
+PLAY = PROGRAMS / "play.pl"
 
 
 def is_true(data: bytes) -> bool:

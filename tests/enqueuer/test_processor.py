@@ -11,6 +11,7 @@ import pytest
 from enqueuer.circles import LEAST, OFTEN, SAMPLE, SURE
 from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
+from tests.helpers.paths import HELPERS
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -291,7 +292,7 @@ def test_a_filter_that_writes_files_around_is_found(trials: Trials, config: Conf
     assert _message(bad).count(b"X-Signed: again") == totals["discarded"] - 10
 
 
-AROUND = Path(__file__).resolve().parents[1] / "helpers" / "around.py"
+AROUND = HELPERS / "around.py"
 
 
 @pytest.mark.parametrize(("way", "rounds"), [("id", SURE), ("to", SURE), ("error", LEAST), ("ok", SAMPLE * (OFTEN - 1) + SURE)])

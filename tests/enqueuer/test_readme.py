@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from enqueuer.trial import Trial
+from tests.helpers.paths import ROOT
 
-README = Path(__file__).resolve().parent.parent.parent / "README.md"
+README = ROOT / "README.md"
 
 
 def blocks() -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from enqueuer.trial import Trial
 from tests.filterlink.filters.daemons import EICAR, GTUBE, Clamd, Daemon, mail, served
-from tests.filterlink.filters.servers import make_clamav_milter, make_rspamd, make_spamd
+from tests.filterlink.filters.starters import make_clamav_milter, make_rspamd, make_spamd
 
 FILTER = """
 [[filters]]

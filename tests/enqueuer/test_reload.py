@@ -12,14 +12,15 @@ import pytest
 
 from enqueuer import exits
 from enqueuer.trial import Trial
+from tests.helpers.paths import HELPERS, PROGRAMS
 from tests.storm import weather
 from tests.storm.faults import Fault
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
-JUDGE = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'judge.py'}"
-ALL_BAD = f"sh {Path(__file__).resolve().parents[1] / 'filterlink/helpers/says.sh'} ERROR"
+JUDGE = f"{sys.executable} {HELPERS / 'judge.py'}"
+ALL_BAD = f"sh {PROGRAMS / 'says.sh'} ERROR"
 OTHER = f"""
 [[filters]]
 name = "Other"

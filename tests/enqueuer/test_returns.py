@@ -15,6 +15,7 @@ import pytest
 from enqueuer import exits
 from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial
+from tests.helpers.paths import HELPERS
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -60,7 +61,7 @@ def _quarantined(trial: Trial, data: bytes) -> Path:
 
 def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Config, mail: Make) -> None:
     """The filter that said ERROR is not asked again, a later rule's is; the message is what lay in Quarantine."""
-    text = config(more=SECOND.format(judge=sys.executable + " " + str(Path(__file__).resolve().parents[1] / "helpers" / "judge.py")))
+    text = config(more=SECOND.format(judge=sys.executable + " " + str(HELPERS / "judge.py")))
     data = mail("caught", '0 ERROR "a virus"')
     with trials(text) as trial:
         path = _quarantined(trial, data)
@@ -83,7 +84,7 @@ def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Con
 
 def test_release_goes_on_with_the_rest_of_the_rule(trials: Trials, config: Config, mail: Make) -> None:
     """The rule that kept it asks two filters: the second one must see the message before it goes anywhere."""
-    judge = sys.executable + " " + str(Path(__file__).resolve().parents[1] / "helpers" / "judge.py")
+    judge = sys.executable + " " + str(HELPERS / "judge.py")
     text = config(more=SECOND.format(judge=judge)).replace(
         '["ExternalFilter", "Judge"]', '["ExternalFilter", "Judge"], ["ExternalFilter", "Second"]'
     )

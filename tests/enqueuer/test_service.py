@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from enqueuer.trial import Trial, signal_all, wait
+from tests.helpers.paths import ROOT
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
 WATCHDOG = 3.0
-UNIT = Path(__file__).parents[2] / "packaging" / "enqueuer.service"
+UNIT = ROOT / "packaging" / "enqueuer.service"
 
 
 class Systemd:

@@ -18,16 +18,16 @@ from filterlink.wire.client import Client, _decode
 from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, Verdict, Wake, encode
 from filterlink.wire.link import Channel, connect, listen
 from filterlink.wire.loop import Loop
+from tests.helpers.paths import PROGRAMS
 
-HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}
 DEADLINE = 20.0
 
 
 def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
     word = program.split()[0]
-    if (HELPERS / word).exists():
-        program = f"{RUNNERS[Path(word).suffix]} {HELPERS / program}"
+    if (PROGRAMS / word).exists():
+        program = f"{RUNNERS[Path(word).suffix]} {PROGRAMS / program}"
     for key in ("timeout", "auto_restart", "slow_after", "max_age"):
         if key in values:
             values[key] = Seconds(values[key])
@@ -178,7 +178,7 @@ def rig(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., R
     """Starts servers: rig("ok.sh", timeout=1) or rig(filter, filter). All are stopped at the end, in short steps."""
     for name in ("GENTLE", "HASTY"):
         steps = getattr(sys.modules["filterlink.helpers.lifecycle"], name)
-        monkeypatch.setattr(f"filterlink.keeper.{name}", tuple((step, 0.2) for step, _ in steps))
+        monkeypatch.setattr(f"filterlink.helpers.runner.{name}", tuple((step, 0.2) for step, _ in steps))
     rigs: list[Rig] = []
 
     def start(*filters: str | Filter, **values: Any) -> Rig:

@@ -11,8 +11,8 @@ import pytest
 from filterlink.protocol.protocol import Reply
 from filterlink.wire.frames import Kind
 from filterlink.workbench.testbench import Plan, TestBench
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 Rigs = Callable[..., Any]
 
 

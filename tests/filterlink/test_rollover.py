@@ -14,6 +14,7 @@ import pytest
 from filterlink.config.settings import Filter
 from filterlink.wire.frames import Ask, Kind, Park, Renewed, Verdict, Wake
 from filterlink.wire.link import Channel
+from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]
@@ -103,7 +104,7 @@ def test_all_instances_are_ready_first(reloads: Callable[..., Reloads]) -> None:
     """The capacity is never less than it was."""
     it = reloads("says.sh OK", instances=2)
     it.to("sh -c 'mkdir one || until [ -e go ]; do sleep 0.02; done; exec sh ok'", instances=2)
-    Path("ok").write_bytes((Path(__file__).with_name("helpers") / "ok.sh").read_bytes())
+    Path("ok").write_bytes((PROGRAMS / "ok.sh").read_bytes())
     it.here.until(lambda: len(it.here.states[0].pids) == 4)
     it.here.until(lambda: sum(unit.ready for unit in it.here.server._succession._coming["Test"].gate.units) == 1)
     it.here.ask(1)
@@ -145,7 +146,7 @@ def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
     it.here.until(lambda: it.here.states[0].state == "failed")
     assert "./sh-that-comes: No such file or directory" in it.here.states[0].last_error
     assert (it.here.ask(1, park=True).kind, it.reported) == (Kind.OK, [])
-    Path("ok").write_bytes((Path(__file__).with_name("helpers") / "ok.sh").read_bytes())
+    Path("ok").write_bytes((PROGRAMS / "ok.sh").read_bytes())
     Path("sh-that-comes").symlink_to("/bin/sh")
     it.until_reported()
     assert it.first not in it.pids
@@ -159,7 +160,7 @@ def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status
     it.here.until(lambda: it.here.states[0].state == "failed")
     assert f"ended with exit status {status}: no option -x" in it.here.states[0].last_error
     assert (it.here.ask(1, park=True).kind, it.reported) == (Kind.OK, [])
-    Path("helpers").symlink_to(Path(__file__).with_name("helpers"))
+    Path("helpers").symlink_to(PROGRAMS)
     Path("mended").touch()
     it.until_reported()
     assert it.here.ask(2).kind == Kind.OK

@@ -13,6 +13,7 @@ import pytest
 
 from filterlink.config.settings import Filter
 from filterlink.wire.frames import Ask, Kind, Park, Verdict, Wake
+from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
 Make = Callable[..., Filter]
@@ -369,7 +370,7 @@ def test_the_last_words_are_the_last(rig: Rigs) -> None:
 def test_a_new_manager_starts_from_nought(rig: Rigs) -> None:
     """When the queue manager is a new one all messages ask again: the old parked ones count no more, and are not woken."""
     here = rig("sh -c 'while [ ! -e go ]; do sleep 0.02; done; exec sh ok'", timeout=30)
-    Path("ok").write_bytes((Path(__file__).with_name("helpers") / "ok.sh").read_bytes())
+    Path("ok").write_bytes((PROGRAMS / "ok.sh").read_bytes())
     here.ask(1, park=True)
     here.until(lambda: here.states and here.states[0].parked == 1)
     here.server.forget_parked()

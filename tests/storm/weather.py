@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from enqueuer import control
 from enqueuer.queue.message import envelope
 from enqueuer.trial import Trial, TrialError
+from tests.helpers.paths import HELPERS
 
-JUDGE = Path(__file__).resolve().parents[1] / "helpers" / "judge.py"
+JUDGE = HELPERS / "judge.py"
 CONFIG = """
 [enqueuer]
 processors = {processors}

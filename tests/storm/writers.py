@@ -17,9 +17,9 @@ from typing import BinaryIO
 import pytest
 
 from enqueuer.trial import wait
+from tests.helpers.paths import HELPERS
 from tests.storm import weather
 
-HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 NOBODY = 65534
 
 

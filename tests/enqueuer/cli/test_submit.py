@@ -15,6 +15,7 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.queue.message import header
+from tests.helpers.paths import HELPERS
 
 MAIL = b"From: ann@example.com\nTo: bob@example.com\nSubject: hello\n\nbody\n\nEnvelope-To: not a field\n"
 
@@ -126,7 +127,7 @@ def test_others_cannot_read_the_drop_of_the_engines_user(enqueuer: Any, base: Pa
 
 
 STRANGER = 4242
-STRANGER_PY = Path(__file__).resolve().parents[2] / "helpers" / "stranger.py"
+STRANGER_PY = HELPERS / "stranger.py"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to submit as another account")
 
 

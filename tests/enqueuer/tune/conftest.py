@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
+from tests.helpers.paths import HELPERS
 
-JUDGE = Path(__file__).resolve().parents[2] / "helpers" / "judge.py"
+JUDGE = HELPERS / "judge.py"
 CONFIG = """\
 # mine
 {top}

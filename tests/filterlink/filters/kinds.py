@@ -19,7 +19,7 @@ from filterlink.filters.exchange import Terms
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
 from filterlink.filters.service import Address
 from tests.filterlink.filters.daemons import CLEAN, DEADLINE, EICAR, GTUBE, SPAM, Clamd, Daemon, mail
-from tests.filterlink.filters.servers import (
+from tests.filterlink.filters.starters import (
     FUN,
     ICAP_SCAN,
     LUA,

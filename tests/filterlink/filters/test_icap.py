@@ -16,7 +16,7 @@ from filterlink.filters.runtime.verdict import Verdict, discard, error, header, 
 from filterlink.filters.service import Address
 from tests.filterlink.filters.daemons import CLEAN, Daemon, mail, served
 from tests.filterlink.filters.kinds import VIRUS, IcapKind, large_virus
-from tests.filterlink.filters.servers import make_icap
+from tests.filterlink.filters.starters import make_icap
 
 Judging = Callable[..., Callable[[bytes], Verdict]]
 

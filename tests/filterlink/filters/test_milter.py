@@ -15,7 +15,7 @@ from filterlink.filters.runtime.verdict import Verdict, discard, error, header, 
 from filterlink.filters.service import Address
 from tests.filterlink.filters.daemons import EICAR, Clamd, Daemon, mail
 from tests.filterlink.filters.kinds import VIRUS, OpendkimKind, large_virus
-from tests.filterlink.filters.servers import PLAIN, SIGNED, make_clamav_milter, make_opendkim
+from tests.filterlink.filters.starters import PLAIN, SIGNED, make_clamav_milter, make_opendkim
 
 NONE = OpendkimKind.clean[1]
 

@@ -29,7 +29,7 @@ def test_deflate64_in_pieces() -> None:
 def test_deflate64_is_imported_at_the_first_such_file() -> None:
     """Also by a confined process."""
     code = (
-        "import sys; from filterlink import sandbox; from filterlink.filters import streams, yara\n"
+        "import sys; from filterlink.process import sandbox; from filterlink.filters import streams, yara\n"
         "assert 'inflate64' not in sys.modules and 'libarchive' not in sys.modules\n"
         "sandbox.confine(sandbox.interpreter())\n"
         "print(streams.Inflate64().decompress(bytes.fromhex(sys.argv[1]), 0) == b'some text, ' * 2000)"

@@ -13,7 +13,7 @@ from filterlink.filters.rspamd import BadPassword, RspamdFilter, Rules, Settings
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
 from filterlink.filters.service import Address, Unavailable
 from tests.filterlink.filters.daemons import SPAM, Daemon, free_port, listens, queued, served
-from tests.filterlink.filters.servers import make_rspamd, titled
+from tests.filterlink.filters.starters import make_rspamd, titled
 
 TAGGED = header(("X-Spam: Yes", "X-Spamd-Result: default: True [7.00 / 15.00];\n\tTAG(7.00)"))
 

@@ -13,7 +13,7 @@ from filterlink.filters.runtime.verdict import Verdict, error, header, ok
 from filterlink.filters.service import Address, Unavailable
 from filterlink.filters.spamd import Settings, SpamdFilter
 from tests.filterlink.filters.daemons import CLEAN, GTUBE, SPAM, Daemon, served
-from tests.filterlink.filters.servers import FUN, make_spamd
+from tests.filterlink.filters.starters import FUN, make_spamd
 
 Parted = Callable[[dict[str, Any]], Any]
 Judging = Callable[..., Callable[[bytes], Verdict]]

@@ -14,6 +14,7 @@ import pytest
 from enqueuer.trial import Trial
 from tests.helpers.oracles.readers import readers
 from tests.helpers.oracles.unpackers import unpackers
+from tests.helpers.paths import ROOT
 from tests.helpers.wrappings import clean
 from tests.helpers.wrappings.base import HEAD, PAYLOADS
 from tests.helpers.wrappings.corpus import PASS, Shipped, reason, rows, wrappings
@@ -32,7 +33,7 @@ def test_there_are_enough_wrappings() -> None:
 
 
 def test_the_docs_name_groups_that_are_there_and_all_that_pass() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs/filters.md").read_text()
+    text = (ROOT / "docs/filters.md").read_text()
     kinds, _, passing = text.partition("### What other programs open")[2].partition("\n## ")[0].partition("These pass")
     told = [name for line in kinds.splitlines() if line.startswith("| ") for name in re.findall("`([^`]+)`", line.split(" | ")[-1])]
     names = [each.name for each in wrappings()]

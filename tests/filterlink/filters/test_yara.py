@@ -22,6 +22,7 @@ from filterlink.filters.runtime.verdict import Verdict, discard, header, ok
 from filterlink.filters.yara import DEFAULT_RULES, BadRules, Settings, YaraFilter, compile_rules, extension
 from tests.filterlink.filters.test_office import ole, vba
 from tests.helpers import hostile
+from tests.helpers.paths import ROOT
 
 EICAR = "".join((r"X5O!P%@AP[4\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")).encode()
 GTUBE = "".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN", "*GTUBE-STANDARD-", "ANTI-UBE-TEST-EMAIL*C.34X")).encode()
@@ -356,7 +357,7 @@ def test_macros_that_run_programs_are_marked(shipped: YaraFilter, tmp_path: Path
 
 def test_the_rules_of_the_page(tmp_path: Path) -> None:
     """Those that docs/filters.md gives as examples do as it says, as printed."""
-    page = (Path(__file__).parents[3] / "docs" / "filters.md").read_text()
+    page = (ROOT / "docs" / "filters.md").read_text()
     judging = own(tmp_path, *re.findall(r"^    rule .*?^    }$", page, re.MULTILINE | re.DOTALL))
     document = attached("a.doc", ole(vba(b'Attribute VB_Name\r\nSub AutoOpen()\r\nShell "x"\r\n')))
 

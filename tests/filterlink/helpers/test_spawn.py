@@ -137,7 +137,7 @@ def test_a_helper_has_no_terminal() -> None:
     """It could type into ours (TIOCSTI), and root's shell would read that when the command has ended."""
     master, slave = pty.openpty()
     script = (
-        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from filterlink.spawn import spawn; "
+        "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from filterlink.helpers.spawn import spawn; "
         "print(spawn(['sh', '-c', '(: < /dev/tty) && echo it has one; echo done']).stdout.read().decode())"
     )
     try:

@@ -15,9 +15,10 @@ from filterlink.config.settings import Filter
 from filterlink.helpers import unkillable
 from filterlink.helpers.runner import Keeper
 from filterlink.wire.loop import Loop
+from tests.helpers.paths import HELPERS
 from tests.helpers.places import Place, hanging
 
-STUCK = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'helpers' / 'stuck.py'}"
+STUCK = f"{sys.executable} {HELPERS / 'stuck.py'}"
 CONFIG = """
 [enqueuer]
 processors = 2

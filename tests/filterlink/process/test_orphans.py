@@ -5,7 +5,7 @@ import sys
 
 from filterlink.process import orphans
 
-MARK = "from filterlink import orphans; print(orphans.new_mark())"
+MARK = "from filterlink.process import orphans; print(orphans.new_mark())"
 
 
 def test_two_processes_give_no_mark_twice() -> None:

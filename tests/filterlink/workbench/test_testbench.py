@@ -16,8 +16,8 @@ from filterlink.protocol.protocol import Reply
 from filterlink.workbench import testbench
 from filterlink.workbench.dialogue import CannotStart
 from filterlink.workbench.testbench import Plan, Report, TestBench
+from tests.helpers.paths import PROGRAMS
 
-HELPERS = Path(__file__).with_name("helpers")
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}
 
 
@@ -60,7 +60,7 @@ def _base(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def bench(program: str, says: str = "%N OK\n", watch: Watch | None = None, **plan: Any) -> Report:
-    words = [RUNNERS[Path(program).suffix], str(HELPERS / program)] if (HELPERS / program).exists() else ["sh", "-c", program]
+    words = [RUNNERS[Path(program).suffix], str(PROGRAMS / program)] if (PROGRAMS / program).exists() else ["sh", "-c", program]
     plan.setdefault("timeout", 5.0)
     return TestBench(Plan(words=words, **plan), Files(says), watch or Watch()).run()
 

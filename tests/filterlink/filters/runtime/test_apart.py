@@ -35,7 +35,7 @@ def test_what_it_writes() -> None:
 def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
     """A freeze of both, as that of a container, is no limit that the work met."""
     code = (
-        "import os; from filterlink.filters.apart import *; from filterlink.filters.child import Limits\n"
+        "import os; from filterlink.filters.runtime.apart import *; from filterlink.filters.runtime.child import Limits\n"
         "def work(file):\n"
         "    print(os.getpid(), flush=True); os.kill(os.getppid(), 19); os.kill(os.getpid(), 19); file.write(b'all')\n"
         "print(apart(work, Limits(2)))"
@@ -93,8 +93,8 @@ def test_its_limits(work: Callable[[BinaryIO], None], limits: Limits) -> None:
 def test_a_confined_process_ends_it_too() -> None:
     """It may signal its own group only, and has an end of its own to survive."""
     code = (
-        "import os, signal; from filterlink import sandbox; from filterlink.filters.apart import apart\n"
-        "from filterlink.filters.child import Limits\n"
+        "import os, signal; from filterlink.process import sandbox; from filterlink.filters.runtime.apart import apart\n"
+        "from filterlink.filters.runtime.child import Limits\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); sandbox.confine(sandbox.interpreter())\n"
         "for limits in (Limits(0.3), Limits(0.3, memory=1 << 30)):\n"
         "    print(apart(lambda file: signal.pause(), limits).flag, apart(lambda file: file.write(b'all'), limits).output)\n"

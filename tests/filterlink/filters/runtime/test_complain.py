@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 PROGRAM = r"""
-from filterlink.filters.complain import complain
+from filterlink.filters.runtime.complain import complain
 for _ in range(1000):
     complain("trouble\n of  ours: " + "\u00e4" * 5000)
 print("done", flush=True)

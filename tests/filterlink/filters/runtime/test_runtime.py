@@ -17,7 +17,7 @@ import pytest
 PATIENCE = 10.0
 PROGRAM = """
 import os, signal, sys
-from filterlink.filters.runtime import *
+from filterlink.filters.runtime.runtime import *
 
 def judge(path):
     data = open_message(path).data

@@ -27,7 +27,7 @@ def test_a_time_out_comes() -> None:
 def test_a_stop_is_not_counted() -> None:
     """A process that is stopped for longer than its time-out has all of that left but one lap."""
     code = (
-        "import os, select, signal, time; from filterlink.filters.standstill import Awake; clock = Awake(2); "
+        "import os, select, signal, time; from filterlink.filters.runtime.standstill import Awake; clock = Awake(2); "
         "os.kill(os.getpid(), signal.SIGSTOP); began = time.monotonic(); clock.wait(select.poll()); print(time.monotonic() - began)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
