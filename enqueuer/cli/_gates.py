@@ -37,7 +37,7 @@ def _icap(
     timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
 ) -> int:
-    from filterlink.filters import icap
+    from filterlink.filters.servers import icap
 
     if not re.fullmatch(r"[!-~]+", service):
         raise typer.BadParameter("name the service, as in --service avscan")
@@ -55,7 +55,7 @@ def _milter(
         str, typer.Option("--quarantine", metavar="error|ignore", help="What to do where it wants quarantine.")
     ] = "error",
 ) -> int:
-    from filterlink.filters import milter
+    from filterlink.filters.servers import milter
 
     settings = milter.Settings(one_of("--changes", changes, milter.CHOICES), one_of("--quarantine", quarantine, milter.CHOICES))
     return milter.run(server.addresses, settings, server.terms, server.threads)

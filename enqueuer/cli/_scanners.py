@@ -49,7 +49,7 @@ def _clamd(
     timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
 ) -> int:
-    from filterlink.filters import clamd
+    from filterlink.filters.servers import clamd
 
     return clamd.run(addresses(sockets, hosts, port), clamd.Settings(policy(action, unscannable), wait, timeout), threads)
 

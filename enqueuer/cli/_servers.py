@@ -10,8 +10,8 @@ import typer
 from enqueuer.cli._common import duration, written
 
 if TYPE_CHECKING:
-    from filterlink.filters.exchange import Terms
-    from filterlink.filters.service import Address
+    from filterlink.filters.servers.exchange import Terms
+    from filterlink.filters.servers.service import Address
 
 __all__ = [
     "TIMEOUT",
@@ -73,8 +73,8 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         max_size: MaxSize = "0",
         threads: Threads = threads,
     ) -> Server:
-        from filterlink.filters.exchange import Terms
         from filterlink.filters.runtime.verdict import UNSCANNABLE
+        from filterlink.filters.servers.exchange import Terms
 
         terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), size("--max-size", max_size))
         return Server(addresses(sockets, hosts, port), terms, threads)
@@ -98,7 +98,7 @@ def _joined(server: Callable[..., Server], command: Callable[..., int]) -> Calla
 
 def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> "list[Address]":
     """Raises BadParameter."""
-    from filterlink.filters import service
+    from filterlink.filters.servers import service
 
     try:
         found = service.parse(sockets or [], hosts or [], port)

@@ -38,7 +38,7 @@ def _spamd(
     ] = False,
     strip_domain: Annotated[bool, typer.Option("--strip-domain", help="Without the recipient's @domain.")] = False,
 ) -> int:
-    from filterlink.filters import spamd
+    from filterlink.filters.servers import spamd
 
     settings = spamd.Settings(one_of("--add", add, spamd.METHODS), reject_above, user, user_from_recipient, strip_domain)
     return spamd.run(server.addresses, settings, server.terms, server.threads)
@@ -60,8 +60,8 @@ def _rspamd(
         str, typer.Option("--unknown-action", metavar="hold|error|pass", help="What becomes of a message with an action not known here.")
     ] = "hold",
 ) -> int:
-    from filterlink.filters import rspamd
     from filterlink.filters.runtime import verdict
+    from filterlink.filters.servers import rspamd
 
     try:
         password = rspamd.read_password(password_file) if password_file else b""

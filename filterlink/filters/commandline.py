@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from filterlink.filters.clamdwire import OVER_LIMITS
 from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.servers.clamdwire import OVER_LIMITS
 
 __all__ = ["FILE", "PROFILES", "QUEUE_FILE", "Profile", "arguments", "codes", "finding"]
 

@@ -10,10 +10,10 @@ from enqueuer import config, control, frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink.config import units
-from filterlink.filters import clamdwire, icapwire, milterwire, rspamdwire, spamc
-from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.runtime.envelope import Envelope
 from filterlink.filters.runtime.verdict import MAX_REPLY, reply
+from filterlink.filters.servers import clamdwire, icapwire, milterwire, rspamdwire, spamc
+from filterlink.filters.servers.answer import Answer, BadAnswer
 from filterlink.protocol import protocol, referee
 from filterlink.wire import frames as link_frames
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.exchange import Terms
 from filterlink.filters.runtime.verdict import Verdict
+from filterlink.filters.servers.exchange import Terms
 from tests.filterlink.filters import daemons
 from tests.filterlink.filters.daemons import CORPUS, EICAR, Clamd, served
 

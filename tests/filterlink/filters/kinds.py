@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from filterlink.filters import clamd, icap, milter, rspamd, spamd
-from filterlink.filters.exchange import Terms
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
-from filterlink.filters.service import Address
+from filterlink.filters.servers import clamd, icap, milter, rspamd, spamd
+from filterlink.filters.servers.exchange import Terms
+from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import CLEAN, DEADLINE, EICAR, GTUBE, SPAM, Clamd, Daemon, mail
 from tests.filterlink.filters.starters import (
     FUN,

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from filterlink.filters.exchange import Terms
-from filterlink.filters.milter import MilterFilter
-from filterlink.filters.service import Address
+from filterlink.filters.servers.exchange import Terms
+from filterlink.filters.servers.milter import MilterFilter
+from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import CLEAN, GTUBE, Clamd, Daemon, TcpDaemon, mail, needs, queued
 
 __all__ = [

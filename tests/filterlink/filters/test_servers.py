@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.clamd import ClamdFilter
 from filterlink.filters.runtime.verdict import Verdict, ok
-from filterlink.filters.service import Address
+from filterlink.filters.servers.clamd import ClamdFilter
+from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import DEADLINE, Daemon, queued, served
 from tests.filterlink.filters.kinds import KINDS, Kind
 

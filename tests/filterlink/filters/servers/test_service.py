@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters.service import Address, Away, Service, Unavailable, parse
+from filterlink.filters.servers.service import Address, Away, Service, Unavailable, parse
 
 ONE, TWO = Address("one", 1), Address("two", 2)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters.answer import Answer
-from filterlink.filters.exchange import Terms, Unscannable
-from filterlink.filters.rspamd import BadPassword, RspamdFilter, Rules, Settings, read_password
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
-from filterlink.filters.service import Address, Unavailable
+from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.exchange import Terms, Unscannable
+from filterlink.filters.servers.rspamd import BadPassword, RspamdFilter, Rules, Settings, read_password
+from filterlink.filters.servers.service import Address, Unavailable
 from tests.filterlink.filters.daemons import SPAM, Daemon, free_port, listens, queued, served
 from tests.filterlink.filters.starters import make_rspamd, titled
 

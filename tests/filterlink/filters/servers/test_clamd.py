@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.clamd import MAX_DEATHS, ClamdFilter, Settings
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.service import Address
+from filterlink.filters.servers.clamd import MAX_DEATHS, ClamdFilter, Settings
+from filterlink.filters.servers.service import Address
 
 Mail = Callable[..., bytes]
 Queued = Callable[[bytes], str]

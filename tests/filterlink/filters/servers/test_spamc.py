@@ -1,7 +1,7 @@
 import pytest
 
-from filterlink.filters.answer import Answer, BadAnswer
-from filterlink.filters.spamc import Finding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.spamc import Finding, finding, own_fields, request, spam_fields
 
 
 def answered(spam: str, body: bytes = b"") -> Answer:

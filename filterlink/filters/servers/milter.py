@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters import milterwire
-from filterlink.filters.exchange import USUAL, Attempts, BrokenOff, Terms, settled
-from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, error, serve_threads
-from filterlink.filters.service import Address, Unavailable, left
+from filterlink.filters.servers import milterwire
+from filterlink.filters.servers.exchange import USUAL, Attempts, BrokenOff, Terms, settled
+from filterlink.filters.servers.milterwire import BadPacket, Mail, Outcome, Packets
+from filterlink.filters.servers.service import Address, Unavailable, left
 
 __all__ = ["CHOICES", "MilterFilter", "Settings", "run"]
 

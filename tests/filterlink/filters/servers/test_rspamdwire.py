@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterlink.filters.rspamdwire import MAX_RCPT, BadResult, Result, Rules, read_result, request, verdict
 from filterlink.filters.runtime.envelope import Envelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
+from filterlink.filters.servers.rspamdwire import MAX_RCPT, BadResult, Result, Rules, read_result, request, verdict
 
 YOUNG, OLD = 1.0, 1000.0
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from filterlink.filters.answer import Answer, BadAnswer
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, ok, rejected
-from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text, left
+from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.service import Address, Away, Service, Unavailable, fault_text, left
 
 __all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable", "settled"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.icap import IcapFilter, Settings
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.service import Address
+from filterlink.filters.servers.icap import IcapFilter, Settings
+from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import CLEAN, Daemon, mail, served
 from tests.filterlink.filters.kinds import VIRUS, IcapKind, large_virus
 from tests.filterlink.filters.starters import make_icap

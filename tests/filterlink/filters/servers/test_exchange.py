@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters import clamd, icap
-from filterlink.filters.answer import Answer
-from filterlink.filters.clamd import ClamdFilter
-from filterlink.filters.exchange import MAX_DEATHS, Exchange, Terms
-from filterlink.filters.icap import IcapFilter
-from filterlink.filters.milter import MilterFilter
-from filterlink.filters.rspamd import RspamdFilter
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, error
-from filterlink.filters.service import Address, Away, Unavailable
-from filterlink.filters.spamd import SpamdFilter
+from filterlink.filters.servers import clamd, icap
+from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.clamd import ClamdFilter
+from filterlink.filters.servers.exchange import MAX_DEATHS, Exchange, Terms
+from filterlink.filters.servers.icap import IcapFilter
+from filterlink.filters.servers.milter import MilterFilter
+from filterlink.filters.servers.rspamd import RspamdFilter
+from filterlink.filters.servers.service import Address, Away, Unavailable
+from filterlink.filters.servers.spamd import SpamdFilter
 
 ANSWER = b"SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\n\r\n"
 Serving = Callable[[Callable[[socket.socket], None]], Address]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters.milter import MilterFilter, Settings
-from filterlink.filters.milterwire import Outcome
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.service import Address
+from filterlink.filters.servers.milter import MilterFilter, Settings
+from filterlink.filters.servers.milterwire import Outcome
+from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import EICAR, Clamd, Daemon, mail
 from tests.filterlink.filters.kinds import VIRUS, OpendkimKind, large_virus
 from tests.filterlink.filters.starters import PLAIN, SIGNED, make_clamav_milter, make_opendkim

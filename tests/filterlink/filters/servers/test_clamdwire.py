@@ -1,7 +1,7 @@
 import pytest
 
-from filterlink.filters.clamdwire import MAX_REPLY, BadReply, Replies, chunk, command, finding
 from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.servers.clamdwire import MAX_REPLY, BadReply, Replies, chunk, command, finding
 
 
 def test_commands_end_in_nul() -> None:

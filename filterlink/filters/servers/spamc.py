@@ -4,7 +4,7 @@ import re
 import textwrap
 from typing import NamedTuple
 
-from filterlink.filters.answer import Answer, BadAnswer
+from filterlink.filters.servers.answer import Answer, BadAnswer
 
 __all__ = ["METHODS", "TEMPORARY", "Finding", "finding", "own_fields", "request", "spam_fields"]
 

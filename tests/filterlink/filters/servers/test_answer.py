@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filterlink.filters import answer as module
-from filterlink.filters.answer import Answer, BadAnswer
+from filterlink.filters.servers import answer as module
+from filterlink.filters.servers.answer import Answer, BadAnswer
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCONTENT-LENGTH: 7\r\n\r\n{\n\r\n\r\n}"
 SPAMD = b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 1.5 / 5.0\r\n\r\n"

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters.answer import Answer
-from filterlink.filters.exchange import USUAL, Exchange, Terms, Unscannable
-from filterlink.filters.rspamdwire import BadResult, Rules, read_result, request, verdict
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, serve_threads
-from filterlink.filters.service import Address, Unavailable
+from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
+from filterlink.filters.servers.rspamdwire import BadResult, Rules, read_result, request, verdict
+from filterlink.filters.servers.service import Address, Unavailable
 
 __all__ = ["BadPassword", "RspamdFilter", "Rules", "Settings", "read_password", "run"]
 

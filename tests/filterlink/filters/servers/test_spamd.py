@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.answer import Answer
-from filterlink.filters.exchange import Unscannable
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok
-from filterlink.filters.service import Address, Unavailable
-from filterlink.filters.spamd import Settings, SpamdFilter
+from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.exchange import Unscannable
+from filterlink.filters.servers.service import Address, Unavailable
+from filterlink.filters.servers.spamd import Settings, SpamdFilter
 from tests.filterlink.filters.daemons import CLEAN, GTUBE, SPAM, Daemon, served
 from tests.filterlink.filters.starters import FUN, make_spamd
 

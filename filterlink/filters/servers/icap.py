@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters import icapwire
-from filterlink.filters.exchange import Attempts, BrokenOff
-from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.finding import Finding, Policy
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.runtime import Verdict, rejected, serve_threads
-from filterlink.filters.service import Address, Away, Unavailable, left
+from filterlink.filters.servers import icapwire
+from filterlink.filters.servers.exchange import Attempts, BrokenOff
+from filterlink.filters.servers.icapwire import BadReply, Options, Pieces, Question, Reply
+from filterlink.filters.servers.service import Address, Away, Unavailable, left
 
 __all__ = ["IcapFilter", "Settings", "run"]
 

@@ -14,12 +14,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from filterlink.filters.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding, takes_no_descriptor
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.finding import Finding, Policy
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.runtime import Verdict, rejected, say, serve_threads
-from filterlink.filters.service import Address, Away, Service, Unavailable, fault_text, left
+from filterlink.filters.servers.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding, takes_no_descriptor
+from filterlink.filters.servers.service import Address, Away, Service, Unavailable, fault_text, left
 
 __all__ = ["ClamdFilter", "Session", "Settings", "run"]
 

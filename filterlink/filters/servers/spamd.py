@@ -7,13 +7,13 @@ is kept and comes again later, never passed unseen.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from filterlink.filters.answer import Answer, BadAnswer
-from filterlink.filters.exchange import USUAL, Exchange, Terms, Unscannable
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, error, header, ok, serve_threads
-from filterlink.filters.service import Address, Unavailable
-from filterlink.filters.spamc import METHODS, TEMPORARY, Finding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
+from filterlink.filters.servers.service import Address, Unavailable
+from filterlink.filters.servers.spamc import METHODS, TEMPORARY, Finding, finding, own_fields, request, spam_fields
 
 __all__ = ["METHODS", "Settings", "SpamdFilter", "run"]
 

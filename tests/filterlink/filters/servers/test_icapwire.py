@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from filterlink.filters.icapwire import BadReply, Options, Pieces, Question, Reply, finding, read_options
 from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.servers.icapwire import BadReply, Options, Pieces, Question, Reply, finding, read_options
 
 SAME = hashlib.sha256(b"Subject: x\n\nhello\n").digest()
 BODY = b"5\r\nSubje\r\nd; x=y\r\nct: x\n\nhello\n\r\n0\r\n\r\n"

@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from filterlink.filters.milterwire import BadPacket, Mail, Outcome, Packets, Wanted, commands, final, read_offer, split
 from filterlink.filters.runtime.envelope import Envelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
+from filterlink.filters.servers.milterwire import BadPacket, Mail, Outcome, Packets, Wanted, commands, final, read_offer, split
 
 MAIL = b"From: a\nSubject:x\n  y\n\nline\r\nline\n"
 
