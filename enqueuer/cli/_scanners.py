@@ -9,7 +9,7 @@ from enqueuer.cli._common import duration, help, written
 from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, Sockets, Threads, Timeout, Unscannable, Wait, addresses, one_of
 
 if TYPE_CHECKING:
-    from filterlink.filters.commandline import Profile
+    from filterlink.filters.command.commandline import Profile
     from filterlink.filters.runtime.finding import Policy
 
 __all__ = ["TEXT", "Action", "add_to", "policy"]
@@ -79,7 +79,7 @@ def _command(
     ] = None,
 ) -> int:
     from filterlink.config import units
-    from filterlink.filters import command
+    from filterlink.filters.command import command
     from filterlink.filters.runtime import child
 
     try:
@@ -92,7 +92,7 @@ def _command(
 
 def _profile(name: str, clean: str | None, infected: str | None, pattern: str | None, program: list[str] | None) -> "Profile":
     """The profile of that name, with what was said otherwise. Raises ValueError."""
-    from filterlink.filters import commandline
+    from filterlink.filters.command import commandline
 
     found = commandline.PROFILES[one_of("--profile", name, commandline.PROFILES)]
     return found._replace(

@@ -24,7 +24,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from filterlink.filters import archive, commandline, filenames, mime, office, readings, unpack
+from filterlink.filters import archive, filenames, mime, office, readings, unpack
+from filterlink.filters.command import commandline
 from filterlink.filters.member import Budget
 from filterlink.filters.runtime import envelope, verdict
 from filterlink.filters.runtime.lines import MAX_LINE, Lines

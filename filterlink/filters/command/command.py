@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters.commandline import FILE, QUEUE_FILE, Profile, arguments, finding, wants
+from filterlink.filters.command.commandline import FILE, QUEUE_FILE, Profile, arguments, finding, wants
 from filterlink.filters.runtime.child import Limits, run_limited
 from filterlink.filters.runtime.finding import Finding, Policy
 from filterlink.filters.runtime.handover import RECEIVED, Handover

@@ -1,6 +1,6 @@
 import pytest
 
-from filterlink.filters.commandline import PROFILES, Profile, arguments, codes, finding
+from filterlink.filters.command.commandline import PROFILES, Profile, arguments, codes, finding
 from filterlink.filters.runtime.finding import Finding
 from tests.helpers.linear import is_linear
 

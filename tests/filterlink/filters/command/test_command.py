@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.command import CommandFilter, Settings
-from filterlink.filters.commandline import PROFILES, Profile
+from filterlink.filters.command.command import CommandFilter, Settings
+from filterlink.filters.command.commandline import PROFILES, Profile
 from filterlink.filters.runtime import child
 from filterlink.filters.runtime.child import Limits
 from filterlink.filters.runtime.finding import Policy
