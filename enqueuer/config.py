@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from enqueuer import routes, rules
+from enqueuer.policy import routes, rules
 from enqueuer.wording import explain, not_toml
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size

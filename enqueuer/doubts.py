@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from enqueuer.config import Config, Engine
-from enqueuer.rules import Rule
+from enqueuer.policy.rules import Rule
 from enqueuer.schedule import Lanes
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size, show_seconds, show_size

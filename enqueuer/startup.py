@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes, trust
+from enqueuer import basedir, ceilings, control, exits, mounts, reaper, trust
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config import ConfigError
 from enqueuer.listeners import Bound, Served
+from enqueuer.policy import routes
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules

@@ -52,7 +52,8 @@ def _check(
 
 def _expect_renames(config: "Config") -> None:
     """As the start of an engine does. An account that may not write there cannot find out."""
-    from enqueuer import mounts, routes
+    from enqueuer import mounts
+    from enqueuer.policy import routes
 
     try:
         mounts.expect_renames(Path(), routes.compile(config.routes).modules)

@@ -114,5 +114,7 @@ def test_without_oletools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_oletools_is_imported_only_when_needed() -> None:
     """Ordinary mail does not pay for it."""
-    code = "import sys; from filterlink.filters.content import office as o; o.Macros().read(b'x'); sys.exit('oletools.olevba' in sys.modules)"
+    code = (
+        "import sys; from filterlink.filters.content import office as o; o.Macros().read(b'x'); sys.exit('oletools.olevba' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from enqueuer import routes
-from enqueuer.routes import Route
+from enqueuer.policy import routes
+from enqueuer.policy.routes import Route
 
 
 def compiled(*pairs: tuple[str, str]) -> routes.Routes:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from enqueuer import rules
 from enqueuer.config import Config, load
-from enqueuer.rules import AskFilter, Facts, Fate, Outcome
+from enqueuer.policy import rules
+from enqueuer.policy.rules import AskFilter, Facts, Fate, Outcome
 from filterlink.wire.frames import Kind, Verdict
 
 FACTS = Facts(20_000, b"ann@example.com", 1)
