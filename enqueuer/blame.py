@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from enqueuer import frames, serverlog
 from enqueuer.board import Board
 from enqueuer.circles import Circles
-from enqueuer.config import Engine
+from enqueuer.config.schema import Engine
 from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk

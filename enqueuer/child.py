@@ -10,9 +10,9 @@ import socket
 import msgspec
 import setproctitle
 
-from enqueuer import config as configs
 from enqueuer import frames, inherited, serverlog
 from enqueuer.board import Board
+from enqueuer.config import schema as configs
 from enqueuer.listeners import Served
 from enqueuer.schedule import Lanes
 from filterlink.process.forked import die_with

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from enqueuer import basedir, mounts, trust
-from enqueuer import config as configs
 from enqueuer.child import config_file
+from enqueuer.config import schema as configs
 from enqueuer.policy import routes
 
 __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from enqueuer import serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import Board
-from enqueuer.config import Config, judges_anew
+from enqueuer.config.schema import Config, judges_anew
 from enqueuer.policy import rules
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk

@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from enqueuer import config as configs
 from enqueuer import serverlog
 from enqueuer.backlog import Backlog, pack, unpack
+from enqueuer.config import schema as configs
 from enqueuer.denied import Denied
 from enqueuer.limits import PAUSE, disk_full
 from enqueuer.queue.directory.disk import no_room

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from enqueuer import auto, frames, pool, processor, serverlog
-from enqueuer.config import Config
+from enqueuer.config.schema import Config
 from enqueuer.cpu import CpuMeter
 from enqueuer.schedule import large_limit
 from filterlink.wire.frames import FilterState

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enqueuer import basedir, ceilings, control, exits, mounts, reaper, trust
 from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
-from enqueuer.config import ConfigError
+from enqueuer.config.schema import ConfigError
 from enqueuer.listeners import Bound, Served
 from enqueuer.policy import routes
 from enqueuer.queue.directory.disk import no_space

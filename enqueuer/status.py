@@ -10,7 +10,7 @@ import msgspec
 
 from enqueuer import laps
 from enqueuer.board import Board
-from enqueuer.config import Engine
+from enqueuer.config.schema import Engine
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
 from enqueuer.schedule import large_limit

@@ -22,7 +22,7 @@ OURS = (
     "enqueuer.cli",
     "enqueuer.tune",
     "enqueuer.config",
-    "enqueuer.wording",
+    "enqueuer.config.explain",
     "enqueuer.policy.routes",
     "enqueuer.demo",
     "enqueuer.ownmail",

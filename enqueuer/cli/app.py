@@ -116,7 +116,7 @@ def _failed(error: Exception) -> int:
 
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
-    from enqueuer.config import ConfigError
+    from enqueuer.config.schema import ConfigError
     from enqueuer.rights import Refused
 
     match error:

@@ -12,7 +12,7 @@ from enqueuer import exits
 from enqueuer.cli._common import Base, enter, fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.config import Config
+    from enqueuer.config.schema import Config
 
 __all__ = ["add_to"]
 
@@ -28,9 +28,10 @@ def add_to(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
 ) -> int:
-    from enqueuer import basedir, doubts, rights
-    from enqueuer import config as configs
+    from enqueuer import basedir, rights
     from enqueuer.cli import _absent
+    from enqueuer.config import lint
+    from enqueuer.config import schema as configs
 
     path, name = Path(basedir.CONFIG), str(file)
     if file is None:
@@ -44,7 +45,7 @@ def _check(
     absent = list(_absent.warnings(config))
     if basedir.is_base(Path()):
         _expect_renames(config)
-    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute(), config)):
+    for warning in (*lint.warnings(config), *absent, *_rights(path.absolute(), config)):
         print(f"warning: {printable(warning)}", file=sys.stderr)
     print(f"{printable(name)}: ok")
     return exits.OK

@@ -15,7 +15,7 @@ from enqueuer.cli import _drop
 from enqueuer.cli._common import Base, enter, fail, help
 
 if TYPE_CHECKING:
-    from enqueuer.config import Config
+    from enqueuer.config.schema import Config
 
 __all__ = ["add_to"]
 
@@ -90,12 +90,13 @@ def _address(text: str) -> bytes:
 
 
 def _config() -> "Config":
-    from enqueuer import basedir, config
+    from enqueuer import basedir
+    from enqueuer.config import schema
 
     try:
-        return config.load(basedir.read_config(Path(basedir.CONFIG)))
-    except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
-        return config.Config(rules=(), routes=())
+        return schema.load(basedir.read_config(Path(basedir.CONFIG)))
+    except (OSError, schema.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
+        return schema.Config(rules=(), routes=())
 
 
 def _expect_room(base: Path, config: "Config") -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from enqueuer.config import Config, load
+from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
 from enqueuer.policy.rules import AskFilter, Facts, Fate, Outcome
 from filterlink.wire.frames import Kind, Verdict

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from enqueuer.config.explain import explain, not_toml
 from enqueuer.policy import routes, rules
-from enqueuer.wording import explain, not_toml
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 

@@ -3,8 +3,8 @@
 import pytest
 import typer.main
 
-from enqueuer import config, doubts
 from enqueuer.cli.app import app
+from enqueuer.config import lint, schema
 from filterlink.config.units import Seconds, Size
 
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
@@ -13,7 +13,7 @@ BOX = "enqueuer filter"
 
 
 def warned(text: str) -> list[str]:
-    return doubts.warnings(config.load(text.encode()))
+    return lint.warnings(schema.load(text.encode()))
 
 
 def of_filter(settings: str = "", program: str = "scan", engine: str = "") -> list[str]:
@@ -123,11 +123,11 @@ def test_our_filters_are_known_as_they_are() -> None:
         defaults = {option: each.default for each in command.params for option in each.opts}
         workers = next(option for option in ("--threads", "--processes") if option in defaults)
         memory, cpu = Size.parse(defaults.get("--memory", 0)), Seconds.option(defaults.get("--cpu", "0s"))
-        found[name] = doubts.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers, memory, cpu)
+        found[name] = lint.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers, memory, cpu)
 
-    assert found == doubts.IN_THE_BOX
+    assert found == lint.IN_THE_BOX
     flags = {option for command in shipped.values() for each in command.params if getattr(each, "is_flag", False) for option in each.opts}
-    assert flags - {"--help"} == doubts.FLAGS
+    assert flags - {"--help"} == lint.FLAGS
 
 
 def test_filters_and_rules_that_do_nothing() -> None:
@@ -195,4 +195,4 @@ def test_who_delays_mail_on_purpose_needs_patience(engine: str, settings: str, p
         recipient = "*"
         to = "OUT"
     """
-    assert any("delays mail on purpose" in line for line in doubts.warnings(config.load(text.encode()))) is warned
+    assert any("delays mail on purpose" in line for line in lint.warnings(schema.load(text.encode()))) is warned

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer import config, doubts
+from enqueuer.config import lint, schema
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 
@@ -20,25 +20,25 @@ LEAST = "rules = []\n" + ROUTES
 FILTER = '\n[[filters]]\nname = "VirusScan"\nprogram = "scan"\n'
 
 
-def load(text: str) -> config.Config:
-    return config.load(text.encode())
+def load(text: str) -> schema.Config:
+    return schema.load(text.encode())
 
 
 def refusal(text: str | bytes) -> str:
-    with pytest.raises(config.ConfigError) as refused:
-        config.load(text if isinstance(text, bytes) else text.encode(), "mail.toml")
+    with pytest.raises(schema.ConfigError) as refused:
+        schema.load(text if isinstance(text, bytes) else text.encode(), "mail.toml")
     return str(refused.value)
 
 
 def test_the_default_file_says_the_defaults() -> None:
     """Leaving a key out, and leaving it as `init` wrote it, are the same."""
-    written = config.load(DEFAULT)
+    written = schema.load(DEFAULT)
     least = load(LEAST + '[[filters]]\nname = "VirusScan"\nprogram = "enqueuer filter yara"\n')
 
     assert written.enqueuer == least.enqueuer
     assert written.spool == least.spool
     assert written.filters == least.filters
-    assert doubts.warnings(written) == []
+    assert lint.warnings(written) == []
 
 
 def test_the_documented_defaults() -> None:
@@ -119,17 +119,17 @@ def test_a_mistake_is_one_line_with_place_and_cure(text: str, place: str, cure: 
 def test_bytes_that_are_not_utf_8_are_refused() -> None:
     """The file may be saved in another encoding, or be no text at all."""
     assert "byte 1 is not UTF-8" in refusal(b"\xff")
-    assert "no config file" in refusal(b"#" * (config.MAX_FILE + 1))
+    assert "no config file" in refusal(b"#" * (schema.MAX_FILE + 1))
 
 
 @pytest.mark.parametrize("cut", range(0, len(DEFAULT), 97))
 def test_half_a_file_never_means_scan_nothing(cut: int) -> None:
     """A file that is only half written is refused, or says the same of rules and filters as the whole."""
     try:
-        half = config.load(DEFAULT[:cut])
-    except config.ConfigError:
+        half = schema.load(DEFAULT[:cut])
+    except schema.ConfigError:
         return
-    whole = config.load(DEFAULT)
+    whole = schema.load(DEFAULT)
     assert (whole.rules, whole.routes, [f.name for f in whole.filters]) == (half.rules, half.routes, [f.name for f in half.filters])
 
 
@@ -140,14 +140,14 @@ _values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(config.Config.__struct_fields__), _values))
+@given(st.dictionaries(st.sampled_from(schema.Config.__struct_fields__), _values))
 def test_nothing_but_a_config_error_comes_out(document: dict[str, Any]) -> None:
     """Whatever stands in the file, the answer is a Config or one line."""
     text = "\n".join(f"{key} = {_toml(value)}" for key, value in document.items())
     line = ""
     try:
         load(text)
-    except config.ConfigError as error:
+    except schema.ConfigError as error:
         line = str(error)
     assert line.isprintable()
 
@@ -166,9 +166,9 @@ def test_changes_name_what_needs_a_restart() -> None:
     live = load(LEAST + FILTER + 'timeout = "1m"\n[enqueuer]\nprocessors = 8\nlog_level = "all"\n[spool]\nrescan = "1m"')
     other = load(LEAST + FILTER + '[spool]\ndurability = "off"')
 
-    assert config.changes(old, live) == []
-    assert config.changes(old, other) == ["spool.durability"]
-    assert config.changes(old, load(LEAST)) == []
+    assert schema.changes(old, live) == []
+    assert schema.changes(old, other) == ["spool.durability"]
+    assert schema.changes(old, load(LEAST)) == []
 
 
 def test_whose_verdicts_may_differ_under_another_file() -> None:
@@ -176,17 +176,17 @@ def test_whose_verdicts_may_differ_under_another_file() -> None:
     one, two = FILTER, FILTER.replace("VirusScan", "Other")
     old = load(LEAST + one + two)
 
-    assert config.judges_anew(old, load(LEAST + one + two + "[spool]\nrescan = '9s'")) == frozenset()
-    assert config.judges_anew(old, load(LEAST + two)) == {"VirusScan"}
-    assert config.judges_anew(old, load(LEAST + one + two + 'on_failure = "pass"')) == {"Other"}
+    assert schema.judges_anew(old, load(LEAST + one + two + "[spool]\nrescan = '9s'")) == frozenset()
+    assert schema.judges_anew(old, load(LEAST + two)) == {"VirusScan"}
+    assert schema.judges_anew(old, load(LEAST + one + two + 'on_failure = "pass"')) == {"Other"}
     rule = '[[rules]]\nname = "all"\nactions = [["Discard"]]\n'
-    assert config.judges_anew(old, load(ROUTES + one + two + rule)) == {"VirusScan", "Other"}
+    assert schema.judges_anew(old, load(ROUTES + one + two + rule)) == {"VirusScan", "Other"}
 
 
 def test_min_free_is_a_part_or_a_size() -> None:
     """2% of the disk, or so many bytes of it."""
-    assert math.ceil(0.02 * 12345) == config.MinFree.parse("2%").of(12345)
-    assert Size.parse("5G") == config.MinFree.parse("5G").of(10**12)
+    assert math.ceil(0.02 * 12345) == schema.MinFree.parse("2%").of(12345)
+    assert Size.parse("5G") == schema.MinFree.parse("5G").of(10**12)
 
 
 # Extreme values
@@ -213,9 +213,9 @@ SEATS = {
     "text": tuple(f'"{each}"' for each in (*SIZES, *TIMES, "", "\\u0000", "a\\u0000b", "\\U0010ffff", "x" * 5000, "100%", "99.999999999%")),
 }
 TABLE_KEYS = {
-    "[enqueuer]": config.Engine.__struct_fields__[:-1],
-    "[enqueuer.lanes]": config.Lanes.__struct_fields__,
-    "[spool]": config.Spool.__struct_fields__,
+    "[enqueuer]": schema.Engine.__struct_fields__[:-1],
+    "[enqueuer.lanes]": schema.Lanes.__struct_fields__,
+    "[spool]": schema.Spool.__struct_fields__,
     "[[filters]]": Filter.__struct_fields__[1:],
 }
 
@@ -241,10 +241,10 @@ def test_an_extreme_value_is_refused_in_one_line_or_within_what_the_machine_can_
         assert list(_out_of_range(taken)) == [], text[:200]
 
 
-def _tried(text: str) -> tuple[config.Config | None, str]:
+def _tried(text: str) -> tuple[schema.Config | None, str]:
     try:
         return load(text), ""
-    except config.ConfigError as error:
+    except schema.ConfigError as error:
         return None, str(error)
 
 

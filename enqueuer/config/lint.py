@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from enqueuer.config import Config, Engine
+from enqueuer.config.schema import Config, Engine
 from enqueuer.policy.rules import Rule
 from enqueuer.schedule import Lanes
 from filterlink.config.settings import Filter
