@@ -11,8 +11,8 @@ import sys
 from typing import NoReturn
 
 from enqueuer import exits, frames, startup
+from enqueuer.log.serverlog import LogHandler, LogWriter, install
 from enqueuer.nursery import Nursery
-from enqueuer.serverlog import LogHandler, LogWriter, install
 
 __all__ = ["end_engine"]
 

@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 
-from enqueuer import frames, serverlog, whereabouts
+from enqueuer import frames, whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
 from enqueuer.board import PULSE
@@ -16,6 +16,7 @@ from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.filterpeer import FilterPeer
 from enqueuer.laps import MANAGER, Laps
 from enqueuer.limits import Machine
+from enqueuer.log import serverlog
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids

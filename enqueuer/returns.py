@@ -11,10 +11,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from enqueuer import serverlog
 from enqueuer.blame import Blame
 from enqueuer.board import Board
 from enqueuer.config.schema import Config, judges_anew
+from enqueuer.log import serverlog
 from enqueuer.policy import rules
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk

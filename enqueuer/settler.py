@@ -11,10 +11,11 @@ from enum import IntEnum
 
 import msgspec
 
-from enqueuer import frames, serverlog
+from enqueuer import frames
 from enqueuer.board import Board
 from enqueuer.committer import Committer, Step
 from enqueuer.laps import MANAGER, Laps
+from enqueuer.log import serverlog
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
 from enqueuer.schedule import Entry, Schedule

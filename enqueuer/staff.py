@@ -7,9 +7,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import auto, frames, pool, processor, serverlog
+from enqueuer import auto, frames, pool, processor
 from enqueuer.config.schema import Config
 from enqueuer.cpu import CpuMeter
+from enqueuer.log import serverlog
 from enqueuer.schedule import large_limit
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop

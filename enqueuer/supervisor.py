@@ -13,26 +13,12 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import (
-    exits,
-    failure,
-    filterhost,
-    frames,
-    inherited,
-    manager,
-    pool,
-    serverlog,
-    service,
-    staff,
-    startup,
-    status,
-    trust,
-    watcher,
-)
+from enqueuer import exits, failure, filterhost, frames, inherited, manager, pool, service, staff, startup, status, trust, watcher
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
+from enqueuer.log import serverlog
 from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
 from filterlink.wire.loop import Alarm, Loop

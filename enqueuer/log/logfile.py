@@ -10,7 +10,7 @@ import os
 import time
 from typing import TextIO
 
-from enqueuer import logline
+from enqueuer.log import logline
 
 __all__ = ["Formatter", "LogWriter"]
 

@@ -1,4 +1,4 @@
-from enqueuer.loglines import Story, arrivals, stories
+from enqueuer.log.history import Story, arrivals, stories
 
 LOG = """\
 10:00:00.100 2 ENQUEUER running: recovery is done, drops are taken

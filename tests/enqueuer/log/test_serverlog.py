@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import logfile, serverlog
+from enqueuer.log import logfile, serverlog
 
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} [0-5] \S+ .*")
 

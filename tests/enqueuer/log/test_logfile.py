@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import logfile, logline
+from enqueuer.log import logfile, logline
 from enqueuer.trial import Trial
 
 Config = Callable[..., str]

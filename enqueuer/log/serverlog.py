@@ -18,8 +18,8 @@ from typing import TextIO
 import msgspec
 from multiprocessing_logging import MultiProcessingHandler
 
-from enqueuer import logline
-from enqueuer.logfile import LogWriter
+from enqueuer.log import logline
+from enqueuer.log.logfile import LogWriter
 from filterlink.config.settings import LEVELS
 
 __all__ = ["MAJOR", "LogHandler", "LogWriter", "install", "message_tag", "set_level", "tell"]
