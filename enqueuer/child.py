@@ -10,12 +10,13 @@ import socket
 import msgspec
 import setproctitle
 
-from enqueuer import frames, inherited
+from enqueuer import frames
 from enqueuer.board import Board
 from enqueuer.config import schema as configs
 from enqueuer.listeners import Served
 from enqueuer.log import serverlog
 from enqueuer.schedule import Lanes
+from enqueuer.system import inherited
 from filterlink.process.forked import die_with
 from filterlink.wire.link import Channel, connect
 

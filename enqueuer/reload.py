@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, mounts, trust
+from enqueuer import basedir, mounts
 from enqueuer.child import config_file
 from enqueuer.config import schema as configs
 from enqueuer.policy import routes
+from enqueuer.system import trust
 
 __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from enqueuer import auto, frames, pool, processor
 from enqueuer.config.schema import Config
-from enqueuer.cpu import CpuMeter
 from enqueuer.log import serverlog
 from enqueuer.schedule import large_limit
+from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop
 

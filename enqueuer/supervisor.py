@@ -13,7 +13,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, frames, inherited, manager, pool, service, staff, startup, status, trust, watcher
+from enqueuer import exits, failure, filterhost, frames, manager, pool, service, staff, startup, status, watcher
 from enqueuer.board import Board
 from enqueuer.callers import Callers
 from enqueuer.child import SUPERVISOR, Birth
@@ -21,6 +21,7 @@ from enqueuer.commands import Commands
 from enqueuer.log import serverlog
 from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
+from enqueuer.system import inherited, trust
 from filterlink.wire.loop import Alarm, Loop
 
 __all__ = ["Supervisor", "run"]

@@ -11,9 +11,9 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import account, fail, printable
-from enqueuer.files import open_plain
 from enqueuer.log import history
 from enqueuer.queue.directory import names
+from enqueuer.system.openfile import open_plain
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 

@@ -47,10 +47,10 @@ FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
 
 
 def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
-    from enqueuer import rights
+    from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
-        given = [rights.give(file) for file in files]
+        given = [accounts.give(file) for file in files]
         sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
         for each in given:

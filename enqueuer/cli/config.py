@@ -28,16 +28,17 @@ def add_to(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
 ) -> int:
-    from enqueuer import basedir, rights
+    from enqueuer import basedir
     from enqueuer.cli import _absent
     from enqueuer.config import lint
     from enqueuer.config import schema as configs
+    from enqueuer.system import accounts
 
     path, name = Path(basedir.CONFIG), str(file)
     if file is None:
         name = str(enter(base) / basedir.CONFIG)
     elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to
-        rights.enter(file.absolute().parent.parent)
+        accounts.enter(file.absolute().parent.parent)
         path = Path("Settings", file.name)
     else:
         path = file
@@ -66,7 +67,7 @@ def _expect_renames(config: "Config") -> None:
 
 def _rights(path: Path, config: "Config") -> Iterator[str]:
     """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
-    from enqueuer import trust
+    from enqueuer.system import trust
 
     if path.parent.name != "Settings":
         return

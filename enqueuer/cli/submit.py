@@ -54,10 +54,10 @@ def _submit(
     if not inputs or "-" in (recipients or []):
         inputs.append("-")
     envelope = _envelope(sender, [] if header else words)
-    from enqueuer import rights
+    from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
-        given = [rights.Given(sys.stdin.buffer) if name == "-" else rights.give(Path(name)) for name in inputs]
+        given = [accounts.Given(sys.stdin.buffer) if name == "-" else accounts.give(Path(name)) for name in inputs]
         sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
         for each in given:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enqueuer import control
-from enqueuer.files import open_plain
 from enqueuer.log import history
+from enqueuer.system.openfile import open_plain
 
 __all__ = ["Load", "busiest_hour", "today"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.cpu import CGROUP, LONGEST, MOUNTS, CpuMeter, Group, allowed, folders, fullest, groups, parse, used
+from enqueuer.system.cpu import CGROUP, LONGEST, MOUNTS, CpuMeter, Group, allowed, folders, fullest, groups, parse, used
 
 TEXT = "cpu  100 20 30 400 50 6 7 8 90 10\ncpu0 100 0 0 100 0 0 0 0 50 0\ncpu1 0 20 30 300 50 6 7 8 40 10\nintr 7 0\n"
 MOUNTED = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -124,7 +124,7 @@ def limited() -> Iterator[Path]:
 
 SHARE = """
 import time
-from enqueuer.cpu import CpuMeter
+from enqueuer.system.cpu import CpuMeter
 meter = CpuMeter()
 then = time.monotonic()
 meter.share(then)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, trust
+from enqueuer import basedir
 from enqueuer.reload import ConfigFile
+from enqueuer.system import trust
 from enqueuer.trial import Trial, TrialError
 
 Config = Callable[..., str]
