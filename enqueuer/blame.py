@@ -17,10 +17,10 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer import frames
-from enqueuer.board import Board
 from enqueuer.circles import Circles
 from enqueuer.config.schema import Engine
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from enqueuer import basedir, mounts
-from enqueuer.child import config_file
 from enqueuer.config import schema as configs
+from enqueuer.ipc.child import config_file
 from enqueuer.policy import routes
 from enqueuer.system import trust
 

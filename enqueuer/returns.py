@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from enqueuer.blame import Blame
-from enqueuer.board import Board
 from enqueuer.config.schema import Config, judges_anew
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.policy import rules
 from enqueuer.queue.directory import names

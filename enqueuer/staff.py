@@ -7,8 +7,9 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import auto, frames, pool, processor
+from enqueuer import auto, pool, processor
 from enqueuer.config.schema import Config
+from enqueuer.ipc import frames
 from enqueuer.log import serverlog
 from enqueuer.schedule import large_limit
 from enqueuer.system.cpu import CpuMeter

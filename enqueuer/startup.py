@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from enqueuer import basedir, ceilings, control, exits, mounts, reaper
-from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.config.schema import ConfigError
-from enqueuer.listeners import Bound, Served
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
+from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable

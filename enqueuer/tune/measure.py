@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from enqueuer.board import FATES
+from enqueuer.ipc.scoreboard import FATES
 from enqueuer.log import history
 from enqueuer.trial import TrialError
 from enqueuer.tune import machine

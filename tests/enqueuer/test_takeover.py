@@ -8,9 +8,9 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.blame import Blame
-from enqueuer.board import Board
-from enqueuer.child import Birth
 from enqueuer.config import schema as configs
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from enqueuer import control, frames
+from enqueuer import control
 from enqueuer.config import schema
+from enqueuer.ipc import frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink.config import units

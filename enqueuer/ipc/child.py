@@ -10,10 +10,10 @@ import socket
 import msgspec
 import setproctitle
 
-from enqueuer import frames
-from enqueuer.board import Board
 from enqueuer.config import schema as configs
-from enqueuer.listeners import Served
+from enqueuer.ipc import frames
+from enqueuer.ipc.listeners import Served
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.schedule import Lanes
 from enqueuer.system import inherited

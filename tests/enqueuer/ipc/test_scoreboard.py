@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 
-from enqueuer.board import Board
+from enqueuer.ipc.scoreboard import Board
 from filterlink.wire.frames import FilterState
 
 

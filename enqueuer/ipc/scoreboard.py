@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from enqueuer.laps import MANAGER_WORDS, PROCESSOR_WORDS
+from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
 __all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Board", "Task"]

@@ -4,8 +4,8 @@ import select
 import time
 from collections.abc import Callable
 
-from enqueuer.board import Board
-from enqueuer.laps import MANAGER, PROCESSOR, SAMPLE, Laps, read
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.timings import MANAGER, PROCESSOR, SAMPLE, Laps, read
 from enqueuer.trial import Trial
 
 
