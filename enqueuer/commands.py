@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from enqueuer import status, whereabouts
-from enqueuer.control import Answer, ControlServer, Reply, Request
+from enqueuer.control.server import Answer, ControlServer, Reply, Request
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Bound
 from filterlink.wire.loop import Loop

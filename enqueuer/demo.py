@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enqueuer import control, exits
+from enqueuer import exits
+from enqueuer.control import server
 from enqueuer.log import history
 from enqueuer.ownmail import Letter, addressed
 from enqueuer.queue.message.header import header_end
@@ -67,7 +68,7 @@ def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
-    except (TrialError, control.NotRunning) as fault:
+    except (TrialError, server.NotRunning) as fault:
         say(f"enqueuer demo: {fault}")
         return exits.SOFTWARE
     finally:

@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, control, exits, mounts, reaper
+from enqueuer import basedir, ceilings, exits, mounts, reaper
 from enqueuer.config.schema import ConfigError
+from enqueuer.control import server
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
@@ -44,7 +45,7 @@ class Started:
         self.base, self.config = base, config
         self._alone, self._family = alone, family
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
-        self.control = Bound(control.CONTROL, control.listen)
+        self.control = Bound(server.CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
         self._complaints = Complaints(log)
         self._known: tuple[int, tuple[str, ...]] = (0, ())

@@ -73,7 +73,7 @@ def _mail(base: Path, mail: Path | None) -> "Mail":
 def _measured(plan: "Plan", fed: "Mail") -> "Measured":
     from rich.console import Console
 
-    from enqueuer.control import NotRunning
+    from enqueuer.control.server import NotRunning
     from enqueuer.trial import TrialError
     from enqueuer.tune.keys import keys
     from enqueuer.tune.session import measure
@@ -136,13 +136,13 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
 
 
 def _notes(base: Path, found: "Measured") -> list[str]:
-    from enqueuer import control
+    from enqueuer.control import server
 
     notes = []
     try:
-        control.ask(base, {"command": "status"}, here=Path())
+        server.ask(base, {"command": "status"}, here=Path())
         notes.append("an engine runs on this base directory: the figures are those of a machine that it loads")
-    except control.NotRunning:
+    except server.NotRunning:
         pass
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")

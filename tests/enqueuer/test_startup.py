@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.control import NotRunning
+from enqueuer.control.server import NotRunning
 from enqueuer.trial import ENGINE, Trial, signal_all
 
 Config = Callable[..., str]
