@@ -18,7 +18,7 @@ from bench.harness import Pile, config, engine, folder, helper, lay, message
 from bench.load import latencies, quantile
 from bench.record import note, sample
 from enqueuer.control import server
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 RATE, SECONDS = 500, 4
 RELOAD_PATIENCE = 20.0

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from enqueuer.cli._common import printable
-from enqueuer.demo import Result, View
+from enqueuer.lab.demo import Result, View
 from filterlink.config.units import say_size, show_seconds, show_size
 
 __all__ = ["DemoView"]

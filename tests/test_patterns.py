@@ -25,7 +25,7 @@ OURS = (
     "enqueuer.config.explain",
     "enqueuer.policy.routes",
     "enqueuer.demo",
-    "enqueuer.ownmail",
+    "enqueuer.lab.ownmail",
 )
 """Modules whose patterns meet only what the administrator writes, at most 1 MB of it."""
 BOUNDED = ("filterlink.protocol.protocol.referee",)

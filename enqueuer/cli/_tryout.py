@@ -117,7 +117,7 @@ def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -
     """One run in a directory that stands for `where`. Raises Failure where the program cannot be started."""
     import msgspec
 
-    from enqueuer.handmade import handmade, program
+    from enqueuer.lab.handmade import handmade, program
     from filterlink.workbench.dialogue import CannotStart
     from filterlink.workbench.testbench import TestBench
 
@@ -143,7 +143,7 @@ def _copies(folder: Path, files: Sequence[BinaryIO]) -> list[Path]:
 
 def _samples(folder: Path) -> list[Path]:
     """Made messages of all kinds but large ones."""
-    from enqueuer.samples import samples
+    from enqueuer.lab.samples import samples
 
     found: list[Path] = []
     for sample in samples():

@@ -74,7 +74,7 @@ def _measured(plan: "Plan", fed: "Mail") -> "Measured":
     from rich.console import Console
 
     from enqueuer.control.server import NotRunning
-    from enqueuer.trial import TrialError
+    from enqueuer.lab.trial import TrialError
     from enqueuer.tune.keys import keys
     from enqueuer.tune.session import measure
     from enqueuer.tune.view import TuneView

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from enqueuer.control import server
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from enqueuer.ipc import frames
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from filterlink.wire.frames import Ask, encode
 from filterlink.wire.link import connect
 from tests.storm.faults import Fault

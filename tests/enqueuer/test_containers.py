@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import ENGINE, Trial, signal_all
+from enqueuer.lab.trial import ENGINE, Trial, signal_all
 from tests.helpers.places import in_namespaces
 
 Config = Callable[..., str]

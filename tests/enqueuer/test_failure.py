@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import exits
-from enqueuer.trial import Trial, wait
+from enqueuer.lab.trial import Trial, wait
 from tests.storm import weather
 from tests.storm.faults import STRACE, Fault
 

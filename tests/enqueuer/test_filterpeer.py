@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -8,10 +8,10 @@ import pytest
 from enqueuer.circles import LEAST, SURE
 from enqueuer.fingerprints import Fingerprints
 from enqueuer.ipc import frames
+from enqueuer.lab.trial import Trial
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import Message
 from enqueuer.queue.message import envelope, header
-from enqueuer.trial import Trial
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -14,7 +14,7 @@ import pytest
 
 from enqueuer import limits
 from enqueuer.config.schema import MinFree
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 from filterlink.wire.link import connect
 
 Make = Callable[..., bytes]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all, wait
+from enqueuer.lab.trial import Trial, signal_all, wait
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all, wait
+from enqueuer.lab.trial import Trial, signal_all, wait
 from tests.helpers.places import hanging
 from tests.storm.faults import Fault
 

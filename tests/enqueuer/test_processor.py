@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from enqueuer.circles import LEAST, OFTEN, SAMPLE, SURE
+from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial
 from tests.helpers.paths import HELPERS
 
 Make = Callable[..., bytes]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import exits
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.paths import HELPERS, PROGRAMS
 from tests.storm import weather
 from tests.storm.faults import Fault

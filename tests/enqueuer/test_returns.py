@@ -13,8 +13,8 @@ from typing import BinaryIO
 import pytest
 
 from enqueuer import exits
+from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial
 from tests.helpers.paths import HELPERS
 
 Make = Callable[..., bytes]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all, wait
+from enqueuer.lab.trial import Trial, signal_all, wait
 from tests.helpers.paths import ROOT
 
 Make = Callable[..., bytes]

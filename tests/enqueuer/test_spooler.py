@@ -18,12 +18,12 @@ import pytest
 
 from enqueuer import basedir, denied
 from enqueuer.config.schema import load
+from enqueuer.lab.trial import Trial, signal_all
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Candidate, Claim, Intake
 from enqueuer.schedule import Lanes, Schedule
 from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
-from enqueuer.trial import Trial, signal_all
 from filterlink.wire.loop import Loop
 from tests.storm import writers
 

@@ -8,8 +8,8 @@ import pytest
 
 from enqueuer.auto import Room
 from enqueuer.config.schema import load
+from enqueuer.lab.trial import Trial
 from enqueuer.staff import room
-from enqueuer.trial import Trial
 from filterlink.wire.frames import FilterState
 
 Config = Callable[..., str]

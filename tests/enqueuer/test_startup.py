@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.control.server import NotRunning
-from enqueuer.trial import ENGINE, Trial, signal_all
+from enqueuer.lab.trial import ENGINE, Trial, signal_all
 
 Config = Callable[..., str]
 Make = Callable[..., bytes]

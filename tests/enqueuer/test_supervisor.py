@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import exits
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.places import in_namespaces
 from tests.storm.faults import Fault
 

@@ -10,8 +10,8 @@ from typing import Any
 from enqueuer import whereabouts
 from enqueuer.ipc.frames import Seek, Seen
 from enqueuer.ipc.scoreboard import Task
+from enqueuer.lab.trial import Trial
 from enqueuer.schedule import Entry, Lanes, Schedule
-from enqueuer.trial import Trial
 from filterlink.wire.frames import FilterState
 
 Make = Callable[..., bytes]

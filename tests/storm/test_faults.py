@@ -23,7 +23,7 @@ import pytest
 from enqueuer import exits
 from enqueuer.control import server
 from enqueuer.ipc import frames
-from enqueuer.trial import Trial, signal_all, wait
+from enqueuer.lab.trial import Trial, signal_all, wait
 from filterlink.wire.frames import Ask, encode
 from tests.storm import weather
 from tests.storm.faults import STRACE, Fault, traced

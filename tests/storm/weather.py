@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enqueuer.control import server
+from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial, TrialError
 from tests.helpers.paths import HELPERS
 
 JUDGE = HELPERS / "judge.py"

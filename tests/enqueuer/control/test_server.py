@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from enqueuer.control import server as control
-from enqueuer.trial import Trial, wait
+from enqueuer.lab.trial import Trial, wait
 from filterlink.wire.link import serve
 from filterlink.wire.loop import Loop
 

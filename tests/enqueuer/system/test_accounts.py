@@ -22,7 +22,7 @@ import typer.main
 
 from enqueuer import basedir
 from enqueuer.cli.app import app
-from enqueuer.trial import TrialError, wait
+from enqueuer.lab.trial import TrialError, wait
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
 

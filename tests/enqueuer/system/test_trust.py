@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
+from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.reload import ConfigFile
 from enqueuer.system import trust
-from enqueuer.trial import Trial, TrialError
 
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.oracles.readers import readers
 from tests.helpers.oracles.unpackers import unpackers
 from tests.helpers.paths import ROOT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.ownmail import SOMEBODY, Letter, Most, NoMail, addressed, read
+from enqueuer.lab.ownmail import SOMEBODY, Letter, Most, NoMail, addressed, read
 from enqueuer.queue.message import header
 
 ONE = b"From: a@b.c\nTo: b@b.c\n\none\n"

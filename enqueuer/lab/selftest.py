@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from enqueuer import exits
-from enqueuer.samples import Sample, samples
+from enqueuer.lab.samples import Sample, samples
 from filterlink.filters.content import office
 from filterlink.filters.content.archives import unpack
 from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules, lacking

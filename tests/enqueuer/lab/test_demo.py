@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from enqueuer import basedir
-from enqueuer.demo import Fate, Result, View, collect, compare, drop, run
 from enqueuer.demoview import DemoView
-from enqueuer.samples import Sample, samples
+from enqueuer.lab.demo import Fate, Result, View, collect, compare, drop, run
+from enqueuer.lab.samples import Sample, samples
 
 PLAIN = Sample("plain", b"To: a@b.c\nMessage-ID: <demo.plain@example.org>\n\nhello\n", "enqueued", "a plain one")
 VIRUS = Sample("virus", b"To: a@b.c\nMessage-ID: <demo.virus@example.org>\n\nvirus\n", "quarantined", "a bad one")
@@ -150,7 +150,7 @@ def test_what_went_wrong_is_said(base: Path) -> None:
 def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keep: bool) -> None:
     """What it said is shown, the exit code is 70, and the folder is removed unless it was to be kept."""
     said: list[str] = []
-    monkeypatch.setattr("enqueuer.trial.ENGINE", (sys.executable, "-c", "import sys; sys.exit('no such luck')"))
+    monkeypatch.setattr("enqueuer.lab.trial.ENGINE", (sys.executable, "-c", "import sys; sys.exit('no such luck')"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     assert run([PLAIN], View(), keep, said.append) == 70

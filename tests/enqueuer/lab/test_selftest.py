@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from enqueuer import selftest
-from enqueuer.samples import Sample, samples
+from enqueuer.lab import selftest
+from enqueuer.lab.samples import Sample, samples
 from filterlink.filters.content.archives import unpack
 
 COMMAND = (sys.executable, "-m", "enqueuer.cli.app", "filter", "yara")

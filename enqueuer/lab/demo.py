@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from enqueuer import exits
 from enqueuer.control import server
+from enqueuer.lab.ownmail import Letter, addressed
+from enqueuer.lab.samples import Sample
+from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.log import history
-from enqueuer.ownmail import Letter, addressed
 from enqueuer.queue.message.header import header_end
-from enqueuer.samples import Sample
-from enqueuer.trial import Trial, TrialError
 
 __all__ = ["Fate", "Result", "View", "collect", "compare", "copies", "drop", "run"]
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from enqueuer.handmade import handmade, program
+from enqueuer.lab.handmade import handmade, program
 
 
 def test_files_are_queue_files_each_time(tmp_path: Path) -> None:

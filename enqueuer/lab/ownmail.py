@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from enqueuer.mbox import is_separator, split
+from enqueuer.lab.mbox import is_separator, split
 from enqueuer.queue.message import header as headers
 
 __all__ = ["MOST", "SOMEBODY", "Found", "Letter", "NoMail", "addressed", "read"]

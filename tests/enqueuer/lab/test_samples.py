@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import samples as module
+from enqueuer.lab import samples as module
+from enqueuer.lab.samples import EICAR, GTUBE, Sample, samples
 from enqueuer.queue.message import header
-from enqueuer.samples import EICAR, GTUBE, Sample, samples
 from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 
 ALL = samples()

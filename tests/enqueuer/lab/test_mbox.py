@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.mbox import Piece, is_separator, split
+from enqueuer.lab.mbox import Piece, is_separator, split
 
 FROM = b"From ann@example.org Tue Nov 24 06:40:00 2026\n"
 
