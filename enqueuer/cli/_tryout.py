@@ -60,7 +60,7 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
 
 def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
     from enqueuer import basedir
-    from enqueuer.benchview import BenchView, report
+    from enqueuer.cli._benchview import BenchView, report
     from enqueuer.config import schema
     from filterlink.workbench.testbench import Plan
 
@@ -93,7 +93,7 @@ def _bench(
     lines: Annotated[int, typer.Option("--lines", min=0, help="Lines of the dialogue shown.")] = 20,
     json: Json = False,
 ) -> int:
-    from enqueuer.benchview import BenchView, document, report
+    from enqueuer.cli._benchview import BenchView, document, report
     from filterlink.workbench.testbench import Plan
 
     try:

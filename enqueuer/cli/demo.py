@@ -36,7 +36,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the base directory and print its path.")] = False,
 ) -> int:
     """Run the demo; exit code 0 when each message went where it should."""
-    from enqueuer.demoview import DemoView
+    from enqueuer.cli._demoview import DemoView
     from enqueuer.lab.demo import run
 
     messages = _made() if mail is None else _copies(mail)

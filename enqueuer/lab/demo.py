@@ -1,7 +1,7 @@
 """`enqueuer demo`: the main job in a temporary base directory, on made messages or copies of the reader's own; and whether all is well.
 
 Runs the engine as everybody does, as a process of its own, and looks at it from outside only: the control socket and
-the base directory. What it looks like is in enqueuer.demoview.
+the base directory. What it looks like is in enqueuer.cli._demoview.
 """
 
 import json

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from enqueuer import basedir
-from enqueuer.demoview import DemoView
+from enqueuer.cli._demoview import DemoView
 from enqueuer.lab.demo import Fate, Result, View, collect, compare, drop, run
 from enqueuer.lab.samples import Sample, samples
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from enqueuer.benchview import BenchView, document, percentile, report, verdict
+from enqueuer.cli._benchview import BenchView, document, percentile, report, verdict
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
 from filterlink.protocol.protocol import Reply
