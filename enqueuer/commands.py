@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from enqueuer import status, whereabouts
+from enqueuer import status
 from enqueuer.control.server import Answer, ControlServer, Reply, Request
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Bound
+from enqueuer.manager import where
 from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Commands:
         id, reply = asked
         engine = self._supervisor
         tasks = {child.birth.number: engine.board.task(child.birth.slot) for child in engine.nursery.of("processor")}
-        now = whereabouts.document(found, id, tasks, engine.board.filters(), time.monotonic())
+        now = where.document(found, id, tasks, engine.board.filters(), time.monotonic())
         reply({"ok": True, "engine": {"stopping": "draining"}.get(engine.state, engine.state), "now": now})
 
     def _reload(self, reply: Reply) -> None:

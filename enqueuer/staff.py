@@ -11,7 +11,7 @@ from enqueuer import auto, pool, processor
 from enqueuer.config.schema import Config
 from enqueuer.ipc import frames
 from enqueuer.log import serverlog
-from enqueuer.schedule import large_limit
+from enqueuer.manager.schedule import large_limit
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop

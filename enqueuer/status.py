@@ -11,9 +11,9 @@ import msgspec
 from enqueuer.config.schema import Engine
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Board
+from enqueuer.manager.schedule import large_limit
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
-from enqueuer.schedule import large_limit
 from filterlink.wire.frames import FilterState
 
 __all__ = ["document", "our_version", "steps"]

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, manager, pool, service, staff, startup, status, watcher
+from enqueuer import exits, failure, filterhost, pool, service, staff, startup, status, watcher
 from enqueuer.callers import Callers
 from enqueuer.commands import Commands
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
+from enqueuer.manager import manager
 from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
 from enqueuer.system import inherited, trust

@@ -101,10 +101,10 @@ def _config() -> "Config":
 
 def _expect_room(base: Path, config: "Config") -> None:
     """Refuse for now, as every door does, where the disk or the queue of a running engine is full."""
-    from enqueuer import limits
     from enqueuer.control import server
+    from enqueuer.manager import pauses
 
-    if (short := limits.disk_full(config.spool.min_free)) is not None:
+    if (short := pauses.disk_full(config.spool.min_free)) is not None:
         fail(f"{short}: try again later", exits.TEMPFAIL)
     with contextlib.suppress(server.NotRunning, OSError):
         queue = server.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]

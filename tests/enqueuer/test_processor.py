@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.circles import LEAST, OFTEN, SAMPLE, SURE
 from enqueuer.lab.trial import Trial
+from enqueuer.manager.loops import LEAST, OFTEN, SAMPLE, SURE
 from enqueuer.queue.message import envelope
 from tests.helpers.paths import HELPERS
 

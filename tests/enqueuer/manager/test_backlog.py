@@ -6,7 +6,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.backlog import Backlog
+from enqueuer.manager.backlog import Backlog
 from enqueuer.queue.directory.intake import Candidate
 
 _SLICES = st.lists(
@@ -15,7 +15,7 @@ _SLICES = st.lists(
 
 MILLION = """
 import resource
-from enqueuer.backlog import Backlog
+from enqueuer.manager.backlog import Backlog
 from enqueuer.queue.directory.intake import Candidate
 def used(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 backlog, before = Backlog(), used()

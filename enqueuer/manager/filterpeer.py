@@ -3,9 +3,9 @@
 import math
 import time
 
-from enqueuer.blame import Blame
 from enqueuer.ipc import frames
-from enqueuer.schedule import Schedule
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Schedule
 from filterlink.wire.link import Link
 
 __all__ = ["FilterPeer"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.circles import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SAMPLE, SURE, WATCHED, Circles
+from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SAMPLE, SURE, WATCHED, Circles
 
 SECOND = 10**9
 

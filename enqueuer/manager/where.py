@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from enqueuer.ipc.frames import Seek, Seen
-from enqueuer.schedule import Schedule
+from enqueuer.manager.schedule import Schedule
 from filterlink.wire.frames import FilterState
 
 __all__ = ["document", "seen"]

@@ -11,17 +11,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from enqueuer.blame import Blame
 from enqueuer.config.schema import Config, judges_anew
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.manager.settler import Settler
 from enqueuer.policy import rules
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import FIRST, queue_path
 from enqueuer.queue.message import envelope as envelopes
-from enqueuer.schedule import Entry, Schedule
-from enqueuer.settler import Settler
 from filterlink.wire.loop import Loop
 
 __all__ = ["Returns"]

@@ -8,28 +8,28 @@ import logging
 import socket
 import time
 
-from enqueuer import whereabouts
-from enqueuer.audit import Audit
-from enqueuer.blame import Blame
-from enqueuer.filterpeer import FilterPeer
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import PULSE
 from enqueuer.ipc.timings import MANAGER, Laps
-from enqueuer.limits import Machine
 from enqueuer.log import serverlog
+from enqueuer.manager import where
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.filterpeer import FilterPeer
+from enqueuer.manager.pauses import Machine
+from enqueuer.manager.reconciliation import Audit
+from enqueuer.manager.returns import Returns
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.manager.setbacks import TROUBLE_PAUSE, Setbacks
+from enqueuer.manager.settler import Settler
+from enqueuer.manager.spooler import Spooler, tell_received
+from enqueuer.manager.takeover import take_over
+from enqueuer.manager.workers import Worker, Workers
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Intake
 from enqueuer.queue.directory.store import Store
-from enqueuer.returns import Returns
-from enqueuer.schedule import Entry, Schedule
-from enqueuer.setbacks import TROUBLE_PAUSE, Setbacks
-from enqueuer.settler import Settler
-from enqueuer.spooler import Spooler, tell_received
-from enqueuer.takeover import take_over
-from enqueuer.workers import Worker, Workers
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
 
@@ -140,7 +140,7 @@ class Manager:
             case frames.Order(token, verb, id):
                 self._returns.carry_out(verb, id, functools.partial(self._answer, token))
             case frames.Seek():
-                found = whereabouts.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
+                found = where.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
                 self._supervisor.send(frames.encode(found))
             case frames.Resized():
                 self._schedule.lanes = self._birth.lanes

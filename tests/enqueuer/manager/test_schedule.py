@@ -1,6 +1,6 @@
 """Demands on the order: oldest first, lanes, parking, holding."""
 
-from enqueuer.schedule import BACK_EACH, Entry, Lanes, Schedule
+from enqueuer.manager.schedule import BACK_EACH, Entry, Lanes, Schedule
 
 SMALL, LARGE = 100, 5000
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from enqueuer import denied
-from enqueuer.denied import Denied
+from enqueuer.manager import denied
+from enqueuer.manager.denied import Denied
 from enqueuer.queue.directory.disk import MAX_TIME
 from enqueuer.queue.directory.intake import Candidate
 

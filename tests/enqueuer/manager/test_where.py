@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from enqueuer import whereabouts
 from enqueuer.ipc.frames import Seek, Seen
 from enqueuer.ipc.scoreboard import Task
 from enqueuer.lab.trial import Trial
-from enqueuer.schedule import Entry, Lanes, Schedule
+from enqueuer.manager import where
+from enqueuer.manager.schedule import Entry, Lanes, Schedule
 from filterlink.wire.frames import FilterState
 
 Make = Callable[..., bytes]
@@ -31,7 +31,7 @@ def test_a_message_that_waits_for_a_processor() -> None:
     """How many are before it in its lane; a large one is not before a small one."""
     schedule = _schedule(1, 2, 3)
     schedule.add(Entry(0, None, 5000, 10.0))
-    found = whereabouts.seen(Seek(7, 3), schedule, 0, 12.5)
+    found = where.seen(Seek(7, 3), schedule, 0, 12.5)
 
     assert (found.token, found.state, found.since_s, found.older) == (7, "waiting", 2.5, 2)
 
@@ -43,7 +43,7 @@ def test_who_is_parked_again_for_the_same_filter_has_waited_all_the_time() -> No
         entry = schedule.next()
         assert entry is not None
         schedule.park(entry, "Scan", apart=True, now=now, reason="has no free slot")
-        found = whereabouts.seen(Seek(1, 1), schedule, 0, 50.0)
+        found = where.seen(Seek(1, 1), schedule, 0, 50.0)
         assert (found.state, found.filter, found.since_s, found.here_s) == ("parked", "Scan", 30.0, 40.0)
         assert found.reason == "has no free slot"
         schedule.wake_one("Scan", 1)
@@ -51,7 +51,7 @@ def test_who_is_parked_again_for_the_same_filter_has_waited_all_the_time() -> No
     assert entry is not None
     schedule.park(entry, "Other", now=45.0)
 
-    assert whereabouts.seen(Seek(1, 1), schedule, 0, 50.0).since_s == 5.0
+    assert where.seen(Seek(1, 1), schedule, 0, 50.0).since_s == 5.0
 
 
 def test_when_a_held_one_is_offered_again() -> None:
@@ -59,7 +59,7 @@ def test_when_a_held_one_is_offered_again() -> None:
     entry = schedule.next()
     assert entry is not None
     schedule.hold(entry, "Scan", 300.0, now=20.0, reason="no licence")
-    found = whereabouts.seen(Seek(1, 1), schedule, 2, 50.0)
+    found = where.seen(Seek(1, 1), schedule, 2, 50.0)
 
     assert (found.state, found.since_s, found.offered_s, found.attempts) == ("held", 30.0, 250.0, 2)
     assert found.reason == "no licence"
@@ -67,22 +67,22 @@ def test_when_a_held_one_is_offered_again() -> None:
 
 def test_a_message_that_is_not_here() -> None:
     """The queue manager does not have it: there is nothing to tell, and no error."""
-    found = whereabouts.seen(Seek(1, 9), _schedule(1), 0, 50.0)
+    found = where.seen(Seek(1, 9), _schedule(1), 0, 50.0)
 
-    assert whereabouts.document(found, 9, {}, (), 50.0)["state"] is None
+    assert where.document(found, 9, {}, (), 50.0)["state"] is None
 
 
 def test_an_active_one_waits_for_what_its_processor_does() -> None:
     """Which one, at what, since when; for a filter: how long that takes as a rule."""
     tasks = {1: Task("idle", 0.0, 0, False, ""), 2: Task("filter", 47.0, 5, False, "Scan")}
-    now = whereabouts.document(Seen(1, "active", 9.0, 9.0), 5, tasks, (SCAN,), 50.0)
+    now = where.document(Seen(1, "active", 9.0, 9.0), 5, tasks, (SCAN,), 50.0)
 
     assert (now["processor"], now["doing"], now["since_s"], now["here_s"]) == (2, "filter", 3.0, 9.0)
     assert now["filter"] == {"name": "Scan", "state": "ready", "median_s": 0.02, "p99_s": 0.3, "last_error": None}
 
 
 def test_a_filter_that_is_gone_is_said_to_be() -> None:
-    now = whereabouts.document(Seen(1, "parked", 9.0, 9.0, "Old"), 5, {}, (SCAN,), 50.0)
+    now = where.document(Seen(1, "parked", 9.0, 9.0, "Old"), 5, {}, (SCAN,), 50.0)
 
     assert now["filter"]["state"] is None
 

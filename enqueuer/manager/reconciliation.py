@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterator
 
 from enqueuer.ipc.scoreboard import FATES, Board
+from enqueuer.manager.schedule import Schedule
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Port
-from enqueuer.schedule import Schedule
 from filterlink.wire.loop import Loop
 
 __all__ = ["Audit"]

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
-from enqueuer.blame import Blame
 from enqueuer.config import schema as configs
 from enqueuer.ipc.child import Birth
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.lab.trial import Trial
 from enqueuer.log import serverlog
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.takeover import take_over
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
-from enqueuer.schedule import Lanes, Schedule
-from enqueuer.takeover import take_over
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.blame import AGAIN, Blame
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
-from enqueuer.limits import Machine
-from enqueuer.manager import log
+from enqueuer.manager.blame import AGAIN, Blame
+from enqueuer.manager.manager import log
+from enqueuer.manager.pauses import Machine
+from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.setbacks import Setbacks
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
-from enqueuer.schedule import Entry, Lanes, Schedule
-from enqueuer.setbacks import Setbacks
 
 HELD = frames.Held(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
 

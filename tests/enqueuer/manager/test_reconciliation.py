@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import audit as audits
 from enqueuer import basedir
-from enqueuer.audit import Audit
 from enqueuer.ipc.scoreboard import Board
+from enqueuer.manager import reconciliation as audits
+from enqueuer.manager.reconciliation import Audit
+from enqueuer.manager.schedule import Entry, Lanes, Schedule
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.schedule import Entry, Lanes, Schedule
 from filterlink.wire.loop import Loop
 
 

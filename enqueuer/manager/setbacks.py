@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 
 from enqueuer.ipc.scoreboard import Board
-from enqueuer.limits import PAUSE, Machine
+from enqueuer.manager.pauses import PAUSE, Machine
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.manager.spooler import Spooler
 from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.queue.directory.store import Store, Unwiped, drop_path
-from enqueuer.schedule import Entry, Schedule
-from enqueuer.spooler import Spooler
 
 __all__ = ["TROUBLE_PAUSE", "Setbacks"]
 

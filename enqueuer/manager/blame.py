@@ -8,7 +8,7 @@
     a helper ended, and answers for others, over it alone    the message that it judged (filterlink/dispatch/suspects.py)
     REJECTED again, and the filter scanned others since      the message
     any other verdict, held and parked too; an outage        nobody
-    a filter submits it anew, for ever                       its kind (circles.py)
+    a filter submits it anew, for ever                       its kind (loops.py)
 
 So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
 """
@@ -17,16 +17,16 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer.circles import Circles
 from enqueuer.config.schema import Engine
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
+from enqueuer.manager.loops import Circles
+from enqueuer.manager.schedule import Entry, Place, Schedule
 from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import complete, queue_path
-from enqueuer.schedule import Entry, Place, Schedule
 from filterlink.config.settings import OnRefused
 from filterlink.log.complaints import Complaints
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from enqueuer.ipc import frames
-from enqueuer.schedule import Entry
-from enqueuer.workers import Worker, Workers
+from enqueuer.manager.schedule import Entry
+from enqueuer.manager.workers import Worker, Workers
 from filterlink.wire.link import Channel, Link
 from filterlink.wire.loop import Loop
 

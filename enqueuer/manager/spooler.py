@@ -9,18 +9,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from enqueuer.backlog import Backlog, pack, unpack
 from enqueuer.config import schema as configs
-from enqueuer.denied import Denied
-from enqueuer.limits import PAUSE, disk_full
 from enqueuer.log import serverlog
+from enqueuer.manager.backlog import Backlog, pack, unpack
+from enqueuer.manager.denied import Denied
+from enqueuer.manager.pauses import PAUSE, disk_full
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.disk import no_room
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal
 from enqueuer.queue.directory.names import parse_taken, taken
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.message.printable import printable
-from enqueuer.schedule import Entry, Schedule
 from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from enqueuer.ipc import frames
-from enqueuer.schedule import Entry
+from enqueuer.manager.schedule import Entry
 from filterlink.wire.link import Link
 
 __all__ = ["Worker", "Workers"]

@@ -11,14 +11,14 @@ from enum import IntEnum
 
 import msgspec
 
-from enqueuer.committer import Committer, Step
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.ipc.timings import MANAGER, Laps
 from enqueuer.log import serverlog
+from enqueuer.manager.committer import Committer, Step
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
-from enqueuer.schedule import Entry, Schedule
 from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 

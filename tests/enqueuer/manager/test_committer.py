@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from enqueuer.committer import PIECE, Committer, Step
+from enqueuer.manager.committer import PIECE, Committer, Step
 from filterlink.wire.loop import Loop
 
 

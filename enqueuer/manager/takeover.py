@@ -3,15 +3,15 @@
 import logging
 import time
 
-from enqueuer.blame import Blame
 from enqueuer.ipc.child import Birth
 from enqueuer.ipc.scoreboard import FATES, Board
 from enqueuer.log import serverlog
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory import names, recovery
 from enqueuer.queue.directory.ingest import queue_path
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message.printable import printable
-from enqueuer.schedule import Entry, Schedule
 
 __all__ = ["take_over"]
 

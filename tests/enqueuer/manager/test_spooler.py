@@ -16,14 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, denied
+from enqueuer import basedir
 from enqueuer.config.schema import load
 from enqueuer.lab.trial import Trial, signal_all
+from enqueuer.manager import denied
+from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Candidate, Claim, Intake
-from enqueuer.schedule import Lanes, Schedule
-from enqueuer.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from filterlink.wire.loop import Loop
 from tests.storm import writers
 

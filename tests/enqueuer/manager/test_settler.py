@@ -10,12 +10,12 @@ import pytest
 from enqueuer import basedir
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
+from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.settler import Settler
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.durability import Durability
 from enqueuer.queue.directory.store import Store
-from enqueuer.schedule import Entry, Lanes, Schedule
-from enqueuer.settler import Settler
 from filterlink.wire.loop import Loop
 
 STAMP = (1, 1)
@@ -291,7 +291,7 @@ def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again
 
 def test_a_long_failure_makes_longer_pauses(bench: Callable[[Durability], _Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each repetition scans the message again. A sync that succeeds ends it."""
-    monkeypatch.setattr("enqueuer.settler.REPEAT", 0.01)
+    monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.01)
     b = bench("group")
     b.disk.broken = "all"
     entry = b.message(1)
@@ -312,7 +312,7 @@ def test_a_sync_that_fails_after_the_commit_is_waited_for(
     bench: Callable[[Durability], _Bench], monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """What is decided is never undone: `.done` stays until a sync has succeeded, then the message goes on, counted once."""
-    monkeypatch.setattr("enqueuer.settler.REPEAT", 0.05)
+    monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.05)
     b = bench("each")
     entry = b.message(1)
     b.disk.broken = broken
@@ -330,7 +330,7 @@ def test_a_sync_that_fails_after_the_commit_is_waited_for(
 
 
 def test_a_last_name_that_does_not_go_is_not_counted_twice(bench: Callable[[Durability], _Bench], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enqueuer.settler.REPEAT", 0.05)
+    monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.05)
     b = bench("group")
     entry = b.message(1)
     forget, tried = b.store.forget, []
