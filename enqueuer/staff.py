@@ -7,11 +7,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import auto, pool, processor
+from enqueuer import auto, pool
 from enqueuer.config.schema import Config
 from enqueuer.ipc import frames
 from enqueuer.log import serverlog
 from enqueuer.manager.schedule import large_limit
+from enqueuer.processor import processor
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from enqueuer.fingerprints import Fingerprints
 from enqueuer.ipc import frames
 from enqueuer.lab.trial import Trial
 from enqueuer.manager.loops import LEAST, SURE
+from enqueuer.processor.fingerprints import Fingerprints
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import Message
 from enqueuer.queue.message import envelope, header
