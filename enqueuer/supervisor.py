@@ -13,7 +13,7 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, filterhost, pool, service, staff, startup, status, watcher
+from enqueuer import exits, failure, pool, service, staff, startup, status, watcher
 from enqueuer.callers import Callers
 from enqueuer.commands import Commands
 from enqueuer.ipc import frames
@@ -22,6 +22,7 @@ from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.manager import manager
 from enqueuer.nursery import END_WITHIN, Child, Nursery
+from enqueuer.scan import host
 from enqueuer.signals import Signals
 from enqueuer.system import inherited, trust
 from filterlink.wire.loop import Alarm, Loop
@@ -44,7 +45,7 @@ def _write_log(birth: Birth) -> None:
 
 SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
     "logger": ("logger", _write_log, False),
-    "filterlink": ("filterlink", filterhost.run, False),
+    "filterlink": ("filterlink", host.run, False),
     "manager": ("queue manager", manager.run, False),
     "watcher": ("watcher", watcher.run, True),
 }
