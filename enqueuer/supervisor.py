@@ -13,9 +13,10 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, pool, service, staff, startup, status, watcher
+from enqueuer import exits, failure, pool, service, staff, startup, status
 from enqueuer.callers import Callers
 from enqueuer.commands import Commands
+from enqueuer.doors.drop import watcher
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import Board
