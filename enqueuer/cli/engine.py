@@ -63,7 +63,7 @@ def _run(
     ] = False,
 ) -> int:
     path = enter(base)
-    from enqueuer import supervisor
+    from enqueuer.supervisor import supervisor
 
     return supervisor.run(path, allow_writable_config=allow_writable_config)
 

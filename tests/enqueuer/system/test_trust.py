@@ -9,7 +9,7 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.lab.trial import Trial, TrialError
-from enqueuer.reload import ConfigFile
+from enqueuer.supervisor.configfile import ConfigFile
 from enqueuer.system import trust
 
 Config = Callable[..., str]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from enqueuer.auto import Room
 from enqueuer.config.schema import load
 from enqueuer.lab.trial import Trial
-from enqueuer.staff import room
+from enqueuer.supervisor.autoscale import Room
+from enqueuer.supervisor.processors import room
 from filterlink.wire.frames import FilterState
 
 Config = Callable[..., str]

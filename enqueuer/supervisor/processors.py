@@ -7,18 +7,18 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import auto, pool
 from enqueuer.config.schema import Config
 from enqueuer.ipc import frames
 from enqueuer.log import serverlog
 from enqueuer.manager.schedule import large_limit
 from enqueuer.processor import processor
+from enqueuer.supervisor import autoscale, pool
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
-    from enqueuer.supervisor import Supervisor
+    from enqueuer.supervisor.supervisor import Supervisor
 
 __all__ = ["Staff", "room"]
 
@@ -31,7 +31,7 @@ class Staff:
     def __init__(self, supervisor: "Supervisor", loop: Loop) -> None:
         self._engine, self._loop = supervisor, loop
         self._cpu = CpuMeter()
-        self._auto: auto.Auto | None = None
+        self._auto: autoscale.Auto | None = None
         self._watching = False
         self.slots = 0
         """Slots of the board that were ever in use."""
@@ -52,13 +52,13 @@ class Staff:
             return
         bounds = settings.auto_min, settings.auto_max, settings.auto_idle
         if self._auto is None:
-            self._auto = auto.Auto(self.wanted, *bounds)
+            self._auto = autoscale.Auto(self.wanted, *bounds)
         else:
             self._auto.configure(*bounds)
         self._engine.board.processors = self._auto.count
         if not self._watching:
             self._watching = True
-            self._loop.after(auto.LOOK, self._look)
+            self._loop.after(autoscale.LOOK, self._look)
 
     def fill(self) -> None:
         """Fork those that are missing, tell those that are too many to leave."""
@@ -89,7 +89,7 @@ class Staff:
         self._watching = self._auto is not None
         if self._auto is None:
             return
-        self._loop.after(auto.LOOK, self._look)
+        self._loop.after(autoscale.LOOK, self._look)
         if self._engine.state == "running" and (why := self._auto.look(self._seen())):
             self._resize(self._auto.count, why)
 
@@ -100,28 +100,28 @@ class Staff:
         self._engine.tell("manager", frames.Resized())
         self._engine.maintain()
 
-    def _seen(self) -> auto.Seen:
+    def _seen(self) -> autoscale.Seen:
         engine, now = self._engine, time.monotonic()
         gauges, config = engine.board.gauges(), engine.file.config
         staying = (child for child in engine.nursery.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:
-            return auto.Seen(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
+            return autoscale.Seen(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
         only_large = gauges["small_waiting"] == 0
         taken, most = (gauges["large_active"], self._large_limit()) if only_large else (busy, self.wanted)
         waiting = gauges["waiting"] + gauges["spool"]
-        return auto.Seen(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
+        return autoscale.Seen(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
 
     def _large_limit(self) -> int:
         return large_limit(self._engine.file.config.enqueuer.lanes.large_share, self.wanted)
 
 
-def room(config: Config, states: tuple[FilterState, ...]) -> auto.Room | None:
+def room(config: Config, states: tuple[FilterState, ...]) -> autoscale.Room | None:
     """The filter with the most room of those that rules in force ask; None where they ask none."""
     asked = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
     in_flight = {state.name: state.in_flight for state in states if state.state == "ready"}
     rooms = [
-        auto.Room(each.name, max(0, each.slots - in_flight[each.name]) if each.name in in_flight else 0)
+        autoscale.Room(each.name, max(0, each.slots - in_flight[each.name]) if each.name in in_flight else 0)
         for each in config.filters
         if each.enabled and each.name in asked
     ]

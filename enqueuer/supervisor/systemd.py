@@ -7,13 +7,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer.health import Look, trouble
 from enqueuer.ipc.scoreboard import FATES
-from enqueuer.notify import Notifier
+from enqueuer.supervisor.health import Look, trouble
+from enqueuer.supervisor.notify import Notifier
 from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
-    from enqueuer.supervisor import Supervisor
+    from enqueuer.supervisor.supervisor import Supervisor
 
 __all__ = ["Service"]
 

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import exits, failure, pool, service, staff, startup, status
-from enqueuer.callers import Callers
-from enqueuer.commands import Commands
+from enqueuer import exits
 from enqueuer.doors.drop import watcher
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.manager import manager
-from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.scan import host
-from enqueuer.signals import Signals
+from enqueuer.supervisor import failure, pool, processors, startup, status, systemd
+from enqueuer.supervisor.callers import Callers
+from enqueuer.supervisor.children import END_WITHIN, Child, Nursery
+from enqueuer.supervisor.commands import Commands
+from enqueuer.supervisor.signals import Signals
 from enqueuer.system import inherited, trust
 from filterlink.wire.loop import Alarm, Loop
 
@@ -83,8 +84,8 @@ class Supervisor:
         self.pauses = pool.Pauses()
         self._waking = Alarm(self._loop, self.maintain)  # one for all roles that pause
         self._suspects: tuple[int, ...] = ()
-        self.staff = staff.Staff(self, self._loop)
-        self._service = service.Service(self, self._loop)
+        self.staff = processors.Staff(self, self._loop)
+        self._service = systemd.Service(self, self._loop)
         self._callers = Callers(self._loop, started.supervisor, self.nursery, self._told)
         self._commands = Commands(self, self._loop, started.control)
         self._signals = Signals(self._loop, self._signalled)

@@ -48,7 +48,7 @@ def test_a_death_that_no_signal_told_of_is_seen(trials: Trials, config: Config, 
 HIDDEN = """
 import os, signal
 from enqueuer.ipc.child import Birth
-from enqueuer.nursery import Nursery
+from enqueuer.supervisor.children import Nursery
 
 nursery, birth = Nursery(lambda birth: None), Birth("logger", 0, 0, 1, None, 1, None, None)
 first = nursery.fork(birth, "first", lambda birth: os._exit(0), waits=False)

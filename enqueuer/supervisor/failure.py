@@ -10,10 +10,11 @@ import signal
 import sys
 from typing import NoReturn
 
-from enqueuer import exits, startup
+from enqueuer import exits
 from enqueuer.ipc import frames
 from enqueuer.log.serverlog import LogHandler, LogWriter, install
-from enqueuer.nursery import Nursery
+from enqueuer.supervisor import startup
+from enqueuer.supervisor.children import Nursery
 
 __all__ = ["end_engine"]
 

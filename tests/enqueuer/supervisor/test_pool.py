@@ -1,6 +1,6 @@
 """The pool: who starts, who leaves, and how long the dead wait."""
 
-from enqueuer.pool import LONGEST_PAUSE, Failing, Pauses, Plan, Slot, Throttle, plan
+from enqueuer.supervisor.pool import LONGEST_PAUSE, Failing, Pauses, Plan, Slot, Throttle, plan
 
 
 def test_missing_ones_are_started() -> None:

@@ -12,8 +12,8 @@ from enqueuer.config.schema import Engine
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.manager.schedule import large_limit
-from enqueuer.nursery import Child
-from enqueuer.reload import ConfigFile
+from enqueuer.supervisor.children import Child
+from enqueuer.supervisor.configfile import ConfigFile
 from filterlink.wire.frames import FilterState
 
 __all__ = ["document", "our_version", "steps"]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from enqueuer import status
 from enqueuer.control.server import Answer, ControlServer, Reply, Request
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Bound
 from enqueuer.manager import where
+from enqueuer.supervisor import status
 from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:
-    from enqueuer.supervisor import Supervisor
+    from enqueuer.supervisor.supervisor import Supervisor
 
 __all__ = ["Commands"]
 

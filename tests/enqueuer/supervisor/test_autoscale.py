@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enqueuer.auto import CPU_LIMIT, LOOK, MOST_PATIENCE, Auto, Room, Seen
+from enqueuer.supervisor.autoscale import CPU_LIMIT, LOOK, MOST_PATIENCE, Auto, Room, Seen
 
 HOUR = 3600.0
 IDLE = 30.0

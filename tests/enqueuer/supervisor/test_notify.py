@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.notify import Notifier
+from enqueuer.supervisor.notify import Notifier
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Bound
-from enqueuer.nursery import Child, Nursery
+from enqueuer.supervisor.children import Child, Nursery
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
 

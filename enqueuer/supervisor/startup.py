@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, exits, mounts, reaper
+from enqueuer import basedir, exits, mounts
 from enqueuer.config.schema import ConfigError
 from enqueuer.control import server
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
@@ -16,7 +16,8 @@ from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
-from enqueuer.reload import BeingWritten, ConfigFile, make_modules
+from enqueuer.supervisor import reaper, ulimits
+from enqueuer.supervisor.configfile import BeingWritten, ConfigFile, make_modules
 from enqueuer.system import trust
 from filterlink.helpers.spawn import search_path
 from filterlink.log.complaints import Complaints
@@ -114,15 +115,15 @@ def apart() -> int | None:
 
 def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
     """Take the base directory, which the process is in; `base` is its name for people. Raises CannotStart."""
-    _expect_descriptors(base, ceilings.descriptors_needed())
+    _expect_descriptors(base, ulimits.descriptors_needed())
     _make_run(base)
     _check_folders(base)
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
         family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
         config = _config(allow_writable_config)
-        _expect_descriptors(base, ceilings.descriptors_needed(config.config))
-        if small := ceilings.small_files(config.config):
+        _expect_descriptors(base, ulimits.descriptors_needed(config.config))
+        if small := ulimits.small_files(config.config):
             complain(small)
         make_modules(config.config)
         _see_own_command()
@@ -156,7 +157,7 @@ def _check_folders(base: Path) -> None:
 
 def _expect_descriptors(base: Path, needed: int) -> None:
     """Raises CannotStart where this process may have fewer."""
-    if (most := ceilings.raise_descriptors()) < needed:
+    if (most := ulimits.raise_descriptors()) < needed:
         raise CannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
 
 
