@@ -71,7 +71,7 @@ def test_an_engine_puts_them_into_quarantine(tmp_path: Path) -> None:
     """With the config as it is shipped, one of each group; a clean message goes on."""
     sample = _sample()
     text = (
-        resources.files("enqueuer")
+        resources.files("enqueuer.config")
         .joinpath("default.toml")
         .read_text()
         .replace('"enqueuer filter yara"', f'"{sys.executable} -m enqueuer.cli.app filter yara"')
