@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer.config.schema import Engine
+from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
@@ -72,7 +72,7 @@ class Blame:
         self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
         self._refusals = Complaints(log, burst=MOST_LINES)
 
-    def configure(self, settings: Engine) -> None:
+    def configure(self, settings: EngineSettings) -> None:
         self.most, self._circles.most = settings.max_attempts, settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from enqueuer.config.schema import Engine
+from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.policy.lanes import large_limit
@@ -71,7 +71,7 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
 
 
-def _auto(settings: Engine, why: str) -> dict[str, Any] | None:
+def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:
     """Within which bounds the number of processors goes by the load; None: it is fixed."""
     return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
 
