@@ -70,7 +70,9 @@ def _working(document: dict[str, Any], count: int) -> Group:
         does = task["state"] if not task.get("filter") else f"{task['state']} {task['filter']}"
         row = (str(task["id"]), does, "" if idle else show_seconds(task["since_s"]), str(task.get("message") or ""))
         table.add_row(*(Text(cell, "dim" if idle else "") for cell in row))
-    waiting = f"{document['spool']['waiting']} in Submitted, {document['queue']['waiting']} waiting, {document['queue']['held']} held"
+    waiting = (
+        f"{document['spool']['waiting']} in Submitted, {document['queue']['waiting']} waiting, {document['queue']['deferred']} deferred"
+    )
     bar = Table.grid()
     bar.add_row(ProgressBar(total=count, completed=done, width=60))
     return Group(bar, Text(f"{done} of {count}: {counts}"), Text(waiting, "dim"), table)

@@ -11,6 +11,7 @@ __all__ = [
     "LOOP_SAMPLE",
     "CommandAnswer",
     "ConfigRevision",
+    "Deferred",
     "Derived",
     "Drain",
     "DropRefused",
@@ -18,7 +19,6 @@ __all__ = [
     "FromManager",
     "FromSupervisor",
     "Guilty",
-    "Held",
     "Hello",
     "Idle",
     "InForce",
@@ -123,7 +123,7 @@ class WhereAnswer(Frame):
     """Since it waits for what it waits for."""
     filter: str = ""
     reason: str = ""
-    """Why it is parked or held."""
+    """Why it is parked or deferred."""
     offered_s: float | None = None
     """Until it is offered again; None = it is woken."""
     large: bool = False
@@ -203,7 +203,7 @@ class Outcome(Frame):
     kinds: tuple[bytes, ...] = ()
 
 
-class Held(Frame):
+class Deferred(Frame):
     """P -> Q: a filter could not judge it; offer it again after retry_after."""
 
     id: int
@@ -261,14 +261,14 @@ class Judged(Frame):
     """P -> Q: both at once, where the answer came soon."""
 
     derived: Derived
-    answer: Outcome | Held | Parked | DropRefused | Trouble
+    answer: Outcome | Deferred | Parked | DropRefused | Trouble
 
 
 FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | Resized
 ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left
-ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Derived | Judged | Outcome | Held | Parked | DropRefused | Trouble
+ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Derived | Judged | Outcome | Deferred | Parked | DropRefused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode

@@ -28,7 +28,7 @@ GAUGES = (
     "waiting",
     "active",
     "parked",
-    "held",
+    "deferred",
     "oldest",
     "small_waiting",
     "small_active",

@@ -80,16 +80,16 @@ class Blame:
         entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
         return self._circles.closed(entry.begun)
 
-    def decided(self, entry: Entry, told: frames.Outcome | frames.Held) -> None:
+    def decided(self, entry: Entry, told: frames.Outcome | frames.Deferred) -> None:
         """What a filter stops, holds or lets pass, it may have submitted anew."""
         if not told.judged_by:
             return
-        fate = told.fate if isinstance(told, frames.Outcome) else "held"
+        fate = told.fate if isinstance(told, frames.Outcome) else "deferred"
         times = told.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
         if fate == "enqueued":
             found = self._circles.passed(told.kinds[0], told.judged_by, *times)
-        elif fate == "held":
-            found = self._circles.held(told.kinds[0], told.judged_by, *times)
+        elif fate == "deferred":
+            found = self._circles.deferred(told.kinds[0], told.judged_by, *times)
         else:
             found = self._circles.stopped(told.kinds, told.judged_by, *times)
         if found:
@@ -148,7 +148,7 @@ class Blame:
         self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
         return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
 
-    def refused(self, entry: Entry, frame: frames.Held, policy: OnRefused, pause: float) -> float:
+    def refused(self, entry: Entry, frame: frames.Deferred, policy: OnRefused, pause: float) -> float:
         """A filter that scans others refused it again. Return the seconds until it is tried again, unless it was given up now.
 
         The pause doubles with each refusal. `policy`: what becomes of it after the last one.

@@ -37,7 +37,7 @@ __all__ = ["Manager", "run"]
 
 log = logging.getLogger("QUEUE")
 
-_WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
+_WITH_A_FILE = frames.Derived | frames.Outcome | frames.Deferred | frames.Parked
 _OF_NO_JOB = frames.Hello | frames.SpoolChanged | frames.Wake | frames.Guilty | frames.Renewed
 
 
@@ -214,8 +214,8 @@ class Manager:
                 entry.verdicts = frame.verdicts
                 if not self._blame.doomed(entry):
                     self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
-            case frames.Held():
-                self._hold(entry, frame)
+            case frames.Deferred():
+                self._defer(entry, frame)
             case frames.DropRefused():
                 self._setbacks.refuse(entry, frame.reason)
             case frames.Trouble():
@@ -229,12 +229,12 @@ class Manager:
             entry.counted = True
             self._board.add("received")
 
-    def _hold(self, entry: Entry, frame: frames.Held) -> None:
+    def _defer(self, entry: Entry, frame: frames.Deferred) -> None:
         self._blame.decided(entry, frame)
         entry.verdicts, entry.own = frame.verdicts, entry.own or bool(frame.judged_by)
         if not entry.was_held:
             entry.was_held = True
-            log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+            log.log(serverlog.MAJOR, "deferred: %s", frame.reason, extra=serverlog.message_tag(entry.id))
         pause: float = self._birth.config.enqueuer.retry_after
         if frame.charge and frame.refused:
             filter = next((each for each in self._birth.config.filters if each.name == frame.filter), None)
@@ -246,7 +246,7 @@ class Manager:
         if entry.drop is not None:
             self._settler.add(entry, None)
         now = time.monotonic()
-        self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
+        self._schedule.defer(entry, frame.filter, now + pause, now=now, reason=frame.reason)
 
     def _forget(self, id: int) -> None:
         """Its drop is back in the drop folder: it is no message any more."""

@@ -1,4 +1,4 @@
-"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is held, when the config file changed.
+"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is deferred, when the config file changed.
 
 A message keeps its id. The O line's last field says where a released one goes on (after the action that kept it); it is
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
@@ -104,7 +104,7 @@ class Returns:
 
     def _retry(self, id: int, answer: Answer) -> None:
         entry = self._schedule.entries.get(id)
-        if entry is not None and entry.state == "held":
+        if entry is not None and entry.state == "deferred":
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
         else:

@@ -42,7 +42,7 @@ class Setbacks:
         # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
         with contextlib.suppress(OSError):  # an I/O error: the next try says what is wrong
             entry.derived = entry.derived and self._store.disk.stamp(queue_path(entry.id)) is not None
-        self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
+        self._schedule.defer(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     def refuse(self, entry: Entry, reason: str) -> None:
         """Give the drop back to where its writer looks for it, or to rest where its writer went on."""

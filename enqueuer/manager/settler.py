@@ -92,7 +92,7 @@ class Settler:
         return self._committer.busy
 
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
-        """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
+        """Take what a processor has staged; None: the message is deferred, and its message file is to be made durable."""
         item = Settling(entry, entry.n, outcome)
         if self._stands(item):
             self._committer.add(item)
@@ -168,7 +168,7 @@ class Settler:
         return item.done < Progress.GONE
 
     def _again(self, item: Item, goal: Progress) -> None:
-        """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
+        """What is deferred needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
         if isinstance(item, Settling) and item.outcome is not None:
             self._committer.add(item)
         elif self._stands(item):
@@ -220,9 +220,9 @@ class Settler:
         self.ended(entry.id)
 
     def _release(self, entry: Entry) -> Progress:
-        """The message file is durable: a held message needs its drop no more, if that is what was read."""
+        """The message file is durable: a deferred message needs its drop no more, if that is what was read."""
         if self._store.changed(entry.drop, entry.taken):
-            if entry.state == "held":  # else a processor has it, and its outcome is compared, too
+            if entry.state == "deferred":  # else a processor has it, and its outcome is compared, too
                 self.give_back(entry)
         elif entry.drop is not None:
             self._store.release_drop(entry.drop)
@@ -257,7 +257,7 @@ class Settler:
         return False
 
     def _judge_again(self, item: Settling) -> None:
-        """A message that is only held waits for its next offer anyway."""
+        """A message that is only deferred waits for its next offer anyway."""
         if item.entry.drop is not None:
             item.entry.derived = False
         if item.outcome is not None:

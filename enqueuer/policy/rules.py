@@ -28,7 +28,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """0 switches the rule off; the higher go first, equal ones in the order of the file."""
     conditions: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; none means every message."""
-    on_failure: Literal["", "hold", "pass", "quarantine", "reject"] = ""
+    on_failure: Literal["", "defer", "pass", "quarantine", "reject"] = ""
     """What follows where a filter that this rule asks gives no answer; "" = what the filter's own on_failure says."""
     actions: tuple[tuple[str, ...], ...]
 
@@ -46,7 +46,7 @@ class Disposition(enum.StrEnum):
     DISCARDED = "discarded"
     QUARANTINED = "quarantined"
     REJECTED = "rejected"
-    HELD = "held"
+    DEFERRED = "deferred"
     BAD = "bad"
 
 
@@ -252,13 +252,13 @@ ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] =
 
 VERDICTS: Mapping[AnswerKind, Disposition] = {
     AnswerKind.ERROR: Disposition.QUARANTINED,
-    AnswerKind.REJECTED: Disposition.HELD,
+    AnswerKind.REJECTED: Disposition.DEFERRED,
     AnswerKind.DISCARD: Disposition.DISCARDED,
 }
 """The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it, unless `failure_passes` is false."""
 NO_ANSWER = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE, AnswerKind.INVALID)
 NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
-    "hold": Disposition.HELD,
+    "defer": Disposition.DEFERRED,
     "pass": None,
     "quarantine": Disposition.QUARANTINED,
     "reject": Disposition.REJECTED,

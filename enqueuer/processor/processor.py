@@ -32,7 +32,7 @@ LINK_GRACE = 10.0
 SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
 heard of it, and the log gets no line of its coming."""
-Answer = frames.Outcome | frames.Held | frames.Parked | frames.DropRefused | frames.Trouble
+Answer = frames.Outcome | frames.Deferred | frames.Parked | frames.DropRefused | frames.Trouble
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -114,9 +114,9 @@ class Processor:
                 return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
             verdicts[result.filter] = answer
             self._say("rules", job)
-        if result.fate is rules.Disposition.HELD:
+        if result.fate is rules.Disposition.DEFERRED:
             held_by = verdicts.pop(result.filter, None)
-            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
+            held = frames.Deferred(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
             if held_by is not None:
                 held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)

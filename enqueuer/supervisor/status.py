@@ -33,7 +33,7 @@ def document(
         "uptime_s": round(now - born, 3),
         "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
         "spool": {"waiting": gauges["spool"]},
-        "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "held")}
+        "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "deferred")}
         | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},

@@ -113,6 +113,6 @@ class SystemdService:
 
     def _summary(self) -> str:
         gauges, totals = self._engine.board.gauges(), self._engine.board.totals()
-        queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "held"))
+        queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "deferred"))
         refused = "; the config file is refused, the old one is in force" if self._engine.file.error else ""
         return f"{self._engine.state}: {queue}, {sum(totals[fate] for fate in FATES)} done{refused}"

@@ -94,8 +94,8 @@ class Measure:
         self._pile.feed()
         limit = 30.0 + max((each.timeout for each in self._rig.config.filters if each.timeout < 3600), default=0.0)
         while _done(document := self._rig.status()) == before:
-            if document["queue"]["held"]:
-                raise TrialError(f"a filter cannot judge a message, so that it is held\n{self._rig.trial.last_words()}")
+            if document["queue"]["deferred"]:
+                raise TrialError(f"a filter cannot judge a message, so that it is deferred\n{self._rig.trial.last_words()}")
             if time.monotonic() - began > limit:
                 raise TrialError(f"after {limit:.0f} s one message has not come out\n{self._rig.trial.last_words()}")
             self._rig.pause(0.002)

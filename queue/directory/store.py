@@ -118,7 +118,7 @@ class Store:
             raise Unwiped(next(iter(failed.values())), set(failed))
 
     def release_drop(self, drop: str) -> None:
-        """The message file is durable and stands for itself: the drop may go (a held message would cost the disk twice)."""
+        """The message file is durable and stands for itself: the drop may go (a deferred message would cost the disk twice)."""
         self.disk.unlink(drop_path(drop))
 
     def undo_derive(self, id: int) -> None:

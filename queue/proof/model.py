@@ -206,9 +206,9 @@ class _Moves:
         trusted = world.entry.n > world.distrusted
         entry, bounds = world.entry._replace(derived=trusted or not world.entry.drop), world.bounds
         match position.value:
-            case "held" | "parked":
+            case "deferred" | "parked":
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
-                holds = position.value == "held" and entry.drop and trusted and not world.manager
+                holds = position.value == "deferred" and entry.drop and trusted and not world.manager
                 return self._runs(world, "manager", self._position("hold", entry)) if holds else world
             case "refused":
                 return world._replace(entry=entry._replace(state="refused"))

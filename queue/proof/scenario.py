@@ -27,7 +27,7 @@ VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "discarded": {},
 }
 """What may be decided, and which recipients each place gets. The first is the message file itself, the second copies."""
-WAITS = ("held", "parked")
+WAITS = ("deferred", "parked")
 ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
 """Where a message may come to. Taken/ is what a consumer has."""
 

@@ -17,7 +17,7 @@ from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
 
-HELD = frames.Held(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
+DEFERRED = frames.Deferred(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
     def later(entry: Entry, seconds: float, reason: str) -> None:
         put_off.append(seconds)
-        schedule.hold(entry, "", 0.0, reason=reason)
+        schedule.defer(entry, "", 0.0, reason=reason)
 
     blame = Blame(Disk(), Scoreboard(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
     blame.most = 1
     (base / "Staged").rename(base / "away")
-    blame.refused(schedule.entries[7], HELD, "bad", 1.0)
+    blame.refused(schedule.entries[7], DEFERRED, "bad", 1.0)
     assert (settled, put_off) == ([], [AGAIN])
 
     (base / "away").rename(base / "Staged")
@@ -75,7 +75,7 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
     setbacks.wipe()
 
     assert [path.name for path in (base / "Staged").iterdir()] == ["7.3.OUT"]
-    assert entry.state == "held"
+    assert entry.state == "deferred"
 
 
 def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
@@ -89,7 +89,7 @@ def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedu
 
     assert Path("Queue/7.msg").exists()
     assert not entry.drop
-    assert (entry.state, entry.derived) == ("held", True)
+    assert (entry.state, entry.derived) == ("deferred", True)
 
 
 def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:

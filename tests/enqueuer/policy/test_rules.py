@@ -60,7 +60,7 @@ def test_added_recipients_and_copies_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "fate"),
-    [(AnswerKind.ERROR, Disposition.QUARANTINED), (AnswerKind.REJECTED, Disposition.HELD), (AnswerKind.DISCARD, Disposition.DISCARDED)],
+    [(AnswerKind.ERROR, Disposition.QUARANTINED), (AnswerKind.REJECTED, Disposition.DEFERRED), (AnswerKind.DISCARD, Disposition.DISCARDED)],
 )
 def test_a_deciding_verdict_ends_it(kind: AnswerKind, fate: Disposition) -> None:
     """The remaining rules are not run, and the outcome says by whom and why."""
@@ -70,7 +70,7 @@ def test_a_deciding_verdict_ends_it(kind: AnswerKind, fate: Disposition) -> None
 @pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
 @pytest.mark.parametrize(
     ("on_failure", "fate"),
-    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
+    [("defer", Disposition.DEFERRED), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
 def test_no_verdict_means_what_on_failure_says(kind: AnswerKind, on_failure: str, fate: Disposition | None) -> None:
     """on_failure covers the time-out and the filter that cannot start."""
@@ -81,10 +81,10 @@ def test_no_verdict_means_what_on_failure_says(kind: AnswerKind, on_failure: str
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
-@pytest.mark.parametrize("own", ["hold", "pass", "quarantine", "reject"])
+@pytest.mark.parametrize("own", ["defer", "pass", "quarantine", "reject"])
 @pytest.mark.parametrize(
     ("on_failure", "fate"),
-    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
+    [("defer", Disposition.DEFERRED), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
 def test_a_rule_has_the_last_word_on_failure(kind: AnswerKind, own: str, on_failure: str, fate: Disposition | None) -> None:
     """Whatever the filter's own on_failure says; a rule that says nothing leaves it at that."""
@@ -104,7 +104,7 @@ def test_what_one_rule_lets_pass_another_may_hold() -> None:
     silent = says("A", AnswerKind.TIMEOUT, "no answer")
 
     assert decide(text, silent) == RuleOutcome(Disposition.ENQUEUED, "passed by A: no answer")
-    assert decide(strict, silent) == RuleOutcome(Disposition.HELD, "no answer", "A", "strict")
+    assert decide(strict, silent) == RuleOutcome(Disposition.DEFERRED, "no answer", "A", "strict")
     assert decide(text + text.removeprefix(TWO).replace("lax", "too"), silent) == RuleOutcome(
         Disposition.ENQUEUED, "passed by A: no answer"
     )

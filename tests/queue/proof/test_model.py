@@ -355,7 +355,7 @@ def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
 
 
 def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
-    """Before the commit too, if it is after the sync: that is a held message (state 10). So the sync is what counts."""
+    """Before the commit too, if it is after the sync: that is a deferred message (state 10). So the sync is what counts."""
 
     class DropAfterSync(Scenario):
         def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:

@@ -55,7 +55,7 @@ def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool
     scheduled.add(theirs)
     assert scheduled.next() is theirs
     theirs.n = board.next_dispatch()
-    held = entry.verdict == "held"
+    held = entry.verdict == "deferred"
     settler.add(theirs, None if held else frames.Outcome(entry.id, theirs.n, "enqueued", entry.places, "", (0, 0), moved))
     for _ in range(1000):
         settler.pump()
@@ -67,7 +67,7 @@ def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool
 
 
 @pytest.mark.parametrize("drives", [scenario.Scenario(), _InSteps()], ids=["group", "each"])
-@pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "held"])
+@pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "deferred"])
 @pytest.mark.parametrize("changed", [False, True])
 def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: scenario.Scenario, changed: bool) -> None:
     """The same names are durable by the last sync, and the same names change after it, also where the writer of the drop went on."""
@@ -75,8 +75,8 @@ def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives:
     engine, _ = _judged(verdict, drives, changed=changed)
 
     left = _engine(loop, drives.store(engine), entry, moved=drives.is_moved(engine, entry.places))
-    assert (drives.hold(model, entry) is not changed) if verdict == "held" else drives.settle(model, entry)
+    assert (drives.hold(model, entry) is not changed) if verdict == "deferred" else drives.settle(model, entry)
 
     assert engine.state == model.state
-    assert (scenario.DROPPED in model.state.names()) == (changed and verdict != "held")
-    assert (left and left.drop) == (entry.drop if changed and verdict == "held" else None)
+    assert (scenario.DROPPED in model.state.names()) == (changed and verdict != "deferred")
+    assert (left and left.drop) == (entry.drop if changed and verdict == "deferred" else None)
