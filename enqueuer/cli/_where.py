@@ -49,7 +49,7 @@ def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
         return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
         return ["the running engine does not have it in its books (any more): it has just left, or lies here from elsewhere"]
-    meant = {"waiting": "it was taken and not begun", "derived": "it was being judged"}.get(
+    meant = {"waiting": "it was taken and not begun", "active": "it was being judged"}.get(
         filed, "a filter deferred it, or it was released"
     )
     return [f"not known: {now['engine']}", f"by its files {meant}"]

@@ -43,7 +43,7 @@ class Entry(msgspec.Struct):
     size: int
     since: float
     """time.monotonic() of its arrival here."""
-    derived: bool = False
+    ingested: bool = False
     counted: bool = False
     """It was counted as received."""
     stamp: tuple[int, int] | None = None

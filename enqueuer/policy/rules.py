@@ -68,7 +68,7 @@ class AskFilter(msgspec.Struct, frozen=True):
 class RuleOutcome(msgspec.Struct, frozen=True):
     """The end of it: what to do with the message, and why."""
 
-    fate: Disposition
+    disposition: Disposition
     reason: str = ""
     filter: str = ""
     """The filter whose verdict decided; empty where a rule did, or nothing stopped the message."""
@@ -278,10 +278,10 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | RuleOutcome | Non
         progress.routes += verdict.routes
         progress.copies += tuple((filter.name, address) for address in verdict.copies)
     no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is AnswerKind.FAILURE and not filter.failure_passes)
-    fate = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
+    disposition = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
-    if fate is not None:
-        return RuleOutcome(fate, reason, filter.name, progress.rule, progress.fields)
+    if disposition is not None:
+        return RuleOutcome(disposition, reason, filter.name, progress.rule, progress.fields)
     if first and verdict.kind is not AnswerKind.OK:
         progress.notes += (f"passed by {filter.name}: {reason}",)
     return None

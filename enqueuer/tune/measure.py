@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from enqueuer.ipc.scoreboard import FATES
+from enqueuer.ipc.scoreboard import DISPOSITIONS
 from enqueuer.lab.trial import TrialError
 from enqueuer.log import history
 from enqueuer.tune import machine
@@ -224,7 +224,7 @@ def rate_of(samples: Iterable[StatusSample]) -> float:
 
 
 def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
-    """Seconds from each drop to its fate line; `dropped` is time.time() by name."""
+    """Seconds from each drop to its disposition line; `dropped` is time.time() by name."""
     found = []
     for story in history.stories(lines).values():
         if story.decided is not None and story.name in dropped:
@@ -249,7 +249,7 @@ def _moved(samples: Iterable[StatusSample]) -> list[StatusSample]:
 
 def _done(document: Document) -> int:
     totals = document["totals"]
-    return sum(int(totals[fate]) for fate in (*FATES, "refused"))
+    return sum(int(totals[disposition]) for disposition in (*DISPOSITIONS, "refused"))
 
 
 def _mean(values: Any) -> float:

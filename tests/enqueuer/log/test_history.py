@@ -13,7 +13,7 @@ no line at all
 
 
 def test_each_message_has_its_story() -> None:
-    """In whatever order its lines stand; what is between is no fate."""
+    """In whatever order its lines stand; what is between is no disposition."""
     assert stories(LOG) == {
         17: Story("a b, c.eml", 36001.25, "enqueued", "OUT", 36003.0),
         18: Story("x.eml", 36002.0, "discarded", "nobody wants it", 86399.999),

@@ -53,7 +53,10 @@ def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make
     with trials(config()) as trial:
         for name, judge in verdicts.items():
             trial.drop(name, mail(name, judge))
-        trial.wait(lambda: sum(trial.status()["totals"][fate] for fate in ("enqueued", "quarantined", "discarded")) == 6, "all are decided")
+        trial.wait(
+            lambda: sum(trial.status()["totals"][disposition] for disposition in ("enqueued", "quarantined", "discarded")) == 6,
+            "all are decided",
+        )
         totals = trial.status()["totals"]
         assert trial.status()["unaccounted"] == 0
         out = {_message(path) for path in trial.outbound()}

@@ -116,7 +116,7 @@ def test_what_the_old_helper_held_the_new_one_is_asked_at_once(trials: Trials, c
 
 
 def test_a_helper_that_cannot_be_started_is_told(trials: Trials, config: Config, mail: Make) -> None:
-    """`reload` says that the edition is not in force, with the filter and the reason; mail goes on under the old settings."""
+    """`reload` says that the revision is not in force, with the filter and the reason; mail goes on under the old settings."""
     with trials(config()) as trial:
         trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "it is ready")
         trial.configure(config(judge="no-such-program"))
@@ -253,13 +253,13 @@ def test_a_refused_reload_exits_78(trials: Trials, config: Config) -> None:
 def test_a_rules_word_on_failure_is_live(trials: Trials, config: Config, mail: Make) -> None:
     """One message that gets no answer under each policy; what is deferred goes on by the next one."""
     text = config(filter='timeout = "300ms"', engine="max_attempts = 1000")
-    fates = {"quarantine": "quarantined", "reject": "rejected", "pass": "enqueued"}
+    dispositions = {"quarantine": "quarantined", "reject": "rejected", "pass": "enqueued"}
     with trials(text) as trial:
-        for number, (policy, fate) in enumerate(fates.items()):
+        for number, (policy, disposition) in enumerate(dispositions.items()):
             _reload(trial, text.replace('name = "scan everything"', f'name = "scan everything"\non_failure = "{policy}"'))
             trial.drop(policy, mail(policy, "60 OK"))
-            trial.wait(lambda fate=fate: trial.status()["totals"][fate] == 1, fate)  # type: ignore[misc]
-            assert sum(trial.status()["totals"][each] for each in fates.values()) == number + 1
+            trial.wait(lambda disposition=disposition: trial.status()["totals"][disposition] == 1, disposition)  # type: ignore[misc]
+            assert sum(trial.status()["totals"][each] for each in dispositions.values()) == number + 1
         _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "defer"'))
         trial.drop("defer", mail("defer", "60 OK"))
         trial.wait(lambda: "deferred: filter" in trial.log(), "it is deferred")
@@ -391,7 +391,7 @@ def test_what_is_no_file_is_refused(trials: Trials, config: Config, place: str) 
 
 
 def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, config: Config, mail: Make) -> None:
-    """Nothing of the edition is in force; once the file is out of the way it is taken by itself."""
+    """Nothing of the revision is in force; once the file is out of the way it is taken by itself."""
     route = '[[routes]]\nrecipient = "*@new.example"\nto = "NEW"\n'
     with trials(config(processors=2)) as trial:
         (trial.base / "Outbound/NEW").write_text("in the way")
@@ -417,7 +417,7 @@ def test_a_start_with_a_file_in_a_modules_place(trials: Trials, config: Config) 
 
 
 def test_a_full_disk_while_a_file_is_taken_is_a_refusal(trials: Trials, config: Config, tmp_path: Path) -> None:
-    """Run/config.2 cannot be written: the old edition stays, and the new one is taken when there is room."""
+    """Run/config.2 cannot be written: the old revision stays, and the new one is taken when there is room."""
     with trials(config(processors=2)) as trial:
         assert trial.process is not None
         with Fault(trial.process.pid, "openat", "ENOSPC", "1+", tmp_path, path="Run/config.2"):

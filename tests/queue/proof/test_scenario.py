@@ -1,4 +1,4 @@
-"""The order that the model explores is the engine's: the driver and the engine's settler leave the same trail on a disk."""
+"""The order that the model explores is the engine's: the scenario and the engine's settler leave the same trail on a disk."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ def loop() -> Iterator[Loop]:
 
 def _judged(verdict: str, drives: scenario.Scenario, *, changed: bool = False) -> tuple[SimulatedDisk, scenario.ModelEntry]:
     """A disk on which a processor has done its work."""
-    twin = SimulatedDisk()
-    twin.create(scenario.DROPPED, (scenario.MAIL,))
-    drop, taken = drives.claim(twin, 1)
-    entry = scenario.ModelEntry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
-    places = drives.process(twin, entry)
+    simdisk = SimulatedDisk()
+    simdisk.create(scenario.DROPPED, (scenario.MAIL,))
+    drop, taken = drives.claim(simdisk, 1)
+    entry = scenario.ModelEntry(1, drop, ingested=False, n=1, verdict=verdict, taken=taken)
+    places = drives.process(simdisk, entry)
     if changed:
-        twin.append(f"Submitted/.taken/{drop}", scenario.MORE)
-    return twin, entry._replace(places=places) if isinstance(places, tuple) else entry
+        simdisk.append(f"Submitted/.taken/{drop}", scenario.MORE)
+    return simdisk, entry._replace(places=places) if isinstance(places, tuple) else entry
 
 
 class _InSteps(scenario.Scenario):
@@ -51,7 +51,7 @@ def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool
         scheduled.remove(given)
 
     settler.give_back = give_back
-    theirs = schedule.Entry(entry.id, entry.drop, 10, 0.0, derived=True, taken=entry.taken)
+    theirs = schedule.Entry(entry.id, entry.drop, 10, 0.0, ingested=True, taken=entry.taken)
     scheduled.add(theirs)
     assert scheduled.next() is theirs
     theirs.n = board.next_dispatch()
