@@ -38,6 +38,7 @@ MOST = (1 << 20) + 1
 FOLDERS = {
     "Submitted": 0o755,  # the administrator may open it to other writers
     "Submitted/.taken": 0o700,  # ours alone: what is in it has been taken
+    "Incoming": 0o750,
     "Queue": 0o750,
     "Staged": 0o750,
     "Outbound": 0o750,

@@ -15,7 +15,7 @@ from enqueuer.queue.directory.names import is_module
 
 __all__ = ["Apart", "expect_renames"]
 
-FOLDERS = ("Queue", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
+FOLDERS = ("Queue", "Incoming", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
 """Settings, SystemLogs and Run are not among them: no message moves there."""
 
 

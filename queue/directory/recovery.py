@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from enqueuer.queue.directory import names
+from enqueuer.queue.directory import incoming, names
 from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
 from enqueuer.queue.directory.ingest import complete, finished, queue_path, whole
 from enqueuer.queue.directory.store import Store, drop_path
@@ -22,8 +22,9 @@ __all__ = ["Offer", "Recovered", "recover"]
 
 log = logging.getLogger("QUEUE")
 
-OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp")
+OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp", ".format", ".format.tmp")
 """Files of Queue/ that are no messages."""
+INCOMING = ("Incoming", names.parse_incoming)
 MAX_ODD = 100
 """Names that are tried for one thing that is set aside."""
 
@@ -84,8 +85,9 @@ def recover(
     last name goes, `progress()` for every message that is looked at.
     """
     seen, found = _look(store.disk), Recovered()
-    found.foreign = seen.foreign
-    found.highest = max((0, *seen.drops, *seen.messages, *seen.done, *seen.staged))
+    left = incoming.remove_dead(store.disk)
+    found.foreign = seen.foreign + left.foreign
+    found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
     if seen.done:
         store.sync.committed()  # whoever was killed may have had no time to
     for id, dispatches in sorted(seen.done.items()):
@@ -134,7 +136,7 @@ def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
 def _set_odd_aside(disk: DiskPort) -> set[str]:
     """What has a name of ours and is no file gets another name; return the paths of what could not be renamed."""
     left = set()
-    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged)):
+    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged), INCOMING):
         for name in disk.odd(folder):
             if ours(name) and not _tried(f"{folder}/{name}", lambda name=name, folder=folder: _odd_aside(disk, folder, name)):  # type: ignore[misc]
                 left.add(f"{folder}/{name}")
