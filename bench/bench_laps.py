@@ -16,13 +16,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import Pile, config, engine, helper, message
 from bench.profile import engine_cpu
 from bench.record import note, sample
-from enqueuer import laps
 from enqueuer import trial as trials
-from enqueuer.board import Board
+from enqueuer.ipc import timings
+from enqueuer.ipc.scoreboard import Board
 
 MESSAGES, ROUNDS = 2000, 12
-START = "import sys; from enqueuer import laps; {change}; from enqueuer.cli.app import main; sys.exit(main())"
-WAYS = {"without": "laps.Laps.start = laps.Laps.next = laps.Laps.turn = lambda *_: None", "with": "pass"}
+START = "import sys; from enqueuer.ipc import timings; {change}; from enqueuer.cli.app import main; sys.exit(main())"
+WAYS = {"without": "timings.Laps.start = timings.Laps.next = timings.Laps.turn = lambda *_: None", "with": "pass"}
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +61,13 @@ def test_engines(benchmark: BenchmarkFixture, measured: dict[str, list[tuple[flo
 
 
 @pytest.mark.benchmark(group="the calls of one message")
-@pytest.mark.parametrize("every", [laps.SAMPLE, 1])
+@pytest.mark.parametrize("every", [timings.SAMPLE, 1])
 def test_the_calls_of_one_message(benchmark: BenchmarkFixture, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As processor and queue manager make them, a turn of its loop for each message included."""
-    monkeypatch.setattr(laps, "SAMPLE", every)
+    monkeypatch.setattr(timings, "SAMPLE", every)
     board, count = Board(), 100_000
-    processor = laps.Laps(board.processor_laps(0), laps.PROCESSOR)
-    turns, settler = (laps.Laps(board.manager_laps, laps.MANAGER) for _ in range(2))
+    processor = timings.Laps(board.processor_laps(0), timings.PROCESSOR)
+    turns, settler = (timings.Laps(board.manager_laps, timings.MANAGER) for _ in range(2))
 
     def run() -> None:
         for n in range(count):

@@ -1,6 +1,6 @@
 """The filter in the box: what do three readers of mail cost, and what does the grammar save?
 
-8 KiB of ordinary mail with a text, an HTML text and an attachment follows the grammar of filterlink/filters/strict.py, and is
+8 KiB of ordinary mail with a text, an HTML text and an attachment follows the grammar of filterlink/filters/content/mail/strict.py, and is
 read once. The same mail with a comment in one type is read by all three readers. The peers are the email package alone,
 which reads and decodes the parts, and our own reader alone. One process, without the helper around it.
 """
@@ -18,8 +18,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.record import note, sample
-from filterlink.filters import mime
-from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from filterlink.filters.content import mime
+from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 
 LINE = b"The quick brown fox jumps over the lazy dog, and the lazy dog does not mind.\r\n"
 MESSAGES = 200
@@ -86,7 +86,7 @@ def test_reading(benchmark: BenchmarkFixture, work: str, tmp_path: Path) -> None
 
 LARGE = """
 import json, resource, sys, time
-from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 shipped = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
 began = time.monotonic()
 verdict = shipped.judge(sys.argv[1])

@@ -9,7 +9,7 @@ nothing. Files come and go while they are listed: only what is wrong in two audi
 import logging
 from collections.abc import Iterator
 
-from enqueuer.board import FATES, Board
+from enqueuer.ipc.scoreboard import FATES, Board
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Port
 from enqueuer.schedule import Schedule

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from enqueuer import rights, trust
-from enqueuer.files import open_plain
 from enqueuer.queue.directory.names import is_module
+from enqueuer.system import accounts, trust
+from enqueuer.system.openfile import open_plain
 
 __all__ = [
     "CONFIG",
@@ -74,14 +74,14 @@ def find(base: str | None) -> Path:
 
 
 def enter(base: str | None) -> Path:
-    """Go into the base directory of a command, with the rights of its account (enqueuer/rights.py). Raises BaseDirError, Refused.
+    """Go into the base directory of a command, with the rights of its account (enqueuer/system/accounts.py). Raises BaseDirError, Refused.
 
     What is returned is its name, for people: all else is done from inside.
     """
     path = _named(base)
     _default()
     try:
-        rights.enter(path)
+        accounts.enter(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         _expect_base(path)
         raise
@@ -99,7 +99,7 @@ def _named(base: str | None) -> Path:
     here = Path("spool")
     if not is_base(here):
         return Path(DEFAULT_BASE)
-    why = next(filter(None, (rights.not_alone(folder) for folder in (Path(), here, here / "Settings"))), "")
+    why = next(filter(None, (accounts.not_alone(folder) for folder in (Path(), here, here / "Settings"))), "")
     if not why:
         return here.absolute()
     why = f"./spool is not taken, as {why}; to take it: --base ./spool"
@@ -114,7 +114,7 @@ def _expect_roots(path: Path) -> None:
     for folder in FOLDERS:
         with contextlib.suppress(FileNotFoundError):
             if (owner := os.stat(folder).st_uid) and not folder.startswith("Submitted"):
-                raise rights.Refused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
+                raise accounts.Refused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
 
 
 def _expect_base(path: Path) -> None:
@@ -147,7 +147,7 @@ def init(path: Path, group: str | None = None) -> bool:
     """The same for a command, which goes there: as root with the rights of its account. Raises Refused, too."""
     _default()
     try:
-        rights.enter(path, make=True)
+        accounts.enter(path, make=True)
     except (FileExistsError, NotADirectoryError):
         raise _in_the_way(path) from None
     made = _complete(Path(), path, group)

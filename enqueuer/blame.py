@@ -17,10 +17,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer import frames, serverlog
-from enqueuer.board import Board
 from enqueuer.circles import Circles
-from enqueuer.config import Engine
+from enqueuer.config.schema import Engine
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.log import serverlog
 from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk

@@ -6,8 +6,8 @@ A caller that sends what is no frame, or says nothing, loses its link and nothin
 import socket
 from collections.abc import Callable
 
-from enqueuer import frames
-from enqueuer.listeners import Bound
+from enqueuer.ipc import frames
+from enqueuer.ipc.listeners import Bound
 from enqueuer.nursery import Child, Nursery
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop

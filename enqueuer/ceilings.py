@@ -3,7 +3,7 @@
 import contextlib
 import resource
 
-from enqueuer.config import Config
+from enqueuer.config.schema import Config
 
 __all__ = ["descriptors_needed", "raise_descriptors", "small_files"]
 

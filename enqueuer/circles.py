@@ -28,7 +28,7 @@ SURE = 100
 SET_BACK = 8
 """So much shorter is such a row where it breaks: processors overtake each other. By chance rows come to 25 so."""
 SAMPLE = 17
-"""Of what is enqueued one dispatch in so many is told: each costs a look at the header. Not 16, as the clocks of laps.py would see each."""
+"""Of what is enqueued one dispatch in so many is told: each costs a look at the header. Not 16: timings.py would see each."""
 OFTEN = 8
 """A kind of which so many were told is watched."""
 WATCHED = 1000

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from enqueuer import frames, status, whereabouts
+from enqueuer import status, whereabouts
 from enqueuer.control import Answer, ControlServer, Reply, Request
-from enqueuer.listeners import Bound
+from enqueuer.ipc import frames
+from enqueuer.ipc.listeners import Bound
 from filterlink.wire.loop import Loop
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enqueuer import control, exits, loglines
+from enqueuer import control, exits
+from enqueuer.log import history
 from enqueuer.ownmail import Letter, addressed
 from enqueuer.queue.message.header import header_end
 from enqueuer.samples import Sample
@@ -131,7 +132,7 @@ def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
 def collect(base: Path) -> dict[str, list[Fate]]:
     """Find what became of each sample, by the name that the Server Log gives for an id."""
     log = (line for path in sorted((base / "SystemLogs").glob("*.log")) for line in path.read_text(errors="replace").splitlines())
-    names = {id: story.name for id, story in loglines.stories(log).items()}
+    names = {id: story.name for id, story in history.stories(log).items()}
     found: dict[str, list[Fate]] = {}
     for word, path in _outcomes(base):
         name = path.stem if path.suffix == ".bad" else names.get(int(path.stem.partition("-")[0]), "").removesuffix(".eml")

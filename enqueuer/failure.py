@@ -10,9 +10,10 @@ import signal
 import sys
 from typing import NoReturn
 
-from enqueuer import exits, frames, startup
+from enqueuer import exits, startup
+from enqueuer.ipc import frames
+from enqueuer.log.serverlog import LogHandler, LogWriter, install
 from enqueuer.nursery import Nursery
-from enqueuer.serverlog import LogHandler, LogWriter, install
 
 __all__ = ["end_engine"]
 

@@ -2,9 +2,9 @@
 
 import logging
 
-from enqueuer import frames
-from enqueuer.board import PULSE
-from enqueuer.child import MANAGER, SUPERVISOR, Birth
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth
+from enqueuer.ipc.scoreboard import PULSE
 from filterlink.server import Server
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop

@@ -3,8 +3,8 @@
 import math
 import time
 
-from enqueuer import frames
 from enqueuer.blame import Blame
+from enqueuer.ipc import frames
 from enqueuer.schedule import Schedule
 from filterlink.wire.link import Link
 

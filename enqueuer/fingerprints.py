@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from enqueuer import frames
+from enqueuer.ipc import frames
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import drop_path

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 
-from enqueuer.config import MinFree
+from enqueuer.config.schema import MinFree
 from enqueuer.queue.directory.disk import store_folder
 from filterlink.log.complaints import Complaints
 

@@ -8,14 +8,16 @@ import logging
 import socket
 import time
 
-from enqueuer import frames, serverlog, whereabouts
+from enqueuer import whereabouts
 from enqueuer.audit import Audit
 from enqueuer.blame import Blame
-from enqueuer.board import PULSE
-from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.filterpeer import FilterPeer
-from enqueuer.laps import MANAGER, Laps
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import SUPERVISOR, Birth
+from enqueuer.ipc.scoreboard import PULSE
+from enqueuer.ipc.timings import MANAGER, Laps
 from enqueuer.limits import Machine
+from enqueuer.log import serverlog
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids

@@ -18,8 +18,9 @@ from multiprocessing import popen_fork
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 
-from enqueuer import exits, frames
-from enqueuer.child import Birth, settle_in
+from enqueuer import exits
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import Birth, settle_in
 from filterlink.process import orphans
 from filterlink.wire.link import Link
 

@@ -7,11 +7,13 @@ import socket
 import time
 from typing import NoReturn
 
-from enqueuer import frames, routes, rules, serverlog
-from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.circles import SAMPLE
 from enqueuer.fingerprints import Fingerprints, drop_of
-from enqueuer.laps import PROCESSOR, Laps
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.ipc.timings import PROCESSOR, Laps
+from enqueuer.log import serverlog
+from enqueuer.policy import routes, rules
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.store import drop_path

@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, mounts, routes, trust
-from enqueuer import config as configs
-from enqueuer.child import config_file
+from enqueuer import basedir, mounts
+from enqueuer.config import schema as configs
+from enqueuer.ipc.child import config_file
+from enqueuer.policy import routes
+from enqueuer.system import trust
 
 __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
 

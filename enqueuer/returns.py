@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from enqueuer import rules, serverlog
 from enqueuer.blame import Blame
-from enqueuer.board import Board
-from enqueuer.config import Config, judges_anew
+from enqueuer.config.schema import Config, judges_anew
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.log import serverlog
+from enqueuer.policy import rules
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import FIRST, queue_path

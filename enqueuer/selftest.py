@@ -10,8 +10,9 @@ from pathlib import Path
 
 from enqueuer import exits
 from enqueuer.samples import Sample, samples
-from filterlink.filters import office, unpack
-from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules, lacking
+from filterlink.filters.content import office
+from filterlink.filters.content.archives import unpack
+from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules, lacking
 
 __all__ = ["run"]
 

@@ -7,8 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer.board import FATES
 from enqueuer.health import Look, trouble
+from enqueuer.ipc.scoreboard import FATES
 from enqueuer.notify import Notifier
 from filterlink.wire.loop import Loop
 

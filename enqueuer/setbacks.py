@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from enqueuer.board import Board
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.limits import PAUSE, Machine
 from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.queue.directory.store import Store, Unwiped, drop_path

@@ -11,10 +11,11 @@ from enum import IntEnum
 
 import msgspec
 
-from enqueuer import frames, serverlog
-from enqueuer.board import Board
 from enqueuer.committer import Committer, Step
-from enqueuer.laps import MANAGER, Laps
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.timings import MANAGER, Laps
+from enqueuer.log import serverlog
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
 from enqueuer.schedule import Entry, Schedule
@@ -45,7 +46,7 @@ class Done(IntEnum):
 
 
 STEPS = ("commit", "publish", "count", "unlink", "")
-"""What an item that has come so far does next, as laps.py calls it."""
+"""What an item that has come so far does next, as timings.py calls it."""
 
 
 class Settling(msgspec.Struct):

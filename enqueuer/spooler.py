@@ -9,11 +9,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from enqueuer import config as configs
-from enqueuer import serverlog
 from enqueuer.backlog import Backlog, pack, unpack
+from enqueuer.config import schema as configs
 from enqueuer.denied import Denied
 from enqueuer.limits import PAUSE, disk_full
+from enqueuer.log import serverlog
 from enqueuer.queue.directory.disk import no_room
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal

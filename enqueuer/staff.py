@@ -7,10 +7,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from enqueuer import auto, frames, pool, processor, serverlog
-from enqueuer.config import Config
-from enqueuer.cpu import CpuMeter
+from enqueuer import auto, pool, processor
+from enqueuer.config.schema import Config
+from enqueuer.ipc import frames
+from enqueuer.log import serverlog
 from enqueuer.schedule import large_limit
+from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 from filterlink.wire.loop import Loop
 

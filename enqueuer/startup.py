@@ -8,13 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from enqueuer import basedir, ceilings, control, exits, mounts, reaper, routes, trust
-from enqueuer.child import FILTERLINK, MANAGER, SUPERVISOR
-from enqueuer.config import ConfigError
-from enqueuer.listeners import Bound, Served
+from enqueuer import basedir, ceilings, control, exits, mounts, reaper
+from enqueuer.config.schema import ConfigError
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
+from enqueuer.ipc.listeners import Bound, Served
+from enqueuer.policy import routes
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.reload import BeingWritten, ConfigFile, make_modules
+from enqueuer.system import trust
 from filterlink.helpers.spawn import search_path
 from filterlink.log.complaints import Complaints
 from filterlink.wire.link import listen

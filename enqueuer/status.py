@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from enqueuer import laps
-from enqueuer.board import Board
-from enqueuer.config import Engine
+from enqueuer.config.schema import Engine
+from enqueuer.ipc import timings
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.nursery import Child
 from enqueuer.reload import ConfigFile
 from enqueuer.schedule import large_limit
@@ -62,11 +62,11 @@ def document(
 
 def steps(board: Board, slots: int) -> list[dict[str, Any]]:
     """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
-    sums: dict[str, tuple[float, float]] = dict.fromkeys(laps.PROCESSOR, (0.0, 0.0))
+    sums: dict[str, tuple[float, float]] = dict.fromkeys(timings.PROCESSOR, (0.0, 0.0))
     for slot in range(slots):
-        for step, (wall, cpu) in laps.read(board.processor_laps(slot), laps.PROCESSOR).items():
+        for step, (wall, cpu) in timings.read(board.processor_laps(slot), timings.PROCESSOR).items():
             sums[step] = (sums[step][0] + wall, sums[step][1] + cpu)
-    both = {"queue manager": laps.read(board.manager_laps, laps.MANAGER), "processors": sums}
+    both = {"queue manager": timings.read(board.manager_laps, timings.MANAGER), "processors": sums}
     return [
         {"process": process, "step": step, "wall_s": round(wall, 6), "cpu_s": round(cpu, 6)}
         for process, times in both.items()

@@ -13,28 +13,16 @@ from pathlib import Path
 
 import setproctitle
 
-from enqueuer import (
-    exits,
-    failure,
-    filterhost,
-    frames,
-    inherited,
-    manager,
-    pool,
-    serverlog,
-    service,
-    staff,
-    startup,
-    status,
-    trust,
-    watcher,
-)
-from enqueuer.board import Board
+from enqueuer import exits, failure, filterhost, manager, pool, service, staff, startup, status, watcher
 from enqueuer.callers import Callers
-from enqueuer.child import SUPERVISOR, Birth
 from enqueuer.commands import Commands
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import SUPERVISOR, Birth
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.log import serverlog
 from enqueuer.nursery import END_WITHIN, Child, Nursery
 from enqueuer.signals import Signals
+from enqueuer.system import inherited, trust
 from filterlink.wire.loop import Alarm, Loop
 
 __all__ = ["Supervisor", "run"]

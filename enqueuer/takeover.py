@@ -3,10 +3,10 @@
 import logging
 import time
 
-from enqueuer import serverlog
 from enqueuer.blame import Blame
-from enqueuer.board import FATES, Board
-from enqueuer.child import Birth
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import FATES, Board
+from enqueuer.log import serverlog
 from enqueuer.queue.directory import names, recovery
 from enqueuer.queue.directory.ingest import queue_path
 from enqueuer.queue.directory.store import Store

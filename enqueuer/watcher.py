@@ -15,8 +15,8 @@ import time
 
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
-from enqueuer import frames
-from enqueuer.child import MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth, Ended
 from filterlink.wire.link import Channel
 
 __all__ = ["Watcher", "run"]

@@ -7,7 +7,7 @@ The queue manager says what its schedule knows (`seen`), the supervisor adds wha
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from enqueuer.frames import Seek, Seen
+from enqueuer.ipc.frames import Seek, Seen
 from enqueuer.schedule import Schedule
 from filterlink.wire.frames import FilterState
 

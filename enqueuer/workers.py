@@ -2,7 +2,7 @@
 
 import msgspec
 
-from enqueuer import frames
+from enqueuer.ipc import frames
 from enqueuer.schedule import Entry
 from filterlink.wire.link import Link
 

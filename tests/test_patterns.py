@@ -18,7 +18,15 @@ import pytest
 from tests.guards import ROOT, sources
 from tests.helpers.linear import is_linear
 
-OURS = ("enqueuer.cli", "enqueuer.tune", "enqueuer.config", "enqueuer.wording", "enqueuer.routes", "enqueuer.demo", "enqueuer.ownmail")
+OURS = (
+    "enqueuer.cli",
+    "enqueuer.tune",
+    "enqueuer.config",
+    "enqueuer.config.explain",
+    "enqueuer.policy.routes",
+    "enqueuer.demo",
+    "enqueuer.ownmail",
+)
 """Modules whose patterns meet only what the administrator writes, at most 1 MB of it."""
 BOUNDED = ("filterlink.protocol.protocol.referee",)
 """Modules that look at no longer text than some 16 KiB."""

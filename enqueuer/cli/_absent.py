@@ -5,7 +5,7 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer.config import Config
+from enqueuer.config.schema import Config
 from filterlink.config.settings import Filter
 from filterlink.helpers.spawn import NOT_ROOT, find_program
 

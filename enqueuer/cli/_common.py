@@ -66,7 +66,8 @@ def enter(base: str | None) -> Path:
 
 def expect_safe_config(base: Path) -> None:
     """Before a command that runs programs of the config file itself: as at a start, no other account may write it. Raises Failure."""
-    from enqueuer import basedir, trust
+    from enqueuer import basedir
+    from enqueuer.system import trust
 
     if problem := trust.config(base / basedir.CONFIG, os.geteuid()):
         fail(problem, exits.CONFIG)

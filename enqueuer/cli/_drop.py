@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from enqueuer import inherited
 from enqueuer.queue.message.printable import printable
+from enqueuer.system import inherited
 
 __all__ = ["Drops"]
 

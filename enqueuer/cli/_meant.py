@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from enqueuer import exits, loglines
+from enqueuer import exits
 from enqueuer.cli._common import account, fail, printable
-from enqueuer.files import open_plain
+from enqueuer.log import history
 from enqueuer.queue.directory import names
+from enqueuer.system.openfile import open_plain
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 
@@ -64,7 +65,7 @@ def _ids(name: str) -> dict[int, str]:
     """The messages that came under this name, and who dropped them: by the claimed drops and by the log."""
     found: dict[int, str] = {}
     for day in _days():
-        stories = loglines.stories(_lines(day, f", {printable(name)}"))
+        stories = history.stories(_lines(day, f", {printable(name)}"))
         if came := {id: account(story.dropper) for id, story in stories.items() if story.name == printable(name)}:
             found = came
             break

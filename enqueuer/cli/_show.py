@@ -13,7 +13,7 @@ from rich.text import Text
 
 from enqueuer.cli._common import account, printable
 from enqueuer.cli._where import sentences
-from enqueuer.laps import SAMPLE
+from enqueuer.ipc.timings import SAMPLE
 from filterlink.config.units import say_size, show_seconds, show_short, show_size
 
 __all__ = ["filters", "message", "messages", "status", "steps"]

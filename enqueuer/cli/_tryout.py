@@ -47,10 +47,10 @@ FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
 
 
 def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
-    from enqueuer import rights
+    from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
-        given = [rights.give(file) for file in files]
+        given = [accounts.give(file) for file in files]
         sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
         for each in given:
@@ -59,13 +59,14 @@ def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGive
 
 
 def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
-    from enqueuer import basedir, config
+    from enqueuer import basedir
     from enqueuer.benchview import BenchView, report
+    from enqueuer.config import schema
     from filterlink.workbench.testbench import Plan
 
     path = where / basedir.CONFIG
     expect_safe_config(where)
-    filters = {each.name: each for each in config.load(basedir.read_config(Path(basedir.CONFIG)), str(path)).filters}
+    filters = {each.name: each for each in schema.load(basedir.read_config(Path(basedir.CONFIG)), str(path)).filters}
     settings = filters.get(name)
     if settings is None:
         fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)

@@ -36,7 +36,7 @@ def _yara(
     self_test: Annotated[bool, typer.Option("--self-test", help="Say what it can open here, try it on made messages, and end.")] = False,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More rules, after --rules FILE.")] = None,
 ) -> int:
-    from filterlink.filters import yara
+    from filterlink.filters.content import yara
     from filterlink.filters.runtime import verdict
 
     if self_test:
@@ -49,6 +49,6 @@ def _yara(
 
 
 def _flags(option: str, text: str) -> frozenset[str]:
-    from filterlink.filters import yara
+    from filterlink.filters.content import yara
 
     return frozenset(one_of(option, word.strip(), yara.FLAGS) for word in text.split(",") if word.strip())

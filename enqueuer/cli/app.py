@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from enqueuer import exits, inherited
+from enqueuer import exits
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
 from enqueuer.cli._common import Failure
 from enqueuer.queue.message.printable import printable_lines
+from enqueuer.system import inherited
 
 __all__ = ["app", "main"]
 
@@ -116,8 +117,8 @@ def _failed(error: Exception) -> int:
 
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
-    from enqueuer.config import ConfigError
-    from enqueuer.rights import Refused
+    from enqueuer.config.schema import ConfigError
+    from enqueuer.system.accounts import Refused
 
     match error:
         case Failure():

@@ -12,7 +12,7 @@ from enqueuer import exits
 from enqueuer.cli._common import Base, enter, fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.config import Config
+    from enqueuer.config.schema import Config
 
 __all__ = ["add_to"]
 
@@ -28,15 +28,17 @@ def add_to(app: typer.Typer) -> None:
 def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
 ) -> int:
-    from enqueuer import basedir, doubts, rights
-    from enqueuer import config as configs
+    from enqueuer import basedir
     from enqueuer.cli import _absent
+    from enqueuer.config import lint
+    from enqueuer.config import schema as configs
+    from enqueuer.system import accounts
 
     path, name = Path(basedir.CONFIG), str(file)
     if file is None:
         name = str(enter(base) / basedir.CONFIG)
     elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to
-        rights.enter(file.absolute().parent.parent)
+        accounts.enter(file.absolute().parent.parent)
         path = Path("Settings", file.name)
     else:
         path = file
@@ -44,7 +46,7 @@ def _check(
     absent = list(_absent.warnings(config))
     if basedir.is_base(Path()):
         _expect_renames(config)
-    for warning in (*doubts.warnings(config), *absent, *_rights(path.absolute(), config)):
+    for warning in (*lint.warnings(config), *absent, *_rights(path.absolute(), config)):
         print(f"warning: {printable(warning)}", file=sys.stderr)
     print(f"{printable(name)}: ok")
     return exits.OK
@@ -52,7 +54,8 @@ def _check(
 
 def _expect_renames(config: "Config") -> None:
     """As the start of an engine does. An account that may not write there cannot find out."""
-    from enqueuer import mounts, routes
+    from enqueuer import mounts
+    from enqueuer.policy import routes
 
     try:
         mounts.expect_renames(Path(), routes.compile(config.routes).modules)
@@ -64,7 +67,7 @@ def _expect_renames(config: "Config") -> None:
 
 def _rights(path: Path, config: "Config") -> Iterator[str]:
     """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
-    from enqueuer import trust
+    from enqueuer.system import trust
 
     if path.parent.name != "Settings":
         return

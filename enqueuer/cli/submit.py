@@ -15,7 +15,7 @@ from enqueuer.cli import _drop
 from enqueuer.cli._common import Base, enter, fail, help
 
 if TYPE_CHECKING:
-    from enqueuer.config import Config
+    from enqueuer.config.schema import Config
 
 __all__ = ["add_to"]
 
@@ -54,10 +54,10 @@ def _submit(
     if not inputs or "-" in (recipients or []):
         inputs.append("-")
     envelope = _envelope(sender, [] if header else words)
-    from enqueuer import rights
+    from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
-        given = [rights.Given(sys.stdin.buffer) if name == "-" else rights.give(Path(name)) for name in inputs]
+        given = [accounts.Given(sys.stdin.buffer) if name == "-" else accounts.give(Path(name)) for name in inputs]
         sources = [stack.enter_context(each.file) for each in given]
         where = enter(base)
         for each in given:
@@ -90,12 +90,13 @@ def _address(text: str) -> bytes:
 
 
 def _config() -> "Config":
-    from enqueuer import basedir, config
+    from enqueuer import basedir
+    from enqueuer.config import schema
 
     try:
-        return config.load(basedir.read_config(Path(basedir.CONFIG)))
-    except (OSError, config.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
-        return config.Config(rules=(), routes=())
+        return schema.load(basedir.read_config(Path(basedir.CONFIG)))
+    except (OSError, schema.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
+        return schema.Config(rules=(), routes=())
 
 
 def _expect_room(base: Path, config: "Config") -> None:

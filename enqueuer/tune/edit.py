@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from enqueuer import config as configs
+from enqueuer.config import schema as configs
 
 __all__ = ["edited"]
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer import control, loglines
-from enqueuer.files import open_plain
+from enqueuer import control
+from enqueuer.log import history
+from enqueuer.system.openfile import open_plain
 
 __all__ = ["Load", "busiest_hour", "today"]
 
@@ -29,7 +30,7 @@ class Load(NamedTuple):
 def today(base: Path) -> Load | None:
     """The load of this base directory; None where nothing tells."""
     for path in sorted((base / "SystemLogs").glob("*.log"), reverse=True)[:LOGS]:
-        if rate := busiest_hour(loglines.arrivals(_tail(path))):
+        if rate := busiest_hour(history.arrivals(_tail(path))):
             return Load(rate, f"the busiest hour in SystemLogs/{path.name}")
     with contextlib.suppress(control.NotRunning):
         document = control.ask(base, {"command": "status"})

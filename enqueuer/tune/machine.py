@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.cpu import Group, fullest, groups, our_folders
+from enqueuer.system.cpu import Group, fullest, groups, our_folders
 from enqueuer.tune.verdict import Cpu
 
 __all__ = ["Look", "between", "look"]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from enqueuer import loglines
-from enqueuer.board import FATES
+from enqueuer.ipc.scoreboard import FATES
+from enqueuer.log import history
 from enqueuer.trial import TrialError
 from enqueuer.tune import machine
 from enqueuer.tune.pile import Pile, sweep_out
@@ -226,12 +226,12 @@ def rate_of(samples: Iterable[Sample]) -> float:
 def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
     """Seconds from each drop to its fate line; `dropped` is time.time() by name."""
     found = []
-    for story in loglines.stories(lines).values():
+    for story in history.stories(lines).values():
         if story.decided is not None and story.name in dropped:
             local = time.localtime(at := dropped[story.name])
             since_midnight = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec + at % 1
-            half = loglines.DAY / 2  # midnight may lie between
-            found.append(max(0.0, (story.decided - since_midnight + half) % loglines.DAY - half))
+            half = history.DAY / 2  # midnight may lie between
+            found.append(max(0.0, (story.decided - since_midnight + half) % history.DAY - half))
     return found
 
 

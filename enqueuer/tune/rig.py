@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from enqueuer import basedir
-from enqueuer.config import Config, load
+from enqueuer.config.schema import Config, load
 from enqueuer.handmade import program
 from enqueuer.trial import Trial, TrialError
 from enqueuer.tune.edit import edited

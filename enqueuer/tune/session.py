@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from enqueuer.config import Config
+from enqueuer.config.schema import Config
 from enqueuer.trial import TrialError
 from enqueuer.tune.advice import MOST, counts, gained, goes_on
 from enqueuer.tune.measure import Measure

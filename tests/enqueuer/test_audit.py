@@ -9,7 +9,7 @@ import pytest
 from enqueuer import audit as audits
 from enqueuer import basedir
 from enqueuer.audit import Audit
-from enqueuer.board import Board
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.schedule import Entry, Lanes, Schedule
 from filterlink.wire.loop import Loop

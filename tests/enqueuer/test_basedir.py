@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, config
+from enqueuer import basedir
+from enqueuer.config import schema
 
 
 def test_create_makes_all_and_a_config_that_loads(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_create_makes_all_and_a_config_that_loads(tmp_path: Path) -> None:
     assert basedir.is_base(base)
     assert all((base / folder).is_dir() for folder in (*basedir.FOLDERS, "Outbound/OUT"))
     assert stat.S_IMODE((base / "Submitted/.taken").stat().st_mode) == 0o700
-    assert config.load((base / basedir.CONFIG).read_bytes()).routes
+    assert schema.load((base / basedir.CONFIG).read_bytes()).routes
 
 
 def test_create_is_idempotent_and_never_overwrites(tmp_path: Path) -> None:

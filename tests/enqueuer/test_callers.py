@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from enqueuer import frames
+from enqueuer.ipc import frames
 from enqueuer.trial import Trial
 from filterlink.wire.frames import Ask, encode
 from filterlink.wire.link import connect

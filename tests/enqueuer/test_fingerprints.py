@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from enqueuer import frames
 from enqueuer.circles import LEAST, SURE
 from enqueuer.fingerprints import Fingerprints
+from enqueuer.ipc import frames
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import Message
 from enqueuer.queue.message import envelope, header

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import limits
-from enqueuer.config import MinFree
+from enqueuer.config.schema import MinFree
 from enqueuer.trial import Trial, signal_all
 from filterlink.wire.link import connect
 

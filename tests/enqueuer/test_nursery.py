@@ -47,7 +47,7 @@ def test_a_death_that_no_signal_told_of_is_seen(trials: Trials, config: Config, 
 
 HIDDEN = """
 import os, signal
-from enqueuer.child import Birth
+from enqueuer.ipc.child import Birth
 from enqueuer.nursery import Nursery
 
 nursery, birth = Nursery(lambda birth: None), Birth("logger", 0, 0, 1, None, 1, None, None)

@@ -6,7 +6,7 @@ import pytest
 from enqueuer import samples as module
 from enqueuer.queue.message import header
 from enqueuer.samples import EICAR, GTUBE, Sample, samples
-from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 
 ALL = samples()
 

@@ -6,7 +6,7 @@ import pytest
 
 from enqueuer import selftest
 from enqueuer.samples import Sample, samples
-from filterlink.filters import unpack
+from filterlink.filters.content.archives import unpack
 
 COMMAND = (sys.executable, "-m", "enqueuer.cli.app", "filter", "yara")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import frames
 from enqueuer.blame import AGAIN, Blame
-from enqueuer.board import Board
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.limits import Machine
 from enqueuer.manager import log
 from enqueuer.queue.directory import ingest

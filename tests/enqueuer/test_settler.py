@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, frames
-from enqueuer.board import Board
+from enqueuer import basedir
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.durability import Durability

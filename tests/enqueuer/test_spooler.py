@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir, denied
-from enqueuer.config import load
+from enqueuer.config.schema import load
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Candidate, Claim, Intake

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from enqueuer.auto import Room
-from enqueuer.config import load
+from enqueuer.config.schema import load
 from enqueuer.staff import room
 from enqueuer.trial import Trial
 from filterlink.wire.frames import FilterState

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, serverlog
-from enqueuer import config as configs
+from enqueuer import basedir
 from enqueuer.blame import Blame
-from enqueuer.board import Board
-from enqueuer.child import Birth
+from enqueuer.config import schema as configs
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.log import serverlog
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store

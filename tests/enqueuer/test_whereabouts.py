@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from enqueuer import whereabouts
-from enqueuer.board import Task
-from enqueuer.frames import Seek, Seen
+from enqueuer.ipc.frames import Seek, Seen
+from enqueuer.ipc.scoreboard import Task
 from enqueuer.schedule import Entry, Lanes, Schedule
 from enqueuer.trial import Trial
 from filterlink.wire.frames import FilterState

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer import frames
+from enqueuer.ipc import frames
 from enqueuer.schedule import Entry
 from enqueuer.workers import Worker, Workers
 from filterlink.wire.link import Channel, Link

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from enqueuer import config, control, frames
+from enqueuer import control
+from enqueuer.config import schema
+from enqueuer.ipc import frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink.config import units
@@ -204,7 +206,7 @@ WIRES = [
     Parser("envelope lines", woven(*ENVELOPE), envelope.parse, (ValueError,)),
     Parser("O line", woven(*ENVELOPE), lambda data: (envelope.parse_o(data), envelope.head_end(data))),
     Parser("names of files", woven(b"17", b".", b"msg", b"done", b"OUT", b"-why", b"/", b"eml", b"0", b"9" * 30), _names),
-    Parser("config", woven(*TOML), config.load, (config.ConfigError,)),
+    Parser("config", woven(*TOML), schema.load, (schema.ConfigError,)),
     Parser("sizes", st.text(alphabet="0123456789KMGT.-e \u0663", max_size=30), units.Size.parse, (ValueError,)),
     Parser("durations", st.text(alphabet="0123456789smhd.-e nevr", max_size=30), units.Seconds.parse, (ValueError,)),
     Parser("control", woven(*CONTROL), control.read_request, (ValueError,)),

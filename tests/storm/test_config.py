@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import basedir, config
+from enqueuer import basedir
+from enqueuer.config import schema
 from enqueuer.trial import Trial
-from tests.enqueuer.test_config import extremes
+from tests.enqueuer.config.test_schema import extremes
 from tests.storm import weather
 
 CHANGES_PER_SECOND = 4.0
@@ -172,8 +173,8 @@ def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Pat
 
 def _is_good(text: str) -> bool:
     try:
-        config.load(text.encode())
-    except config.ConfigError:
+        schema.load(text.encode())
+    except schema.ConfigError:
         return False
     return "durability" not in text
 

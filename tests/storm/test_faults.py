@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import pytest
 
-from enqueuer import control, exits, frames
+from enqueuer import control, exits
+from enqueuer.ipc import frames
 from enqueuer.trial import Trial, signal_all, wait
 from filterlink.wire.frames import Ask, encode
 from tests.storm import weather

@@ -24,12 +24,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from filterlink.filters import archive, filenames, mime, office, readings, unpack
 from filterlink.filters.command import commandline
-from filterlink.filters.member import Budget
+from filterlink.filters.content import archive, mime, office
+from filterlink.filters.content.archives import unpack
+from filterlink.filters.content.limits.member import Budget
+from filterlink.filters.content.mail import filenames, readings
 from filterlink.filters.runtime import envelope, verdict
 from filterlink.filters.runtime.lines import MAX_LINE, Lines
-from tests.filterlink.filters.test_office import CODE, ole, vba
+from tests.filterlink.filters.content.test_office import CODE, ole, vba
 from tests.storm.parsers import WIRES, Parser, woven
 
 TOTAL = 600.0

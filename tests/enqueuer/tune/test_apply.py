@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import config as configs
+from enqueuer.config import schema as configs
 from enqueuer.tune.apply import OLD, apply
 
 

@@ -2,7 +2,7 @@ from importlib import resources
 
 import pytest
 
-from enqueuer import config as configs
+from enqueuer.config import schema as configs
 from enqueuer.tune.edit import edited
 
 DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_text()

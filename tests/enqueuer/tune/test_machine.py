@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.cpu import Group
+from enqueuer.system.cpu import Group
 from enqueuer.tune.machine import between, look
 
 SPINNER = "while True: pass"

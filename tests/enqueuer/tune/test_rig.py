@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer import config as configs
+from enqueuer.config import schema as configs
 from enqueuer.trial import TrialError
 from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters
 

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from filterlink.filters.mime import parts
-from filterlink.filters.yara import DEFAULT_RULES, YaraFilter, compile_rules
+from filterlink.filters.content.mime import parts
+from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 from tests.helpers.oracles.opening import opened
 from tests.helpers.wrappings import archives, bodies, containers, documents, names, packing, smime, structure, zips
 from tests.helpers.wrappings.base import PAYLOADS, Wrapping

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer import frames, schedule
-from enqueuer.board import Board
+from enqueuer import schedule
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
 from enqueuer.queue.directory.disk import Port
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Each

@@ -1,0 +1,213 @@
+"""The Server Log: one file a day from all processes, each line `HH:MM:SS.mmm L TAG text`.
+
+Every process has multiprocessing-logging's handler on its root logger, over a channel of ours: the package's own queue has
+one lock for all writers, which a SIGKILLed writer holds for ever. A SEQPACKET pair has no lock and no partial record. Its
+receive loop runs in the logger process, in no thread, so that the supervisor stays free of threads and can always fork.
+"""
+
+import logging
+import os
+import queue
+import select
+import socket
+import struct
+import sys
+import time
+from typing import TextIO
+
+import msgspec
+from multiprocessing_logging import MultiProcessingHandler
+
+from enqueuer.log import logline
+from enqueuer.log.logfile import LogWriter
+from filterlink.config.settings import LEVELS
+
+__all__ = ["MAJOR", "LogHandler", "LogWriter", "install", "message_tag", "set_level", "tell"]
+
+MAJOR = LEVELS["major"]
+_AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
+"""Levels of the lines that tell of a problem: with them goes all that was gathered."""
+MAX_RECORD = 150_000
+"""Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
+GATHER_TIME, NEVER = 0.010, 3600.0
+"""Seconds until lines that are kept are sent."""
+GATHERED = 10_000
+"""Characters of the lines that are kept until they are sent together."""
+PATIENCE = struct.pack("ll", 1, 0)
+"""How long (1 s) a process that may wait does wait for a full channel, before its record is dropped and counted."""
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(list[logline.Line]).decode
+_room = memoryview(bytearray(1 << 18))
+"""For what is being read: room that is made anew costs more than a line."""
+
+
+def message_tag(id: int) -> dict[str, str]:
+    """`extra=` for a record about one message: its tag is QUEUE([id])."""
+    return {"tag": f"QUEUE([{id}])"}
+
+
+def tell(log: logging.Logger, id: int, text: str) -> None:
+    """What `log.log(MAJOR, "%s", text, extra=message_tag(id))` does, in a tenth of its time: every message has two such lines."""
+    handlers = logging.root.handlers
+    if len(handlers) != 1 or not isinstance(handlers[0], LogHandler):
+        log.log(MAJOR, "%s", text, extra=message_tag(id))
+    elif log.isEnabledFor(MAJOR):
+        handlers[0].channel.put(logline.Line(time.time(), MAJOR, message_tag(id)["tag"], logline.encodable(text)))
+
+
+class _Channel:
+    """What multiprocessing-logging asks of a queue, on a SEQPACKET pair."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, PATIENCE)
+        self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.waits = True
+        self.stop_fd = -1  # readable when the logger is to end
+        self.gathers = False
+        """Lines are sent by flush(), together, but for those that tell of a problem."""
+        self._lines: list[logline.Line] = []
+        self._size = 0
+        self._dropped = 0
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        self.put(logline.line_of(record))
+
+    def put(self, line: logline.Line) -> None:
+        self._lines.append(line)
+        self._size += len(line.text) + len(line.trace or "")
+        if not self.gathers or line.level in _AT_ONCE or self._size > GATHERED:
+            self.flush()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was gathered."""
+        return not self._lines
+
+    @property
+    def due(self) -> float:
+        """Seconds until what was gathered is to be sent."""
+        return self._lines[0].created + GATHER_TIME - time.time() if self._lines else NEVER
+
+    def flush(self) -> None:
+        """Send what was gathered, as one record of the channel."""
+        if not self._lines:
+            return
+        lines, self._lines, self._size = self._lines, [], 0
+        data = _encode(lines)
+        if len(data) > MAX_RECORD:  # a line of its own makes it so: it is cut when it is shown anyway
+            data = _encode([logline.cut(line) for line in lines])
+        if self._dropped and self._send(_encode([_gap(self._dropped)])):
+            self._dropped = 0
+        if self._dropped or not self._send(data):
+            self._dropped += len(lines)
+
+    def get(self, timeout: float) -> list[logline.Line]:
+        """The next lines. Waits for longer than asked: the end is told by stop_fd, and an idle logger is to sleep."""
+        watched = [self.reader.fileno()] if self.stop_fd < 0 else [self.reader.fileno(), self.stop_fd]
+        ready = select.select(watched, [], [], max(timeout, 3600.0))[0]
+        if self.reader.fileno() not in ready:
+            raise queue.Empty if self.stop_fd < 0 else EOFError
+        return _decode(_room[: self.reader.recv_into(_room)])
+
+    def qsize(self) -> int:
+        return len(select.select([self.reader], [], [], 0)[0])
+
+    def close(self) -> None:
+        pass
+
+    def join_thread(self) -> None:
+        pass
+
+    def _send(self, data: bytes) -> bool:
+        try:
+            self.writer.send(data, socket.MSG_NOSIGNAL | (0 if self.waits else socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+        return True
+
+
+def _gap(count: int) -> logline.Line:
+    text = f"{count} log lines of this process were lost here: the log could not be written fast enough"
+    return logline.Line(time.time(), logging.WARNING, "LOG", f"{text} (pid {os.getpid()})")
+
+
+class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
+    """Sends records to the logger process. Made once, before the first fork.
+
+    The package's own __init__ is left out: it makes a semaphore, which needs a writable /dev/shm, and starts a thread.
+    """
+
+    def __init__(self, writer: LogWriter) -> None:
+        logging.Handler.__init__(self)
+        self.sub_handler = self._writer = writer
+        self.setFormatter(writer.formatter)
+        self._is_closed = False
+        self.queue = self.channel = _Channel()
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self.sub_handler.close()
+            logging.Handler.close(self)
+
+    def serve(self, stop_fd: int) -> None:
+        """Write what comes until `stop_fd` is readable and nothing is left. In the logger process only."""
+        self.channel.stop_fd = stop_fd
+        MultiProcessingHandler._receive(self)
+
+    def drain(self) -> None:
+        """Write what is in the channel now. In a supervisor without a logger only."""
+        self.channel.flush()
+        while self.channel.qsize():
+            self._writer.emit(self.channel.get(0))
+
+    def in_child(self, *, waits: bool, gathers: bool = False) -> None:
+        """In a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops at once.
+
+        `gathers`: it turns on a loop, and calls flush_due() each time.
+        """
+        self.channel.reader.close()
+        self.channel.waits, self.channel.gathers = waits, gathers
+
+    @property
+    def due(self) -> float:
+        """Seconds until flush_due() has something to do."""
+        return self.channel.due
+
+    def flush_due(self, *, at_once: bool = False) -> bool:
+        """Flush what has waited for GATHER_TIME, or `at_once` all; True: nothing waits."""
+        if self.channel.empty:
+            return True
+        if at_once or self.channel.due <= 0:
+            self.flush()
+        return self.channel.empty
+
+    def flush(self) -> None:
+        self.acquire()
+        try:
+            self.channel.flush()
+        finally:
+            self.release()
+
+
+def install(writer: LogWriter, level: str) -> LogHandler:
+    """Send everything that is logged in this process, and in those forked from it, to the logger process."""
+    handler = LogHandler(writer)
+    handler.channel.waits = False
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # what no line of ours shows is not found out for each (the logging module's documentation, "Optimization")
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    set_level(level)
+    return handler
+
+
+def set_level(level: str) -> None:
+    """Take a level of the config file; the digit is inclusive."""
+    logging.getLogger().setLevel(LEVELS[level])
+
+
+def terminal() -> TextIO | None:
+    """Standard error, where somebody looks at it."""
+    return sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
