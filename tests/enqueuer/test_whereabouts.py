@@ -128,12 +128,12 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
         document, page = _show(trial, held)
         assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("held", "Judge")
         assert 3500 < document["now"]["offered_in_s"] < 3600
-        assert "held by filter Judge for" in page
+        assert "deferred by filter Judge for" in page
         assert "no licence" in page
         document, page = _show(trial, behind)
         assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("parked", "Judge")
         assert "has no free slot" in page
-        assert "as a rule answers within" in page
+        assert "usually answers within" in page
         document, page = _show(trial, slow)
         assert document["now"]["filter"]["name"] == "Judge"
         assert document["now"]["filter"]["p99_s"] < 10
@@ -146,4 +146,4 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
 
     assert document["now"]["state"] is None
     assert "no engine runs on" in page
-    assert "by its files" in page
+    assert "its files say" in page

@@ -28,7 +28,7 @@ def test_a_bad_file_is_one_line_and_78(enqueuer: Any, tmp_path: Path) -> None:
 
     assert done.returncode == 78
     assert done.stdout == b""
-    assert done.stderr.decode() == f"enqueuer: {bad}: enqueuer.procesors: no such key, did you mean processors?\n"
+    assert done.stderr.decode() == f"enqueuer: {bad}: enqueuer.procesors: no such key; did you mean processors?\n"
 
 
 def test_doubts_are_warnings(enqueuer: Any, tmp_path: Path) -> None:
