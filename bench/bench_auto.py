@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.harness import Pile, config, engine, helper, message, until
 from bench.record import note, sample
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 MESSAGES = 600
 WAVES = 8

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import PATIENCE, config, folder, helper, lay, message, published, rate, until
 from bench.procs import private_mib, roles
 from bench.record import note, sample
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 MOST = 20_000
 MILLION = 1_000_000

@@ -16,9 +16,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import Pile, config, engine, helper, message
 from bench.profile import engine_cpu
 from bench.record import note, sample
-from enqueuer import trial as trials
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Board
+from enqueuer.lab import trial as trials
 
 MESSAGES, ROUNDS = 2000, 12
 START = "import sys; from enqueuer.ipc import timings; {change}; from enqueuer.cli.app import main; sys.exit(main())"

@@ -17,8 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import Pile, config, engine, folder, helper, lay, message
 from bench.load import latencies, quantile
 from bench.record import note, sample
-from enqueuer import control
-from enqueuer.trial import Trial
+from enqueuer.control import server
+from enqueuer.lab.trial import Trial
 
 RATE, SECONDS = 500, 4
 RELOAD_PATIENCE = 20.0
@@ -55,12 +55,12 @@ def nothing(_trial: Trial) -> None:
 def reload(trial: Trial) -> None:
     """Another filter setting: the helper is replaced."""
     trial.configure(config(4, helper("noop"), slots=100))
-    control.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+    server.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
 
 
 def resize(trial: Trial) -> None:
     trial.configure(config(16, helper("noop")))
-    control.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+    server.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
     trial.wait(lambda: trial.status()["processors"]["running"] == 16, "16 processors run")
 
 

@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import Pile, engine, helper, message
 from bench.load import latencies, quantile
 from bench.record import note, sample
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 OWN = 20
 RATE, COUNT = 40, 240

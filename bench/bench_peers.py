@@ -36,7 +36,7 @@ from bench.peers.parts import Missing, compiled, public_folder
 from bench.peers.postfix import postfix
 from bench.peers.smtp import Route
 from bench.record import note, sample
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 ROUNDS, REQUESTS = 5, 20_000
 MAIL_ROUNDS, MESSAGES, SIZE = 3, 2000, 8192

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.mail import message
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 __all__ = ["CONFIG", "Pile", "config", "engine", "folder", "helper", "lay", "message", "published", "rate", "until"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.harness import PATIENCE
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 __all__ = ["Arrivals", "latencies", "numbered", "quantile"]
 

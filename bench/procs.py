@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 __all__ = ["Use", "private_mib", "roles", "uses"]
 

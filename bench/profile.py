@@ -21,7 +21,7 @@ from typing import NamedTuple
 from bench import steps
 from bench.harness import Pile, config, engine, helper, message
 from bench.results import RESULTS, machine
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 RATE = 200
 """Samples a second of py-spy: more of them slow a machine of two cores down too much."""

@@ -24,7 +24,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.harness import Pile, config, engine, folder, helper, lay, message, published, rate, until
 from bench.record import note, sample
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 __all__ = ["Case", "Pair", "beside", "main", "pairs"]
 

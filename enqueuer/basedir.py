@@ -247,7 +247,7 @@ def _write_default(path: Path) -> bool:
 @functools.cache
 def _default() -> bytes:
     """The commented default. Read before root becomes an account that may not be allowed to read the installation."""
-    return resources.files("enqueuer").joinpath("default.toml").read_bytes()
+    return resources.files("enqueuer.config").joinpath("default.toml").read_bytes()
 
 
 def replace(path: Path, data: bytes, like: Path | None = None) -> None:

@@ -83,6 +83,10 @@ MAY_FAIL = {
 """Modules of filterlink/filters that may say FAILURE, and for what."""
 
 
+VIEWS = ("_show.py", "_demoview.py", "_benchview.py")
+"""What draws with rich, imported by the commands that need it."""
+
+
 class Function(NamedTuple):
     lines: int
     place: str
@@ -162,7 +166,7 @@ def commands_start_fast() -> Iterator[str]:
     heavy = {"multiprocessing", "multiprocessing_logging", "rich", "watchdog", "yara_x"}
     for path in sources("enqueuer/cli"):
         for module, place, top in _imports(path):
-            if top and module.partition(".")[0] in heavy and path.name != "_show.py":
+            if top and module.partition(".")[0] in heavy and path.name not in VIEWS:
                 yield f"{place} imports {module} for every command"
 
 

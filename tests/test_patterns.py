@@ -25,10 +25,10 @@ OURS = (
     "enqueuer.config.explain",
     "enqueuer.policy.routes",
     "enqueuer.demo",
-    "enqueuer.ownmail",
+    "enqueuer.lab.ownmail",
 )
 """Modules whose patterns meet only what the administrator writes, at most 1 MB of it."""
-BOUNDED = ("filterlink.protocol.protocol.referee",)
+BOUNDED = ("filterlink.protocol.referee",)
 """Modules that look at no longer text than some 16 KiB."""
 ALWAYS = 'a0 \t\n"\\:!'
 SMALL = 8 << 10

@@ -64,7 +64,7 @@ def _test(
 
 def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]) -> int:
     from enqueuer import basedir
-    from enqueuer.benchview import BenchView, report
+    from enqueuer.cli._benchview import BenchView, report
     from enqueuer.config import schema
     from filterlink.workbench.testbench import Plan
 
@@ -101,7 +101,7 @@ def _bench(
     lines: Annotated[int, typer.Option("--lines", min=0, metavar="N", help="Show this many lines of the dialogue.")] = 20,
     json: Json = False,
 ) -> int:
-    from enqueuer.benchview import BenchView, document, report
+    from enqueuer.cli._benchview import BenchView, document, report
     from filterlink.workbench.testbench import Plan
 
     try:
@@ -125,7 +125,7 @@ def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -
     """One run in a directory that stands for `where`. Raises Failure where the program cannot be started."""
     import msgspec
 
-    from enqueuer.handmade import handmade, program
+    from enqueuer.lab.handmade import handmade, program
     from filterlink.workbench.dialogue import CannotStart
     from filterlink.workbench.testbench import TestBench
 
@@ -151,7 +151,7 @@ def _copies(folder: Path, files: Sequence[BinaryIO]) -> list[Path]:
 
 def _samples(folder: Path) -> list[Path]:
     """Made messages of all kinds but large ones."""
-    from enqueuer.samples import samples
+    from enqueuer.lab.samples import samples
 
     found: list[Path] = []
     for sample in samples():

@@ -49,7 +49,7 @@ def _yara(
     from filterlink.filters.runtime import verdict
 
     if self_test:
-        from enqueuer import selftest
+        from enqueuer.lab import selftest
 
         return selftest.run()
     unscanned = one_of("--unscannable", unscannable, verdict.UNSCANNABLE)

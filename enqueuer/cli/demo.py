@@ -11,8 +11,8 @@ from enqueuer.cli._common import fail, help, printable
 from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
-    from enqueuer.ownmail import Found, Most
-    from enqueuer.samples import Sample
+    from enqueuer.lab.ownmail import Found, Most
+    from enqueuer.lab.samples import Sample
 
 __all__ = ["add_to", "own_mail"]
 
@@ -38,8 +38,8 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the base directory, and print its path.")] = False,
 ) -> int:
     """Run the demo; exit code 0 when each message went where it should."""
-    from enqueuer.demo import run
-    from enqueuer.demoview import DemoView
+    from enqueuer.cli._demoview import DemoView
+    from enqueuer.lab.demo import run
 
     messages = _made() if mail is None else _copies(mail)
     with DemoView(len(messages)) as view:
@@ -48,7 +48,7 @@ def demo(
 
 def own_mail(path: Path, most: "Most | None" = None) -> "Found":
     """Read the reader's own mail, and name what is none on stderr. Raises Failure."""
-    from enqueuer.ownmail import MOST, NoMail, read
+    from enqueuer.lab.ownmail import MOST, NoMail, read
 
     try:
         found = read(path, most or MOST)
@@ -64,13 +64,13 @@ def own_mail(path: Path, most: "Most | None" = None) -> "Found":
 
 
 def _made() -> "list[Sample]":
-    from enqueuer.samples import samples
+    from enqueuer.lab.samples import samples
 
     return samples()
 
 
 def _copies(mail: Path) -> "list[Sample]":
-    from enqueuer.demo import copies
+    from enqueuer.lab.demo import copies
 
     return copies(own_mail(mail).letters)
 

@@ -10,7 +10,7 @@ from enqueuer import exits
 from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.control import Peer
+    from enqueuer.control.server import Peer
 
 __all__ = ["add_to"]
 
@@ -65,7 +65,7 @@ def _run(
     ] = False,
 ) -> int:
     path = enter(base)
-    from enqueuer import supervisor
+    from enqueuer.supervisor import supervisor
 
     return supervisor.run(path, allow_writable_config=allow_writable_config)
 
@@ -96,12 +96,12 @@ def _reload(base: Base = None) -> int:
 
 
 def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Leave messages in work in the queue.")] = False) -> int:
-    from enqueuer import control
+    from enqueuer.control import server
 
     path = enter(base)
     try:
-        peer = control.Peer(path, Path())
-    except control.NotRunning as error:
+        peer = server.Peer(path, Path())
+    except server.NotRunning as error:
         fail(str(error), exits.UNAVAILABLE)
     print("stopping", file=sys.stderr)
     _order(path, peer, now)

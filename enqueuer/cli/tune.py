@@ -83,8 +83,8 @@ def _mail(base: Path, mail: Path | None) -> "Mail":
 def _measured(plan: "Plan", fed: "Mail") -> "Measured":
     from rich.console import Console
 
-    from enqueuer.control import NotRunning
-    from enqueuer.trial import TrialError
+    from enqueuer.control.server import NotRunning
+    from enqueuer.lab.trial import TrialError
     from enqueuer.tune.keys import keys
     from enqueuer.tune.session import measure
     from enqueuer.tune.view import TuneView
@@ -146,13 +146,13 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
 
 
 def _notes(base: Path, found: "Measured") -> list[str]:
-    from enqueuer import control
+    from enqueuer.control import server
 
     notes = []
     try:
-        control.ask(base, {"command": "status"}, here=Path())
+        server.ask(base, {"command": "status"}, here=Path())
         notes.append("an engine runs on this base directory and uses the same machine: the figures are lower for that")
-    except control.NotRunning:
+    except server.NotRunning:
         pass
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")

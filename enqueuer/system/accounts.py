@@ -268,7 +268,7 @@ def _load_all() -> None:
 
     import enqueuer
     import filterlink
-    from enqueuer import status
+    from enqueuer.supervisor import status
 
     for package in (enqueuer, filterlink):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.ownmail import Found, Most, addressed
+from enqueuer.lab.ownmail import Found, Most, addressed
 from enqueuer.queue.message import envelope as envelopes
 
 __all__ = ["MOST", "Mail", "made", "own", "waiting"]
@@ -44,7 +44,7 @@ def waiting(base: Path) -> Mail | None:
 
 def made() -> Mail:
     """Made messages of all kinds but refused ones and the few largest."""
-    from enqueuer.samples import samples
+    from enqueuer.lab.samples import samples
 
     found = [sample.data for sample in samples() if sample.expect != "refused" and len(sample.data) < 1 << 18]
     return Mail(found, f"{len(found)} made messages (give --mail for numbers that hold for your own)")

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from enqueuer.ipc.scoreboard import FATES
+from enqueuer.lab.trial import TrialError
 from enqueuer.log import history
-from enqueuer.trial import TrialError
 from enqueuer.tune import machine
 from enqueuer.tune.pile import Pile, sweep_out
 from enqueuer.tune.rig import Rig, used_filters

@@ -16,8 +16,8 @@ from typing import Any
 
 from enqueuer import basedir
 from enqueuer.config.schema import Config, load
-from enqueuer.handmade import program
-from enqueuer.trial import Trial, TrialError
+from enqueuer.lab.handmade import program
+from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.tune.edit import edited
 from filterlink.config.settings import LEVELS
 

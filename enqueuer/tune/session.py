@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from enqueuer.config.schema import Config
-from enqueuer.trial import TrialError
+from enqueuer.lab.trial import TrialError
 from enqueuer.tune.advice import MOST, counts, gained, goes_on
 from enqueuer.tune.measure import Measure
 from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters

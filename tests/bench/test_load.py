@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.harness import config, helper, message
 from bench.load import latencies, quantile
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 DELAY = 100
 

@@ -8,8 +8,8 @@ from bench import steps
 ROOT = Path(__file__).resolve().parents[2]
 RAW = [
     'process 7:"enqueuer: supervisor";process 9:"enqueuer: queue manager";thread (9): MainThread;Manager.run (enqueuer/m.py:81);'
-    "Manager._pump (enqueuer/manager.py:97);Manager._dispatch (enqueuer/manager.py:200);Link._send_now (filterlink/wire/link.py:160) 12",
-    'process 7:"enqueuer: supervisor";process 12:"enqueuer: processor 3";thread (12): Main;Processor._wait (enqueuer/processor.py:1) 3',
+    "Manager._pump (enqueuer/m.py:97);Manager._dispatch (enqueuer/m.py:200);Link._send_now (filterlink/wire/link.py:160) 12",
+    'process 7:"enqueuer: supervisor";process 12:"enqueuer: processor 3";thread (12): Main;Processor._wait (enqueuer/p.py:1) 3',
     'process 7:"enqueuer: supervisor";process 12:"enqueuer: processor 4";nobody_knows (elsewhere.py:1) 2',
     "this is no sample",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.paths import HELPERS
 
 JUDGE = f"{sys.executable} {HELPERS / 'judge.py'}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial
 
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers import hostile
 
 PACE = 0.01

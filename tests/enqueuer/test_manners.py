@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial
 from tests.helpers.paths import PROGRAMS
 
 PLAY = PROGRAMS / "play.pl"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir, mounts
-from enqueuer.trial import ENGINE, Trial, TrialError
+from enqueuer.lab.trial import ENGINE, Trial, TrialError
 from tests.helpers.places import in_namespaces
 
 Config = Callable[..., str]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.paths import ROOT
 
 README = ROOT / "README.md"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.filterlink.filters.daemons import EICAR, GTUBE, Clamd, Daemon, mail, served
 from tests.filterlink.filters.starters import make_clamav_milter, make_rspamd, make_spamd
 

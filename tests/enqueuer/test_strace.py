@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 STRACE = shutil.which("strace")
 CALLS = "trace=fsync,fdatasync,syncfs,sync,rename,renameat,renameat2,unlink,unlinkat"

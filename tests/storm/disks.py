@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import TrialError, wait
+from enqueuer.lab.trial import TrialError, wait
 
 MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"),

@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 
-from enqueuer.trial import wait
+from enqueuer.lab.trial import wait
 
 __all__ = ["STRACE", "Fault", "traced"]
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from enqueuer import control
 from enqueuer.config import schema
+from enqueuer.control import server
 from enqueuer.ipc import frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
@@ -209,6 +209,6 @@ WIRES = [
     Parser("config", woven(*TOML), schema.load, (schema.ConfigError,)),
     Parser("sizes", st.text(alphabet="0123456789KMGT.-e \u0663", max_size=30), units.Size.parse, (ValueError,)),
     Parser("durations", st.text(alphabet="0123456789smhd.-e nevr", max_size=30), units.Seconds.parse, (ValueError,)),
-    Parser("control", woven(*CONTROL), control.read_request, (ValueError,)),
+    Parser("control", woven(*CONTROL), server.read_request, (ValueError,)),
     Parser("frames", st.one_of(PACKED, st.binary(max_size=40)), _frame),
 ]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 from tests.storm import accounts, weather
 
 NORMAL, EVE = 4242, 4243

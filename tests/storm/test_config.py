@@ -11,7 +11,7 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.config import schema
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.enqueuer.config.test_schema import extremes
 from tests.storm import weather
 

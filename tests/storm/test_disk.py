@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
-from enqueuer.trial import Trial, TrialError, signal_all, wait
+from enqueuer.lab.trial import Trial, TrialError, signal_all, wait
 from tests.storm import disks, weather
 
 MEGABYTES, INODES = 128, 4000

@@ -20,9 +20,10 @@ from typing import NamedTuple
 
 import pytest
 
-from enqueuer import control, exits
+from enqueuer import exits
+from enqueuer.control import server
 from enqueuer.ipc import frames
-from enqueuer.trial import Trial, signal_all, wait
+from enqueuer.lab.trial import Trial, signal_all, wait
 from filterlink.wire.frames import Ask, encode
 from tests.storm import weather
 from tests.storm.faults import STRACE, Fault, traced
@@ -108,7 +109,7 @@ class Subject:
         began = time.monotonic()
         try:
             assert self.trial.status()["state"] in ("starting", "running", "draining"), case
-        except (control.NotRunning, OSError):
+        except (server.NotRunning, OSError):
             code = self.trial.process.wait(max(0.5, WITHIN - (time.monotonic() - began)))
             assert code in ((exits.OK, exits.SOFTWARE) if case.phase == "stop" else (exits.SOFTWARE,)), (
                 case,
@@ -137,13 +138,13 @@ class Subject:
     # ---- what is done to the engine while a call fails
 
     def ask(self) -> None:
-        with contextlib.suppress(control.NotRunning, OSError):
+        with contextlib.suppress(server.NotRunning, OSError):
             self.trial.status()
 
     def reload(self) -> None:
         self.trial.configure(self._config())
-        with contextlib.suppress(control.NotRunning, OSError):
-            control.ask(self.trial.base, {"command": "reload"}, 3)
+        with contextlib.suppress(server.NotRunning, OSError):
+            server.ask(self.trial.base, {"command": "reload"}, 3)
 
     def bury(self) -> None:
         signal_all([*self.trial.pids("processor")[:1], *self.trial.pids("watcher")])

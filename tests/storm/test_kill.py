@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.storm import weather
 
 PROCESSORS = 4

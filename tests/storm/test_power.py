@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from enqueuer.trial import Trial, signal_all
+from enqueuer.lab.trial import Trial, signal_all
 from tests.storm import disks, weather
 
 CUTS_A_RUN = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.storm import weather, writers
 
 pytestmark = pytest.mark.storm

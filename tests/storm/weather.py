@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enqueuer import control
+from enqueuer.control import server
+from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.queue.message import envelope
-from enqueuer.trial import Trial, TrialError
 from tests.helpers.paths import HELPERS
 
 JUDGE = HELPERS / "judge.py"
@@ -215,7 +215,7 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
 
 def runs(trial: Trial) -> bool:
     """Recovery is done, and drops are taken."""
-    with contextlib.suppress(control.NotRunning):
+    with contextlib.suppress(server.NotRunning):
         return bool(trial.status()["state"] == "running")
     return False
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import pytest
 
-from enqueuer.trial import wait
+from enqueuer.lab.trial import wait
 from tests.helpers.paths import HELPERS
 from tests.storm import weather
 

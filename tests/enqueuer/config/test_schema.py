@@ -14,7 +14,7 @@ from enqueuer.config import lint, schema
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 
-DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_bytes()
+DEFAULT = resources.files("enqueuer.config").joinpath("default.toml").read_bytes()
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
 LEAST = "rules = []\n" + ROUTES
 FILTER = '\n[[filters]]\nname = "VirusScan"\nprogram = "scan"\n'

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.ipc.timings import MANAGER, PROCESSOR, SAMPLE, Laps, read
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 
 
 def spin(seconds: float) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from enqueuer.lab.trial import Trial
 from enqueuer.log import logfile, logline
-from enqueuer.trial import Trial
 
 Config = Callable[..., str]
 Make = Callable[..., bytes]

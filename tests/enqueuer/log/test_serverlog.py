@@ -169,7 +169,7 @@ def test_installing_leaves_no_thread(tmp_path: Path) -> None:
     """The supervisor must be able to fork at any time; the thread that the package starts ends at once."""
     # the kernel forgets a joined thread a little later
     code = (
-        "import os, time\nfrom enqueuer import serverlog\n"
+        "import os, time\nfrom enqueuer.log import serverlog\n"
         f"serverlog.install(serverlog.LogWriter({str(tmp_path)!r}), 'all')\n"
         "until = time.monotonic() + 5\n"
         "while len(os.listdir('/proc/self/task')) > 1 and time.monotonic() < until: pass\n"

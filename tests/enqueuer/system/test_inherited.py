@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import ENGINE, Trial
+from enqueuer.lab.trial import ENGINE, Trial
 
 Config = Callable[..., str]
 Make = Callable[..., bytes]

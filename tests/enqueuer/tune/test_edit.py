@@ -5,7 +5,7 @@ import pytest
 from enqueuer.config import schema as configs
 from enqueuer.tune.edit import edited
 
-DEFAULT = resources.files("enqueuer").joinpath("default.toml").read_text()
+DEFAULT = resources.files("enqueuer.config").joinpath("default.toml").read_text()
 
 
 def test_two_keys_and_nothing_else() -> None:

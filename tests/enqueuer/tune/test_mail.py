@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
-from enqueuer.ownmail import read
+from enqueuer.lab.ownmail import read
 from enqueuer.queue.message import header
 from enqueuer.tune.mail import made, own, waiting
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.config import schema as configs
-from enqueuer.trial import TrialError
+from enqueuer.lab.trial import TrialError
 from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters
 
 HELPER = """#!/bin/sh

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import TrialError
+from enqueuer.lab.trial import TrialError
 from enqueuer.tune.rig import Stop
 from enqueuer.tune.session import Plan, View, measure
 from enqueuer.tune.verdict import Step, judge

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial
+from enqueuer.lab.trial import Trial
 from tests.helpers.oracles.readers import readers
 from tests.helpers.oracles.unpackers import unpackers
 from tests.helpers.paths import ROOT
@@ -71,7 +71,7 @@ def test_an_engine_puts_them_into_quarantine(tmp_path: Path) -> None:
     """With the config as it is shipped, one of each group; a clean message goes on."""
     sample = _sample()
     text = (
-        resources.files("enqueuer")
+        resources.files("enqueuer.config")
         .joinpath("default.toml")
         .read_text()
         .replace('"enqueuer filter yara"', f'"{sys.executable} -m enqueuer.cli.app filter yara"')

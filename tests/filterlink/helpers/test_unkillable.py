@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.trial import Trial, wait
+from enqueuer.lab.trial import Trial, wait
 from filterlink.config.settings import Filter
 from filterlink.helpers import unkillable
 from filterlink.helpers.runner import Keeper

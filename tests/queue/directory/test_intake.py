@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.backlog import Backlog
+from enqueuer.manager.backlog import Backlog
 from enqueuer.queue.directory import disk as disks
 from enqueuer.queue.directory import intake as intakes
 from enqueuer.queue.directory import rest

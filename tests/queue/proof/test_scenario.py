@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer import schedule
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
+from enqueuer.manager import schedule
+from enqueuer.manager.settler import Settler
 from enqueuer.queue.directory.disk import Port
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Each
 from enqueuer.queue.proof import scenario
 from enqueuer.queue.proof.simdisk import Twin
-from enqueuer.settler import Settler
 from filterlink.wire.loop import Loop
 
 

@@ -1,0 +1,177 @@
+"""`enqueuer demo`: the main job in a temporary base directory, on made messages or copies of the reader's own; and whether all is well.
+
+Runs the engine as everybody does, as a process of its own, and looks at it from outside only: the control socket and
+the base directory. What it looks like is in enqueuer.cli._demoview.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from enqueuer import exits
+from enqueuer.control import server
+from enqueuer.lab.ownmail import Letter, addressed
+from enqueuer.lab.samples import Sample
+from enqueuer.lab.trial import Trial, TrialError
+from enqueuer.log import history
+from enqueuer.queue.message.header import header_end
+
+__all__ = ["Fate", "Result", "View", "collect", "compare", "copies", "drop", "run"]
+
+PATIENCE = 60.0
+"""Seconds for all messages; the made ones take about 5 on one slow processor."""
+PATIENCE_EACH = 0.5
+"""Seconds for each of many."""
+POLL = 0.1
+
+Document = dict[str, Any]
+
+
+class Fate(NamedTuple):
+    """Where a message was found."""
+
+    word: str
+    path: Path
+    reason: str = ""
+
+
+class Result(NamedTuple):
+    """A sample, what became of it, and what is wrong with that ("" = nothing)."""
+
+    sample: Sample
+    fate: Fate | None
+    wrong: str
+
+
+class View:
+    """Somebody to tell what happens; this one says nothing."""
+
+    def status(self, document: Document) -> None:
+        """The engine's status, several times a second."""
+
+    def done(self, results: Sequence[Result], seconds: float, document: Document) -> None:
+        """What became of each message."""
+
+
+def copies(letters: Sequence[Letter]) -> list[Sample]:
+    """The reader's own mail as samples: whatever a filter says of them is right, if each comes out once and unchanged."""
+    return [Sample(f"mail-{number:04}", addressed(letter.data), "any", letter.name) for number, letter in enumerate(letters, 1)]
+
+
+def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable[[str], None] = print) -> int:
+    """Run the demo and return the exit code: 0 when each fate is the expected one."""
+    folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
+    try:
+        return _run(folder, samples, view)
+    except (TrialError, server.NotRunning) as fault:
+        say(f"enqueuer demo: {fault}")
+        return exits.SOFTWARE
+    finally:
+        if keep:
+            say(f"kept: {folder / 'spool'}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
+    with Trial(folder / "spool") as trial:
+        began = time.monotonic()
+        drop(trial.base, samples)
+        document = _watch(trial, len(samples), view)
+        seconds = time.monotonic() - began
+        if code := trial.stop():
+            raise TrialError(f"the engine ended with exit code {code}\n{trial.last_words()}")
+    results = compare(samples, collect(trial.base))
+    view.done(results, seconds, document)
+    return exits.SOFTWARE if any(result.wrong for result in results) else exits.OK
+
+
+# The engine
+
+
+def _watch(trial: Trial, count: int, view: View) -> Document:
+    """Show the status until every message has a fate, or patience ends."""
+    deadline = time.monotonic() + max(PATIENCE, PATIENCE_EACH * count)
+    while True:
+        finished = sum(1 for _ in _outcomes(trial.base)) >= count or time.monotonic() > deadline
+        document = trial.status()
+        view.status(document)
+        if finished:
+            return document
+        time.sleep(POLL)
+
+
+# Messages in and out
+
+
+def drop(base: Path, samples: Sequence[Sample]) -> None:
+    """Submit the messages as any program may: written under another name first, then renamed."""
+    folder = base / "Submitted"
+    for sample in samples:
+        (folder / f"{sample.name}.tmp").write_bytes(sample.data)
+    for sample in samples:
+        (folder / f"{sample.name}.tmp").rename(folder / f"{sample.name}.eml")
+
+
+def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every message that has a fate, and the fate."""
+    for path in base.glob("Outbound/*/*.msg"):
+        yield "enqueued", path
+    for path in base.glob("Quarantine/*.msg"):
+        yield "quarantined", path
+    for path in base.glob("Bad/*.msg"):
+        yield "bad", path
+    for path in base.glob("Submitted/*.bad"):
+        yield "refused", path
+
+
+def collect(base: Path) -> dict[str, list[Fate]]:
+    """Find what became of each sample, by the name that the Server Log gives for an id."""
+    log = (line for path in sorted((base / "SystemLogs").glob("*.log")) for line in path.read_text(errors="replace").splitlines())
+    names = {id: story.name for id, story in history.stories(log).items()}
+    found: dict[str, list[Fate]] = {}
+    for word, path in _outcomes(base):
+        name = path.stem if path.suffix == ".bad" else names.get(int(path.stem.partition("-")[0]), "").removesuffix(".eml")
+        found.setdefault(name, []).append(Fate(word, path, _reason(path)))
+    return found
+
+
+def _reason(path: Path) -> str:
+    why = path.with_name(path.name + ".why") if path.suffix == ".bad" else path.with_suffix(".why")
+    try:
+        return str(json.loads(why.read_bytes())["reason"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def compare(samples: Sequence[Sample], found: dict[str, list[Fate]]) -> list[Result]:
+    """Hold each sample against what became of it: the fate, that it came out once, and that its body is unchanged."""
+    return [Result(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples]
+
+
+def _wrong(sample: Sample, fates: list[Fate]) -> str:
+    if len(fates) != 1:
+        return f"came out {len(fates)} times" if fates else "lost, or not done in time"
+    fate = fates[0]
+    if sample.expect not in (fate.word, "any"):
+        return f"should have been {sample.expect}"
+    if not _ends_with(fate.path, _body(sample.data)):
+        return "its text was changed"
+    return "" if fate.reason or fate.word == "enqueued" else "no reason is given"
+
+
+def _body(data: bytes) -> bytes:
+    """The empty line after the header and all that follows."""
+    end = header_end(data)
+    return data[end:] if end >= 0 else b""
+
+
+def _ends_with(path: Path, body: bytes) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(body)))
+        return file.read() == body

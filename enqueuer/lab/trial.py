@@ -1,0 +1,178 @@
+"""An engine on trial: a process of its own on a base directory of its own, driven as an administrator would.
+
+What the demo, the benchmarks and the tests share. It looks at the engine from outside only.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from enqueuer import basedir
+from enqueuer.control import server
+
+__all__ = ["Trial", "TrialError", "signal_all", "wait"]
+
+ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "enqueuer.cli.app")
+"""-P: nothing is imported from the current directory, which may be anyone's."""
+START_PATIENCE = 20.0
+STOP_PATIENCE = 30.0
+"""Longer than the engine's own drain_timeout."""
+POLL = 0.01
+T = TypeVar("T")
+
+
+class TrialError(Exception):
+    """The engine did not do what was waited for; the text is for people and has the engine's last words."""
+
+
+def wait(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Look at the condition until it is true, and return what it said. Raises TrialError."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TrialError(f"after {seconds:.0f} s still not so: {what}")
+        time.sleep(POLL)
+    return found
+
+
+class Trial:
+    """One base directory, and the engine that runs on it between start() and stop()."""
+
+    NEW = "new"
+    """What a config file is called in Settings/ before it gets its name."""
+
+    def __init__(self, base: Path, config: str | None = None) -> None:
+        """Make the base directory; `config` replaces the default file."""
+        self.base = base
+        self.output = base.parent / f"{base.name}.out"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: tuple[str, ...] = ()
+        """A command that starts the engine's, e.g. one that takes privileges away."""
+        self.arguments: tuple[str, ...] = ()
+        """Options of `enqueuer run`."""
+        basedir.create(base)
+        if config is not None:
+            self.configure(config)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    # ---- the engine
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start the process and wait for nothing. A ^C of the terminal does not reach it."""
+        with self.output.open("ab") as file:
+            arguments = [*self.prefix, *ENGINE, "run", "--base", str(self.base), *self.arguments]
+            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+        return self.process
+
+    def start(self) -> None:
+        """Start the engine and wait until it runs. Raises TrialError with its last words."""
+        process = self.launch()
+        self.wait(lambda: process.poll() is not None or self._runs(), "the engine runs", START_PATIENCE)
+        if process.poll() is not None:
+            raise TrialError(f"the engine ended at once, with exit code {process.returncode}\n{self.last_words()}")
+
+    def stop(self, *, now: bool = False) -> int:
+        """Stop the engine as `enqueuer stop` does; return its exit code. Raises TrialError when it does not end."""
+        assert self.process is not None
+        with contextlib.suppress(server.NotRunning):
+            server.ask(self.base, {"command": "stop", "now": now}, STOP_PATIENCE)
+        try:
+            return self.process.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise TrialError(f"the engine does not stop\n{self.last_words()}") from None
+
+    def kill(self) -> None:
+        """SIGKILL the supervisor, and reap it."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Whatever state it is in: there is no engine afterwards."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(TrialError):
+                self.stop(now=True)
+            if self.process.poll() is None:
+                self.kill()
+
+    def status(self) -> dict[str, Any]:
+        """The status document. Raises control.NotRunning."""
+        return server.ask(self.base, {"command": "status"})
+
+    def pids(self, title: str) -> list[int]:
+        """Process ids of this engine by the title that ps shows, e.g. "processor 3", "helper"."""
+        assert self.process is not None
+        return [pid for pid, shown in _tree(self.process.pid) if shown.startswith(f"enqueuer: {title}")]
+
+    def processes(self) -> list[int]:
+        """Process ids of the supervisor and all below it, helpers included."""
+        assert self.process is not None
+        return [pid for pid, _ in _tree(self.process.pid)]
+
+    def last_words(self) -> str:
+        log = sorted((self.base / "SystemLogs").glob("*.log"))
+        texts = [self.output, *log[-1:]]
+        return "\n".join("\n".join(path.read_text(errors="backslashreplace").splitlines()[-15:]) for path in texts if path.exists())
+
+    # ---- messages and settings
+
+    def drop(self, name: str, data: bytes) -> None:
+        """Submit a message as programs do: written under another name first, then renamed."""
+        temporary = self.base / "Submitted" / f"{name}.tmp"
+        temporary.write_bytes(data)
+        temporary.rename(temporary.with_name(f"{name}.eml"))
+
+    def outbound(self, module: str = "OUT") -> list[Path]:
+        return [path for path in (self.base / "Outbound" / module).iterdir() if path.suffix == ".msg"]
+
+    def configure(self, text: str) -> None:
+        """Replace the config file as an editor does: written beside it, then renamed."""
+        new = self.base / "Settings" / self.NEW
+        new.unlink(missing_ok=True)
+        new.touch(0o600, exist_ok=False)  # whatever the umask, and no wider than any file that it is a copy of
+        new.write_text(text)
+        new.rename(self.base / basedir.CONFIG)
+
+    def log(self) -> str:
+        """The whole Server Log."""
+        return "".join(path.read_text() for path in sorted((self.base / "SystemLogs").glob("*.log")))
+
+    def wait(self, condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
+        """Wait for something of the engine. Raises TrialError with its last words."""
+        try:
+            return wait(condition, seconds, what)
+        except TrialError as error:
+            raise TrialError(f"{error}\n{self.last_words()}") from None
+
+    def _runs(self) -> bool:
+        with contextlib.suppress(server.NotRunning):
+            return bool(self.status()["state"] == "running")
+        return False
+
+
+def _tree(pid: int) -> Iterator[tuple[int, str]]:
+    """A process and all below it: (pid, title)."""
+    with contextlib.suppress(OSError):
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        yield pid, title
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _tree(int(child))
+
+
+def signal_all(pids: list[int], number: int = signal.SIGKILL) -> None:
+    """Send a signal to each that still lives."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -1,0 +1,223 @@
+"""Who is to blame when a process dies or a filter does not answer, and when it has been enough: attempts, suspects, Bad/.
+
+    what happened                                            who is charged
+    a processor died, not while it waited for a filter       its message
+    a time-out, and the helper answered others meanwhile     the message that timed out
+    queue manager, filterlink or supervisor died             nobody; what was being worked on runs one at a time:
+                                                             charged before that run, refunded after it
+    a helper ended, and answers for others, over it alone    the message that it judged (filterlink/dispatch/suspects.py)
+    REJECTED again, and the filter scanned others since      the message
+    any other verdict, held and parked too; an outage        nobody
+    a filter submits it anew, for ever                       its kind (loops.py)
+
+So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from enqueuer.config.schema import Engine
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.log import serverlog
+from enqueuer.manager.loops import Circles
+from enqueuer.manager.schedule import Entry, Place, Schedule
+from enqueuer.queue.directory import names, stage
+from enqueuer.queue.directory.attempts import Attempts
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ingest import complete, queue_path
+from filterlink.config.settings import OnRefused
+from filterlink.log.complaints import Complaints
+
+__all__ = ["Blame"]
+
+log = logging.getLogger("QUEUE")
+CLOCK_OF_FILES = 5
+"""CLOCK_REALTIME_COARSE, by which files are stamped; the time module does not name it."""
+LONGEST_PAUSE = 3600.0
+"""Seconds between two tries of a message that a filter refuses for its own sake; longer where retry_after is."""
+MOST_DOUBLED = 20
+MAX_REASON = 500
+"""Characters of a refusal that are kept and logged."""
+MOST_LINES = 100
+"""Lines a minute about messages that one filter refuses."""
+AGAIN = 5.0
+"""Seconds until a message is given up that the disk had no room to give up."""
+NOTES = 10
+"""Events of a message that are kept for its .why file."""
+
+
+class Blame:
+    """Part of the queue manager. `settle(entry, outcome)` commits what was staged, `refuse(entry, reason)` gives a drop back.
+
+    `put_off(entry, seconds, reason)` has it tried again, where the disk has no room to give it up now.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        board: Board,
+        schedule: Schedule,
+        settle: Callable[[Entry, frames.Outcome], None],
+        refuse: Callable[[Entry, str], None],
+        put_off: Callable[[Entry, float, str], None],
+    ) -> None:
+        self.attempts = Attempts(disk)
+        self.most = 5
+        self._circles = Circles()
+        self.given_up: Callable[[int], None] = lambda _id: None
+        """Called with the id of each message that goes to Bad/ from here."""
+        self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
+        self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
+        self._refusals = Complaints(log, burst=MOST_LINES)
+
+    def configure(self, settings: Engine) -> None:
+        self.most, self._circles.most = settings.max_attempts, settings.max_hops
+
+    def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
+        """It goes to a processor, which is to know what goes in circles."""
+        entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
+        return self._circles.closed(entry.begun)
+
+    def decided(self, entry: Entry, told: frames.Outcome | frames.Held) -> None:
+        """What a filter stops, holds or lets pass, it may have submitted anew."""
+        if not told.judged_by:
+            return
+        fate = told.fate if isinstance(told, frames.Outcome) else "held"
+        times = told.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
+        if fate == "enqueued":
+            found = self._circles.passed(told.kinds[0], told.judged_by, *times)
+        elif fate == "held":
+            found = self._circles.held(told.kinds[0], told.judged_by, *times)
+        else:
+            found = self._circles.stopped(told.kinds, told.judged_by, *times)
+        if found:
+            what = "discards it and submits" if fate == "discarded" else "submits"
+            log.warning("filter %s %s it anew, again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
+
+    def pardon(self, id: int) -> None:
+        """An administrator has it judged anew: nothing is held against it, nor against what was like it."""
+        self.attempts.forget(id)
+        self._circles.forget()
+
+    def suspect(self, ids: Iterable[int]) -> None:
+        """These were being worked on when everything died: from now on they run one at a time."""
+        for id in ids:
+            entry = self._schedule.entries.get(id)
+            if entry is not None and entry.state == "waiting":
+                self._schedule.suspect(entry)
+                self._note(entry, "was being worked on when the engine or its queue manager ended: runs alone")
+
+    def admit(self, entry: Entry) -> bool:
+        """Whether an active message may go to a processor; a suspect is charged now, and at the limit goes to Bad/."""
+        if self.doomed(entry):
+            return False
+        if not entry.suspect:
+            return True
+        if self.attempts.of(entry.id) >= self.most:
+            self._give_up(entry, "the engine or its queue manager ended while it was being worked on")
+            return False
+        self.attempts.charge(entry.id)
+        return True
+
+    def cleared(self, entry: Entry) -> None:
+        """Its processor answered: whatever else it is, it killed nobody this time."""
+        if entry.suspect:
+            entry.suspect = False
+            self.attempts.refund(entry.id)
+
+    def killed(self, entry: Entry, *, waiting: bool) -> float | None:
+        """Its processor died over it, or while it waited for a filter, which is not its fault.
+
+        Returns the seconds until it is judged again. None: that was once too often, and the message is on its way to Bad/.
+        """
+        entry.deaths += 1
+        if waiting:
+            log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
+            return 0.0
+        count = self.attempts.of(entry.id) if entry.suspect else self.attempts.charge(entry.id)
+        self._note(entry, f"its processor ended while it worked on it, {count} of {self.most} times")
+        if self._enough(entry, count, f"processors ended {count} times while they worked on it"):
+            return None
+        return 0.0 if entry.deaths == 1 else 0.1 * 2**entry.deaths
+
+    def overdue(self, entry: Entry, filter: str) -> bool:
+        """A filter that answered others did not answer for it. True when that was once too often."""
+        count = self.attempts.charge(entry.id)
+        self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
+        return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
+
+    def refused(self, entry: Entry, frame: frames.Held, policy: OnRefused, pause: float) -> float:
+        """A filter that scans others refused it again. Return the seconds until it is tried again, unless it was given up now.
+
+        The pause doubles with each refusal. `policy`: what becomes of it after the last one.
+        """
+        entry.refusals = count = entry.refusals + 1
+        text = f"{frame.filter} refused it again, and scanned other messages in between ({count} of {self.most} times): {frame.reason}"
+        self._remember(entry, text[:MAX_REASON])
+        self._refusals.say(frame.filter, text[:MAX_REASON], serverlog.message_tag(entry.id))
+        if policy != "defer" and count >= self.most:
+            entry.rule = frame.rule
+            reason = f"{frame.filter} refused it {count} times, while it scanned others: {frame.reason}"
+            self._give_up(entry, reason, frame.filter, "quarantine" if policy == "quarantine" else "bad")
+        return min(pause * 2.0 ** min(count, MOST_DOUBLED), max(pause, LONGEST_PAUSE))
+
+    def guilty(self, entry: Entry, filter: str, reason: str) -> None:
+        """A helper of a filter that answers for others ended while it judged this one alone."""
+        count = self.attempts.charge(entry.id)
+        self._note(entry, f"a helper of {filter} ended while it judged this message alone, {count} of {self.most} times: {reason}")
+        if count >= self.most:
+            entry.doom = (f"{count} helpers of {filter} ended while they judged it", filter, "bad")
+            if entry.state not in ("active", "settling"):
+                self.doomed(entry)
+
+    def doomed(self, entry: Entry) -> bool:
+        """Give it up if that is decided. A message that a processor has is given up when it comes back."""
+        if entry.doom is None:
+            return False
+        self._give_up(entry, *entry.doom)
+        return True
+
+    def _enough(self, entry: Entry, count: int, reason: str, filter: str | None = None) -> bool:
+        if count < self.most:
+            return False
+        self._give_up(entry, reason, filter)
+        return True
+
+    def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Place = "bad") -> None:
+        """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+        try:
+            self._set_aside(entry, reason, filter, place)
+        except OSError as error:
+            self._complaints.say(f"give up {error.errno}", f"[{entry.id}] cannot be given up now: {error}; it is tried again")
+            entry.doom = (reason, filter, place)
+            self._put_off(entry, AGAIN, str(error))
+
+    def _set_aside(self, entry: Entry, reason: str, filter: str | None, place: Place) -> None:
+        self.given_up(entry.id)
+        if entry.drop is not None and not complete(self._disk, entry.id):
+            self._refuse(entry, reason)
+            return
+        if not entry.counted:
+            entry.counted = True
+            self._board.add("received")
+        entry.n = self._board.next_dispatch()
+        fate = "quarantined" if place == "quarantine" else "bad"
+        why: dict[str, object] = {"id": entry.id, "fate": fate, "reason": reason, "filter": filter, "rule": entry.rule or None}
+        why |= {
+            "attempts": max(self.attempts.of(entry.id), entry.refusals),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "log": list(entry.notes),
+        }
+        stage.stage_why(self._disk, entry.id, entry.n, place, why)
+        self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, place))
+        self._schedule.settle(entry)
+        self._settle(entry, frames.Outcome(entry.id, entry.n, fate, (place, place + "-why"), reason, (0, 0)))
+
+    def _note(self, entry: Entry, text: str) -> None:
+        log.warning("%s", text, extra=serverlog.message_tag(entry.id))
+        self._remember(entry, text)
+
+    def _remember(self, entry: Entry, text: str) -> None:
+        entry.notes = (*entry.notes, f"{time.strftime('%H:%M:%S')} {text}")[-NOTES:]

@@ -1,0 +1,57 @@
+"""The queue manager's end of its link with the multiplexer: who may ask again, who is to blame, whether work waits."""
+
+import math
+import time
+
+from enqueuer.ipc import frames
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Schedule
+from filterlink.wire.link import Link
+
+__all__ = ["FilterPeer"]
+
+
+class FilterPeer:
+    """The multiplexer, as the queue manager sees it: the one that called last."""
+
+    def __init__(self, schedule: Schedule, blame: Blame) -> None:
+        self._schedule, self._blame = schedule, blame
+        self._link: Link | None = None
+        self._pressed = False
+
+    def called(self, link: Link) -> None:
+        """A new multiplexer knows of nobody: all that are parked ask again."""
+        self._link, self._pressed = link, False
+        self._schedule.wake_all()
+        link.handle(lambda _, frame: self._told(frame), self._lost)
+
+    def press(self, waiting: bool) -> None:
+        """Say whether messages wait for a processor, when that changes: then none should wait for a slow scan."""
+        if waiting is not self._pressed and self._link is not None:
+            self._pressed = waiting
+            self._link.send(frames.encode(frames.Pressed(waiting)))
+
+    def left(self, id: int) -> None:
+        """That message was given up: nothing of it is to be waited for."""
+        if self._link is not None:
+            self._link.send(frames.encode(frames.Left(id)))
+
+    def _told(self, frame: frames.ToManager) -> None:
+        match frame:
+            case frames.Wake():
+                if frame.id:
+                    self._schedule.wake_one(frame.filter, frame.id)
+                else:
+                    self._schedule.wake(frame.filter, frame.count, large=frame.large)
+            case frames.Guilty():
+                entry = self._schedule.entries.get(frame.id)
+                if entry is not None and entry.n == frame.n:
+                    self._blame.guilty(entry, frame.filter, frame.reason)
+            case frames.Renewed(filter):
+                self._schedule.hasten({filter}, time.monotonic(), math.inf)
+            case _:
+                pass
+
+    def _lost(self, link: Link) -> None:
+        if self._link is link:
+            self._link = None

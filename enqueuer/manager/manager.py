@@ -1,0 +1,279 @@
+"""The queue manager: the one process that owns the spool and the order. It claims, dispatches, commits and publishes.
+
+It never reads a message and never waits for anybody: the work is the processors', the syncs are the committer's.
+"""
+
+import functools
+import logging
+import socket
+import time
+
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import SUPERVISOR, Birth
+from enqueuer.ipc.scoreboard import PULSE
+from enqueuer.ipc.timings import MANAGER, Laps
+from enqueuer.log import serverlog
+from enqueuer.manager import where
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.filterpeer import FilterPeer
+from enqueuer.manager.pauses import Machine
+from enqueuer.manager.reconciliation import Audit
+from enqueuer.manager.returns import Returns
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.manager.setbacks import TROUBLE_PAUSE, Setbacks
+from enqueuer.manager.settler import Settler
+from enqueuer.manager.spooler import Spooler, tell_received
+from enqueuer.manager.takeover import take_over
+from enqueuer.manager.workers import Worker, Workers
+from enqueuer.queue.directory import sync
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.intake import Intake
+from enqueuer.queue.directory.store import Store
+from filterlink.wire.link import Link
+from filterlink.wire.loop import Loop
+
+__all__ = ["Manager", "run"]
+
+log = logging.getLogger("QUEUE")
+
+_WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
+_OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty | frames.Renewed
+
+
+def run(birth: Birth) -> None:
+    """The life of the queue manager's process."""
+    Manager(birth).run()
+
+
+class Manager:
+    def __init__(self, birth: Birth) -> None:
+        self._birth, self._board, self._loop = birth, birth.board, Loop()
+        self._disk = Disk()
+        self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
+        self._schedule = Schedule(self._birth.lanes)
+        self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
+        self._machine = Machine(log)
+        self._setbacks = Setbacks(self._store, self._schedule, self._machine, self._board)
+        self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
+        self._laps = Laps(self._board.manager_laps, MANAGER)
+        self._workers = Workers(birth.generation)
+        self._draining, self._ended, self._told_idle = birth.draining, False, False
+        self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
+        self._blame.configure(birth.config.enqueuer)
+        self._filterlink = FilterPeer(self._schedule, self._blame)
+        self._blame.given_up = self._filterlink.left
+        self._settler.ended, self._settler.give_back = self._blame.attempts.forget, self._setbacks.give_back
+        self._setbacks.forgotten = self._forget
+        self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
+        self._spooler = self._setbacks.spooler = self._recover()
+        self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
+        self._supervisor = Link(
+            self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end(), vital=True
+        )
+        assert birth.listener is not None
+        birth.listener.serve(self._loop, self._accepted)
+        self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+
+    def run(self) -> None:
+        pause = 0.0
+        while not self._ended:
+            self._loop.turn(pause)
+            pause = min(self._pump(), self._birth.log.due)
+        self._settler.close()
+
+    def _pump(self) -> float:
+        """What there is to do after each turn; the seconds until there is more."""
+        now = time.monotonic()
+        due = self._schedule.release_due(now)
+        pause = min(PULSE, due - now if due is not None else PULSE)
+        self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
+        if not self._draining:
+            self._laps.turn("intake")
+            pause = min(pause, self._spooler.pump(), self._machine.pause(now) or PULSE)
+            self._laps.next("")
+            self._dispatch()
+        self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
+        self._settler.pump()
+        self._setbacks.wipe()
+        self._show()
+        if self._draining and not self._told_idle and not self._busy():
+            self._told_idle = True
+            self._supervisor.send(frames.encode(frames.Idle()))
+        return max(0.0, pause)
+
+    # ---- start
+
+    def _recover(self) -> Spooler:
+        """Take over what is on disk, then begin to look at the drop folder."""
+        highest = take_over(self._store, self._birth, self._schedule, self._blame)
+        ids = Ids(self._disk, highest, self._settler.after_sync)
+        return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
+
+    # ---- links
+
+    def _accepted(self, sock: socket.socket) -> None:
+        Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop holds it
+
+    def _first(self, link: Link, hello: frames.ToManager) -> None:
+        if not isinstance(hello, frames.Hello) or not self._board.is_ours(link.caller):
+            link.close()
+        elif hello.role == "processor":
+            if (worker := self._workers.come(link, hello)) is not None:
+                link.handle(lambda _, frame: self._told(worker, frame), _nothing)
+        elif hello.role == "filterlink":
+            self._filterlink.called(link)
+        else:
+            link.handle(lambda _, _look: self._spooler.look(), _nothing)
+            self._spooler.watched()
+
+    def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
+        match frame:
+            case frames.Config(edition):
+                self._birth.take(edition)
+                self._configure()
+                self._supervisor.send(frames.encode(frames.InForce(edition)))
+            case frames.Reaped(generation, waiting):
+                self._bury(generation, waiting)
+            case frames.Leave(generation):
+                self._workers.leave(generation)
+            case frames.Order(token, verb, id):
+                self._returns.carry_out(verb, id, functools.partial(self._answer, token))
+            case frames.Seek():
+                found = where.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
+                self._supervisor.send(frames.encode(found))
+            case frames.Resized():
+                self._schedule.lanes = self._birth.lanes
+            case frames.Drain():
+                self._draining = True
+            case frames.Exit():
+                self._end()
+
+    def _answer(self, token: int, done: bool, text: str) -> None:
+        self._supervisor.send(frames.encode(frames.Answer(token, done, text)))
+
+    def _configure(self) -> None:
+        """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
+        config = self._birth.config
+        self._schedule.lanes = self._birth.lanes
+        self._blame.configure(config.enqueuer)
+        self._spooler.configure(config)
+        self._schedule.wake_all()
+        self._returns.configure(config)
+
+    def _end(self) -> None:
+        self._ended = True
+
+    # ---- dispatch
+
+    def _dispatch(self) -> None:
+        """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
+        if self._draining or self._machine.pause(time.monotonic()):
+            return
+        self._laps.turn("dispatch")
+        for worker in self._workers.idle:
+            entry = self._schedule.next()
+            while entry is not None and not self._blame.admit(entry):
+                entry = self._schedule.next()
+            if entry is None:
+                break
+            self._send_job(worker, entry)
+        self._laps.next("")
+
+    def _send_job(self, worker: Worker, entry: Entry) -> None:
+        entry.n = self._board.next_dispatch()
+        self._workers.begin(worker, entry)
+        drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
+        about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
+        circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
+        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves, entry.own)
+        worker.link.send(frames.encode(job))
+
+    def _told(self, worker: Worker, frame: frames.ToManager) -> None:
+        """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
+        if isinstance(frame, frames.Judged):
+            self._told(worker, frame.derived)
+            frame = frame.answer
+        entry = worker.entry
+        if entry is None or isinstance(frame, _OF_NO_JOB) or (frame.id, frame.n) != (entry.id, entry.n):
+            return
+        if isinstance(frame, _WITH_A_FILE):
+            self._count(entry, frame.stamp)
+        if isinstance(frame, frames.Derived):
+            tell_received(entry, frame.sender, frame.size, frame.dropper)
+            return
+        self._workers.rest(worker)
+        entry.deaths = 0
+        self._blame.cleared(entry)
+        match frame:
+            case frames.Outcome():
+                self._blame.decided(entry, frame)
+                self._schedule.settle(entry)
+                self._settler.add(entry, frame)
+            case frames.Parked():
+                entry.verdicts = frame.verdicts
+                if not self._blame.doomed(entry):
+                    self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
+            case frames.Held():
+                self._hold(entry, frame)
+            case frames.Refused():
+                self._setbacks.refuse(entry, frame.reason)
+            case frames.Trouble():
+                self._machine.trouble(frame.kind, frame.reason, entry.id, everybody=frame.machine)
+                self._setbacks.put_off(entry, TROUBLE_PAUSE, frame.reason)
+        self._dispatch()  # before others of this turn are heard
+
+    def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
+        entry.derived, entry.stamp = self._settler.trusts(entry), stamp
+        if not entry.counted:
+            entry.counted = True
+            self._board.add("received")
+
+    def _hold(self, entry: Entry, frame: frames.Held) -> None:
+        self._blame.decided(entry, frame)
+        entry.verdicts, entry.own = frame.verdicts, entry.own or bool(frame.judged_by)
+        if not entry.was_held:
+            entry.was_held = True
+            log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+        pause: float = self._birth.config.enqueuer.retry_after
+        if frame.charge and frame.refused:
+            filter = next((each for each in self._birth.config.filters if each.name == frame.filter), None)
+            pause = self._blame.refused(entry, frame, filter.on_refused if filter else "defer", pause)
+        elif frame.charge and self._blame.overdue(entry, frame.filter):
+            return
+        if self._schedule.entries.get(entry.id) is not entry or entry.state != "active":
+            return  # it was given up, refused or given back
+        if entry.drop is not None:
+            self._settler.add(entry, None)
+        now = time.monotonic()
+        self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
+
+    def _forget(self, id: int) -> None:
+        """Its drop is back in the drop folder: it is no message any more."""
+        self._blame.attempts.forget(id)
+        self._filterlink.left(id)
+
+    # ---- processors that end
+
+    def _bury(self, generation: int, waiting: bool) -> None:
+        """The supervisor has reaped a processor: only now its message is free, and what it staged can go.
+
+        `waiting`: it died while it waited for a filter, so its message is not to blame.
+        """
+        if (entry := self._workers.bury(generation)) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
+            self._setbacks.put_off(entry, pause)
+
+    # ---- what others see
+
+    def _busy(self) -> bool:
+        return self._settler.busy or self._workers.busy or self._schedule.counts["settling"] > 0
+
+    def _show(self) -> None:
+        """At the end of each turn. Under load the log hears of several together; of what it has not heard the board tells our successor."""
+        if self._birth.log.flush_due(at_once=self._schedule.counts["settling"] == 0):
+            self._board.told()
+        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
+
+
+def _nothing(_link: Link) -> None:
+    """The end of a link proves nothing: only REAPED frees a message."""

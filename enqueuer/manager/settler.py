@@ -1,0 +1,272 @@
+"""From an outcome to the end of a message: sync, compare, commit, publish, count, log, forget. In this order.
+
+In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/directory/sync.py) a
+batch takes the steps together.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from enum import IntEnum
+
+import msgspec
+
+from enqueuer.ipc import frames
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.timings import MANAGER, Laps
+from enqueuer.log import serverlog
+from enqueuer.manager.committer import Committer, Step
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.sync import Change
+from filterlink.log.complaints import Complaints
+from filterlink.wire.loop import Loop
+
+__all__ = ["Settler"]
+
+log = logging.getLogger("QUEUE")
+
+REPEAT = 1.0
+"""Seconds until a commit or publish that the disk refused is repeated: it is never undone."""
+MOST_PAUSE = 60.0
+"""Seconds at the most until a message is judged again whose sync failed: each time its filters scan it again.
+
+It waits for as long as syncs have failed so far. Their number says nothing: there may be ten in a second.
+"""
+
+
+class Done(IntEnum):
+    """How far a message has come."""
+
+    STAGED = 0
+    COMMITTED = 1
+    PUBLISHED = 2
+    COUNTED = 3
+    GONE = 4
+
+
+STEPS = ("commit", "publish", "count", "unlink", "")
+"""What an item that has come so far does next, as timings.py calls it."""
+
+
+class Settling(msgspec.Struct):
+    """What the next sync makes durable: an outcome to be committed, or a first hold, after which the drop may go."""
+
+    entry: Entry
+    n: int
+    outcome: frames.Outcome | None
+    done: Done = Done.STAGED
+
+    @property
+    def change(self) -> Change:
+        return Change(self.entry.id, self.n, None if self.outcome is None else self.outcome.places)
+
+
+class Afterwards(msgspec.Struct):
+    """Something to be done once these files, and the names in these folders, are durable as they are now."""
+
+    action: Callable[[], object]
+    folders: tuple[str, ...]
+
+
+Item = Settling | Afterwards
+
+
+class Settler:
+    """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
+
+    def __init__(self, loop: Loop, store: Store, board: Board, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
+        self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
+        self.ended: Callable[[int], None] = lambda _id: None
+        """Called with the id of each message that has left."""
+        self.give_back: Callable[[Entry], None] = lambda _entry: None
+        """Called with each message whose drop is another than it was when it was taken."""
+        self._laps = Laps(board.manager_laps, MANAGER)
+        self._complaints = Complaints(log, logging.ERROR)
+        self._failing_since: float | None = None
+        self._distrusted = 0
+        self._committer: Committer[Item] = Committer(loop, self._steps())
+
+    @property
+    def busy(self) -> bool:
+        return self._committer.busy
+
+    def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
+        """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
+        item = Settling(entry, entry.n, outcome)
+        if self._stands(item):
+            self._committer.add(item)
+
+    def trusts(self, entry: Entry) -> bool:
+        """Whether the message file that the last dispatch wrote, or found in Queue/, may be used.
+
+        After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
+        was written before is derived anew from the drop. A message without one was durable already.
+        """
+        return entry.drop is None or entry.n > self._distrusted
+
+    def after_sync(self, action: Callable[[], object], *folders: str) -> None:
+        """Call `action` once these files and the names in these folders are durable; outcomes that are added later come after it."""
+        self._committer.add(Afterwards(action, folders))
+
+    def pump(self) -> None:
+        self._committer.pump()
+
+    def close(self) -> None:
+        self._committer.close()
+
+    def _steps(self) -> list[Step[Item]]:
+        sync = self._store.sync
+        staged = Step[Item](lambda items: sync.staged(_changes(items, Done.STAGED), _folders(items)), self._to(Done.COMMITTED))
+        committed = Step[Item](lambda _: sync.committed(), self._to(Done.PUBLISHED))
+        published = Step[Item](lambda items: sync.published(_changes(items, Done.PUBLISHED)), self._to(Done.GONE))
+        steps = [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Done.GONE))]
+        return [step._replace(sync=self._noted(step.sync)) for step in steps]
+
+    def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
+        """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
+
+        laps = Laps(self._board.manager_laps, MANAGER)  # another thread's
+
+        def run(items: list[Item]) -> None:
+            laps.start(0, "sync")
+            with self._board.syncing():
+                sync(items)
+            laps.next("")
+
+        return run
+
+    def _to(self, goal: Done) -> Callable[[list[Item], OSError | None], list[Item]]:
+        """What follows a sync: each item is carried as far as `goal`."""
+
+        def done(items: list[Item], error: OSError | None) -> list[Item]:
+            if error is not None:
+                return self._failed(items, error)
+            self._failing_since = None
+            return [item for item in items if self._stands(item) and self._carry(item, goal)]
+
+        return done
+
+    def _carry(self, item: Item, goal: Done) -> bool:
+        """Take the steps that are left. What the disk refuses is repeated until it works; False: not in this batch."""
+        try:
+            if isinstance(item, Afterwards):
+                item.action()
+                return False
+            self._laps.start(item.n, STEPS[item.done])
+            while item.done < goal:
+                item.done = self._next(item)
+                self._laps.next(STEPS[item.done])
+        except OSError as error:
+            tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else None
+            step = STEPS[item.done] if isinstance(item, Settling) else "afterwards"
+            self._complaints.say(f"{step} {error.errno}", f"will be repeated until it succeeds: {error}", tag)
+            self._loop.after(REPEAT, lambda: self._again(item, goal))
+            return False
+        return item.done < Done.GONE
+
+    def _again(self, item: Item, goal: Done) -> None:
+        """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
+        if isinstance(item, Settling) and item.outcome is not None:
+            self._committer.add(item)
+        elif self._stands(item):
+            self._carry(item, goal)
+
+    def _next(self, item: Settling) -> Done:
+        entry, outcome = item.entry, item.outcome
+        if outcome is None:
+            return self._release(entry)
+        if item.done is Done.STAGED and self._store.changed(entry.drop, entry.taken):
+            self.give_back(entry)
+            return Done.GONE
+        match item.done:
+            case Done.STAGED if outcome.moved:
+                return self._move(entry, outcome)
+            case Done.STAGED:
+                self._board.decide(entry.id, outcome.fate)
+                self._store.commit(entry.id, item.n)
+            case Done.COMMITTED:
+                self._store.finish(entry.id, item.n, entry.drop, outcome.places)
+            case Done.PUBLISHED:
+                self._count(entry, outcome)
+            case _:
+                self._store.forget(entry.id, item.n)
+                self._gone(entry)
+        return Done(item.done + 1)
+
+    def _move(self, entry: Entry, outcome: frames.Outcome) -> Done:
+        """All steps at once. The board says what is under way: a successor finds no file that would tell it."""
+        self._board.decide(entry.id, outcome.fate)
+        self._board.moving = entry.id
+        (place,) = outcome.places
+        if entry.drop is not None:
+            self._store.release_drop(entry.drop)
+            entry.drop = None  # whatever becomes of the rename: the message file is all that is left, and stays
+        self._store.move(entry.id, None, place)
+        self._count(entry, outcome)
+        self._board.moving = 0
+        self._gone(entry)
+        return Done.GONE
+
+    def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
+        self._board.announce(entry.id, outcome.fate)
+        self._board.add(outcome.fate)
+        serverlog.tell(log, entry.id, f"{outcome.fate}: {outcome.reason}")
+
+    def _gone(self, entry: Entry) -> None:
+        self._schedule.remove(entry)
+        self.ended(entry.id)
+
+    def _release(self, entry: Entry) -> Done:
+        """The message file is durable: a held message needs its drop no more, if that is what was read."""
+        if self._store.changed(entry.drop, entry.taken):
+            if entry.state == "held":  # else a processor has it, and its outcome is compared, too
+                self.give_back(entry)
+        elif entry.drop is not None:
+            self._store.release_drop(entry.drop)
+            entry.drop = None
+        return Done.GONE
+
+    # ---- failed syncs
+
+    def _failed(self, items: list[Item], error: OSError) -> list[Item]:
+        """Nothing undecided was renamed: it is judged again, from the drop. What is decided waits for a sync that succeeds."""
+        self._failing_since = self._failing_since or time.monotonic()
+        log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
+        self._distrusted = self._board.distrust()
+        for entry in self._schedule.entries.values():
+            if entry.drop is not None:
+                entry.derived = False
+        for item in items:
+            if isinstance(item, Settling) and item.done is Done.STAGED:
+                self._judge_again(item)
+            else:
+                self._loop.after(REPEAT, lambda item=item: self._committer.add(item))  # type: ignore[misc]
+        return []
+
+    def _stands(self, item: Item) -> bool:
+        """Not so if a sync failed since its dispatch: what that staged may be lost, though a later sync succeeds; judge it again.
+
+        Also what was gathered while that sync ran, and what a message without a drop had staged.
+        """
+        if isinstance(item, Afterwards) or item.done is not Done.STAGED or item.n > self._distrusted:
+            return True
+        self._judge_again(item)
+        return False
+
+    def _judge_again(self, item: Settling) -> None:
+        """A message that is only held waits for its next offer anyway."""
+        if item.entry.drop is not None:
+            item.entry.derived = False
+        if item.outcome is not None:
+            failing = time.monotonic() - self._failing_since if self._failing_since is not None else 0.0
+            self._put_off(item.entry, min(MOST_PAUSE, max(REPEAT, failing)))
+            item.entry.derived = item.entry.drop is None
+
+
+def _changes(items: list[Item], done: Done) -> list[Change]:
+    return [item.change for item in items if isinstance(item, Settling) and item.done is done]
+
+
+def _folders(items: list[Item]) -> set[str]:
+    return {folder for item in items if isinstance(item, Afterwards) for folder in item.folders}

@@ -1,0 +1,276 @@
+"""The way in from the drop folder: when to look, what to claim next, when to leave things where they are.
+
+Looks are asked for by hints (the watcher, a rescan timer) and done in slices, so that a million names stop nothing.
+Claims stay a window ahead of the processors, a window for each lane: large drops must not hide the small ones behind them.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from enqueuer.config import schema as configs
+from enqueuer.log import serverlog
+from enqueuer.manager.backlog import Backlog, pack, unpack
+from enqueuer.manager.denied import Denied
+from enqueuer.manager.pauses import PAUSE, disk_full
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.queue.directory.disk import no_room
+from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal
+from enqueuer.queue.directory.names import parse_taken, taken
+from enqueuer.queue.directory.store import Store, drop_path
+from enqueuer.queue.message.printable import printable
+from filterlink.log.complaints import Complaints
+from filterlink.wire.loop import Loop
+
+__all__ = ["Spooler", "tell_received"]
+
+log, log_of_queue = logging.getLogger("SPOOL"), logging.getLogger("QUEUE")
+
+WINDOW = 1000
+"""Claimed messages that wait in each lane. More would only move names from one folder to another."""
+CLAIMS_A_TURN = 8
+"""Some 0.4 ms: outcomes and processors are looked at in between."""
+LOOK_PAUSE = 0.001
+"""Between two looks while hints keep coming: a burst of events is one bulk scan, and the wait is felt by every message."""
+UNWATCHED = 2.0
+"""Seconds that the first look waits for the watcher at the most: a look before it watches would have to be made again."""
+AGAIN = 0.5
+"""Until drops that were not complete are tried again."""
+AGAIN_EACH = 0.0001
+"""The same for each drop of those that wait for this, where that is more: a try takes a quarter of it."""
+MAX_REFUSALS = 100
+"""Lines of the log in a minute that name a refused drop; each drop has its reason in a file beside it."""
+UNHURRIED = 20
+"""Times as long as the last look took, until the next one while one lane has no room: they cost at most 5 % of the time."""
+
+
+class Spooler:
+    """Turns complete drops into messages of the schedule."""
+
+    def __init__(
+        self, loop: Loop, intake: Intake, ids: Ids, schedule: Schedule, config: configs.Config, refused: Callable[[], None]
+    ) -> None:
+        self._loop, self._intake, self._ids, self._schedule, self._config = loop, intake, ids, schedule, config
+        self._refused = refused
+        self._wanted, self._not_before, self._unhurried = True, time.monotonic() + UNWATCHED, 0.0
+        self._listing: Iterator[list[Candidate]] | None = None
+        self._began = 0.0
+        self._lanes, self._later = _lanes(), list[bytes]()
+        self._listed, self._listed_later = _lanes(), list[bytes]()
+        self._denied = Denied()
+        self._refusals, self._refusals_until = 0, 0.0
+        self._complaints = Complaints(log)
+        self._full, self._full_until = False, 0.0
+        self._again_set = False
+        self._rescan()
+
+    @property
+    def unclaimed(self) -> int:
+        """Drops seen but not claimed yet."""
+        return sum(map(len, self._lanes)) + len(self._later)
+
+    def configure(self, config: configs.Config) -> None:
+        """Take other settings; what was passed over under the old ones is looked at anew."""
+        self._config = config
+        self._intake.configure(config.spool.suffixes, config.spool.max_size)
+        self._wanted = True
+
+    def watched(self) -> None:
+        """From now on somebody watches the folder; what came before nobody told."""
+        self._wanted, self._not_before = True, 0.0
+
+    def look(self) -> None:
+        """Something may have happened in the folder."""
+        self._wanted = True
+
+    def pump(self) -> float:
+        """Do one slice of what there is to do; return the seconds until there may be more."""
+        now = time.monotonic()
+        if self._listing is not None:
+            self._list(self._listing, now)
+            return 0.0
+        if self._claim(now) == CLAIMS_A_TURN:
+            return 0.0
+        if self._wanted and not all(self._lanes):
+            # what one lane has no room for must not hide what comes for the other, but it is listed again each time
+            not_before = self._unhurried if any(self._lanes) else self._not_before
+            if now < not_before:
+                return not_before - now
+            self._begin(now)
+            return 0.0
+        return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
+
+    def refuse_claimed(self, store: Store, entry: Entry, reason: str) -> bool:
+        """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
+        assert entry.drop is not None
+        drop = os.fsencode(entry.drop)
+        found = parse_taken(drop)
+        try:
+            store.undo_derive(entry.id)
+            self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
+        except OSError as error:
+            self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")
+            return False
+        return True
+
+    def give_back(self, store: Store, entry: Entry) -> bool:
+        """Its writer went on after its drop was taken: it is taken again when it has come to rest. False: not now."""
+        assert entry.drop is not None
+        try:
+            name = store.give_back(entry.id, entry.drop)
+        except OSError as error:
+            self._complaints.say("give back", f"{printable(os.fsencode(entry.drop))} cannot go back: {error.strerror}; tried again")
+            return False
+        if name is not None:
+            self._intake.changed(name, time.monotonic() - entry.since)
+            text = "%s was changed after it was taken: it is back in the drop folder, and nothing of it has been passed on"
+            log_of_queue.warning(text, printable(name), extra=serverlog.message_tag(entry.id))
+        self._wanted = True
+        return True
+
+    def _rescan(self) -> None:
+        """The safety net: with no hint at all everything would still be found."""
+        self._wanted = True
+        self._loop.after(self._config.spool.rescan, self._rescan)
+
+    # ---- looks
+
+    def _begin(self, now: float) -> None:
+        self._wanted, self._began, self._listing = False, now, self._intake.listing()
+        self._listed, self._listed_later = _lanes(), []
+
+    def _list(self, listing: Iterator[list[Candidate]], now: float) -> None:
+        try:
+            self._sort(next(listing), now)
+        except StopIteration:
+            self._listing, self._not_before, self._unhurried = None, now + LOOK_PAUSE, now + UNHURRIED * (now - self._began)
+            self._lanes, self._later = self._listed, self._listed_later
+            self._tell_unseen()
+            self._denied.forget_unseen_since(self._began)
+            self._try_later()
+        except OSError as error:
+            self._complaints.say("look", f"the drop folder cannot be read: {error.strerror}")
+            self._listing, self._wanted, self._not_before, self._unhurried = None, True, now + PAUSE, now + PAUSE
+
+    def _sort(self, candidates: list[Candidate], now: float) -> None:
+        """Put what was listed into the lanes, but for what could not be taken a moment ago."""
+        barred = {each.name for each in candidates if self._denied.bars(each, now) or self._intake.resting(each)}
+        self._listed_later += (pack(each) for each in candidates if each.name in barred)
+        self._fill(self._listed, (each for each in candidates if each.name not in barred))
+
+    def _fill(self, lanes: tuple[Backlog, Backlog], candidates: Iterable[Candidate]) -> None:
+        over = self._config.enqueuer.lanes.large_over
+        both: tuple[list[Candidate], list[Candidate]] = ([], [])
+        for candidate in candidates:
+            both[candidate.size > over].append(candidate)
+        for lane, theirs in zip(lanes, both, strict=True):
+            lane.add(theirs)
+
+    # ---- claims
+
+    def _claim(self, now: float) -> int:
+        """Claim what the windows have room for, the oldest first; return how many names were tried."""
+        tried = 0
+        for large, lane in enumerate(self._lanes):
+            room = WINDOW - self._schedule.lane("waiting", large=bool(large))
+            while lane and room > 0 and tried < CLAIMS_A_TURN and self._room(now):
+                room -= self._take(lane.pop())
+                tried += 1
+        return tried
+
+    def _take(self, candidate: Candidate) -> bool:
+        try:
+            id = self._ids.take(time.time_ns() // 1000)
+            try:
+                claim = self._intake.claim(candidate.name, id)
+            except Refusal as refusal:
+                self._refuse(b"Submitted/" + candidate.name, candidate.name, str(refusal))
+                return False
+        except OSError as error:
+            self._failed(candidate, error)
+            return False
+        if claim == "later":
+            self._later.append(pack(candidate))
+            self._try_later()
+        if claim != "taken":
+            return False
+        drop = os.fsdecode(taken(id, candidate.name))
+        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic(), taken=self._intake.claimed))
+        return True
+
+    def _refuse(self, path: bytes, name: bytes, reason: str) -> None:
+        bad = self._intake.refuse(path, name, reason)
+        if bad is not None:
+            self._tell_refusal(f"{printable(name)} refused: {reason}; it is {printable(bad)} now")
+            self._refused()
+
+    def _tell_refusal(self, text: str) -> None:
+        """Each is named, as long as there are few."""
+        if (now := time.monotonic()) >= self._refusals_until:
+            self._refusals, self._refusals_until = 0, now + 60
+        self._refusals += 1
+        if self._refusals <= MAX_REFUSALS:
+            log.warning("%s", text)
+        else:
+            self._complaints.say("refused", f"{text}; more are refused than are named here: each has its reason in its .bad.why")
+
+    def _tell_unseen(self) -> None:
+        for code, (name, count) in self._intake.unseen.items():
+            more = f" and {count - 1} more" if count > 1 else ""
+            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be looked at: {os.strerror(code)}")
+
+    def _failed(self, candidate: Candidate, error: OSError) -> None:
+        """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""
+        if no_room(error):
+            self._complaints.say(str(error.errno), f"no drop can be taken: {error.strerror}; they stay where they are")
+            self._full, self._full_until = True, time.monotonic() + PAUSE
+            self._fill(self._lanes, (candidate,))
+            return
+        self._denied.note(candidate, time.monotonic())
+        self._complaints.say(f"claim {error.errno}", f"{printable(candidate.name)} cannot be taken: {error.strerror}; it stays where it is")
+        self._later.append(pack(candidate))
+        self._try_later()
+
+    def _try_later(self) -> None:
+        if self._later and not self._again_set:
+            self._again_set = True
+            self._loop.after(max(AGAIN, AGAIN_EACH * len(self._later)), self._again)
+
+    def _again(self) -> None:
+        self._again_set = False
+        now = time.monotonic()
+        later, self._later = self._later, []
+        for at in range(0, len(later), SLICE):
+            candidates = list(map(unpack, later[at : at + SLICE]))
+            barred = {each.name for each in candidates if self._denied.bars(each, now)}
+            self._later += (pack(each) for each in candidates if each.name in barred)
+            self._fill(self._lanes, (each for each in candidates if each.name not in barred))
+        self._try_later()
+
+    def _room(self, now: float) -> bool:
+        """Whether the queue may take one more message. A full disk is looked at once a second."""
+        limit = self._config.enqueuer.queue_limit
+        if len(self._schedule) >= limit:
+            self._complaints.say("limit", f"queue_limit = {limit} messages reached: drops stay where they are until some have left")
+            return False
+        if now >= self._full_until:
+            short = disk_full(self._config.spool.min_free)
+            self._full, self._full_until = short is not None, now + PAUSE
+            if short is not None:
+                self._complaints.say("disk", f"{short}: drops stay where they are")
+        return not self._full
+
+
+def tell_received(entry: Entry, sender: bytes, size: int, dropper: int | None) -> None:
+    """The message's first line in the log. Its last words name the account of the dropper, where it is not the engine's."""
+    found = parse_taken(os.fsencode(entry.drop)) if entry.drop else None
+    name = printable(found.name) if found else "found in the queue"
+    by = "" if dropper is None else f", uid {dropper}"
+    serverlog.tell(log_of_queue, entry.id, f"from <{printable(sender)}>, {size} bytes, {name}{by}")
+
+
+def _lanes() -> tuple[Backlog, Backlog]:
+    """Small and large."""
+    return Backlog(), Backlog()

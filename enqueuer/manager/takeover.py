@@ -1,0 +1,103 @@
+"""A queue manager takes over what is on disk: after an engine start with distrust, after the end of its predecessor as it is."""
+
+import logging
+import time
+
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import FATES, Board
+from enqueuer.log import serverlog
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.queue.directory import names, recovery
+from enqueuer.queue.directory.ingest import queue_path
+from enqueuer.queue.directory.store import Store
+from enqueuer.queue.message.printable import printable
+
+__all__ = ["take_over"]
+
+log = logging.getLogger("QUEUE")
+
+
+def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
+    """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
+    board, cold = birth.board, not birth.board.recovered
+    _take_back(store, board)
+    found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
+    _tell_of_the_gone(store, board, found)
+    _tell(found)
+    if board.distrusts:
+        board.distrust()  # for good: a sync of ours that succeeds says nothing of what was lost before
+    present = _schedule(found, schedule, cold, board.distrusts)
+    for _ in found.broken:
+        board.add("bad")
+    # exact whatever was killed: what came in is what left and what is here
+    board.set_total("received", sum(map(board.total, FATES)) - board.total("returned") + present)
+    board.recovered = True
+    blame.attempts.keep_only(schedule.entries)
+    blame.suspect(found.unfinished[: birth.config.enqueuer.most_processors] if cold else birth.suspects)
+    return found.highest
+
+
+def _take_back(store: Store, board: Board) -> None:
+    """What was announced and still has its .done, or was being moved, may be counted or not: it is counted anew.
+
+    Before anything else is counted: its old total would wipe that out.
+    """
+    if not (id := board.announced):
+        return
+    done = (found.id for name in store.disk.names("Queue") if (found := names.parse_queue(name)) and found.kind == "done")
+    if id == board.moving or id in done:
+        board.take_back()
+
+
+def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None:
+    """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
+    here = {id for id, _ in found.finished}
+    for id, fate in board.untold():
+        if id in here or _is_there(store, id):
+            continue
+        if id == board.moving:
+            _decided(board, id, fate)
+        else:
+            _say(id, fate)
+    board.moving = 0
+    board.told()
+
+
+def _is_there(store: Store, id: int) -> bool:
+    """What cannot be looked at has not left."""
+    try:
+        return store.disk.stamp(queue_path(id)) is not None
+    except OSError:
+        return True
+
+
+def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: bool) -> int:
+    """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
+    now, present = time.monotonic(), 0
+    for offer in found.offers:
+        counted = offer.derived and (not cold or offer.drop is None)
+        present += counted
+        derived = offer.derived and (offer.drop is None or not distrusts)
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted, taken=offer.taken))
+    return present
+
+
+def _tell(found: recovery.Found) -> None:
+    for name in found.foreign:
+        log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
+    if found.offers or found.finished or found.broken:
+        counts = f"{len(found.offers)} to be judged, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
+        log.warning("found in the queue: %s", counts)
+
+
+def _decided(board: Board, id: int, fate: str) -> None:
+    """Recovery carried out an outcome: count it, once, and write its line."""
+    fate = board.decided(id) or fate
+    board.announce(id, fate)
+    board.add(fate)
+    _say(id, fate)
+
+
+def _say(id: int, fate: str) -> None:
+    log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))

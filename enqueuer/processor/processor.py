@@ -1,0 +1,289 @@
+"""An ENQUEUER processor: one message at a time from claim to staged outcome. It decides nothing about order and commits nothing."""
+
+import functools
+import logging
+import select
+import socket
+import time
+from typing import NoReturn
+
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.ipc.timings import PROCESSOR, Laps
+from enqueuer.log import serverlog
+from enqueuer.manager.loops import SAMPLE
+from enqueuer.policy import routes, rules
+from enqueuer.processor.fingerprints import Fingerprints, drop_of
+from enqueuer.queue.directory import ingest, stage
+from enqueuer.queue.directory.disk import Disk, no_room
+from enqueuer.queue.directory.store import drop_path
+from enqueuer.queue.message.envelope import Envelope
+from enqueuer.queue.message.header import TRACE
+from enqueuer.queue.message.printable import printable
+from filterlink.wire.client import Client
+from filterlink.wire.frames import MAX_TEXT, Ask, Kind, Park, Verdict
+from filterlink.wire.link import Channel
+
+__all__ = ["Processor", "run"]
+
+log = logging.getLogger("ENQUEUER")
+
+LINK_GRACE = 10.0
+"""Seconds that the supervisor gets to end a processor whose queue manager is gone."""
+SOON_MS = 2
+"""A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
+heard of it, and the log gets no line of its coming."""
+Answer = frames.Outcome | frames.Held | frames.Parked | frames.Refused | frames.Trouble
+Places = dict[str, frozenset[bytes] | None]
+"""Where a message goes to, and with which of its recipients; None: all."""
+
+
+def run(birth: Birth) -> None:
+    """The life of a processor process."""
+    processor = Processor(birth)
+    try:
+        while True:
+            processor.work()
+    except Ended:
+        pass
+
+
+class Processor:
+    def __init__(self, birth: Birth) -> None:
+        self._birth = birth
+        self._disk = Disk()
+        self._fingerprints = Fingerprints(self._disk)
+        self._domain = socket.gethostname() or "localhost"
+        self._supervisor = Channel(birth.call(SUPERVISOR))
+        self._manager = Channel(birth.call(MANAGER))
+        self._filters = Client(FILTERLINK, birth.hello)
+        self._laps = Laps(birth.board.processor_laps(birth.slot), PROCESSOR)
+        self._polls: dict[int, select.poll] = {}
+        self._untold: frames.Derived | None = None
+        """What the queue manager does not know yet: that there is a message file."""
+        self._compile()
+        self._say("idle")
+
+    def work(self) -> None:
+        """Wait for one job and do it. Raises Ended when there will be none."""
+        self._wait(self._manager.fileno())
+        data = self._manager.receive()
+        if not data:
+            self._await_the_end()
+        match frames.decode_from_manager(data):
+            case frames.Leave():
+                raise Ended
+            case job:
+                self._laps.start(job.n, "reading")
+                if job.edition != self._birth.edition:
+                    self._take(job.edition)
+                self._answer(self._judge(job))
+                self._say("idle")
+
+    def _judge(self, job: frames.Job) -> Answer:
+        """What becomes of a message, everything staged that it needs. Errors of the disk are an answer, not our end."""
+        try:
+            message = self._message(job)
+            return self._circling(job, message) or self._decide(job, message)
+        except ingest.Refused as refused:
+            return frames.Refused(job.id, job.n, str(refused))
+        except FileNotFoundError as error:
+            if job.drop and not job.derived:
+                return frames.Refused(job.id, job.n, "it was removed before it could be read")
+            return frames.Trouble(job.id, job.n, str(error), kind=_kind(error))
+        except (OSError, ValueError) as error:
+            return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error), _kind(error))
+
+    def _message(self, job: frames.Job) -> ingest.Message:
+        self._say("reading", job)
+        if job.derived:
+            message = ingest.load(self._disk, job.id, job.stamp)
+        else:
+            message = ingest.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
+        if job.first:
+            envelope = message.envelope
+            self._untold = frames.Derived(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
+        return message
+
+    def _decide(self, job: frames.Job, message: ingest.Message) -> Answer:
+        facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
+        verdicts = {verdict.filter: verdict for verdict in job.verdicts}
+        while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
+            self._say("filter", job, result.filter)
+            answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
+            if isinstance(answer, Park):
+                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
+            verdicts[result.filter] = answer
+            self._say("rules", job)
+        if result.fate is rules.Fate.HELD:
+            held_by = verdicts.pop(result.filter, None)
+            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
+            if held_by is not None:
+                held.charge, held.refused = held_by.charge, held_by.kind is not Kind.TIMEOUT
+            return self._fingerprints.add(held, job, message, result.filter)
+        return self._stage(job, message, result, verdicts)
+
+    def _circling(self, job: frames.Job, message: ingest.Message) -> frames.Outcome | None:
+        """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
+        hops, filter = message.hops, ""
+        if hops.count > self._birth.config.enqueuer.max_hops:
+            filter = printable(hops.filter)
+            reason = f"it has come by {hops.count} stations: it goes in circles" + (
+                f", filter {filter} submitted it last" if filter else ""
+            )
+        elif job.circles and (filter := self._fingerprints.closed(job, message)):
+            reason = f"it goes in circles: filter {filter} has submitted many like it anew"
+        else:
+            return None
+        log.warning("%s", reason, extra=serverlog.message_tag(job.id))
+        result = rules.Outcome(rules.Fate.BAD, reason, filter)
+        stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
+        stage.stage_file(self._disk, message, job.n, "bad", None, ())
+        return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
+
+    def _stage(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
+        """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
+        self._say("writing", job)
+        places: Places = {}
+        why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
+        if result.fate is rules.Fate.ENQUEUED:
+            envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
+            places |= stage.modules_of(envelope.recipients, self._routes.module_of)
+            copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
+            where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
+            why = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {why}" if why else "")
+        elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
+            places["quarantine"] = None
+            stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
+        may_move = job.moves and result.fate is rules.Fate.ENQUEUED and not copies
+        moved = may_move and self._is_the_output(message, result, places, envelope)
+        for place, recipients in () if moved else places.items():
+            stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
+        staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
+        outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
+        told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
+        return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
+
+    def _is_the_output(self, message: ingest.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
+        """Whether the message file can be moved to where its only output is for: no file is written then."""
+        if len(places) != 1:
+            return False
+        (recipients,) = places.values()
+        return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
+
+    def _stage_copies(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, taken: tuple[str, ...]) -> tuple[str, ...]:
+        """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
+        by = {address: filter for filter, address in reversed(result.copies)}
+        places = stage.places_of(by, self._routes.module_of, taken)
+        if cut := [by[address] for address in list(by)[len(places) :]]:
+            told = len(cut), len(by), ", ".join(dict.fromkeys(cut)), len(places)
+            log.warning("%d of %d copies that filters want are left out (%s): %d at the most", *told, extra=serverlog.message_tag(job.id))
+        for place, address in places.items():
+            fields = (TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
+            stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))
+        return tuple(places)
+
+    def _wait(self, fd: int) -> None:
+        """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""
+        poll = self._polls.get(fd) or self._poll(fd)
+        while True:
+            ready = dict(poll.poll(SOON_MS if self._untold else None))
+            if not ready and self._untold:
+                self._send(self._untold)
+                self._untold = None
+            if self._supervisor.fileno() in ready:
+                self._hear()
+            if fd in ready:
+                return
+            if self._manager.fileno() in ready:
+                self._await_the_end()
+
+    def _poll(self, fd: int) -> select.poll:
+        """What waits for `fd`; made once for each number."""
+        poll = self._polls[fd] = select.poll()
+        poll.register(self._manager.fileno(), 0)  # its end only: told as a hang-up
+        poll.register(self._supervisor.fileno(), select.POLLIN)
+        poll.register(fd, select.POLLIN)
+        return poll
+
+    def _await_the_end(self) -> NoReturn:
+        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on.
+
+        If it does not, the queue manager lives and has closed our link: raises, since a processor without a link does nothing.
+        """
+        while select.select([self._supervisor.fileno()], [], [], LINK_GRACE)[0]:
+            self._hear()
+        raise ConnectionError("the queue manager has closed the link of this processor")
+
+    def _hear(self) -> None:
+        data = self._supervisor.receive()
+        match frames.decode_from_supervisor(data) if data else frames.Exit():
+            case frames.Config(edition):
+                self._take(edition)
+            case _:
+                raise Ended
+
+    def _take(self, edition: int) -> None:
+        self._birth.take(edition)
+        self._compile()
+        self._supervisor.send(frames.encode(frames.InForce(edition)))
+
+    def _compile(self) -> None:
+        self._rules = rules.compile(self._birth.config)
+        self._routes = routes.compile(self._birth.config.routes)
+        self._fingerprints.configure(self._birth.config.filters)
+
+    def _answer(self, answer: Answer) -> None:
+        derived, self._untold = self._untold, None
+        self._send(frames.Judged(derived, answer) if derived else answer)
+
+    def _send(self, frame: frames.ToManager) -> None:
+        if not self._manager.send(frames.encode(frame)):
+            self._await_the_end()
+
+    def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
+        self._laps.next(state)
+        self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)
+
+
+def _now() -> str:
+    """As it stands in envelope lines."""
+    return _written(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _written(second: int) -> str:
+    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime(second))
+
+
+def _kind(error: OSError | ValueError) -> str:
+    return f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else type(error).__name__
+
+
+def _copy_in(place: str) -> str:
+    return place.partition(".")[0] + "(copy)"
+
+
+def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
+    kept, room = [], MAX_TEXT
+    for verdict in verdicts.values():
+        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes + verdict.copies))
+        if room < 0:
+            break
+        kept.append(verdict)
+    return tuple(kept)
+
+
+def _why(job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "fate": str(result.fate),
+        "reason": result.reason,
+        "filter": result.filter or None,
+        "rule": result.rule or None,
+        "attempts": 0,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "sender": printable(message.envelope.sender),
+        "log": [f"{v.filter}: {v.kind.upper()} {v.text}".strip() for v in verdicts.values()],
+    }

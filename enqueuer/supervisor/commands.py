@@ -1,0 +1,158 @@
+"""What the commands `status`, `reload`, `stop` and those about one message make the supervisor do and answer."""
+
+import itertools
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from enqueuer.control.server import Answer, ControlServer, Reply, Request
+from enqueuer.ipc import frames
+from enqueuer.ipc.listeners import Bound
+from enqueuer.manager import where
+from enqueuer.supervisor import status
+from filterlink.wire.loop import Loop
+
+if TYPE_CHECKING:
+    from enqueuer.supervisor.supervisor import Supervisor
+
+__all__ = ["Commands"]
+
+IN_FORCE_WITHIN = 12.0
+"""Seconds that queue manager and filterlink get to put an edition of the configuration in force: more than the longest wait for INTF,
+since filterlink says so when the new helpers are ready."""
+
+
+ANSWER_WITHIN = 30.0
+"""Seconds that the queue manager gets for an order; retry --all of thousands of messages takes some."""
+SEEN_WITHIN = 3.0
+"""Seconds that it gets to say where a message is; the command itself waits for 5."""
+
+
+class Commands:
+    """Part of the supervisor: its end of the control socket."""
+
+    def __init__(self, supervisor: "Supervisor", loop: Loop, listener: Bound) -> None:
+        self._supervisor, self._loop = supervisor, loop
+        self._server = ControlServer(loop, self._command)
+        listener.serve(loop, self._server.accept)
+        self._reloading: list[tuple[int, float, Reply]] = []
+        self._stopping: list[Reply] = []
+        self._orders: dict[int, Reply] = {}
+        self._sought: dict[int, tuple[int, Reply]] = {}
+        self._tokens = itertools.count(1)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of it without a word."""
+        self._server.abandon()
+
+    def stopped(self) -> None:
+        """The engine has ended: tell those who asked for it."""
+        for reply in self._stopping:
+            reply({"ok": True})
+        self._loop.turn(0)
+
+    def in_force(self) -> None:
+        """Somebody put an edition in force: answer those who waited for it."""
+        children = [self._supervisor.nursery.one("manager"), self._supervisor.nursery.one("filterlink")]
+        reached = min((child.in_force if child else 0) for child in children)
+        now, still = time.monotonic(), []
+        for edition, until, reply in self._reloading:
+            if reached >= edition:
+                reply({"ok": True, "edition": edition})
+            elif now >= until:
+                reply({"ok": False, "pending": True, "error": self._not_yet(), "edition": edition})
+            else:
+                still.append((edition, until, reply))
+        self._reloading = still
+
+    def _not_yet(self) -> str:
+        """Why an edition that was taken is not in force."""
+        failed = [f'filter "{each.name}" {each.last_error}' for each in self._supervisor.board.filters() if each.state == "failed"]
+        why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
+        return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
+
+    def _command(self, request: Request, reply: Reply) -> None:
+        match request.command:
+            case "status":
+                reply(self._status())
+            case "reload":
+                self._reload(reply)
+            case "release" | "retry" | "delete" as verb:
+                self._order(verb, request.id, reply)
+            case "where":
+                self._seek(request.id, reply)
+            case "stop":
+                self._stopping.append(reply)
+                self._supervisor.stop(now=request.now)
+            case other:
+                reply({"ok": False, "error": f"unknown command {other!r}"})
+
+    def answered(self, answer: frames.Answer | frames.Seen) -> None:
+        """The queue manager has carried out an order, or says where a message is."""
+        if isinstance(answer, frames.Seen):
+            self._seen(answer)
+        elif (reply := self._orders.pop(answer.token, None)) is not None:
+            reply({"ok": answer.ok, "text": answer.text})
+
+    def _order(self, verb: str, id: int, reply: Reply) -> None:
+        """Hand it to the queue manager. Where that one dies over the order, abandoned() answers."""
+        manager = self._supervisor.nursery.one("manager")
+        if manager is None or (id == 0 and verb != "retry"):
+            reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id} is no message"})
+            return
+        token = next(self._tokens)
+        self._orders[token] = reply
+        manager.tell(frames.Order(token, verb, id))
+        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
+
+    def _seek(self, id: int, reply: Reply) -> None:
+        """Ask the queue manager where a message is."""
+        manager = self._supervisor.nursery.one("manager")
+        if manager is None:
+            reply({"ok": False, "text": "the queue manager is being restarted"})
+            return
+        token = next(self._tokens)
+        self._sought[token] = (id, reply)
+        manager.tell(frames.Seek(token, id))
+        self._loop.after(SEEN_WITHIN, lambda: self._unseen(token))
+
+    def abandoned(self) -> None:
+        """The queue manager has died: answer what it was asked. Its successor does not hear of it."""
+        for token in list(self._orders):
+            self.answered(frames.Answer(token, False, "the queue manager died over this: see what became of it, and try again"))
+        for token in list(self._sought):
+            self._unseen(token)
+
+    def _unseen(self, token: int) -> None:
+        if (asked := self._sought.pop(token, None)) is not None:
+            asked[1]({"ok": False, "text": "the queue manager does not answer"})
+
+    def _seen(self, found: frames.Seen) -> None:
+        """What works on the message stands on the board."""
+        if (asked := self._sought.pop(found.token, None)) is None:
+            return
+        id, reply = asked
+        engine = self._supervisor
+        tasks = {child.birth.number: engine.board.task(child.birth.slot) for child in engine.nursery.of("processor")}
+        now = where.document(found, id, tasks, engine.board.filters(), time.monotonic())
+        reply({"ok": True, "engine": {"stopping": "draining"}.get(engine.state, engine.state), "now": now})
+
+    def _reload(self, reply: Reply) -> None:
+        self._supervisor.reload()
+        file = self._supervisor.file
+        if why := file.error or file.waiting:
+            reply({"ok": False, "pending": not file.error, "error": why})
+            return
+        self._reloading.append((file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
+        self._loop.after(IN_FORCE_WITHIN, self.in_force)
+        self.in_force()
+
+    def _status(self) -> Answer:
+        engine = self._supervisor
+        state = {"stopping": "draining"}.get(engine.state, engine.state)
+        base, processors = str(engine.started.base), engine.nursery.of("processor")
+        document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)
+        failing = msgspec.to_builtins(engine.pauses.failing(time.monotonic()))
+        return document | {"failing": failing, "steps": status.steps(engine.board, engine.staff.slots)}

@@ -1,0 +1,60 @@
+"""The end of an engine whose supervisor has failed. Without its supervisor an engine answers nothing and replaces nothing.
+
+multiprocessing waits for its children at exit, so a failed supervisor that only raised would hang there for as long as they live.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from enqueuer import exits
+from enqueuer.ipc import frames
+from enqueuer.log.serverlog import LogHandler, LogWriter, install
+from enqueuer.supervisor import startup
+from enqueuer.supervisor.children import Nursery
+
+__all__ = ["end_engine"]
+
+log = logging.getLogger("ENQUEUER")
+
+WITHIN = 4.0
+"""Seconds after which the engine ends, whatever hangs: a full pipe on stderr, a disk. What lives then dies by PDEATHSIG."""
+
+
+def end_engine(nursery: Nursery | None) -> NoReturn:
+    """End every process of the engine, then this one with 70. Called in an except clause: the log gets its traceback."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(exits.SOFTWARE))
+    signal.setitimer(signal.ITIMER_REAL, WITHIN)
+    error = sys.exception()
+    for step in (_report, lambda: _end(nursery), _write_rest, lambda: _complain(error)):
+        with contextlib.suppress(Exception):
+            step()
+    os._exit(exits.SOFTWARE)
+
+
+def _report() -> None:
+    if not any(isinstance(each, LogHandler) for each in logging.root.handlers):  # it failed before it had a log
+        install(LogWriter("SystemLogs"), "problems")
+    log.critical("the supervisor failed, the engine ends: this is a fault in Enqueuer, please report it", exc_info=True)
+
+
+def _end(nursery: Nursery | None) -> None:
+    if nursery is not None:
+        with contextlib.suppress(Exception):
+            for logger in nursery.of("logger"):
+                logger.tell(frames.Exit())
+        nursery.end_all()
+
+
+def _write_rest() -> None:
+    """Write what no logger has written."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, LogHandler):
+            handler.drain()
+
+
+def _complain(error: BaseException | None) -> None:
+    startup.complain(f"the supervisor failed, the engine has ended: {type(error).__name__}: {error} (SystemLogs has the traceback)")

@@ -1,0 +1,237 @@
+"""What must be true before an engine may run on a base directory: locks, folders, sockets, a config file that can be taken."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from enqueuer import basedir, exits, mounts
+from enqueuer.config.schema import ConfigError
+from enqueuer.control import server
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
+from enqueuer.ipc.listeners import Bound, Served
+from enqueuer.policy import routes
+from enqueuer.queue.directory.disk import no_space
+from enqueuer.queue.message.printable import printable
+from enqueuer.supervisor import reaper, ulimits
+from enqueuer.supervisor.configfile import BeingWritten, ConfigFile, make_modules
+from enqueuer.system import trust
+from filterlink.helpers.spawn import search_path
+from filterlink.log.complaints import Complaints
+from filterlink.wire.link import listen
+
+__all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
+
+log = logging.getLogger("ENQUEUER")
+
+ORPHANS = 15.0
+"""Seconds that the processes of a killed engine get to end before a new one gives up."""
+
+
+class CannotStart(Exception):
+    """The engine can't run here now; the text says why and what would help, `code` is the exit code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Started:
+    """What the supervisor holds for its whole life."""
+
+    def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
+        self.base, self.config = base, config
+        self._alone, self._family = alone, family
+        self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
+        self.control = Bound(server.CONTROL, server.listen)
+        self._all = (self.supervisor, self.manager, self.filterlink, self.control)
+        self._complaints = Complaints(log)
+        self._known: tuple[int, tuple[str, ...]] = (0, ())
+        _write_pid()
+
+    def mend(self) -> None:
+        """Make folders again that were removed, and what a cleaner took from Run/. What cannot be made is in the log, and tried again."""
+        try:
+            for name in basedir.make_again(self._modules()):
+                self._complaints.say(f"gone {name}", f"{name}/ was removed by another program; the engine made it again, and it is empty")
+        except OSError as error:
+            self._complaints.say("gone", f"{error.filename}/ was removed, and cannot be made again: {error.strerror}")
+        try:
+            if not os.path.isdir("Run"):
+                os.mkdir("Run", basedir.FOLDERS["Run"])
+            missing = [each.path for each in self._all if each.mend()]
+            self.config.keep_again()
+            if not missing:
+                return
+            _write_pid()
+            self._lock_again()
+        except OSError as error:
+            self._complaints.say("mend", f"Run/ was emptied, and cannot be made again: {error.filename or 'Run'}: {error.strerror}")
+            return
+        self._complaints.say(
+            "run", "Run/ was emptied by another program, the engine made it again: take it out of what that program cleans"
+        )
+
+    def _modules(self) -> tuple[str, ...]:
+        """Those of the configuration in force; read from it once."""
+        if self._known[0] != self.config.edition:
+            self._known = self.config.edition, routes.compile(self.config.config.routes).modules
+        return self._known[1]
+
+    def _lock_again(self) -> None:
+        """Where folders cannot be locked, the new file is what keeps a second engine off."""
+        for fd in self._alone[1:]:
+            os.close(fd)
+        self._alone[1:] = _try_lock("Run/supervisor")
+
+    def abandon(self, keep: Served | None) -> None:
+        """In a child: close all but the listener that it serves. The family's locks stay open in every child, and so held."""
+        for fd in self._alone:
+            os.close(fd)
+        for listener in self._all:
+            listener.abandon(keep)
+
+    def close(self) -> None:
+        """The engine has ended: its sockets and its pid file go, then its locks."""
+        for listener in self._all:
+            with contextlib.suppress(OSError):
+                listener.remove()
+        with contextlib.suppress(OSError):
+            os.unlink("Run/pid")
+        for fd in self._family + self._alone:
+            os.close(fd)
+
+
+def apart() -> int | None:
+    """The exit code in a process that stays behind, None in the one that goes on as the engine. Raises CannotStart."""
+    try:
+        return reaper.engine_apart()
+    except OSError as error:
+        raise CannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
+
+
+def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
+    """Take the base directory, which the process is in; `base` is its name for people. Raises CannotStart."""
+    _expect_descriptors(base, ulimits.descriptors_needed())
+    _make_run(base)
+    _check_folders(base)
+    try:
+        alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
+        family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
+        config = _config(allow_writable_config)
+        _expect_descriptors(base, ulimits.descriptors_needed(config.config))
+        if small := ulimits.small_files(config.config):
+            complain(small)
+        make_modules(config.config)
+        _see_own_command()
+        return Started(base, config, alone, family)
+    except mounts.Apart as error:
+        raise CannotStart(exits.CONFIG, f"{base}: {error}") from None
+    except basedir.BaseDirError as error:
+        raise CannotStart(exits.CANTCREAT, f"{base}: {error}") from None
+    except OSError as error:
+        code = exits.TEMPFAIL if no_space(error) else exits.NOPERM if isinstance(error, PermissionError) else exits.IOERR
+        raise CannotStart(code, f"{base / (error.filename or '')}: {error.strerror}") from None
+
+
+def complain(text: str) -> None:
+    print(f"enqueuer: {printable(text)}", file=sys.stderr)
+
+
+def _check_folders(base: Path) -> None:
+    for folder in basedir.FOLDERS:
+        try:
+            os.stat(folder)
+        except OSError as error:
+            raise CannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
+    if (owner := trust.foreign_taken()) is not None:
+        text = f"{base / trust.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
+        raise CannotStart(exits.NOPERM, text)
+    os.umask(0o027)
+
+
+def _expect_descriptors(base: Path, needed: int) -> None:
+    """Raises CannotStart where this process may have fewer."""
+    if (most := ulimits.raise_descriptors()) < needed:
+        raise CannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
+
+
+def _make_run(base: Path) -> None:
+    """Nothing in Run/ outlives an engine: a cleaner may have removed the folder, too."""
+    try:
+        os.mkdir("Run", basedir.FOLDERS["Run"])
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise CannotStart(exits.NOPERM, f"{base / 'Run'}: {error.strerror}: repair it with: enqueuer init {base}") from None
+
+
+def _lock(path: str, patience: float, base: Path) -> list[int]:
+    """Take the lock of a file. Its content says who has it, for people."""
+    fd = _take(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), patience, base)
+    os.ftruncate(fd, 0)
+    os.write(fd, b"%d\n" % os.getpid())
+    return [fd]
+
+
+def _lock_folder(folder: str, patience: float, base: Path) -> list[int]:
+    """Take the lock of a folder, which no cleaner removes. On NFS there is none: then the file's in Run/ must do."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return [_take(fd, patience, base)]
+    except OSError:
+        os.close(fd)
+        return []
+
+
+def _try_lock(path: str) -> list[int]:
+    """Take the lock of a file that was made again. Its old one, with no name now, stays locked."""
+    try:
+        return _lock(path, 0.0, Path())
+    except CannotStart:
+        return []
+
+
+def _take(fd: int, patience: float, base: Path) -> int:
+    """Raises CannotStart where another process has that lock for longer than `patience`, OSError where there are no locks."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                os.close(fd)
+                who = f"an engine{_holder()} runs" if not patience else "processes of an ended engine still run"
+                raise CannotStart(exits.TEMPFAIL, f"{who} on {base}: stop it with: enqueuer stop --base {base}") from None
+            time.sleep(0.05)
+        else:
+            return fd
+
+
+def _holder() -> str:
+    with contextlib.suppress(OSError):
+        return f" (pid {Path('Run/supervisor').read_text('ascii', 'replace')[:32].strip()})"
+    return ""
+
+
+def _write_pid() -> None:
+    Path("Run/pid").write_text(f"{os.getpid()}\n")
+
+
+def _config(allow_writable: bool) -> ConfigFile:
+    try:
+        config = ConfigFile(allow_writable=allow_writable)
+    except ConfigError as error:
+        raise CannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
+    config.keep()
+    return config
+
+
+def _see_own_command() -> None:
+    """Filters say `enqueuer filter yara`: the command that runs is to find itself first, whatever PATH says."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path(os.environ)])

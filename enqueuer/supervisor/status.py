@@ -1,0 +1,110 @@
+"""The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
+
+import functools
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from enqueuer.config.schema import Engine
+from enqueuer.ipc import timings
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.manager.schedule import large_limit
+from enqueuer.supervisor.children import Child
+from enqueuer.supervisor.configfile import ConfigFile
+from filterlink.wire.frames import FilterState
+
+__all__ = ["document", "our_version", "steps"]
+
+
+@functools.cache
+def our_version() -> str:
+    """Read once: an engine that has no descriptor left must still answer."""
+    try:
+        return version("enqueuer")
+    except PackageNotFoundError:  # run from a checkout without an installation
+        return "0"
+
+
+def document(
+    state: str, base: str, pid: int, born: float, file: ConfigFile, board: Board, processors: Sequence[Child], why: str = ""
+) -> dict[str, Any]:
+    """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
+    now, gauges = time.monotonic(), board.gauges()
+    settings = file.config.enqueuer
+    oldest = gauges["oldest"]
+    return {
+        "version": our_version(),
+        "state": state,
+        "base": base,
+        "pid": pid,
+        "uptime_s": round(now - born, 3),
+        "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
+        "spool": {"waiting": gauges["spool"]},
+        "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "held")}
+        | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
+        "lanes": {
+            "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
+            "large": {
+                "waiting": gauges["large_waiting"],
+                "active": gauges["large_active"],
+                "limit": large_limit(settings.lanes.large_share, board.processors),
+            },
+        },
+        "filters": _filters(file, board),
+        "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error, "waiting": file.waiting},
+        "totals": board.totals(),
+        "unaccounted": gauges["unaccounted"],
+    }
+
+
+def steps(board: Board, slots: int) -> list[dict[str, Any]]:
+    """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
+    sums: dict[str, tuple[float, float]] = dict.fromkeys(timings.PROCESSOR, (0.0, 0.0))
+    for slot in range(slots):
+        for step, (wall, cpu) in timings.read(board.processor_laps(slot), timings.PROCESSOR).items():
+            sums[step] = (sums[step][0] + wall, sums[step][1] + cpu)
+    both = {"queue manager": timings.read(board.manager_laps, timings.MANAGER), "processors": sums}
+    return [
+        {"process": process, "step": step, "wall_s": round(wall, 6), "cpu_s": round(cpu, 6)}
+        for process, times in both.items()
+        for step, (wall, cpu) in times.items()
+    ]
+
+
+def _filters(file: ConfigFile, board: Board) -> Any:
+    """Every filter of the file, in its order; those that nothing was heard of yet are starting."""
+    heard = {state.name: state for state in board.filters()}
+    quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
+    return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
+
+
+def _auto(settings: Engine, why: str) -> dict[str, Any] | None:
+    """Within which bounds the number of processors goes by the load; None: it is fixed."""
+    return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
+
+
+def _processors(board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:
+    tasks = []
+    for child in sorted(processors, key=lambda each: each.birth.number):
+        task = board.task(child.birth.slot)
+        tasks.append(
+            {
+                "id": child.birth.number,
+                "pid": child.pid,
+                "state": task.state,
+                "since_s": round(max(0.0, now - task.since), 3),
+                "message": str(task.message) if task.message else None,
+                "filter": task.filter or None,
+            }
+        )
+    ready = [child for child in processors if not child.leaving and child.link is not None]
+    return {
+        "configured": board.processors,
+        "running": len(ready),
+        "leaving": sum(child.leaving for child in processors),
+        "busy": sum(task["state"] != "idle" for task in tasks),
+        "tasks": tasks,
+    }

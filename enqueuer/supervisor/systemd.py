@@ -1,0 +1,121 @@
+"""The engine as a service of systemd: says when it is ready, reloads, stops, what it does, and that it is well.
+
+Looks at the supervisor's state from outside, a few times a second, and only where a manager wants to be told.
+"""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from enqueuer.ipc.scoreboard import FATES
+from enqueuer.supervisor.health import Look, trouble
+from enqueuer.supervisor.notify import Notifier
+from filterlink.wire.loop import Loop
+
+if TYPE_CHECKING:
+    from enqueuer.supervisor.supervisor import Supervisor
+
+__all__ = ["Service"]
+
+log = logging.getLogger("ENQUEUER")
+
+TICK = 0.25
+STATUS_EACH = 5.0
+EXTEND = 30.0
+"""Seconds more that a start may take while recovery goes on, and a stop beyond drain_timeout."""
+LONGEST_DRAIN = 3650 * 86400.0
+"""Seconds that are asked for where drain_timeout is "never": systemd takes a number only."""
+PINGS = 3
+"""Looks within the watchdog's time: one that comes late, or falls into the replacement of a process, must not end the engine."""
+
+
+class Service:
+    """Part of the supervisor."""
+
+    def __init__(self, supervisor: "Supervisor", loop: Loop) -> None:
+        self._engine, self._loop = supervisor, loop
+        self._said = "starting"
+        self._edition = 0
+        self._next_status = self._next_look = 0.0
+        self._before: Look | None = None
+        self._trouble = ""
+        self._notifier = Notifier.from_environment()
+        if self._notifier is not None:
+            self._tick(self._notifier)
+
+    def look(self) -> None:
+        """Tell at once what has changed in the engine's state: it may be over before the next tick."""
+        if self._notifier is not None:
+            self._tell_state(self._notifier)
+
+    def _tick(self, notifier: Notifier) -> None:
+        now = time.monotonic()
+        self._tell_state(notifier)
+        if now >= self._next_status:
+            self._next_status = now + STATUS_EACH
+            notifier.say(f"STATUS={self._summary()}")
+            if self._engine.state == "starting":
+                self._extend(notifier)
+        if notifier.watchdog is not None and now >= self._next_look and self._engine.state != "starting":
+            self._next_look = now + notifier.watchdog / PINGS
+            self._ping(notifier)
+        self._loop.after(TICK, lambda: self._tick(notifier))
+
+    def _tell_state(self, notifier: Notifier) -> None:
+        engine = self._engine
+        state = "stopping" if engine.state in ("draining", "stopping") else engine.state
+        if state == "running" and engine.file.edition != self._edition:
+            if self._said == "running":
+                notifier.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            self._edition, self._said = engine.file.edition, "reloading"
+        if state == "running" and self._said == "reloading" and self._in_force():
+            notifier.say("READY=1", f"STATUS={self._summary()}")
+            self._said = state
+        if state == "stopping" != self._said:
+            allowed = min(engine.file.config.enqueuer.drain_timeout, LONGEST_DRAIN) + EXTEND
+            notifier.say("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int(allowed * 1e6)}", f"STATUS={self._summary()}")
+            self._said = state
+
+    def _in_force(self) -> bool:
+        """Not filterlink at a start: that filters are ready is no condition of READY."""
+        manager, host = self._engine.nursery.one("manager"), self._engine.nursery.one("filterlink")
+        started = self._edition == 1 or (host is not None and host.in_force >= self._edition)
+        return started and manager is not None and manager.in_force >= self._edition
+
+    def _extend(self, notifier: Notifier) -> None:
+        """A large queue takes time to recover; more is granted only as long as recovery goes on."""
+        look = self._look()
+        if self._before is None or self._before.recovering != look.recovering or self._before.generation != look.generation:
+            notifier.say(f"EXTEND_TIMEOUT_USEC={int(EXTEND * 1e6)}")
+        self._before = look
+
+    def _ping(self, notifier: Notifier) -> None:
+        look = self._look()
+        found = trouble(self._before, look) if self._before and self._engine.state != "stopping" else ""
+        self._before = look
+        if not found:
+            notifier.say("WATCHDOG=1")
+        elif found != self._trouble:
+            log.error("the watchdog is not told that all is well: %s", found)
+        self._trouble = found
+
+    def _look(self) -> Look:
+        board, nursery = self._engine.board, self._engine.nursery
+        gauges, totals, manager = board.gauges(), board.totals(), nursery.one("manager")
+        busy = sum(board.task(child.birth.slot).state != "idle" for child in nursery.of("processor"))
+        return Look(
+            manager.birth.generation if manager else 0,
+            *board.pulse(),
+            board.dispatches,
+            sum(totals[fate] for fate in FATES),
+            gauges["waiting"],
+            gauges["settling"],
+            busy,
+            self._engine.state == "draining",
+        )
+
+    def _summary(self) -> str:
+        gauges, totals = self._engine.board.gauges(), self._engine.board.totals()
+        queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "held"))
+        refused = "; the config file is refused, the old one is in force" if self._engine.file.error else ""
+        return f"{self._engine.state}: {queue}, {sum(totals[fate] for fate in FATES)} done{refused}"

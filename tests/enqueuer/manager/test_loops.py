@@ -1,0 +1,173 @@
+"""Demands on finding what a filter sends around: an unbroken row of copies, and nothing that others drop."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SAMPLE, SURE, WATCHED, Circles
+
+SECOND = 10**9
+
+
+def _circles(most: int = LEAST) -> Circles:
+    made = Circles()
+    made.most = most
+    return made
+
+
+def _around(circles: Circles, rounds: int, key: bytes = b"A", start: int = 0) -> list[bool]:
+    """A helper works a second on each copy, and writes the next one in the middle of it."""
+    begins = range(start, start + rounds * SECOND, SECOND)
+    return [
+        circles.stopped((key, b"", b""), "Loop", begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1) for begin in begins
+    ]
+
+
+def test_a_row_longer_than_max_hops_is_a_circle() -> None:
+    """The filter is named; from then on no filter is asked for such messages."""
+    circles = _circles(most=50)
+
+    assert _around(circles, 50) == [False] * 50
+    assert circles.closed(0) == ()
+    assert _around(circles, 1, start=50 * SECOND) == [True]
+    assert circles.closed(51 * SECOND) == ((b"A", "Loop"),)
+
+
+def test_the_same_file_dropped_again_and_again_is_none() -> None:
+    """All are there before the first is judged, or each comes when the one before is done."""
+    circles = _circles()
+
+    for n in range(100):
+        begin = 100 * SECOND + n * SECOND
+        assert not circles.stopped((b"at once",), "F", n, begin, begin + SECOND, begin + SECOND)
+        assert not circles.stopped((b"one by one",), "F", begin, begin + 5000, begin + 9000, begin + 9000)
+        assert not circles.stopped((b"as fast as they go",), "F", begin, begin + 5000, begin + 3 * SECOND, begin + 3 * SECOND)
+
+
+def _judged(interval: float, latency: float) -> Iterator[tuple[int, int, int]]:
+    """One message dropped 2000 times, through four processors: when each was decided, made, and begun; by whole ticks of 4 ms."""
+    chance, free, made, found = random.Random(1), [0.0] * 4, 0.0, list[tuple[float, float, float]]()
+    for _ in range(2000):
+        made += chance.expovariate(1 / interval)
+        first = free.index(min(free))
+        begun = max(free[first], made + chance.uniform(0.0005, 0.002))
+        free[first] = begun + chance.expovariate(1 / latency) + 0.0003
+        found.append((free[first], made, begun))
+    for decided, made, begun in sorted(found):
+        yield int(decided * 250) * SECOND // 250, int(made * 250) * SECOND // 250, int(begun * 250) * SECOND // 250
+
+
+@pytest.mark.parametrize("latency", [0.0002, 0.001, 0.005, 0.02, 0.2])
+@pytest.mark.parametrize("interval", [0.0001, 0.001, 0.005, 0.015, 0.02, 0.1])
+def test_one_message_dropped_at_any_pace_is_no_circle(interval: float, latency: float) -> None:
+    """Spam that comes a thousand times and is discarded each time is discarded a thousand times."""
+    circles = _circles(most=1)
+
+    for decided, made, begun in _judged(interval, latency):
+        assert not circles.stopped((b"A", b"B", b""), "F", made, begun, decided, decided)
+        assert not circles.passed(b"C", "F", made, begun, decided, decided)
+
+
+def _round(n: int) -> tuple[int, int, int, int]:
+    """When the nth copy was made, begun and decided: in the middle of the one before."""
+    begin = n * SECOND
+    return begin - SECOND // 2, begin, begin + SECOND - 1, begin + SECOND - 1
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_one_thing_that_stays_makes_a_circle_of_a_longer_row(place: int) -> None:
+    """It is closed for a minute only: other mail of that sender, or of that name, is closed with it."""
+    circles = _circles()
+    for n in range(SURE + 1):
+        kinds = [b"%d-%d" % (n, each) for each in range(3)]
+        kinds[place] = b"A"
+        assert circles.stopped(kinds, "Loop", *_round(n)) is (n == SURE)
+
+    now = SURE * SECOND
+    assert circles.closed(now) == ((b"A", "Loop"),)
+    assert circles.closed(now + 2 * MINUTE) == ()
+
+
+def test_what_is_held_is_a_circle_by_nothing_less_than_the_same_message() -> None:
+    """An outage holds whatever one sender writes, at any pace, and sends none of it to Bad/."""
+    circles = _circles()
+
+    assert [circles.held(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
+    assert circles.closed(SURE * SECOND) == ((b"A", "F"),)
+
+
+def test_two_out_of_order_do_not_hide_a_circle() -> None:
+    """Where rows have to be long one that breaks is set back only; one message dropped at any pace is no circle all the same."""
+    circles = _circles()
+    order = [n + 1 if n % 40 == 20 else n - 1 if n % 40 == 21 else n for n in range(1000)]
+
+    assert any(circles.passed(b"A", "F", *_round(n)) for n in order)
+
+
+def test_what_passes_and_comes_again_is_watched_and_then_found() -> None:
+    """Of what is enqueued few are told, until one kind was told often: then all are asked for, and a row is one."""
+    circles = _circles()
+    for n in range(OFTEN):
+        assert circles.closed(n * SECOND) == ()
+        assert not circles.passed(b"A", "F or G", *_round(SAMPLE * n))
+    assert circles.closed(SAMPLE * OFTEN * SECOND) == ((b"A", ""),)
+
+    start = SAMPLE * OFTEN + 1
+    found = [circles.passed(b"A", "F or G", *_round(n)) for n in range(start, start + SURE + 1)]
+    assert found == [False] * SURE + [True]
+    assert circles.closed((start + SURE) * SECOND) == ((b"A", "F or G"),)
+
+
+def test_what_only_comes_often_is_watched_for_a_while() -> None:
+    """One message dropped any number of times: then it is left alone, for as many."""
+    circles, now = _circles(), 0
+    watched = []
+    for n in range(OFTEN + 2 * WATCHED):
+        now = n * SECOND
+        assert not circles.passed(b"A", "F", n, now, now + 1, now + 1)
+        watched.append(circles.closed(now) != ())
+    assert sum(watched) == WATCHED
+
+    for _ in range(OFTEN):
+        circles.passed(b"A", "F", now, now, now + 1, now + 1)
+    assert circles.closed(now) == ((b"A", ""),)
+    assert circles.closed(now + 2 * MINUTE) == ()
+
+
+def test_within_one_tick_of_the_clock_of_files() -> None:
+    """A fast helper makes the copy, and is done, before that clock has moved."""
+    circles = _circles()
+    found = [circles.stopped((b"A",), "Loop", 10 * SECOND, 10 * SECOND, 10 * SECOND, 10 * SECOND + n) for n in range(LEAST + 1)]
+
+    assert found == [False] * LEAST + [True]
+
+
+def test_what_is_not_seen_for_long_is_open_again() -> None:
+    circles = _circles()
+    _around(circles, LEAST + 1)
+    assert circles.closed(LEAST * SECOND + FORGET) != ()
+
+    assert circles.closed((LEAST + 2) * SECOND + FORGET) == ()
+
+
+def test_an_administrators_word_opens_all() -> None:
+    circles = _circles()
+    _around(circles, LEAST + 1)
+    circles.forget()
+
+    assert circles.closed(0) == ()
+    assert not any(_around(circles, LEAST, start=100 * SECOND))
+
+
+@pytest.mark.parametrize("count", [MOST_KNOWN + 10])
+def test_memory_is_bounded(count: int) -> None:
+    """Rows and circles of any number: the last ones are known."""
+    circles = _circles()
+    for n in range(count):
+        _around(circles, LEAST + 1, b"%d" % n)
+
+    closed = circles.closed(0)
+    assert len(closed) == MOST_CLOSED
+    assert closed[-1] == (b"%d" % (count - 1), "Loop")
+    assert len(circles._rows) == MOST_KNOWN

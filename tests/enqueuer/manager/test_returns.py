@@ -1,0 +1,204 @@
+"""Demands on release, retry and delete: back into the queue with the same id, once, and the sums agree."""
+
+import contextlib
+import json
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from enqueuer import exits
+from enqueuer.lab.trial import Trial
+from enqueuer.queue.message import envelope
+from tests.helpers.paths import HELPERS
+
+Make = Callable[..., bytes]
+Config = Callable[..., str]
+Trials = Callable[[str], Trial]
+SECOND = """
+[[filters]]
+name = "Second"
+program = "{judge} 0.05"
+[[rules]]
+name = "second"
+priority = 1
+actions = [["ExternalFilter", "Second"]]
+"""
+
+
+def _enqueuer(trial: Trial, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "enqueuer.cli.app", *words, "--base", str(trial.base)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _message(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[envelope.head_end(data) :]
+
+
+@contextlib.contextmanager
+def _asked(trial: Trial, request: dict[str, object]) -> "Iterator[BinaryIO]":
+    """The answer to a control request, to be read when it comes."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(trial.base / "Run/control.sock"))
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        with sock.makefile("rb") as answer:
+            yield answer
+
+
+def _quarantined(trial: Trial, data: bytes) -> Path:
+    trial.drop("caught", data)
+    trial.wait(lambda: trial.status()["totals"]["quarantined"] == 1, "it is quarantined")
+    (path,) = (trial.base / "Quarantine").glob("*.msg")
+    return path
+
+
+def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Config, mail: Make) -> None:
+    """The filter that said ERROR is not asked again, a later rule's is; the message is what lay in Quarantine."""
+    text = config(more=SECOND.format(judge=sys.executable + " " + str(HELPERS / "judge.py")))
+    data = mail("caught", '0 ERROR "a virus"')
+    with trials(text) as trial:
+        path = _quarantined(trial, data)
+        # the second filter reads the same line, so it would catch it again: what it judges is the file as it lies there
+        path.write_bytes(path.read_bytes().replace(b"0 ERROR", b"0 OK   "))
+        done = _enqueuer(trial, "quarantine", "release", path.stem)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert 'after filter "Judge" in rule "scan everything"' in done.stdout
+        trial.wait(trial.outbound, "it is enqueued")
+        trial.wait(lambda: not (trial.base / "Quarantine" / f"{path.stem}.why").exists(), "its reason is gone")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "it is counted")
+        trial.wait(lambda: [each["answered"] for each in trial.status()["filters"]] == [1, 1], "each filter was asked once")
+        totals = trial.status()["totals"]
+        (out,) = trial.outbound()
+
+    assert out.stem == path.stem
+    assert (totals["received"], totals["returned"], totals["enqueued"], totals["quarantined"]) == (1, 1, 1, 1)
+    assert _message(out) == data.replace(b"0 ERROR", b"0 OK   ")
+
+
+def test_release_goes_on_with_the_rest_of_the_rule(trials: Trials, config: Config, mail: Make) -> None:
+    """The rule that kept it asks two filters: the second one must see the message before it goes anywhere."""
+    judge = sys.executable + " " + str(HELPERS / "judge.py")
+    text = config(more=SECOND.format(judge=judge)).replace(
+        '["ExternalFilter", "Judge"]', '["ExternalFilter", "Judge"], ["ExternalFilter", "Second"]'
+    )
+    with trials(text.replace("priority = 1", "priority = 0")) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        assert _enqueuer(trial, "quarantine", "release", path.stem).returncode == 0
+        trial.wait(lambda: trial.status()["totals"]["quarantined"] == 2, "the second filter keeps it, too")
+        assert not trial.outbound()
+        assert _enqueuer(trial, "quarantine", "release", path.stem).returncode == 0
+        trial.wait(trial.outbound, "both filters have kept it, and it was released twice: it is enqueued")
+        assert [each["answered"] for each in trial.status()["filters"]] == [1, 1]
+
+
+def test_a_released_message_outlives_a_restart(trials: Trials, config: Config, mail: Make) -> None:
+    """Killed right after the release, the next engine goes on after the same rule."""
+    with trials(config(processors=1)) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        trial.drop("slow", mail("slow", "30 OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 1, "the one processor is busy")
+        assert _enqueuer(trial, "quarantine", "release", path.stem).returncode == 0
+        trial.kill()
+        trial.configure(config(processors=4))
+        trial.start()
+        trial.wait(lambda: [each.stem for each in trial.outbound()] == [path.stem], "it is enqueued")
+
+
+@pytest.mark.parametrize(
+    ("why", "text"),
+    [
+        (b"[" * 100_000, "it is scanned again"),
+        (b'{"rule": "\\udc80", "filter": "Judge"}', "it is scanned again"),
+        (b'{"rule": "scan everything", "filter": "Judge"' + b" " * (1 << 20) + b"}", "it is scanned again"),
+        (b'{"rule": "%b", "filter": "Judge"}' % (b"r" * 500_000), 'goes on after filter "Judge" in rule "rrr'),
+    ],
+    ids=["brackets", "surrogate", "length", "name"],
+)
+def test_a_broken_reason_costs_only_itself(trials: Trials, config: Config, mail: Make, why: bytes, text: str) -> None:
+    """The message is released; without a mark it is scanned again. The queue manager lives on, and reads no more than 1 MiB."""
+    with trials(config()) as trial:
+        path, managers = _quarantined(trial, mail("caught", '0 ERROR "a virus"')), trial.pids("queue manager")
+        path.with_suffix(".why").write_bytes(why)
+        done = _enqueuer(trial, "quarantine", "release", path.stem)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert text in done.stdout
+        assert len(done.stdout) < 1000
+        trial.wait(lambda: trial.status()["totals"]["returned"] == 1, "it is back")
+        assert trial.pids("queue manager") == managers
+
+
+def test_delete_removes_message_and_reason(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config()) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        done = _enqueuer(trial, "quarantine", "delete", path.stem, "--json")
+
+        assert json.loads(done.stdout)["ok"] is True
+        assert list((trial.base / "Quarantine").iterdir()) == []
+        again = _enqueuer(trial, "quarantine", "delete", path.stem)
+        assert again.returncode == exits.NOINPUT
+        assert "holds no message" in again.stderr
+        assert trial.status()["totals"]["quarantined"] == 1
+
+
+def test_retry_brings_everything_back_from_bad(trials: Trials, config: Config, mail: Make) -> None:
+    """One by its id, the rest by --all; each is judged anew, with no attempts to its name."""
+    with trials(config(engine="max_attempts = 1", filter='timeout = "400ms"')) as trial:
+        for n in range(3):
+            trial.drop(f"slow{n}", mail(f"slow{n}", "60 OK"))
+        count = 0
+        while trial.status()["totals"]["bad"] < 3:
+            count += 1
+            trial.drop(f"quick{count}", mail(f"quick{count}", "0.02 OK"))
+            trial.wait(lambda: len(trial.outbound()) == count, f"quick ones pass, {count}")  # noqa: B023
+            assert count < 500
+        bad = sorted((trial.base / "Bad").glob("*.msg"))
+        for path in bad:  # the sender has sent it again, so to say: now it is quick
+            path.write_bytes(path.read_bytes().replace(b"60 OK", b"0. OK"))
+        assert _enqueuer(trial, "queue", "retry", bad[0].stem).returncode == 0
+        done = _enqueuer(trial, "queue", "retry", "--all")
+        assert "2 messages are scanned again" in done.stdout
+        trial.wait(lambda: len(trial.outbound()) == count + 3, "all are enqueued")
+        totals = trial.status()["totals"]
+
+    assert list((trial.base / "Bad").iterdir()) == []
+    assert (totals["returned"], totals["bad"], totals["received"]) == (3, 3, count + 3)
+
+
+def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: Config, mail: Make) -> None:
+    """A question that comes after the order is answered before it is carried out; then all messages have come back, once."""
+    with trials(config()) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        clean, count = path.read_bytes().replace(b"0 ERROR", b"0 OK   "), 3000
+        for n in range(count):
+            (trial.base / "Bad" / f"{int(path.stem) + 1 + n}.msg").write_bytes(clean)
+        with _asked(trial, {"command": "retry", "id": 0}) as order, _asked(trial, {"command": "where", "id": 1}) as question:
+            assert json.loads(question.read())["ok"]
+            assert not select.select([order], [], [], 0)[0], "the order is carried out in slices"
+            assert json.loads(order.read()) == {"ok": True, "text": f"{count} messages are scanned again"}
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == count, "all are enqueued", 60)
+        assert (trial.status()["totals"]["returned"], len(trial.outbound())) == (count, count)
+
+
+def test_retry_offers_a_held_message_at_once(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config().replace('retry_after = "1s"', "")) as trial:
+        trial.drop("later", mail("later", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        (path,) = (trial.base / "Queue").glob("*.msg")
+        assert _enqueuer(trial, "queue", "retry", path.stem).returncode == 0
+        trial.wait(lambda: trial.status()["filters"][0]["answered"] == 2, "it was asked again")
+
+
+def test_orders_need_an_engine_and_a_message(trials: Trials, config: Config) -> None:
+    trial = trials(config())
+    assert _enqueuer(trial, "quarantine", "release", "17").returncode == exits.UNAVAILABLE
+    with trial:
+        assert _enqueuer(trial, "quarantine", "release", "17").returncode == exits.NOINPUT
+        assert _enqueuer(trial, "queue", "retry").returncode == exits.USAGE

@@ -1,0 +1,128 @@
+"""Demands on a queue manager that takes over: what its predecessor may not have heard of stays distrusted."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from enqueuer import basedir
+from enqueuer.config import schema as configs
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import Board
+from enqueuer.lab.trial import Trial
+from enqueuer.log import serverlog
+from enqueuer.manager.blame import Blame
+from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.takeover import take_over
+from enqueuer.queue.directory import ingest
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.store import Store
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    basedir.create(tmp_path / "base")
+    monkeypatch.chdir(tmp_path / "base")
+    disk = Disk()
+    yield disk
+    disk.close()
+
+
+def _take_over(disk: Disk, board: Board) -> Schedule:
+    schedule = Schedule(Lanes(1000, 0.5, 4))
+    settings = configs.load(Path("Settings/enqueuer.toml").read_bytes())
+    log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
+    birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
+    blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
+    take_over(Store(disk), birth, schedule, blame)
+    return schedule
+
+
+@pytest.mark.parametrize("killed_over_a_sync", [False, True])
+def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bool) -> None:
+    """Killed over a sync, then a good sync, then killed again: the message file that was lost by the first is still not used."""
+    board = Board()
+    _take_over(disk, board)
+    Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
+    ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
+    if killed_over_a_sync:
+        board.syncing().__enter__()  # and never left
+
+    first = _take_over(disk, board).entries[7]
+    with board.syncing():
+        pass
+    second = _take_over(disk, board).entries[7]
+
+    assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
+    assert first.taken == second.taken == disk.stamp("Submitted/.taken/7.a.eml")
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_message_that_was_moved_to_its_place_is_counted_once(disk: Disk, counted: bool) -> None:
+    """No file tells a successor of it: the board does, whether its predecessor died before or after the total rose."""
+    board = Board()
+    _take_over(disk, board)
+    board.decide(7, "enqueued")
+    board.moving = 7
+    if counted:
+        board.announce(7, "enqueued")
+        board.add("enqueued")
+
+    _take_over(disk, board)
+    _take_over(disk, board)
+
+    assert board.total("enqueued") == board.total("received") == 1
+
+
+def test_a_message_that_was_not_moved_yet_is_offered_again(disk: Disk) -> None:
+    """Its drop is gone, its file stands: nothing is decided."""
+    board = Board()
+    _take_over(disk, board)
+    Path("Queue/7.msg").write_bytes(b"P I x <>\nO L\n\nx\n")
+    board.decide(7, "enqueued")
+    board.moving = 7
+
+    schedule = _take_over(disk, board)
+
+    assert list(schedule.entries) == [7]
+    assert board.total("enqueued") == 0
+
+
+@pytest.mark.parametrize("risen", [False, True])
+def test_a_batch_of_which_one_was_being_counted_is_counted_once(disk: Disk, risen: bool) -> None:
+    """With `each` several outcomes are decided at once: the one announced is counted anew, and wipes out no other's count."""
+    board = Board()
+    _take_over(disk, board)
+    for id in (5, 9):
+        Path(f"Queue/{id}.1.done").write_bytes(b"x")
+        board.decide(id, "enqueued")
+    board.announce(9, "enqueued")
+    if risen:
+        board.add("enqueued")
+
+    _take_over(disk, board)
+    _take_over(disk, board)
+
+    assert board.total("enqueued") == board.total("received") == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "FIFO"])
+def test_an_engine_starts_whatever_has_the_name_of_a_file_of_ours(
+    trials: Callable[[str], Trial], config: Callable[..., str], mail: Callable[..., bytes], kind: str
+) -> None:
+    """It is named in the log, once, and moved out of the way; the queue manager does not die of it, and mail goes on."""
+    trial = trials(config())
+    odd = [f"Queue/{name}" for name in ("7.msg", "8.tmp", "9.1.done", ".ids", ".ids.tmp", ".attempts", ".attempts.tmp")]
+    for path in (*odd, "Staged/7.1.OUT", "Submitted/.taken/10.a.eml", "Quarantine/7.why", "Bad/7.why"):
+        if kind == "folder":
+            (trial.base / path / "x").mkdir(parents=True)
+        else:
+            os.mkfifo(trial.base / path)
+    with trial:
+        trial.drop("a", mail("a"))
+        trial.wait(trial.outbound, "it is enqueued")
+        assert len(trial.pids("queue manager")) == 1
+        log = trial.log()
+    assert log.count("is no file") == len(odd) + 2
+    assert "queue manager" not in "".join(line for line in log.splitlines() if "ended" in line)

@@ -1,0 +1,83 @@
+"""Demands on the queue manager's list of processors."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from enqueuer.ipc import frames
+from enqueuer.manager.schedule import Entry
+from enqueuer.manager.workers import Worker, Workers
+from filterlink.wire.link import Channel, Link
+from filterlink.wire.loop import Loop
+
+
+class _Bench:
+    def __init__(self) -> None:
+        self.loop, self.workers, self.theirs = Loop(), Workers(first=5), dict[int, Channel]()
+        self.links: list[Link] = []
+        self.channels: list[Channel] = []
+
+    def come(self, generation: int) -> Worker | None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.theirs[generation] = Channel(theirs)
+        self.channels.append(self.theirs[generation])
+        self.links.append(Link(self.loop, ours, frames.decode_to_manager, lambda _link, _frame: None, lambda _link: None))
+        return self.workers.come(self.links[-1], frames.Hello("processor", 1, generation, 0))
+
+    @property
+    def idle(self) -> list[int]:
+        return [worker.hello.generation for worker in self.workers.idle]
+
+
+@pytest.fixture
+def bench() -> Iterator[_Bench]:
+    bench = _Bench()
+    yield bench
+    for link in bench.links:
+        link.close()
+    for channel in bench.channels:
+        channel.close()
+    bench.loop.close()
+
+
+def _entry(id: int) -> Entry:
+    return Entry(id, None, 10, 0.0)
+
+
+def test_whoever_is_idle_for_longest_comes_first(bench: _Bench) -> None:
+    one, two = bench.come(5), bench.come(6)
+    assert one is not None
+    assert two is not None
+    bench.workers.begin(one, _entry(1))
+    assert (bench.idle, bench.workers.busy) == ([6], True)
+
+    bench.workers.rest(one)
+    assert (bench.idle, bench.workers.busy) == ([6, 5], False)
+
+
+def test_who_is_to_leave_works_to_the_end_and_gets_nothing_more(bench: _Bench) -> None:
+    one, two = bench.come(5), bench.come(6)
+    assert one is not None
+    bench.workers.begin(one, _entry(1))
+    bench.workers.leave(5)
+    bench.workers.leave(6)
+    assert bench.idle == []
+    assert frames.decode_from_manager(bench.theirs[6].receive()) == frames.Leave(6)
+    assert two is not None
+
+    bench.workers.rest(one)
+    assert bench.idle == []
+    assert frames.decode_from_manager(bench.theirs[5].receive()) == frames.Leave(5)
+
+
+def test_the_dead_leave_their_message_and_do_not_come_again(bench: _Bench) -> None:
+    """Also one whose call is heard only after its end, or that is older than the queue manager."""
+    one, entry = bench.come(5), _entry(1)
+    assert one is not None
+    bench.workers.begin(one, entry)
+
+    assert bench.workers.bury(5) is entry
+    assert bench.workers.bury(7) is None
+    assert [bench.come(generation) for generation in (5, 7, 4)] == [None, None, None]
+    assert (bench.idle, bench.workers.busy) == ([], False)
