@@ -115,11 +115,11 @@ def expect_safe_config(base: Path) -> None:
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
     """Have the running engine of the base directory that was entered answer within so many seconds. Raises Failure where none does."""
-    from enqueuer.control import server
+    from enqueuer.control import client
 
     try:
-        return server.ask(base, request, within, here=Path())
-    except server.NotRunning as error:
+        return client.ask(base, request, within, here=Path())
+    except client.NotRunning as error:
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
 
 

@@ -10,7 +10,7 @@ from enqueuer import exits
 from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.control.server import Peer
+    from enqueuer.control.client import Peer
 
 __all__ = ["add_to"]
 
@@ -96,12 +96,12 @@ def _reload(base: Base = None) -> int:
 
 
 def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Leave messages in work in the queue.")] = False) -> int:
-    from enqueuer.control import server
+    from enqueuer.control import client
 
     path = enter(base)
     try:
-        peer = server.Peer(path, Path())
-    except server.NotRunning as error:
+        peer = client.Peer(path, Path())
+    except client.NotRunning as error:
         fail(str(error), exits.UNAVAILABLE)
     print("stopping", file=sys.stderr)
     _order(path, peer, now)

@@ -83,7 +83,7 @@ def _mail(base: Path, mail: Path | None) -> "Mail":
 def _measured(plan: "Plan", fed: "Mail") -> "Measured":
     from rich.console import Console
 
-    from enqueuer.control.server import NotRunning
+    from enqueuer.control.client import NotRunning
     from enqueuer.lab.trial import TrialError
     from enqueuer.tune.keys import keys
     from enqueuer.tune.session import measure
@@ -146,13 +146,13 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
 
 
 def _notes(base: Path, found: "Measured") -> list[str]:
-    from enqueuer.control import server
+    from enqueuer.control import client
 
     notes = []
     try:
-        server.ask(base, {"command": "status"}, here=Path())
+        client.ask(base, {"command": "status"}, here=Path())
         notes.append("an engine runs on this base directory and uses the same machine: the figures are lower for that")
-    except server.NotRunning:
+    except client.NotRunning:
         pass
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")

@@ -15,7 +15,7 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Served
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
-from enqueuer.manager.schedule import Lanes
+from enqueuer.policy.lanes import Lanes
 from enqueuer.system import inherited
 from filterlink.process.forked import die_with
 from filterlink.wire.link import Channel, connect

@@ -8,6 +8,7 @@ import msgspec
 from filterlink.wire.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, Verdict, Wake, encode
 
 __all__ = [
+    "LOOP_SAMPLE",
     "Answer",
     "Config",
     "Derived",
@@ -47,6 +48,12 @@ __all__ = [
     "decode_to_supervisor",
     "encode",
 ]
+
+LOOP_SAMPLE = 17
+"""A processor reports the fingerprint of one enqueued message in this many (by dispatch number), and of all that are stopped.
+
+Each report costs a look at the header. The number is not 16: ipc/timings.py would see each of them.
+"""
 
 
 class Config(Frame):

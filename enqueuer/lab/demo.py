@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enqueuer import exits
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.lab.ownmail import Letter, addressed
 from enqueuer.lab.samples import Sample
 from enqueuer.lab.trial import Trial, TrialError
@@ -68,7 +68,7 @@ def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
-    except (TrialError, server.NotRunning) as fault:
+    except (TrialError, client.NotRunning) as fault:
         say(f"enqueuer demo: {fault}")
         return exits.SOFTWARE
     finally:

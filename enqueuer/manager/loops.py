@@ -7,7 +7,7 @@ row, each made while the one before is judged and after the one before that. Cop
 once, or each when he likes: their row breaks. A row of those that a filter stopped (DISCARD, ERROR) may also have one
 Message-ID and other recipients each time, or one sender and the same recipients, but has to be longer.
 
-Of what is stopped all is told here; of what is enqueued one in SAMPLE, and all while a kind that came often is watched.
+Of what is stopped all is told here; of what is enqueued one in frames.LOOP_SAMPLE, and all while a kind that came often is watched.
 
 Times are nanoseconds since 1970, as what says when a copy was made is the time of its file. Files are stamped by a clock
 that ticks each 1 to 10 ms; what is to be before a stamp is read from that clock too (`tick`), or it would seem to be later.
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["LEAST", "SAMPLE", "SURE", "Circles"]
+__all__ = ["LEAST", "SURE", "Circles"]
 
 LEAST = 30
 """A row up to this length may be chance: one message dropped 2000 times, at any pace, made rows of 23 at the most."""
@@ -27,8 +27,6 @@ SURE = 100
 """Where less stays the same, or others than a broken filter may be concerned, a row is longer than this."""
 SET_BACK = 8
 """So much shorter is such a row where it breaks: processors overtake each other. By chance rows come to 25 so."""
-SAMPLE = 17
-"""Of what is enqueued one dispatch in so many is told: each costs a look at the header. Not 16: timings.py would see each."""
 OFTEN = 8
 """A kind of which so many were told is watched."""
 WATCHED = 1000

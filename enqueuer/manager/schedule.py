@@ -17,9 +17,10 @@ from typing import Literal
 
 import msgspec
 
+from enqueuer.policy.lanes import Lanes
 from filterlink.wire.frames import Verdict
 
-__all__ = ["Entry", "Lanes", "Place", "Schedule", "State", "large_limit"]
+__all__ = ["Entry", "Place", "Schedule", "State"]
 
 State = Literal["waiting", "active", "settling", "parked", "held"]
 Place = Literal["bad", "quarantine"]
@@ -80,23 +81,6 @@ class Entry(msgspec.Struct):
     """Processors that ended in a row while they had it."""
     taken: tuple[int, int] | None = None
     """How its drop was (time, size) when it was taken: only that is committed."""
-
-
-class Lanes(msgspec.Struct, frozen=True):
-    """How much of the processors large messages may take."""
-
-    large_over: int
-    large_share: float
-    processors: int
-
-    @property
-    def limit(self) -> int:
-        return large_limit(self.large_share, self.processors)
-
-
-def large_limit(share: float, processors: int) -> int:
-    """Processors that large messages may occupy: at least one, and never all but where there is only one."""
-    return min(max(1, int(processors * share)), max(1, processors - 1))
 
 
 class Schedule:

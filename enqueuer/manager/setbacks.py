@@ -7,8 +7,9 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from enqueuer.doors.admission import PAUSE
 from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.pauses import PAUSE, Machine
+from enqueuer.manager.pauses import Machine
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.spooler import Spooler
 from enqueuer.queue.directory.ingest import complete, queue_path

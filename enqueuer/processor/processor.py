@@ -11,7 +11,6 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
 from enqueuer.ipc.timings import PROCESSOR, Laps
 from enqueuer.log import serverlog
-from enqueuer.manager.loops import SAMPLE
 from enqueuer.policy import routes, rules
 from enqueuer.processor.fingerprints import Fingerprints, drop_of
 from enqueuer.queue.directory import ingest, stage
@@ -161,7 +160,7 @@ class Processor:
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
-        told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
+        told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
     def _is_the_output(self, message: ingest.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:

@@ -5,20 +5,17 @@ What is decided elsewhere (pool.py: who leaves; auto.py: how many) is done here.
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from enqueuer.config.schema import Config
 from enqueuer.ipc import frames
 from enqueuer.log import serverlog
-from enqueuer.manager.schedule import large_limit
+from enqueuer.policy.lanes import large_limit
 from enqueuer.processor import processor
 from enqueuer.supervisor import autoscale, pool
+from enqueuer.supervisor.engine import Engine
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
-from filterlink.wire.loop import Loop
-
-if TYPE_CHECKING:
-    from enqueuer.supervisor.supervisor import Supervisor
 
 __all__ = ["Staff", "room"]
 
@@ -28,8 +25,11 @@ log = logging.getLogger("ENQUEUER")
 class Staff:
     """Keeps the pool at its size."""
 
-    def __init__(self, supervisor: "Supervisor", loop: Loop) -> None:
-        self._engine, self._loop = supervisor, loop
+    def __init__(self, engine: Engine, maintain: Callable[[], None]) -> None:
+        """`maintain` starts what is missing."""
+        self._engine = engine
+        self._maintain = maintain
+        self._loop = engine.loop
         self._cpu = CpuMeter()
         self._auto: autoscale.Auto | None = None
         self._watching = False
@@ -63,11 +63,11 @@ class Staff:
     def fill(self) -> None:
         """Fork those that are missing, tell those that are too many to leave."""
         engine, slots = self._engine, []
-        for child in engine.nursery.of("processor"):
+        for child in engine.children.of("processor"):
             task = engine.board.task(child.birth.slot)
             slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
         plan = pool.plan(self.wanted, slots)
-        for child in engine.nursery.of("processor"):
+        for child in engine.children.of("processor"):
             if child.birth.number in plan.leave and not child.leaving:
                 child.leaving = True
                 engine.tell("manager", frames.Leave(child.birth.generation))
@@ -77,7 +77,7 @@ class Staff:
 
     def _fork(self) -> bool:
         engine = self._engine
-        taken = {child.birth.number for child in engine.nursery.of("processor")}
+        taken = {child.birth.number for child in engine.children.of("processor")}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
         engine.board.work(number - 1, "idle")
         self.slots = max(self.slots, number)
@@ -98,12 +98,12 @@ class Staff:
         log.log(serverlog.MAJOR, "%s", self.why)
         self._engine.board.processors = count
         self._engine.tell("manager", frames.Resized())
-        self._engine.maintain()
+        self._maintain()
 
     def _seen(self) -> autoscale.Seen:
         engine, now = self._engine, time.monotonic()
         gauges, config = engine.board.gauges(), engine.file.config
-        staying = (child for child in engine.nursery.of("processor") if not child.leaving)
+        staying = (child for child in engine.children.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:
             return autoscale.Seen(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing

@@ -11,6 +11,7 @@ from pathlib import Path
 from enqueuer import basedir, exits, mounts
 from enqueuer.config.schema import ConfigError
 from enqueuer.control import server
+from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
@@ -46,7 +47,7 @@ class Started:
         self.base, self.config = base, config
         self._alone, self._family = alone, family
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
-        self.control = Bound(server.CONTROL, server.listen)
+        self.control = Bound(CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
         self._complaints = Complaints(log)
         self._known: tuple[int, tuple[str, ...]] = (0, ())

@@ -1,9 +1,7 @@
 """The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
 
-import functools
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -11,21 +9,13 @@ import msgspec
 from enqueuer.config.schema import Engine
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.schedule import large_limit
+from enqueuer.policy.lanes import large_limit
 from enqueuer.supervisor.children import Child
 from enqueuer.supervisor.configfile import ConfigFile
+from enqueuer.system.version import our_version
 from filterlink.wire.frames import FilterState
 
-__all__ = ["document", "our_version", "steps"]
-
-
-@functools.cache
-def our_version() -> str:
-    """Read once: an engine that has no descriptor left must still answer."""
-    try:
-        return version("enqueuer")
-    except PackageNotFoundError:  # run from a checkout without an installation
-        return "0"
+__all__ = ["document", "steps"]
 
 
 def document(

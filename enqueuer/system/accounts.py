@@ -268,7 +268,7 @@ def _load_all() -> None:
 
     import enqueuer
     import filterlink
-    from enqueuer.supervisor import status
+    from enqueuer.system.version import our_version
 
     for package in (enqueuer, filterlink):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -277,5 +277,5 @@ def _load_all() -> None:
     for name in LATE:
         importlib.import_module(name)
     rich.console.Console(file=io.StringIO()).print("\u00e9 \u6f22")
-    status.our_version()
+    our_version()
     setproctitle.getproctitle()  # it finds its place by the variables, before these change

@@ -10,7 +10,8 @@ from enqueuer import basedir
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.manager import reconciliation as audits
 from enqueuer.manager.reconciliation import Audit
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Disk
 from filterlink.wire.loop import Loop
 

@@ -1,6 +1,7 @@
 """Demands on the order: oldest first, lanes, parking, holding."""
 
-from enqueuer.manager.schedule import BACK_EACH, Entry, Lanes, Schedule
+from enqueuer.manager.schedule import BACK_EACH, Entry, Schedule
+from enqueuer.policy.lanes import Lanes
 
 SMALL, LARGE = 100, 5000
 

@@ -10,8 +10,9 @@ from enqueuer.ipc.scoreboard import Board
 from enqueuer.manager.blame import AGAIN, Blame
 from enqueuer.manager.manager import log
 from enqueuer.manager.pauses import Machine
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.setbacks import Setbacks
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store

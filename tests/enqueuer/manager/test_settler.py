@@ -10,8 +10,9 @@ import pytest
 from enqueuer import basedir
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.settler import Settler
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.durability import Durability

@@ -13,8 +13,9 @@ from enqueuer.ipc.scoreboard import Board
 from enqueuer.lab.trial import Trial
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
-from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.schedule import Schedule
 from enqueuer.manager.takeover import take_over
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store

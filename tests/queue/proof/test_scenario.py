@@ -8,6 +8,7 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Board
 from enqueuer.manager import schedule
 from enqueuer.manager.settler import Settler
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Port
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Each
@@ -42,7 +43,7 @@ class _InSteps(scenario.Driver):
 
 def _engine(loop: Loop, store: Store, entry: scenario.Entry, *, moved: bool) -> schedule.Entry | None:
     """Have the engine's settler do what is left; the message, if it is still in the queue."""
-    board, scheduled = Board(), schedule.Schedule(schedule.Lanes(1 << 20, 0.5, 4))
+    board, scheduled = Board(), schedule.Schedule(Lanes(1 << 20, 0.5, 4))
     settler = Settler(loop, store, board, scheduled, lambda *_: None)
 
     def give_back(given: schedule.Entry) -> None:
