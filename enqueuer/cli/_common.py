@@ -21,7 +21,7 @@ __all__ = [
     "BASE",
     "JSON",
     "Base",
-    "Failure",
+    "CommandFailure",
     "Json",
     "account",
     "answer",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-class Failure(Exception):
+class CommandFailure(Exception):
     """A command cannot do its work: one line for the user, and the exit code."""
 
     def __init__(self, text: str, code: int) -> None:
@@ -47,7 +47,7 @@ class Failure(Exception):
 
 
 def fail(text: str, code: int) -> NoReturn:
-    raise Failure(text, code)
+    raise CommandFailure(text, code)
 
 
 BASE = typer.Option(
@@ -114,7 +114,7 @@ def expect_safe_config(base: Path) -> None:
 
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
-    """Have the running engine of the base directory that was entered answer within so many seconds. Raises Failure where none does."""
+    "Have the running engine of the base directory that was entered answer within so many seconds. Raises CommandFailure where none does."
     from enqueuer.control import client
 
     try:

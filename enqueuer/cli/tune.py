@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, enter, expect_safe_config, fail, fold, help, printable
+from enqueuer.cli._common import Base, CommandFailure, Json, answer, enter, expect_safe_config, fail, fold, help, printable
 from enqueuer.cli.demo import own_mail
 from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
-    from enqueuer.tune.mail import Mail
-    from enqueuer.tune.report import Facts
-    from enqueuer.tune.session import Measured, Plan
+    from enqueuer.tune.mail import TrialMail
+    from enqueuer.tune.report import ReportFacts
+    from enqueuer.tune.session import Measured, TunePlan
 
-__all__ = ["Failure", "add_to"]
+__all__ = ["CommandFailure", "add_to"]
 
 TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail, in a temporary folder below Run/. Measures
 throughput and waiting time with 1, 2, 4 ... 64 processors. Names the bottleneck, and recommends `processors` and `max_in_flight`.
@@ -55,7 +55,7 @@ def _tune(
     json: Json = False,
 ) -> int:
     from enqueuer.tune.png import MISSING, can_plot
-    from enqueuer.tune.session import Plan
+    from enqueuer.tune.session import TunePlan
 
     if png is not None and not can_plot():
         fail(f"--png: {MISSING}", exits.UNAVAILABLE)
@@ -65,13 +65,13 @@ def _tune(
     if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
         fail(f"--png {printable(str(png))}: its folder does not exist, or you may not write there", exits.CANTCREAT)
     fed = _mail(where, mail)
-    found = _measured(Plan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
+    found = _measured(TunePlan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
     if not found.steps:
         fail("stopped before anything was measured", exits.INTERRUPTED)
     return _told(where, found, fed, png, apply, json)
 
 
-def _mail(base: Path, mail: Path | None) -> "Mail":
+def _mail(base: Path, mail: Path | None) -> "TrialMail":
     """The reader's own, else what waits, else made messages. Raises Failure."""
     from enqueuer.tune.mail import MOST, made, own, waiting
 
@@ -80,7 +80,7 @@ def _mail(base: Path, mail: Path | None) -> "Mail":
     return waiting(base) or made()
 
 
-def _measured(plan: "Plan", fed: "Mail") -> "Measured":
+def _measured(plan: "TunePlan", fed: "TrialMail") -> "Measured":
     from rich.console import Console
 
     from enqueuer.control.client import NotRunning
@@ -99,7 +99,7 @@ def _measured(plan: "Plan", fed: "Mail") -> "Measured":
         fail(printable_lines(str(error)), exits.UNAVAILABLE)
 
 
-def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: bool, json: bool) -> int:
+def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, apply: bool, json: bool) -> int:
     from enqueuer.tune.advice import advise
     from enqueuer.tune.png import plot
     from enqueuer.tune.report import document, lines, premature, settings
@@ -124,14 +124,14 @@ def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: b
     return exits.OK
 
 
-def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
+def _facts(base: Path, found: "Measured", fed: "TrialMail") -> "ReportFacts":
     from enqueuer.tune.load import today
-    from enqueuer.tune.report import Facts
+    from enqueuer.tune.report import ReportFacts
     from enqueuer.tune.rig import used_filters
 
     used = [each for each in found.config.filters if each.name in used_filters(found.config)]
     load = today(base)
-    return Facts(
+    return ReportFacts(
         mail=fed.source,
         filters={each.name: each.max_in_flight for each in used},
         instances={each.name: each.instances for each in used},

@@ -17,7 +17,19 @@ from enqueuer.policy import routes, rules
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 
-__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
+__all__ = [
+    "FIXED",
+    "MAX_FILE",
+    "Config",
+    "ConfigError",
+    "EngineSettings",
+    "LaneSettings",
+    "MinFree",
+    "Spool",
+    "changes",
+    "judges_anew",
+    "load",
+]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
@@ -66,7 +78,7 @@ def _finite(key: str, value: Seconds) -> None:
         raise ValueError(f'{key}: write a duration of at least 10ms, e.g. "30s"; it cannot be switched off')
 
 
-class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LaneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer.lanes]: large messages never take all processors."""
 
     large_over: Size = Size(1 << 20)
@@ -77,7 +89,7 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"large_share = {self.large_share}: write a number over 0 and at most 1, e.g. 0.5")
 
 
-class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer]"""
 
     processors: int | Literal["auto"] = 4
@@ -90,7 +102,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)
-    lanes: Lanes = Lanes()
+    lanes: LaneSettings = LaneSettings()
 
     def __post_init__(self) -> None:
         if self.processors != "auto":
@@ -130,7 +142,7 @@ class Spool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    enqueuer: Engine = Engine()
+    enqueuer: EngineSettings = EngineSettings()
     spool: Spool = Spool()
     filters: tuple[Filter, ...] = ()
     rules: tuple[rules.Rule, ...]
@@ -205,8 +217,8 @@ def _parse(wanted: type, value: object) -> Any:
 
 TABLES: dict[str, Any] = {
     "": Config,
-    "enqueuer": Engine,
-    "enqueuer.lanes": Lanes,
+    "enqueuer": EngineSettings,
+    "enqueuer.lanes": LaneSettings,
     "spool": Spool,
     "filters[]": Filter,
     "rules[]": rules.Rule,

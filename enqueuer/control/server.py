@@ -15,7 +15,7 @@ import msgspec
 from enqueuer.control.client import CONTROL, Answer
 from filterlink.wire.loop import READ, WRITE, Loop
 
-__all__ = ["MAX_OPEN", "MAX_REQUEST", "ControlServer", "Reply", "Request", "listen", "read_request"]
+__all__ = ["MAX_OPEN", "MAX_REQUEST", "CommandRequest", "ControlServer", "Reply", "listen", "read_request"]
 
 MAX_REQUEST = 4096
 """Bytes of a request, which is a few words; a caller that sends more is cut off."""
@@ -26,7 +26,7 @@ MAX_OPEN = 128
 Reply = Callable[[Answer], None]
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a command asks for. An unknown key is refused: `nwo` must not mean its default."""
 
     command: str
@@ -35,7 +35,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     now: bool = False
 
 
-def read_request(line: bytes) -> Request:
+def read_request(line: bytes) -> CommandRequest:
     """Raises ValueError with what a request is."""
     try:
         return _decode(line)
@@ -43,7 +43,7 @@ def read_request(line: bytes) -> Request:
         raise ValueError(f"a request is one JSON object on one line, with the keys command, id and now: {error}") from None
 
 
-_decode = msgspec.json.Decoder(Request).decode
+_decode = msgspec.json.Decoder(CommandRequest).decode
 
 
 def listen(path: str = CONTROL) -> socket.socket:
@@ -61,7 +61,7 @@ def listen(path: str = CONTROL) -> socket.socket:
 class ControlServer:
     """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks. It serves no listener yet."""
 
-    def __init__(self, loop: Loop, handle: Callable[[Request, Reply], None]) -> None:
+    def __init__(self, loop: Loop, handle: Callable[[CommandRequest, Reply], None]) -> None:
         self._loop, self._handle = loop, handle
         self._open: dict[_Connection, None] = {}  # the oldest first
 
@@ -78,7 +78,7 @@ class ControlServer:
 
 class _Connection:
     def __init__(
-        self, loop: Loop, sock: socket.socket, handle: Callable[[Request, Reply], None], gone: "Callable[[_Connection], None]"
+        self, loop: Loop, sock: socket.socket, handle: Callable[[CommandRequest, Reply], None], gone: "Callable[[_Connection], None]"
     ) -> None:
         self.sock = sock
         self.asked = False

@@ -17,9 +17,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer.config.schema import Engine
+from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.loops import Circles
 from enqueuer.manager.schedule import Entry, Place, Schedule
@@ -57,7 +57,7 @@ class Blame:
     def __init__(
         self,
         disk: Disk,
-        board: Board,
+        board: Scoreboard,
         schedule: Schedule,
         settle: Callable[[Entry, frames.Outcome], None],
         refuse: Callable[[Entry, str], None],
@@ -72,7 +72,7 @@ class Blame:
         self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
         self._refusals = Complaints(log, burst=MOST_LINES)
 
-    def configure(self, settings: Engine) -> None:
+    def configure(self, settings: EngineSettings) -> None:
         self.most, self._circles.most = settings.max_attempts, settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:

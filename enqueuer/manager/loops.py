@@ -40,7 +40,7 @@ FORGET = 60 * MINUTE
 """A circle that was not seen for so long is open again; one of a sender's messages after a minute, as others of his are closed with it."""
 
 
-class Row(msgspec.Struct):
+class DiscardRun(msgspec.Struct):
     """Messages of one kind, discarded one after the other."""
 
     length: int
@@ -59,7 +59,7 @@ class Circles:
     def __init__(self) -> None:
         self.most = 50
         """max_hops: a longer row is a circle, where it is longer than LEAST or SURE too."""
-        self._rows: OrderedDict[bytes, Row] = OrderedDict()
+        self._rows: OrderedDict[bytes, DiscardRun] = OrderedDict()
         self._closed: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # kind -> the filter, and when it is open again
         self._told: OrderedDict[bytes, int] = OrderedDict()  # how many of a kind were enqueued
         self._watched: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # kind -> how many more, and until when
@@ -107,7 +107,7 @@ class Circles:
             length, before = row.length + 1, row.tick
         else:
             length, before = max(1, row.length - SET_BACK) if row is not None and least > LEAST else 1, 1
-        self._rows[kind] = Row(length, before, began, now, tick)
+        self._rows[kind] = DiscardRun(length, before, began, now, tick)
         _trim(self._rows, MOST_KNOWN)
         return length > max(self.most, least)
 

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from enqueuer.policy.lanes import Lanes
-from filterlink.wire.frames import Verdict
+from filterlink.wire.frames import VerdictFrame
 
 __all__ = ["Entry", "Place", "Schedule", "State"]
 
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct):
     counted: bool = False
     """It was counted as received."""
     stamp: tuple[int, int] | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[VerdictFrame, ...] = ()
     state: State = "waiting"
     n: int = 0
     """The dispatch under way, or the last one."""

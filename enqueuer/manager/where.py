@@ -3,20 +3,20 @@
 supervisor/where.py adds what processors and filters do.
 """
 
-from enqueuer.ipc.frames import Seek, Seen
+from enqueuer.ipc.frames import Seek, WhereAnswer
 from enqueuer.manager.schedule import Schedule
 
 __all__ = ["seen"]
 
 
-def seen(asked: Seek, schedule: Schedule, attempts: int, now: float) -> Seen:
+def seen(asked: Seek, schedule: Schedule, attempts: int, now: float) -> WhereAnswer:
     """What the schedule knows of a message; `now` is time.monotonic()."""
     entry = schedule.entries.get(asked.id)
     if entry is None:
-        return Seen(asked.token)
+        return WhereAnswer(asked.token)
     aside = entry.state in ("parked", "held")
     offered = entry.until if entry.state == "held" else None
-    return Seen(
+    return WhereAnswer(
         asked.token,
         entry.state,
         now - entry.since,

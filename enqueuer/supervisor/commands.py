@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 
 from enqueuer.control.client import Answer
-from enqueuer.control.server import ControlServer, Reply, Request
+from enqueuer.control.server import CommandRequest, ControlServer, Reply
 from enqueuer.ipc import frames
 from enqueuer.supervisor import status, where
 from enqueuer.supervisor.engine import Engine
-from enqueuer.supervisor.processors import Staff
+from enqueuer.supervisor.processors import Processors
 
 __all__ = ["Commands"]
 
@@ -30,7 +30,7 @@ SEEN_WITHIN = 3.0
 class Commands:
     """Part of the supervisor: its end of the control socket."""
 
-    def __init__(self, engine: Engine, processors: Staff, *, reload: Callable[[], None], stop: Callable[..., None]) -> None:
+    def __init__(self, engine: Engine, processors: Processors, *, reload: Callable[[], None], stop: Callable[..., None]) -> None:
         """`reload()` and `stop(now=...)` are what the supervisor does for these commands."""
         self._engine = engine
         self._loop = engine.loop
@@ -75,7 +75,7 @@ class Commands:
         why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
         return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
 
-    def _command(self, request: Request, reply: Reply) -> None:
+    def _command(self, request: CommandRequest, reply: Reply) -> None:
         match request.command:
             case "status":
                 reply(self._status())
@@ -91,9 +91,9 @@ class Commands:
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
-    def answered(self, answer: frames.Answer | frames.Seen) -> None:
+    def answered(self, answer: frames.CommandAnswer | frames.WhereAnswer) -> None:
         """The queue manager has carried out an order, or says where a message is."""
-        if isinstance(answer, frames.Seen):
+        if isinstance(answer, frames.WhereAnswer):
             self._seen(answer)
         elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
@@ -107,7 +107,7 @@ class Commands:
         token = next(self._tokens)
         self._orders[token] = reply
         manager.tell(frames.Order(token, verb, id))
-        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
+        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
 
     def _seek(self, id: int, reply: Reply) -> None:
         """Ask the queue manager where a message is."""
@@ -123,7 +123,7 @@ class Commands:
     def abandoned(self) -> None:
         """The queue manager has died: answer what it was asked. Its successor does not hear of it."""
         for token in list(self._orders):
-            self.answered(frames.Answer(token, False, "the queue manager died over this: see what became of it, and try again"))
+            self.answered(frames.CommandAnswer(token, False, "the queue manager died over this: see what became of it, and try again"))
         for token in list(self._sought):
             self._unseen(token)
 
@@ -131,7 +131,7 @@ class Commands:
         if (asked := self._sought.pop(token, None)) is not None:
             asked[1]({"ok": False, "text": "the queue manager does not answer"})
 
-    def _seen(self, found: frames.Seen) -> None:
+    def _seen(self, found: frames.WhereAnswer) -> None:
         """What works on the message stands on the board."""
         if (asked := self._sought.pop(found.token, None)) is None:
             return

@@ -10,10 +10,10 @@ from typing import Literal
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import Birth
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.supervisor import pool, startup
-from enqueuer.supervisor.children import Nursery
+from enqueuer.supervisor.children import Children
 from filterlink.wire.loop import Alarm, Loop
 
 __all__ = ["Engine"]
@@ -32,11 +32,11 @@ class Engine:
         self.started = started
         self.file = started.config
         self.loop = loop
-        self.board = Board()
+        self.board = Scoreboard()
         self.born = born
         self.state: State = "starting"
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
-        self.children = Nursery(let_go)
+        self.children = Children(let_go)
         self.pauses = pool.Pauses()
         self.suspects: tuple[int, ...] = ()
         """Messages that processors worked on when the last queue manager died."""

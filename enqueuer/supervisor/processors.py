@@ -17,12 +17,12 @@ from enqueuer.supervisor.engine import Engine
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
 
-__all__ = ["Staff", "room"]
+__all__ = ["Processors", "room"]
 
 log = logging.getLogger("ENQUEUER")
 
 
-class Staff:
+class Processors:
     """Keeps the pool at its size."""
 
     def __init__(self, engine: Engine, maintain: Callable[[], None]) -> None:
@@ -31,7 +31,7 @@ class Staff:
         self._maintain = maintain
         self._loop = engine.loop
         self._cpu = CpuMeter()
-        self._auto: autoscale.Auto | None = None
+        self._auto: autoscale.Autoscale | None = None
         self._watching = False
         self.slots = 0
         """Slots of the board that were ever in use."""
@@ -52,7 +52,7 @@ class Staff:
             return
         bounds = settings.auto_min, settings.auto_max, settings.auto_idle
         if self._auto is None:
-            self._auto = autoscale.Auto(self.wanted, *bounds)
+            self._auto = autoscale.Autoscale(self.wanted, *bounds)
         else:
             self._auto.configure(*bounds)
         self._engine.board.processors = self._auto.count
@@ -100,17 +100,17 @@ class Staff:
         self._engine.tell("manager", frames.Resized())
         self._maintain()
 
-    def _seen(self) -> autoscale.Seen:
+    def _seen(self) -> autoscale.LoadSample:
         engine, now = self._engine, time.monotonic()
         gauges, config = engine.board.gauges(), engine.file.config
         staying = (child for child in engine.children.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:
-            return autoscale.Seen(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
+            return autoscale.LoadSample(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
         only_large = gauges["small_waiting"] == 0
         taken, most = (gauges["large_active"], self._large_limit()) if only_large else (busy, self.wanted)
         waiting = gauges["waiting"] + gauges["spool"]
-        return autoscale.Seen(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
+        return autoscale.LoadSample(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
 
     def _large_limit(self) -> int:
         return large_limit(self._engine.file.config.enqueuer.lanes.large_share, self.wanted)

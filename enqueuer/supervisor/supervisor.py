@@ -62,7 +62,7 @@ def run(base: Path, *, allow_writable_config: bool = False) -> int:
         if (code := startup.apart()) is not None:
             return code
         started = startup.prepare(base, allow_writable_config=allow_writable_config)
-    except startup.CannotStart as problem:
+    except startup.EngineCannotStart as problem:
         startup.complain(str(problem))
         return problem.code
     setproctitle.setproctitle("enqueuer: supervisor")
@@ -81,8 +81,8 @@ class Supervisor:
         self._loop = Loop()
         self._stop_now = False
         self.engine = engine = Engine(started, self._loop, self._let_go, self.maintain, born=time.monotonic())
-        self._processors = processors.Staff(engine, self.maintain)
-        self._systemd = systemd.Service(engine)
+        self._processors = processors.Processors(engine, self.maintain)
+        self._systemd = systemd.SystemdService(engine)
         self._callers = Callers(self._loop, started.supervisor, engine.children, self._told)
         self._commands = Commands(engine, self._processors, reload=self.reload, stop=self.stop)
         self._signals = Signals(self._loop, self._signalled)
@@ -126,7 +126,7 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
-        elif isinstance(frame, frames.Answer | frames.Seen):
+        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.engine.state == "starting":
@@ -134,7 +134,7 @@ class Supervisor:
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
             child.in_force = frame.edition
             if child.role == "manager":
-                self.engine.tell("filterlink", frames.Config(frame.edition))
+                self.engine.tell("filterlink", frames.ConfigRevision(frame.edition))
             self._commands.in_force()
 
     # ---- deaths
@@ -193,7 +193,7 @@ class Supervisor:
         for child in self.engine.children.children:
             # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):
-                child.tell(frames.Config(self.engine.file.edition))
+                child.tell(frames.ConfigRevision(self.engine.file.edition))
         self.maintain()
 
     # ---- signals

@@ -8,10 +8,10 @@ import time
 
 from enqueuer.ipc.scoreboard import FATES
 from enqueuer.supervisor.engine import Engine
-from enqueuer.supervisor.health import Look, trouble
+from enqueuer.supervisor.health import HealthSample, trouble
 from enqueuer.supervisor.notify import Notifier
 
-__all__ = ["Service"]
+__all__ = ["SystemdService"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -25,7 +25,7 @@ PINGS = 3
 """Looks within the watchdog's time: one that comes late, or falls into the replacement of a process, must not end the engine."""
 
 
-class Service:
+class SystemdService:
     """Part of the supervisor."""
 
     def __init__(self, engine: Engine) -> None:
@@ -34,7 +34,7 @@ class Service:
         self._said = "starting"
         self._edition = 0
         self._next_status = self._next_look = 0.0
-        self._before: Look | None = None
+        self._before: HealthSample | None = None
         self._trouble = ""
         self._notifier = Notifier.from_environment()
         if self._notifier is not None:
@@ -96,11 +96,11 @@ class Service:
             log.error("the watchdog is not told that all is well: %s", found)
         self._trouble = found
 
-    def _look(self) -> Look:
+    def _look(self) -> HealthSample:
         board, children = self._engine.board, self._engine.children
         gauges, totals, manager = board.gauges(), board.totals(), children.one("manager")
         busy = sum(board.task(child.birth.slot).state != "idle" for child in children.of("processor"))
-        return Look(
+        return HealthSample(
             manager.birth.generation if manager else 0,
             *board.pulse(),
             board.dispatches,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from enqueuer.ipc.frames import Seen
+from enqueuer.ipc.frames import WhereAnswer
 from filterlink.wire.frames import FilterState
 
 __all__ = ["document"]
 
 
-class Task(Protocol):
+class ShownTask(Protocol):
     """What the board shows of a processor."""
 
     @property
@@ -22,7 +22,7 @@ class Task(Protocol):
     def filter(self) -> str: ...
 
 
-def document(found: Seen, id: int, tasks: Mapping[int, Task], filters: Sequence[FilterState], now: float) -> dict[str, Any]:
+def document(found: WhereAnswer, id: int, tasks: Mapping[int, ShownTask], filters: Sequence[FilterState], now: float) -> dict[str, Any]:
     """The `now` of a message's document. `tasks`: what each processor does, by its number; `now` is time.monotonic()."""
     number, task = next(((number, task) for number, task in tasks.items() if task.message == id), (None, None))
     if found.state != "active":

@@ -282,8 +282,20 @@ REQUESTS = [
 FRAMES = [
     encode(frame)
     for frame in (
-        *(frames.Hello("processor", 1, 999_999, 1), frames.InForce(2), frames.Idle(), frames.Answer(1, True, "x"), frames.Look()),
-        *(frames.Wake("Judge", 1), frames.Guilty(1, 1, "Judge", "x"), frames.Renewed("Judge"), frames.Refused(1, 1, "x"), frames.Seen(1)),
+        *(
+            frames.Hello("processor", 1, 999_999, 1),
+            frames.InForce(2),
+            frames.Idle(),
+            frames.CommandAnswer(1, True, "x"),
+            frames.SpoolChanged(),
+        ),
+        *(
+            frames.Wake("Judge", 1),
+            frames.Guilty(1, 1, "Judge", "x"),
+            frames.Renewed("Judge"),
+            frames.DropRefused(1, 1, "x"),
+            frames.WhereAnswer(1),
+        ),
         *(Ask(17, 1, "Judge", False, 10), frames.Trouble(1, 1, "x"), frames.Outcome(1, 1, "enqueued", ("OUT",), "", (1, 1))),
     )
 ]

@@ -213,8 +213,8 @@ SEATS = {
     "text": tuple(f'"{each}"' for each in (*SIZES, *TIMES, "", "\\u0000", "a\\u0000b", "\\U0010ffff", "x" * 5000, "100%", "99.999999999%")),
 }
 TABLE_KEYS = {
-    "[enqueuer]": schema.Engine.__struct_fields__[:-1],
-    "[enqueuer.lanes]": schema.Lanes.__struct_fields__,
+    "[enqueuer]": schema.EngineSettings.__struct_fields__[:-1],
+    "[enqueuer.lanes]": schema.LaneSettings.__struct_fields__,
     "[spool]": schema.Spool.__struct_fields__,
     "[[filters]]": Filter.__struct_fields__[1:],
 }
