@@ -50,7 +50,7 @@ RULES = {
     "burst": "all requests in the pipe are read, even if many came in one piece",
     "key": "KEY is answered, usually with OK",
     "unknown": "an unknown command is answered too, usually with FAILURE",
-    "missing": "a file that cannot be read is not answered with OK: after REJECTED it is asked again, after FAILURE it passes and the log has a problem",
+    "missing": "a file that cannot be read is not answered with OK: REJECTED defers it, FAILURE lets it pass and logs a problem",
 }
 """Every rule that can be broken, by the name under which it is told."""
 CHAOS = ("burst", "key", "unknown", "missing")

@@ -58,9 +58,9 @@ to = "OUT"
     ("settings", "told"),
     [
         ('program = "nosuchprogram -x"', "program nosuchprogram is not on PATH: install it"),
-        ('program = "/usr/nosuch"', "program /usr/nosuch is not there: write the path"),
-        ('program = "./plain"', "program ./plain is no program that may be run: chmod +x ./plain"),
-        ('program = "./folder"', "program ./folder is no program"),
+        ('program = "/usr/nosuch"', "program /usr/nosuch does not exist; write the path"),
+        ('program = "./plain"', "program ./plain cannot be run: chmod +x ./plain"),
+        ('program = "./folder"', "program ./folder cannot be run"),
         ('program = "./helper"\nuser = "nosuchuser"', "user = nosuchuser: there is no such account"),
         ('program = "/usr/nosuch"\nenabled = false', ""),
         ('program = "./helper"', ""),
