@@ -47,7 +47,7 @@ def _clamd(
     hosts: Hosts = None,
     port: Port = 3310,
     action: Action = "error",
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     wait: Wait = WAIT,
     timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
@@ -71,7 +71,7 @@ def _command(
         str | None, typer.Option("--pattern", metavar="REGEX", help="Finds the name of the virus in the output; a group marks the name.")
     ] = None,
     action: Action = "error",
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     timeout: Timeout = TIMEOUT,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Limit the memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
     cpu: Annotated[

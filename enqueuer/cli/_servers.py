@@ -60,7 +60,7 @@ Unscannable = Annotated[
     str,
     typer.Option(
         "--unscannable",
-        metavar="hold|error|pass",
+        metavar="defer|error|pass",
         help="What to do with a message that cannot be scanned: defer it, stop it, or let it pass.",
     ),
 ]
@@ -85,7 +85,7 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         port: Port = port,
         wait: Wait = WAIT,
         timeout: Timeout = TIMEOUT,
-        unscannable: Unscannable = "hold",
+        unscannable: Unscannable = "defer",
         max_size: MaxSize = "0",
         threads: Threads = threads,
     ) -> ServerOptions:

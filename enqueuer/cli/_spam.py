@@ -69,10 +69,10 @@ def _rspamd(
         str,
         typer.Option(
             "--unknown-action",
-            metavar="hold|error|pass",
+            metavar="defer|error|pass",
             help="What to do if rspamd asks for an unknown action: defer the message, stop it, or let it pass.",
         ),
-    ] = "hold",
+    ] = "defer",
 ) -> int:
     from filterlink.filters.runtime import verdict
     from filterlink.filters.servers import rspamd

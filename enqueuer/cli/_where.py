@@ -49,7 +49,7 @@ def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
         return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
         return ["the running engine does not have this message: it has just left the queue, or another program put its file here"]
-    meant = {"waiting": "it was taken and not started", "derived": "it was being scanned"}.get(filed, "it was deferred, or released")
+    meant = {"waiting": "it was taken and not started", "active": "it was being scanned"}.get(filed, "it was deferred, or released")
     return [f"what it waits for is not known: {now['engine']}", f"its files say: {meant}"]
 
 

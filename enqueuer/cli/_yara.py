@@ -34,7 +34,7 @@ def _yara(
     ] = "",
     mark: Annotated[str, typer.Option("--mark", metavar="FLAGS", help="Add X-Enqueuer-Flags to messages with such a part.")] = "",
     timeout: Timeout = TIMEOUT,
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     memory: Memory = "2G",
     threads: Annotated[
         int,

@@ -14,7 +14,7 @@ __all__ = ["add_to"]
 RETRY = """A message in Bad/ goes back to the queue, and its attempts are set to 0. A deferred message is tried again at once. Needs
 a running engine."""
 
-TEXT = """States: waiting = taken from Submitted, not begun; derived = being scanned; deferred = a filter could not scan it,
+TEXT = """States: waiting = taken from Submitted, not started; active = being scanned; deferred = a filter could not scan it,
 and it is tried again later."""
 
 SHOW = """A running engine says what the message waits for, since when, and how long that usually takes. Without an engine the command shows

@@ -14,12 +14,12 @@ __all__ = [
     "MAX_TEXT",
     "AnswerKind",
     "Ask",
+    "Backpressure",
     "FilterState",
     "Guilty",
     "Hello",
     "Left",
     "Park",
-    "Pressed",
     "Renewed",
     "StateWord",
     "VerdictFrame",
@@ -135,7 +135,7 @@ class Renewed(Frame):
     filter: str
 
 
-class Pressed(Frame):
+class Backpressure(Frame):
     """queue manager -> filterlink: whether messages wait while all processors are busy."""
 
     waiting: bool

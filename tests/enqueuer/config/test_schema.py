@@ -78,6 +78,7 @@ def test_the_documented_defaults() -> None:
         (LEAST + FILTER + 'timeOut = "5s"', 'filter "VirusScan": timeOut', "did you mean timeout"),
         (LEAST + FILTER + "instances = 0", 'filter "VirusScan": instances = 0', "from 1 to 64"),
         (LEAST + FILTER + 'on_failure = "drop"', 'filter "VirusScan": on_failure', '"quarantine"'),
+        (LEAST + FILTER + 'on_failure = "hold"', 'filter "VirusScan": on_failure', 'write "defer", the new word for it'),
         (LEAST + FILTER + FILTER, "filters[1].name", "its own name"),
         (LEAST + '[[filters]]\nprogram = "x"', "filters[0].name", "missing"),
         (LEAST + "[[filters]]\nname = 5", "filters[0].name", "in quotes"),

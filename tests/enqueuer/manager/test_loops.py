@@ -94,7 +94,7 @@ def test_what_is_held_is_a_circle_by_nothing_less_than_the_same_message() -> Non
     """An outage holds whatever one sender writes, at any pace, and sends none of it to Bad/."""
     circles = _circles()
 
-    assert [circles.held(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
+    assert [circles.deferred(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
     assert circles.closed(SURE * SECOND) == ((b"A", "F"),)
 
 

@@ -116,7 +116,7 @@ def test_held_messages_come_back_at_their_time() -> None:
     for until in (20.0, 10.0):
         entry = schedule.next()
         assert entry is not None
-        schedule.hold(entry, "A", until)
+        schedule.defer(entry, "A", until)
 
     assert schedule.release_due(5.0) == 10.0
     assert _all(schedule) == []
@@ -133,7 +133,7 @@ def _held(filter: str, until: dict[int, float]) -> Schedule:
     for _ in until:
         entry = schedule.next()
         assert entry is not None
-        schedule.hold(entry, filter, until[entry.id])
+        schedule.defer(entry, filter, until[entry.id])
     return schedule
 
 
@@ -147,7 +147,7 @@ def test_what_is_held_comes_back_sooner_in_order_and_one_by_one() -> None:
     assert _all(schedule) == [3]
     assert schedule.release_due(20.0) == 20.0 + BACK_EACH
     assert _all(schedule) == [1]
-    schedule.hold(schedule.entries[1], "A", 900.0)
+    schedule.defer(schedule.entries[1], "A", 900.0)
     assert schedule.release_due(500.0) == 900.0
     assert _all(schedule) == [2]
 
@@ -172,7 +172,7 @@ def test_counts_and_the_oldest_are_true_after_any_walk() -> None:
     assert first is not None
     schedule.settle(first)
 
-    assert schedule.counts == {"waiting": 2, "active": 0, "settling": 1, "parked": 0, "held": 0}
+    assert schedule.counts == {"waiting": 2, "active": 0, "settling": 1, "parked": 0, "deferred": 0}
     oldest = schedule.oldest()
     assert oldest is not None
     assert oldest.id == 2
