@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperArgument, TyperCommand
@@ -163,9 +163,10 @@ def account(uid: int | None) -> str:
         return f"by uid {uid}"
 
 
-def fold(text: str, indent: int = 0) -> str:
+def fold(text: str, indent: int = 0, stream: TextIO | None = None) -> str:
     """The text in lines that fit the terminal, broken at blanks. Where there is no terminal it stays as it is."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    stream = stream or sys.stdout
+    width = shutil.get_terminal_size().columns if stream is not None and stream.isatty() else 0
     if not width or len(text) <= width:
         return text
     return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)

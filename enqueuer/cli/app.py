@@ -12,7 +12,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
-from enqueuer.cli._common import CommandFailure
+from enqueuer.cli._common import CommandFailure, fold
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
 
@@ -116,13 +116,14 @@ def _usage(error: typer.TyperException) -> int:
     if "\n" in text:  # a group called without a command: its help page
         print(printable_lines(text), file=sys.stderr)
     else:
-        print(f"{path}: {printable_lines(text).rstrip('.')} (see `{path} --help`)", file=sys.stderr)
+        print(fold(f"{path}: {printable_lines(text).rstrip('.')} (see `{path} --help`)", 4, sys.stderr), file=sys.stderr)
     return exits.USAGE
 
 
 def _failed(error: Exception) -> int:
     text, code = _explain(error)
-    print(f"enqueuer: {printable_lines(text)}", file=sys.stderr)
+    for line in f"enqueuer: {printable_lines(text)}".split("\n"):
+        print(fold(line, 4, sys.stderr), file=sys.stderr)
     if code == exits.SOFTWARE and os.environ.get("ENQUEUER_TRACEBACK"):
         traceback.print_exception(error)
     return code

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from enqueuer.cli import _show
+from enqueuer.cli._common import fold
 
 
 @pytest.fixture
@@ -180,3 +181,13 @@ def test_what_is_not_known_is_not_shown(capsys: pytest.CaptureFixture[str]) -> N
 
     assert "reason: loop" in page
     assert "None" not in page
+
+
+def test_a_long_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal alone: a script that reads stderr gets one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal, open(os.devnull, "w") as pipe:
+        assert fold("word " * 40 + "end", 4, pipe).count("\n") == 0
+        assert [len(line) > 80 for line in fold("word " * 40 + "end", 4, terminal).split("\n")] == [False] * 3
+    os.close(ours)
