@@ -23,7 +23,7 @@ from enqueuer.queue.directory.ingest import finished, queue_path
 from enqueuer.queue.directory.sync import Sync
 from enqueuer.queue.message import envelope as envelopes
 
-__all__ = ["BUFFER", "Left", "Writer", "accept", "begin", "remove_dead"]
+__all__ = ["BUFFER", "LeftByDoors", "Writer", "accept", "begin", "remove_dead"]
 
 log = logging.getLogger("QUEUE")
 
@@ -32,7 +32,7 @@ BUFFER = 64 << 10
 """Bytes of a message that a door keeps in memory. A shorter message is written at once."""
 
 
-class Left(msgspec.Struct):
+class LeftByDoors(msgspec.Struct):
     """What is in Incoming/ when recovery looks."""
 
     highest: int = 0
@@ -123,9 +123,9 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
     return True
 
 
-def remove_dead(disk: DiskPort) -> Left:
+def remove_dead(disk: DiskPort) -> LeftByDoors:
     """Remove the files of doors that are dead, their lock files last. What the disk refuses of one door is named and left."""
-    left, doors = Left(), dict[str, list[str]]()
+    left, doors = LeftByDoors(), dict[str, list[str]]()
     for name in disk.names(FOLDER):
         if found := names.parse_incoming(name):
             left.highest = max(left.highest, found.id)
