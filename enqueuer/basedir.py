@@ -124,9 +124,9 @@ def _expect_base(path: Path) -> None:
     if is_base(path):
         return
     if path.exists() and not path.is_dir():
-        raise BaseDirError(f"{path} is no folder: name a base directory with --base DIR")
+        raise BaseDirError(f"{path} is not a folder: name a base directory with --base DIR")
     if _readable(path):
-        raise BaseDirError(f"{path} is no base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
+        raise BaseDirError(f"{path} is not a base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
     raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
 
 
@@ -159,7 +159,7 @@ def init(path: Path, group: str | None = None) -> bool:
 
 
 def _in_the_way(path: Path) -> BaseDirError:
-    return BaseDirError(f"{path} cannot be a folder, a file is in the way: give another name, or move the file away")
+    return BaseDirError(f"{path} cannot become a folder: a file has this name; choose another name, or move the file away")
 
 
 def _complete(path: Path, name: Path, group: str | None) -> bool:
@@ -168,7 +168,7 @@ def _complete(path: Path, name: Path, group: str | None) -> bool:
     if before := is_base(path):
         format.expect_known(name, path)
     elif foreign:
-        raise BaseDirError(f"{name} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")
+        raise BaseDirError(f"{name} contains {foreign[0]!r}: name an empty folder, or one that does not exist yet")
     made = [_make(path / folder, mode) for folder, mode in FOLDERS.items()]
     if not before:  # the start of an engine converts an older one
         format.write(format.FORMAT, path)
@@ -238,7 +238,7 @@ def _make(folder: Path, mode: int) -> bool:
         folder.mkdir(mode)
     except FileExistsError:
         if not folder.is_dir():
-            raise BaseDirError(f"{folder} is no folder: move it away") from None
+            raise BaseDirError(f"{folder} is not a folder: move it away") from None
         return False
     return True
 

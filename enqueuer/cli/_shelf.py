@@ -35,7 +35,7 @@ def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) ->
     """Print envelope, header and reason of one message."""
     expect_known(enter(base))
     if (document := _read(folder, id)) is None:
-        fail(f"{folder} holds no message {id}", exits.NOINPUT)
+        fail(f"no message {id} in {folder}", exits.NOINPUT)
     _print(document, json)
 
 
@@ -52,8 +52,8 @@ def show_queued(id: int, json: bool) -> None:
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     if document is None:
         passed = [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
-        where = f": it has passed, and is {', '.join(passed)}" if passed else ""
-        fail("\n  ".join([f"the queue holds no message {id}{where}", *_meant.told(id)]), exits.NOINPUT)
+        where = f": it was enqueued, and is {', '.join(passed)}" if passed else ""
+        fail("\n  ".join([f"no message {id} in the queue{where}", *_meant.told(id)]), exits.NOINPUT)
     _print(document | {"now": now}, json)
 
 

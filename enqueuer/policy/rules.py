@@ -185,7 +185,9 @@ def _make(what: str, line: Sequence[str], table: Mapping[str, Callable[..., Made
     name = line[0] if line else ""
     if name not in table:
         close = get_close_matches(name, table, 1)
-        raise ValueError(f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f": there are {_quoted(table)}"))
+        raise ValueError(
+            f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f"; known {what}s: {_quoted(table)}")
+        )
     try:
         return table[name](line[1:], *context)
     except ValueError as error:
@@ -220,8 +222,8 @@ def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Act
     if len(words) != 1:
         raise ValueError('write ["ExternalFilter", "name of the filter"]')
     if words[0] not in filters:
-        known = f"there are {_quoted(filters)}" if filters else "there are none: add a [[filters]] table"
-        raise ValueError(f'no filter is named "{words[0]}": {known}')
+        known = f"known filters: {_quoted(filters)}" if filters else "add a [[filters]] table with this name"
+        raise ValueError(f'no filter is named "{words[0]}"; {known}')
     filter = filters[words[0]]
     return lambda progress: _judge(progress, filter) if filter.enabled else None
 

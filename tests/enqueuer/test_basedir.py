@@ -147,10 +147,10 @@ def test_a_file_is_no_base_directory(tmp_path: Path) -> None:
     """A file in the place of the folder, or in the way to it, is named as what it is."""
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(basedir.BaseDirError, match="is no folder"):
+    with pytest.raises(basedir.BaseDirError, match="is not a folder"):
         basedir.find(str(tmp_path / "file"))
     for name in ("file", "file/base"):
-        with pytest.raises(basedir.BaseDirError, match="a file is in the way"):
+        with pytest.raises(basedir.BaseDirError, match="a file has this name"):
             basedir.create(tmp_path / name)
 
 

@@ -1,6 +1,6 @@
 """Demands on a filter whose settings change: mail does not feel that its helper is replaced, and from the report on the new settings judge.
 
-Each row of the table in DESIGN.md (Succession) has its test here.
+Each row of the table in DESIGN.md (Rollover) has its test here.
 """
 
 import os

@@ -234,7 +234,7 @@ class Process(NamedTuple):
 
 
 def processes(pid: int) -> Iterator[Process]:
-    """A process and all below it; whatever is none of ours is a helper."""
+    """A process and all below it; whatever is not one of ours is a helper."""
     with contextlib.suppress(OSError):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -58,7 +58,7 @@ def test_the_documented_defaults() -> None:
         ("[enqueuer]\n=", "line 2", "not TOML"),
         ("x = " + "[" * 5000, "mail.toml", "nested too deep"),
         (LEAST + "[enqueuer]\nprocesors = 8", "enqueuer.procesors", "did you mean processors"),
-        (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "there are processors"),
+        (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "known keys: processors"),
         (LEAST + "[enqueuer]\nprocessors = 0", "enqueuer.processors = 0", "from 1 to 1000"),
         (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", 'a whole number without quotes, or "auto"'),
         (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_max = 1001', "enqueuer.auto_max = 1001", "from 1 to 1000"),

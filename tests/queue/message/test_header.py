@@ -240,7 +240,7 @@ def test_a_changed_copy_is_of_the_same_kind() -> None:
 
 
 def test_one_thing_that_stays_is_enough() -> None:
-    """The Message-ID alone, or From, recipients and body. Where there is none of it, there is no fingerprint that all such mail has."""
+    """The Message-ID alone, or From, recipients and body. Where there is not one of it, there is no fingerprint that all such mail has."""
     one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example"]
     _, by_id, by_sender = header.kinds(one, to, b"text")
 
