@@ -1,27 +1,29 @@
 """Which message goes next: lanes, and who is parked, held or active. Pure: no file, no clock; `now` is an argument.
 
-The oldest message whose lane has room goes first. A message is in one state:
+The oldest message whose lane has room goes first. A message is in one state, and each method is an event (states.py):
 
-    waiting -> active -> (settling -> gone | parked -> waiting | held -> waiting)
-
+new        the schedule does not have it yet
 waiting    may be dispatched
 active     a processor has it
 settling   its outcome waits for the next sync and its commit
 parked     waits for room in a filter
 held       a filter could not judge it; offered again at a time
+gone       it has left the queue
+
+An event that the state does not allow raises IllegalEvent.
 """
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
+from enqueuer.manager.states import COUNTED, Event, IllegalEvent, State, after
 from filterlink.wire.frames import Verdict
 
-__all__ = ["Entry", "Lanes", "Place", "Schedule", "State", "large_limit"]
+__all__ = ["Entry", "Lanes", "Place", "Schedule", "large_limit"]
 
-State = Literal["waiting", "active", "settling", "parked", "held"]
 Place = Literal["bad", "quarantine"]
 """Where a message goes to that is given up."""
 
@@ -47,7 +49,7 @@ class Entry(msgspec.Struct):
     """It was counted as received."""
     stamp: tuple[int, int] | None = None
     verdicts: tuple[Verdict, ...] = ()
-    state: State = "waiting"
+    state: State = "new"
     n: int = 0
     """The dispatch under way, or the last one."""
     large: bool = False
@@ -105,7 +107,7 @@ class Schedule:
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
         self.entries: dict[int, Entry] = {}
-        self.counts: dict[State, int] = {"waiting": 0, "active": 0, "settling": 0, "parked": 0, "held": 0}
+        self.counts: dict[State, int] = dict.fromkeys(COUNTED, 0)
         self._large = dict(self.counts)  # how many of each are large
         self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
         self._alone = 0  # the suspect that was dispatched last
@@ -118,38 +120,43 @@ class Schedule:
         return len(self.entries)
 
     def add(self, entry: Entry) -> None:
-        """Take a message on; it waits."""
+        """Take a new message on; it waits."""
+        if entry.id in self.entries:
+            raise IllegalEvent(f"message {entry.id} is {self.entries[entry.id].state}: another one of this id cannot be added")
+        self._join_lane(entry, "add")
         self.entries[entry.id] = entry
-        self._enter_lane(entry)
 
     def next(self) -> Entry | None:
         """Make the oldest message whose lane has room active, and return it."""
         open_lanes = [SMALL]
         if self._large["active"] < self.lanes.limit:
             open_lanes.append(LARGE)
-        if (alone := self.entries.get(self._alone)) is None or alone.state != "active":
+        alone = self.entries.get(self._alone)
+        if alone is None or alone.state != "active" or not alone.suspect:
             open_lanes.append(SUSPECT)
         heads = [(id, lane) for lane in open_lanes if (id := self._head(self._ready[lane])) is not None]
         if not heads:
             return None
         chosen = self.entries[heapq.heappop(self._ready[min(heads)[1]])]
-        self._become(chosen, "active")
+        self._apply(chosen, "dispatch")
         if chosen.suspect:
             self._alone = chosen.id
         return chosen
 
     def suspect(self, entry: Entry) -> None:
-        """A waiting message is to run while no other suspect does."""
+        """Have a waiting message run while no other suspect does."""
+        self._apply(entry, "suspect")
         entry.suspect = True
         heapq.heappush(self._ready[SUSPECT], entry.id)
 
     def settle(self, entry: Entry) -> None:
-        """Its processor is done with it; its outcome is to be committed."""
+        """Its outcome is to be committed: a processor gave it, or the message is given up."""
         self._owed_ids.discard(entry.id)
-        self._become(entry, "settling")
+        self._apply(entry, "settle")
 
     def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0, reason: str = "") -> None:
         """Set it aside until that filter wakes it, by its id where it is parked apart; the wake may have come before."""
+        after(entry.state, "park", entry.id)
         key = filter, entry.large
         if entry.id in self._owed_ids or (not apart and self._owed.get(key, 0) > 0):
             if entry.id not in self._owed_ids:
@@ -159,7 +166,7 @@ class Schedule:
             return
         self._set_aside(entry, filter, now, reason)
         entry.apart = apart
-        self._become(entry, "parked")
+        self._apply(entry, "park")
         if not apart:
             heapq.heappush(self._parked.setdefault(key, []), entry.id)
 
@@ -168,7 +175,7 @@ class Schedule:
         heap = self._parked.get((filter, large), [])
         while count and heap:
             entry = self.entries.get(heapq.heappop(heap))
-            if entry is not None and entry.state == "parked" and entry.filter == filter and not entry.apart:
+            if entry is not None and entry.state == "parked" and not entry.apart and (entry.filter, entry.large) == (filter, large):
                 self.wait(entry)
                 count -= 1
         owed = self._owed.get((filter, large), 0) + count
@@ -193,7 +200,7 @@ class Schedule:
         """Set it aside until a time."""
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
-        self._become(entry, "held")
+        self._apply(entry, "hold")
         self._offer_at(entry, until)
 
     def release_due(self, now: float) -> float | None:
@@ -222,8 +229,7 @@ class Schedule:
     def wait(self, entry: Entry) -> None:
         """Put a message back among those that wait."""
         entry.reason = ""
-        self._leave(entry)
-        self._enter_lane(entry)
+        self._join_lane(entry, "wait")
 
     def older(self, entry: Entry) -> int:
         """How many of its lane wait for a processor, and are before it."""
@@ -232,7 +238,7 @@ class Schedule:
     def remove(self, entry: Entry) -> None:
         """It has left the queue."""
         self._owed_ids.discard(entry.id)
-        self._leave(entry)
+        self._apply(entry, "remove")
         del self.entries[entry.id]
 
     def lane(self, state: State, *, large: bool) -> int:
@@ -253,9 +259,6 @@ class Schedule:
         lanes = waiting - large_waiting, active - large_active, large_waiting, large_active
         return (waiting, active + settling, parked, held, since, *lanes, settling)
 
-    def active(self) -> Iterator[Entry]:
-        return (entry for entry in self.entries.values() if entry.state == "active")
-
     def _set_aside(self, entry: Entry, filter: str, now: float, reason: str) -> None:
         if entry.filter != filter or not entry.aside:
             entry.filter, entry.aside = filter, now
@@ -265,9 +268,9 @@ class Schedule:
         entry.until = until
         heapq.heappush(self._held, (until, entry.id))
 
-    def _enter_lane(self, entry: Entry) -> None:
-        entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on
-        self._enter(entry, "waiting")
+    def _join_lane(self, entry: Entry, event: Event) -> None:
+        """Choose the lane by its size again: a changed large_over counts from now on."""
+        self._apply(entry, event, large=entry.size > self.lanes.large_over)
         heapq.heappush(self._ready[_lane(entry)], entry.id)
 
     def _head(self, lane: list[int]) -> int | None:
@@ -279,18 +282,18 @@ class Schedule:
             heapq.heappop(lane)
         return None
 
-    def _become(self, entry: Entry, state: State) -> None:
-        self._leave(entry)
-        self._enter(entry, state)
-
-    def _enter(self, entry: Entry, state: State) -> None:
+    def _apply(self, entry: Entry, event: Event, *, large: bool | None = None) -> None:
+        """Change the state as TRANSITIONS says, and the counts with it; `large`: also the lane. Raises IllegalEvent."""
+        state = after(entry.state, event, entry.id)
+        if entry.state in self.counts:
+            self.counts[entry.state] -= 1
+            self._large[entry.state] -= entry.large
+        if large is not None:
+            entry.large = large
         entry.state = state
-        self.counts[state] += 1
-        self._large[state] += entry.large
-
-    def _leave(self, entry: Entry) -> None:
-        self.counts[entry.state] -= 1
-        self._large[entry.state] -= entry.large
+        if state in self.counts:
+            self.counts[state] += 1
+            self._large[state] += entry.large
 
 
 def _lane(entry: Entry) -> int:

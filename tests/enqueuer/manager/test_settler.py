@@ -63,6 +63,7 @@ class _Bench:
     def _put_off(self, entry: Entry, seconds: float) -> None:
         self.store.wipe({entry.id: entry.n})
         self.put_off.append((entry.id, seconds))
+        self.schedule.hold(entry, "", seconds)
 
     def message(self, id: int) -> Entry:
         """A message that a processor is done with: drop, message file and output are there."""
@@ -79,6 +80,10 @@ class _Bench:
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
 
     def outcome(self, entry: Entry) -> None:
+        """Give its outcome; a message that was put off is dispatched first."""
+        if entry.state == "held":
+            self.schedule.wait(entry)
+            assert self.schedule.next() is entry
         self.schedule.settle(entry)
         self.settler.add(entry, frames.Outcome(entry.id, entry.n, "enqueued", ("OUT",), "OUT(1)", STAMP))
 
