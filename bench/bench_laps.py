@@ -17,7 +17,7 @@ from bench.harness import Pile, config, engine, helper, message
 from bench.profile import engine_cpu
 from bench.record import note, sample
 from enqueuer.ipc import timings
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.lab import trial as trials
 
 MESSAGES, ROUNDS = 2000, 12
@@ -65,9 +65,9 @@ def test_engines(benchmark: BenchmarkFixture, measured: dict[str, list[tuple[flo
 def test_the_calls_of_one_message(benchmark: BenchmarkFixture, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As processor and queue manager make them, a turn of its loop for each message included."""
     monkeypatch.setattr(timings, "SAMPLE", every)
-    board, count = Board(), 100_000
-    processor = timings.Laps(board.processor_laps(0), timings.PROCESSOR)
-    turns, settler = (timings.Laps(board.manager_laps, timings.MANAGER) for _ in range(2))
+    board, count = Scoreboard(), 100_000
+    processor = timings.StageTimings(board.processor_laps(0), timings.PROCESSOR)
+    turns, settler = (timings.StageTimings(board.manager_laps, timings.MANAGER) for _ in range(2))
 
     def run() -> None:
         for n in range(count):

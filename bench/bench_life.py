@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import Pile, config, engine, folder, helper, lay, message
 from bench.load import latencies, quantile
 from bench.record import note, sample
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.lab.trial import Trial
 
 RATE, SECONDS = 500, 4
@@ -55,12 +55,12 @@ def nothing(_trial: Trial) -> None:
 def reload(trial: Trial) -> None:
     """Another filter setting: the helper is replaced."""
     trial.configure(config(4, helper("noop"), slots=100))
-    server.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+    client.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
 
 
 def resize(trial: Trial) -> None:
     trial.configure(config(16, helper("noop")))
-    server.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
+    client.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
     trial.wait(lambda: trial.status()["processors"]["running"] == 16, "16 processors run")
 
 

@@ -19,7 +19,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.harness import HELPER, folder
 from bench.record import note
 from filterlink.config.settings import Filter
-from filterlink.server import Server
+from filterlink.server import MultiplexerServer
 from filterlink.wire.client import Client
 from filterlink.wire.frames import Ask, Hello
 from filterlink.wire.link import listen
@@ -111,7 +111,7 @@ def _serve(listener: socket.socket, pipelining: bool) -> None:
     try:
         loop = Loop()
         settings = Filter(name="F", program=PROGRAM, max_in_flight=200, pipelining=pipelining)
-        Server(loop, listener, [settings], lambda _frame: None, lambda _states: None).start()
+        MultiplexerServer(loop, listener, [settings], lambda _frame: None, lambda _states: None).start()
         loop.run()
         code = 0
     finally:

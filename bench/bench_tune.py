@@ -23,7 +23,7 @@ from bench.record import note, sample
 from enqueuer import basedir
 from enqueuer.tune.advice import Advice, advise
 from enqueuer.tune.rig import Stop
-from enqueuer.tune.session import Plan, View, measure
+from enqueuer.tune.session import TuneListener, TunePlan, measure
 
 THROTTLE = Path("/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device")
 WRITES = 300
@@ -59,7 +59,7 @@ def _run(*words: str) -> str:
 def tuned(base: Path, text: str, data: bytes) -> Advice:
     basedir.create(base)
     (base / basedir.CONFIG).write_text(text)
-    found = measure(Plan(base=base, messages=[data], seconds=SECONDS, keep_slots=True), View(), Stop())
+    found = measure(TunePlan(base=base, messages=[data], seconds=SECONDS, keep_slots=True), TuneListener(), Stop())
     assert not found.trouble
     return advise(found.steps)
 

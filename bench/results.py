@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from bench.record import more_is_better
 from enqueuer.queue.directory import sync
-from enqueuer.supervisor.status import our_version
+from enqueuer.system.version import our_version
 
 __all__ = ["HERE", "RESULTS", "Document", "Result", "add", "load", "machine", "results_of", "warning"]
 

@@ -114,7 +114,7 @@ def _expect_roots(path: Path) -> None:
     for folder in FOLDERS:
         with contextlib.suppress(FileNotFoundError):
             if (owner := os.stat(folder).st_uid) and not folder.startswith("Submitted"):
-                raise accounts.Refused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
+                raise accounts.RightsRefused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
 
 
 def _expect_base(path: Path) -> None:

@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 
 from filterlink.config.settings import LEVELS, Filter
-from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.mux import Gate
-from filterlink.dispatch.requests import Request
+from filterlink.dispatch.requests import ScanRequest
 from filterlink.helpers import unkillable
-from filterlink.helpers.pool import Crew
-from filterlink.helpers.runner import TAIL, Keeper
+from filterlink.helpers.pool import HelperPool
+from filterlink.helpers.runner import TAIL, HelperRunner
 from filterlink.log.complaints import Complaints
-from filterlink.protocol.protocol import Reply
-from filterlink.wire.frames import MAX_TEXT, FilterState, Guilty, Kind, Park, StateWord, Verdict, Wake, encode
+from filterlink.protocol.protocol import HelperReply
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
 from filterlink.wire.loop import Loop
 
 __all__ = ["ExternalFilter", "numbers_from"]
 
-NONE = (Kind.TIMEOUT, Kind.UNAVAILABLE)
+NONE = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE)
 """What is no answer of the filter's own."""
 MOST_LINES = 100
 """Lines a minute about messages that got no answer: an outage may concern each message of a long queue."""
@@ -56,7 +56,7 @@ class ExternalFilter:
         self._complaints = Complaints(self._log, burst=MOST_LINES)
         self.gate = Gate(settings, self, numbers, loop.now(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
-        self._crew = Crew(settings, lambda place: Keeper(loop, settings, place, numbers, self._log, self))
+        self._crew = HelperPool(settings, lambda place: HelperRunner(loop, settings, place, numbers, self._log, self))
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
@@ -170,15 +170,17 @@ class ExternalFilter:
     def send(self, unit: int, number: int, message: int) -> None:
         self._crew.send(unit, number, message)
 
-    def verdict(self, request: Request, answer: Answer) -> None:
+    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None:
         kind, text = answer.kind, answer.text
-        told = Verdict(request.id, request.n, self.settings.name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies)
+        told = VerdictFrame(
+            request.id, request.n, self.settings.name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies
+        )
         request.client.send(encode(told))
-        self._refusal = text if kind is Kind.REJECTED else None
+        self._refusal = text if kind is AnswerKind.REJECTED else None
         if kind in NONE:
             self._complaints.say(kind, f"message {request.id}: {text}")
 
-    def park(self, request: Request, reason: str, apart: bool = False) -> None:
+    def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))
 
     def wake(self, count: int, large: bool = False) -> None:
@@ -187,7 +189,7 @@ class ExternalFilter:
     def wake_one(self, id: int) -> None:
         self._tell_manager(Wake(self.settings.name, 1, id=id))
 
-    def guilty(self, request: Request, reason: str) -> None:
+    def guilty(self, request: ScanRequest, reason: str) -> None:
         self._tell_manager(Guilty(request.id, request.n, self.settings.name, reason[:MAX_TEXT]))
 
     def restart(self, unit: int, reason: str) -> None:
@@ -199,7 +201,7 @@ class ExternalFilter:
         self._crew.ready(self._loop.now(), index, self._told())
         self._changed()
 
-    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]:
+    def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]:
         self._changed()
         return self._told().replies(self._loop.now(), index, replies)
 
@@ -224,7 +226,7 @@ class ExternalFilter:
         self._changed()
 
     @property
-    def _keepers(self) -> list[Keeper]:
+    def _keepers(self) -> list[HelperRunner]:
         return list(self._crew.keepers.values())
 
     def _told(self) -> Gate:

@@ -12,12 +12,12 @@ from filterlink.config.units import show_seconds
 from filterlink.external import ExternalFilter
 from filterlink.wire.frames import FilterState
 
-__all__ = ["Succession"]
+__all__ = ["Rollover"]
 
 READY = "the new helper is ready and gets all from now on"
 
 
-class Succession:
+class Rollover:
     """The filters by name. `make` makes one, with the request numbers of the one before it if there is one; `renewed` hears of each
     filter that judges by other settings from now on.
 

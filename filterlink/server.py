@@ -13,12 +13,12 @@ from filterlink.config.settings import Filter
 from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.process import orphans
-from filterlink.rollover import Succession
-from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Kind, Park, Renewed, Verdict, Wake, encode
+from filterlink.rollover import Rollover
+from filterlink.wire.frames import AnswerKind, Ask, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
 from filterlink.wire.link import Link, serve
 from filterlink.wire.loop import Loop
 
-__all__ = ["Server"]
+__all__ = ["MultiplexerServer"]
 
 log = logging.getLogger("EXTFILTER")
 
@@ -34,7 +34,7 @@ STRANGER_AGAIN = 1.0
 _decode = msgspec.msgpack.Decoder(Hello | Ask).decode
 
 
-class Server:
+class MultiplexerServer:
     """Serves the clients that connect to `listener`. `tell_manager` has who may ask again, who is to
     blame and what judges otherwise, `publish` how the filters are.
 
@@ -55,7 +55,7 @@ class Server:
         self._publishing = self._closed = self._pressed = self._idle = self._stopping = False
         self._large_share = 0.5
         self._links: set[Link] = set()
-        self._succession = Succession(self._make, lambda name: tell_manager(Renewed(name)))
+        self._succession = Rollover(self._make, lambda name: tell_manager(Renewed(name)))
         self._in_force: Callable[[], None] | None = None
         self._strangers: set[str] = set()  # names complained of
         self._then: Callable[[], None] | None = None
@@ -142,7 +142,11 @@ class Server:
             self._strangers.add(ask.filter)
             log.warning('filter "%s" is asked for, but not configured or disabled here: its messages ask again', ask.filter)
         if not ask.park:
-            link.send(encode(Verdict(ask.id, ask.n, ask.filter, Kind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled')))
+            link.send(
+                encode(
+                    VerdictFrame(ask.id, ask.n, ask.filter, AnswerKind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled')
+                )
+            )
             return
         link.send(encode(Park(ask.id, ask.n, ask.filter, "not configured here", True)))
         self._loop.after(STRANGER_AGAIN, lambda: self._tell_manager(Wake(ask.filter, 1, id=ask.id)))

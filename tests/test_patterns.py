@@ -28,7 +28,7 @@ OURS = (
     "enqueuer.lab.ownmail",
 )
 """Modules whose patterns meet only what the administrator writes, at most 1 MB of it."""
-BOUNDED = ("filterlink.protocol.protocol.referee",)
+BOUNDED = ("filterlink.protocol.referee",)
 """Modules that look at no longer text than some 16 KiB."""
 ALWAYS = 'a0 \t\n"\\:!'
 SMALL = 8 << 10

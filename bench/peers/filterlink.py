@@ -4,7 +4,7 @@ import os
 import sys
 
 from filterlink.config.settings import Filter
-from filterlink.server import Server
+from filterlink.server import MultiplexerServer
 from filterlink.wire.link import listen
 from filterlink.wire.loop import Loop
 
@@ -16,7 +16,7 @@ def main() -> None:
     os.chdir(folder)
     loop = Loop()
     settings = Filter(name="F", program=program, max_in_flight=SLOTS, pipelining=pipelining == "1")
-    server = Server(loop, listen("link"), [settings], tell_manager=lambda _: None, publish=lambda _: None)
+    server = MultiplexerServer(loop, listen("link"), [settings], tell_manager=lambda _: None, publish=lambda _: None)
     server.start()
     loop.run()
 

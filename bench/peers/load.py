@@ -14,14 +14,14 @@ import time
 
 import msgspec
 
-from filterlink.wire.frames import Ask, Hello, Kind, Park, Verdict, encode
+from filterlink.wire.frames import AnswerKind, Ask, Hello, Park, VerdictFrame, encode
 from filterlink.wire.link import connect
 
 ROOM = 4096
 TALLY = struct.Struct("qq")
 """How many of a client's questions were answered, how many refused."""
 
-_decode = msgspec.msgpack.Decoder(Verdict | Park).decode
+_decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 
 
 def ask_link(path: str, client: int, count: int) -> int:
@@ -32,7 +32,7 @@ def ask_link(path: str, client: int, count: int) -> int:
         for n in range(count):
             link.send(encode(Ask((client << 32) + n, 1, "F", False, 100, False)))
             verdict = _decode(link.recv(ROOM))
-            answered += isinstance(verdict, Verdict) and verdict.kind is Kind.OK
+            answered += isinstance(verdict, VerdictFrame) and verdict.kind is AnswerKind.OK
     return answered
 
 

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from enqueuer.cli._common import printable
 from filterlink.config.settings import Filter
-from filterlink.protocol.protocol import Reply
+from filterlink.protocol.protocol import HelperReply
 from filterlink.protocol.referee import RULES
-from filterlink.workbench.testbench import Report
+from filterlink.workbench.testbench import BenchReport
 
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]
 
@@ -41,14 +41,14 @@ class BenchView:
             self._console.print(Text("  ... and so on", "dim"))
         self._left -= 1
 
-    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+    def answer(self, index: int, reply: HelperReply | None, seconds: float) -> None:
         self.judged += reply is not None
         if self._names:
             told = verdict(reply, seconds, self._filter)
             self._console.print(Text(f"= {printable(self._names[index])}: {printable(told)}", "bold"))
 
 
-def verdict(reply: Reply | None, seconds: float, filter: Filter | None = None) -> str:
+def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = None) -> str:
     """What a filter said of one file, in one line, and what follows where it said nothing."""
     if reply is None:
         return f'no verdict; an engine does what on_failure = "{filter.on_failure}" says' if filter else "no verdict"
@@ -58,7 +58,7 @@ def verdict(reply: Reply | None, seconds: float, filter: Filter | None = None) -
     return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
 
 
-def report(found: Report, count: int, rules: int) -> None:
+def report(found: BenchReport, count: int, rules: int) -> None:
     """The whole report, for people."""
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     console.print()
@@ -74,11 +74,11 @@ def report(found: Report, count: int, rules: int) -> None:
     console.print(_broken(found) if found.broken else Text(f"no rule was broken, of {rules}", "green"))
 
 
-def _verdicts(found: Report) -> str:
+def _verdicts(found: BenchReport) -> str:
     return ", ".join(f"{number} {word}" for word, number in found.verdicts.most_common()) or "none"
 
 
-def document(found: Report, count: int) -> dict[str, Any]:
+def document(found: BenchReport, count: int) -> dict[str, Any]:
     """The whole report, for programs."""
     times = {f"p{part}": percentile(found.latencies, part) for part in (50, 90, 99, 100)} if found.latencies else {}
     return {
@@ -128,7 +128,7 @@ def _histogram(latencies: Sequence[float]) -> Table:
     return table
 
 
-def _broken(found: Report) -> Table:
+def _broken(found: BenchReport) -> Table:
     table = Table("BROKEN RULE", "TIMES", "IT SAYS", "FIRST", box=None, pad_edge=False, header_style="dim")
     for rule, each in found.broken.items():
         table.add_row(Text(rule, "bold red"), str(each.count), RULES[rule], Text(printable(each.first)))

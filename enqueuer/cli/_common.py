@@ -17,7 +17,7 @@ __all__ = [
     "BASE",
     "JSON",
     "Base",
-    "Failure",
+    "CommandFailure",
     "Json",
     "account",
     "answer",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-class Failure(Exception):
+class CommandFailure(Exception):
     """A command cannot do its work: one line for the user, and the exit code."""
 
     def __init__(self, text: str, code: int) -> None:
@@ -42,7 +42,7 @@ class Failure(Exception):
 
 
 def fail(text: str, code: int) -> NoReturn:
-    raise Failure(text, code)
+    raise CommandFailure(text, code)
 
 
 BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool if it is yours alone, /var/spool/enqueuer.")
@@ -74,12 +74,12 @@ def expect_safe_config(base: Path) -> None:
 
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
-    """Have the running engine of the base directory that was entered answer within so many seconds. Raises Failure where none does."""
-    from enqueuer.control import server
+    "Have the running engine of the base directory that was entered answer within so many seconds. Raises CommandFailure where none does."
+    from enqueuer.control import client
 
     try:
-        return server.ask(base, request, within, here=Path())
-    except server.NotRunning as error:
+        return client.ask(base, request, within, here=Path())
+    except client.NotRunning as error:
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
 
 

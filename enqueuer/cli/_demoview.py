@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from enqueuer.cli._common import printable
-from enqueuer.lab.demo import Result, View
+from enqueuer.lab.demo import DemoListener, DemoResult
 from filterlink.config.units import say_size, show_seconds, show_size
 
 __all__ = ["DemoView"]
@@ -21,7 +21,7 @@ MOST = 60
 """Lines of one's own messages that passed; the others that passed are counted."""
 
 
-class DemoView(View):
+class DemoView(DemoListener):
     """Show a demo of `count` messages."""
 
     def __init__(self, count: int, console: Console | None = None) -> None:
@@ -42,7 +42,7 @@ class DemoView(View):
             self._live.start()
             self._live.update(_working(document, self._count), refresh=True)
 
-    def done(self, results: Sequence[Result], seconds: float, document: dict[str, Any]) -> None:
+    def done(self, results: Sequence[DemoResult], seconds: float, document: dict[str, Any]) -> None:
         """Print a line a message, and the sum."""
         self._end()
         shown, others = _shown(results)
@@ -76,7 +76,7 @@ def _working(document: dict[str, Any], count: int) -> Group:
     return Group(bar, Text(f"{done} of {count}: {counts}"), Text(waiting, "dim"), table)
 
 
-def _shown(results: Sequence[Result]) -> tuple[list[Result], int]:
+def _shown(results: Sequence[DemoResult]) -> tuple[list[DemoResult], int]:
     """The results by fate and name, and how many of one's own that simply passed have no line."""
     plain = [result for result in results if result.sample.expect == "any" and not result.wrong and _word(result) == "enqueued"]
     left_out = {result.sample.name for result in plain[MOST:]}
@@ -84,16 +84,16 @@ def _shown(results: Sequence[Result]) -> tuple[list[Result], int]:
     return sorted(kept, key=lambda result: (_rank(result), result.sample.name)), len(left_out)
 
 
-def _rank(result: Result) -> int:
+def _rank(result: DemoResult) -> int:
     word = _word(result) if result.sample.expect == "any" else result.sample.expect
     return FATES.index(word) if word in FATES else len(FATES)
 
 
-def _word(result: Result) -> str:
+def _word(result: DemoResult) -> str:
     return result.fate.word if result.fate else "missing"
 
 
-def _line(result: Result) -> Text:
+def _line(result: DemoResult) -> Text:
     sample, fate, word = result.sample, result.fate, _word(result)
     line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
     line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
@@ -107,7 +107,7 @@ def _line(result: Result) -> Text:
     return line
 
 
-def _sum(results: Sequence[Result], seconds: float, document: dict[str, Any]) -> Text:
+def _sum(results: Sequence[DemoResult], seconds: float, document: dict[str, Any]) -> Text:
     words = [_word(result) for result in results]
     own = any(result.sample.expect == "any" for result in results)
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)

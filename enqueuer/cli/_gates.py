@@ -7,7 +7,7 @@ import typer
 
 from enqueuer.cli import _scanners
 from enqueuer.cli._common import help
-from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, Server, Threads, Timeout, Unscannable, Wait, addresses, asks, one_of
+from enqueuer.cli._servers import TIMEOUT, WAIT, Hosts, Port, ServerOptions, Threads, Timeout, Unscannable, Wait, addresses, asks, one_of
 
 __all__ = ["add_to"]
 
@@ -41,13 +41,13 @@ def _icap(
 
     if not re.fullmatch(r"[!-~]+", service):
         raise typer.BadParameter("name the service, as in --service avscan")
-    settings = icap.Settings(service.lstrip("/"), _scanners.policy(action, unscannable), wait, timeout)
+    settings = icap.IcapSettings(service.lstrip("/"), _scanners.policy(action, unscannable), wait, timeout)
     return icap.run(addresses(None, hosts, port), settings, threads)
 
 
 @asks(port=8891, threads=16)
 def _milter(
-    server: Server,
+    server: ServerOptions,
     changes: Annotated[
         str, typer.Option("--changes", metavar="ignore|error", help="What to do where it wants to change what is there already.")
     ] = "ignore",
@@ -57,5 +57,5 @@ def _milter(
 ) -> int:
     from filterlink.filters.servers import milter
 
-    settings = milter.Settings(one_of("--changes", changes, milter.CHOICES), one_of("--quarantine", quarantine, milter.CHOICES))
+    settings = milter.MilterSettings(one_of("--changes", changes, milter.CHOICES), one_of("--quarantine", quarantine, milter.CHOICES))
     return milter.run(server.addresses, settings, server.terms, server.threads)

@@ -51,7 +51,7 @@ def _clamd(
 ) -> int:
     from filterlink.filters.servers import clamd
 
-    return clamd.run(addresses(sockets, hosts, port), clamd.Settings(policy(action, unscannable), wait, timeout), threads)
+    return clamd.run(addresses(sockets, hosts, port), clamd.ClamdSettings(policy(action, unscannable), wait, timeout), threads)
 
 
 def _command(
@@ -83,11 +83,11 @@ def _command(
     from filterlink.filters.runtime import child
 
     try:
-        limits = child.Limits(timeout, math.ceil(cpu), units.Size.parse(memory))
+        limits = child.ChildLimits(timeout, math.ceil(cpu), units.Size.parse(memory))
         scanner = _profile(profile, clean, infected, pattern, program)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None
-    return command.run(command.Settings(scanner, policy(action, unscannable), limits), folder, processes)
+    return command.run(command.CommandSettings(scanner, policy(action, unscannable), limits), folder, processes)
 
 
 def _profile(name: str, clean: str | None, infected: str | None, pattern: str | None, program: list[str] | None) -> "Profile":

@@ -18,7 +18,7 @@ __all__ = [
     "WAIT",
     "Hosts",
     "Port",
-    "Server",
+    "ServerOptions",
     "Sockets",
     "Threads",
     "Timeout",
@@ -52,7 +52,7 @@ MaxSize = Annotated[str, typer.Option("--max-size", metavar="SIZE", help='Larger
 Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages judged at once.")]
 
 
-class Server(NamedTuple):
+class ServerOptions(NamedTuple):
     """What the options say."""
 
     addresses: "list[Address]"
@@ -61,7 +61,7 @@ class Server(NamedTuple):
 
 
 def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command these options after its own. It takes what they say as its first parameter, a Server."""
+    "Give a command these options after its own. It takes what they say as its first parameter, a ServerOptions."
 
     def server(
         sockets: Sockets = None,
@@ -72,17 +72,17 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         unscannable: Unscannable = "hold",
         max_size: MaxSize = "0",
         threads: Threads = threads,
-    ) -> Server:
+    ) -> ServerOptions:
         from filterlink.filters.runtime.verdict import UNSCANNABLE
         from filterlink.filters.servers.exchange import Terms
 
         terms = Terms(wait, timeout, one_of("--unscannable", unscannable, UNSCANNABLE), size("--max-size", max_size))
-        return Server(addresses(sockets, hosts, port), terms, threads)
+        return ServerOptions(addresses(sockets, hosts, port), terms, threads)
 
     return functools.partial(_joined, server)
 
 
-def _joined(server: Callable[..., Server], command: Callable[..., int]) -> Callable[..., int]:
+def _joined(server: Callable[..., ServerOptions], command: Callable[..., int]) -> Callable[..., int]:
     """The command with the parameters of both; typer reads them from the signature."""
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = inspect.signature(server).parameters

@@ -79,7 +79,7 @@ def _print(document: dict[str, Any], json: bool) -> None:
         _show.message(document)
 
 
-def _document(entry: shelf.Entry, now: float) -> dict[str, Any]:
+def _document(entry: shelf.ShelfEntry, now: float) -> dict[str, Any]:
     return {
         "id": entry.id,
         "state": entry.state,

@@ -6,7 +6,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli._common import duration, fail, help, written
-from enqueuer.cli._servers import Server, asks, one_of
+from enqueuer.cli._servers import ServerOptions, asks, one_of
 
 __all__ = ["add_to"]
 
@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 @asks(port=783, threads=8)
 def _spamd(
-    server: Server,
+    server: ServerOptions,
     add: Annotated[
         str, typer.Option("--add", metavar="headers|symbols|nothing", help="SpamAssassin's own X-Spam fields; ours, which cost less; none.")
     ] = "headers",
@@ -40,13 +40,13 @@ def _spamd(
 ) -> int:
     from filterlink.filters.servers import spamd
 
-    settings = spamd.Settings(one_of("--add", add, spamd.METHODS), reject_above, user, user_from_recipient, strip_domain)
+    settings = spamd.SpamdSettings(one_of("--add", add, spamd.METHODS), reject_above, user, user_from_recipient, strip_domain)
     return spamd.run(server.addresses, settings, server.terms, server.threads)
 
 
 @asks(port=11333, threads=16)
 def _rspamd(
-    server: Server,
+    server: ServerOptions,
     password_file: Annotated[
         str | None, typer.Option("--password-file", metavar="FILE", help="Its first line is rspamd's password.")
     ] = None,
@@ -68,5 +68,5 @@ def _rspamd(
     except rspamd.BadPassword as fault:
         fail(str(fault), exits.CONFIG)
     unknown = one_of("--unknown-action", unknown_action, verdict.UNSCANNABLE)
-    settings = rspamd.Settings(rspamd.Rules(result_for_all, greylist, unknown), password)
+    settings = rspamd.RspamdSettings(rspamd.ActionRules(result_for_all, greylist, unknown), password)
     return rspamd.run(server.addresses, settings, server.terms, server.threads)

@@ -16,7 +16,7 @@ from enqueuer.cli._common import Base, Json, answer, duration, enter, expect_saf
 
 if TYPE_CHECKING:
     from filterlink.workbench.dialogue import Watch
-    from filterlink.workbench.testbench import Plan, Report
+    from filterlink.workbench.testbench import BenchPlan, BenchReport
 
 __all__ = ["add_to"]
 
@@ -62,7 +62,7 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
     from enqueuer import basedir
     from enqueuer.cli._benchview import BenchView, report
     from enqueuer.config import schema
-    from filterlink.workbench.testbench import Plan
+    from filterlink.workbench.testbench import BenchPlan
 
     path = where / basedir.CONFIG
     expect_safe_config(where)
@@ -72,7 +72,7 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
         fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
-    plan, view = Plan.of(settings, len(files)), BenchView(ALL, names, settings)
+    plan, view = BenchPlan.of(settings, len(files)), BenchView(ALL, names, settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))
@@ -94,7 +94,7 @@ def _bench(
     json: Json = False,
 ) -> int:
     from enqueuer.cli._benchview import BenchView, document, report
-    from filterlink.workbench.testbench import Plan
+    from filterlink.workbench.testbench import BenchPlan
 
     try:
         words = shlex.split(program)
@@ -102,7 +102,7 @@ def _bench(
         fail(f"PROGRAM {program!r}: {error}", exits.USAGE)
     if not words:
         fail("PROGRAM is empty: write the command that starts the helper", exits.USAGE)
-    plan = Plan(words=words, count=count, concurrency=concurrency, timeout=timeout, pipelining=pipelining, chaos=chaos)
+    plan = BenchPlan(words=words, count=count, concurrency=concurrency, timeout=timeout, pipelining=pipelining, chaos=chaos)
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(file.open("rb")) for file in files or []]
         found = _run(plan, Path(), sources, BenchView(-1 if json else lines))
@@ -113,12 +113,12 @@ def _bench(
     return _code(found, not found.stopped)
 
 
-def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -> "Report":
+def _run(plan: "BenchPlan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -> "BenchReport":
     """One run in a directory that stands for `where`. Raises Failure where the program cannot be started."""
     import msgspec
 
     from enqueuer.lab.handmade import handmade, program
-    from filterlink.workbench.dialogue import CannotStart
+    from filterlink.workbench.dialogue import HelperCannotStart
     from filterlink.workbench.testbench import TestBench
 
     with (
@@ -128,7 +128,7 @@ def _run(plan: "Plan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -
         plan = msgspec.structs.replace(plan, words=program(plan.words, where.absolute()))
         try:
             return TestBench(plan, made, watch).run()
-        except CannotStart as error:
+        except HelperCannotStart as error:
             fail(str(error), exits.NOINPUT)
 
 
@@ -153,11 +153,11 @@ def _samples(folder: Path) -> list[Path]:
     return found
 
 
-def _tried(plan: "Plan") -> int:
+def _tried(plan: "BenchPlan") -> int:
     from filterlink.protocol.referee import CHAOS, RULES
 
     return len(RULES) if plan.chaos else len(RULES) - len(CHAOS)
 
 
-def _code(found: "Report", done: bool) -> int:
+def _code(found: "BenchReport", done: bool) -> int:
     return exits.DATAERR if found.broken else exits.OK if done else exits.UNAVAILABLE

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from enqueuer.control import server
+from enqueuer.control import client
 from filterlink.config.units import show_seconds, show_short
 
 __all__ = ["ask", "sentences"]
@@ -17,8 +17,8 @@ ELSEWHERE = {
 def ask(base: Path, id: int) -> dict[str, Any]:
     """The engine's `now` of a message; where none answers, `state` is None and `engine` says why. Never raises for want of an engine."""
     try:
-        answer = server.ask(base, {"command": "where", "id": id}, here=Path())
-    except server.NotRunning as problem:
+        answer = client.ask(base, {"command": "where", "id": id}, here=Path())
+    except client.NotRunning as problem:
         return {"engine": str(problem), "state": None}
     except OSError as problem:
         return {"engine": f"the engine cannot be asked: {problem.strerror}", "state": None}

@@ -44,7 +44,7 @@ def _yara(
 
         return selftest.run()
     unscanned = one_of("--unscannable", unscannable, verdict.UNSCANNABLE)
-    settings = yara.Settings(timeout, unscanned, size("--memory", memory), _flags("--stop", stop), _flags("--mark", mark))
+    settings = yara.YaraSettings(timeout, unscanned, size("--memory", memory), _flags("--stop", stop), _flags("--mark", mark))
     return yara.run([*(rules or []), *(more_rules or [])], not no_default_rules, threads, settings)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
-from enqueuer.cli._common import Failure
+from enqueuer.cli._common import CommandFailure
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
 
@@ -118,16 +118,16 @@ def _failed(error: Exception) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
     from enqueuer.config.schema import ConfigError
-    from enqueuer.system.accounts import Refused
+    from enqueuer.system.accounts import RightsRefused
 
     match error:
-        case Failure():
+        case CommandFailure():
             return str(error), error.code
         case BaseDirError():
             return str(error), exits.NOINPUT
         case ConfigError():
             return str(error), exits.CONFIG
-        case Refused():
+        case RightsRefused():
             return str(error), exits.NOPERM
         case OSError(errno=code) if code is not None:
             where = f"{error.filename}: " if error.filename is not None else ""

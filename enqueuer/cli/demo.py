@@ -11,8 +11,8 @@ from enqueuer.cli._common import fail, help, printable
 from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
-    from enqueuer.lab.ownmail import Found, Most
-    from enqueuer.lab.samples import Sample
+    from enqueuer.lab.ownmail import MailFound, Most
+    from enqueuer.lab.samples import SampleMessage
 
 __all__ = ["add_to", "own_mail"]
 
@@ -44,7 +44,7 @@ def demo(
         return run(messages, view, keep, _say)
 
 
-def own_mail(path: Path, most: "Most | None" = None) -> "Found":
+def own_mail(path: Path, most: "Most | None" = None) -> "MailFound":
     """Read the reader's own mail, and name what is none on stderr. Raises Failure."""
     from enqueuer.lab.ownmail import MOST, NoMail, read
 
@@ -61,13 +61,13 @@ def own_mail(path: Path, most: "Most | None" = None) -> "Found":
     return found
 
 
-def _made() -> "list[Sample]":
+def _made() -> "list[SampleMessage]":
     from enqueuer.lab.samples import samples
 
     return samples()
 
 
-def _copies(mail: Path) -> "list[Sample]":
+def _copies(mail: Path) -> "list[SampleMessage]":
     from enqueuer.lab.demo import copies
 
     return copies(own_mail(mail).letters)

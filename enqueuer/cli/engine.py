@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, ask, enter, fail, help, printable
+from enqueuer.cli._common import Base, CommandFailure, Json, answer, ask, enter, fail, help, printable
 
 if TYPE_CHECKING:
-    from enqueuer.control.server import Peer
+    from enqueuer.control.client import Peer
 
 __all__ = ["add_to"]
 
@@ -88,18 +88,18 @@ def _status(
 def _reload(base: Base = None) -> int:
     said = ask(enter(base), within=RELOAD_WITHIN, command="reload")
     if not said.get("ok"):
-        raise Failure(str(said.get("error") or "refused"), exits.TEMPFAIL if said.get("pending") else exits.CONFIG)
+        raise CommandFailure(str(said.get("error") or "refused"), exits.TEMPFAIL if said.get("pending") else exits.CONFIG)
     print("the new configuration is in force")
     return exits.OK
 
 
 def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do not wait for messages in work.")] = False) -> int:
-    from enqueuer.control import server
+    from enqueuer.control import client
 
     path = enter(base)
     try:
-        peer = server.Peer(path, Path())
-    except server.NotRunning as error:
+        peer = client.Peer(path, Path())
+    except client.NotRunning as error:
         fail(str(error), exits.UNAVAILABLE)
     print("stopping", file=sys.stderr)
     _order(path, peer, now)
@@ -111,6 +111,6 @@ def _order(base: Path, peer: "Peer", now: bool) -> None:
     """Tell the engine to stop; it answers when it has. An engine that ends without an answer has ended, too."""
     try:
         ask(base, within=STOP_WITHIN, command="stop", now=now)
-    except Failure:
+    except CommandFailure:
         if not peer.ends_within(1.0):
             raise

@@ -101,13 +101,13 @@ def _config() -> "Config":
 
 def _expect_room(base: Path, config: "Config") -> None:
     """Refuse for now, as every door does, where the disk or the queue of a running engine is full."""
-    from enqueuer.control import server
-    from enqueuer.manager import pauses
+    from enqueuer.control import client
+    from enqueuer.doors import admission
 
-    if (short := pauses.disk_full(config.spool.min_free)) is not None:
+    if (short := admission.disk_full(config.spool.min_free)) is not None:
         fail(f"{short}: try again later", exits.TEMPFAIL)
-    with contextlib.suppress(server.NotRunning, OSError):
-        queue = server.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]
+    with contextlib.suppress(client.NotRunning, OSError):
+        queue = client.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]
         here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
         if here >= config.enqueuer.queue_limit:
             fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)

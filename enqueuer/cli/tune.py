@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, Failure, Json, answer, enter, expect_safe_config, fail, help, printable
+from enqueuer.cli._common import Base, CommandFailure, Json, answer, enter, expect_safe_config, fail, help, printable
 from enqueuer.cli.demo import own_mail
 from enqueuer.queue.message.printable import printable_lines
 
 if TYPE_CHECKING:
-    from enqueuer.tune.mail import Mail
-    from enqueuer.tune.report import Facts
-    from enqueuer.tune.session import Measured, Plan
+    from enqueuer.tune.mail import TrialMail
+    from enqueuer.tune.report import ReportFacts
+    from enqueuer.tune.session import Measured, TunePlan
 
-__all__ = ["Failure", "add_to"]
+__all__ = ["CommandFailure", "add_to"]
 
 TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail in a temporary folder below Run/, and measures
 throughput and waiting time at 1, 2, 4 ... 64 processors. Says which thing is the bottleneck, and which `processors` and
@@ -45,7 +45,7 @@ def _tune(
     json: Json = False,
 ) -> int:
     from enqueuer.tune.png import MISSING, can_plot
-    from enqueuer.tune.session import Plan
+    from enqueuer.tune.session import TunePlan
 
     if png is not None and not can_plot():
         fail(f"--png: {MISSING}", exits.UNAVAILABLE)
@@ -55,13 +55,13 @@ def _tune(
     if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
         fail(f"--png {printable(str(png))}: its folder is not there, or not ours to write", exits.CANTCREAT)
     fed = _mail(where, mail)
-    found = _measured(Plan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
+    found = _measured(TunePlan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
     if not found.steps:
         fail("stopped before anything was measured", exits.INTERRUPTED)
     return _told(where, found, fed, png, apply, json)
 
 
-def _mail(base: Path, mail: Path | None) -> "Mail":
+def _mail(base: Path, mail: Path | None) -> "TrialMail":
     """The reader's own, else what waits, else made messages. Raises Failure."""
     from enqueuer.tune.mail import MOST, made, own, waiting
 
@@ -70,10 +70,10 @@ def _mail(base: Path, mail: Path | None) -> "Mail":
     return waiting(base) or made()
 
 
-def _measured(plan: "Plan", fed: "Mail") -> "Measured":
+def _measured(plan: "TunePlan", fed: "TrialMail") -> "Measured":
     from rich.console import Console
 
-    from enqueuer.control.server import NotRunning
+    from enqueuer.control.client import NotRunning
     from enqueuer.lab.trial import TrialError
     from enqueuer.tune.keys import keys
     from enqueuer.tune.session import measure
@@ -89,7 +89,7 @@ def _measured(plan: "Plan", fed: "Mail") -> "Measured":
         fail(printable_lines(str(error)), exits.UNAVAILABLE)
 
 
-def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: bool, json: bool) -> int:
+def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, apply: bool, json: bool) -> int:
     from enqueuer.tune.advice import advise
     from enqueuer.tune.png import plot
     from enqueuer.tune.report import document, lines, premature, settings
@@ -114,14 +114,14 @@ def _told(base: Path, found: "Measured", fed: "Mail", png: Path | None, apply: b
     return exits.OK
 
 
-def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
+def _facts(base: Path, found: "Measured", fed: "TrialMail") -> "ReportFacts":
     from enqueuer.tune.load import today
-    from enqueuer.tune.report import Facts
+    from enqueuer.tune.report import ReportFacts
     from enqueuer.tune.rig import used_filters
 
     used = [each for each in found.config.filters if each.name in used_filters(found.config)]
     load = today(base)
-    return Facts(
+    return ReportFacts(
         mail=fed.source,
         filters={each.name: each.max_in_flight for each in used},
         instances={each.name: each.instances for each in used},
@@ -136,13 +136,13 @@ def _facts(base: Path, found: "Measured", fed: "Mail") -> "Facts":
 
 
 def _notes(base: Path, found: "Measured") -> list[str]:
-    from enqueuer.control import server
+    from enqueuer.control import client
 
     notes = []
     try:
-        server.ask(base, {"command": "status"}, here=Path())
+        client.ask(base, {"command": "status"}, here=Path())
         notes.append("an engine runs on this base directory: the figures are those of a machine that it loads")
-    except server.NotRunning:
+    except client.NotRunning:
         pass
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from enqueuer.config.schema import Config, Engine
-from enqueuer.manager.schedule import Lanes
+from enqueuer.policy.lanes import Lanes
 from enqueuer.policy.rules import Rule
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size, show_seconds, show_size

@@ -17,7 +17,7 @@ from enqueuer.policy import routes, rules
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 
-__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "Lanes", "MinFree", "Spool", "changes", "judges_anew", "load"]
+__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "LaneSettings", "MinFree", "Spool", "changes", "judges_anew", "load"]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
@@ -66,7 +66,7 @@ def _finite(key: str, value: Seconds) -> None:
         raise ValueError(f'{key}: write a duration of at least 10ms, e.g. "30s"; it cannot be switched off')
 
 
-class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LaneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer.lanes]: large messages never take all processors."""
 
     large_over: Size = Size(1 << 20)
@@ -90,7 +90,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)
-    lanes: Lanes = Lanes()
+    lanes: LaneSettings = LaneSettings()
 
     def __post_init__(self) -> None:
         if self.processors != "auto":
@@ -206,7 +206,7 @@ def _parse(wanted: type, value: object) -> Any:
 TABLES: dict[str, Any] = {
     "": Config,
     "enqueuer": Engine,
-    "enqueuer.lanes": Lanes,
+    "enqueuer.lanes": LaneSettings,
     "spool": Spool,
     "filters[]": Filter,
     "rules[]": rules.Rule,

@@ -13,14 +13,14 @@ import setproctitle
 from enqueuer.config import schema as configs
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Served
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
-from enqueuer.manager.schedule import Lanes
+from enqueuer.policy.lanes import Lanes
 from enqueuer.system import inherited
 from filterlink.process.forked import die_with
 from filterlink.wire.link import Channel, connect
 
-__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "Ended", "config_file", "load_config", "settle_in"]
+__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "EngineEnded", "config_file", "load_config", "settle_in"]
 
 SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -28,7 +28,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
 """Ours end by order: a terminal's ^C or a kill of the group must not take messages in hand down."""
 
 
-class Ended(Exception):
+class EngineEnded(Exception):
     """The supervisor, or whom this process works for, is gone or said that it is time to go."""
 
 
@@ -42,7 +42,7 @@ class Birth(msgspec.Struct):
     generation: int
     config: configs.Config
     edition: int
-    board: Board
+    board: Scoreboard
     log: serverlog.LogHandler
     listener: Served | None = None
     """The one that it serves."""

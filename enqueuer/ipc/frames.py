@@ -5,13 +5,15 @@ S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. E
 
 import msgspec
 
-from filterlink.wire.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, Verdict, Wake, encode
+from filterlink.wire.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, VerdictFrame, Wake, encode
 
 __all__ = [
-    "Answer",
-    "Config",
+    "LOOP_SAMPLE",
+    "CommandAnswer",
+    "ConfigRevision",
     "Derived",
     "Drain",
+    "DropRefused",
     "Exit",
     "FromManager",
     "FromSupervisor",
@@ -24,22 +26,21 @@ __all__ = [
     "Judged",
     "Leave",
     "Left",
-    "Look",
     "Order",
     "Outcome",
     "Parked",
     "Pressed",
     "Reaped",
-    "Refused",
     "Renewed",
     "Resized",
     "Seek",
-    "Seen",
+    "SpoolChanged",
     "ToFilterlink",
     "ToManager",
     "ToSupervisor",
     "Trouble",
     "Wake",
+    "WhereAnswer",
     "decode_from_manager",
     "decode_from_supervisor",
     "decode_to_filterlink",
@@ -48,8 +49,14 @@ __all__ = [
     "encode",
 ]
 
+LOOP_SAMPLE = 17
+"""A processor reports the fingerprint of one enqueued message in this many (by dispatch number), and of all that are stopped.
 
-class Config(Frame):
+Each report costs a look at the header. The number is not 16: ipc/timings.py would see each of them.
+"""
+
+
+class ConfigRevision(Frame):
     """S -> all: Run/config.<edition> is to be in force."""
 
     edition: int
@@ -89,7 +96,7 @@ class Order(Frame):
     id: int
 
 
-class Answer(Frame):
+class CommandAnswer(Frame):
     """Q -> S: what became of an Order."""
 
     token: int
@@ -104,7 +111,7 @@ class Seek(Frame):
     id: int
 
 
-class Seen(Frame):
+class WhereAnswer(Frame):
     """Q -> S: the answer to a Seek. Seconds are counted back from now."""
 
     token: int
@@ -137,7 +144,7 @@ class Idle(Frame):
     """Q -> S: drained: no message is active, no outcome uncommitted."""
 
 
-class Look(Frame):
+class SpoolChanged(Frame):
     """W -> Q: something happened in the drop folder."""
 
 
@@ -156,7 +163,7 @@ class Job(Frame):
     """Nobody has counted it as received."""
     stamp: tuple[int, int] | None
     """The message file as it was when derived."""
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictFrame, ...]
     circles: tuple[tuple[bytes, str], ...] = ()
     """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them. "": those
     that perhaps do, and of which is to be told."""
@@ -203,7 +210,7 @@ class Held(Frame):
     n: int
     filter: str
     reason: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictFrame, ...]
     stamp: tuple[int, int]
     charge: bool = False
     """The filter answered others meanwhile: the message may be the one to blame."""
@@ -223,14 +230,14 @@ class Parked(Frame):
     id: int
     n: int
     filter: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictFrame, ...]
     stamp: tuple[int, int]
     apart: bool = False
     """The Wake will name it."""
     reason: str = ""
 
 
-class Refused(Frame):
+class DropRefused(Frame):
     """P -> Q: the drop can never become a message."""
 
     id: int
@@ -254,14 +261,14 @@ class Judged(Frame):
     """P -> Q: both at once, where the answer came soon."""
 
     derived: Derived
-    answer: Outcome | Held | Parked | Refused | Trouble
+    answer: Outcome | Held | Parked | DropRefused | Trouble
 
 
-FromSupervisor = Config | Drain | Exit | Reaped | Leave | Order | Seek | Resized
-ToSupervisor = Hello | InForce | Idle | Answer | Seen
+FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | Resized
+ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer
 FromManager = Job | Leave
 ToFilterlink = Pressed | Left
-ToManager = Hello | Look | Wake | Guilty | Renewed | Derived | Judged | Outcome | Held | Parked | Refused | Trouble
+ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Derived | Judged | Outcome | Held | Parked | DropRefused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode

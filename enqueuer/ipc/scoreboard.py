@@ -14,7 +14,7 @@ import msgspec
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
-__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Board", "Task"]
+__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Scoreboard", "Task"]
 
 PULSE = 0.5
 """Seconds within which the loops of queue manager and filterlink turn, if only to show that they do."""
@@ -67,7 +67,7 @@ class Task(msgspec.Struct, frozen=True):
     filter: str
 
 
-class Board:
+class Scoreboard:
     """An anonymous shared mapping; made before the first fork."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ are multiplied instead. What stands here is a stopwatch and how its words are re
 from collections.abc import Mapping
 from time import monotonic_ns, thread_time_ns
 
-__all__ = ["MANAGER", "MANAGER_WORDS", "PROCESSOR", "PROCESSOR_WORDS", "SAMPLE", "Laps", "read"]
+__all__ = ["MANAGER", "MANAGER_WORDS", "PROCESSOR", "PROCESSOR_WORDS", "SAMPLE", "StageTimings", "read"]
 
 SAMPLE = 16
 """Of the messages (by dispatch number) and of the queue manager's turns, one in so many is measured."""
@@ -21,7 +21,7 @@ ALL = ("sync",)
 """Measured each time."""
 
 
-class Laps:
+class StageTimings:
     """A stopwatch for steps that follow each other in one thread."""
 
     def __init__(self, words: memoryview, steps: tuple[str, ...]) -> None:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enqueuer import exits
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.lab.ownmail import Letter, addressed
-from enqueuer.lab.samples import Sample
+from enqueuer.lab.samples import SampleMessage
 from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.log import history
 from enqueuer.queue.message.header import header_end
 
-__all__ = ["Fate", "Result", "View", "collect", "compare", "copies", "drop", "run"]
+__all__ = ["DemoListener", "DemoResult", "SampleEnd", "collect", "compare", "copies", "drop", "run"]
 
 PATIENCE = 60.0
 """Seconds for all messages; the made ones take about 5 on one slow processor."""
@@ -32,7 +32,7 @@ POLL = 0.1
 Document = dict[str, Any]
 
 
-class Fate(NamedTuple):
+class SampleEnd(NamedTuple):
     """Where a message was found."""
 
     word: str
@@ -40,35 +40,35 @@ class Fate(NamedTuple):
     reason: str = ""
 
 
-class Result(NamedTuple):
+class DemoResult(NamedTuple):
     """A sample, what became of it, and what is wrong with that ("" = nothing)."""
 
-    sample: Sample
-    fate: Fate | None
+    sample: SampleMessage
+    fate: SampleEnd | None
     wrong: str
 
 
-class View:
+class DemoListener:
     """Somebody to tell what happens; this one says nothing."""
 
     def status(self, document: Document) -> None:
         """The engine's status, several times a second."""
 
-    def done(self, results: Sequence[Result], seconds: float, document: Document) -> None:
+    def done(self, results: Sequence[DemoResult], seconds: float, document: Document) -> None:
         """What became of each message."""
 
 
-def copies(letters: Sequence[Letter]) -> list[Sample]:
+def copies(letters: Sequence[Letter]) -> list[SampleMessage]:
     """The reader's own mail as samples: whatever a filter says of them is right, if each comes out once and unchanged."""
-    return [Sample(f"mail-{number:04}", addressed(letter.data), "any", letter.name) for number, letter in enumerate(letters, 1)]
+    return [SampleMessage(f"mail-{number:04}", addressed(letter.data), "any", letter.name) for number, letter in enumerate(letters, 1)]
 
 
-def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable[[str], None] = print) -> int:
+def run(samples: Sequence[SampleMessage], view: DemoListener, keep: bool = False, say: Callable[[str], None] = print) -> int:
     """Run the demo and return the exit code: 0 when each fate is the expected one."""
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
-    except (TrialError, server.NotRunning) as fault:
+    except (TrialError, client.NotRunning) as fault:
         say(f"enqueuer demo: {fault}")
         return exits.SOFTWARE
     finally:
@@ -78,7 +78,7 @@ def run(samples: Sequence[Sample], view: View, keep: bool = False, say: Callable
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
+def _run(folder: Path, samples: Sequence[SampleMessage], view: DemoListener) -> int:
     with Trial(folder / "spool") as trial:
         began = time.monotonic()
         drop(trial.base, samples)
@@ -94,7 +94,7 @@ def _run(folder: Path, samples: Sequence[Sample], view: View) -> int:
 # The engine
 
 
-def _watch(trial: Trial, count: int, view: View) -> Document:
+def _watch(trial: Trial, count: int, view: DemoListener) -> Document:
     """Show the status until every message has a fate, or patience ends."""
     deadline = time.monotonic() + max(PATIENCE, PATIENCE_EACH * count)
     while True:
@@ -109,7 +109,7 @@ def _watch(trial: Trial, count: int, view: View) -> Document:
 # Messages in and out
 
 
-def drop(base: Path, samples: Sequence[Sample]) -> None:
+def drop(base: Path, samples: Sequence[SampleMessage]) -> None:
     """Submit the messages as any program may: written under another name first, then renamed."""
     folder = base / "Submitted"
     for sample in samples:
@@ -130,14 +130,14 @@ def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
         yield "refused", path
 
 
-def collect(base: Path) -> dict[str, list[Fate]]:
+def collect(base: Path) -> dict[str, list[SampleEnd]]:
     """Find what became of each sample, by the name that the Server Log gives for an id."""
     log = (line for path in sorted((base / "SystemLogs").glob("*.log")) for line in path.read_text(errors="replace").splitlines())
     names = {id: story.name for id, story in history.stories(log).items()}
-    found: dict[str, list[Fate]] = {}
+    found: dict[str, list[SampleEnd]] = {}
     for word, path in _outcomes(base):
         name = path.stem if path.suffix == ".bad" else names.get(int(path.stem.partition("-")[0]), "").removesuffix(".eml")
-        found.setdefault(name, []).append(Fate(word, path, _reason(path)))
+        found.setdefault(name, []).append(SampleEnd(word, path, _reason(path)))
     return found
 
 
@@ -149,12 +149,14 @@ def _reason(path: Path) -> str:
         return ""
 
 
-def compare(samples: Sequence[Sample], found: dict[str, list[Fate]]) -> list[Result]:
+def compare(samples: Sequence[SampleMessage], found: dict[str, list[SampleEnd]]) -> list[DemoResult]:
     """Hold each sample against what became of it: the fate, that it came out once, and that its body is unchanged."""
-    return [Result(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples]
+    return [
+        DemoResult(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples
+    ]
 
 
-def _wrong(sample: Sample, fates: list[Fate]) -> str:
+def _wrong(sample: SampleMessage, fates: list[SampleEnd]) -> str:
     if len(fates) != 1:
         return f"came out {len(fates)} times" if fates else "lost, or not done in time"
     fate = fates[0]

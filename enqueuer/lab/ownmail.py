@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from enqueuer.lab.mbox import is_separator, split
 from enqueuer.queue.message import header as headers
 
-__all__ = ["MOST", "SOMEBODY", "Found", "Letter", "NoMail", "addressed", "read"]
+__all__ = ["MOST", "SOMEBODY", "Letter", "MailFound", "NoMail", "addressed", "read"]
 
 LINE = 64 << 10
 """Bytes of a line that are read at once."""
@@ -47,7 +47,7 @@ class Most(NamedTuple):
 MOST = Most()
 
 
-class Found(NamedTuple):
+class MailFound(NamedTuple):
     """The messages, what was left out and why, and how many there are that were not looked at."""
 
     letters: list[Letter]
@@ -55,9 +55,9 @@ class Found(NamedTuple):
     more: bool
 
 
-def read(path: Path, most: Most = MOST) -> Found:
+def read(path: Path, most: Most = MOST) -> MailFound:
     """Read copies of the mail at `path`: of many files some from everywhere. Raises NoMail, and OSError for `path` itself."""
-    found = Found([], [], False)
+    found = MailFound([], [], False)
     files, more = _spread(_files(path), most.messages)
     taken = 0
     for file in files:
@@ -81,7 +81,7 @@ def addressed(data: bytes) -> bytes:
     return data
 
 
-def _nothing(path: Path, found: Found) -> str:
+def _nothing(path: Path, found: MailFound) -> str:
     why = f" ({found.skipped[0][0]}: {found.skipped[0][1]})" if found.skipped else ""
     return f"{path} holds no mail message{why}: name a folder of messages, an mbox or a Maildir"
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-__all__ = ["EICAR", "GTUBE", "Expect", "Sample", "samples"]
+__all__ = ["EICAR", "GTUBE", "Expect", "SampleMessage", "samples"]
 
 Expect = Literal["enqueued", "quarantined", "refused", "any"]
 
@@ -23,7 +23,7 @@ GTUBE = b"".join((b"XJS*C4JDBQADN1.NSBN3*2IDNEN", b"*GTUBE-STANDARD-", b"ANTI-UB
 MIB = 1 << 20
 
 
-class Sample(NamedTuple):
+class SampleMessage(NamedTuple):
     """One message: the name of its file, its bytes, what has to become of it, and what it is."""
 
     name: str
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     why: str
 
 
-def samples(seed: int = 1) -> list[Sample]:
+def samples(seed: int = 1) -> list[SampleMessage]:
     """Make them all, mixed as mail is."""
     chance = random.Random(seed)
     made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_wrapped(), *_refused()]
@@ -85,7 +85,7 @@ def _locked(data: bytes) -> bytes:
 # The messages
 
 
-def _ordinary() -> Iterator[Sample]:
+def _ordinary() -> Iterator[SampleMessage]:
     html = "MIME-Version: 1.0\nContent-Type: text/html; charset=utf-8"
     both = _multipart(b"Content-Type: text/plain\n\nHello\n", b"Content-Type: text/html\n\n<p>Hello</p>\n")
     alternative = 'MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary="=_part"'
@@ -98,79 +98,93 @@ def _ordinary() -> Iterator[Sample]:
     for level in range(5):
         boundary = b"=_level%d" % level
         deep = b'Content-Type: multipart/mixed; boundary="%b"\n\n' % boundary + _multipart(deep, boundary=boundary)
-    yield Sample("plain", _mail("plain", b"Hello Bob,\n\nhow are you?\n\nAnn\n"), "enqueued", "a few lines of text")
-    yield Sample("crlf", _mail("crlf", b"Lines that end\nas on Windows.\n").replace(b"\n", b"\r\n"), "enqueued", "line ends are CR LF")
-    yield Sample("html", _mail("html", "<p>Grüße</p>\n".encode(), html), "enqueued", "HTML only")
-    yield Sample("alternative", _mail("alternative", both, alternative), "enqueued", "text and HTML")
-    yield Sample("quoted", _mail("quoted", b"Gr=C3=BC=C3=9Fe=\n aus K=C3=B6ln\n", qp), "enqueued", "quoted-printable")
-    yield Sample("pdf", _mixed("pdf", _file("report.pdf", b"%PDF-1.7\n" + b"0 obj\n" * 500)), "enqueued", "a PDF attached")
-    yield Sample("zip", _mixed("zip", _file("report.zip", harmless)), "enqueued", "a zip of documents")
-    yield Sample("locked-zip", _mixed("locked-zip", _file("a.zip", _locked(_zip(a__txt=b"x")))), "enqueued", "a zip with a password")
-    yield Sample("forwarded", _mixed("forwarded", forward), "enqueued", "a message in a message")
-    yield Sample("nested", _mail("nested", b"", deep.decode().rstrip("\n")), "enqueued", "six levels of parts")
-    yield Sample("uuencoded", _mail("uuencoded", b"As in 1990:\n" + begin), "enqueued", "a file in the text")
-    yield Sample("about-viruses", _mail("about-viruses", talk), "enqueued", "a text that speaks of dangerous things")
-    yield Sample("empty-body", _mail("empty-body", b""), "enqueued", "nothing after the header")
+    yield SampleMessage("plain", _mail("plain", b"Hello Bob,\n\nhow are you?\n\nAnn\n"), "enqueued", "a few lines of text")
+    yield SampleMessage(
+        "crlf", _mail("crlf", b"Lines that end\nas on Windows.\n").replace(b"\n", b"\r\n"), "enqueued", "line ends are CR LF"
+    )
+    yield SampleMessage("html", _mail("html", "<p>Grüße</p>\n".encode(), html), "enqueued", "HTML only")
+    yield SampleMessage("alternative", _mail("alternative", both, alternative), "enqueued", "text and HTML")
+    yield SampleMessage("quoted", _mail("quoted", b"Gr=C3=BC=C3=9Fe=\n aus K=C3=B6ln\n", qp), "enqueued", "quoted-printable")
+    yield SampleMessage("pdf", _mixed("pdf", _file("report.pdf", b"%PDF-1.7\n" + b"0 obj\n" * 500)), "enqueued", "a PDF attached")
+    yield SampleMessage("zip", _mixed("zip", _file("report.zip", harmless)), "enqueued", "a zip of documents")
+    yield SampleMessage("locked-zip", _mixed("locked-zip", _file("a.zip", _locked(_zip(a__txt=b"x")))), "enqueued", "a zip with a password")
+    yield SampleMessage("forwarded", _mixed("forwarded", forward), "enqueued", "a message in a message")
+    yield SampleMessage("nested", _mail("nested", b"", deep.decode().rstrip("\n")), "enqueued", "six levels of parts")
+    yield SampleMessage("uuencoded", _mail("uuencoded", b"As in 1990:\n" + begin), "enqueued", "a file in the text")
+    yield SampleMessage("about-viruses", _mail("about-viruses", talk), "enqueued", "a text that speaks of dangerous things")
+    yield SampleMessage("empty-body", _mail("empty-body", b""), "enqueued", "nothing after the header")
 
 
-def _large(chance: random.Random) -> Iterator[Sample]:
+def _large(chance: random.Random) -> Iterator[SampleMessage]:
     photo = b"\xff\xd8\xff\xe0" + chance.randbytes(MIB * 9 // 4)
     video = b"\0\0\0\x20ftypisom" + chance.randbytes(6 * MIB)
     log = b"".join(b"%08d an ordinary line of a log\n" % number for number in range(30_000))
-    yield Sample("photo-3mb", _mixed("photo-3mb", _file("beach.jpg", photo, "image/jpeg")), "enqueued", "3 MB, encoded")
-    yield Sample("video-8mb", _mixed("video-8mb", _file("party.mp4", video, "video/mp4")), "enqueued", "8 MB, encoded")
-    yield Sample("log-1mb", _mail("log-1mb", log), "enqueued", "1 MB of text")
+    yield SampleMessage("photo-3mb", _mixed("photo-3mb", _file("beach.jpg", photo, "image/jpeg")), "enqueued", "3 MB, encoded")
+    yield SampleMessage("video-8mb", _mixed("video-8mb", _file("party.mp4", video, "video/mp4")), "enqueued", "8 MB, encoded")
+    yield SampleMessage("log-1mb", _mail("log-1mb", log), "enqueued", "1 MB of text")
 
 
-def _envelopes() -> Iterator[Sample]:
+def _envelopes() -> Iterator[SampleMessage]:
     many = "To: " + ",\n\t".join(f"User {number} <user{number}@example.com>" for number in range(300))
     long = "References: " + "\n\t".join(f"<{number}.{number**5}@example.org>" for number in range(1500))
     odd = 'To: "Doe, Jane" <jane@example.com>, (a comment) "quoted one"@example.com, friends: joe@example.com;'
-    yield Sample("many-recipients", _mail("many-recipients", b"To all.\n", to=many), "enqueued", "300 recipients")
-    yield Sample("bcc", _mail("bcc", b"Hush.\n", "Bcc: secret@example.com"), "enqueued", "a hidden recipient")
-    yield Sample("envelope-to", _mail("envelope-to", b"x\n", "Envelope-To: eve@example.com"), "enqueued", "recipients by Envelope-To")
-    yield Sample("bounce", b"Return-Path: <>\n" + _mail("bounce", b"Could not be delivered.\n"), "enqueued", "no sender, as reports have")
-    yield Sample("odd-addresses", _mail("odd-addresses", b"x\n", to=odd), "enqueued", "addresses as RFC 5322 allows them")
-    yield Sample("long-header", _mail("long-header", b"x\n", long), "enqueued", "a field of 40 kB")
-    yield Sample("long-line", _mail("long-line", b"x" * 100_000 + b"\n"), "enqueued", "a line of 100 kB")
+    yield SampleMessage("many-recipients", _mail("many-recipients", b"To all.\n", to=many), "enqueued", "300 recipients")
+    yield SampleMessage("bcc", _mail("bcc", b"Hush.\n", "Bcc: secret@example.com"), "enqueued", "a hidden recipient")
+    yield SampleMessage(
+        "envelope-to", _mail("envelope-to", b"x\n", "Envelope-To: eve@example.com"), "enqueued", "recipients by Envelope-To"
+    )
+    yield SampleMessage(
+        "bounce", b"Return-Path: <>\n" + _mail("bounce", b"Could not be delivered.\n"), "enqueued", "no sender, as reports have"
+    )
+    yield SampleMessage("odd-addresses", _mail("odd-addresses", b"x\n", to=odd), "enqueued", "addresses as RFC 5322 allows them")
+    yield SampleMessage("long-header", _mail("long-header", b"x\n", long), "enqueued", "a field of 40 kB")
+    yield SampleMessage("long-line", _mail("long-line", b"x" * 100_000 + b"\n"), "enqueued", "a line of 100 kB")
 
 
-def _malformed() -> Iterator[Sample]:
+def _malformed() -> Iterator[SampleMessage]:
     base64_field = "MIME-Version: 1.0\nContent-Transfer-Encoding: base64"
     lost = _multipart(b"Content-Type: text/plain\n\nHello\n", boundary=b"other")
     multipart = "MIME-Version: 1.0\nContent-Type: multipart/mixed"
-    yield Sample("no-boundary", _mail("no-boundary", lost, multipart), "enqueued", "a multipart without boundary")
-    yield Sample(
+    yield SampleMessage("no-boundary", _mail("no-boundary", lost, multipart), "enqueued", "a multipart without boundary")
+    yield SampleMessage(
         "wrong-boundary", _mail("wrong-boundary", lost, f"{multipart}; boundary=this"), "enqueued", "another boundary than announced"
     )
-    yield Sample("unclosed", _mixed("unclosed", b"Content-Type: text/plain\n\nx")[:-10], "enqueued", "a multipart that never ends")
-    yield Sample(
+    yield SampleMessage("unclosed", _mixed("unclosed", b"Content-Type: text/plain\n\nx")[:-10], "enqueued", "a multipart that never ends")
+    yield SampleMessage(
         "broken-base64", _mail("broken-base64", b"SGVsbG8=!*=SGVs\0bG8\n", base64_field), "enqueued", "base64 that cannot be decoded"
     )
-    yield Sample("eight-bit", _mail("eight-bit", bytes(range(1, 256)) + b"\n"), "enqueued", "bytes of no known charset")
-    yield Sample("zero-bytes", _mail("zero-bytes", b"a\0b\0\0\n"), "enqueued", "zero bytes in the text")
+    yield SampleMessage("eight-bit", _mail("eight-bit", bytes(range(1, 256)) + b"\n"), "enqueued", "bytes of no known charset")
+    yield SampleMessage("zero-bytes", _mail("zero-bytes", b"a\0b\0\0\n"), "enqueued", "zero bytes in the text")
 
 
-def _dangerous() -> Iterator[Sample]:
+def _dangerous() -> Iterator[SampleMessage]:
     windows = b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0" + bytes(44) + b"\x40\0\0\0PE\0\0" + bytes(200)
     encoded = "filename*0*=utf-8''holiday%20; filename*1*=pictures%2E; filename*2=scr"
     inner = b"Content-Type: message/rfc822\n\n" + _mixed("inner", _file("notes.txt", EICAR)).replace(b"=_part", b"=_in")
     hidden = _file("notes.txt", b"x").replace(b"eA==", base64.b64encode(b"first") + b"\n" + base64.b64encode(EICAR))
-    yield Sample("eicar", _mixed("eicar", _file("eicar.com", EICAR)), "quarantined", "EICAR attached")
-    yield Sample("eicar-zip", _mixed("eicar-zip", _file("readme.zip", _zip(eicar__com=EICAR))), "quarantined", "EICAR in a zip")
-    yield Sample("eicar-text", _mail("eicar-text", EICAR + b"\n"), "quarantined", "EICAR as the text")
-    yield Sample("eicar-forwarded", _mixed("eicar-forwarded", inner), "quarantined", "EICAR in a message in a message")
-    yield Sample("eicar-padding", _mixed("eicar-padding", hidden), "quarantined", "EICAR after the end of base64")
-    yield Sample("gtube", _mail("gtube", b"Buy now!\n\n" + GTUBE + b"\n"), "quarantined", "GTUBE")
-    yield Sample("program", _mixed("program", _file("photo.jpg", windows, "image/jpeg")), "quarantined", "a Windows program as a picture")
-    yield Sample("program-linux", _mixed("program-linux", _file("update", b"\x7fELF\2\1\1" + bytes(57))), "quarantined", "a Linux program")
-    yield Sample("two-extensions", _mixed("two-extensions", _file("report.pdf.exe", b"x")), "quarantined", "report.pdf.exe")
-    yield Sample("encoded-name", _mixed("encoded-name", _file(encoded, b"x")), "quarantined", "a name in three encoded pieces")
-    yield Sample("script-zip", _mixed("script-zip", _file("invoice.zip", _zip(invoice__js=b"x"))), "quarantined", "a script in a zip")
-    yield Sample("zip-bomb", _mixed("zip-bomb", _file("small.zip", _zip(a=bytes(20 * MIB)))), "quarantined", "20 MB in a zip of 20 kB")
+    yield SampleMessage("eicar", _mixed("eicar", _file("eicar.com", EICAR)), "quarantined", "EICAR attached")
+    yield SampleMessage("eicar-zip", _mixed("eicar-zip", _file("readme.zip", _zip(eicar__com=EICAR))), "quarantined", "EICAR in a zip")
+    yield SampleMessage("eicar-text", _mail("eicar-text", EICAR + b"\n"), "quarantined", "EICAR as the text")
+    yield SampleMessage("eicar-forwarded", _mixed("eicar-forwarded", inner), "quarantined", "EICAR in a message in a message")
+    yield SampleMessage("eicar-padding", _mixed("eicar-padding", hidden), "quarantined", "EICAR after the end of base64")
+    yield SampleMessage("gtube", _mail("gtube", b"Buy now!\n\n" + GTUBE + b"\n"), "quarantined", "GTUBE")
+    yield SampleMessage(
+        "program", _mixed("program", _file("photo.jpg", windows, "image/jpeg")), "quarantined", "a Windows program as a picture"
+    )
+    yield SampleMessage(
+        "program-linux", _mixed("program-linux", _file("update", b"\x7fELF\2\1\1" + bytes(57))), "quarantined", "a Linux program"
+    )
+    yield SampleMessage("two-extensions", _mixed("two-extensions", _file("report.pdf.exe", b"x")), "quarantined", "report.pdf.exe")
+    yield SampleMessage("encoded-name", _mixed("encoded-name", _file(encoded, b"x")), "quarantined", "a name in three encoded pieces")
+    yield SampleMessage(
+        "script-zip", _mixed("script-zip", _file("invoice.zip", _zip(invoice__js=b"x"))), "quarantined", "a script in a zip"
+    )
+    yield SampleMessage(
+        "zip-bomb", _mixed("zip-bomb", _file("small.zip", _zip(a=bytes(20 * MIB)))), "quarantined", "20 MB in a zip of 20 kB"
+    )
 
 
-def _wrapped() -> Iterator[Sample]:
+def _wrapped() -> Iterator[SampleMessage]:
     """What some mail programs and unpackers open, and others do not."""
     empty = _mail("empty-boundary", _multipart(_file("a.txt", EICAR), boundary=b""), 'Content-Type: multipart/mixed; boundary=""')
     blanks = _mail("blanks", _multipart(_file("a.txt", EICAR), boundary=b"x"), "Content-Type: multipart / mixed; boundary=x")
@@ -178,12 +192,12 @@ def _wrapped() -> Iterator[Sample]:
     zipped = _mixed("second-name", _file("a.zip", _unicode_path("notes.txt", "invoice.exe")))
     packed = _mixed("joined-gzip", _file("log.gz", gzip.compress(b"x", mtime=0) + bytes(512) + gzip.compress(EICAR, mtime=0)))
     signed = _mixed("signed", _file("smime.p7m", _signed(_file("notes.txt", EICAR)), "application/pkcs7-mime; smime-type=signed-data"))
-    yield Sample("empty-boundary", empty, "quarantined", "EICAR in a multipart whose boundary is empty")
-    yield Sample("blanks", blanks, "quarantined", "EICAR in a multipart with blanks in its type")
-    yield Sample("name-and-words", name, "quarantined", "a program's name without quotes, with words behind")
-    yield Sample("second-name", zipped, "quarantined", "a zip in which a field names a file again, as a program")
-    yield Sample("joined-gzip", packed, "quarantined", "EICAR in the second of two gzip files with zeros between")
-    yield Sample("signed", signed, "quarantined", "EICAR in a signed message (S/MIME)")
+    yield SampleMessage("empty-boundary", empty, "quarantined", "EICAR in a multipart whose boundary is empty")
+    yield SampleMessage("blanks", blanks, "quarantined", "EICAR in a multipart with blanks in its type")
+    yield SampleMessage("name-and-words", name, "quarantined", "a program's name without quotes, with words behind")
+    yield SampleMessage("second-name", zipped, "quarantined", "a zip in which a field names a file again, as a program")
+    yield SampleMessage("joined-gzip", packed, "quarantined", "EICAR in the second of two gzip files with zeros between")
+    yield SampleMessage("signed", signed, "quarantined", "EICAR in a signed message (S/MIME)")
 
 
 def _unicode_path(name: str, other: str) -> bytes:
@@ -209,6 +223,6 @@ def _signed(content: bytes) -> bytes:
     return der(0x30, signed_data, der(0xA0, der(0x30, b"\x02\x01\x01", der(0x31), inner, der(0x31))))
 
 
-def _refused() -> Iterator[Sample]:
-    yield Sample("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "nobody to send it to")
-    yield Sample("undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "a group of nobody")
+def _refused() -> Iterator[SampleMessage]:
+    yield SampleMessage("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "nobody to send it to")
+    yield SampleMessage("undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "a group of nobody")

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from enqueuer import exits
-from enqueuer.lab.samples import Sample, samples
+from enqueuer.lab.samples import SampleMessage, samples
 from filterlink.filters.content import office
 from filterlink.filters.content.archives import unpack
 from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules, lacking
@@ -59,7 +59,7 @@ def _show(name: str, text: str) -> None:
     )
 
 
-def _wrong(tried: list[Sample]) -> Iterator[tuple[Sample, str]]:
+def _wrong(tried: list[SampleMessage]) -> Iterator[tuple[SampleMessage, str]]:
     shipped = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
     with tempfile.TemporaryDirectory(prefix="enqueuer-self-test-") as folder:
         file = Path(folder) / "message"

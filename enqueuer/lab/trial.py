@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from enqueuer import basedir
-from enqueuer.control import server
+from enqueuer.control import client
 
 __all__ = ["Trial", "TrialError", "signal_all", "wait"]
 
@@ -86,8 +86,8 @@ class Trial:
     def stop(self, *, now: bool = False) -> int:
         """Stop the engine as `enqueuer stop` does; return its exit code. Raises TrialError when it does not end."""
         assert self.process is not None
-        with contextlib.suppress(server.NotRunning):
-            server.ask(self.base, {"command": "stop", "now": now}, STOP_PATIENCE)
+        with contextlib.suppress(client.NotRunning):
+            client.ask(self.base, {"command": "stop", "now": now}, STOP_PATIENCE)
         try:
             return self.process.wait(STOP_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -109,7 +109,7 @@ class Trial:
 
     def status(self) -> dict[str, Any]:
         """The status document. Raises control.NotRunning."""
-        return server.ask(self.base, {"command": "status"})
+        return client.ask(self.base, {"command": "status"})
 
     def pids(self, title: str) -> list[int]:
         """Process ids of this engine by the title that ps shows, e.g. "processor 3", "helper"."""
@@ -157,7 +157,7 @@ class Trial:
             raise TrialError(f"{error}\n{self.last_words()}") from None
 
     def _runs(self) -> bool:
-        with contextlib.suppress(server.NotRunning):
+        with contextlib.suppress(client.NotRunning):
             return bool(self.status()["state"] == "running")
         return False
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 
 from enqueuer.config.schema import Engine
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.loops import Circles
 from enqueuer.manager.schedule import Entry, Place, Schedule
@@ -57,7 +57,7 @@ class Blame:
     def __init__(
         self,
         disk: Disk,
-        board: Board,
+        board: Scoreboard,
         schedule: Schedule,
         settle: Callable[[Entry, frames.Outcome], None],
         refuse: Callable[[Entry, str], None],

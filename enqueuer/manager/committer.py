@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from filterlink.wire.loop import Loop
 
-__all__ = ["PIECE", "Committer", "Step"]
+__all__ = ["PIECE", "CommitStep", "Committer"]
 
 INTERVAL = 0.010
 MOST = 1000
@@ -24,7 +24,7 @@ PIECE = 4
 T = TypeVar("T")
 
 
-class Step(NamedTuple, Generic[T]):
+class CommitStep(NamedTuple, Generic[T]):
     """A batch goes through the steps in their order, and the next batch begins when it has gone through. `done` gets it in pieces."""
 
     sync: Callable[[list[T]], None]
@@ -36,7 +36,7 @@ class Step(NamedTuple, Generic[T]):
 class Committer(Generic[T]):
     """Takes what add() was given through the steps: whatever was written before add(item) is what the first sync is about."""
 
-    def __init__(self, loop: Loop, steps: Sequence[Step[T]]) -> None:
+    def __init__(self, loop: Loop, steps: Sequence[CommitStep[T]]) -> None:
         self._loop, self._steps = loop, steps
         self._gathered: list[T] = []
         self._batch: list[T] = []
@@ -49,7 +49,7 @@ class Committer(Generic[T]):
         self._error: OSError | None = None
         self._fault: BaseException | None = None
         """What ended the thread."""
-        self._orders: queue.SimpleQueue[tuple[Step[T], list[T]] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[CommitStep[T], list[T]] | None] = queue.SimpleQueue()
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         loop.watch(self._ended, self._synced)
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)

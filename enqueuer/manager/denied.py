@@ -16,7 +16,7 @@ MAX_CROWD = 1 << 18
 """Marks of those others, 8 bytes each. Two drops of one mark's place take turns, so one of them is tried more often."""
 
 
-class Failure(msgspec.Struct):
+class DeniedDrop(msgspec.Struct):
     """A drop that could not be taken."""
 
     changed: int
@@ -29,7 +29,7 @@ class Failure(msgspec.Struct):
 
 class Denied:
     def __init__(self) -> None:
-        self._failures: dict[bytes, Failure] = {}
+        self._failures: dict[bytes, DeniedDrop] = {}
         self._crowd, self._until = array("Q"), 0.0
         """Marks of drops for which there was no room, and until when these are not tried. A drop without a mark is tried."""
 
@@ -43,7 +43,7 @@ class Denied:
             self._join(candidate, now)
             return
         pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else FIRST_PAUSE
-        self._failures[candidate.name] = Failure(candidate.changed, now + pause, pause, now)
+        self._failures[candidate.name] = DeniedDrop(candidate.changed, now + pause, pause, now)
 
     def bars(self, candidate: Candidate, now: float) -> bool:
         """Whether it failed a moment ago, and nothing has changed since."""

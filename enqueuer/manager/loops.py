@@ -7,7 +7,7 @@ row, each made while the one before is judged and after the one before that. Cop
 once, or each when he likes: their row breaks. A row of those that a filter stopped (DISCARD, ERROR) may also have one
 Message-ID and other recipients each time, or one sender and the same recipients, but has to be longer.
 
-Of what is stopped all is told here; of what is enqueued one in SAMPLE, and all while a kind that came often is watched.
+Of what is stopped all is told here; of what is enqueued one in frames.LOOP_SAMPLE, and all while a kind that came often is watched.
 
 Times are nanoseconds since 1970, as what says when a copy was made is the time of its file. Files are stamped by a clock
 that ticks each 1 to 10 ms; what is to be before a stamp is read from that clock too (`tick`), or it would seem to be later.
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["LEAST", "SAMPLE", "SURE", "Circles"]
+__all__ = ["LEAST", "SURE", "Circles"]
 
 LEAST = 30
 """A row up to this length may be chance: one message dropped 2000 times, at any pace, made rows of 23 at the most."""
@@ -27,8 +27,6 @@ SURE = 100
 """Where less stays the same, or others than a broken filter may be concerned, a row is longer than this."""
 SET_BACK = 8
 """So much shorter is such a row where it breaks: processors overtake each other. By chance rows come to 25 so."""
-SAMPLE = 17
-"""Of what is enqueued one dispatch in so many is told: each costs a look at the header. Not 16: timings.py would see each."""
 OFTEN = 8
 """A kind of which so many were told is watched."""
 WATCHED = 1000
@@ -42,7 +40,7 @@ FORGET = 60 * MINUTE
 """A circle that was not seen for so long is open again; one of a sender's messages after a minute, as others of his are closed with it."""
 
 
-class Row(msgspec.Struct):
+class DiscardRun(msgspec.Struct):
     """Messages of one kind, discarded one after the other."""
 
     length: int
@@ -61,7 +59,7 @@ class Circles:
     def __init__(self) -> None:
         self.most = 50
         """max_hops: a longer row is a circle, where it is longer than LEAST or SURE too."""
-        self._rows: OrderedDict[bytes, Row] = OrderedDict()
+        self._rows: OrderedDict[bytes, DiscardRun] = OrderedDict()
         self._closed: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # kind -> the filter, and when it is open again
         self._told: OrderedDict[bytes, int] = OrderedDict()  # how many of a kind were enqueued
         self._watched: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # kind -> how many more, and until when
@@ -109,7 +107,7 @@ class Circles:
             length, before = row.length + 1, row.tick
         else:
             length, before = max(1, row.length - SET_BACK) if row is not None and least > LEAST else 1, 1
-        self._rows[kind] = Row(length, before, began, now, tick)
+        self._rows[kind] = DiscardRun(length, before, began, now, tick)
         _trim(self._rows, MOST_KNOWN)
         return length > max(self.most, least)
 

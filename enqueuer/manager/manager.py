@@ -11,20 +11,20 @@ import time
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import PULSE
-from enqueuer.ipc.timings import MANAGER, Laps
+from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.manager import where
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.filterpeer import FilterPeer
 from enqueuer.manager.pauses import Machine
-from enqueuer.manager.reconciliation import Audit
+from enqueuer.manager.reconciliation import Reconciliation
 from enqueuer.manager.returns import Returns
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.setbacks import TROUBLE_PAUSE, Setbacks
 from enqueuer.manager.settler import Settler
 from enqueuer.manager.spooler import Spooler, tell_received
 from enqueuer.manager.takeover import take_over
-from enqueuer.manager.workers import Worker, Workers
+from enqueuer.manager.workers import ProcessorLink, Workers
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
@@ -38,7 +38,7 @@ __all__ = ["Manager", "run"]
 log = logging.getLogger("QUEUE")
 
 _WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
-_OF_NO_JOB = frames.Hello | frames.Look | frames.Wake | frames.Guilty | frames.Renewed
+_OF_NO_JOB = frames.Hello | frames.SpoolChanged | frames.Wake | frames.Guilty | frames.Renewed
 
 
 def run(birth: Birth) -> None:
@@ -56,7 +56,7 @@ class Manager:
         self._machine = Machine(log)
         self._setbacks = Setbacks(self._store, self._schedule, self._machine, self._board)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
-        self._laps = Laps(self._board.manager_laps, MANAGER)
+        self._laps = StageTimings(self._board.manager_laps, MANAGER)
         self._workers = Workers(birth.generation)
         self._draining, self._ended, self._told_idle = birth.draining, False, False
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
@@ -67,7 +67,7 @@ class Manager:
         self._setbacks.forgotten = self._forget
         self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._setbacks.spooler = self._recover()
-        self._audit = Audit(self._loop, self._disk, self._schedule, self._board)
+        self._audit = Reconciliation(self._loop, self._disk, self._schedule, self._board)
         self._supervisor = Link(
             self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end(), vital=True
         )
@@ -129,7 +129,7 @@ class Manager:
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
-            case frames.Config(edition):
+            case frames.ConfigRevision(edition):
                 self._birth.take(edition)
                 self._configure()
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
@@ -150,7 +150,7 @@ class Manager:
                 self._end()
 
     def _answer(self, token: int, done: bool, text: str) -> None:
-        self._supervisor.send(frames.encode(frames.Answer(token, done, text)))
+        self._supervisor.send(frames.encode(frames.CommandAnswer(token, done, text)))
 
     def _configure(self) -> None:
         """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
@@ -180,7 +180,7 @@ class Manager:
             self._send_job(worker, entry)
         self._laps.next("")
 
-    def _send_job(self, worker: Worker, entry: Entry) -> None:
+    def _send_job(self, worker: ProcessorLink, entry: Entry) -> None:
         entry.n = self._board.next_dispatch()
         self._workers.begin(worker, entry)
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
@@ -189,7 +189,7 @@ class Manager:
         job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves, entry.own)
         worker.link.send(frames.encode(job))
 
-    def _told(self, worker: Worker, frame: frames.ToManager) -> None:
+    def _told(self, worker: ProcessorLink, frame: frames.ToManager) -> None:
         """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
         if isinstance(frame, frames.Judged):
             self._told(worker, frame.derived)
@@ -216,7 +216,7 @@ class Manager:
                     self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
             case frames.Held():
                 self._hold(entry, frame)
-            case frames.Refused():
+            case frames.DropRefused():
                 self._setbacks.refuse(entry, frame.reason)
             case frames.Trouble():
                 self._machine.trouble(frame.kind, frame.reason, entry.id, everybody=frame.machine)

@@ -9,13 +9,13 @@ nothing. Files come and go while they are listed: only what is wrong in two audi
 import logging
 from collections.abc import Iterator
 
-from enqueuer.ipc.scoreboard import FATES, Board
+from enqueuer.ipc.scoreboard import FATES, Scoreboard
 from enqueuer.manager.schedule import Schedule
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Port
+from enqueuer.queue.directory.disk import DiskPort
 from filterlink.wire.loop import Loop
 
-__all__ = ["Audit"]
+__all__ = ["Reconciliation"]
 
 log = logging.getLogger("QUEUE")
 
@@ -27,10 +27,10 @@ TOLD = 10
 """Ids named in the log; more would be no help."""
 
 
-class Audit:
+class Reconciliation:
     """Part of the queue manager. `unaccounted` is 0 as long as the books are right."""
 
-    def __init__(self, loop: Loop, disk: Port, schedule: Schedule, board: Board) -> None:
+    def __init__(self, loop: Loop, disk: DiskPort, schedule: Schedule, board: Scoreboard) -> None:
         self._loop, self._disk, self._schedule, self._board = loop, disk, schedule, board
         self._doubtful: frozenset[int] = frozenset()
         self._wrong: frozenset[int] = frozenset()

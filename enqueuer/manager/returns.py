@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from enqueuer.config.schema import Config, judges_anew
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.schedule import Entry, Schedule
@@ -47,7 +47,9 @@ class CannotReturn(Exception):
 class Returns:
     """Part of the queue manager."""
 
-    def __init__(self, loop: Loop, disk: Disk, settler: Settler, schedule: Schedule, board: Board, blame: Blame, config: Config) -> None:
+    def __init__(
+        self, loop: Loop, disk: Disk, settler: Settler, schedule: Schedule, board: Scoreboard, blame: Blame, config: Config
+    ) -> None:
         self._disk, self._settler, self._schedule, self._board, self._blame = disk, settler, schedule, board, blame
         self._loop, self._config = loop, config
         self._coming: set[int] = set()

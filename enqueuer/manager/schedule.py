@@ -20,9 +20,10 @@ from typing import Literal
 import msgspec
 
 from enqueuer.manager.states import COUNTED, Event, IllegalEvent, State, after
-from filterlink.wire.frames import Verdict
+from enqueuer.policy.lanes import Lanes
+from filterlink.wire.frames import VerdictFrame
 
-__all__ = ["Entry", "Lanes", "Place", "Schedule", "large_limit"]
+__all__ = ["Entry", "Place", "Schedule"]
 
 Place = Literal["bad", "quarantine"]
 """Where a message goes to that is given up."""
@@ -48,7 +49,7 @@ class Entry(msgspec.Struct):
     counted: bool = False
     """It was counted as received."""
     stamp: tuple[int, int] | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[VerdictFrame, ...] = ()
     state: State = "new"
     n: int = 0
     """The dispatch under way, or the last one."""
@@ -82,23 +83,6 @@ class Entry(msgspec.Struct):
     """Processors that ended in a row while they had it."""
     taken: tuple[int, int] | None = None
     """How its drop was (time, size) when it was taken: only that is committed."""
-
-
-class Lanes(msgspec.Struct, frozen=True):
-    """How much of the processors large messages may take."""
-
-    large_over: int
-    large_share: float
-    processors: int
-
-    @property
-    def limit(self) -> int:
-        return large_limit(self.large_share, self.processors)
-
-
-def large_limit(share: float, processors: int) -> int:
-    """Processors that large messages may occupy: at least one, and never all but where there is only one."""
-    return min(max(1, int(processors * share)), max(1, processors - 1))
 
 
 class Schedule:

@@ -7,8 +7,9 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.pauses import PAUSE, Machine
+from enqueuer.doors.admission import PAUSE
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.manager.pauses import Machine
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.spooler import Spooler
 from enqueuer.queue.directory.ingest import complete, queue_path
@@ -26,7 +27,7 @@ class Setbacks:
     spooler: Spooler
     """Takes refused drops back; there is none before recovery."""
 
-    def __init__(self, store: Store, schedule: Schedule, machine: Machine, board: Board) -> None:
+    def __init__(self, store: Store, schedule: Schedule, machine: Machine, board: Scoreboard) -> None:
         self._store, self._schedule, self._machine, self._board = store, schedule, machine, board
         self.forgotten: Callable[[int], None] = lambda _id: None
         """Called with the id of each message whose drop goes back to the drop folder."""

@@ -12,10 +12,10 @@ from enum import IntEnum
 import msgspec
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
-from enqueuer.ipc.timings import MANAGER, Laps
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
-from enqueuer.manager.committer import Committer, Step
+from enqueuer.manager.committer import CommitStep, Committer
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import Change
@@ -35,7 +35,7 @@ It waits for as long as syncs have failed so far. Their number says nothing: the
 """
 
 
-class Done(IntEnum):
+class Progress(IntEnum):
     """How far a message has come."""
 
     STAGED = 0
@@ -55,7 +55,7 @@ class Settling(msgspec.Struct):
     entry: Entry
     n: int
     outcome: frames.Outcome | None
-    done: Done = Done.STAGED
+    done: Progress = Progress.STAGED
 
     @property
     def change(self) -> Change:
@@ -75,13 +75,13 @@ Item = Settling | Afterwards
 class Settler:
     """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
 
-    def __init__(self, loop: Loop, store: Store, board: Board, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
+    def __init__(self, loop: Loop, store: Store, board: Scoreboard, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
         self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
         self.give_back: Callable[[Entry], None] = lambda _entry: None
         """Called with each message whose drop is another than it was when it was taken."""
-        self._laps = Laps(board.manager_laps, MANAGER)
+        self._laps = StageTimings(board.manager_laps, MANAGER)
         self._complaints = Complaints(log, logging.ERROR)
         self._failing_since: float | None = None
         self._distrusted = 0
@@ -115,18 +115,20 @@ class Settler:
     def close(self) -> None:
         self._committer.close()
 
-    def _steps(self) -> list[Step[Item]]:
+    def _steps(self) -> list[CommitStep[Item]]:
         sync = self._store.sync
-        staged = Step[Item](lambda items: sync.staged(_changes(items, Done.STAGED), _folders(items)), self._to(Done.COMMITTED))
-        committed = Step[Item](lambda _: sync.committed(), self._to(Done.PUBLISHED))
-        published = Step[Item](lambda items: sync.published(_changes(items, Done.PUBLISHED)), self._to(Done.GONE))
-        steps = [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Done.GONE))]
+        staged = CommitStep[Item](
+            lambda items: sync.staged(_changes(items, Progress.STAGED), _folders(items)), self._to(Progress.COMMITTED)
+        )
+        committed = CommitStep[Item](lambda _: sync.committed(), self._to(Progress.PUBLISHED))
+        published = CommitStep[Item](lambda items: sync.published(_changes(items, Progress.PUBLISHED)), self._to(Progress.GONE))
+        steps = [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Progress.GONE))]
         return [step._replace(sync=self._noted(step.sync)) for step in steps]
 
     def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
         """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
 
-        laps = Laps(self._board.manager_laps, MANAGER)  # another thread's
+        laps = StageTimings(self._board.manager_laps, MANAGER)  # another thread's
 
         def run(items: list[Item]) -> None:
             laps.start(0, "sync")
@@ -136,7 +138,7 @@ class Settler:
 
         return run
 
-    def _to(self, goal: Done) -> Callable[[list[Item], OSError | None], list[Item]]:
+    def _to(self, goal: Progress) -> Callable[[list[Item], OSError | None], list[Item]]:
         """What follows a sync: each item is carried as far as `goal`."""
 
         def done(items: list[Item], error: OSError | None) -> list[Item]:
@@ -147,7 +149,7 @@ class Settler:
 
         return done
 
-    def _carry(self, item: Item, goal: Done) -> bool:
+    def _carry(self, item: Item, goal: Progress) -> bool:
         """Take the steps that are left. What the disk refuses is repeated until it works; False: not in this batch."""
         try:
             if isinstance(item, Afterwards):
@@ -163,38 +165,38 @@ class Settler:
             self._complaints.say(f"{step} {error.errno}", f"will be repeated until it succeeds: {error}", tag)
             self._loop.after(REPEAT, lambda: self._again(item, goal))
             return False
-        return item.done < Done.GONE
+        return item.done < Progress.GONE
 
-    def _again(self, item: Item, goal: Done) -> None:
+    def _again(self, item: Item, goal: Progress) -> None:
         """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
         if isinstance(item, Settling) and item.outcome is not None:
             self._committer.add(item)
         elif self._stands(item):
             self._carry(item, goal)
 
-    def _next(self, item: Settling) -> Done:
+    def _next(self, item: Settling) -> Progress:
         entry, outcome = item.entry, item.outcome
         if outcome is None:
             return self._release(entry)
-        if item.done is Done.STAGED and self._store.changed(entry.drop, entry.taken):
+        if item.done is Progress.STAGED and self._store.changed(entry.drop, entry.taken):
             self.give_back(entry)
-            return Done.GONE
+            return Progress.GONE
         match item.done:
-            case Done.STAGED if outcome.moved:
+            case Progress.STAGED if outcome.moved:
                 return self._move(entry, outcome)
-            case Done.STAGED:
+            case Progress.STAGED:
                 self._board.decide(entry.id, outcome.fate)
                 self._store.commit(entry.id, item.n)
-            case Done.COMMITTED:
+            case Progress.COMMITTED:
                 self._store.finish(entry.id, item.n, entry.drop, outcome.places)
-            case Done.PUBLISHED:
+            case Progress.PUBLISHED:
                 self._count(entry, outcome)
             case _:
                 self._store.forget(entry.id, item.n)
                 self._gone(entry)
-        return Done(item.done + 1)
+        return Progress(item.done + 1)
 
-    def _move(self, entry: Entry, outcome: frames.Outcome) -> Done:
+    def _move(self, entry: Entry, outcome: frames.Outcome) -> Progress:
         """All steps at once. The board says what is under way: a successor finds no file that would tell it."""
         self._board.decide(entry.id, outcome.fate)
         self._board.moving = entry.id
@@ -206,7 +208,7 @@ class Settler:
         self._count(entry, outcome)
         self._board.moving = 0
         self._gone(entry)
-        return Done.GONE
+        return Progress.GONE
 
     def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
         self._board.announce(entry.id, outcome.fate)
@@ -217,7 +219,7 @@ class Settler:
         self._schedule.remove(entry)
         self.ended(entry.id)
 
-    def _release(self, entry: Entry) -> Done:
+    def _release(self, entry: Entry) -> Progress:
         """The message file is durable: a held message needs its drop no more, if that is what was read."""
         if self._store.changed(entry.drop, entry.taken):
             if entry.state == "held":  # else a processor has it, and its outcome is compared, too
@@ -225,7 +227,7 @@ class Settler:
         elif entry.drop is not None:
             self._store.release_drop(entry.drop)
             entry.drop = None
-        return Done.GONE
+        return Progress.GONE
 
     # ---- failed syncs
 
@@ -238,7 +240,7 @@ class Settler:
             if entry.drop is not None:
                 entry.derived = False
         for item in items:
-            if isinstance(item, Settling) and item.done is Done.STAGED:
+            if isinstance(item, Settling) and item.done is Progress.STAGED:
                 self._judge_again(item)
             else:
                 self._loop.after(REPEAT, lambda item=item: self._committer.add(item))  # type: ignore[misc]
@@ -249,7 +251,7 @@ class Settler:
 
         Also what was gathered while that sync ran, and what a message without a drop had staged.
         """
-        if isinstance(item, Afterwards) or item.done is not Done.STAGED or item.n > self._distrusted:
+        if isinstance(item, Afterwards) or item.done is not Progress.STAGED or item.n > self._distrusted:
             return True
         self._judge_again(item)
         return False
@@ -264,7 +266,7 @@ class Settler:
             item.entry.derived = item.entry.drop is None
 
 
-def _changes(items: list[Item], done: Done) -> list[Change]:
+def _changes(items: list[Item], done: Progress) -> list[Change]:
     return [item.change for item in items if isinstance(item, Settling) and item.done is done]
 
 

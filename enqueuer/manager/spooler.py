@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from enqueuer.config import schema as configs
+from enqueuer.doors.admission import PAUSE, disk_full
 from enqueuer.log import serverlog
 from enqueuer.manager.backlog import Backlog, pack, unpack
 from enqueuer.manager.denied import Denied
-from enqueuer.manager.pauses import PAUSE, disk_full
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.disk import no_room
 from enqueuer.queue.directory.ids import Ids

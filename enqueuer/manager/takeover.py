@@ -4,7 +4,7 @@ import logging
 import time
 
 from enqueuer.ipc.child import Birth
-from enqueuer.ipc.scoreboard import FATES, Board
+from enqueuer.ipc.scoreboard import FATES, Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.schedule import Entry, Schedule
@@ -38,7 +38,7 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     return found.highest
 
 
-def _take_back(store: Store, board: Board) -> None:
+def _take_back(store: Store, board: Scoreboard) -> None:
     """What was announced and still has its .done, or was being moved, may be counted or not: it is counted anew.
 
     Before anything else is counted: its old total would wipe that out.
@@ -50,7 +50,7 @@ def _take_back(store: Store, board: Board) -> None:
         board.take_back()
 
 
-def _tell_of_the_gone(store: Store, board: Board, found: recovery.Found) -> None:
+def _tell_of_the_gone(store: Store, board: Scoreboard, found: recovery.Recovered) -> None:
     """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
     here = {id for id, _ in found.finished}
     for id, fate in board.untold():
@@ -72,7 +72,7 @@ def _is_there(store: Store, id: int) -> bool:
         return True
 
 
-def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: bool) -> int:
+def _schedule(found: recovery.Recovered, schedule: Schedule, cold: bool, distrusts: bool) -> int:
     """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now, present = time.monotonic(), 0
     for offer in found.offers:
@@ -83,7 +83,7 @@ def _schedule(found: recovery.Found, schedule: Schedule, cold: bool, distrusts: 
     return present
 
 
-def _tell(found: recovery.Found) -> None:
+def _tell(found: recovery.Recovered) -> None:
     for name in found.foreign:
         log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
     if found.offers or found.finished or found.broken:
@@ -91,7 +91,7 @@ def _tell(found: recovery.Found) -> None:
         log.warning("found in the queue: %s", counts)
 
 
-def _decided(board: Board, id: int, fate: str) -> None:
+def _decided(board: Scoreboard, id: int, fate: str) -> None:
     """Recovery carried out an outcome: count it, once, and write its line."""
     fate = board.decided(id) or fate
     board.announce(id, fate)

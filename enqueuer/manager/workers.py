@@ -6,10 +6,10 @@ from enqueuer.ipc import frames
 from enqueuer.manager.schedule import Entry
 from filterlink.wire.link import Link
 
-__all__ = ["Worker", "Workers"]
+__all__ = ["ProcessorLink", "Workers"]
 
 
-class Worker(msgspec.Struct):
+class ProcessorLink(msgspec.Struct):
     """One processor."""
 
     link: Link
@@ -24,22 +24,22 @@ class Workers:
     def __init__(self, first: int) -> None:
         """`first`: what is older died before we were."""
         self._first = first
-        self._all: dict[int, Worker] = {}
-        self._idle: dict[int, Worker] = {}  # of these, in the order in which they became so
+        self._all: dict[int, ProcessorLink] = {}
+        self._idle: dict[int, ProcessorLink] = {}  # of these, in the order in which they became so
         self._reaped: set[int] = set()  # few, as a queue manager does not live for ever
         self._leaving: set[int] = set()
 
-    def come(self, link: Link, hello: frames.Hello) -> Worker | None:
+    def come(self, link: Link, hello: frames.Hello) -> ProcessorLink | None:
         """One has called; None, and its link closed, when it died before that was heard."""
         if hello.generation < self._first or hello.generation in self._reaped:
             link.close()
             return None
-        self._all[hello.generation] = worker = Worker(link, hello)
+        self._all[hello.generation] = worker = ProcessorLink(link, hello)
         self.rest(worker)
         return worker
 
     @property
-    def idle(self) -> list[Worker]:
+    def idle(self) -> list[ProcessorLink]:
         """Who can take a message, the one first that is idle for longest."""
         return [worker for worker in self._idle.values() if not worker.link.closed]
 
@@ -47,12 +47,12 @@ class Workers:
     def busy(self) -> bool:
         return any(worker.entry for worker in self._all.values())
 
-    def begin(self, worker: Worker, entry: Entry) -> None:
+    def begin(self, worker: ProcessorLink, entry: Entry) -> None:
         """It works on this from now on."""
         worker.entry = entry
         del self._idle[worker.hello.generation]
 
-    def rest(self, worker: Worker) -> None:
+    def rest(self, worker: ProcessorLink) -> None:
         """It is done. One that is to leave does so now."""
         worker.entry, generation = None, worker.hello.generation
         if generation in self._reaped:

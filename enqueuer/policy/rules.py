@@ -15,9 +15,9 @@ import msgspec
 
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.config.units import Size
-from filterlink.wire.frames import Kind, Verdict
+from filterlink.wire.frames import AnswerKind, VerdictFrame
 
-__all__ = ["AskFilter", "Facts", "Fate", "Outcome", "Rule", "Rules", "compile", "decide", "mark"]
+__all__ = ["AskFilter", "Disposition", "Facts", "Rule", "RuleOutcome", "Rules", "compile", "decide", "mark"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +39,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(f"priority = {self.priority}: write a number from 0 (off) to 1000 (first)")
 
 
-class Fate(enum.StrEnum):
+class Disposition(enum.StrEnum):
     """How a message ends, or that it waits: the words of the log and of the totals."""
 
     ENQUEUED = "enqueued"
@@ -65,10 +65,10 @@ class AskFilter(msgspec.Struct, frozen=True):
     filter: str
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RuleOutcome(msgspec.Struct, frozen=True):
     """The end of it: what to do with the message, and why."""
 
-    fate: Fate
+    fate: Disposition
     reason: str = ""
     filter: str = ""
     """The filter whose verdict decided; empty where a rule did, or nothing stopped the message."""
@@ -89,7 +89,7 @@ Made = TypeVar("Made")
 class _Progress(msgspec.Struct):
     """What one walk through the rules has gathered."""
 
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, VerdictFrame]
     rule: str = ""
     fields: tuple[bytes, ...] = ()
     routes: tuple[bytes, ...] = ()
@@ -99,7 +99,7 @@ class _Progress(msgspec.Struct):
     """Filters that could not judge and were passed over: the reason of an enqueued message."""
 
 
-Action = Callable[[_Progress], AskFilter | Outcome | None]
+Action = Callable[[_Progress], AskFilter | RuleOutcome | None]
 """None: go on."""
 
 
@@ -130,7 +130,7 @@ def mark(rule: str, filter: str) -> bytes:
     return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
 
 
-def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, Verdict], after: bytes = b"") -> AskFilter | Outcome:
+def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, VerdictFrame], after: bytes = b"") -> AskFilter | RuleOutcome:
     """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
 
     `after`: the mark of the action that a released message goes on after. Where no action has it, the walk begins at the start.
@@ -156,9 +156,9 @@ def _resume(rules: Rules, after: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _passed(progress: _Progress, rule: str = "") -> Outcome:
+def _passed(progress: _Progress, rule: str = "") -> RuleOutcome:
     reason = "; ".join(progress.notes)
-    return Outcome(Fate.ENQUEUED, reason, rule=rule, fields=progress.fields, routes=progress.routes, copies=progress.copies)
+    return RuleOutcome(Disposition.ENQUEUED, reason, rule=rule, fields=progress.fields, routes=progress.routes, copies=progress.copies)
 
 
 def compile(config: _Source) -> Rules:
@@ -228,7 +228,7 @@ def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Act
 
 def _discard(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
     _no_words(words)
-    return lambda progress: Outcome(Fate.DISCARDED, f"rule {progress.rule}", rule=progress.rule)
+    return lambda progress: RuleOutcome(Disposition.DISCARDED, f"rule {progress.rule}", rule=progress.rule)
 
 
 def _stop(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
@@ -250,15 +250,24 @@ ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] =
 
 # Verdicts
 
-VERDICTS: Mapping[Kind, Fate] = {Kind.ERROR: Fate.QUARANTINED, Kind.REJECTED: Fate.HELD, Kind.DISCARD: Fate.DISCARDED}
+VERDICTS: Mapping[AnswerKind, Disposition] = {
+    AnswerKind.ERROR: Disposition.QUARANTINED,
+    AnswerKind.REJECTED: Disposition.HELD,
+    AnswerKind.DISCARD: Disposition.DISCARDED,
+}
 """The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it, unless `failure_passes` is false."""
-NO_ANSWER = (Kind.TIMEOUT, Kind.UNAVAILABLE, Kind.INVALID)
-NO_VERDICT: Mapping[OnFailure, Fate | None] = {"hold": Fate.HELD, "pass": None, "quarantine": Fate.QUARANTINED, "reject": Fate.REJECTED}
+NO_ANSWER = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE, AnswerKind.INVALID)
+NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
+    "hold": Disposition.HELD,
+    "pass": None,
+    "quarantine": Disposition.QUARANTINED,
+    "reject": Disposition.REJECTED,
+}
 """on_failure: what follows where the filter gave none in time, gave none of the protocol, or could not be started. Each rule that
 asks it has its own say."""
 
 
-def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
+def _judge(progress: _Progress, filter: Filter) -> AskFilter | RuleOutcome | None:
     verdict = progress.verdicts.get(filter.name)
     if verdict is None:
         return AskFilter(filter.name)
@@ -268,11 +277,11 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | Outcome | None:
         progress.fields = verdict.fields + progress.fields
         progress.routes += verdict.routes
         progress.copies += tuple((filter.name, address) for address in verdict.copies)
-    no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is Kind.FAILURE and not filter.failure_passes)
+    no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is AnswerKind.FAILURE and not filter.failure_passes)
     fate = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if fate is not None:
-        return Outcome(fate, reason, filter.name, progress.rule, progress.fields)
-    if first and verdict.kind is not Kind.OK:
+        return RuleOutcome(fate, reason, filter.name, progress.rule, progress.fields)
+    if first and verdict.kind is not AnswerKind.OK:
         progress.notes += (f"passed by {filter.name}: {reason}",)
     return None

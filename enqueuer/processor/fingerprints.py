@@ -28,13 +28,13 @@ class Fingerprints:
         """Note the accounts that helpers of these filters may write files as."""
         self._makers = frozenset(_accounts(filters))
 
-    def add(self, answer: Reported, job: frames.Job, message: ingest.Message, asked: str) -> Reported:
+    def add(self, answer: Reported, job: frames.Job, message: ingest.MessageFile, asked: str) -> Reported:
         """Report fingerprints where a filter that was asked may have made the drop while it scanned another message."""
         if job.drop and asked and (created := self._made(job)):
             answer.judged_by, answer.created, answer.kinds = asked, created, ingest.kinds(self._disk, message)
         return answer
 
-    def closed(self, job: frames.Job, message: ingest.Message) -> str:
+    def closed(self, job: frames.Job, message: ingest.MessageFile) -> str:
         """Return the filter that sends such messages around; "" where none does."""
         if not (self._made(job) if job.drop else job.own):
             return ""

@@ -8,10 +8,9 @@ import time
 from typing import NoReturn
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, Ended
-from enqueuer.ipc.timings import PROCESSOR, Laps
+from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, EngineEnded
+from enqueuer.ipc.timings import PROCESSOR, StageTimings
 from enqueuer.log import serverlog
-from enqueuer.manager.loops import SAMPLE
 from enqueuer.policy import routes, rules
 from enqueuer.processor.fingerprints import Fingerprints, drop_of
 from enqueuer.queue.directory import ingest, stage
@@ -21,7 +20,7 @@ from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
 from filterlink.wire.client import Client
-from filterlink.wire.frames import MAX_TEXT, Ask, Kind, Park, Verdict
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, Park, VerdictFrame
 from filterlink.wire.link import Channel
 
 __all__ = ["Processor", "run"]
@@ -33,7 +32,7 @@ LINK_GRACE = 10.0
 SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
 heard of it, and the log gets no line of its coming."""
-Answer = frames.Outcome | frames.Held | frames.Parked | frames.Refused | frames.Trouble
+Answer = frames.Outcome | frames.Held | frames.Parked | frames.DropRefused | frames.Trouble
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -44,7 +43,7 @@ def run(birth: Birth) -> None:
     try:
         while True:
             processor.work()
-    except Ended:
+    except EngineEnded:
         pass
 
 
@@ -57,7 +56,7 @@ class Processor:
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
         self._filters = Client(FILTERLINK, birth.hello)
-        self._laps = Laps(birth.board.processor_laps(birth.slot), PROCESSOR)
+        self._laps = StageTimings(birth.board.processor_laps(birth.slot), PROCESSOR)
         self._polls: dict[int, select.poll] = {}
         self._untold: frames.Derived | None = None
         """What the queue manager does not know yet: that there is a message file."""
@@ -65,14 +64,14 @@ class Processor:
         self._say("idle")
 
     def work(self) -> None:
-        """Wait for one job and do it. Raises Ended when there will be none."""
+        "Wait for one job and do it. Raises EngineEnded when there will be none."
         self._wait(self._manager.fileno())
         data = self._manager.receive()
         if not data:
             self._await_the_end()
         match frames.decode_from_manager(data):
             case frames.Leave():
-                raise Ended
+                raise EngineEnded
             case job:
                 self._laps.start(job.n, "reading")
                 if job.edition != self._birth.edition:
@@ -85,16 +84,16 @@ class Processor:
         try:
             message = self._message(job)
             return self._circling(job, message) or self._decide(job, message)
-        except ingest.Refused as refused:
-            return frames.Refused(job.id, job.n, str(refused))
+        except ingest.InvalidDrop as refused:
+            return frames.DropRefused(job.id, job.n, str(refused))
         except FileNotFoundError as error:
             if job.drop and not job.derived:
-                return frames.Refused(job.id, job.n, "it was removed before it could be read")
+                return frames.DropRefused(job.id, job.n, "it was removed before it could be read")
             return frames.Trouble(job.id, job.n, str(error), kind=_kind(error))
         except (OSError, ValueError) as error:
             return frames.Trouble(job.id, job.n, str(error), isinstance(error, OSError) and no_room(error), _kind(error))
 
-    def _message(self, job: frames.Job) -> ingest.Message:
+    def _message(self, job: frames.Job) -> ingest.MessageFile:
         self._say("reading", job)
         if job.derived:
             message = ingest.load(self._disk, job.id, job.stamp)
@@ -105,7 +104,7 @@ class Processor:
             self._untold = frames.Derived(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
         return message
 
-    def _decide(self, job: frames.Job, message: ingest.Message) -> Answer:
+    def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
         verdicts = {verdict.filter: verdict for verdict in job.verdicts}
         while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
@@ -115,15 +114,15 @@ class Processor:
                 return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
             verdicts[result.filter] = answer
             self._say("rules", job)
-        if result.fate is rules.Fate.HELD:
+        if result.fate is rules.Disposition.HELD:
             held_by = verdicts.pop(result.filter, None)
             held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
             if held_by is not None:
-                held.charge, held.refused = held_by.charge, held_by.kind is not Kind.TIMEOUT
+                held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
-    def _circling(self, job: frames.Job, message: ingest.Message) -> frames.Outcome | None:
+    def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
         """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
         hops, filter = message.hops, ""
         if hops.count > self._birth.config.enqueuer.max_hops:
@@ -136,42 +135,46 @@ class Processor:
         else:
             return None
         log.warning("%s", reason, extra=serverlog.message_tag(job.id))
-        result = rules.Outcome(rules.Fate.BAD, reason, filter)
+        result = rules.RuleOutcome(rules.Disposition.BAD, reason, filter)
         stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
         stage.stage_file(self._disk, message, job.n, "bad", None, ())
         return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
 
-    def _stage(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> frames.Outcome:
+    def _stage(
+        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]
+    ) -> frames.Outcome:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
         why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
-        if result.fate is rules.Fate.ENQUEUED:
+        if result.fate is rules.Disposition.ENQUEUED:
             envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
             copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
             where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
             why = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {why}" if why else "")
-        elif result.fate in (rules.Fate.QUARANTINED, rules.Fate.REJECTED):
+        elif result.fate in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
-        may_move = job.moves and result.fate is rules.Fate.ENQUEUED and not copies
+        may_move = job.moves and result.fate is rules.Disposition.ENQUEUED and not copies
         moved = may_move and self._is_the_output(message, result, places, envelope)
         for place, recipients in () if moved else places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
-        told = result.fate is not rules.Fate.ENQUEUED or job.circles or job.n % SAMPLE == 0
+        told = result.fate is not rules.Disposition.ENQUEUED or job.circles or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
-    def _is_the_output(self, message: ingest.Message, result: rules.Outcome, places: Places, envelope: Envelope) -> bool:
+    def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:
         """Whether the message file can be moved to where its only output is for: no file is written then."""
         if len(places) != 1:
             return False
         (recipients,) = places.values()
         return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
 
-    def _stage_copies(self, job: frames.Job, message: ingest.Message, result: rules.Outcome, taken: tuple[str, ...]) -> tuple[str, ...]:
+    def _stage_copies(
+        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, taken: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
         by = {address: filter for filter, address in reversed(result.copies)}
         places = stage.places_of(by, self._routes.module_of, taken)
@@ -218,10 +221,10 @@ class Processor:
     def _hear(self) -> None:
         data = self._supervisor.receive()
         match frames.decode_from_supervisor(data) if data else frames.Exit():
-            case frames.Config(edition):
+            case frames.ConfigRevision(edition):
                 self._take(edition)
             case _:
-                raise Ended
+                raise EngineEnded
 
     def _take(self, edition: int) -> None:
         self._birth.take(edition)
@@ -264,7 +267,7 @@ def _copy_in(place: str) -> str:
     return place.partition(".")[0] + "(copy)"
 
 
-def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
+def _fitting(verdicts: dict[str, VerdictFrame]) -> tuple[VerdictFrame, ...]:
     """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
     kept, room = [], MAX_TEXT
     for verdict in verdicts.values():
@@ -275,7 +278,7 @@ def _fitting(verdicts: dict[str, Verdict]) -> tuple[Verdict, ...]:
     return tuple(kept)
 
 
-def _why(job: frames.Job, message: ingest.Message, result: rules.Outcome, verdicts: dict[str, Verdict]) -> dict[str, object]:
+def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]) -> dict[str, object]:
     return {
         "id": job.id,
         "fate": str(result.fate),

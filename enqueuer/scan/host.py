@@ -5,7 +5,7 @@ import logging
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import PULSE
-from filterlink.server import Server
+from filterlink.server import MultiplexerServer
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
 
@@ -28,7 +28,7 @@ class FilterHost:
         self._birth = birth
         self._manager = self._call_manager()
         assert birth.listener is not None
-        self._server = Server(
+        self._server = MultiplexerServer(
             self.loop,
             birth.listener.sock,
             birth.config.filters,
@@ -69,7 +69,7 @@ class FilterHost:
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
-            case frames.Config(edition):
+            case frames.ConfigRevision(edition):
                 self._birth.take(edition)
                 self._server.share(self._birth.config.enqueuer.lanes.large_share)
                 self._server.configure(self._birth.config.filters, lambda: self._in_force(edition))

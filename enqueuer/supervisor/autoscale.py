@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-__all__ = ["LOOK", "Auto", "Room", "Seen"]
+__all__ = ["LOOK", "Autoscale", "LoadSample", "Room"]
 
 LOOK = 0.5
 """Seconds between two looks."""
@@ -34,7 +34,7 @@ class Room(msgspec.Struct, frozen=True):
     free: int
 
 
-class Seen(msgspec.Struct, frozen=True):
+class LoadSample(msgspec.Struct, frozen=True):
     """The engine at one look."""
 
     now: float
@@ -51,7 +51,7 @@ class Seen(msgspec.Struct, frozen=True):
     """None: no filter is asked."""
 
 
-class Auto:
+class Autoscale:
     """The count, from look to look."""
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
@@ -70,7 +70,7 @@ class Auto:
             self._patience = idle
         self._low, self._high, self._idle = low, high, idle
 
-    def look(self, seen: Seen) -> str:
+    def look(self, seen: LoadSample) -> str:
         """Set `count`; return why it changed, "" where it did not."""
         return self._keep_within() or self._grow(seen) or self._shrink(seen)
 
@@ -78,7 +78,7 @@ class Auto:
         before, self.count = self.count, min(max(self.count, self._low), self._high)
         return "" if before == self.count else f"auto_min is {self._low}, auto_max {self._high}"
 
-    def _grow(self, seen: Seen) -> str:
+    def _grow(self, seen: LoadSample) -> str:
         able = seen.cpu is not None and seen.cpu < CPU_LIMIT
         self._wished = self._wished + 1 if able and self._short(seen) else 0
         step = min(max(1, self.count // 2), seen.waiting, self._high - self.count)
@@ -94,11 +94,11 @@ class Auto:
         self.count += step
         return f"{_messages(seen.waiting)}, {_free(seen.room)}, CPU {100 * (seen.cpu or 0):.0f} %"
 
-    def _short(self, seen: Seen) -> bool:
+    def _short(self, seen: LoadSample) -> bool:
         """Whether processors, and nothing else, are what messages wait for."""
         return seen.waiting > 0 and seen.idle * IDLE_SHARE <= self.count
 
-    def _shrink(self, seen: Seen) -> str:
+    def _shrink(self, seen: LoadSample) -> str:
         if self._short(seen) or self._enough(seen.busy) >= self.count:
             self._calm_since = None
             return ""

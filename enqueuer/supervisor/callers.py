@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.listeners import Bound
-from enqueuer.supervisor.children import Child, Nursery
+from enqueuer.supervisor.children import Child, Children
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
 
@@ -23,7 +23,7 @@ LINK_GRACE = 10.0
 class Callers:
     """Ties each link to the child at its other end; `frame(child, frame)` gets what the child sends."""
 
-    def __init__(self, loop: Loop, listener: Bound, nursery: Nursery, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
+    def __init__(self, loop: Loop, listener: Bound, nursery: Children, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
         self._loop, self._nursery, self._frame = loop, nursery, frame
         self._links: list[Link] = []
         listener.serve(loop, self._accepted)

@@ -24,7 +24,7 @@ from enqueuer.ipc.child import Birth, settle_in
 from filterlink.process import orphans
 from filterlink.wire.link import Link
 
-__all__ = ["END_WITHIN", "Child", "Nursery"]
+__all__ = ["END_WITHIN", "Child", "Children"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -121,7 +121,7 @@ class Child:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-class Nursery:
+class Children:
     """All children that live."""
 
     def __init__(self, let_go: Callable[[Birth], None]) -> None:

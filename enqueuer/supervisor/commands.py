@@ -3,19 +3,16 @@
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
-from enqueuer.control.server import Answer, ControlServer, Reply, Request
+from enqueuer.control.client import Answer
+from enqueuer.control.server import CommandRequest, ControlServer, Reply
 from enqueuer.ipc import frames
-from enqueuer.ipc.listeners import Bound
-from enqueuer.manager import where
-from enqueuer.supervisor import status
-from filterlink.wire.loop import Loop
-
-if TYPE_CHECKING:
-    from enqueuer.supervisor.supervisor import Supervisor
+from enqueuer.supervisor import status, where
+from enqueuer.supervisor.engine import Engine
+from enqueuer.supervisor.processors import Processors
 
 __all__ = ["Commands"]
 
@@ -33,10 +30,15 @@ SEEN_WITHIN = 3.0
 class Commands:
     """Part of the supervisor: its end of the control socket."""
 
-    def __init__(self, supervisor: "Supervisor", loop: Loop, listener: Bound) -> None:
-        self._supervisor, self._loop = supervisor, loop
-        self._server = ControlServer(loop, self._command)
-        listener.serve(loop, self._server.accept)
+    def __init__(self, engine: Engine, processors: Processors, *, reload: Callable[[], None], stop: Callable[..., None]) -> None:
+        """`reload()` and `stop(now=...)` are what the supervisor does for these commands."""
+        self._engine = engine
+        self._loop = engine.loop
+        self._processors = processors
+        self._take_config = reload
+        self._stop = stop
+        self._server = ControlServer(engine.loop, self._command)
+        engine.started.control.serve(engine.loop, self._server.accept)
         self._reloading: list[tuple[int, float, Reply]] = []
         self._stopping: list[Reply] = []
         self._orders: dict[int, Reply] = {}
@@ -55,7 +57,7 @@ class Commands:
 
     def in_force(self) -> None:
         """Somebody put an edition in force: answer those who waited for it."""
-        children = [self._supervisor.nursery.one("manager"), self._supervisor.nursery.one("filterlink")]
+        children = [self._engine.children.one("manager"), self._engine.children.one("filterlink")]
         reached = min((child.in_force if child else 0) for child in children)
         now, still = time.monotonic(), []
         for edition, until, reply in self._reloading:
@@ -69,11 +71,11 @@ class Commands:
 
     def _not_yet(self) -> str:
         """Why an edition that was taken is not in force."""
-        failed = [f'filter "{each.name}" {each.last_error}' for each in self._supervisor.board.filters() if each.state == "failed"]
+        failed = [f'filter "{each.name}" {each.last_error}' for each in self._engine.board.filters() if each.state == "failed"]
         why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
         return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
 
-    def _command(self, request: Request, reply: Reply) -> None:
+    def _command(self, request: CommandRequest, reply: Reply) -> None:
         match request.command:
             case "status":
                 reply(self._status())
@@ -85,31 +87,31 @@ class Commands:
                 self._seek(request.id, reply)
             case "stop":
                 self._stopping.append(reply)
-                self._supervisor.stop(now=request.now)
+                self._stop(now=request.now)
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
-    def answered(self, answer: frames.Answer | frames.Seen) -> None:
+    def answered(self, answer: frames.CommandAnswer | frames.WhereAnswer) -> None:
         """The queue manager has carried out an order, or says where a message is."""
-        if isinstance(answer, frames.Seen):
+        if isinstance(answer, frames.WhereAnswer):
             self._seen(answer)
         elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
 
     def _order(self, verb: str, id: int, reply: Reply) -> None:
         """Hand it to the queue manager. Where that one dies over the order, abandoned() answers."""
-        manager = self._supervisor.nursery.one("manager")
+        manager = self._engine.children.one("manager")
         if manager is None or (id == 0 and verb != "retry"):
             reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id} is no message"})
             return
         token = next(self._tokens)
         self._orders[token] = reply
         manager.tell(frames.Order(token, verb, id))
-        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.Answer(token, False, "the queue manager does not answer")))
+        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
 
     def _seek(self, id: int, reply: Reply) -> None:
         """Ask the queue manager where a message is."""
-        manager = self._supervisor.nursery.one("manager")
+        manager = self._engine.children.one("manager")
         if manager is None:
             reply({"ok": False, "text": "the queue manager is being restarted"})
             return
@@ -121,7 +123,7 @@ class Commands:
     def abandoned(self) -> None:
         """The queue manager has died: answer what it was asked. Its successor does not hear of it."""
         for token in list(self._orders):
-            self.answered(frames.Answer(token, False, "the queue manager died over this: see what became of it, and try again"))
+            self.answered(frames.CommandAnswer(token, False, "the queue manager died over this: see what became of it, and try again"))
         for token in list(self._sought):
             self._unseen(token)
 
@@ -129,19 +131,19 @@ class Commands:
         if (asked := self._sought.pop(token, None)) is not None:
             asked[1]({"ok": False, "text": "the queue manager does not answer"})
 
-    def _seen(self, found: frames.Seen) -> None:
+    def _seen(self, found: frames.WhereAnswer) -> None:
         """What works on the message stands on the board."""
         if (asked := self._sought.pop(found.token, None)) is None:
             return
         id, reply = asked
-        engine = self._supervisor
-        tasks = {child.birth.number: engine.board.task(child.birth.slot) for child in engine.nursery.of("processor")}
+        engine = self._engine
+        tasks = {child.birth.number: engine.board.task(child.birth.slot) for child in engine.children.of("processor")}
         now = where.document(found, id, tasks, engine.board.filters(), time.monotonic())
-        reply({"ok": True, "engine": {"stopping": "draining"}.get(engine.state, engine.state), "now": now})
+        reply({"ok": True, "engine": engine.shown_state, "now": now})
 
     def _reload(self, reply: Reply) -> None:
-        self._supervisor.reload()
-        file = self._supervisor.file
+        self._take_config()
+        file = self._engine.file
         if why := file.error or file.waiting:
             reply({"ok": False, "pending": not file.error, "error": why})
             return
@@ -150,9 +152,9 @@ class Commands:
         self.in_force()
 
     def _status(self) -> Answer:
-        engine = self._supervisor
-        state = {"stopping": "draining"}.get(engine.state, engine.state)
-        base, processors = str(engine.started.base), engine.nursery.of("processor")
-        document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, engine.staff.why)
+        engine = self._engine
+        state = engine.shown_state
+        base, processors = str(engine.started.base), engine.children.of("processor")
+        document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, self._processors.why)
         failing = msgspec.to_builtins(engine.pauses.failing(time.monotonic()))
-        return document | {"failing": failing, "steps": status.steps(engine.board, engine.staff.slots)}
+        return document | {"failing": failing, "steps": status.steps(engine.board, self._processors.slots)}

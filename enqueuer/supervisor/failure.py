@@ -14,7 +14,7 @@ from enqueuer import exits
 from enqueuer.ipc import frames
 from enqueuer.log.serverlog import LogHandler, LogWriter, install
 from enqueuer.supervisor import startup
-from enqueuer.supervisor.children import Nursery
+from enqueuer.supervisor.children import Children
 
 __all__ = ["end_engine"]
 
@@ -24,7 +24,7 @@ WITHIN = 4.0
 """Seconds after which the engine ends, whatever hangs: a full pipe on stderr, a disk. What lives then dies by PDEATHSIG."""
 
 
-def end_engine(nursery: Nursery | None) -> NoReturn:
+def end_engine(nursery: Children | None) -> NoReturn:
     """End every process of the engine, then this one with 70. Called in an except clause: the log gets its traceback."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(exits.SOFTWARE))
     signal.setitimer(signal.ITIMER_REAL, WITHIN)
@@ -41,7 +41,7 @@ def _report() -> None:
     log.critical("the supervisor failed, the engine ends: this is a fault in Enqueuer, please report it", exc_info=True)
 
 
-def _end(nursery: Nursery | None) -> None:
+def _end(nursery: Children | None) -> None:
     if nursery is not None:
         with contextlib.suppress(Exception):
             for logger in nursery.of("logger"):

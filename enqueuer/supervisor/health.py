@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-__all__ = ["Look", "trouble"]
+__all__ = ["HealthSample", "trouble"]
 
 
-class Look(NamedTuple):
+class HealthSample(NamedTuple):
     """What the board and the supervisor say at one instant."""
 
     generation: int
@@ -27,7 +27,7 @@ class Look(NamedTuple):
     draining: bool
 
 
-def trouble(before: Look, now: Look) -> str:
+def trouble(before: HealthSample, now: HealthSample) -> str:
     """What stood still between two looks; "" = the engine is well."""
     recovers = before.generation == now.generation and before.recovering != now.recovering
     if before.turns == now.turns and not recovers:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Failing", "Pauses", "Plan", "Slot", "Throttle", "plan"]
+__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Failing", "Pauses", "PoolPlan", "Slot", "Throttle", "plan"]
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -27,14 +27,14 @@ class Slot(msgspec.Struct, frozen=True):
     """Busy with a large message."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class PoolPlan(msgspec.Struct, frozen=True):
     """What brings the pool to its size."""
 
     start: int = 0
     leave: tuple[int, ...] = ()
 
 
-def plan(configured: int, slots: Sequence[Slot]) -> Plan:
+def plan(configured: int, slots: Sequence[Slot]) -> PoolPlan:
     """Compare what there is with what is wanted; those that are leaving already count for nothing.
 
     Those busy with large messages leave first, then the busy, then the idle: who stays is who is free soonest, so that
@@ -43,9 +43,9 @@ def plan(configured: int, slots: Sequence[Slot]) -> Plan:
     staying = [slot for slot in slots if not slot.leaving]
     surplus = len(staying) - configured
     if surplus <= 0:
-        return Plan(start=-surplus)
+        return PoolPlan(start=-surplus)
     first_to_go = sorted(staying, key=lambda slot: (slot.busy and slot.large, slot.busy, slot.number), reverse=True)
-    return Plan(leave=tuple(slot.number for slot in first_to_go[:surplus]))
+    return PoolPlan(leave=tuple(slot.number for slot in first_to_go[:surplus]))
 
 
 class Throttle:

@@ -5,33 +5,33 @@ What is decided elsewhere (pool.py: who leaves; auto.py: how many) is done here.
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from enqueuer.config.schema import Config
 from enqueuer.ipc import frames
 from enqueuer.log import serverlog
-from enqueuer.manager.schedule import large_limit
+from enqueuer.policy.lanes import large_limit
 from enqueuer.processor import processor
 from enqueuer.supervisor import autoscale, pool
+from enqueuer.supervisor.engine import Engine
 from enqueuer.system.cpu import CpuMeter
 from filterlink.wire.frames import FilterState
-from filterlink.wire.loop import Loop
 
-if TYPE_CHECKING:
-    from enqueuer.supervisor.supervisor import Supervisor
-
-__all__ = ["Staff", "room"]
+__all__ = ["Processors", "room"]
 
 log = logging.getLogger("ENQUEUER")
 
 
-class Staff:
+class Processors:
     """Keeps the pool at its size."""
 
-    def __init__(self, supervisor: "Supervisor", loop: Loop) -> None:
-        self._engine, self._loop = supervisor, loop
+    def __init__(self, engine: Engine, maintain: Callable[[], None]) -> None:
+        """`maintain` starts what is missing."""
+        self._engine = engine
+        self._maintain = maintain
+        self._loop = engine.loop
         self._cpu = CpuMeter()
-        self._auto: autoscale.Auto | None = None
+        self._auto: autoscale.Autoscale | None = None
         self._watching = False
         self.slots = 0
         """Slots of the board that were ever in use."""
@@ -52,7 +52,7 @@ class Staff:
             return
         bounds = settings.auto_min, settings.auto_max, settings.auto_idle
         if self._auto is None:
-            self._auto = autoscale.Auto(self.wanted, *bounds)
+            self._auto = autoscale.Autoscale(self.wanted, *bounds)
         else:
             self._auto.configure(*bounds)
         self._engine.board.processors = self._auto.count
@@ -63,11 +63,11 @@ class Staff:
     def fill(self) -> None:
         """Fork those that are missing, tell those that are too many to leave."""
         engine, slots = self._engine, []
-        for child in engine.nursery.of("processor"):
+        for child in engine.children.of("processor"):
             task = engine.board.task(child.birth.slot)
             slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
         plan = pool.plan(self.wanted, slots)
-        for child in engine.nursery.of("processor"):
+        for child in engine.children.of("processor"):
             if child.birth.number in plan.leave and not child.leaving:
                 child.leaving = True
                 engine.tell("manager", frames.Leave(child.birth.generation))
@@ -77,7 +77,7 @@ class Staff:
 
     def _fork(self) -> bool:
         engine = self._engine
-        taken = {child.birth.number for child in engine.nursery.of("processor")}
+        taken = {child.birth.number for child in engine.children.of("processor")}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
         engine.board.work(number - 1, "idle")
         self.slots = max(self.slots, number)
@@ -98,19 +98,19 @@ class Staff:
         log.log(serverlog.MAJOR, "%s", self.why)
         self._engine.board.processors = count
         self._engine.tell("manager", frames.Resized())
-        self._engine.maintain()
+        self._maintain()
 
-    def _seen(self) -> autoscale.Seen:
+    def _seen(self) -> autoscale.LoadSample:
         engine, now = self._engine, time.monotonic()
         gauges, config = engine.board.gauges(), engine.file.config
-        staying = (child for child in engine.nursery.of("processor") if not child.leaving)
+        staying = (child for child in engine.children.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:
-            return autoscale.Seen(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
+            return autoscale.LoadSample(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
         only_large = gauges["small_waiting"] == 0
         taken, most = (gauges["large_active"], self._large_limit()) if only_large else (busy, self.wanted)
         waiting = gauges["waiting"] + gauges["spool"]
-        return autoscale.Seen(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
+        return autoscale.LoadSample(now, waiting, busy, max(0, most - taken), self._cpu.share(now), room(config, engine.board.filters()))
 
     def _large_limit(self) -> int:
         return large_limit(self._engine.file.config.enqueuer.lanes.large_share, self.wanted)

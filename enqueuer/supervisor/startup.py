@@ -11,6 +11,7 @@ from pathlib import Path
 from enqueuer import basedir, exits, mounts
 from enqueuer.config.schema import ConfigError
 from enqueuer.control import server
+from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
@@ -23,7 +24,7 @@ from filterlink.helpers.spawn import search_path
 from filterlink.log.complaints import Complaints
 from filterlink.wire.link import listen
 
-__all__ = ["CannotStart", "Started", "apart", "complain", "prepare"]
+__all__ = ["EngineCannotStart", "Started", "apart", "complain", "prepare"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -31,7 +32,7 @@ ORPHANS = 15.0
 """Seconds that the processes of a killed engine get to end before a new one gives up."""
 
 
-class CannotStart(Exception):
+class EngineCannotStart(Exception):
     """The engine can't run here now; the text says why and what would help, `code` is the exit code."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -46,7 +47,7 @@ class Started:
         self.base, self.config = base, config
         self._alone, self._family = alone, family
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
-        self.control = Bound(server.CONTROL, server.listen)
+        self.control = Bound(CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
         self._complaints = Complaints(log)
         self._known: tuple[int, tuple[str, ...]] = (0, ())
@@ -106,11 +107,11 @@ class Started:
 
 
 def apart() -> int | None:
-    """The exit code in a process that stays behind, None in the one that goes on as the engine. Raises CannotStart."""
+    "The exit code in a process that stays behind, None in the one that goes on as the engine. Raises EngineCannotStart."
     try:
         return reaper.engine_apart()
     except OSError as error:
-        raise CannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
+        raise EngineCannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
 
 
 def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
@@ -129,12 +130,12 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
         _see_own_command()
         return Started(base, config, alone, family)
     except mounts.Apart as error:
-        raise CannotStart(exits.CONFIG, f"{base}: {error}") from None
+        raise EngineCannotStart(exits.CONFIG, f"{base}: {error}") from None
     except basedir.BaseDirError as error:
-        raise CannotStart(exits.CANTCREAT, f"{base}: {error}") from None
+        raise EngineCannotStart(exits.CANTCREAT, f"{base}: {error}") from None
     except OSError as error:
         code = exits.TEMPFAIL if no_space(error) else exits.NOPERM if isinstance(error, PermissionError) else exits.IOERR
-        raise CannotStart(code, f"{base / (error.filename or '')}: {error.strerror}") from None
+        raise EngineCannotStart(code, f"{base / (error.filename or '')}: {error.strerror}") from None
 
 
 def complain(text: str) -> None:
@@ -146,19 +147,19 @@ def _check_folders(base: Path) -> None:
         try:
             os.stat(folder)
         except OSError as error:
-            raise CannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
+            raise EngineCannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise CannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
+            raise EngineCannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
     if (owner := trust.foreign_taken()) is not None:
         text = f"{base / trust.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
-        raise CannotStart(exits.NOPERM, text)
+        raise EngineCannotStart(exits.NOPERM, text)
     os.umask(0o027)
 
 
 def _expect_descriptors(base: Path, needed: int) -> None:
-    """Raises CannotStart where this process may have fewer."""
+    "Raises EngineCannotStart where this process may have fewer."
     if (most := ulimits.raise_descriptors()) < needed:
-        raise CannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
+        raise EngineCannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
 
 
 def _make_run(base: Path) -> None:
@@ -168,7 +169,7 @@ def _make_run(base: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise CannotStart(exits.NOPERM, f"{base / 'Run'}: {error.strerror}: repair it with: enqueuer init {base}") from None
+        raise EngineCannotStart(exits.NOPERM, f"{base / 'Run'}: {error.strerror}: repair it with: enqueuer init {base}") from None
 
 
 def _lock(path: str, patience: float, base: Path) -> list[int]:
@@ -193,7 +194,7 @@ def _try_lock(path: str) -> list[int]:
     """Take the lock of a file that was made again. Its old one, with no name now, stays locked."""
     try:
         return _lock(path, 0.0, Path())
-    except CannotStart:
+    except EngineCannotStart:
         return []
 
 
@@ -207,7 +208,7 @@ def _take(fd: int, patience: float, base: Path) -> int:
             if time.monotonic() >= until:
                 os.close(fd)
                 who = f"an engine{_holder()} runs" if not patience else "processes of an ended engine still run"
-                raise CannotStart(exits.TEMPFAIL, f"{who} on {base}: stop it with: enqueuer stop --base {base}") from None
+                raise EngineCannotStart(exits.TEMPFAIL, f"{who} on {base}: stop it with: enqueuer stop --base {base}") from None
             time.sleep(0.05)
         else:
             return fd
@@ -227,7 +228,7 @@ def _config(allow_writable: bool) -> ConfigFile:
     try:
         config = ConfigFile(allow_writable=allow_writable)
     except ConfigError as error:
-        raise CannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
+        raise EngineCannotStart(exits.TEMPFAIL if isinstance(error, BeingWritten) else exits.CONFIG, str(error)) from None
     config.keep()
     return config
 

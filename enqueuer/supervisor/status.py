@@ -1,35 +1,25 @@
 """The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
 
-import functools
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
 from enqueuer.config.schema import Engine
 from enqueuer.ipc import timings
-from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.schedule import large_limit
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.policy.lanes import large_limit
 from enqueuer.supervisor.children import Child
 from enqueuer.supervisor.configfile import ConfigFile
+from enqueuer.system.version import our_version
 from filterlink.wire.frames import FilterState
 
-__all__ = ["document", "our_version", "steps"]
-
-
-@functools.cache
-def our_version() -> str:
-    """Read once: an engine that has no descriptor left must still answer."""
-    try:
-        return version("enqueuer")
-    except PackageNotFoundError:  # run from a checkout without an installation
-        return "0"
+__all__ = ["document", "steps"]
 
 
 def document(
-    state: str, base: str, pid: int, born: float, file: ConfigFile, board: Board, processors: Sequence[Child], why: str = ""
+    state: str, base: str, pid: int, born: float, file: ConfigFile, board: Scoreboard, processors: Sequence[Child], why: str = ""
 ) -> dict[str, Any]:
     """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
     now, gauges = time.monotonic(), board.gauges()
@@ -60,7 +50,7 @@ def document(
     }
 
 
-def steps(board: Board, slots: int) -> list[dict[str, Any]]:
+def steps(board: Scoreboard, slots: int) -> list[dict[str, Any]]:
     """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
     sums: dict[str, tuple[float, float]] = dict.fromkeys(timings.PROCESSOR, (0.0, 0.0))
     for slot in range(slots):
@@ -74,7 +64,7 @@ def steps(board: Board, slots: int) -> list[dict[str, Any]]:
     ]
 
 
-def _filters(file: ConfigFile, board: Board) -> Any:
+def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     """Every filter of the file, in its order; those that nothing was heard of yet are starting."""
     heard = {state.name: state for state in board.filters()}
     quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
@@ -86,7 +76,7 @@ def _auto(settings: Engine, why: str) -> dict[str, Any] | None:
     return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
 
 
-def _processors(board: Board, processors: Sequence[Child], now: float) -> dict[str, Any]:
+def _processors(board: Scoreboard, processors: Sequence[Child], now: float) -> dict[str, Any]:
     tasks = []
     for child in sorted(processors, key=lambda each: each.birth.number):
         task = board.task(child.birth.slot)

@@ -17,17 +17,18 @@ from enqueuer import exits
 from enqueuer.doors.drop import watcher
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
-from enqueuer.ipc.scoreboard import Board
 from enqueuer.log import serverlog
 from enqueuer.manager import manager
 from enqueuer.scan import host
-from enqueuer.supervisor import failure, pool, processors, startup, status, systemd
+from enqueuer.supervisor import failure, processors, startup, systemd
 from enqueuer.supervisor.callers import Callers
-from enqueuer.supervisor.children import END_WITHIN, Child, Nursery
+from enqueuer.supervisor.children import END_WITHIN, Child
 from enqueuer.supervisor.commands import Commands
+from enqueuer.supervisor.engine import Engine
 from enqueuer.supervisor.signals import Signals
 from enqueuer.system import inherited, trust
-from filterlink.wire.loop import Alarm, Loop
+from enqueuer.system.version import our_version
+from filterlink.wire.loop import Loop
 
 __all__ = ["Supervisor", "run"]
 
@@ -61,91 +62,60 @@ def run(base: Path, *, allow_writable_config: bool = False) -> int:
         if (code := startup.apart()) is not None:
             return code
         started = startup.prepare(base, allow_writable_config=allow_writable_config)
-    except startup.CannotStart as problem:
+    except startup.EngineCannotStart as problem:
         startup.complain(str(problem))
         return problem.code
     setproctitle.setproctitle("enqueuer: supervisor")
-    nursery = None
+    supervisor = None
     try:
         supervisor = Supervisor(started)
-        nursery = supervisor.nursery
         return supervisor.run()
     except BaseException:  # noqa: BLE001  (whatever it is: an engine without its supervisor must not live on)
-        failure.end_engine(nursery)
+        failure.end_engine(supervisor.engine.children if supervisor is not None else None)
 
 
 class Supervisor:
+    """Decides who lives, and carries out what signals and commands ask for."""
+
     def __init__(self, started: startup.Started) -> None:
-        self.started, self.file = started, started.config
-        self._loop, self.board, self.born = Loop(), Board(), time.monotonic()
-        self.state, self._stop_now = "starting", False
-        self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
-        self.nursery = Nursery(self._let_go)
-        self.pauses = pool.Pauses()
-        self._waking = Alarm(self._loop, self.maintain)  # one for all roles that pause
-        self._suspects: tuple[int, ...] = ()
-        self.staff = processors.Staff(self, self._loop)
-        self._service = systemd.Service(self, self._loop)
-        self._callers = Callers(self._loop, started.supervisor, self.nursery, self._told)
-        self._commands = Commands(self, self._loop, started.control)
+        self._loop = Loop()
+        self._stop_now = False
+        self.engine = engine = Engine(started, self._loop, self._let_go, self.maintain, born=time.monotonic())
+        self._processors = processors.Processors(engine, self.maintain)
+        self._systemd = systemd.SystemdService(engine)
+        self._callers = Callers(self._loop, started.supervisor, engine.children, self._told)
+        self._commands = Commands(engine, self._processors, reload=self.reload, stop=self.stop)
         self._signals = Signals(self._loop, self._signalled)
 
     def run(self) -> int:
-        log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", status.our_version(), self.started.base, os.getpid())
-        for doubt in trust.drop_folder(self.started.base / "Submitted"):
+        started = self.engine.started
+        log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", our_version(), started.base, os.getpid())
+        for doubt in trust.drop_folder(started.base / "Submitted"):
             log.warning("%s", doubt)
         self.maintain()
         self._look_around()
         self._loop.run()
         self._stop_everybody()
         self._commands.stopped()
-        self.started.close()
+        started.close()
         return exits.OK
 
     # ---- births
 
     def maintain(self) -> None:
         """Bring everything to life that should live and does not."""
-        if self.state == "stopping":
+        engine = self.engine
+        if engine.state == "stopping":
             return
         for role, (title, live, waits) in SINGLES.items():
-            if self.nursery.one(role) is None and self.may_start(role):
-                self.fork(self.birth(role), title, live, waits=waits)
-        if self.nursery.one("manager") is not None and self.state != "draining":  # a draining engine begins no message
-            self.staff.fill()
-
-    def may_start(self, role: str) -> bool:
-        if role == "manager" and self.nursery.of("processor"):
-            return False  # each processor works for one queue manager; they are being killed
-        pause = self.pauses.left(role, time.monotonic())
-        if pause > 0:
-            self._waking.after(pause)
-        return pause <= 0
-
-    def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
-        """Start a process. Where the machine has no room for it, the role pauses as after a death."""
-        self.started.mend()
-        try:
-            self.nursery.fork(birth, title, live, waits=waits)
-        except OSError as error:
-            pause = self.pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
-            log.error("%s cannot be started: %s; tried again in %.1f s", title, error.strerror, pause)
-            self._waking.after(pause)
-            return False
-        return True
-
-    def birth(self, role: str, number: int = 0) -> Birth:
-        served = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
-        listener = served.lend() if served is not None else None
-        generation = self.nursery.next_generation()
-        config, edition, suspects = self.file.config, self.file.edition, self._suspects
-        return Birth(
-            role, number, number - 1, generation, config, edition, self.board, self._log, listener, suspects, self.state == "draining"
-        )
+            if engine.children.one(role) is None and engine.may_start(role):
+                engine.fork(engine.birth(role), title, live, waits=waits)
+        if engine.children.one("manager") is not None and engine.state != "draining":  # a draining engine begins no message
+            self._processors.fill()
 
     def _let_go(self, birth: Birth) -> None:
         """In a new child: close what is the supervisor's alone."""
-        self.started.abandon(birth.listener)
+        self.engine.started.abandon(birth.listener)
         self._callers.abandon()
         self._commands.abandon()
         self._signals.abandon()
@@ -156,27 +126,23 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
-        elif isinstance(frame, frames.Answer | frames.Seen):
+        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
-            if child.role == "manager" and self.state == "starting":
-                self.state = "running"
+            if child.role == "manager" and self.engine.state == "starting":
+                self.engine.state = "running"
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
             child.in_force = frame.edition
             if child.role == "manager":
-                self.tell("filterlink", frames.Config(frame.edition))
+                self.engine.tell("filterlink", frames.ConfigRevision(frame.edition))
             self._commands.in_force()
-
-    def tell(self, role: str, frame: frames.FromSupervisor) -> None:
-        for child in self.nursery.of(role):
-            child.tell(frame)
 
     # ---- deaths
 
     def _reap(self) -> None:
-        for child in self.nursery.reap():
+        for child in self.engine.children.reap():
             self._callers.reaped(child)
-            if self.state != "stopping":
+            if self.engine.state != "stopping":
                 self._died(child)
         self.maintain()
 
@@ -186,14 +152,14 @@ class Supervisor:
         killed, now = child.process.exitcode == -signal.SIGKILL, time.monotonic()
         if not child.leaving:
             log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
-            self.pauses.died(child.role, now, now - child.born, useful=useful, killed=killed, title=child.title, how=child.how)
+            self.engine.pauses.died(child.role, now, now - child.born, useful=useful, killed=killed, title=child.title, how=child.how)
         if child.role == "processor":
-            waiting = self.board.task(child.birth.slot).state == "filter"
-            self.tell("manager", frames.Reaped(child.birth.generation, waiting))
+            waiting = self.engine.board.task(child.birth.slot).state == "filter"
+            self.engine.tell("manager", frames.Reaped(child.birth.generation, waiting))
         elif child.role == "manager":
-            processors = self.nursery.of("processor")
-            tasks = [self.board.task(each.birth.slot) for each in processors]
-            self._suspects = tuple(task.message for task in tasks if task.message)
+            processors = self.engine.children.of("processor")
+            tasks = [self.engine.board.task(each.birth.slot) for each in processors]
+            self.engine.suspects = tuple(task.message for task in tasks if task.message)
             for each in processors:
                 each.kill()
             self._commands.abandoned()
@@ -202,32 +168,32 @@ class Supervisor:
 
     def _look_around(self) -> None:
         """Look at the config file, and whether a death or a signal was missed."""
-        self.started.mend()
-        waited, refused = self.file.waiting, self.file.error
-        if self.file.poll(time.monotonic()):
+        self.engine.started.mend()
+        waited, refused = self.engine.file.waiting, self.engine.file.error
+        if self.engine.file.poll(time.monotonic()):
             self.reload(refused)
-        elif self.file.waiting and self.file.waiting != waited:
-            log.warning("a changed configuration waits, the old one is in force: %s", self.file.waiting)
-        if self.nursery.end_strangers() or self.nursery.has_ended():
+        elif self.engine.file.waiting and self.engine.file.waiting != waited:
+            log.warning("a changed configuration waits, the old one is in force: %s", self.engine.file.waiting)
+        if self.engine.children.end_strangers() or self.engine.children.has_ended():
             self._reap()
         self._signals.act_on_lost(LOOK_EACH / 2)
         self._loop.after(LOOK_EACH, self._look_around)
 
     def reload(self, known: str | None = None) -> None:
         """Take the file, if it can be taken; then tell everybody. `known`: why it was refused before, which is not logged again."""
-        before = self.staff.wanted
-        if not self.file.take():
-            if (why := self.file.error or self.file.waiting) and why != known:
+        before = self._processors.wanted
+        if not self.engine.file.take():
+            if (why := self.engine.file.error or self.engine.file.waiting) and why != known:
                 log.warning("configuration refused, the old one stays in force: %s", why)
             return
-        serverlog.set_level(self.file.config.enqueuer.log_level)
-        self.staff.configure()
-        resized = f": processors {before} -> {self.staff.wanted}" if self.staff.wanted != before else ""
-        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.file.edition, resized)
-        for child in self.nursery.children:
+        serverlog.set_level(self.engine.file.config.enqueuer.log_level)
+        self._processors.configure()
+        resized = f": processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
+        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.engine.file.edition, resized)
+        for child in self.engine.children.children:
             # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):
-                child.tell(frames.Config(self.file.edition))
+                child.tell(frames.ConfigRevision(self.engine.file.edition))
         self.maintain()
 
     # ---- signals
@@ -238,34 +204,34 @@ class Supervisor:
         elif number == signal.SIGHUP:
             self.reload()
         else:
-            self.stop(now=self.state == "draining" or twice)
+            self.stop(now=self.engine.state == "draining" or twice)
 
     # ---- the end
 
     def stop(self, *, now: bool) -> None:
         """Drain: no new work, what is under way is finished within drain_timeout. `now`: not even that."""
-        if now or self.state == "starting":
+        if now or self.engine.state == "starting":
             self._stop_now = now
             self._loop.stop()
-        elif self.state == "running":
-            self.state = "draining"
-            timeout = self.file.config.enqueuer.drain_timeout
+        elif self.engine.state == "running":
+            self.engine.state = "draining"
+            timeout = self.engine.file.config.enqueuer.drain_timeout
             log.log(serverlog.MAJOR, "draining: what is under way is finished, for at most %.0f s", timeout)
-            self.tell("manager", frames.Drain())
+            self.engine.tell("manager", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 
     def _drained(self) -> None:
-        if self.state == "draining":
+        if self.engine.state == "draining":
             self._loop.stop()
 
     def _stop_everybody(self) -> None:
         """End all processes, the logger last; whoever does not end in time is killed."""
-        self.state = "stopping"
-        self._service.look()
+        self.engine.state = "stopping"
+        self._systemd.look()
         self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
         until = time.monotonic() + STOP_GRACE["strangers"]
-        while self.nursery.end_strangers() and time.monotonic() < until:
+        while self.engine.children.end_strangers() and time.monotonic() < until:
             self._loop.turn(0.02)
             self._reap()
         log.log(serverlog.MAJOR, "stopped")
@@ -273,12 +239,12 @@ class Supervisor:
 
     def _end(self, roles: tuple[str, ...], grace: float) -> None:
         for role in roles:
-            self.tell(role, frames.Exit())
+            self.engine.tell(role, frames.Exit())
         until, killed = time.monotonic() + grace, False
-        while any(self.nursery.of(role) for role in roles):
+        while any(self.engine.children.of(role) for role in roles):
             self._loop.turn(0.05)
             self._reap()
             if time.monotonic() > until:
-                for child in [child for role in roles for child in self.nursery.of(role)]:
-                    self.nursery.end_late(child, killed)
+                for child in [child for role in roles for child in self.engine.children.of(role)]:
+                    self.engine.children.end_late(child, killed)
                 until, killed = time.monotonic() + END_WITHIN, True

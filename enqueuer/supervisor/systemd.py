@@ -5,17 +5,13 @@ Looks at the supervisor's state from outside, a few times a second, and only whe
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from enqueuer.ipc.scoreboard import FATES
-from enqueuer.supervisor.health import Look, trouble
+from enqueuer.supervisor.engine import Engine
+from enqueuer.supervisor.health import HealthSample, trouble
 from enqueuer.supervisor.notify import Notifier
-from filterlink.wire.loop import Loop
 
-if TYPE_CHECKING:
-    from enqueuer.supervisor.supervisor import Supervisor
-
-__all__ = ["Service"]
+__all__ = ["SystemdService"]
 
 log = logging.getLogger("ENQUEUER")
 
@@ -29,15 +25,16 @@ PINGS = 3
 """Looks within the watchdog's time: one that comes late, or falls into the replacement of a process, must not end the engine."""
 
 
-class Service:
+class SystemdService:
     """Part of the supervisor."""
 
-    def __init__(self, supervisor: "Supervisor", loop: Loop) -> None:
-        self._engine, self._loop = supervisor, loop
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loop = engine.loop
         self._said = "starting"
         self._edition = 0
         self._next_status = self._next_look = 0.0
-        self._before: Look | None = None
+        self._before: HealthSample | None = None
         self._trouble = ""
         self._notifier = Notifier.from_environment()
         if self._notifier is not None:
@@ -78,7 +75,7 @@ class Service:
 
     def _in_force(self) -> bool:
         """Not filterlink at a start: that filters are ready is no condition of READY."""
-        manager, host = self._engine.nursery.one("manager"), self._engine.nursery.one("filterlink")
+        manager, host = self._engine.children.one("manager"), self._engine.children.one("filterlink")
         started = self._edition == 1 or (host is not None and host.in_force >= self._edition)
         return started and manager is not None and manager.in_force >= self._edition
 
@@ -99,11 +96,11 @@ class Service:
             log.error("the watchdog is not told that all is well: %s", found)
         self._trouble = found
 
-    def _look(self) -> Look:
-        board, nursery = self._engine.board, self._engine.nursery
-        gauges, totals, manager = board.gauges(), board.totals(), nursery.one("manager")
-        busy = sum(board.task(child.birth.slot).state != "idle" for child in nursery.of("processor"))
-        return Look(
+    def _look(self) -> HealthSample:
+        board, children = self._engine.board, self._engine.children
+        gauges, totals, manager = board.gauges(), board.totals(), children.one("manager")
+        busy = sum(board.task(child.birth.slot).state != "idle" for child in children.of("processor"))
+        return HealthSample(
             manager.birth.generation if manager else 0,
             *board.pulse(),
             board.dispatches,

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-__all__ = ["Given", "Refused", "enter", "give", "not_alone"]
+__all__ = ["Given", "RightsRefused", "enter", "give", "not_alone"]
 
 MAX_LINKS = 40
 """Symbolic links on one way; the kernel has the same limit."""
@@ -37,7 +37,7 @@ _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class Refused(Exception):
+class RightsRefused(Exception):
     """The command must not work on this folder with these rights; the text says why, and the cure."""
 
 
@@ -51,7 +51,7 @@ class Given(NamedTuple):
     def expect_given(self) -> None:
         """After enter(): a file of root's goes to another account only where no other had a hand in it. Raises Refused."""
         if self.odd and os.geteuid() != 0:
-            raise Refused(f"{self.odd}: give its content on stdin if it is meant")
+            raise RightsRefused(f"{self.odd}: give its content on stdin if it is meant")
 
 
 class _Way(msgspec.Struct):
@@ -85,7 +85,7 @@ def enter(path: Path, *, make: bool = False) -> None:
         if owner:
             _become(owner, path)
         elif way.loose:
-            raise Refused(
+            raise RightsRefused(
                 f"{path} belongs to root, but other accounts may put another folder in its place, or in it ({way.loose}): "
                 "chown root and chmod go-w that, or chown -R the base directory to the account of the engine"
             )
@@ -175,7 +175,7 @@ def _owner(way: _Way, path: Path) -> int:
     """Whose the folder is. Raises Refused where a stranger's link led to it."""
     owner = os.fstat(way.fd).st_uid
     if strangers := way.linked - {0, owner}:
-        raise Refused(f"a symbolic link on the way to {path} belongs to {_name(min(strangers))}: name the folder itself")
+        raise RightsRefused(f"a symbolic link on the way to {path} belongs to {_name(min(strangers))}: name the folder itself")
     return owner
 
 
@@ -245,10 +245,12 @@ def _become(uid: int, path: Path) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except OSError as error:
-        raise Refused(f"{path} belongs to {_name(uid)}, and this root cannot become it ({error.strerror}): run the command as it") from None
+        raise RightsRefused(
+            f"{path} belongs to {_name(uid)}, and this root cannot become it ({error.strerror}): run the command as it"
+        ) from None
     with contextlib.suppress(OSError):
         os.setuid(0)
-        raise Refused(f"{path} belongs to {_name(uid)}, and root's rights do not end when it becomes it: run the command as it")
+        raise RightsRefused(f"{path} belongs to {_name(uid)}, and root's rights do not end when it becomes it: run the command as it")
     _forget_variables(account)
 
 
@@ -268,7 +270,7 @@ def _load_all() -> None:
 
     import enqueuer
     import filterlink
-    from enqueuer.supervisor import status
+    from enqueuer.system.version import our_version
 
     for package in (enqueuer, filterlink):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -277,5 +279,5 @@ def _load_all() -> None:
     for name in LATE:
         importlib.import_module(name)
     rich.console.Console(file=io.StringIO()).print("\u00e9 \u6f22")
-    status.our_version()
+    our_version()
     setproctitle.getproctitle()  # it finds its place by the variables, before these change

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["CpuMeter", "Group", "allowed", "folders", "fullest", "groups", "our_folders", "parse", "used"]
+__all__ = ["ControlGroup", "CpuMeter", "allowed", "folders", "fullest", "groups", "our_folders", "parse", "used"]
 
 STAT, CGROUP, MOUNTS = Path("/proc/stat"), Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
 IDLE, IOWAIT, FIELDS = 3, 4, 8
@@ -22,7 +22,7 @@ SHORTEST = 0.1
 """Seconds: the kernel counts in hundredths of a second, and grants a quota in tenths."""
 
 
-class Group(NamedTuple):
+class ControlGroup(NamedTuple):
     """A control group with a limit: how many cores' worth of time it may use, and the seconds that it has used."""
 
     cores: float
@@ -39,7 +39,7 @@ class CpuMeter:
         self._busy = self._total = 0
         self._cores = os.sched_getaffinity(0)
         self._folders = our_folders() if folders is None else folders
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, ControlGroup] = {}
 
     def share(self, now: float) -> float | None:
         """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
@@ -50,7 +50,7 @@ class CpuMeter:
         return max(in_use / spent, limited) if SHORTEST <= elapsed <= LONGEST and spent > 0 else None
 
 
-def fullest(before: Mapping[str, Group], after: Mapping[str, Group], elapsed: float) -> float:
+def fullest(before: Mapping[str, ControlGroup], after: Mapping[str, ControlGroup], elapsed: float) -> float:
     """The largest share of its limit that one of the groups has used; 0 where none has a limit."""
     shares = [(group.used - before[name].used) / (group.cores * elapsed) for name, group in after.items() if name in before and elapsed > 0]
     return min(1.0, max(shares, default=0.0))  # a little more where a quota was saved up
@@ -68,13 +68,13 @@ def parse(text: str, cores: Collection[int]) -> tuple[int, int]:
     return busy, total
 
 
-def groups(names: Collection[str]) -> dict[str, Group]:
+def groups(names: Collection[str]) -> dict[str, ControlGroup]:
     """Those of the folders that set a limit now: it may be changed at any time."""
     found = {}
     for name in names:
         cores, seconds = allowed(_text(Path(name, "cpu.max"))), used(_text(Path(name, "cpu.stat")))
         if cores is not None and seconds is not None:
-            found[name] = Group(cores, seconds)
+            found[name] = ControlGroup(cores, seconds)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from enqueuer.tune.law import Fit, fit
-from enqueuer.tune.verdict import UNSEEN, Step, Verdict, judge
+from enqueuer.tune.verdict import UNSEEN, Bottleneck, TuneStep, judge
 
 __all__ = ["MOST", "Advice", "advise", "counts", "gained", "goes_on"]
 
@@ -25,20 +25,20 @@ GAIN = 1.16
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """What comes of the steps."""
 
-    step: Step
+    step: TuneStep
     """The smallest count that does as much as the best, for the slots that are configured."""
     fit: Fit
     knee: float
     """Where the line of one processor meets the best throughput."""
-    verdict: Verdict
+    verdict: Bottleneck
     """The bottleneck where more processors bring nothing more."""
-    raised: Step | None = None
+    raised: TuneStep | None = None
     """The best with more slots, where that is worth it."""
-    now: Step | None = None
+    now: TuneStep | None = None
     """What is configured today, if it was measured."""
 
     @property
-    def best(self) -> Step:
+    def best(self) -> TuneStep:
         """What is recommended."""
         return self.raised or self.step
 
@@ -59,7 +59,7 @@ def counts(configured: int, most: int = MOST) -> list[int]:
     return sorted({*doubled, configured})
 
 
-def goes_on(steps: Sequence[Step]) -> bool:
+def goes_on(steps: Sequence[TuneStep]) -> bool:
     """Whether a higher count may still bring something.
 
     Not where the last doubling brought nothing and it is seen why, and not where two brought nothing.
@@ -72,12 +72,12 @@ def goes_on(steps: Sequence[Step]) -> bool:
     return not quarter or max(step.rate for step in steps if step.processors > last.processors / 4) >= FLAT * max(quarter)
 
 
-def gained(before: Step, after: Step) -> bool:
+def gained(before: TuneStep, after: TuneStep) -> bool:
     """Whether more slots were worth it."""
     return after.rate >= GAIN * before.rate
 
 
-def advise(steps: Sequence[Step], raised: Sequence[Step] = (), configured: int = 0) -> Advice:
+def advise(steps: Sequence[TuneStep], raised: Sequence[TuneStep] = (), configured: int = 0) -> Advice:
     """Make something of the steps, by their counts; `raised` were measured with more slots. Raises ValueError without one."""
     if not steps:
         raise ValueError("nothing was measured")
@@ -91,11 +91,11 @@ def advise(steps: Sequence[Step], raised: Sequence[Step] = (), configured: int =
     return Advice(step=step, fit=fitted, knee=_knee(steps, fitted, top), verdict=verdict, raised=best, now=now)
 
 
-def _enough(steps: Sequence[Step]) -> Step:
+def _enough(steps: Sequence[TuneStep]) -> TuneStep:
     """The smallest count that does as much as the best, or does not within what the rates waver."""
     best = max(steps, key=lambda step: step.rate)
 
-    def wavers(step: Step) -> float:
+    def wavers(step: TuneStep) -> float:
         return min(step.spread, MOST_SPREAD)
 
     return next(
@@ -103,14 +103,14 @@ def _enough(steps: Sequence[Step]) -> Step:
     )
 
 
-def _below_the_cap(steps: Sequence[Step], verdict: Verdict) -> list[tuple[int, float]]:
+def _below_the_cap(steps: Sequence[TuneStep], verdict: Bottleneck) -> list[tuple[int, float]]:
     points = [(step.processors, step.rate) for step in steps]
     if verdict.kind == "filter slots":
         points = [point for point in points if point[0] <= steps[-1].slots] or points[:1]
     return points
 
 
-def _knee(steps: Sequence[Step], fitted: Fit, top: float) -> float:
+def _knee(steps: Sequence[TuneStep], fitted: Fit, top: float) -> float:
     """`top` / what one does alone, at least 1, within what was measured."""
     alone = next((step.rate for step in steps if step.processors == 1), fitted.law.rate)
     return min(max(1.0, top / alone), float(steps[-1].processors)) if alone > 0 else math.inf

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.log import history
 from enqueuer.system.openfile import open_plain
 
@@ -32,8 +32,8 @@ def today(base: Path) -> Load | None:
     for path in sorted((base / "SystemLogs").glob("*.log"), reverse=True)[:LOGS]:
         if rate := busiest_hour(history.arrivals(_tail(path))):
             return Load(rate, f"the busiest hour in SystemLogs/{path.name}")
-    with contextlib.suppress(server.NotRunning):
-        document = server.ask(base, {"command": "status"})
+    with contextlib.suppress(client.NotRunning):
+        document = client.ask(base, {"command": "status"})
         if document["uptime_s"] >= SHORTEST and document["totals"]["received"]:
             return Load(document["totals"]["received"] / document["uptime_s"], "the mean since the engine's start")
     return None

@@ -7,10 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.system.cpu import Group, fullest, groups, our_folders
+from enqueuer.system.cpu import ControlGroup, fullest, groups, our_folders
 from enqueuer.tune.verdict import Cpu
 
-__all__ = ["Look", "between", "look"]
+__all__ = ["MachineSample", "between", "look"]
 
 KERNEL = 2
 """The parent of all kernel threads."""
@@ -29,7 +29,7 @@ class Process(NamedTuple):
     ended: int
 
 
-class Look(NamedTuple):
+class MachineSample(NamedTuple):
     """One look at everything, at one instant."""
 
     at: float
@@ -39,18 +39,18 @@ class Look(NamedTuple):
     stalled: float | None
     """Seconds in which somebody waited for a disk (PSI), where the kernel counts them."""
     processes: dict[int, Process]
-    groups: dict[str, Group]
+    groups: dict[str, ControlGroup]
     """The control groups that limit us."""
 
 
-def look() -> Look:
+def look() -> MachineSample:
     """Read it all; some milliseconds on a machine with some hundred processes."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     processes = {int(name): found for name in os.listdir("/proc") if name.isdigit() and (found := _process(name))}
-    return Look(time.monotonic(), sum(ticks), ticks[3], ticks[4], _stalled(), processes, groups(our_folders()))
+    return MachineSample(time.monotonic(), sum(ticks), ticks[3], ticks[4], _stalled(), processes, groups(our_folders()))
 
 
-def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
+def between(before: MachineSample, after: MachineSample, engine: int) -> tuple[Cpu, float]:
     """Who used how many cores, and the part of the time in which somebody waited for a disk. `engine` is the supervisor's pid."""
     seconds = max(after.at - before.at, 1e-9)
     used: defaultdict[str, float] = defaultdict(float)
@@ -78,7 +78,7 @@ def between(before: Look, after: Look, engine: int) -> tuple[Cpu, float]:
     return cpu, _disk(before, after, seconds, waited / total)
 
 
-def _disk(before: Look, after: Look, seconds: float, iowait: float) -> float:
+def _disk(before: MachineSample, after: MachineSample, seconds: float, iowait: float) -> float:
     if before.stalled is None or after.stalled is None:
         return iowait
     return min(1.0, (after.stalled - before.stalled) / seconds)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from enqueuer.lab.ownmail import Found, Most, addressed
+from enqueuer.lab.ownmail import MailFound, Most, addressed
 from enqueuer.queue.message import envelope as envelopes
 
-__all__ = ["MOST", "Mail", "made", "own", "waiting"]
+__all__ = ["MOST", "TrialMail", "made", "own", "waiting"]
 
 MOST = Most(messages=200, total=64 << 20, each=16 << 20)
 """What a trial keeps in memory; the messages come in turn."""
@@ -18,19 +18,19 @@ SEEN = 10_000
 """Names in one folder that are looked at."""
 
 
-class Mail(NamedTuple):
+class TrialMail(NamedTuple):
     """Messages, and in words where they come from."""
 
     messages: list[bytes]
     source: str
 
 
-def own(found: Found, source: str) -> Mail:
+def own(found: MailFound, source: str) -> TrialMail:
     """The reader's own."""
-    return Mail([addressed(letter.data) for letter in found.letters], f"{len(found.letters)} of {source}")
+    return TrialMail([addressed(letter.data) for letter in found.letters], f"{len(found.letters)} of {source}")
 
 
-def waiting(base: Path) -> Mail | None:
+def waiting(base: Path) -> TrialMail | None:
     """Copies of what lies in the queue and the drop folder now; None where nothing does."""
     found: list[bytes] = []
     taken = 0
@@ -39,15 +39,15 @@ def waiting(base: Path) -> Mail | None:
         if taken > MOST.total or len(found) == MOST.messages:
             break
         found.append(data)
-    return Mail(found, f"{len(found)} copies of what waits in the queue") if found else None
+    return TrialMail(found, f"{len(found)} copies of what waits in the queue") if found else None
 
 
-def made() -> Mail:
+def made() -> TrialMail:
     """Made messages of all kinds but refused ones and the few largest."""
     from enqueuer.lab.samples import samples
 
     found = [sample.data for sample in samples() if sample.expect != "refused" and len(sample.data) < 1 << 18]
-    return Mail(found, f"{len(found)} made messages (give --mail for numbers that hold for your own)")
+    return TrialMail(found, f"{len(found)} made messages (give --mail for numbers that hold for your own)")
 
 
 def _queued(folder: Path) -> Iterator[bytes]:

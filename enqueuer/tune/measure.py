@@ -20,9 +20,9 @@ from enqueuer.log import history
 from enqueuer.tune import machine
 from enqueuer.tune.pile import Pile, sweep_out
 from enqueuer.tune.rig import Rig, used_filters
-from enqueuer.tune.verdict import Scans, Step, Wait
+from enqueuer.tune.verdict import Scans, TuneStep, Wait
 
-__all__ = ["STEADY", "Measure", "Sample", "rate_of", "waits"]
+__all__ = ["STEADY", "Measure", "StatusSample", "rate_of", "waits"]
 
 STEADY = 0.7
 """The part of the full rate at which the wait is measured: busy, and not yet a queue that grows by chance."""
@@ -51,7 +51,7 @@ LONGEST = 4.0
 Document = dict[str, Any]
 
 
-class Sample(NamedTuple):
+class StatusSample(NamedTuple):
     """One look at the status."""
 
     at: float
@@ -101,7 +101,7 @@ class Measure:
             self._rig.pause(0.002)
         return time.monotonic() - began
 
-    def step(self, processors: int, slots: Mapping[str, int], seconds: float) -> Step:
+    def step(self, processors: int, slots: Mapping[str, int], seconds: float) -> TuneStep:
         """Measure this count. Raises Stopped, TrialError."""
         sweep_out(self._rig.trial.base)
         self._pile.prepare(int(self._rate * seconds) + 2 * processors)  # what there is at half as many processors
@@ -113,9 +113,9 @@ class Measure:
 
     # ---- more than it can take
 
-    def _full(self, processors: int, slots: Mapping[str, int], seconds: float) -> Step:
-        began, samples, before = time.monotonic(), list[Sample](), None
-        lately = collections.deque[Sample](maxlen=LATELY)
+    def _full(self, processors: int, slots: Mapping[str, int], seconds: float) -> TuneStep:
+        began, samples, before = time.monotonic(), list[StatusSample](), None
+        lately = collections.deque[StatusSample](maxlen=LATELY)
         while (now := time.monotonic()) < began + seconds or (len(_moved(samples)) < FEW and now < began + LONGEST * seconds):
             samples.append(self._look(now))
             lately.append(samples[-1])
@@ -130,7 +130,7 @@ class Measure:
                 f"in {time.monotonic() - began:.0f} s {processors} processors finished too little to count: give more --seconds"
             )
         cpu, disk = machine.between(before, machine.look(), self._rig.engine)
-        return Step(
+        return TuneStep(
             processors=processors,
             rate=rate,
             spread=_spread(samples, rate),
@@ -143,10 +143,10 @@ class Measure:
             disk=disk,
         )
 
-    def _look(self, now: float) -> Sample:
+    def _look(self, now: float) -> StatusSample:
         document = self._rig.status()
         queue, tasks = document["queue"], document["processors"]["tasks"]
-        return Sample(
+        return StatusSample(
             at=now,
             done=_done(document),
             busy=document["processors"]["busy"],
@@ -157,11 +157,11 @@ class Measure:
             in_flight={each["name"]: each["in_flight"] for each in document["filters"]},
         )
 
-    def _feed(self, processors: int, seen: Sample) -> None:
+    def _feed(self, processors: int, seen: StatusSample) -> None:
         if not seen.behind:
             self._pile.feed(max(0, processors + int(max(8.0, self._rate * AHEAD)) - seen.backlog))
 
-    def _scans(self, samples: Sequence[Sample], slots: Mapping[str, int]) -> tuple[Scans, ...]:
+    def _scans(self, samples: Sequence[StatusSample], slots: Mapping[str, int]) -> tuple[Scans, ...]:
         used = set(used_filters(self._rig.config))
         return tuple(
             Scans(
@@ -212,7 +212,7 @@ class Measure:
         return b"".join(path.read_bytes() for path in self._logs())[begin:].decode(errors="replace").splitlines()
 
 
-def rate_of(samples: Iterable[Sample]) -> float:
+def rate_of(samples: Iterable[StatusSample]) -> float:
     """Messages/s between the first and the last look at which some had been finished; 0 where that cannot be said.
 
     Slow scans end together: to count from one such instant to another leaves no part of a round out.
@@ -235,14 +235,14 @@ def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
     return found
 
 
-def _spread(samples: Sequence[Sample], rate: float) -> float:
+def _spread(samples: Sequence[StatusSample], rate: float) -> float:
     """Half the range of the rates of the parts, as a part of the whole rate."""
     size = len(samples) // PARTS
     rates = [found for at in range(PARTS) if size and (found := rate_of(samples[at * size : (at + 1) * size]))]
     return (max(rates) - min(rates)) / 2 / rate if rates else 0.0
 
 
-def _moved(samples: Iterable[Sample]) -> list[Sample]:
+def _moved(samples: Iterable[StatusSample]) -> list[StatusSample]:
     """The looks at which more had been finished than at the one before."""
     return [after for before, after in itertools.pairwise(samples) if after.done > before.done]
 

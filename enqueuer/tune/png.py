@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from enqueuer.tune.advice import Advice
-from enqueuer.tune.verdict import Step
+from enqueuer.tune.verdict import TuneStep
 
 __all__ = ["MISSING", "can_plot", "plot"]
 
@@ -17,7 +17,7 @@ def can_plot() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def plot(advice: Advice, steps: Sequence[Step], raised: Sequence[Step], path: Path) -> None:
+def plot(advice: Advice, steps: Sequence[TuneStep], raised: Sequence[TuneStep], path: Path) -> None:
     """Draw throughput against processors. Raises OSError where the file cannot be written."""
     import matplotlib as mpl
 

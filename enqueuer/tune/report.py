@@ -8,10 +8,10 @@ import msgspec
 
 from enqueuer.tune.advice import Advice
 from enqueuer.tune.chart import chart
-from enqueuer.tune.verdict import Step
+from enqueuer.tune.verdict import TuneStep
 from enqueuer.tune.waiting import Expected, expect
 
-__all__ = ["HEAD", "Facts", "document", "lines", "premature", "row", "settings", "show"]
+__all__ = ["HEAD", "ReportFacts", "document", "lines", "premature", "row", "settings", "show"]
 
 TIMES = (1, 2, 5)
 """Today's load, times these."""
@@ -22,7 +22,7 @@ ODD = 0.15
 """A law that is farther off than this somewhere is not to be trusted."""
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class ReportFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known beside the steps."""
 
     mail: str
@@ -40,7 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Every count was measured that might bring something."""
 
 
-def row(step: Step) -> str:
+def row(step: TuneStep) -> str:
     """A line of the table below HEAD."""
     wait = step.wait
     told = f"{pace(wait.load)}: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
@@ -66,7 +66,7 @@ def pace(rate: float) -> str:
     return f"{rate:.0f}/s" if rate >= 99.5 else f"{rate:.3g}/s"
 
 
-def settings(advice: Advice, facts: Facts) -> tuple[int, dict[str, int]]:
+def settings(advice: Advice, facts: ReportFacts) -> tuple[int, dict[str, int]]:
     """What is recommended: `processors`, and `max_in_flight` of each filter in use."""
     if advice.raised is None:
         return advice.best.processors, dict(facts.filters)
@@ -74,12 +74,12 @@ def settings(advice: Advice, facts: Facts) -> tuple[int, dict[str, int]]:
     return advice.best.processors, {name: slots[name] // facts.instances[name] for name in facts.filters}
 
 
-def premature(advice: Advice, facts: Facts) -> bool:
+def premature(advice: Advice, facts: ReportFacts) -> bool:
     """Whether fewer are recommended than are configured only because it ended before that count was measured."""
     return not facts.whole and not facts.auto and advice.now is None and advice.best.processors < facts.configured
 
 
-def expected(advice: Advice, facts: Facts) -> list[tuple[str, Expected]]:
+def expected(advice: Advice, facts: ReportFacts) -> list[tuple[str, Expected]]:
     """The waits with what is recommended, and of which load each is."""
     best = advice.best
     if facts.load is None:
@@ -89,7 +89,7 @@ def expected(advice: Advice, facts: Facts) -> list[tuple[str, Expected]]:
     return [(name, expect(load, advice.servers, best.rate, advice.beside(facts.alone))) for name, load in loads]
 
 
-def lines(advice: Advice, facts: Facts, steps: Sequence[Step]) -> Iterator[str]:
+def lines(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep]) -> Iterator[str]:
     """The whole report below the table."""
     why = "recommended" if advice.raised is None else "enough with these slots"
     cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
@@ -123,13 +123,13 @@ def _law(advice: Advice) -> Iterator[str]:
     yield f"Knee: {advice.knee:.1f} processors, where the line of one processor meets the best throughput{peak}."
 
 
-def _now(advice: Advice, facts: Facts) -> Iterator[str]:
+def _now(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     if advice.now is not None and advice.now.processors < advice.step.processors and not facts.auto:
         more = f"{advice.step.processors} do {advice.step.rate / advice.now.rate:.1f} times as much"
         yield f"With processors = {facts.configured}, as configured, it is processors: {more}."
 
 
-def _recommended(advice: Advice, facts: Facts) -> Iterator[str]:
+def _recommended(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     processors, slots = settings(advice, facts)
     early = premature(advice, facts)
     yield f"{'The best so far' if early else 'Recommended'}: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
@@ -147,7 +147,7 @@ def _was(count: int, before: int, auto: bool = False) -> str:
     return ", as it is" if count == before else f" (now {before})"
 
 
-def _waits(advice: Advice, facts: Facts) -> Iterator[str]:
+def _waits(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     if facts.load is None:
         yield "Today's load is not known: there is no log of arrivals here, and no engine that has run for a minute. Expected wait:"
     else:
@@ -159,14 +159,14 @@ def _waits(advice: Advice, facts: Facts) -> Iterator[str]:
             yield f"  {name:>20}: {pace(found.load)}: {show(found.wait)} until it is begun, {show(found.whole)} until it is out"
 
 
-def _checked(advice: Advice, facts: Facts) -> Iterator[str]:
+def _checked(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     """The formula beside what was measured: how far it is to be believed."""
     if wait := advice.best.wait:
         said = expect(wait.load, advice.servers, advice.best.rate, advice.beside(facts.alone)).whole
         yield f"  At {pace(wait.load)} it says {show(said)} until it is out, on average; measured {show(wait.mean)}."
 
 
-def document(advice: Advice, facts: Facts, steps: Sequence[Step], raised: Sequence[Step]) -> dict[str, Any]:
+def document(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep], raised: Sequence[TuneStep]) -> dict[str, Any]:
     """Everything, for programs."""
     processors, slots = settings(advice, facts)
     waits = [{"load_per_s": each.load, "wait_s": _number(each.wait), "whole_s": _number(each.whole)} for _, each in expected(advice, facts)]

@@ -11,9 +11,9 @@ from enqueuer.lab.trial import TrialError
 from enqueuer.tune.advice import MOST, counts, gained, goes_on
 from enqueuer.tune.measure import Measure
 from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters
-from enqueuer.tune.verdict import Step, judge
+from enqueuer.tune.verdict import TuneStep, judge
 
-__all__ = ["Measured", "Plan", "View", "measure"]
+__all__ = ["Measured", "TuneListener", "TunePlan", "measure"]
 
 SHORTEST = 1.0
 """Seconds of a step; shorter ones show chance."""
@@ -23,7 +23,7 @@ MORE = 2
 """Steps for which time is kept, to try more slots."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class TunePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do."""
 
     base: Path
@@ -38,8 +38,8 @@ class Measured(msgspec.Struct):
     config: Config
     alone: float = 0.0
     """Seconds that one message takes with nothing beside it."""
-    steps: list[Step] = []
-    raised: list[Step] = []
+    steps: list[TuneStep] = []
+    raised: list[TuneStep] = []
     """With more slots."""
     stopped: bool = False
     late: bool = False
@@ -53,7 +53,7 @@ class Measured(msgspec.Struct):
         return not (self.stopped or self.late or self.trouble)
 
 
-class View:
+class TuneListener:
     """Somebody to tell; this one says nothing."""
 
     def does(self, what: str) -> None:
@@ -62,11 +62,11 @@ class View:
     def alone(self, seconds: float) -> None:
         """One message took so long."""
 
-    def step(self, step: Step, raised: bool) -> None:
+    def step(self, step: TuneStep, raised: bool) -> None:
         """A count has been measured."""
 
 
-def measure(plan: Plan, view: View, stop: Stop) -> Measured:
+def measure(plan: TunePlan, view: TuneListener, stop: Stop) -> Measured:
     """Measure until all is known, the time is over, or the reader stops it. Raises TrialError where nothing could be measured."""
     with rig(plan.base, stop) as trial:
         found = Measured(trial.config)
@@ -83,7 +83,7 @@ def measure(plan: Plan, view: View, stop: Stop) -> Measured:
 
 
 class _Session:
-    def __init__(self, plan: Plan, view: View, trial: Rig, found: Measured) -> None:
+    def __init__(self, plan: TunePlan, view: TuneListener, trial: Rig, found: Measured) -> None:
         self._plan, self._view, self._trial, self._found = plan, view, trial, found
         self._measure = Measure(trial, plan.messages)
         self._end = time.monotonic() + plan.seconds
@@ -127,7 +127,7 @@ class _Session:
                 return
             before, factor = self._found.raised[-1], factor * 2
 
-    def _tell(self, step: Step, raised: bool) -> None:
+    def _tell(self, step: TuneStep, raised: bool) -> None:
         (self._found.raised if raised else self._found.steps).append(step)
         self._view.step(step, raised)
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["FULL", "UNSEEN", "Cpu", "Kind", "Scans", "Step", "Verdict", "Wait", "judge"]
+__all__ = ["FULL", "UNSEEN", "Bottleneck", "Cpu", "Kind", "Scans", "TuneStep", "Wait", "judge"]
 
 Kind = Literal["processors", "filter slots", "scanner CPU", "engine CPU", "other programs", "disk", "nothing that is seen here"]
 UNSEEN: Kind = "nothing that is seen here"
@@ -57,7 +57,7 @@ class Wait(msgspec.Struct, frozen=True):
     p99: float
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class TuneStep(msgspec.Struct, frozen=True, kw_only=True):
     """One count of processors under more mail than it can take. All values are means over the time."""
 
     processors: int
@@ -89,7 +89,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.processors, self.slots or self.processors)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Bottleneck(msgspec.Struct, frozen=True):
     """The bottleneck, and the evidence in words."""
 
     kind: Kind
@@ -97,7 +97,7 @@ class Verdict(msgspec.Struct, frozen=True):
     cure: str = ""
 
 
-def judge(step: Step, before: Step | None = None) -> Verdict:
+def judge(step: TuneStep, before: TuneStep | None = None) -> Bottleneck:
     """Say what is full; `before` is the step with fewer processors.
 
     Where those added did as much as the others, it is processors, whatever else is busy. Else the order matters: a scanner
@@ -108,7 +108,7 @@ def judge(step: Step, before: Step | None = None) -> Verdict:
     return _disk(step) or _cpu(step) or _slots(step) or _processors(step) or _unseen(step)
 
 
-def _disk(step: Step) -> Verdict | None:
+def _disk(step: TuneStep) -> Bottleneck | None:
     io = 1 - step.scanning / step.busy if step.busy else 0.0
     piled_up = step.piled_up >= PILED_UP and (step.cpu.busy < ROOM or step.disk >= PILED_UP)
     reading = step.busy >= FULL * step.processors and io >= 0.5 and step.disk >= PILED_UP and step.cpu.busy < ROOM
@@ -119,10 +119,10 @@ def _disk(step: Step) -> Verdict | None:
     else:
         return None
     why += f"; somebody waited for the disk {step.disk:.0%} of the time"
-    return Verdict("disk", why, "a faster disk, or one with a write cache that survives a power cut; more processors bring nothing")
+    return Bottleneck("disk", why, "a faster disk, or one with a write cache that survives a power cut; more processors bring nothing")
 
 
-def _cpu(step: Step) -> Verdict | None:
+def _cpu(step: TuneStep) -> Bottleneck | None:
     cpu, scanning = step.cpu, step.scanning >= 0.5
     if cpu.busy >= FULL:
         by = f"filters {cpu.helpers:.1f}, the engine {cpu.engine:.1f}, other programs {cpu.others:.1f}"
@@ -132,11 +132,11 @@ def _cpu(step: Step) -> Verdict | None:
         kind = _most(cpu, scanning)
         if kind == "other programs" and cpu.helpers + cpu.engine < LITTLE * cpu.cores:
             return _slots(step)  # mail wants hardly any of it: a filter that only waits is not slowed down
-        return Verdict(kind, used, "more or faster cores, or a cheaper scan; more processors bring nothing")
+        return Bottleneck(kind, used, "more or faster cores, or a cheaper scan; more processors bring nothing")
     if cpu.hottest >= FULL and scanning:
         why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores:g}"
         cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"
-        return Verdict("scanner CPU", why, cure)
+        return Bottleneck("scanner CPU", why, cure)
     return None
 
 
@@ -152,27 +152,27 @@ def _most(cpu: Cpu, scanning: bool) -> Kind:
     return max(used, key=lambda kind: used[kind])
 
 
-def _slots(step: Step) -> Verdict | None:
+def _slots(step: TuneStep) -> Bottleneck | None:
     full = [each for each in step.scans if each.in_flight >= FULL * each.slots]
     if not full or (step.parked < 0.5 and step.processors <= full[0].slots):
         return None
     each = full[0]
     why = f'filter "{each.name}" has {each.in_flight:.1f} of {each.slots} slots in use while {step.parked:.0f} messages are parked'
-    return Verdict(
+    return Bottleneck(
         "filter slots",
         why,
         "raise max_in_flight (or instances) of that filter, and processors with it, if what it asks can take more at once",
     )
 
 
-def _processors(step: Step) -> Verdict | None:
+def _processors(step: TuneStep) -> Bottleneck | None:
     if step.busy < FULL * step.processors:
         return None
-    return Verdict(
+    return Bottleneck(
         "processors", f"{step.busy:.1f} of {step.processors} are busy, {step.scanning:.1f} of them with a filter", "more processors"
     )
 
 
-def _unseen(step: Step) -> Verdict:
+def _unseen(step: TuneStep) -> Bottleneck:
     why = f"{step.busy:.1f} of {step.processors} processors are busy, the CPU {step.cpu.busy:.0%}, the disk {step.disk:.0%}"
-    return Verdict(UNSEEN, why)
+    return Bottleneck(UNSEEN, why)

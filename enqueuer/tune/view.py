@@ -7,13 +7,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from enqueuer.tune.report import HEAD, row, show
-from enqueuer.tune.session import View
-from enqueuer.tune.verdict import Step
+from enqueuer.tune.session import TuneListener
+from enqueuer.tune.verdict import TuneStep
 
 __all__ = ["TuneView"]
 
 
-class TuneView(View):
+class TuneView(TuneListener):
     """Rows on `console`, with a bar of the time below them where it is a terminal."""
 
     def __init__(self, seconds: float, console: Console) -> None:
@@ -51,6 +51,6 @@ class TuneView(View):
         self._console.print(f"One message alone takes {show(seconds)} from the drop to its fate.")
         self._console.print(Text(HEAD, "dim"), soft_wrap=True)
 
-    def step(self, step: Step, raised: bool) -> None:
+    def step(self, step: TuneStep, raised: bool) -> None:
         """A row."""
         self._console.print(Text(row(step) + ("  (more slots)" if raised else "")), soft_wrap=True)

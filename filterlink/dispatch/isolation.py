@@ -6,7 +6,7 @@ filter has one helper only, the others wait for so long.
 
 import math
 
-from filterlink.dispatch.requests import Port, Request, Unit
+from filterlink.dispatch.requests import MuxPort, ScanRequest, Unit
 from filterlink.dispatch.suspects import Suspects
 
 __all__ = ["Trials"]
@@ -15,7 +15,7 @@ __all__ = ["Trials"]
 class Trials:
     """Which suspect has which helper for itself."""
 
-    def __init__(self, suspects: Suspects, units: list[Unit], port: Port) -> None:
+    def __init__(self, suspects: Suspects, units: list[Unit], port: MuxPort) -> None:
         self._suspects, self._units, self._port = suspects, units, port
         self._id = 0
         self._unit: Unit | None = None
@@ -41,7 +41,7 @@ class Trials:
         if self._unit is not None and self._woken <= before and not self._unit.open:
             self.forget()
 
-    def advance(self, now: float, answered: int, alone: bool) -> tuple[Unit, Request] | None:
+    def advance(self, now: float, answered: int, alone: bool) -> tuple[Unit, ScanRequest] | None:
         """Go on with the trials; what is to be sent to which helper, if anything."""
         if self._unit is None or self._id not in self._suspects or not self._unit.ready:
             self.forget()

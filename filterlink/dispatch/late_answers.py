@@ -4,9 +4,9 @@ from collections import OrderedDict
 
 import msgspec
 
-from filterlink.wire.frames import Kind
+from filterlink.wire.frames import AnswerKind
 
-__all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Answer", "Kept"]
+__all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Kept", "LateAnswer"]
 
 MAX_KEPT = 10_000
 MAX_KEPT_BYTES = 16 << 20
@@ -15,8 +15,8 @@ OVERHEAD = 200
 """Bytes that an answer takes beside its text and fields."""
 
 
-class Answer(msgspec.Struct, gc=False):
-    kind: Kind
+class LateAnswer(msgspec.Struct, gc=False):
+    kind: AnswerKind
     text: str = ""
     fields: tuple[bytes, ...] = ()
     charge: bool = False
@@ -28,21 +28,21 @@ class Answer(msgspec.Struct, gc=False):
         return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
 
 
-class Kept(OrderedDict[int, Answer]):
+class Kept(OrderedDict[int, LateAnswer]):
     """Answers by message, the oldest first; they come by keep() and go by take()."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bytes = 0
 
-    def keep(self, id: int, answer: Answer) -> None:
+    def keep(self, id: int, answer: LateAnswer) -> None:
         self.take(id)
         self[id] = answer
         self._bytes += answer.size
         while len(self) > MAX_KEPT or self._bytes > MAX_KEPT_BYTES:
             self.take(next(iter(self)))
 
-    def take(self, id: int) -> Answer | None:
+    def take(self, id: int) -> LateAnswer | None:
         """The answer, which is kept no longer."""
         answer = self.pop(id, None)
         if answer is not None:

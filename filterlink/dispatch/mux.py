@@ -12,13 +12,13 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.dispatch.isolation import Trials
-from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.replies import Desk
-from filterlink.dispatch.requests import WAKE_AGAIN, Port, Request, Unit
+from filterlink.dispatch.requests import WAKE_AGAIN, MuxPort, ScanRequest, Unit
 from filterlink.dispatch.slots import Slots
 from filterlink.dispatch.suspects import Doubt, Suspects
-from filterlink.protocol.protocol import Reply
-from filterlink.wire.frames import Ask, Kind
+from filterlink.protocol.protocol import HelperReply
+from filterlink.wire.frames import AnswerKind, Ask
 
 __all__ = ["Gate"]
 
@@ -26,7 +26,7 @@ __all__ = ["Gate"]
 class Gate:
     """All requests to one filter. Every call says what happened; the port hears what follows from it."""
 
-    def __init__(self, settings: Filter, port: Port, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
+    def __init__(self, settings: Filter, port: MuxPort, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
         self.units = [Unit(index, over=index >= settings.instances) for index in range(2 * settings.instances)]
         """The second half is for those that replace the first (filterlink/helpers/pool.py)."""
         self.answered = 0
@@ -38,7 +38,7 @@ class Gate:
         """Other work waits for the processors: a scan past its grace goes on without one."""
         self.slots = Slots(settings, self.units, port)
         self._settings, self._port, self._numbers, self._reason = settings, port, numbers, reason
-        self._running: dict[int, Request] = {}
+        self._running: dict[int, ScanRequest] = {}
         self._suspects = Suspects()
         self._desk = Desk(settings, port, self.slots, self._suspects, reason)
         self.pace, self._kept = self._desk.pace, self._desk.kept
@@ -53,7 +53,7 @@ class Gate:
         if self._kept and self._desk.answer_kept(now, client, ask):
             return
         if not (ask.id in self._running and self._attach(now, client, ask)):
-            self._admit(now, Request(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
+            self._admit(now, ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
         if self.pressed and self.stalled(now):
             self._set_aside(now)
 
@@ -62,7 +62,7 @@ class Gate:
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
 
-    def evict(self) -> list[Request]:
+    def evict(self) -> list[ScanRequest]:
         """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
         given_up = [*self.slots.take_open(), *self.slots.take_waiting(), *self._suspects.take_waiting()]
         self._running.clear()
@@ -102,9 +102,9 @@ class Gate:
 
     # What helpers do
 
-    def replies(self, now: float, unit: int, replies: Sequence[Reply]) -> list[Reply]:
+    def replies(self, now: float, unit: int, replies: Sequence[HelperReply]) -> list[HelperReply]:
         """A helper answered; the replies whose numbers are not (or no longer) outstanding."""
-        open, unknown = self.units[unit].open, list[Reply]()
+        open, unknown = self.units[unit].open, list[HelperReply]()
         for reply in replies:
             if (request := open.pop(reply.number, None)) is None:
                 unknown.append(reply)
@@ -208,7 +208,7 @@ class Gate:
         running.client, running.n, running.park, running.asked, running.late = client, ask.n, ask.park, now, False
         return True
 
-    def _admit(self, now: float, request: Request) -> None:
+    def _admit(self, now: float, request: ScanRequest) -> None:
         """Send, park, or keep waiting what is asked anew."""
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
@@ -223,13 +223,13 @@ class Gate:
             self._desk.wait(request, self.is_ready)
             self._advance(now)
 
-    def _send(self, now: float, unit: Unit, request: Request) -> None:
+    def _send(self, now: float, unit: Unit, request: ScanRequest) -> None:
         request.number, request.since, request.tried = next(self._numbers), now, False
         unit.open[request.number] = request
         self._running[request.id] = request
         self._port.send(unit.index, request.number, request.id)
 
-    def _forget(self, request: Request) -> None:
+    def _forget(self, request: ScanRequest) -> None:
         if self._running.get(request.id) is request:
             del self._running[request.id]
 
@@ -245,7 +245,7 @@ class Gate:
         if self.pressed:
             self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
-    def _accuse(self, now: float, tried: list[Request], planned: bool) -> None:
+    def _accuse(self, now: float, tried: list[ScanRequest], planned: bool) -> None:
         """A helper ended over these, or left."""
         ids = [request.id for request in tried]
         if planned or not ids:
@@ -265,7 +265,7 @@ class Gate:
         if suspect is not None and suspect.request is not None:
             self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
 
-    def _again(self, now: float, request: Request) -> None:
+    def _again(self, now: float, request: ScanRequest) -> None:
         """Have a request judged by the next helper."""
         self._forget(request)
         if request.client is None and not request.late:
@@ -287,7 +287,7 @@ class Gate:
         unit.retiring = False
         self._port.restart(unit.index, text)
         for request in late:
-            self._desk.tell(request, Answer(Kind.TIMEOUT, text, (), self._heard > request.since))
+            self._desk.tell(request, LateAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
 
     def _give_up(self) -> None:
         """The filter is not there: whoever waits is told, and the parked come to be told."""
@@ -295,5 +295,5 @@ class Gate:
             self._unavailable(request)
         self.release()
 
-    def _unavailable(self, request: Request) -> None:
+    def _unavailable(self, request: ScanRequest) -> None:
         self._desk.unavailable(request, "is not ready" if self.dead else "ends over what it is asked")

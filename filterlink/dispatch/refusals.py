@@ -7,14 +7,14 @@ In an outage it refuses nearly all, though it may let a few pass (those that are
 
 from collections import OrderedDict
 
-from filterlink.wire.frames import Kind
+from filterlink.wire.frames import AnswerKind
 
 __all__ = ["MOST_KNOWN", "Refusals"]
 
 MOST_KNOWN = 10_000
 """Refused messages that are remembered, about 1 MB; the one refused longest ago is forgotten first, and costs one more scan."""
-_SCANNED = (Kind.OK, Kind.ERROR, Kind.DISCARD)
-_REFUSED = (Kind.REJECTED, Kind.FAILURE, Kind.INVALID)
+_SCANNED = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
+_REFUSED = (AnswerKind.REJECTED, AnswerKind.FAILURE, AnswerKind.INVALID)
 
 
 class Refusals:
@@ -24,7 +24,7 @@ class Refusals:
         self._scanned = self._refused = 0
         self._known: OrderedDict[int, tuple[int, int]] = OrderedDict()  # message -> both counts after it was refused last
 
-    def heard(self, id: int, kind: Kind) -> bool:
+    def heard(self, id: int, kind: AnswerKind) -> bool:
         """Note an answer about message `id`. Return True where it is refused again, and most others were scanned since.
 
         A FAILURE that lets the message pass is its last answer, so that nothing follows from the charge.

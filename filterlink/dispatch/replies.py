@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from filterlink.config.settings import Filter
-from filterlink.dispatch.late_answers import Answer, Kept
+from filterlink.dispatch.late_answers import Kept, LateAnswer
 from filterlink.dispatch.latency import Pace
 from filterlink.dispatch.refusals import Refusals
-from filterlink.dispatch.requests import Port, Request
+from filterlink.dispatch.requests import MuxPort, ScanRequest
 from filterlink.dispatch.slots import Slots
 from filterlink.dispatch.suspects import Suspects
-from filterlink.protocol.protocol import Reply
-from filterlink.wire.frames import Ask, Kind
+from filterlink.protocol.protocol import HelperReply
+from filterlink.wire.frames import AnswerKind, Ask
 
 __all__ = ["MAX_WAITING", "Desk"]
 
@@ -26,7 +26,7 @@ MAX_WAITING = 100_000
 class Desk:
     """The side of a gate that talks to those who ask."""
 
-    def __init__(self, settings: Filter, port: Port, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
+    def __init__(self, settings: Filter, port: MuxPort, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
         self.kept = Kept()
         self.pace = Pace()
         self._refusals = Refusals()
@@ -37,15 +37,15 @@ class Desk:
         """Give the answer that came while the message waited elsewhere."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
-        self._port.verdict(Request(client, ask.id, ask.n, ask.park, ask.large, now), kept)
+        self._port.verdict(ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now), kept)
         return True
 
-    def answer(self, request: Request, reply: Reply) -> None:
+    def answer(self, request: ScanRequest, reply: HelperReply) -> None:
         """Give the answer of a helper; REJECTED is charged where the filter refuses this message for its own sake."""
         charge = self._refusals.heard(request.id, reply.kind)
-        self.tell(request, Answer(reply.kind, reply.text, reply.fields, charge, reply.routes, reply.copies))
+        self.tell(request, LateAnswer(reply.kind, reply.text, reply.fields, charge, reply.routes, reply.copies))
 
-    def tell(self, request: Request, answer: Answer) -> None:
+    def tell(self, request: ScanRequest, answer: LateAnswer) -> None:
         """Give an answer to who waits for it; where that is the message, it is kept until it asks."""
         if request.client is not None:
             self._port.verdict(request, answer)
@@ -53,10 +53,10 @@ class Desk:
             self.kept.keep(request.id, answer)
             self._port.wake_one(request.id)
 
-    def unavailable(self, request: Request, how: str = "is not ready") -> None:
-        self.tell(request, Answer(Kind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
+    def unavailable(self, request: ScanRequest, how: str = "is not ready") -> None:
+        self.tell(request, LateAnswer(AnswerKind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
 
-    def wait(self, request: Request, ready: bool, *, first: bool = False) -> None:
+    def wait(self, request: ScanRequest, ready: bool, *, first: bool = False) -> None:
         """Have a request that cannot be sent now come again, or keep it here."""
         suspect, waiting = self._suspects.get(request.id), self._slots.lanes[request.large].waiting
         if request.late:
@@ -70,9 +70,9 @@ class Desk:
         elif len(waiting) < MAX_WAITING:
             waiting.append(request)
         else:
-            self.tell(request, Answer(Kind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
+            self.tell(request, LateAnswer(AnswerKind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
 
-    def set_aside(self, now: float, requests: list[Request], stalled: bool) -> None:
+    def set_aside(self, now: float, requests: list[ScanRequest], stalled: bool) -> None:
         """Let the processors go that wait for longer than the filter takes as a rule, or for one that is stalled."""
         grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
         for request in requests:
@@ -80,14 +80,14 @@ class Desk:
                 self._port.park(request, f"{self.name} takes its time", True)
                 request.client, request.late = None, True
 
-    def _missed(self, request: Request) -> None:
+    def _missed(self, request: ScanRequest) -> None:
         """The answer that a message waits for is lost with its helper."""
         if (suspect := self._suspects.get(request.id)) is None:
             self._port.wake_one(request.id)
         else:
             suspect.away = True
 
-    def _park(self, request: Request, ready: bool) -> None:
+    def _park(self, request: ScanRequest, ready: bool) -> None:
         suspect = self._suspects.get(request.id)
         if suspect is None:
             self._slots.lanes[request.large].parked += 1

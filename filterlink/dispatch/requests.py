@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.late_answers import LateAnswer
 
-__all__ = ["WAKE_AGAIN", "Lane", "Port", "Request", "Unit"]
+__all__ = ["WAKE_AGAIN", "Lane", "MuxPort", "ScanRequest", "Unit"]
 
 WAKE_AGAIN = 1.0
 """A woken message that has not come back by then counts as lost, and another is woken for its slot."""
 
 
-class Request(msgspec.Struct, gc=False, eq=False):
+class ScanRequest(msgspec.Struct, gc=False, eq=False):
     """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
 
     client: Any
@@ -47,7 +47,7 @@ class Unit:
         """Another has taken its place: it may answer what it has."""
         self.kept = False
         """For a suspect: it gets nothing else."""
-        self.open: dict[int, Request] = {}
+        self.open: dict[int, ScanRequest] = {}
 
     def written(self, now: float, numbers: Iterable[int]) -> None:
         """The lines of these requests went into the helper's pipe: their time begins."""
@@ -55,12 +55,12 @@ class Unit:
             if (request := self.open.get(number)) is not None:
                 request.since, request.tried = now, True
 
-    def overdue(self, now: float, limit: Callable[[int], float]) -> list[Request]:
+    def overdue(self, now: float, limit: Callable[[int], float]) -> list[ScanRequest]:
         """The open requests that are overdue; `limit` says after how many seconds one of so many bytes is.
 
         What was never written is the helper's fault only if nothing stands before it.
         """
-        late: list[Request] = []
+        late: list[ScanRequest] = []
         for request in self.open.values():
             if late and not request.tried:
                 break
@@ -76,7 +76,7 @@ class Lane:
         self.parked = 0
         self.coming: deque[float] = deque()
         """When each was woken that is not back yet: their slots are spoken for."""
-        self.waiting: deque[Request] = deque()
+        self.waiting: deque[ScanRequest] = deque()
 
     def came(self) -> None:
         """One is back: the newest, as the oldest is the one that may be lost, and must grow old."""
@@ -94,13 +94,13 @@ class Lane:
         self.coming.clear()
 
 
-class Port(Protocol):
+class MuxPort(Protocol):
     """What the multiplexer has done by others."""
 
     def send(self, unit: int, number: int, message: int) -> None: ...
-    def verdict(self, request: Request, answer: Answer) -> None: ...
-    def park(self, request: Request, reason: str, apart: bool = False) -> None: ...
+    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None: ...
+    def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None: ...
     def wake(self, count: int, large: bool = False) -> None: ...
     def wake_one(self, id: int) -> None: ...
-    def guilty(self, request: Request, reason: str) -> None: ...
+    def guilty(self, request: ScanRequest, reason: str) -> None: ...
     def restart(self, unit: int, reason: str) -> None: ...

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from filterlink.config.settings import Filter
-from filterlink.dispatch.requests import Lane, Port, Request, Unit
+from filterlink.dispatch.requests import Lane, MuxPort, ScanRequest, Unit
 
 __all__ = ["Slots"]
 
@@ -13,7 +13,7 @@ __all__ = ["Slots"]
 class Slots:
     """The helpers of a filter and the two lanes of those that wait for them, small messages and large."""
 
-    def __init__(self, settings: Filter, units: list[Unit], port: Port) -> None:
+    def __init__(self, settings: Filter, units: list[Unit], port: MuxPort) -> None:
         self.units = units
         self.lanes = (Lane(), Lane())
         self.large_share = 0.5
@@ -23,7 +23,7 @@ class Slots:
         self._served = False  # the lane that was served last
 
     @property
-    def open(self) -> list[Request]:
+    def open(self) -> list[ScanRequest]:
         """What the helpers have."""
         return [request for unit in self.units for request in unit.open.values()]
 
@@ -33,17 +33,17 @@ class Slots:
         return min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
 
     @property
-    def waiting(self) -> list[Request]:
+    def waiting(self) -> list[ScanRequest]:
         return [request for lane in self.lanes for request in lane.waiting]
 
-    def take_waiting(self) -> list[Request]:
+    def take_waiting(self) -> list[ScanRequest]:
         """Who waits here, and does so no longer."""
         found = self.waiting
         for lane in self.lanes:
             lane.waiting.clear()
         return found
 
-    def take_open(self) -> list[Request]:
+    def take_open(self) -> list[ScanRequest]:
         """What the helpers have: their answers are no longer waited for."""
         found = self.open
         for unit in self.units:
@@ -98,7 +98,7 @@ class Slots:
         most = min(max(1, int(slots * self.large_share)), max(1, slots - 1))
         return min(free, most - sum(request.large for request in self.open))
 
-    def next(self) -> tuple[Unit, Request] | None:
+    def next(self) -> tuple[Unit, ScanRequest] | None:
         """Who waits here and is to be sent now; the lanes take turns."""
         if not (self.lanes[0].waiting or self.lanes[1].waiting):
             return None

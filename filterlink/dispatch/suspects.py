@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from filterlink.dispatch.requests import Request
+from filterlink.dispatch.requests import ScanRequest
 
 __all__ = ["LEAVES", "MAX_SUSPECTS", "ROW", "Doubt", "Suspect", "Suspects"]
 
@@ -31,7 +31,7 @@ LEAVES = 3
 """A helper that leaves in good order does not do so over the same message as often as this."""
 
 
-class Row(msgspec.Struct):
+class HelperEndRun(msgspec.Struct):
     """Helpers ended over one message alone, one after the other, and over no other one in between."""
 
     id: int = 0
@@ -73,7 +73,7 @@ class Suspect:
         """How much the filter had answered at its last end over this message."""
         self.away = False
         """It is parked apart, and comes when it is woken."""
-        self.request: Request | None = None
+        self.request: ScanRequest | None = None
         """It waits here."""
 
     @property
@@ -86,7 +86,7 @@ class Suspects(OrderedDict[int, Suspect]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._row = Row()
+        self._row = HelperEndRun()
         self.leaves: OrderedDict[int, int] = OrderedDict()
         """In how many helpers that left in good order each was open."""
 
@@ -103,10 +103,10 @@ class Suspects(OrderedDict[int, Suspect]):
         return [suspect.id for suspect in found]
 
     @property
-    def waiting(self) -> list[Request]:
+    def waiting(self) -> list[ScanRequest]:
         return [suspect.request for suspect in self.values() if suspect.request is not None]
 
-    def take_waiting(self) -> list[Request]:
+    def take_waiting(self) -> list[ScanRequest]:
         """Who waits here, and does so no longer."""
         found = self.waiting
         for suspect in self.values():
@@ -139,7 +139,7 @@ class Suspects(OrderedDict[int, Suspect]):
     def _guilty(self, ids: list[int], answered: int, now: float) -> bool:
         """Whether the one message that it ended over is the reason."""
         if ids != [self._row.id]:
-            self._row = Row(ids[0] if len(ids) == 1 else 0, now)
+            self._row = HelperEndRun(ids[0] if len(ids) == 1 else 0, now)
         known = self.get(self._row.id)
         if known is not None and known.answered < answered:
             self._row.proved = True
@@ -149,7 +149,7 @@ class Suspects(OrderedDict[int, Suspect]):
         """It was answered, or is no more."""
         self.leaves.pop(id, None)
         if self._row.id == id:
-            self._row = Row()
+            self._row = HelperEndRun()
         return self.pop(id, None)
 
     def surplus(self) -> list[int]:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from filterlink.helpers.spawn import Limits, spawn
+from filterlink.helpers.spawn import HelperLimits, spawn
 from filterlink.helpers.unkillable import NoUser
 from filterlink.process import orphans
 from filterlink.protocol.protocol import Event as Event
@@ -66,7 +66,7 @@ class Helper:
         words: Sequence[str],
         pipelining: bool,
         user: User,
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        limits: HelperLimits = HelperLimits(),  # noqa: B008 (frozen)
     ) -> None:
         self._mark = orphans.new_mark()
         orphans.adopt()

@@ -8,7 +8,7 @@ import math
 
 from filterlink.config.settings import Filter
 
-__all__ = ["GENTLE", "HASTY", "Life", "Phase", "Step"]
+__all__ = ["GENTLE", "HASTY", "Life", "LifeStep", "Phase"]
 
 
 class Phase(enum.Enum):
@@ -21,7 +21,7 @@ class Phase(enum.Enum):
     OVER = "over"
 
 
-class Step(enum.Enum):
+class LifeStep(enum.Enum):
     """What tick() tells its owner to do."""
 
     START = "start"
@@ -38,9 +38,9 @@ class Step(enum.Enum):
 
 # Each step with the seconds given to the helper before the next one. Many helpers end at none but the last ones, and
 # some fork a child a message: the signals go to the whole process group.
-GENTLE = ((Step.QUIT, 1.0), (Step.CLOSE, 2.0), (Step.TERM, 3.0), (Step.KILL, 4.0), (Step.ABANDON, 2.0))
+GENTLE = ((LifeStep.QUIT, 1.0), (LifeStep.CLOSE, 2.0), (LifeStep.TERM, 3.0), (LifeStep.KILL, 4.0), (LifeStep.ABANDON, 2.0))
 # After a time-out others wait for the new helper, and the old one has shown already that it does not listen.
-HASTY = ((Step.QUIT, 0.5), (Step.CLOSE, 0.5), (Step.TERM, 1.5), (Step.KILL, 4.0), (Step.ABANDON, 2.0))
+HASTY = ((LifeStep.QUIT, 0.5), (LifeStep.CLOSE, 0.5), (LifeStep.TERM, 1.5), (LifeStep.KILL, 4.0), (LifeStep.ABANDON, 2.0))
 
 INTF_WAIT = 10.0
 """Longest wait for the answer to INTF: some helpers never give one. Never more than half a time-out: after a whole one the
@@ -65,7 +65,7 @@ class Life:
         self._final = False
         self._steps = list(GENTLE)
 
-    def tick(self, now: float) -> Step | None:
+    def tick(self, now: float) -> LifeStep | None:
         """The step that is due; None when it is not time yet."""
         if now < self.due:
             return None
@@ -78,8 +78,8 @@ class Life:
         self.due = math.inf
         if self.phase is Phase.STARTING:
             self.phase = Phase.READY
-            return Step.ASSUME
-        return Step.START if self.phase is Phase.PAUSED else None
+            return LifeStep.ASSUME
+        return LifeStep.START if self.phase is Phase.PAUSED else None
 
     def started(self, now: float) -> None:
         """The process runs and INTF is sent."""
@@ -96,10 +96,10 @@ class Life:
 
     def quit_answered(self, now: float) -> None:
         """The helper agreed to QUIT: its input can be closed at once."""
-        if self.phase is Phase.STOPPING and self._steps[0][0] is Step.CLOSE:
+        if self.phase is Phase.STOPPING and self._steps[0][0] is LifeStep.CLOSE:
             self.due = now
 
-    def stop(self, now: float, steps: tuple[tuple[Step, float], ...] = GENTLE, final: bool = False) -> None:
+    def stop(self, now: float, steps: tuple[tuple[LifeStep, float], ...] = GENTLE, final: bool = False) -> None:
         """Begin to stop the process; with `final` it is never started again."""
         self._final = self._final or final
         if self.phase in (Phase.STARTING, Phase.READY):

@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from filterlink.config.settings import Filter
 from filterlink.dispatch.mux import Gate
-from filterlink.helpers.runner import Keeper
+from filterlink.helpers.runner import HelperRunner
 
-__all__ = ["Crew"]
+__all__ = ["HelperPool"]
 
 
-class Crew:
+class HelperPool:
     """`make(place)` makes a keeper, which starts a helper by itself and tells its owner, who tells us."""
 
-    def __init__(self, settings: Filter, make: Callable[[int], Keeper]) -> None:
-        self.keepers: dict[int, Keeper] = {}
+    def __init__(self, settings: Filter, make: Callable[[int], HelperRunner]) -> None:
+        self.keepers: dict[int, HelperRunner] = {}
         self._settings, self._make = settings, make
         self._sent: dict[int, int] = {}
         self._ready: dict[int, float] = {}

@@ -13,14 +13,14 @@ from typing import Protocol
 from filterlink.config.settings import Filter
 from filterlink.helpers import unkillable
 from filterlink.helpers.helper import Helper, Line
-from filterlink.helpers.lifecycle import GENTLE, HASTY, Life, Phase, Step
-from filterlink.helpers.spawn import Limits, fault
+from filterlink.helpers.lifecycle import GENTLE, HASTY, Life, LifeStep, Phase
+from filterlink.helpers.spawn import HelperLimits, fault
 from filterlink.protocol import protocol
-from filterlink.protocol.protocol import Event, Interface, Reply
-from filterlink.wire.frames import Kind
+from filterlink.protocol.protocol import Event, HelperReply, Interface
+from filterlink.wire.frames import AnswerKind
 from filterlink.wire.loop import Loop
 
-__all__ = ["TAIL", "Grumble", "Keeper", "Owner"]
+__all__ = ["TAIL", "Grumble", "HelperRunner", "Owner"]
 
 TAIL = 1024
 """Bytes of a helper's last words kept as the reason of its end."""
@@ -39,7 +39,7 @@ class Owner(Protocol):
     """Who has a keeper."""
 
     def helper_ready(self, index: int) -> None: ...
-    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]: ...
+    def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]: ...
     def helper_asked(self, index: int, number: int) -> int: ...
     def helper_written(self, index: int, numbers: list[int]) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
@@ -83,7 +83,7 @@ class Grumble:
         return " / ".join(line for line in lines if line)
 
 
-class Keeper:
+class HelperRunner:
     """One helper, its process replaced whenever it ends, for as long as its Life says so."""
 
     def __init__(self, loop: Loop, settings: Filter, index: int, numbers: Iterator[int], log: logging.Logger, owner: Owner) -> None:
@@ -129,7 +129,7 @@ class Keeper:
         if over:
             self._owner.helper_gone(self._index, True, True)
 
-    def _stop(self, steps: tuple[tuple[Step, float], ...], final: bool) -> None:
+    def _stop(self, steps: tuple[tuple[LifeStep, float], ...], final: bool) -> None:
         running = self.life.phase in (Phase.STARTING, Phase.READY)
         self.life.stop(time.monotonic(), steps, final)
         if running:
@@ -145,9 +145,9 @@ class Keeper:
 
     def _tick(self) -> None:
         step = self.life.tick(time.monotonic())
-        if step is Step.START:
+        if step is LifeStep.START:
             self._start()
-        elif step is Step.ASSUME:
+        elif step is LifeStep.ASSUME:
             self._grumble.problem(f"INTF is not answered, version {ASSUMED} is assumed")
             self._owner.helper_ready(self._index)
         elif step is not None and self._helper is not None:
@@ -156,7 +156,7 @@ class Keeper:
 
     def _start(self) -> None:
         try:
-            self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, Limits.of(self._settings))
+            self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, HelperLimits.of(self._settings))
         except Exception as error:  # noqa: BLE001  (a filter that cannot be started, for whatever reason, is that filter's fault)
             if not isinstance(error, (OSError, ValueError)):
                 self._log.critical("its start failed: this is a fault in Enqueuer, please report it", exc_info=True)
@@ -169,18 +169,18 @@ class Keeper:
         self._intf = next(self._numbers)
         self._helper.send(protocol.intf(self._intf))
 
-    def _stop_step(self, step: Step, helper: Helper) -> None:
-        if step is Step.QUIT:
+    def _stop_step(self, step: LifeStep, helper: Helper) -> None:
+        if step is LifeStep.QUIT:
             helper.forget_unsent()
             self._quit = next(self._numbers)
             helper.send(protocol.quit(self._quit))
-        elif step is Step.CLOSE:
+        elif step is LifeStep.CLOSE:
             helper.close_input()
-        elif step is Step.ABANDON:
+        elif step is LifeStep.ABANDON:
             self._abandon(helper)
         else:
             self._log.warning("process %d is ended by SIG%s", helper.pid, step.name)
-            helper.signal(signal.SIGTERM if step is Step.TERM else signal.SIGKILL)
+            helper.signal(signal.SIGTERM if step is LifeStep.TERM else signal.SIGKILL)
 
     def _abandon(self, helper: Helper) -> None:
         """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
@@ -216,12 +216,12 @@ class Keeper:
             for event in events:
                 if event.line:
                     self._log.info("inp(%d): %s", len(event.line), event.line.decode("utf-8", "replace"))
-        replies: list[Reply] = []
-        amiss: list[tuple[Reply, int]] = []
+        replies: list[HelperReply] = []
+        amiss: list[tuple[HelperReply, int]] = []
         for event in events:
-            if isinstance(event, Reply):
+            if isinstance(event, HelperReply):
                 replies.append(event)
-                if event.complaints or event.kind is Kind.FAILURE:
+                if event.complaints or event.kind is AnswerKind.FAILURE:
                     amiss.append((event, self._owner.helper_asked(self._index, event.number)))
             elif isinstance(event, Interface):
                 self._greeted(event)
@@ -230,7 +230,7 @@ class Keeper:
         if replies:
             self._replies(replies, amiss)
 
-    def _replies(self, replies: list[Reply], amiss: list[tuple[Reply, int]]) -> None:
+    def _replies(self, replies: list[HelperReply], amiss: list[tuple[HelperReply, int]]) -> None:
         """`amiss` are those that somebody should look at, with the messages that they may be about."""
         unknown = self._owner.helper_replies(self._index, replies)
         if len(unknown) < len(replies):
@@ -241,12 +241,12 @@ class Keeper:
         for reply in unknown:
             self._unasked(reply)
 
-    def _complain(self, reply: Reply, message: int) -> None:
-        failed = (f"answered FAILURE: {reply.text}",) if reply.kind is Kind.FAILURE else ()
+    def _complain(self, reply: HelperReply, message: int) -> None:
+        failed = (f"answered FAILURE: {reply.text}",) if reply.kind is AnswerKind.FAILURE else ()
         for problem in failed + reply.complaints:
             self._grumble.problem(f"message {message}: {problem}")
 
-    def _unasked(self, reply: Reply) -> None:
+    def _unasked(self, reply: HelperReply) -> None:
         """An answer that none of the open requests waits for."""
         if reply.number == self._quit:
             self.life.quit_answered(time.monotonic())

@@ -21,7 +21,7 @@ from filterlink.config.settings import Filter
 from filterlink.process import orphans, sandbox
 from filterlink.process.forked import die_with, restrain
 
-__all__ = ["NOT_ROOT", "Limits", "environment", "fault", "find_program", "search_path", "spawn"]
+__all__ = ["NOT_ROOT", "HelperLimits", "environment", "fault", "find_program", "search_path", "spawn"]
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV")
 KEPT_BEGIN = ("LC_",)
@@ -39,7 +39,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Limits(msgspec.Struct, frozen=True):
+class HelperLimits(msgspec.Struct, frozen=True):
     """What a helper may have. 0 and infinity mean "no limit", no user means ours."""
 
     memory: int = 0
@@ -51,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True):
     """The folders that it may write to; None: all that its account may."""
 
     @classmethod
-    def of(cls, filter: Filter) -> "Limits":
+    def of(cls, filter: Filter) -> "HelperLimits":
         # so that what it submits comes here, and is known for its own
         variables = (f"ENQUEUER_BASE={os.getcwd()}", f"ENQUEUER_FILTER={filter.name}", *filter.environment)
         writable = (tempfile.gettempdir(), *filter.writable) if filter.confined else None
@@ -91,7 +91,7 @@ def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.str
     return kept
 
 
-def spawn(words: Sequence[str], limits: Limits = Limits(), mark: int = 0) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
+def spawn(words: Sequence[str], limits: HelperLimits = HelperLimits(), mark: int = 0) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
     """Start it. `mark`: what its children are known by (orphans.py).
 
     Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
@@ -126,7 +126,7 @@ def fault(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}{cure}"
 
 
-def _popen(words: Sequence[str], limits: Limits, account: pwd.struct_passwd | None, mark: int) -> subprocess.Popen[bytes]:
+def _popen(words: Sequence[str], limits: HelperLimits, account: pwd.struct_passwd | None, mark: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [find_program(words[0]), *words[1:]],
         bufsize=0,
@@ -184,7 +184,7 @@ def _enters(account: pwd.struct_passwd, groups: Sequence[int], folder: os.stat_r
     return bool(folder.st_mode >> shift & 1)
 
 
-def _in_child(parent: int, limits: Limits, mark: int) -> Callable[[], None]:
+def _in_child(parent: int, limits: HelperLimits, mark: int) -> Callable[[], None]:
     """What the new process does before it becomes the helper; its account is its own already."""
 
     def prepare() -> None:

@@ -14,7 +14,7 @@ MAX_KINDS = 100
 OTHERS = "others"
 
 
-class Kind(msgspec.Struct):
+class ComplaintKind(msgspec.Struct):
     """One kind of trouble."""
 
     since: float
@@ -29,7 +29,7 @@ class Complaints:
 
     def __init__(self, log: logging.Logger, level: int = logging.WARNING, burst: int = 1) -> None:
         self._log, self._level, self._burst = log, level, burst
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, ComplaintKind] = {}
 
     def say(self, about: str, text: str, tag: dict[str, str] | None = None) -> None:
         """Log `text` unless this minute has its lines about that kind already. `tag` goes to the log record as `extra`."""
@@ -44,11 +44,11 @@ class Complaints:
         more, kind.unsaid = kind.unsaid, 0
         self._log.log(self._level, "%s%s", text, f" ({more} more of this in the last minute)" if more else "", extra=tag)
 
-    def _kind(self, about: str, now: float) -> Kind:
+    def _kind(self, about: str, now: float) -> ComplaintKind:
         if (known := self._kinds.get(about)) is not None:
             return known
         if len(self._kinds) > MAX_KINDS:
             self._kinds = {name: kind for name, kind in self._kinds.items() if now < kind.since + COMPLAIN_EACH or kind.unsaid}
         if len(self._kinds) > MAX_KINDS:
             about = OTHERS
-        return self._kinds.setdefault(about, Kind(now))
+        return self._kinds.setdefault(about, ComplaintKind(now))

@@ -9,9 +9,9 @@ import re
 import msgspec
 
 from filterlink.protocol.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
-from filterlink.wire.frames import MAX_TEXT, Kind
+from filterlink.wire.frames import MAX_TEXT, AnswerKind
 
-__all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "Interface", "Note", "Reader", "Reply", "file", "intf", "quit"]
+__all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "HelperReply", "Interface", "Note", "Reader", "file", "intf", "quit"]
 
 VERSION = 4
 """The interface version that INTF offers."""
@@ -30,17 +30,17 @@ _BARE = re.compile(rb"[ \t]*([^ \t]+)")
 _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
 # Two threads of a helper that write at once give "7 OK8 FAILURE" and then an empty line.
 _GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
-_REPORTS = {b"ERROR": Kind.ERROR, b"REJECTED": Kind.REJECTED, b"FAILURE": Kind.FAILURE}
-_PLAIN = {b"OK": Kind.OK, b"DISCARD": Kind.DISCARD}
-_OK = Kind.OK
+_REPORTS = {b"ERROR": AnswerKind.ERROR, b"REJECTED": AnswerKind.REJECTED, b"FAILURE": AnswerKind.FAILURE}
+_PLAIN = {b"OK": AnswerKind.OK, b"DISCARD": AnswerKind.DISCARD}
+_OK = AnswerKind.OK
 _ROUTES = (b"MIRRORTO", b"ADDROUTE")
 
 
-class Reply(msgspec.Struct, gc=False):
+class HelperReply(msgspec.Struct, gc=False):
     """A numbered answer. `line` is the line as it came, empty for all but the first answer on one line."""
 
     number: int
-    kind: Kind
+    kind: AnswerKind
     text: str = ""
     fields: tuple[bytes, ...] = ()
     complaints: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Note(msgspec.Struct, gc=False):
     complaint: str = ""
 
 
-Event = Reply | Interface | Note
+Event = HelperReply | Interface | Note
 
 
 def intf(number: int, version: int = VERSION) -> bytes:
@@ -115,7 +115,7 @@ class Reader:
         for line in lines:
             number, _, answer = line.partition(b" ")
             if answer == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
-                events.append(Reply(int(number), _OK, "", (), (), line))
+                events.append(HelperReply(int(number), _OK, "", (), (), line))
             else:
                 events += _parse(line)
         if rest:
@@ -137,8 +137,8 @@ def _parse_cut(line: bytes) -> list[Event]:
     """A line whose end was thrown away lets no message pass: its verdict may have stood there."""
     events = _parse(line)
     for event in events:
-        if isinstance(event, Reply) and event.kind is Kind.OK:
-            event.kind, event.text = Kind.INVALID, "the line is too long"
+        if isinstance(event, HelperReply) and event.kind is AnswerKind.OK:
+            event.kind, event.text = AnswerKind.INVALID, "the line is too long"
     return events
 
 
@@ -185,7 +185,7 @@ class _Answer:
         self.refused = 0  # recipients over MAX_ROUTES
         self.room = MAX_TEXT
 
-    def read(self, number: int) -> tuple[Reply, int | None]:
+    def read(self, number: int) -> tuple[HelperReply, int | None]:
         modified = False
         while (verb := self._word()) == b"ADDHEADER" or verb in _ROUTES:
             self._modify(verb)
@@ -194,7 +194,7 @@ class _Answer:
         if self.refused:
             self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds {MAX_ROUTES} at the most")
         complaints = tuple(self.complaints[:MAX_COMPLAINTS])
-        return Reply(number, kind, report, tuple(self.fields), complaints, b"", tuple(self.routes), tuple(self.copies)), rest
+        return HelperReply(number, kind, report, tuple(self.fields), complaints, b"", tuple(self.routes), tuple(self.copies)), rest
 
     def _complain(self, text: str, quoted: bytes) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
@@ -230,7 +230,7 @@ class _Answer:
         else:
             self.refused += 1
 
-    def _verdict(self, verb: bytes, modified: bool) -> tuple[Kind, str, int | None]:
+    def _verdict(self, verb: bytes, modified: bool) -> tuple[AnswerKind, str, int | None]:
         if verb in _PLAIN:
             return _PLAIN[verb], "", _glued(self.text, self.at)
         if verb in _REPORTS:
@@ -240,13 +240,13 @@ class _Answer:
         if modified and not verb:  # up to version 3 the modifier alone is the answer
             glued = _glued(self.text, self.at)
             if glued is not None or not self.text[self.at :].strip():
-                return Kind.OK, "", glued
+                return AnswerKind.OK, "", glued
         if verb == b"FILE":  # some helpers echo the request where they can say nothing
             self._complain("the request came back as its answer, taken as FAILURE", self._line())
-            return Kind.FAILURE, "", None
+            return AnswerKind.FAILURE, "", None
         self._complain("no answer of the protocol", self._line())
         said = self._line().lstrip(b" \t").partition(b" ")[2]
-        return Kind.INVALID, f"no answer of the protocol: {_show(said)}", None
+        return AnswerKind.INVALID, f"no answer of the protocol: {_show(said)}", None
 
     def _rest_or_quoted(self) -> bytes:
         """A quoted string, or else all that is left of the line."""

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from filterlink.protocol.protocol import VERSION, Interface, Note, Reader, Reply
+from filterlink.protocol.protocol import VERSION, HelperReply, Interface, Note, Reader
 from filterlink.protocol.strings import check_fields, take_quoted
 
-__all__ = ["CHAOS", "LONGEST", "RULES", "Found", "Referee", "faults"]
+__all__ = ["CHAOS", "LONGEST", "RULES", "BrokenRule", "Referee", "faults"]
 
 LONGEST = 4096
 """Bytes of an answer. We read longer ones; the original promises no more."""
@@ -117,7 +117,7 @@ def _diagnose(line: bytes, version: int) -> Iterator[str]:
         yield from found or ["verdict"]
 
 
-class Found(msgspec.Struct):
+class BrokenRule(msgspec.Struct):
     """How often a rule was broken, and how for the first time."""
 
     count: int
@@ -128,7 +128,7 @@ class Referee:
     """Watches one dialogue. It is told of each command sent and each line that came."""
 
     def __init__(self) -> None:
-        self.broken: dict[str, Found] = {}
+        self.broken: dict[str, BrokenRule] = {}
         self.version = VERSION
         self._open: dict[int, str] = {}
         self._dropped: set[int] = set()
@@ -138,7 +138,7 @@ class Referee:
     def blame(self, rule: str, detail: str = "") -> None:
         """Note that a rule was broken."""
         assert rule in RULES, rule
-        found = self.broken.setdefault(rule, Found(0, detail))
+        found = self.broken.setdefault(rule, BrokenRule(0, detail))
         found.count += 1
 
     def begin(self) -> None:
@@ -163,7 +163,7 @@ class Referee:
             if not isinstance(event, Note):
                 self._answered(event)
 
-    def _answered(self, event: Reply | Interface) -> None:
+    def _answered(self, event: HelperReply | Interface) -> None:
         verb = self._open.pop(event.number, None)
         if event.number in self._dropped:
             self._dropped.discard(event.number)

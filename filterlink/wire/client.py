@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from filterlink.wire.frames import Ask, Hello, Park, Verdict, encode
+from filterlink.wire.frames import Ask, Hello, Park, VerdictFrame, encode
 from filterlink.wire.link import Channel, connect
 
 __all__ = ["Client", "wait_readable"]
@@ -14,7 +14,7 @@ __all__ = ["Client", "wait_readable"]
 RECONNECT = 0.05
 """Seconds between attempts to connect while nobody has bound the listener (an engine's supervisor always has)."""
 
-_decode = msgspec.msgpack.Decoder(Verdict | Park).decode
+_decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 
 
 def wait_readable(fd: int) -> None:
@@ -29,7 +29,7 @@ class Client:
         self._path, self._hello = path, encode(hello)
         self._channel: Channel | None = None
 
-    def ask(self, question: Ask, wait: Callable[[int], None] = wait_readable) -> Verdict | Park:
+    def ask(self, question: Ask, wait: Callable[[int], None] = wait_readable) -> VerdictFrame | Park:
         """The one answer. `wait(fd)` returns when fd is readable; what it raises abandons the question."""
         frame = encode(question)
         while True:
@@ -43,14 +43,14 @@ class Client:
             self._channel.close()
             self._channel = None
 
-    def _answer(self, channel: Channel, question: Ask, wait: Callable[[int], None]) -> Verdict | Park | None:
+    def _answer(self, channel: Channel, question: Ask, wait: Callable[[int], None]) -> VerdictFrame | Park | None:
         """None: the link has ended. An answer to an abandoned question is passed over."""
         while True:
             wait(channel.fileno())
             data = channel.receive()
             if not data:
                 return None
-            answer: Verdict | Park = _decode(data)
+            answer: VerdictFrame | Park = _decode(data)
             if (answer.id, answer.n, answer.filter) == (question.id, question.n, question.filter):
                 return answer
 

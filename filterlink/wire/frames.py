@@ -12,17 +12,17 @@ import msgspec
 __all__ = [
     "MAX_FRAME",
     "MAX_TEXT",
+    "AnswerKind",
     "Ask",
     "FilterState",
     "Guilty",
     "Hello",
-    "Kind",
     "Left",
     "Park",
     "Pressed",
     "Renewed",
     "StateWord",
-    "Verdict",
+    "VerdictFrame",
     "Wake",
     "encode",
 ]
@@ -33,7 +33,7 @@ MAX_TEXT = 64 << 10
 """The longest report of a verdict, and the most bytes of header fields that one verdict may add."""
 
 
-class Kind(enum.StrEnum):
+class AnswerKind(enum.StrEnum):
     """What a filter said of a message, or why it said nothing."""
 
     OK = "ok"
@@ -78,13 +78,13 @@ class Ask(Frame):
     """False: wait for a slot for as long as it takes instead of being told to park."""
 
 
-class Verdict(Frame):
+class VerdictFrame(Frame):
     """filterlink -> processor: the one answer to an Ask that was not parked."""
 
     id: int
     n: int
     filter: str
-    kind: Kind
+    kind: AnswerKind
     text: str = ""
     fields: tuple[bytes, ...] = ()
     """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from filterlink.helpers.helper import Helper, Line
-from filterlink.helpers.spawn import Limits, fault
+from filterlink.helpers.spawn import HelperLimits, fault
 from filterlink.protocol import protocol
-from filterlink.protocol.protocol import Event, Note, Reader, Reply
+from filterlink.protocol.protocol import Event, HelperReply, Note, Reader
 from filterlink.protocol.referee import LONGEST, Referee
 from filterlink.wire.loop import Loop
 
-__all__ = ["CannotStart", "Dialogue", "Files", "Request", "Watch"]
+__all__ = ["Dialogue", "FileCommand", "HelperCannotStart", "MessageFiles", "Watch"]
 
 ENDING = 5.0
 """Seconds for the end of a process that was killed."""
@@ -26,11 +26,11 @@ TAIL = 1024
 TURN = 0.05
 
 
-class CannotStart(Exception):
+class HelperCannotStart(Exception):
     """There is no such program, or it is none; the text says which."""
 
 
-class Files(Protocol):
+class MessageFiles(Protocol):
     """Where the message files come from."""
 
     def take(self, index: int) -> str:
@@ -48,18 +48,18 @@ class Watch(Protocol):
     def line(self, direction: str, line: bytes) -> None:
         """A line that went to the helper (`>`) or came from it (`<` its output, `!` its stderr)."""
 
-    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+    def answer(self, index: int, reply: HelperReply | None, seconds: float) -> None:
         """What became of a request; None: it was not answered."""
 
 
-class Request:
+class FileCommand:
     """A FILE command. `index` is below 0 for those that the bench asks on its own account."""
 
     __slots__ = ("index", "lent", "path", "reply", "since")
 
     def __init__(self, index: int, path: str, lent: bool = True) -> None:
         self.index, self.path, self.lent, self.since = index, path, lent, math.inf
-        self.reply: Reply | None = None
+        self.reply: HelperReply | None = None
 
 
 class _Tap(Reader):
@@ -80,9 +80,9 @@ class _Tap(Reader):
 class Dialogue:
     """A process at a time, and the requests that are open in it."""
 
-    def __init__(self, words: list[str], pipelining: bool, limits: Limits, files: Files, watch: Watch) -> None:
+    def __init__(self, words: list[str], pipelining: bool, limits: HelperLimits, files: MessageFiles, watch: Watch) -> None:
         self.referee = Referee()
-        self.open: dict[int, Request] = {}
+        self.open: dict[int, FileCommand] = {}
         self.answered: set[int] = set()
         """Numbers that this process answered."""
         self.status: int | None = None
@@ -100,7 +100,7 @@ class Dialogue:
         return self._helper is None
 
     def begin(self) -> None:
-        """Start a process. Raises CannotStart."""
+        "Start a process. Raises HelperCannotStart."
         self.answered.clear()
         self.referee.begin()
         self.status, self.killed, self._noise = None, False, 0
@@ -108,7 +108,7 @@ class Dialogue:
             self._helper = Helper(self._loop, self._words, self._pipelining, self, self._limits)
         except OSError as error:
             account = f" as {self._limits.user}" if self._limits.user else ""
-            raise CannotStart(f"cannot be started{account}: {fault(error)}") from error
+            raise HelperCannotStart(f"cannot be started{account}: {fault(error)}") from error
         self._helper.read_with(_Tap(self._line))
 
     def close(self) -> None:
@@ -143,14 +143,14 @@ class Dialogue:
         self.referee.sent(self._number, verb)
         return self._number
 
-    def request(self, index: int) -> Request:
+    def request(self, index: int) -> FileCommand:
         """A request about a message file of its own."""
-        return Request(index, self._files.take(max(0, index)))
+        return FileCommand(index, self._files.take(max(0, index)))
 
-    def ask_file(self, request: Request) -> None:
+    def ask_file(self, request: FileCommand) -> None:
         self.send(self.opened(request), self._number)
 
-    def opened(self, request: Request) -> bytes:
+    def opened(self, request: FileCommand) -> bytes:
         """Open the request; the line that asks it."""
         number = self.number("FILE")
         self.open[number] = request
@@ -185,7 +185,7 @@ class Dialogue:
         if self._helper is not None:
             self._helper.signal(signal.SIGKILL)
 
-    def _close(self, request: Request, seconds: float) -> None:
+    def _close(self, request: FileCommand, seconds: float) -> None:
         if request.lent and not self._files.back(request.path):
             self.referee.blame("queue-file", request.path)
         if request.index >= 0:
@@ -210,12 +210,12 @@ class Dialogue:
         self.answered.add(event.number)
         request = self.open.pop(event.number, None)
         if request is not None:
-            request.reply = event if isinstance(event, Reply) else None
+            request.reply = event if isinstance(event, HelperReply) else None
             seconds = time.monotonic() - request.since
             self.judged(request, seconds)
             self._close(request, seconds)
 
-    def judged(self, request: Request, seconds: float) -> None:
+    def judged(self, request: FileCommand, seconds: float) -> None:
         """A request was answered."""
 
     def errors(self, data: bytes) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from filterlink.config.settings import Filter
-from filterlink.helpers.spawn import Limits
+from filterlink.helpers.spawn import HelperLimits
 from filterlink.protocol import protocol
-from filterlink.protocol.referee import Found
-from filterlink.workbench.dialogue import Dialogue, Files, Request, Watch
+from filterlink.protocol.referee import BrokenRule
+from filterlink.workbench.dialogue import Dialogue, FileCommand, MessageFiles, Watch
 
-__all__ = ["Plan", "Report", "TestBench"]
+__all__ = ["BenchPlan", "BenchReport", "TestBench"]
 
 GREETING = 10.0
 """Seconds for the answer to INTF, as long as our multiplexer waits; never more than half a time-out."""
@@ -35,7 +35,7 @@ MOST_RESTARTS = 3
 NO_FILE = "Queue/1.msg"
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done with which program."""
 
     words: list[str]
@@ -44,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 30.0
     pipelining: bool = False
     chaos: bool = False
-    limits: Limits = Limits()
+    limits: HelperLimits = HelperLimits()
     timeout_per_mb: float = 0.0
     max_requests: int = 0
     max_age: float = math.inf
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """False: who ends is not started again."""
 
     @classmethod
-    def of(cls, filter: Filter, count: int) -> "Plan":
+    def of(cls, filter: Filter, count: int) -> "BenchPlan":
         """One message after the other, as the multiplexer would ask this filter."""
         return cls(
             words=filter.words(),
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             concurrency=1,
             timeout=filter.timeout,
             pipelining=filter.pipelining,
-            limits=Limits.of(filter),
+            limits=HelperLimits.of(filter),
             timeout_per_mb=filter.timeout_per_mb,
             max_requests=filter.max_requests,
             max_age=filter.max_age,
@@ -68,10 +68,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Report(msgspec.Struct):
+class BenchReport(msgspec.Struct):
     """What the bench has seen."""
 
-    broken: dict[str, Found]
+    broken: dict[str, BrokenRule]
     version: int | None = None
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     latencies: list[float] = msgspec.field(default_factory=list)
@@ -93,15 +93,15 @@ class TestBench(Dialogue):
 
     __test__ = False  # no test, whatever its name says to pytest
 
-    def __init__(self, plan: Plan, files: Files, watch: Watch) -> None:
+    def __init__(self, plan: BenchPlan, files: MessageFiles, watch: Watch) -> None:
         super().__init__(plan.words, plan.pipelining, plan.limits, files, watch)
-        self.report = Report(self.referee.broken)
+        self.report = BenchReport(self.referee.broken)
         self._plan = plan
-        self._again: deque[Request] = deque()
+        self._again: deque[FileCommand] = deque()
         self._fruitless = self._asked = 0
         self._since = 0.0
 
-    def run(self) -> Report:
+    def run(self) -> BenchReport:
         """Do it all. Raises CannotStart, and OSError of the message files."""
         try:
             self._start()
@@ -119,7 +119,7 @@ class TestBench(Dialogue):
             self.report.status, self.report.last_words = self.status, self.last_words
         return self.report
 
-    def judged(self, request: Request, seconds: float) -> None:
+    def judged(self, request: FileCommand, seconds: float) -> None:
         if request.index >= 0 and request.reply is not None:
             self.report.verdicts[request.reply.kind.upper()] += 1
             self.report.latencies.append(seconds)
@@ -155,7 +155,7 @@ class TestBench(Dialogue):
         for rule, verb, argument in (("key", "KEY", "0123456789"), ("unknown", "NOSUCHVERB", "x")):
             if not self.ask(verb, argument, PROBE):
                 self.referee.blame(rule, f"{verb}: no answer")
-        request = Request(-1, NO_FILE, lent=False)
+        request = FileCommand(-1, NO_FILE, lent=False)
         self.ask_file(request)
         self.until(lambda: request.reply or self.is_gone, PROBE)
         self.drop(list(self.open))
@@ -202,7 +202,7 @@ class TestBench(Dialogue):
         old = time.monotonic() - self._since >= self._plan.max_age
         return self._asked > 0 and (old or self._asked == self._plan.max_requests)
 
-    def _limit(self, request: Request) -> float:
+    def _limit(self, request: FileCommand) -> float:
         """Seconds for its answer."""
         size = Path(request.path).stat().st_size if self._plan.timeout_per_mb else 0
         return self._plan.timeout + self._plan.timeout_per_mb * size / (1 << 20)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from enqueuer.queue.directory.rename import NO_LINK, rename_new
 
-__all__ = ["CHUNK", "MAX_TIME", "Disk", "NoFolder", "Port", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
+__all__ = ["CHUNK", "MAX_TIME", "Disk", "DiskPort", "NoFolder", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
 
 log = logging.getLogger("SPOOL")
 
@@ -53,7 +53,7 @@ def no_room(error: OSError) -> bool:
     return no_space(error) or isinstance(error, NoFolder) or error.errno in (errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-class Port(Protocol):
+class DiskPort(Protocol):
     """What the store asks of a filesystem. Every call may raise OSError."""
 
     def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
@@ -108,7 +108,7 @@ class Port(Protocol):
         """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
 
 
-def contents(disk: Port, path: str, most: int) -> bytes:
+def contents(disk: DiskPort, path: str, most: int) -> bytes:
     """What is in a small file of ours, as far as `most`; nothing where there is none, or where it cannot be read, which is logged."""
     try:
         with contextlib.closing(disk.chunks(path, first=most)) as chunks:
@@ -122,7 +122,7 @@ def contents(disk: Port, path: str, most: int) -> bytes:
         return b""
 
 
-def replace(disk: Port, path: str, data: bytes) -> None:
+def replace(disk: DiskPort, path: str, data: bytes) -> None:
     """Write a small file of ours; one that cannot be written to, as it is another account's, is unlinked first."""
     try:
         disk.create(path, (data,))

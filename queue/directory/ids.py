@@ -7,7 +7,7 @@ the engine goes on above the bound, so ids that it gave and forgot never come ag
 import contextlib
 from collections.abc import Callable
 
-from enqueuer.queue.directory.disk import Port, contents, replace
+from enqueuer.queue.directory.disk import DiskPort, contents, replace
 
 __all__ = ["Ids"]
 
@@ -21,7 +21,7 @@ AfterSync = Callable[..., None]
 class Ids:
     """Gives ids. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Port, on_disk: int = 0, after_sync: AfterSync | None = None) -> None:
+    def __init__(self, disk: DiskPort, on_disk: int = 0, after_sync: AfterSync | None = None) -> None:
         """`on_disk` is the highest id that any file of the base directory bears: `.ids` may be lost or come from a backup.
 
         With `after_sync` the next bound is made durable by others meanwhile; take() waits for the disk only where they are too slow.

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import CHUNK, Port, Stamp
+from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["Message", "Refused", "complete", "derive", "kinds", "load", "queue_path"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "derive", "kinds", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -26,11 +26,11 @@ BODY = 4 << 10
 """Bytes of the body that a fingerprint is made of."""
 
 
-class Refused(Exception):
+class InvalidDrop(Exception):
     """The drop can never become a message; the text is for whoever dropped it."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class MessageFile(msgspec.Struct, frozen=True):
     """One message file in Queue/: its envelope, and where its parts are."""
 
     id: int
@@ -52,7 +52,7 @@ def queue_path(id: int) -> str:
     return f"Queue/{id}.msg"
 
 
-def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
+def derive(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageFile:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing whole is left behind).
 
     The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
@@ -64,21 +64,21 @@ def derive(disk: Port, id: int, drop: str, at: str, domain: str) -> Message:
         try:
             header = headers.read(head)
         except headers.HeaderError as error:
-            raise Refused(str(error)) from None
+            raise InvalidDrop(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain, dropper=disk.stranger(drop))
         kept = b"".join(header.kept)
         path = _write(disk, id, envelope, kept + rest, chunks)
     stamp = disk.mark(path, number)
     if disk.stamp(drop) != was:
         disk.unlink(path)
-        raise Refused("it was changed while it was read: write it under another name, and rename it when it is complete")
+        raise InvalidDrop("it was changed while it was read: write it under another name, and rename it when it is complete")
     if path != queue_path(id):
         disk.rename(path, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return Message(id, envelope, length, stamp[1] - length, stamp, header=kept[:FIRST], hops=headers.hops(kept))
+    return MessageFile(id, envelope, length, stamp[1] - length, stamp, header=kept[:FIRST], hops=headers.hops(kept))
 
 
-def complete(disk: Port, id: int) -> bool:
+def complete(disk: DiskPort, id: int) -> bool:
     """Whether derive() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
     if (stamp := disk.stamp(queue_path(id))) is None:
         return False
@@ -87,7 +87,7 @@ def complete(disk: Port, id: int) -> bool:
     return line is not None and stamp[1] == line.length + envelopes.O_LENGTH
 
 
-def kinds(disk: Port, message: Message) -> tuple[bytes, bytes, bytes]:
+def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
     """Return what stays the same in changed copies of a message (header.kinds), as far as its header was kept."""
     body = b""
     if len(message.header) < FIRST:
@@ -96,12 +96,12 @@ def kinds(disk: Port, message: Message) -> tuple[bytes, bytes, bytes]:
     return headers.kinds(message.header, message.envelope.recipients, body)
 
 
-def _end(message: Message) -> int:
+def _end(message: MessageFile) -> int:
     """Where the header ends in the message file."""
     return message.head + len(message.header)
 
 
-def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
+def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
     """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was derived, where that is known.
 
     Raises ValueError when the file is no message file, FileNotFoundError when it is gone.
@@ -123,7 +123,7 @@ def load(disk: Port, id: int, stamp: Stamp | None) -> Message:
     line = envelopes.parse_o(head[:end])
     mark = line.mark if line is not None and line.mark != envelopes.NO_MARK else b""
     header = _header(head[end : end + FIRST])
-    return Message(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, header, headers.hops(header))
+    return MessageFile(id, envelopes.parse(head[:end]), end, now[1] - end, stamp or now, mark, header, headers.hops(header))
 
 
 def _header(start: bytes) -> bytes:
@@ -150,11 +150,11 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
             break
         data += chunk
     if end < 0 or end > headers.MAX_HEADER:
-        raise Refused(f"the header has no end within {headers.MAX_HEADER >> 20} MiB: is this a mail message?")
+        raise InvalidDrop(f"the header has no end within {headers.MAX_HEADER >> 20} MiB: is this a mail message?")
     return data[:end], data[end:]
 
 
-def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
+def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
     """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
     above, below = envelope.above, envelope.below
     while len(start) <= CHUNK and (chunk := next(rest, b"")):
@@ -168,7 +168,7 @@ def _write(disk: Port, id: int, envelope: envelopes.Envelope, start: bytes, rest
     return path
 
 
-def _create(disk: Port, id: int, chunks: Iterable[bytes]) -> str:
+def _create(disk: DiskPort, id: int, chunks: Iterable[bytes]) -> str:
     """Write the message file, or beside it where there is one. It is not looked for first: what is not there takes longest to find."""
     path = queue_path(id)
     try:

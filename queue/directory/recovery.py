@@ -14,13 +14,13 @@ from contextlib import closing
 import msgspec
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Port, Stamp, no_room
+from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
 from enqueuer.queue.directory.ingest import FIRST, complete, queue_path
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.message import envelope as envelopes
 
-__all__ = ["Found", "Offer", "recover", "whole"]
+__all__ = ["Offer", "Recovered", "recover", "whole"]
 
 log = logging.getLogger("QUEUE")
 
@@ -43,7 +43,7 @@ class Offer(msgspec.Struct):
     """How its drop is."""
 
 
-class Found(msgspec.Struct):
+class Recovered(msgspec.Struct):
     """What lay in the base directory."""
 
     highest: int = 0
@@ -75,7 +75,9 @@ def _nobody_asks() -> None:
     """The progress of a recovery that nobody watches."""
 
 
-def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None] = _nobody_asks) -> Found:
+def recover(
+    store: Store, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None] = _nobody_asks
+) -> Recovered:
     """Bring every message into a state from which it can go on.
 
     `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
@@ -83,7 +85,7 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
     `decided(id, n, fate)` is called for each message that was committed, after its outputs are published and before its
     last name goes, `progress()` for every message that is looked at.
     """
-    seen, found = _look(store.disk), Found()
+    seen, found = _look(store.disk), Recovered()
     found.foreign = seen.foreign
     found.highest = max((0, *seen.drops, *seen.messages, *seen.done, *seen.staged))
     if seen.done:
@@ -110,7 +112,7 @@ def recover(store: Store, *, cold: bool, decided: Callable[[int, int, str], None
     return found
 
 
-def whole(disk: Port, id: int) -> bool:
+def whole(disk: DiskPort, id: int) -> bool:
     """Whether Queue/<id>.msg is as its O line says. A file of somebody else, without an O line of ours, counts as whole."""
     with closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
         head = next(chunks, b"")
@@ -139,12 +141,12 @@ def _printable(path: str) -> str:
     return path.encode("unicode_escape", "backslashreplace").decode()
 
 
-def _unlink(disk: Port, folder: str, found: Iterable[str]) -> None:
+def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
     for name in found:
         _tried(f"{folder}/{name}", lambda name=name: disk.unlink(f"{folder}/{name}"))  # type: ignore[misc]
 
 
-def _set_odd_aside(disk: Port) -> set[str]:
+def _set_odd_aside(disk: DiskPort) -> set[str]:
     """What has a name of ours and is no file gets another name; return the paths of what could not be renamed."""
     left = set()
     for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged)):
@@ -154,7 +156,7 @@ def _set_odd_aside(disk: Port) -> set[str]:
     return left
 
 
-def _odd_aside(disk: Port, folder: str, name: str) -> None:
+def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
     for number in range(1, MAX_ODD):
         other = names.odd(name, number)
         try:
@@ -173,7 +175,7 @@ def _is_queue(name: str) -> object:
     return name in OWN or names.parse_queue(name)
 
 
-def _look(disk: Port) -> _Disk:
+def _look(disk: DiskPort) -> _Disk:
     seen, odd = _Disk(), _set_odd_aside(disk)
     for name in disk.names("Submitted/.taken"):
         if "Submitted/.taken/" + name in odd:
@@ -207,7 +209,7 @@ def _look_queue(seen: _Disk, name: str) -> None:
             seen.done.setdefault(id, []).append(n)
 
 
-def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Found, decided: Callable[[int, int, str], None]) -> None:
+def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Recovered, decided: Callable[[int, int, str], None]) -> None:
     """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
     drop = seen.drops.pop(id, None)
     for n in sorted(dispatches):
@@ -225,7 +227,7 @@ def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Fo
     seen.messages.discard(id)
 
 
-def _fate(disk: Port, id: int) -> str:
+def _fate(disk: DiskPort, id: int) -> str:
     """What became of a message whose last name in Queue/ still stands: read off where its outputs are.
 
     A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
@@ -241,7 +243,7 @@ def _fate(disk: Port, id: int) -> str:
         return "quarantined"
 
 
-def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Found) -> None:
+def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Recovered) -> None:
     """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is.
 
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
@@ -261,7 +263,7 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Foun
     found.offers.append(Offer(id, drop, derived, taken[1], taken))
 
 
-def _alone(store: Store, id: int, cold: bool, found: Found) -> None:
+def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
     """A message file without a drop: held, from a door, or released. It is mail, so it is never wiped."""
     if cold and (fault := _fault(store.disk, id)):
         _set_aside(store.disk, id, fault)
@@ -271,7 +273,7 @@ def _alone(store: Store, id: int, cold: bool, found: Found) -> None:
     found.offers.append(Offer(id, None, derived=True, size=stamp[1] if stamp else 0))
 
 
-def _fault(disk: Port, id: int) -> str:
+def _fault(disk: DiskPort, id: int) -> str:
     """What is wrong with a message file; "" where nothing is."""
     try:
         return "" if whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
@@ -281,14 +283,14 @@ def _fault(disk: Port, id: int) -> str:
         return f"the file cannot be read: {error.strerror or error}"
 
 
-def _set_aside(disk: Port, id: int, reason: str) -> None:
+def _set_aside(disk: DiskPort, id: int, reason: str) -> None:
     text = json.dumps({"id": id, "fate": "bad", "reason": reason, "attempts": 0}, indent=1) + "\n"
     disk.create(names.final(id, "bad-why"), (text.encode(),))
     disk.rename(queue_path(id), names.final(id, "bad"))
     log.error("%s", reason, extra={"tag": f"QUEUE([{id}])"})
 
 
-def _lonely(disk: Port, folder: str) -> Iterator[str]:
+def _lonely(disk: DiskPort, folder: str) -> Iterator[str]:
     """A .why without its message is what a death between the two renames left, and was published again or never will be."""
     there = set(disk.names(folder))
     for name in there:

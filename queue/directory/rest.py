@@ -26,7 +26,7 @@ An account with fewer of them takes the place of the newest one of the account w
 """
 
 
-class Seen(msgspec.Struct):
+class DropSeen(msgspec.Struct):
     """What was seen of a drop that is not taken yet: how it is, since when, and how long its writer paused."""
 
     state: tuple[int, ...]
@@ -49,7 +49,7 @@ class Rests:
     """What is known of drops that are not complete yet."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, Seen] = {}
+        self._seen: dict[bytes, DropSeen] = {}
         self._of: dict[int, dict[bytes, None]] = {}
         """Their names by owner, the oldest first."""
 
@@ -67,9 +67,9 @@ class Rests:
         """It has to rest, whatever a lease says; its writer is known to have paused for so long."""
         while len(self._seen) >= MAX_SEEN:
             self.forget(next(iter(self._most())))
-        self._keep(name, Seen((), owner, time.monotonic(), longest, must=True))
+        self._keep(name, DropSeen((), owner, time.monotonic(), longest, must=True))
 
-    def _keep(self, name: bytes, seen: Seen) -> Seen:
+    def _keep(self, name: bytes, seen: DropSeen) -> DropSeen:
         self.forget(name)
         self._seen[name] = seen
         self._of.setdefault(seen.owner, {})[name] = None
@@ -116,13 +116,13 @@ class Rests:
         seen = self._look(name, owner, ())
         return seen is not None and time.monotonic() - seen.since >= PATIENCE
 
-    def _look(self, name: bytes, owner: int, state: tuple[int, ...]) -> Seen | None:
+    def _look(self, name: bytes, owner: int, state: tuple[int, ...]) -> DropSeen | None:
         """What is known of the name, which is in this state now. None: no more names are watched."""
         seen, now = self._seen.get(name), time.monotonic()
         if seen is None or (seen.state and state and seen.state[0] != state[0]):
             if seen is None and not self._room(owner):
                 return None
-            seen = self._keep(name, Seen(state, owner, now))
+            seen = self._keep(name, DropSeen(state, owner, now))
         elif seen.state != state:
             seen.longest = max(seen.longest, now - seen.since)
             seen.state, seen.since = state, now

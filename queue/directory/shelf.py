@@ -16,7 +16,7 @@ from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.message import envelope, header
 
-__all__ = ["Entry", "Folder", "entries", "head", "read", "waiting"]
+__all__ = ["Folder", "ShelfEntry", "entries", "head", "read", "waiting"]
 
 Folder = Literal["Queue", "Quarantine", "Bad"]
 FIRST = 16 << 10
@@ -26,7 +26,7 @@ MAX_SHOWN = 1 << 20
 TAKEN = "Submitted/.taken"
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One message."""
 
     id: int
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What the .why file says: reason, filter, rule, ..."""
 
 
-def entries(disk: Disk, folder: Folder) -> Iterator[Entry]:
+def entries(disk: Disk, folder: Folder) -> Iterator[ShelfEntry]:
     """All messages of a folder by id. Files that cannot be read are left out."""
     drops = dict(waiting(disk)) if folder == "Queue" else {}
     ids = {id for name in disk.names(folder) if (id := names.parse_shelf(name)) is not None}
@@ -57,7 +57,7 @@ def entries(disk: Disk, folder: Folder) -> Iterator[Entry]:
             continue
 
 
-def read(disk: Disk, folder: Folder, id: int) -> Entry:
+def read(disk: Disk, folder: Folder, id: int) -> ShelfEntry:
     """One message. Raises FileNotFoundError where it is not there, ValueError where the file is no message."""
     drops = dict(waiting(disk)) if folder == "Queue" else {}
     return _entry(disk, folder, id, drops.get(id))
@@ -86,14 +86,14 @@ def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
     return data[: end - 1], data[end:][: blank if blank >= 0 else MAX_SHOWN]
 
 
-def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
+def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntry:
     stamp = disk.stamp(f"{folder}/{names.queue(id)}")
     if stamp is None:
         return _drop(disk, folder, id, drop)
     lines, _ = head(disk, folder, id)
     parsed = envelope.parse(lines)
     state = ("derived" if drop else "held") if folder == "Queue" else folder.lower()
-    return Entry(
+    return ShelfEntry(
         id=id,
         state=state,
         time=stamp[0] / 1e9,
@@ -106,12 +106,12 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
     )
 
 
-def _drop(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> Entry:
+def _drop(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntry:
     stamp = disk.stamp(f"{TAKEN}/{drop.decode(errors='surrogateescape')}") if drop else None
     if drop is None or stamp is None:
         raise FileNotFoundError(f"{folder} holds no message {id}")
     owner = _owner(f"{TAKEN}/{os.fsdecode(drop)}")
-    return Entry(id=id, state="waiting", time=stamp[0] / 1e9, size=stamp[1], drop=drop.partition(b".")[2], dropper=owner)
+    return ShelfEntry(id=id, state="waiting", time=stamp[0] / 1e9, size=stamp[1], drop=drop.partition(b".")[2], dropper=owner)
 
 
 def _owner(path: str) -> int | None:

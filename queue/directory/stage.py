@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Port
-from enqueuer.queue.directory.ingest import Message, queue_path
+from enqueuer.queue.directory.disk import DiskPort
+from enqueuer.queue.directory.ingest import MessageFile, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.printable import printable_json
 
@@ -40,8 +40,8 @@ def places_of(copies: Iterable[bytes], module_of: Callable[[bytes], str], taken:
 
 
 def stage_file(
-    disk: Port,
-    message: Message,
+    disk: DiskPort,
+    message: MessageFile,
     n: int,
     place: str,
     recipients: frozenset[bytes] | None,
@@ -65,7 +65,7 @@ def stage_file(
 
 
 def unchanged(
-    disk: Port, message: Message, recipients: frozenset[bytes] | None, fields: Iterable[bytes], envelope: envelopes.Envelope
+    disk: DiskPort, message: MessageFile, recipients: frozenset[bytes] | None, fields: Iterable[bytes], envelope: envelopes.Envelope
 ) -> bool:
     """Whether the output for these recipients is the queue file, byte for byte, and that as we wrote it."""
     if fields or envelope != message.envelope or not (recipients is None or len(recipients) == len(envelope.recipients)):
@@ -73,13 +73,13 @@ def unchanged(
     return disk.stamp(queue_path(message.id)) == message.stamp
 
 
-def stage_why(disk: Port, id: int, n: int, place: str, why: dict[str, object]) -> None:
+def stage_why(disk: DiskPort, id: int, n: int, place: str, why: dict[str, object]) -> None:
     """Stage the .why file that lies beside a message in Quarantine or Bad."""
     text = printable_json(json.dumps(why, indent=1, ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
 
 
-def _copy(disk: Port, message: Message, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
+def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
     above, below = envelope.above, envelope.below
     digest = envelopes.Digest(above, below)
     blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"

@@ -20,9 +20,9 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.ingest import queue_path
-from enqueuer.queue.directory.sync import Group, Sync
+from enqueuer.queue.directory.sync import GroupSync, Sync
 
 __all__ = ["Store", "Unwiped", "drop_path"]
 
@@ -42,10 +42,10 @@ def drop_path(drop: str) -> str:
 class Store:
     """The files of all messages. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Port, sync: Sync | None = None) -> None:
+    def __init__(self, disk: DiskPort, sync: Sync | None = None) -> None:
         """`sync`: how things are made durable; without it, in groups."""
         self.disk = disk
-        self.sync = sync or Group(disk)
+        self.sync = sync or GroupSync(disk)
 
     def changed(self, drop: str | None, taken: Stamp | None) -> bool:
         """Whether the drop is another than it was when it was taken. One that is not there any more has nothing left to lose."""

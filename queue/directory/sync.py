@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Port, store_folder
+from enqueuer.queue.directory.disk import DiskPort, store_folder
 from enqueuer.queue.directory.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
 from enqueuer.queue.directory.ingest import queue_path
 
-__all__ = ["Change", "Each", "Group", "Off", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
+__all__ = ["Change", "EachSync", "GroupSync", "NoSync", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
 
 log = logging.getLogger("SPOOL")
 
@@ -36,13 +36,13 @@ class Change(NamedTuple):
     places: tuple[str, ...] | None
 
 
-class Off:
+class NoSync:
     """No sync at all, and the form that the two others have."""
 
     in_steps = False
     """Whether committed() and published() do anything: then a batch goes through them together."""
 
-    def __init__(self, disk: Port) -> None:
+    def __init__(self, disk: DiskPort) -> None:
         self._disk = disk
 
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
@@ -58,7 +58,7 @@ class Off:
         """What recovery has put in order."""
 
 
-class Group(Off):
+class GroupSync(NoSync):
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
         if changes or folders:
             self._disk.sync()
@@ -67,7 +67,7 @@ class Group(Off):
         self._disk.sync()
 
 
-class Each(Off):
+class EachSync(NoSync):
     in_steps = True
 
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
@@ -99,15 +99,15 @@ class Each(Off):
         self._disk.sync()
 
 
-Sync = Off | Group | Each
-_KINDS: dict[Durability, type[Off]] = {"group": Group, "each": Each, "off": Off}
+Sync = NoSync | GroupSync | EachSync
+_KINDS: dict[Durability, type[NoSync]] = {"group": GroupSync, "each": EachSync, "off": NoSync}
 
 
-def start(disk: Port, durability: Durability) -> Sync:
+def start(disk: DiskPort, durability: Durability) -> Sync:
     return _KINDS[durability](disk)
 
 
-def fitting(disk: Port, wanted: Durability, *, quiet: bool) -> Sync:
+def fitting(disk: DiskPort, wanted: Durability, *, quiet: bool) -> Sync:
     """What `durability = wanted` means on the filesystem of the base directory; `quiet`: the log was told before."""
     choice = choose_for(wanted, store_folder())
     if choice.remark and not quiet:

@@ -19,15 +19,15 @@ import errno
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, Driver, Entry, fate, straight
-from enqueuer.queue.proof.simdisk import Twin
-from enqueuer.queue.proof.stepper import Call, Failure, Position, perform
+from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, ModelEntry, Scenario, fate, straight
+from enqueuer.queue.proof.simdisk import SimulatedDisk
+from enqueuer.queue.proof.stepper import Call, FailedCall, Position, perform
 from enqueuer.queue.proof.world import DECIDED, World, commits, looked, put
 
-__all__ = ["Report", "explore"]
+__all__ = ["ModelReport", "explore"]
 
 
-class Report(NamedTuple):
+class ModelReport(NamedTuple):
     worlds: int
     wrong: dict[str, tuple[str, ...]]
     """The wrong ends, each with the shortest way to it."""
@@ -35,7 +35,7 @@ class Report(NamedTuple):
     """There are more worlds than were to be visited."""
 
 
-def explore(driver: Driver, start: World, most: int = 3_000_000, until: str = "") -> Report:
+def explore(driver: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
     """Visit every world; at most so many, lest a wrong driver never comes to an end, or `until` this end is found."""
     moves, wrong = _Moves(driver), dict[str, World]()
     came: dict[World, tuple[World, str] | None] = {start: None}
@@ -50,7 +50,7 @@ def explore(driver: Driver, start: World, most: int = 3_000_000, until: str = ""
                 todo.append(following)
         if not alive and (complaint := moves.wrong(world)):
             wrong.setdefault(complaint, world)
-    return Report(len(came), {complaint: _way(came, world) for complaint, world in wrong.items()}, bool(todo))
+    return ModelReport(len(came), {complaint: _way(came, world) for complaint, world in wrong.items()}, bool(todo))
 
 
 def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str
 class _Moves:
     """From one world to those that may follow."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Scenario) -> None:
         self._driver = driver
         self._begun: dict[tuple[Any, ...], Position] = {}
         self._rights = [{verdict: fate(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
@@ -138,7 +138,7 @@ class _Moves:
                 if call.name == "sync":
                     yield from self._synced(world, position)
                     continue
-                twin = Twin(world.disk)
+                twin = SimulatedDisk(world.disk)
                 after = position.after(perform(twin, call))
                 if world.entry and commits(call):
                     twin.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
@@ -146,20 +146,20 @@ class _Moves:
 
     def _synced(self, world: World, position: Position) -> Iterator[tuple[str, World]]:
         """The queue manager syncs. A success says nothing of what was written before a failure: that counts as failed too."""
-        twin = Twin(world.disk)
+        twin = SimulatedDisk(world.disk)
         result = perform(twin, Call("sync", ()))
         late = self._driver.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
-        after = position.after(Failure(errno.EIO) if late else result)
+        after = position.after(FailedCall(errno.EIO) if late else result)
         yield "engine: manager: sync", self._runs(world._replace(disk=twin.state), "manager", after)
         if world.bounds.fails:
             failed = self._sync_failed(world)
-            yield "the sync fails", self._runs(failed, "manager", position.after(Failure(errno.EIO)))
+            yield "the sync fails", self._runs(failed, "manager", position.after(FailedCall(errno.EIO)))
             if position.action[0] in ("settle", "hold"):
                 yield "the sync before it fails", failed
 
     def _sync_failed(self, world: World) -> World:
         """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
-        twin, entry = Twin(world.disk), world.entry
+        twin, entry = SimulatedDisk(world.disk), world.entry
         perform(twin, Call("fail_sync", ()))
         world = world._replace(disk=twin.state, bounds=world.bounds._replace(fails=world.bounds.fails - 1))
         if not self._driver.remembers:
@@ -172,7 +172,7 @@ class _Moves:
         """A process has come to a position. What it only reads it reads at once, where nobody else can be about."""
         alone = sum(map(bool, (world.manager, world.processor, world.ghost))) - bool(getattr(world, role)) == 0
         while alone and position.call and position.call.reads:
-            position = position.after(perform(Twin(world.disk), position.call))
+            position = position.after(perform(SimulatedDisk(world.disk), position.call))
         if position.call:
             return put(world, role, position)
         world = put(world, role, None)
@@ -199,7 +199,7 @@ class _Moves:
 
     def _claim_ended(self, world: World, position: Position) -> World:
         drop, taken = position.value
-        return world._replace(entry=Entry(world.ids + 1, drop, derived=False, taken=taken), ids=world.ids + 1)
+        return world._replace(entry=ModelEntry(world.ids + 1, drop, derived=False, taken=taken), ids=world.ids + 1)
 
     def _process_ended(self, world: World, position: Position) -> World:
         assert world.entry
@@ -244,7 +244,7 @@ class _Moves:
         number = sum(path.startswith("Taken/") for path in files)
         for path in files:
             if path.startswith("Outbound/"):
-                twin = Twin(world.disk)
+                twin = SimulatedDisk(world.disk)
                 twin.take(path, f"Taken/{number}.{path.split('/')[1]}")
                 yield f"{path} is taken", world._replace(disk=twin.state)
 
@@ -253,7 +253,7 @@ class _Moves:
         drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
         if not world.bounds.writes or drop is None:
             return
-        twin, written = Twin(world.disk), world.written + 1
+        twin, written = SimulatedDisk(world.disk), world.written + 1
         twin.append(drop, MORE)
         bounds = world.bounds._replace(writes=world.bounds.writes - 1)
         least = world.least if looked(world) else written

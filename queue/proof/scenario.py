@@ -8,12 +8,12 @@ import sys
 from typing import Literal, NamedTuple
 
 from enqueuer.queue.directory import ingest, names, recovery, stage
-from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
-from enqueuer.queue.proof.simdisk import Twin
+from enqueuer.queue.proof.simdisk import SimulatedDisk
 
-__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "Driver", "Entry", "fate", "straight"]
+__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry", "Scenario", "fate", "straight"]
 
 MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
 MORE = b"what its writer wrote after a pause\n"
@@ -32,7 +32,7 @@ ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
 """Where a message may come to. Taken/ is what a consumer has."""
 
 
-class Entry(NamedTuple):
+class ModelEntry(NamedTuple):
     """The message, as the queue manager's memory has it."""
 
     id: int
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     """How its drop was when it was taken, or found by a recovery."""
 
 
-class Driver:
+class Scenario:
     """What the engine's processes do with one message, in their order: each method is one uninterrupted piece of work.
 
     Mutations are subclasses. test_model.py holds settle() and hold() to what the engine's settler does.
@@ -65,38 +65,38 @@ class Driver:
     knows_what_it_wrote = True
     """A message file is there because the last dispatch derived it, and not one before a failed sync."""
 
-    def store(self, disk: Port) -> Store:
+    def store(self, disk: DiskPort) -> Store:
         return Store(disk)
 
-    def claim(self, disk: Port, id: int) -> tuple[str, Stamp | None]:
+    def claim(self, disk: DiskPort, id: int) -> tuple[str, Stamp | None]:
         taken = disk.stamp(DROPPED)
         disk.rename(DROPPED, drop_path(f"{id}.{NAME}"))
         return f"{id}.{NAME}", taken
 
-    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+    def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
         """What is to be judged; None when the disk refused."""
         try:
             found = recovery.recover(self.store(disk), cold=cold, decided=lambda *_: None)
         except OSError:
             return None
-        return [Entry(offer.id, offer.drop, offer.derived, taken=offer.taken) for offer in found.offers]
+        return [ModelEntry(offer.id, offer.drop, offer.derived, taken=offer.taken) for offer in found.offers]
 
-    def process(self, disk: Port, entry: Entry) -> str | tuple[str, ...]:
+    def process(self, disk: DiskPort, entry: ModelEntry) -> str | tuple[str, ...]:
         """A processor's work: the places it staged for, or that the message waits, or that it could not."""
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
-        except ingest.Refused:
+        except ingest.InvalidDrop:
             return "refused"
         except (OSError, ValueError):
             return "trouble"
 
-    def message(self, disk: Port, entry: Entry) -> ingest.Message:
+    def message(self, disk: DiskPort, entry: ModelEntry) -> ingest.MessageFile:
         if entry.derived or entry.drop is None:
             return ingest.load(disk, entry.id, None)
         return ingest.derive(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
 
-    def put_out(self, disk: Port, message: ingest.Message, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
+    def put_out(self, disk: DiskPort, message: ingest.MessageFile, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
         if "quarantine" in places:
             stage.stage_why(disk, message.id, n, "quarantine", {"fate": "quarantined"})
         if self.is_moved(disk, tuple(places)) and stage.unchanged(disk, message, None, (), message.envelope):
@@ -105,7 +105,7 @@ class Driver:
             stage.stage_file(disk, message, n, place, recipients, ())
         return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
 
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         """Make it durable, look whether its writer went on, decide, carry out, forget. False: the sync failed."""
         store, change = self.store(disk), Change(entry.id, entry.n, entry.places)
         try:
@@ -125,11 +125,11 @@ class Driver:
         store.forget(entry.id, entry.n)
         return True
 
-    def is_moved(self, disk: Port, places: tuple[str, ...]) -> bool:
+    def is_moved(self, disk: DiskPort, places: tuple[str, ...]) -> bool:
         """Whether the message file itself goes to these places."""
         return self.moves and not self.store(disk).sync.in_steps and len(places) == 1 and names.is_module(places[0])
 
-    def hold(self, disk: Port, entry: Entry) -> bool:
+    def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
         """The first hold: the message file is durable, then its drop goes, if it is the one that was read."""
         store = self.store(disk)
         try:
@@ -142,7 +142,7 @@ class Driver:
             store.release_drop(entry.drop)
         return True
 
-    def refuse(self, disk: Port, entry: Entry) -> bool:
+    def refuse(self, disk: DiskPort, entry: ModelEntry) -> bool:
         """The drop is no message: it goes back if its writer went on. False: it did not."""
         store = self.store(disk)
         if not store.changed(entry.drop, entry.taken):
@@ -150,7 +150,7 @@ class Driver:
         store.give_back(entry.id, entry.drop or "")
         return True
 
-    def put_off(self, disk: Port, id: int) -> bool:
+    def put_off(self, disk: DiskPort, id: int) -> bool:
         """A dispatch came to nothing: what it staged goes. Whether there is a message file."""
         self.store(disk).wipe({id: sys.maxsize})
         return disk.stamp(ingest.queue_path(id)) is not None
@@ -158,10 +158,10 @@ class Driver:
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
     """The files of a message with which nothing goes wrong."""
-    twin, driver = Twin(), Driver()
+    twin, driver = SimulatedDisk(), Scenario()
     twin.create(DROPPED, (mail,))
     drop, taken = driver.claim(twin, 1)
-    entry = Entry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
+    entry = ModelEntry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
     places = driver.process(twin, entry)
     assert isinstance(places, tuple)
     driver.settle(twin, entry._replace(places=places))

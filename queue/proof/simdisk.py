@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from enqueuer.queue.directory.disk import CHUNK, Stamp
 
-__all__ = ["EMPTY", "File", "State", "Twin", "broken", "stamp_of"]
+__all__ = ["EMPTY", "File", "SimulatedDisk", "State", "broken", "stamp_of"]
 
 Care = Literal["durable", "written", "lost"]
 """durable: survives a cut. written: since the last sync. lost: a sync failed, so no later one is to be believed."""
@@ -80,7 +80,7 @@ def stamp_of(data: bytes) -> Stamp:
     return zlib.crc32(data), len(data)
 
 
-class Twin:
+class SimulatedDisk:
     """A filesystem in memory, from a state; `state` is what has become of it."""
 
     def __init__(self, state: State = EMPTY) -> None:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from enqueuer.queue.directory.disk import CHUNK, Port, Stamp
-from enqueuer.queue.proof.simdisk import Twin, stamp_of
+from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
+from enqueuer.queue.proof.simdisk import SimulatedDisk, stamp_of
 
-__all__ = ["Call", "Failure", "Position", "perform"]
+__all__ = ["Call", "FailedCall", "Position", "perform"]
 
 READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked"})
 
@@ -29,7 +29,7 @@ class Call(NamedTuple):
         return self.name in READS
 
 
-class Failure(NamedTuple):
+class FailedCall(NamedTuple):
     """The result of a call that raised OSError."""
 
     errno: int
@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 class Position:
     """Code at rest before its next disk call, or at its end."""
 
-    def __init__(self, action: tuple[Any, ...], run: Callable[[Port], object], results: tuple[Any, ...] = ()) -> None:
+    def __init__(self, action: tuple[Any, ...], run: Callable[[DiskPort], object], results: tuple[Any, ...] = ()) -> None:
         self.action, self._run, self._results = action, run, results
         self._after: dict[Any, Position] = {}
         self.call: Call | None = None
@@ -57,7 +57,7 @@ class Position:
         return self._after[result]
 
 
-def perform(twin: Twin, call: Call) -> Any:
+def perform(twin: SimulatedDisk, call: Call) -> Any:
     """Make a call, and return its result in a form that can be played back."""
     try:
         match call:
@@ -68,7 +68,7 @@ def perform(twin: Twin, call: Call) -> Any:
             case _:
                 return getattr(twin, call.name)(*call.args)
     except OSError as error:
-        return Failure(error.errno or 0)
+        return FailedCall(error.errno or 0)
 
 
 class _Stopped(BaseException):
@@ -147,7 +147,7 @@ class _Playback:
 
     def _do(self, name: str, *args: Any) -> Any:
         for result in self._results:
-            if isinstance(result, Failure):
+            if isinstance(result, FailedCall):
                 raise OSError(result.errno, os.strerror(result.errno), *args[:1])
             return result
         raise _Stopped(Call(name, args))

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from enqueuer.queue.proof.scenario import DROPPED, MAIL, Entry
-from enqueuer.queue.proof.simdisk import State, Twin
+from enqueuer.queue.proof.scenario import DROPPED, MAIL, ModelEntry
+from enqueuer.queue.proof.simdisk import SimulatedDisk, State
 from enqueuer.queue.proof.stepper import Call, Position
 
-__all__ = ["DECIDED", "Bounds", "World", "begin", "commits", "looked", "put"]
+__all__ = ["DECIDED", "FaultBounds", "World", "begin", "commits", "looked", "put"]
 
 DECIDED = "Decided/"
 """Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
 
 
-class Bounds(NamedTuple):
+class FaultBounds(NamedTuple):
     """How often each thing may still happen."""
 
     kills: int = 1
@@ -26,10 +26,10 @@ class Bounds(NamedTuple):
 
 class World(NamedTuple):
     disk: State
-    bounds: Bounds
+    bounds: FaultBounds
     recovers: Literal["cold", "warm", ""] = "cold"
     """What has to be done before anything else."""
-    entry: Entry | None = None
+    entry: ModelEntry | None = None
     manager: Position | None = None
     processor: Position | None = None
     ghost: Position | None = None
@@ -46,9 +46,9 @@ class World(NamedTuple):
     least: int = 0
 
 
-def begin(bounds: Bounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
+def begin(bounds: FaultBounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
     """A dropped message, and whatever else lies on the disk, all of it durable."""
-    twin = Twin()
+    twin = SimulatedDisk()
     for path, data in ((DROPPED, MAIL), *files):
         twin.create(path, (data,))
     twin.sync()

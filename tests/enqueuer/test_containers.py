@@ -117,7 +117,7 @@ def test_as_process_1_of_a_container(trials: Trials, config: Config, mail: Make)
         assert trial.process.wait(10) == 0
 
 
-OLD_KERNEL = "from enqueuer.control import server; server.SO_PEERPIDFD = 9999; from enqueuer.cli.app import main; main()"
+OLD_KERNEL = "from enqueuer.control import client; client.SO_PEERPIDFD = 9999; from enqueuer.cli.app import main; main()"
 
 
 @pytest.mark.parametrize("command", [ENGINE, (sys.executable, "-c", OLD_KERNEL)], ids=["pidfd", "old kernel"])

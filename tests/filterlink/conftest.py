@@ -13,9 +13,9 @@ import pytest
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.server import Server
+from filterlink.server import MultiplexerServer
 from filterlink.wire.client import Client, _decode
-from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, Verdict, Wake, encode
+from filterlink.wire.frames import Ask, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
 from filterlink.wire.link import Channel, connect, listen
 from filterlink.wire.loop import Loop
 from tests.helpers.paths import PROGRAMS
@@ -38,7 +38,7 @@ def _settings(program: str, name: str = "Test", **values: Any) -> Filter:
 class _Asker:
     """A client that turns with the loop."""
 
-    def __init__(self, loop: Loop, ids: Sequence[int], answers: dict[int, Verdict]) -> None:
+    def __init__(self, loop: Loop, ids: Sequence[int], answers: dict[int, VerdictFrame]) -> None:
         self._loop, self._ids, self._answers, self._channel = loop, iter(ids), answers, Channel(connect("link"))
         self._channel.send(encode(Hello("processor", 0, 1, os.getpid())))
         loop.watch(self._channel.fileno(), self._answered)
@@ -54,7 +54,7 @@ class _Asker:
 
     def _answered(self, _events: int) -> None:
         answer = _decode(self._channel.receive())
-        assert isinstance(answer, Verdict)
+        assert isinstance(answer, VerdictFrame)
         assert answer.id not in self._answers
         self._answers[answer.id] = answer
         self._next()
@@ -75,7 +75,7 @@ class Rig:
         self._open(filters)
 
     def _open(self, filters: tuple[Filter, ...]) -> None:
-        self.server = Server(self.loop, self.listener, filters, self._heard, self._published)
+        self.server = MultiplexerServer(self.loop, self.listener, filters, self._heard, self._published)
         self.server.start()
 
     def _heard(self, frame: Wake | Guilty | Renewed) -> None:
@@ -105,7 +105,7 @@ class Rig:
         self.clients.append(Client("link", Hello("processor", len(self.clients), 1, os.getpid())))
         return self.clients[-1]
 
-    def ask(self, id: int, n: int = 1, park: bool = False, filter: str = "Test") -> Verdict | Park:
+    def ask(self, id: int, n: int = 1, park: bool = False, filter: str = "Test") -> VerdictFrame | Park:
         """One question by a client of its own."""
         return self.client().ask(Ask(id, n, filter, False, 100, park), self.wait)
 
@@ -122,16 +122,16 @@ class Rig:
         assert isinstance(channel, Channel)
         return channel
 
-    def answer(self, channel: Channel) -> Verdict | Park:
+    def answer(self, channel: Channel) -> VerdictFrame | Park:
         """What comes to somebody who asked by send()."""
         self.wait(channel.fileno())
         answer = _decode(channel.receive())
-        assert isinstance(answer, Verdict | Park)
+        assert isinstance(answer, VerdictFrame | Park)
         return answer
 
-    def ask_many(self, ids: Sequence[int], clients: int, seconds: float = DEADLINE) -> dict[int, Verdict]:
+    def ask_many(self, ids: Sequence[int], clients: int, seconds: float = DEADLINE) -> dict[int, VerdictFrame]:
         """Questions of clients that ask at once, each one question after the other, and wait as long as it takes."""
-        answers: dict[int, Verdict] = {}
+        answers: dict[int, VerdictFrame] = {}
         askers = [_Asker(self.loop, ids[number::clients], answers) for number in range(clients)]
         self.until(lambda: len(answers) == len(ids), seconds)
         for asker in askers:

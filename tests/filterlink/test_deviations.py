@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from filterlink.external import LAST_NUMBER, numbers_from
-from filterlink.wire.frames import Kind, Verdict
+from filterlink.wire.frames import AnswerKind, VerdictFrame
 
 Rigs = Callable[..., Any]
-OK, FAILURE = Kind.OK, Kind.FAILURE
+OK, FAILURE = AnswerKind.OK, AnswerKind.FAILURE
 
 
-def kinds(answers: dict[int, Verdict]) -> dict[Kind, int]:
+def kinds(answers: dict[int, VerdictFrame]) -> dict[AnswerKind, int]:
     return dict(Counter(answer.kind for answer in answers.values()))
 
 
@@ -35,7 +35,7 @@ def kinds(answers: dict[int, Verdict]) -> dict[Kind, int]:
         ("twice", {OK: 8}),  # an alarm answers a second time
         ("wraps", {OK: 8}),  # information over several lines
         ("long", {OK: 8}),  # over 4096 bytes
-        ("licence", {OK: 2, Kind.REJECTED: 6}),  # unquoted text
+        ("licence", {OK: 2, AnswerKind.REJECTED: 6}),  # unquoted text
         ("haunted", {OK: 8}),  # a gateway answers what the process before it was asked
         ("banner", {OK: 8}),  # a greeting before INTF's answer
         ("agrees", {OK: 8}),  # INTF is answered with OK
@@ -47,7 +47,7 @@ def kinds(answers: dict[int, Verdict]) -> dict[Kind, int]:
         ("stays", {OK: 8}),  # after QUIT
     ],
 )
-def test_every_manner_is_understood(rig: Rigs, base: Path, manner: str, expected: dict[Kind, int]) -> None:
+def test_every_manner_is_understood(rig: Rigs, base: Path, manner: str, expected: dict[AnswerKind, int]) -> None:
     """Eight messages of four clients each get their one verdict; then the helper comes to its end."""
     for id in range(1, 9):
         (base / f"Queue/{id}.msg").write_text("a message\n")
@@ -62,9 +62,9 @@ def test_every_manner_is_understood(rig: Rigs, base: Path, manner: str, expected
     [
         ('FAILURE "cannot reach the scanner"', FAILURE, "cannot reach the scanner", ()),
         ("FAILURE cannot reach it", FAILURE, "cannot reach it", ()),
-        ("ERROR unexpected command: KEY", Kind.ERROR, "unexpected command: KEY", ()),
-        ('ERROR  "two blanks"', Kind.ERROR, "two blanks", ()),
-        ("REJECTED can't open Queue/1.msg: No such file", Kind.REJECTED, "can't open Queue/1.msg: No such file", ()),
+        ("ERROR unexpected command: KEY", AnswerKind.ERROR, "unexpected command: KEY", ()),
+        ('ERROR  "two blanks"', AnswerKind.ERROR, "two blanks", ()),
+        ("REJECTED can't open Queue/1.msg: No such file", AnswerKind.REJECTED, "can't open Queue/1.msg: No such file", ()),
         ("OK the domain is not served", OK, "", ()),
         ("OK failed to sign", OK, "", ()),
         ("ok", OK, "", ()),
@@ -72,10 +72,10 @@ def test_every_manner_is_understood(rig: Rigs, base: Path, manner: str, expected
         ('ADDHEADER "X-Old: no OK"', OK, "", (b"X-Old: no OK",)),
         ('ADDHEADER "X-A: 1\\nX-B: it\\\'s\\n\\n" OK', OK, "", (b"X-A: 1", b"X-B: it's")),
         ('ADDHEADER "X-A: a\\r\\n\\tb\\eX-B: 2\\e"', OK, "", (b"X-A: a\n\tb", b"X-B: 2")),
-        ("MAYBE", Kind.INVALID, "no answer of the protocol: 'MAYBE'", ()),
+        ("MAYBE", AnswerKind.INVALID, "no answer of the protocol: 'MAYBE'", ()),
     ],
 )
-def test_every_answer_is_understood(rig: Rigs, base: Path, said: str, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+def test_every_answer_is_understood(rig: Rigs, base: Path, said: str, kind: AnswerKind, text: str, fields: tuple[bytes, ...]) -> None:
     """What real helpers write comes out as what they mean."""
     (base / "Queue/5.msg").write_text(f"%N {said}\n")
     answer = rig("say.sh").ask(5)
@@ -95,8 +95,8 @@ def test_a_gateway_that_goes_silent(rig: Rigs) -> None:
     here = rig("play.pl falters", timeout=1.0)
     answers = here.ask_many([1, 2, 3, 4, 5], clients=1)
 
-    assert kinds(answers) == {OK: 4, Kind.TIMEOUT: 1}
-    assert answers[3].kind == Kind.TIMEOUT
+    assert kinds(answers) == {OK: 4, AnswerKind.TIMEOUT: 1}
+    assert answers[3].kind == AnswerKind.TIMEOUT
 
 
 @pytest.mark.parametrize("manner", ["agrees", "refuses", "banner"])
@@ -112,7 +112,7 @@ def test_a_helper_that_leaves_at_once(rig: Rigs) -> None:
     here = rig("play.pl quits", timeout=1.0, auto_restart=0.0)
     answer = here.ask(1)
 
-    assert (answer.kind, "exit status 0" in answer.text) == (Kind.UNAVAILABLE, True)
+    assert (answer.kind, "exit status 0" in answer.text) == (AnswerKind.UNAVAILABLE, True)
     assert here.states[0].restarts < 10
 
 

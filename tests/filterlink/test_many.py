@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from filterlink.wire.frames import Kind
+from filterlink.wire.frames import AnswerKind
 
 BOUND = 60.0
 """Seconds for all of it; two cores that do nothing else need less than one."""
@@ -15,4 +15,4 @@ def test_ten_thousand_requests_of_many_clients(rig: Callable[..., Any]) -> None:
     here = rig("ok.pl", max_in_flight=8)
     answers = here.ask_many(range(1, 10_001), clients=160, seconds=BOUND)
 
-    assert Counter(answer.kind for answer in answers.values()) == {Kind.OK: 10_000}
+    assert Counter(answer.kind for answer in answers.values()) == {AnswerKind.OK: 10_000}

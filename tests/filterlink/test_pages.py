@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from filterlink.protocol.protocol import Reply
-from filterlink.wire.frames import Kind
-from filterlink.workbench.testbench import Plan, TestBench
+from filterlink.protocol.protocol import HelperReply
+from filterlink.wire.frames import AnswerKind
+from filterlink.workbench.testbench import BenchPlan, TestBench
 from tests.helpers.paths import ROOT
 
 Rigs = Callable[..., Any]
@@ -48,14 +48,14 @@ class Messages:
     def line(self, direction: str, line: bytes) -> None:
         """Nobody looks on."""
 
-    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+    def answer(self, index: int, reply: HelperReply | None, seconds: float) -> None:
         """They are counted elsewhere."""
 
 
 def test_it_breaks_no_rule(helper: Path) -> None:
     """On the bench, with chaos, every message gets the right verdict and no rule is broken."""
     files = Messages()
-    report = TestBench(Plan(words=[str(helper)], count=60, concurrency=8, timeout=10, chaos=True), files, files).run()
+    report = TestBench(BenchPlan(words=[str(helper)], count=60, concurrency=8, timeout=10, chaos=True), files, files).run()
 
     assert {rule: found.first for rule, found in report.broken.items()} == {}
     assert dict(report.verdicts) == {"ERROR": 20, "OK": 40}
@@ -68,5 +68,5 @@ def test_it_judges_in_the_multiplexer(rig: Rigs, helper: Path) -> None:
         Path(f"Queue/{id}.msg").write_text("free money\n" if id % 2 else "hello\n")
     answers = rig(f"./{helper.name}").ask_many(range(1, 25), clients=8)
 
-    assert {id: Kind.ERROR if id % 2 else Kind.OK for id in range(1, 25)} == {id: answer.kind for id, answer in answers.items()}
+    assert {id: AnswerKind.ERROR if id % 2 else AnswerKind.OK for id in range(1, 25)} == {id: answer.kind for id, answer in answers.items()}
     assert answers[1].text == "spam"

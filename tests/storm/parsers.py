@@ -12,10 +12,10 @@ from enqueuer.ipc import frames
 from enqueuer.queue.directory import names
 from enqueuer.queue.message import envelope, header
 from filterlink.config import units
-from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import MAX_REPLY, reply
 from filterlink.filters.servers import clamdwire, icapwire, milterwire, rspamdwire, spamc
-from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 from filterlink.protocol import protocol, referee
 from filterlink.wire import frames as link_frames
 
@@ -87,7 +87,7 @@ CONTROL = words(
 
 
 def _answer(pieces: list[bytes]) -> None:
-    answer = Answer()
+    answer = ServerAnswer()
     for piece in pieces:
         answer.feed(piece)
     answer.end()
@@ -95,7 +95,7 @@ def _answer(pieces: list[bytes]) -> None:
     assert len(reply(spamc_verdict(found))) <= MAX_REPLY
 
 
-def spamc_verdict(found: spamc.Finding) -> Any:
+def spamc_verdict(found: spamc.SpamdFinding) -> Any:
     from filterlink.filters.runtime.verdict import header as added
 
     return added((*spamc.spam_fields(found.body), *spamc.own_fields(found)))
@@ -111,7 +111,7 @@ def _clamd(pieces: list[bytes]) -> None:
 
 
 def _icap(pieces: list[bytes]) -> None:
-    answer = icapwire.Reply()
+    answer = icapwire.IcapReply()
     for piece in pieces:
         if not answer.complete:
             answer.feed(piece)
@@ -120,7 +120,7 @@ def _icap(pieces: list[bytes]) -> None:
 
 
 def _milter(pieces: list[bytes]) -> None:
-    packets, outcome = milterwire.Packets(), milterwire.Outcome()
+    packets, outcome = milterwire.Packets(), milterwire.MilterOutcome()
     for piece in pieces:
         packets.feed(piece)
         while (found := packets.take()) is not None:
@@ -134,11 +134,11 @@ def _milter(pieces: list[bytes]) -> None:
 def _told(data: bytes) -> None:
     """Any message can be told to a milter."""
     head, body = milterwire.split([data[:7], data[7:]])
-    list(milterwire.commands(milterwire.Wanted(), milterwire.Mail("1", Envelope(), head, body)))
+    list(milterwire.commands(milterwire.Wanted(), milterwire.MilterMessage("1", FilterEnvelope(), head, body)))
 
 
 def _rspamd(data: bytes) -> None:
-    said = rspamdwire.verdict(rspamdwire.read_result(data), 0.0, rspamdwire.Rules(result_for_all=True))
+    said = rspamdwire.verdict(rspamdwire.read_result(data), 0.0, rspamdwire.ActionRules(result_for_all=True))
     assert len(reply(said)) <= MAX_REPLY
     assert said.word != "FAILURE"
 
@@ -147,7 +147,7 @@ def _helper(pieces: list[bytes]) -> None:
     reader = protocol.Reader()
     for piece in pieces:
         for event in reader.feed(piece):
-            if isinstance(event, protocol.Reply):
+            if isinstance(event, protocol.HelperReply):
                 assert all(b"\n" not in address for address in event.routes + event.copies)
                 assert all(text.isprintable() for text in event.complaints)
     reader.finish()
@@ -195,8 +195,8 @@ def _frame(data: bytes) -> None:
 
 WIRES = [
     Parser("spamd", cut(*SPAMD), _answer, (BadAnswer,)),
-    Parser("clamd", cut(*CLAMD), _clamd, (clamdwire.BadReply,)),
-    Parser("icap", cut(*ICAP), _icap, (icapwire.BadReply,)),
+    Parser("clamd", cut(*CLAMD), _clamd, (clamdwire.BadClamdReply,)),
+    Parser("icap", cut(*ICAP), _icap, (icapwire.BadIcapReply,)),
     Parser("milter", cut(*MILTER), _milter, (milterwire.BadPacket,)),
     Parser("mail for a milter", woven(*HEADER), _told),
     Parser("rspamd", woven(*RSPAMD), _rspamd, (rspamdwire.BadResult,)),

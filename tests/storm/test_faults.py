@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from enqueuer import exits
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.ipc import frames
 from enqueuer.lab.trial import Trial, signal_all, wait
 from filterlink.wire.frames import Ask, encode
@@ -109,7 +109,7 @@ class Subject:
         began = time.monotonic()
         try:
             assert self.trial.status()["state"] in ("starting", "running", "draining"), case
-        except (server.NotRunning, OSError):
+        except (client.NotRunning, OSError):
             code = self.trial.process.wait(max(0.5, WITHIN - (time.monotonic() - began)))
             assert code in ((exits.OK, exits.SOFTWARE) if case.phase == "stop" else (exits.SOFTWARE,)), (
                 case,
@@ -138,13 +138,13 @@ class Subject:
     # ---- what is done to the engine while a call fails
 
     def ask(self) -> None:
-        with contextlib.suppress(server.NotRunning, OSError):
+        with contextlib.suppress(client.NotRunning, OSError):
             self.trial.status()
 
     def reload(self) -> None:
         self.trial.configure(self._config())
-        with contextlib.suppress(server.NotRunning, OSError):
-            server.ask(self.trial.base, {"command": "reload"}, 3)
+        with contextlib.suppress(client.NotRunning, OSError):
+            client.ask(self.trial.base, {"command": "reload"}, 3)
 
     def bury(self) -> None:
         signal_all([*self.trial.pids("processor")[:1], *self.trial.pids("watcher")])
@@ -282,8 +282,20 @@ REQUESTS = [
 FRAMES = [
     encode(frame)
     for frame in (
-        *(frames.Hello("processor", 1, 999_999, 1), frames.InForce(2), frames.Idle(), frames.Answer(1, True, "x"), frames.Look()),
-        *(frames.Wake("Judge", 1), frames.Guilty(1, 1, "Judge", "x"), frames.Renewed("Judge"), frames.Refused(1, 1, "x"), frames.Seen(1)),
+        *(
+            frames.Hello("processor", 1, 999_999, 1),
+            frames.InForce(2),
+            frames.Idle(),
+            frames.CommandAnswer(1, True, "x"),
+            frames.SpoolChanged(),
+        ),
+        *(
+            frames.Wake("Judge", 1),
+            frames.Guilty(1, 1, "Judge", "x"),
+            frames.Renewed("Judge"),
+            frames.DropRefused(1, 1, "x"),
+            frames.WhereAnswer(1),
+        ),
         *(Ask(17, 1, "Judge", False, 10), frames.Trouble(1, 1, "x"), frames.Outcome(1, 1, "enqueued", ("OUT",), "", (1, 1))),
     )
 ]

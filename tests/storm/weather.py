@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.queue.message import envelope
 from tests.helpers.paths import HELPERS
@@ -215,7 +215,7 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
 
 def runs(trial: Trial) -> bool:
     """Recovery is done, and drops are taken."""
-    with contextlib.suppress(server.NotRunning):
+    with contextlib.suppress(client.NotRunning):
         return bool(trial.status()["state"] == "running")
     return False
 

@@ -16,7 +16,7 @@ import time
 from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth, Ended
+from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth, EngineEnded
 from filterlink.wire.link import Channel
 
 __all__ = ["Watcher", "run"]
@@ -34,7 +34,7 @@ CHECK_MS = 1000
 
 def run(birth: Birth) -> None:
     """The life of the watcher's process."""
-    with contextlib.suppress(Ended):
+    with contextlib.suppress(EngineEnded):
         Watcher(birth).run()
 
 
@@ -99,7 +99,7 @@ class Watcher:
             self._hear(CHECK_MS)
             self._watch()
             if self._hinted() or self._events is None:
-                self._manager.send(frames.encode(frames.Look()))
+                self._manager.send(frames.encode(frames.SpoolChanged()))
 
     def _hinted(self) -> bool:
         """Whether something happened since this was asked last."""
@@ -110,7 +110,7 @@ class Watcher:
         return True
 
     def _hear(self, milliseconds: int) -> None:
-        """Wait for an event, or for what the others say. Raises Ended when the supervisor says so or has gone."""
+        "Wait for an event, or for what the others say. Raises EngineEnded when the supervisor says so or has gone."
         poll = select.poll()
         for fd in (self._flag, self._supervisor.fileno(), self._manager.fileno()):
             poll.register(fd, select.POLLIN)
@@ -123,12 +123,12 @@ class Watcher:
 
     def _obey(self, data: bytes) -> None:
         match frames.decode_from_supervisor(data) if data else frames.Exit():
-            case frames.Config(edition):
+            case frames.ConfigRevision(edition):
                 self._birth.take(edition)
                 self._hints.take(self._birth.config.spool.suffixes)
                 self._supervisor.send(frames.encode(frames.InForce(edition)))
             case _:
-                raise Ended
+                raise EngineEnded
 
     def _watch(self) -> None:
         """Watch the folder that has the name now: one that was removed and made again is another."""

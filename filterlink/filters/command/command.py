@@ -11,36 +11,38 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters.command.commandline import FILE, QUEUE_FILE, Profile, arguments, finding, wants
-from filterlink.filters.runtime.child import Limits, run_limited
-from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.child import ChildLimits, run_limited
+from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.room import room
-from filterlink.filters.runtime.runtime import Bounds, Verdict, serve
+from filterlink.filters.runtime.runtime import ScanBounds, Verdict, serve
 from filterlink.filters.runtime.workers import GRACE
 
-__all__ = ["CommandFilter", "Settings", "run"]
+__all__ = ["CommandFilter", "CommandSettings", "run"]
 
 
 _LATE = "no answer within {:g} s"
 
 
-class Settings(NamedTuple):
+class CommandSettings(NamedTuple):
     """The scanner, what follows from what it says, and what it may use."""
 
     profile: Profile
     policy: Policy = Policy()
-    limits: Limits = Limits(110)
+    limits: ChildLimits = ChildLimits(110)
 
 
-def run(settings: Settings, folder: str, processes: int) -> int:
+def run(settings: CommandSettings, folder: str, processes: int) -> int:
     """Be the helper program; copies lie in `folder` ("": where temporary files do). Return the exit code."""
     if trouble := _unusable(settings.profile):
         print(f"enqueuer filter command: {trouble}", file=sys.stderr)
         return os.EX_CONFIG
     try:
         with room(folder) as copies:
-            late = settings.policy.verdict(Finding(trouble=_LATE.format(settings.limits.time)), Path(settings.profile.command[0]).name)
-            bounds = Bounds(settings.limits.time + GRACE, late)  # --pattern may be one that never ends
+            late = settings.policy.verdict(
+                ScannerFinding(trouble=_LATE.format(settings.limits.time)), Path(settings.profile.command[0]).name
+            )
+            bounds = ScanBounds(settings.limits.time + GRACE, late)  # --pattern may be one that never ends
             return serve("command", CommandFilter(settings, copies).judge, processes, bounds=bounds)
     except OSError as fault:
         print(f"enqueuer filter command: no room for copies: {fault}", file=sys.stderr)
@@ -62,7 +64,7 @@ def _unusable(profile: Profile) -> str:
 class CommandFilter:
     """Judge messages by a program."""
 
-    def __init__(self, settings: Settings, folder: str) -> None:
+    def __init__(self, settings: CommandSettings, folder: str) -> None:
         self._settings, self._folder = settings, folder
         command = settings.profile.command
         self._copies = wants(command, FILE) or not wants(command, QUEUE_FILE)
@@ -86,12 +88,12 @@ class CommandFilter:
             if not Path("/proc", left.stem).exists():
                 left.unlink(missing_ok=True)
 
-    def _scan(self, copy: str, path: str) -> Finding:
+    def _scan(self, copy: str, path: str) -> ScannerFinding:
         profile, limits = self._settings.profile, self._settings.limits
         try:
             ended = run_limited(arguments(profile.command, copy, path), limits)
         except OSError as fault:
-            return Finding(fault=f"it cannot be started: {fault.strerror or fault}")
+            return ScannerFinding(fault=f"it cannot be started: {fault.strerror or fault}")
         if ended.late:
-            return Finding(trouble=_LATE.format(limits.time))
+            return ScannerFinding(trouble=_LATE.format(limits.time))
         return finding(profile, ended.code, ended.output.decode("utf-8", "replace"))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.runtime.finding import ScannerFinding
 from filterlink.filters.servers.clamdwire import OVER_LIMITS
 
 __all__ = ["FILE", "PROFILES", "QUEUE_FILE", "Profile", "arguments", "codes", "finding"]
@@ -74,20 +74,20 @@ def wants(command: Sequence[str], place: str) -> bool:
     return any(place in word for word in command)
 
 
-def finding(profile: Profile, code: int, output: str) -> Finding:
+def finding(profile: Profile, code: int, output: str) -> ScannerFinding:
     """Read exit code (negative: a signal) and output. A name in the output counts also where the code says clean."""
     name = _name(profile.pattern, output)
     if code in profile.infected or (code in profile.clean and name):
         if name.startswith(OVER_LIMITS):
-            return Finding(trouble=f"over a limit ({name})")
-        return Finding(name=name or f"infected (exit code {code})")
+            return ScannerFinding(trouble=f"over a limit ({name})")
+        return ScannerFinding(name=name or f"infected (exit code {code})")
     if code in profile.clean:
-        return Finding()
+        return ScannerFinding()
     if code in profile.faults:
-        return Finding(fault=f"exit code {code}: {profile.faults[code]}")
+        return ScannerFinding(fault=f"exit code {code}: {profile.faults[code]}")
     how = f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
     last = output.strip().rpartition("\n")[2].strip()
-    return Finding(trouble=f"{how}: {last}" if last else how)
+    return ScannerFinding(trouble=f"{how}: {last}" if last else how)
 
 
 def _name(pattern: str, output: str) -> str:

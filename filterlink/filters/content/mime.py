@@ -19,7 +19,7 @@ from filterlink.filters.content.limits.member import Budget, Look, no_clock
 from filterlink.filters.content.mail import filenames, mails, readers, strict
 from filterlink.filters.content.mail.boundaries import MAX_HIDDEN, MAX_PARTS, Span, blocks, line_ends, multipart
 from filterlink.filters.content.mail.encodings import base64_readings, is_padded_by_piece
-from filterlink.filters.content.mail.mimeheader import Header
+from filterlink.filters.content.mail.mimeheader import PartHeader
 from filterlink.filters.content.mail.readings import readings
 from filterlink.filters.content.mail.textual import decode, decodings, find
 
@@ -142,7 +142,7 @@ class _Walk:
             if header.encoding:
                 yield from self._leaf(place, header, piece, body, origin, again=False)
 
-    def _read(self, place: str, piece: _Piece, header: Header, body: int, origin: _Origin, inner: dict[_Piece, None]) -> Iterator[Part]:
+    def _read(self, place: str, piece: _Piece, header: PartHeader, body: int, origin: _Origin, inner: dict[_Piece, None]) -> Iterator[Part]:
         """Take one reading of a piece: yield what it is, and add what is in it."""
         self._look()
         found, flag = self._inner(piece, header, body)
@@ -160,7 +160,7 @@ class _Walk:
         for part in self._leaf(place, header, piece, body, origin):
             yield part._replace(flag=flag) if flag else part
 
-    def _inner(self, piece: _Piece, header: Header, body: int) -> tuple[list[_Piece], str]:
+    def _inner(self, piece: _Piece, header: PartHeader, body: int) -> tuple[list[_Piece], str]:
         """List the pieces inside of this one, none where it is a leaf, and the flag."""
         (buffer, _, end), depth = piece.span, piece.depth + 1
         if header.type.startswith("multipart"):
@@ -177,7 +177,7 @@ class _Walk:
             found += [_Piece(Span(text, 0, len(text)), depth) for text in line_ends(decode(buffer[body:end], header.encoding))]
         return found, ""
 
-    def _leaf(self, place: str, header: Header, piece: _Piece, start: int, origin: _Origin, again: bool = True) -> Iterator[Part]:
+    def _leaf(self, place: str, header: PartHeader, piece: _Piece, start: int, origin: _Origin, again: bool = True) -> Iterator[Part]:
         """Yield a body in each reading; `again`: also one that was looked at before, under other names."""
         place = origin.place + header.names[0] if header.names else place
         self._strict = self._strict and strict.body(header, piece.span.buffer[start : piece.span.end])
@@ -219,7 +219,7 @@ class _Walk:
         if differ:
             yield Part(f"{origin.place}the message", (), "", b"", "ambiguous")
 
-    def _new(self, found: readers.Found, origin: _Origin) -> Iterator[Part]:
+    def _new(self, found: readers.LeafFound, origin: _Origin) -> Iterator[Part]:
         """Yield what another reader found, without what was looked at before."""
         given = [reading for name in found.names for reading in filenames.decoded(name)]
         names = tuple(name for name in dict.fromkeys(given) if name not in self._names)

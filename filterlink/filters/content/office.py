@@ -11,8 +11,8 @@ import warnings
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from filterlink.filters.runtime.apart import Done, apart
-from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.apart import ChildOutput, apart
+from filterlink.filters.runtime.child import ChildLimits
 from filterlink.filters.runtime.standstill import used
 
 __all__ = ["Macros", "available", "is_office"]
@@ -43,20 +43,20 @@ class Macros:
     def __init__(self) -> None:
         self._left = MAX_SECONDS
 
-    def read(self, data: bytes) -> Done:
+    def read(self, data: bytes) -> ChildOutput:
         """Give the source of all macros in a file, b"" where there are none, and the flag.
 
         broken: olevba ended with an error; limit: it took too long or too much memory, or there is more than that. Never raises
         but OSError where no process can be started.
         """
         if not is_office(data) or (olevba := _olevba()) is None:
-            return Done(b"", "")
+            return ChildOutput(b"", "")
         if self._left <= 0:
-            return Done(b"", "limit")
+            return ChildOutput(b"", "limit")
         began = used()
-        done = apart(functools.partial(_read, olevba, data), Limits(self._left, int(self._left) + 1, MAX_MEMORY + 2 * len(data)))
+        done = apart(functools.partial(_read, olevba, data), ChildLimits(self._left, int(self._left) + 1, MAX_MEMORY + 2 * len(data)))
         self._left -= used() - began
-        return done if len(done.output) <= MAX_CODE else Done(done.output[:MAX_CODE], "limit")
+        return done if len(done.output) <= MAX_CODE else ChildOutput(done.output[:MAX_CODE], "limit")
 
 
 def _read(olevba: Any, data: bytes, file: BinaryIO) -> None:

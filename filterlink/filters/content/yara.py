@@ -21,13 +21,13 @@ from filterlink.filters.content import office
 from filterlink.filters.content.archives import unpack
 from filterlink.filters.content.mime import Part, parts
 from filterlink.filters.runtime.complain import complain
-from filterlink.filters.runtime.runtime import Bounds, Verdict, discard, error, header, ok, open_message, say, serve
+from filterlink.filters.runtime.runtime import ScanBounds, Verdict, discard, error, header, ok, open_message, say, serve
 from filterlink.filters.runtime.standstill import STOOD_STILL, stood_still, used
 from filterlink.filters.runtime.verdict import UNSCANNABLE
 from filterlink.filters.runtime.workers import GRACE
 from filterlink.process import sandbox
 
-__all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "Settings", "YaraFilter", "compile_rules", "lacking", "run"]
+__all__ = ["DEFAULT_RULES", "FLAGS", "BadRules", "LiveRules", "YaraFilter", "YaraSettings", "compile_rules", "lacking", "run"]
 
 DEFAULT_RULES = Path(__file__).parent / "rules" / "default.yar"
 CHECK_EVERY = 2.0
@@ -49,7 +49,7 @@ class BadRules(Exception):
     """A rule file cannot be used; the text names file, line and reason."""
 
 
-class Finding(NamedTuple):
+class RuleMatch(NamedTuple):
     """A rule that matched, and where."""
 
     rule: str
@@ -70,7 +70,7 @@ class Finding(NamedTuple):
         return str(self.meta.get("header") or f"X-Yara: {self.rule} in {self.place}".encode("ascii", "replace").decode())
 
 
-class Settings(NamedTuple):
+class YaraSettings(NamedTuple):
     """Seconds and bytes of memory (0: no limit) for one message, and what becomes of one that needs more.
 
     `stop`: flags of parts that refuse a message, beside the rules; `mark`: those that add a field.
@@ -83,11 +83,11 @@ class Settings(NamedTuple):
     mark: frozenset[str] = frozenset()
 
 
-DEFAULTS = Settings()
+DEFAULTS = YaraSettings()
 _LATE = "the rules do not come to an end with this message within {:g} s"
 
 
-def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, settings: Settings = DEFAULTS) -> int:
+def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, settings: YaraSettings = DEFAULTS) -> int:
     """Be the helper program; `threads` messages are judged at once (0 = by the processors). Return the exit code."""
     try:
         live = LiveRules([str(DEFAULT_RULES)] * default_rules + list(rules), settings)
@@ -97,7 +97,7 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
     for what in lacking():
         complain(what)
     late = unscannable(settings, _LATE.format(settings.timeout))
-    bounds = Bounds(settings.timeout + GRACE, late, settings.memory, confined=True)
+    bounds = ScanBounds(settings.timeout + GRACE, late, settings.memory, confined=True)
     return serve("yara", live.filter.judge, threads, live.renewed, bounds)
 
 
@@ -111,14 +111,14 @@ def lacking() -> list[str]:
     return found + [f"the parsers have more rights than they need: {what}" for what in sandbox.missing()]
 
 
-def unscannable(settings: Settings, text: str) -> Verdict:
+def unscannable(settings: YaraSettings, text: str) -> Verdict:
     return UNSCANNABLE[settings.unscannable](text)
 
 
 class LiveRules:
     """Rule files and folders of them, compiled anew when they change. Lives in the process that forks the workers."""
 
-    def __init__(self, places: Sequence[str], settings: Settings = DEFAULTS) -> None:
+    def __init__(self, places: Sequence[str], settings: YaraSettings = DEFAULTS) -> None:
         """Raises BadRules."""
         self._places = places
         files = rule_files(places)
@@ -207,7 +207,7 @@ def _explain(fault: dict[str, Any], file: str) -> str:
 class YaraFilter:
     """Judge messages by compiled rules."""
 
-    def __init__(self, rules: yara_x.Rules, settings: Settings = DEFAULTS) -> None:
+    def __init__(self, rules: yara_x.Rules, settings: YaraSettings = DEFAULTS) -> None:
         self._rules, self._settings = rules, settings
         self._own: yara_x.Scanner | None = None
 
@@ -227,7 +227,7 @@ class YaraFilter:
         except MemoryError:
             return unscannable(self._settings, f"this message needs more memory than {say_size(self._settings.memory)}")
 
-    def _decided(self, findings: Iterable[Finding]) -> Verdict:
+    def _decided(self, findings: Iterable[RuleMatch]) -> Verdict:
         fields: dict[str, None] = {}
         drop = False
         for finding in findings:
@@ -240,7 +240,7 @@ class YaraFilter:
             return discard()
         return header(tuple(fields)) if fields else ok()
 
-    def _findings(self, message: bytes, end: float) -> Iterator[Finding]:
+    def _findings(self, message: bytes, end: float) -> Iterator[RuleMatch]:
         """Raises TimeoutError of either kind."""
         macros, flags = office.Macros(), set[str]()
         for part in parts(message, functools.partial(_look, end)):
@@ -258,13 +258,13 @@ class YaraFilter:
                 yield from self._scan(found, "", end)
         yield from self._scan(Part("the message", (), "", message, "ambiguous" if "ambiguous" in flags else ""), "", end)
         if marked := sorted(flags & self._settings.mark):
-            yield Finding("--mark", "the message", {"verdict": "ADDHEADER", "header": f"{MARK}: {', '.join(marked)}"})
+            yield RuleMatch("--mark", "the message", {"verdict": "ADDHEADER", "header": f"{MARK}: {', '.join(marked)}"})
 
-    def _of_flag(self, part: Part) -> Iterator[Finding]:
+    def _of_flag(self, part: Part) -> Iterator[RuleMatch]:
         if part.flag in self._settings.stop:
-            yield Finding(f"--stop {part.flag}", part.place, {"text": FLAGS[part.flag]})
+            yield RuleMatch(f"--stop {part.flag}", part.place, {"text": FLAGS[part.flag]})
 
-    def _scan(self, part: Part, name: str, end: float) -> Iterator[Finding]:
+    def _scan(self, part: Part, name: str, end: float) -> Iterator[RuleMatch]:
         scanner, left = self._scanner(), end - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -272,7 +272,7 @@ class YaraFilter:
         for variable, value in zip(VARIABLES, (name, name, extension(name), part.type, part.flag), strict=True):
             scanner.set_global(variable, value.encode("utf-8", "replace").decode())
         for rule in scanner.scan(part.data).matching_rules:
-            yield Finding(rule.identifier, part.place, dict(rule.metadata))
+            yield RuleMatch(rule.identifier, part.place, dict(rule.metadata))
 
     def _scanner(self) -> yara_x.Scanner:
         """Made at the first message: a scanner belongs to the thread, and so to the process, that made it."""

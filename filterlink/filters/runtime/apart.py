@@ -10,23 +10,23 @@ import signal
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.child import ChildLimits
 from filterlink.filters.runtime.standstill import Awake
 from filterlink.process.forked import die_with, restrain
 
-__all__ = ["Done", "apart"]
+__all__ = ["ChildOutput", "apart"]
 
 _BROKEN, _NO_MEMORY = 1, 3
 
 
-class Done(NamedTuple):
+class ChildOutput(NamedTuple):
     """What it had written when it ended, and the flag: "", "broken" (it raised), "limit" (it met one of its limits)."""
 
     output: bytes
     flag: str
 
 
-def apart(work: Callable[[BinaryIO], None], limits: Limits) -> Done:
+def apart(work: Callable[[BinaryIO], None], limits: ChildLimits) -> ChildOutput:
     """Have `work` write into a file. `limits.memory` is what it may use more than we do. Raises OSError where it cannot be started.
 
     One that used more than half of that has met the limit: libraries swallow MemoryError, and go on as if nothing were there.
@@ -42,7 +42,7 @@ def apart(work: Callable[[BinaryIO], None], limits: Limits) -> Done:
             _end(pid)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         file.seek(0)
-        return Done(file.read(), {0: "", _BROKEN: "broken"}.get(status, "limit"))
+        return ChildOutput(file.read(), {0: "", _BROKEN: "broken"}.get(status, "limit"))
 
 
 def _wait(pid: int, seconds: float) -> None:
@@ -63,7 +63,7 @@ def _end(pid: int) -> None:
         os.kill(0, signal.SIGTERM)
 
 
-def _be_child(work: Callable[[BinaryIO], None], file: BinaryIO, limits: Limits, parent: int, used: int) -> NoReturn:
+def _be_child(work: Callable[[BinaryIO], None], file: BinaryIO, limits: ChildLimits, parent: int, used: int) -> NoReturn:
     status = _BROKEN
     try:
         die_with(parent)

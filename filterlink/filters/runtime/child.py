@@ -17,13 +17,13 @@ from typing import NamedTuple
 from filterlink.filters.runtime.standstill import Awake
 from filterlink.process.forked import die_with, restrain
 
-__all__ = ["Ended", "Limits", "run_limited"]
+__all__ = ["ChildExit", "ChildLimits", "run_limited"]
 
 MAX_OUTPUT = 256 << 10
 """Bytes that are kept of what it says; the rest is read and thrown away, so that it never waits for us."""
 
 
-class Limits(NamedTuple):
+class ChildLimits(NamedTuple):
     """Seconds to run while we do not stand still, seconds of processor time (0: none of its own), bytes of memory (0: no limit).
 
     Where the process that starts it has smaller limits, those count.
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     memory: int = 0
 
 
-class Ended(NamedTuple):
+class ChildExit(NamedTuple):
     """How it ended: its exit code, or a signal as a negative number; `late` when we ended it."""
 
     code: int
@@ -42,7 +42,7 @@ class Ended(NamedTuple):
     late: bool
 
 
-def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
+def run_limited(arguments: Sequence[str], limits: ChildLimits) -> ChildExit:
     """Run it to its end. Raises OSError where it cannot be started, or its limits cannot be set."""
     nothing = os.memfd_create("nothing")  # there may be no /dev/null
     try:
@@ -64,10 +64,10 @@ def run_limited(arguments: Sequence[str], limits: Limits) -> Ended:
         finally:  # before it is waited for, as its number stays its own until then
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-    return Ended(process.returncode, output, late)
+    return ChildExit(process.returncode, output, late)
 
 
-def _confine(limits: Limits, parent: int) -> None:
+def _confine(limits: ChildLimits, parent: int) -> None:
     """In the child, before the program."""
     die_with(parent)
     restrain(limits.cpu, limits.memory)

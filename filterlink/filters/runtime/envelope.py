@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Envelope", "read_envelope"]
+__all__ = ["FilterEnvelope", "read_envelope"]
 
 _ADDRESS = re.compile(rb".*<([^<>]*)>", re.DOTALL)
 _ACCOUNT = re.compile(rb"S <([^<>]*)> ")
@@ -17,7 +17,7 @@ _PEER = re.compile(rb".*\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]", re.DOTALL)
 _CONTROL = re.compile(rb"[\0-\x1f\x7f]")
 
 
-class Envelope(NamedTuple):
+class FilterEnvelope(NamedTuple):
     """Without control characters, so that each may stand in a line of another protocol. None or "" where nothing is said."""
 
     sender: bytes | None = None
@@ -28,8 +28,8 @@ class Envelope(NamedTuple):
     """The IP address it came from; never 0.0.0.0, which stands for "from inside"."""
 
 
-def read_envelope(lines: Iterable[bytes]) -> Envelope:
-    found = Envelope()
+def read_envelope(lines: Iterable[bytes]) -> FilterEnvelope:
+    found = FilterEnvelope()
     recipients = []
     for line in lines:
         if line.startswith(b"P "):

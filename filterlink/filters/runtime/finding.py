@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, discard, error, field, header, ok, rejected
 
-__all__ = ["ACTIONS", "Finding", "Policy"]
+__all__ = ["ACTIONS", "Policy", "ScannerFinding"]
 
 ACTIONS = ("error", "discard", "header")
 
 
-class Finding(NamedTuple):
+class ScannerFinding(NamedTuple):
     """Clean (all empty), the name of what was found, or why the scanner could not tell.
 
     `trouble` may be the message's doing (too large, broken, a bomb); `fault` is the scanner's own (no signatures).
@@ -26,7 +26,7 @@ class Policy(NamedTuple):
     action: str = "error"
     unscannable: str = "hold"
 
-    def verdict(self, found: Finding, scanner: str) -> Verdict:
+    def verdict(self, found: ScannerFinding, scanner: str) -> Verdict:
         if found.fault:
             return rejected(f"{scanner} is not in order: {found.fault}")
         if found.trouble:

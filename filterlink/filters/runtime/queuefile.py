@@ -10,25 +10,25 @@ from typing import BinaryIO, NamedTuple
 from filterlink.filters.runtime.lines import MAX_LINE
 from filterlink.filters.runtime.workers import Handed, Unreadable
 
-__all__ = ["Message", "open_at_message", "open_message"]
+__all__ = ["QueueFile", "open_at_message", "open_message"]
 
 _ENVELOPE = re.compile(rb"[PSAOR] ")
 
 
-class Message(NamedTuple):
+class QueueFile(NamedTuple):
     """A queue file: the envelope lines, and the message (header, empty line, body) as it is."""
 
     envelope: list[bytes]
     data: bytes
 
 
-def open_message(path: str) -> Message:
+def open_message(path: str) -> QueueFile:
     """Read a queue file, or a plain mail file without envelope. Raises Unreadable."""
     with _readable(path), open_at_message(path) as file:
         start = file.tell()
         file.seek(0)
         envelope = [line.rstrip() for line in file.read(start).split(b"\n") if line.strip()]
-        return Message(envelope, file.read(max(0, os.fstat(file.fileno()).st_size - start)))  # without a size it needs twice the memory
+        return QueueFile(envelope, file.read(max(0, os.fstat(file.fileno()).st_size - start)))  # without a size it needs twice the memory
 
 
 def open_at_message(path: str) -> BinaryIO:

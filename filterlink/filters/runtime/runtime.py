@@ -18,14 +18,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from filterlink.filters.runtime.lines import MAX_LINE, Lines
-from filterlink.filters.runtime.queuefile import Message, open_at_message, open_message
+from filterlink.filters.runtime.queuefile import QueueFile, open_at_message, open_message
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
-from filterlink.filters.runtime.workers import NO_BOUNDS, Bounds, Judge, ThreadWorker, Unreadable, Worker, internal
+from filterlink.filters.runtime.workers import NO_BOUNDS, Judge, ScanBounds, ThreadWorker, Unreadable, WorkerProcess, internal
 
 __all__ = [
-    "Bounds",
     "Judge",
-    "Message",
+    "QueueFile",
+    "ScanBounds",
     "Unreadable",
     "Verdict",
     "discard",
@@ -54,7 +54,7 @@ _output = threading.Lock()
 """Held while a line goes to standard output, so that each is one piece."""
 
 
-class Request(NamedTuple):
+class FilterRequest(NamedTuple):
     """A FILE command that waits for its verdict."""
 
     number: bytes
@@ -62,7 +62,7 @@ class Request(NamedTuple):
     large: bool
 
 
-def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool, bounds: Bounds = NO_BOUNDS) -> int:
+def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool, bounds: ScanBounds = NO_BOUNDS) -> int:
     """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
 
     `bounds` holds for each message.
@@ -70,7 +70,7 @@ def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool]
     `renewed` is asked before work is given out: where `judge` is another now, new processes take the place of the old
     ones, which give their answers first. Return the exit code.
     """
-    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(Worker, bounds=bounds), renewed))
+    return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(WorkerProcess, bounds=bounds), renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
@@ -109,16 +109,18 @@ def _version() -> str:
 class _Helper:
     """The loop between standard input, the workers and standard output."""
 
-    def __init__(self, judge: Judge, most: int, hire: Callable[[Judge, list[Worker]], Worker], renewed: Callable[[], bool] = bool) -> None:
+    def __init__(
+        self, judge: Judge, most: int, hire: Callable[[Judge, list[WorkerProcess]], WorkerProcess], renewed: Callable[[], bool] = bool
+    ) -> None:
         self._judge, self._most, self._hire, self._renewed = judge, most, hire, renewed
         self._input = Lines()
         self._version = VERSION
-        self._waiting: dict[bool, deque[tuple[int, Request]]] = {False: deque(), True: deque()}
+        self._waiting: dict[bool, deque[tuple[int, FilterRequest]]] = {False: deque(), True: deque()}
         self._taken = 0
         self._faults = 0
-        self._idle: list[Worker] = []
-        self._busy: dict[Worker, Request] = {}
-        self._old: set[Worker] = set()
+        self._idle: list[WorkerProcess] = []
+        self._busy: dict[WorkerProcess, FilterRequest] = {}
+        self._old: set[WorkerProcess] = set()
         self._ready = selectors.PollSelector()  # epoll refuses a plain file as standard input
         self._reading = False
         self._quit: bytes | None = None
@@ -202,7 +204,7 @@ class _Helper:
         with contextlib.suppress(OSError, ValueError):  # the worker will say what is wrong with it
             large = os.stat(path).st_size > LARGE
         self._taken += 1
-        self._waiting[large].append((self._taken, Request(number, path, large)))
+        self._waiting[large].append((self._taken, FilterRequest(number, path, large)))
 
     # The workers
 
@@ -228,7 +230,7 @@ class _Helper:
             self._busy[worker] = request
             self._ready.register(worker, selectors.EVENT_READ, worker)
 
-    def _free(self) -> Worker:
+    def _free(self) -> WorkerProcess:
         """One that is idle, or a new one. What an idle one says would be taken for its next answer. Raises OSError, RuntimeError."""
         while self._idle:
             worker = self._idle.pop()
@@ -247,7 +249,7 @@ class _Helper:
         open_lanes = [lane for lane in (False, True) if self._waiting[lane] and not (lane and large >= max(1, self._most // 2))]
         return min(open_lanes, key=lambda lane: self._waiting[lane][0][0], default=None)
 
-    def _finish(self, worker: Worker) -> None:
+    def _finish(self, worker: WorkerProcess) -> None:
         self._ready.unregister(worker)
         request = self._busy.pop(worker)
         said = worker.result()
@@ -260,7 +262,7 @@ class _Helper:
         self._old.discard(worker)
         self._answer(request, said)
 
-    def _answer(self, request: Request, said: bytes) -> None:
+    def _answer(self, request: FilterRequest, said: bytes) -> None:
         if said.startswith(_INTERNAL):
             self._faults += 1
             said = b'%b (%d since the start)"' % (said[:-1], self._faults)

@@ -26,7 +26,7 @@ from filterlink.filters.runtime.verdict import Verdict, is_reply, rejected, repl
 from filterlink.process import sandbox
 from filterlink.process.forked import die_with, restrain
 
-__all__ = ["GRACE", "Bounds", "Handed", "Judge", "ThreadWorker", "Unreadable", "Worker", "internal", "judged"]
+__all__ = ["GRACE", "Handed", "Judge", "ScanBounds", "ThreadWorker", "Unreadable", "WorkerProcess", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
 """A path is at most 4096 bytes, a reply as well."""
@@ -56,7 +56,7 @@ class Handed(str):
         return new
 
 
-class Bounds(NamedTuple):
+class ScanBounds(NamedTuple):
     """What one message may cost a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
 
     Where the process stood still for most of these seconds, the verdict is STOOD_STILL.
@@ -71,7 +71,7 @@ class Bounds(NamedTuple):
     confined: bool = False
 
 
-NO_BOUNDS = Bounds()
+NO_BOUNDS = ScanBounds()
 
 
 def judged(judge: Judge, path: str) -> Verdict:
@@ -94,10 +94,10 @@ def internal(text: str) -> Verdict:
     return rejected(f"internal error: {text[:MAX_FAULT]}")
 
 
-class Worker:
+class WorkerProcess:
     """One process, seen from the helper: give it a path, and its socket becomes readable with the reply."""
 
-    def __init__(self, judge: Judge, others: Iterable["Worker"], bounds: Bounds = NO_BOUNDS) -> None:
+    def __init__(self, judge: Judge, others: Iterable["WorkerProcess"], bounds: ScanBounds = NO_BOUNDS) -> None:
         """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
         self._bounds, self._busy = bounds, mmap.mmap(-1, _BUSY.size)
         self._used, self._odd = 0.0, False
@@ -109,7 +109,7 @@ class Worker:
             childs.close()
             raise
 
-    def _start(self, childs: socket.socket, judge: Judge, foreign: list["Worker"]) -> int:
+    def _start(self, childs: socket.socket, judge: Judge, foreign: list["WorkerProcess"]) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -166,10 +166,10 @@ class Worker:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-class ThreadWorker(Worker):
+class ThreadWorker(WorkerProcess):
     """The same with a thread. It cannot be killed: one that waits ends with the helper."""
 
-    def _start(self, childs: socket.socket, judge: Judge, foreign: list[Worker]) -> int:  # noqa: ARG002 - nothing is inherited
+    def _start(self, childs: socket.socket, judge: Judge, foreign: list[WorkerProcess]) -> int:  # noqa: ARG002 - nothing is inherited
         threading.Thread(target=_wait, args=(childs, judge), daemon=True).start()
         return 0
 
@@ -193,7 +193,7 @@ def _wait(sock: socket.socket, judge: Judge) -> None:
             sock.send(reply(judged(judge, os.fsdecode(path))))
 
 
-def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[Worker], bounds: Bounds, busy: mmap.mmap) -> NoReturn:
+def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[WorkerProcess], bounds: ScanBounds, busy: mmap.mmap) -> NoReturn:
     """Be a worker until the helper closes the socket or ends."""
     status = 1
     try:
@@ -220,7 +220,7 @@ def _given(sock: socket.socket) -> str:
     return Handed(os.fsdecode(path), files[0]) if files else os.fsdecode(path)
 
 
-def _settle(parent: int, foreign: list[Worker], busy: mmap.mmap) -> None:
+def _settle(parent: int, foreign: list[WorkerProcess], busy: mmap.mmap) -> None:
     """Die with the helper, keep nothing of its own open, and never write to its standard output."""
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGALRM):

@@ -5,7 +5,7 @@ The body ends as Content-Length says, else with the connection. HTTP is asked in
 
 import re
 
-__all__ = ["MAX_ANSWER", "Answer", "BadAnswer"]
+__all__ = ["MAX_ANSWER", "BadAnswer", "ServerAnswer"]
 
 MAX_ANSWER = 16 << 20
 """Bytes. spamd sends the whole header of the message back, and a header of 4 MiB is the most that the engine takes."""
@@ -18,7 +18,7 @@ class BadAnswer(Exception):
     """What came is no answer, or not all of one."""
 
 
-class Answer:
+class ServerAnswer:
     """Feed what was read until it is `complete`; tell the connection's end with `end`. Only then look at the rest."""
 
     def __init__(self) -> None:

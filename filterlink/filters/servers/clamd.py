@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from filterlink.filters.runtime.complain import complain
-from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.runtime import Verdict, rejected, say, serve_threads
-from filterlink.filters.servers.clamdwire import END_OF_STREAM, BadReply, Replies, chunk, command, finding, takes_no_descriptor
-from filterlink.filters.servers.service import Address, Away, Service, Unavailable, fault_text, left
+from filterlink.filters.servers.clamdwire import END_OF_STREAM, BadClamdReply, Replies, chunk, command, finding, takes_no_descriptor
+from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, fault_text, left
 
-__all__ = ["ClamdFilter", "Session", "Settings", "run"]
+__all__ = ["ClamdFilter", "ClamdSettings", "Session", "run"]
 
 MAX_IDLE = 15.0
 """Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
@@ -36,11 +36,11 @@ class Faulty(Unavailable):
     """clamd answered that something is wrong with itself."""
 
 
-class BrokenOff(Unavailable):
+class ClamdConnectionLost(Unavailable):
     """The connection ended while clamd scanned."""
 
 
-class Settings(NamedTuple):
+class ClamdSettings(NamedTuple):
     """What the filter does with what it is told, and for how long it waits."""
 
     policy: Policy = Policy()
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
     timeout: float = 110.0
 
 
-def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+def run(addresses: Sequence[Address], settings: ClamdSettings, threads: int) -> int:
     """Be the helper program. Return the exit code."""
     if not addresses:
         print("enqueuer filter clamd: no server: name one with --socket or --host", file=sys.stderr)
@@ -60,8 +60,8 @@ def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
 class ClamdFilter:
     """Judge messages by one of several clamds. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._service = Service(addresses, settings.wait)
+    def __init__(self, addresses: Sequence[Address], settings: ClamdSettings) -> None:
+        self._service = ServerGroup(addresses, settings.wait)
         self._settings = settings
         self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
         self._no_descriptors: set[Address] = set()
@@ -82,21 +82,21 @@ class ClamdFilter:
             while sessions:
                 sessions.pop().close()
 
-    def _scan(self, address: Address, message: Handover, end: float, deaths: list[Address]) -> Finding:
+    def _scan(self, address: Address, message: Handover, end: float, deaths: list[Address]) -> ScannerFinding:
         """Scan in a session that is at hand; in a new one where there is none, or where it turns out to be dead."""
         while session := self._kept(address):
             with contextlib.suppress(OSError, Unavailable):
                 return self._scan_in(session, message, end)
         try:
             return self._scan_anew(address, message, end)
-        except (BrokenOff, Faulty) as fault:
+        except (ClamdConnectionLost, Faulty) as fault:
             deaths.append(address)
             if len(deaths) < MAX_DEATHS:
                 raise
             text = str(fault) if isinstance(fault, Faulty) else f"the connection ended {MAX_DEATHS} times while it was scanned"
-            return Finding(fault=text)
+            return ScannerFinding(fault=text)
 
-    def _scan_anew(self, address: Address, message: Handover, end: float) -> Finding:
+    def _scan_anew(self, address: Address, message: Handover, end: float) -> ScannerFinding:
         try:
             return self._scan_in(Session(address), message, end)
         except Faulty as fault:
@@ -106,7 +106,7 @@ class ClamdFilter:
         self._no_descriptors.add(address)
         return self._scan_in(Session(address), message, end)
 
-    def _scan_in(self, session: "Session", message: Handover, end: float) -> Finding:
+    def _scan_in(self, session: "Session", message: Handover, end: float) -> ScannerFinding:
         try:
             found = session.scan(message, end, stream=bool(session.address.port) or session.address in self._no_descriptors)
         except BaseException:
@@ -155,7 +155,7 @@ class Session:
         self._send("VERSION")
         return self._reply()
 
-    def scan(self, message: Handover, end: float, *, stream: bool) -> Finding:
+    def scan(self, message: Handover, end: float, *, stream: bool) -> ScannerFinding:
         """Have it scanned until `end`. Raises Faulty where clamd cannot scan anything."""
         self._end = end
         if stream:
@@ -199,10 +199,10 @@ class Session:
             data = self._receive()
             try:
                 self._replies.feed(data)
-            except BadReply as fault:
+            except BadClamdReply as fault:
                 raise Unavailable(str(fault)) from None
             if not data:
-                raise BrokenOff("the connection was closed")
+                raise ClamdConnectionLost("the connection was closed")
 
     def _receive(self) -> bytes:
         """Read on; b"" at the end. A reset is told before the last bytes that came ahead of it, and only once."""

@@ -6,9 +6,9 @@ Commands end in NUL ("z"). Inside of a session each reply begins with the number
 import re
 import struct
 
-from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.runtime.finding import ScannerFinding
 
-__all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadReply", "Replies", "chunk", "command", "finding", "takes_no_descriptor"]
+__all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadClamdReply", "Replies", "chunk", "command", "finding", "takes_no_descriptor"]
 
 MAX_REPLY = 64 << 10
 """Bytes. A reply is a file name and a signature's name; whoever sends more is no clamd."""
@@ -25,7 +25,7 @@ _MESSAGES_FAULT = re.compile(
 """Errors that may be the message's doing, by the texts of cl_strerror() and clamd. All others are the server's: no memory, no room ..."""
 
 
-class BadReply(Exception):
+class BadClamdReply(Exception):
     """What came is no reply of a clamd."""
 
 
@@ -38,14 +38,14 @@ def chunk(data: bytes) -> bytes:
     return struct.pack("!I", len(data)) + data
 
 
-def finding(text: str) -> Finding:
+def finding(text: str) -> ScannerFinding:
     """Read the reply to FILDES or INSTREAM."""
     if text.endswith(": OK"):
-        return Finding()
+        return ScannerFinding()
     if found := _FOUND.fullmatch(text):
-        return Finding(trouble=f"over a limit ({found[1]})") if found[1].startswith(OVER_LIMITS) else Finding(name=found[1])
+        return ScannerFinding(trouble=f"over a limit ({found[1]})") if found[1].startswith(OVER_LIMITS) else ScannerFinding(name=found[1])
     said = text.removesuffix(" ERROR") or "an empty reply"
-    return Finding(trouble=said) if _MESSAGES_FAULT.search(said) else Finding(fault=said)
+    return ScannerFinding(trouble=said) if _MESSAGES_FAULT.search(said) else ScannerFinding(fault=said)
 
 
 def takes_no_descriptor(fault: str) -> bool:
@@ -60,10 +60,10 @@ class Replies:
         self._data = b""
 
     def feed(self, data: bytes) -> None:
-        """Raises BadReply."""
+        "Raises BadClamdReply."
         self._data += data
         if len(self._data) > MAX_REPLY:
-            raise BadReply(f"a reply of more than {MAX_REPLY} bytes")
+            raise BadClamdReply(f"a reply of more than {MAX_REPLY} bytes")
 
     def take(self) -> tuple[int, str] | None:
         """Give the next reply and the number of its command (0: of the session itself); None while it is not all there."""

@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeVar
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, ok, rejected
-from filterlink.filters.servers.answer import Answer, BadAnswer
-from filterlink.filters.servers.service import Address, Away, Service, Unavailable, fault_text, left
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
+from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, fault_text, left
 
-__all__ = ["USUAL", "Attempts", "BrokenOff", "Exchange", "Terms", "Unscannable", "settled"]
+__all__ = ["USUAL", "ConnectionLost", "Exchange", "Failover", "Terms", "Unscannable", "settled"]
 
 T = TypeVar("T")
 MAX_DEATHS = 3
@@ -29,7 +29,7 @@ class Unscannable(Exception):
     """A server says that it cannot judge this message. A connection that ends says nothing of the message."""
 
 
-class BrokenOff(Unavailable):
+class ConnectionLost(Unavailable):
     """The connection ended before the answer was there."""
 
 
@@ -61,7 +61,7 @@ def settled(name: str, terms: Terms, message: Handover, ask: Callable[[], Verdic
         return UNSCANNABLE[terms.unscannable](f"{name} cannot judge this message: {fault}")
 
 
-class Attempts:
+class Failover:
     """Has one of several servers do something, and the log told what is wrong with each. For many threads."""
 
     def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float) -> None:
@@ -70,7 +70,7 @@ class Attempts:
         `name`: the servers', for the log.
         """
         self._name, self._timeout = name, timeout
-        self._service = Service(addresses, wait)
+        self._service = ServerGroup(addresses, wait)
         self._troubles: dict[Address, str] = {}
 
     def make(self, attempt: Callable[[Address, float], T]) -> T:
@@ -86,7 +86,7 @@ class Attempts:
                 found = attempt(address, end)
             except (OSError, Unavailable) as fault:
                 self._tell(address, fault_text(fault))
-                if isinstance(fault, BrokenOff):
+                if isinstance(fault, ConnectionLost):
                     deaths.append(address)
                     if len(deaths) == MAX_DEATHS:
                         raise Away(f"{MAX_DEATHS} times: {fault}") from None
@@ -108,21 +108,21 @@ class Exchange:
 
     def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
         """As Attempts; `half_close`: the server is told the end of the message by the end of what we write."""
-        self._attempts = Attempts(name, addresses, terms.wait, terms.timeout)
+        self._attempts = Failover(name, addresses, terms.wait, terms.timeout)
         self._name, self._terms, self._half_close = name, terms, half_close
 
-    def judge(self, head: bytes, message: Handover, judge: Callable[[Answer], Verdict]) -> Verdict:
+    def judge(self, head: bytes, message: Handover, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
         """The verdict of one of them, or what the terms say where there is none."""
         return settled(self._name, self._terms, message, lambda: self.ask(head, message.pieces, judge))
 
-    def ask(self, head: bytes, message: Pieces, judge: Callable[[Answer], Verdict]) -> Verdict:
+    def ask(self, head: bytes, message: Pieces, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
         """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
 
         Raises Away and Unscannable.
         """
         return self._attempts.make(lambda address, end: judge(self._converse(address, head, message, end)))
 
-    def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> Answer:
+    def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> ServerAnswer:
         with address.connect(left(end)) as sock:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
                 _send(sock, head, message, end)
@@ -139,8 +139,8 @@ def _send(sock: socket.socket, head: bytes, message: Pieces, end: float) -> None
         sock.sendall(piece)
 
 
-def _receive(sock: socket.socket, end: float) -> Answer:
-    answer = Answer()
+def _receive(sock: socket.socket, end: float) -> ServerAnswer:
+    answer = ServerAnswer()
     try:
         while not answer.complete:
             sock.settimeout(left(end))
@@ -150,7 +150,7 @@ def _receive(sock: socket.socket, end: float) -> Answer:
                 break
             answer.feed(data)
     except ConnectionResetError:
-        raise BrokenOff("the connection was reset") from None
+        raise ConnectionLost("the connection was reset") from None
     except BadAnswer as fault:
-        raise BrokenOff(str(fault)) from None
+        raise ConnectionLost(str(fault)) from None
     return answer

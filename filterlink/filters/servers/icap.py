@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters.runtime.envelope import read_envelope
-from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.runtime import Verdict, rejected, serve_threads
 from filterlink.filters.servers import icapwire
-from filterlink.filters.servers.exchange import Attempts, BrokenOff
-from filterlink.filters.servers.icapwire import BadReply, Options, Pieces, Question, Reply
+from filterlink.filters.servers.exchange import ConnectionLost, Failover
+from filterlink.filters.servers.icapwire import BadIcapReply, IcapReply, Options, Pieces, Question
 from filterlink.filters.servers.service import Address, Away, Unavailable, left
 
-__all__ = ["IcapFilter", "Settings", "run"]
+__all__ = ["IcapFilter", "IcapSettings", "run"]
 
 
-class Settings(NamedTuple):
+class IcapSettings(NamedTuple):
     """Which service is asked, and what is done with the answer."""
 
     service: str
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     timeout: float = 110.0
 
 
-def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
+def run(addresses: Sequence[Address], settings: IcapSettings, threads: int) -> int:
     """Be the helper program. Return the exit code."""
     return serve_threads("icap", IcapFilter(addresses, settings).judge, threads)
 
@@ -41,8 +41,8 @@ def run(addresses: Sequence[Address], settings: Settings, threads: int) -> int:
 class IcapFilter:
     """Judge messages by one of several ICAP servers. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings) -> None:
-        self._attempts = Attempts("ICAP server", addresses, settings.wait, settings.timeout)
+    def __init__(self, addresses: Sequence[Address], settings: IcapSettings) -> None:
+        self._attempts = Failover("ICAP server", addresses, settings.wait, settings.timeout)
         self._settings = settings
         self._known: dict[Address, tuple[float, Options]] = {}
         """What each server wants, and until when that holds."""
@@ -56,20 +56,20 @@ class IcapFilter:
                 return rejected(f"no ICAP server answers: {fault}")
         return self._settings.policy.verdict(found, "the ICAP server")
 
-    def _ask(self, address: Address, end: float, message: Handover, name: str, peer: str) -> Finding:
+    def _ask(self, address: Address, end: float, message: Handover, name: str, peer: str) -> ScannerFinding:
         try:
             wanted = self._options(address, end)
             question = Question(_authority(address), self._settings.service, message.size, name, peer)
             pieces = Pieces(message.pieces())
             return icapwire.finding(_respmod(address, end, question, pieces, wanted), pieces.digest)
-        except BadReply as fault:
+        except BadIcapReply as fault:
             self._known.pop(address, None)
             raise Unavailable(str(fault)) from None
 
     def _options(self, address: Address, end: float) -> Options:
         until, wanted = self._known.get(address, (0.0, Options()))
         if time.monotonic() >= until:
-            reply = Reply()
+            reply = IcapReply()
             with _connected(address, end) as sock:
                 _converse(sock, iter([icapwire.options(_authority(address), self._settings.service)]), reply, end)
             wanted = icapwire.read_options(reply)
@@ -88,12 +88,12 @@ def _connected(address: Address, end: float) -> Iterator[socket.socket]:
         yield sock
 
 
-def _respmod(address: Address, end: float, question: Question, message: Pieces, wanted: Options) -> Reply:
+def _respmod(address: Address, end: float, question: Question, message: Pieces, wanted: Options) -> IcapReply:
     with _connected(address, end) as sock:
-        reply = Reply()
+        reply = IcapReply()
         _converse(sock, _begin(question, message, wanted), reply, end)
         if reply.code == 100:
-            beyond, reply = bytes(reply.rest), Reply()
+            beyond, reply = bytes(reply.rest), IcapReply()
             reply.feed(beyond)
             _converse(sock, question.rest(message), reply, end)
         return reply
@@ -104,8 +104,8 @@ def _begin(question: Question, message: Pieces, wanted: Options) -> Iterator[byt
     yield from question.preview(message, wanted)
 
 
-def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: Reply, end: float) -> None:
-    """Send and read until the reply is complete, however little was sent until then. Raises OSError, Unavailable, BadReply."""
+def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, end: float) -> None:
+    "Send and read until the reply is complete, however little was sent until then. Raises OSError, Unavailable, BadIcapReply."
     unsent = memoryview(b"")
     poll = select.poll()
     while not reply.complete:
@@ -129,5 +129,5 @@ def _receive(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         data = b""
     if not data:
-        raise BrokenOff("the connection ended before the answer was there")
+        raise ConnectionLost("the connection ended before the answer was there")
     return data

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.runtime.finding import ScannerFinding
 
-__all__ = ["BadReply", "Options", "Question", "Reply", "finding", "options", "read_options"]
+__all__ = ["BadIcapReply", "IcapReply", "Options", "Question", "finding", "options", "read_options"]
 
 MAX_HEAD = 64 << 10
 """Bytes of a header, or of a line between two chunks."""
@@ -28,7 +28,7 @@ _SECTION = re.compile(r"((?:req|res|opt|null)-(?:hdr|body)) {0,8}= {0,8}(\d{1,8}
 _THREAT = re.compile(r"Threat *= *([^;]+)", re.IGNORECASE)
 
 
-class BadReply(Exception):
+class BadIcapReply(Exception):
     """What came is no reply of an ICAP server."""
 
 
@@ -120,7 +120,7 @@ def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 # What comes back
 
 
-class Reply:
+class IcapReply:
     """Feed what was read until it is `complete`; only then look at it. What came beyond it is its `rest`."""
 
     def __init__(self) -> None:
@@ -142,12 +142,12 @@ class Reply:
         return self._sum.digest()
 
     def feed(self, data: bytes) -> None:
-        """Raises BadReply."""
+        "Raises BadIcapReply."
         self.rest += data
         while not self.complete and self._step():
             pass
         if not self.complete and len(self.rest) > MAX_HEAD:
-            raise BadReply(f"a header of more than {MAX_HEAD} bytes")
+            raise BadIcapReply(f"a header of more than {MAX_HEAD} bytes")
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self.rest[:size])
@@ -161,14 +161,14 @@ class Reply:
         head = self._take(end.end())
         status = _STATUS.match(head)
         if not status:
-            raise BadReply(f"not understood: {head[:60].decode('utf-8', 'replace')}")
+            raise BadIcapReply(f"not understood: {head[:60].decode('utf-8', 'replace')}")
         self.code, self.text = int(status[1]), (status[2] or b"").decode("utf-8", "replace").strip()
         self.fields = _fields(head[status.end() :].decode("utf-8", "replace"))
         sections = _SECTION.findall(self.fields.get("encapsulated", "").lower())
         if sections and self.code not in (100, 204):
             self._headers, self._has_body = int(sections[-1][1]), sections[-1][0] not in ("null-body", "opt-body")
         if self._headers > MAX_HEAD:
-            raise BadReply("a large header in the answer")
+            raise BadIcapReply("a large header in the answer")
         self._step = self._read_http
         return not self._decide(_threat(self.fields) != "")
 
@@ -196,7 +196,7 @@ class Reply:
             return False
         size = line.partition(b";")[0].strip()
         if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-            raise BadReply(f"not the size of a chunk: {line[:20].decode('utf-8', 'replace')}")
+            raise BadIcapReply(f"not the size of a chunk: {line[:20].decode('utf-8', 'replace')}")
         self._left = int(size, 16)
         self._step = self._read_chunk if self._left else self._read_trailer
         return True
@@ -237,12 +237,12 @@ def _fields(text: str) -> dict[str, str]:
     return found
 
 
-def read_options(reply: Reply) -> Options:
+def read_options(reply: IcapReply) -> Options:
     """Raises BadReply where the service can't be asked."""
     if reply.code != 200:
-        raise BadReply(f"{reply.code} {reply.text}")
+        raise BadIcapReply(f"{reply.code} {reply.text}")
     if "RESPMOD" not in reply.fields.get("methods", "").upper():
-        raise BadReply("the service has no RESPMOD")
+        raise BadIcapReply("the service has no RESPMOD")
     preview = _number(reply.fields.get("preview", ""))
     ttl = _number(reply.fields.get("options-ttl", ""))
     allow = reply.fields.get("allow", "").replace(" ", "").split(",")
@@ -253,25 +253,25 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
-def finding(reply: Reply, sent: bytes) -> Finding:
+def finding(reply: IcapReply, sent: bytes) -> ScannerFinding:
     """Read the reply to RESPMOD; `sent` is the digest of the message as it was sent. Raises BadReply where it means the server."""
     if name := _threat(reply.fields):
-        return Finding(name)
+        return ScannerFinding(name)
     if reply.code == 204:
-        return Finding()
+        return ScannerFinding()
     if reply.code in (200, 201):
         return _changed(reply, sent)
     said = f"{reply.code} {reply.text}"
     if reply.code in MESSAGES_FAULT:
-        return Finding(trouble=said)
-    raise BadReply(said)
+        return ScannerFinding(trouble=said)
+    raise BadIcapReply(said)
 
 
-def _changed(reply: Reply, sent: bytes) -> Finding:
+def _changed(reply: IcapReply, sent: bytes) -> ScannerFinding:
     """An answer that is the one we sent is as good as 204."""
     if reply.http_code // 100 != 2:
-        return Finding(f"blocked by the ICAP server ({reply.http_code})")
-    return Finding() if reply.digest == sent else Finding("changed by the ICAP server")
+        return ScannerFinding(f"blocked by the ICAP server ({reply.http_code})")
+    return ScannerFinding() if reply.digest == sent else ScannerFinding("changed by the ICAP server")
 
 
 def _threat(fields: dict[str, str]) -> str:

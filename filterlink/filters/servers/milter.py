@@ -15,16 +15,16 @@ from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, error, serve_threads
 from filterlink.filters.servers import milterwire
-from filterlink.filters.servers.exchange import USUAL, Attempts, BrokenOff, Terms, settled
-from filterlink.filters.servers.milterwire import BadPacket, Mail, Outcome, Packets
+from filterlink.filters.servers.exchange import USUAL, ConnectionLost, Failover, Terms, settled
+from filterlink.filters.servers.milterwire import BadPacket, MilterMessage, MilterOutcome, Packets
 from filterlink.filters.servers.service import Address, Unavailable, left
 
-__all__ = ["CHOICES", "MilterFilter", "Settings", "run"]
+__all__ = ["CHOICES", "MilterFilter", "MilterSettings", "run"]
 
 CHOICES = ("ignore", "error")
 
 
-class Settings(NamedTuple):
+class MilterSettings(NamedTuple):
     """What is done with what the helper protocol cannot do."""
 
     changes: str = "ignore"
@@ -32,10 +32,10 @@ class Settings(NamedTuple):
     quarantine: str = "error"
 
 
-DEFAULTS = Settings()
+DEFAULTS = MilterSettings()
 
 
-def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
+def run(addresses: Sequence[Address], settings: MilterSettings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
     return serve_threads("milter", MilterFilter(addresses, settings, terms).judge, threads)
 
@@ -43,8 +43,8 @@ def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads:
 class MilterFilter:
     """Judge messages by one of several milters that do the same. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
-        self._attempts = Attempts("milter", addresses, terms.wait, terms.timeout)
+    def __init__(self, addresses: Sequence[Address], settings: MilterSettings = DEFAULTS, terms: Terms = USUAL) -> None:
+        self._attempts = Failover("milter", addresses, terms.wait, terms.timeout)
         self._settings, self._terms = settings, terms
         self._told: set[str] = set()
 
@@ -54,7 +54,7 @@ class MilterFilter:
             return settled("milter", self._terms, message, ask)
 
     def _tell(self, address: Address, end: float, message: Handover, number: str) -> Verdict:
-        mail = Mail(number, read_envelope(message.envelope()), *milterwire.split(message.pieces()))
+        mail = MilterMessage(number, read_envelope(message.envelope()), *milterwire.split(message.pieces()))
         try:
             with address.connect(left(end)) as sock:
                 found = _Dialogue(sock, end).hold(mail)
@@ -64,11 +64,11 @@ class MilterFilter:
         except BadPacket as fault:
             raise Unavailable(str(fault)) from None
         except (BrokenPipeError, ConnectionResetError):
-            raise BrokenOff("the connection was broken off") from None
+            raise ConnectionLost("the connection was broken off") from None
         except TimeoutError:
             raise Unavailable("no answer in time") from None
 
-    def _decided(self, found: Verdict | Outcome) -> Verdict:
+    def _decided(self, found: Verdict | MilterOutcome) -> Verdict:
         if isinstance(found, Verdict):
             return found
         if found.quarantine is not None:
@@ -95,11 +95,11 @@ class _Dialogue:
         self._sock, self._end = sock, end
         self._packets = Packets()
 
-    def hold(self, mail: Mail) -> Verdict | Outcome:
+    def hold(self, mail: MilterMessage) -> Verdict | MilterOutcome:
         """Tell it all, until there is a verdict; an Outcome where the message may go on. Raises OSError, BadPacket, BrokenOff."""
         self._send(milterwire.OFFER)
         wanted = milterwire.read_offer(*self._packet())
-        outcome = Outcome()
+        outcome = MilterOutcome()
         for command in milterwire.commands(wanted, mail):
             if outcome.skip and command.letter == b"B":
                 continue
@@ -108,7 +108,7 @@ class _Dialogue:
                 return found
         return outcome
 
-    def _answer(self, outcome: Outcome) -> Verdict | Outcome | None:
+    def _answer(self, outcome: MilterOutcome) -> Verdict | MilterOutcome | None:
         """Read until the last command is answered; None to go on."""
         while True:
             letter, data = self._packet()
@@ -124,7 +124,7 @@ class _Dialogue:
             self._sock.settimeout(left(self._end))
             data = self._sock.recv(65536)
             if not data:
-                raise BrokenOff("the connection ended before the answer was there")
+                raise ConnectionLost("the connection ended before the answer was there")
             self._packets.feed(data)
         return found
 

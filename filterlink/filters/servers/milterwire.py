@@ -10,10 +10,23 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
 
-__all__ = ["OFFER", "QUIT", "BadPacket", "Command", "Mail", "Outcome", "Packets", "Wanted", "commands", "final", "read_offer", "split"]
+__all__ = [
+    "OFFER",
+    "QUIT",
+    "BadPacket",
+    "Command",
+    "MilterMessage",
+    "MilterOutcome",
+    "Packets",
+    "Wanted",
+    "commands",
+    "final",
+    "read_offer",
+    "split",
+]
 
 MAX_PACKET = 1 << 20
 """Bytes. A milter's replies hold one header field, or 64 KiB of a body."""
@@ -50,11 +63,11 @@ class Wanted(NamedTuple):
     protocol: int = 0
 
 
-class Mail(NamedTuple):
+class MilterMessage(NamedTuple):
     """A message as the milter gets it."""
 
     number: str
-    envelope: Envelope
+    envelope: FilterEnvelope
     header: bytes
     body: Iterable[bytes]
 
@@ -133,7 +146,7 @@ def _whole(data: bytes) -> tuple[bytes, bytes]:
     return (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
 
 
-def commands(wanted: Wanted, mail: Mail) -> Iterator[Command]:
+def commands(wanted: Wanted, mail: MilterMessage) -> Iterator[Command]:
     """Yield what the milter has to be told, in order."""
     for letter, data, macros in _said(mail, wanted):
         if wanted.protocol & NOT_SENT.get(letter, 0) or (letter == b"T" and wanted.version < 4):
@@ -143,7 +156,7 @@ def commands(wanted: Wanted, mail: Mail) -> Iterator[Command]:
         yield Command(letter, _packet(letter, data), not wanted.protocol & NOT_ANSWERED.get(letter, 0))
 
 
-def _said(mail: Mail, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
+def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
     number = mail.number.encode("ascii", "replace")
     host, connect = _peer(mail.envelope.peer)
     sender = mail.envelope.sender or b""
@@ -176,7 +189,7 @@ def _strings(*texts: bytes) -> bytes:
     return b"".join(text.replace(b"\0", b"") + b"\0" for text in texts)
 
 
-class Outcome:
+class MilterOutcome:
     """What the milter answers, and what follows from all of it. `quarantine` is its reason for one, else None."""
 
     def __init__(self) -> None:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, serve_threads
-from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.answer import ServerAnswer
 from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
-from filterlink.filters.servers.rspamdwire import BadResult, Rules, read_result, request, verdict
+from filterlink.filters.servers.rspamdwire import ActionRules, BadResult, read_result, request, verdict
 from filterlink.filters.servers.service import Address, Unavailable
 
-__all__ = ["BadPassword", "RspamdFilter", "Rules", "Settings", "read_password", "run"]
+__all__ = ["ActionRules", "BadPassword", "RspamdFilter", "RspamdSettings", "read_password", "run"]
 
 
 MESSAGES_FAULT = (400, 413, 422)
@@ -28,17 +28,17 @@ class BadPassword(Exception):
     """The password file cannot be used."""
 
 
-class Settings(NamedTuple):
+class RspamdSettings(NamedTuple):
     """What is asked, and what is done with the answer."""
 
-    rules: Rules = Rules()
+    rules: ActionRules = ActionRules()
     password: bytes = b""
 
 
-DEFAULTS = Settings()
+DEFAULTS = RspamdSettings()
 
 
-def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
+def run(addresses: Sequence[Address], settings: RspamdSettings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
     return serve_threads("rspamd", RspamdFilter(addresses, settings, terms).judge, threads)
 
@@ -57,7 +57,7 @@ def read_password(path: str) -> bytes:
 class RspamdFilter:
     """Judge messages by one of several rspamds. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
+    def __init__(self, addresses: Sequence[Address], settings: RspamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._exchange = Exchange("rspamd", addresses, terms, half_close=False)
         self._settings = settings
 
@@ -67,7 +67,7 @@ class RspamdFilter:
             head = request(message.size, read_envelope(message.envelope()), _plain(Path(path).stem), self._settings.password)
             return self._exchange.judge(head, message, lambda answer: self._read(answer, age))
 
-    def _read(self, answer: Answer, age: float) -> Verdict:
+    def _read(self, answer: ServerAnswer, age: float) -> Verdict:
         if answer.code == 200:
             try:
                 return verdict(read_result(answer.body), age, self._settings.rules)

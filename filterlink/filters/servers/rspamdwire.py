@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, discard, error, header, ok, rejected
 
-__all__ = ["BadResult", "Result", "Rules", "read_result", "request", "verdict"]
+__all__ = ["ActionRules", "BadResult", "RspamdResult", "read_result", "request", "verdict"]
 
 MAX_RCPT = 500
 """Recipients that are named to rspamd. A message may have 50,000, and each is a header field of the request."""
@@ -26,7 +26,7 @@ class BadResult(Exception):
     """What came is no result of a rspamd."""
 
 
-class Rules(NamedTuple):
+class ActionRules(NamedTuple):
     """What follows from rspamd's actions beyond what they say themselves."""
 
     result_for_all: bool = False
@@ -41,7 +41,7 @@ class Symbol(msgspec.Struct):
     score: float | None = 0.0
 
 
-class Result(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
+class RspamdResult(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
     """The JSON document. Fields that rspamd writes in more than one form have no type here."""
 
     action: str
@@ -58,7 +58,7 @@ class Result(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
 # The question
 
 
-def request(length: int, envelope: Envelope, queue_id: bytes, password: bytes = b"") -> bytes:
+def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: bytes = b"") -> bytes:
     """All that goes before the message."""
     fields = [(b"Host", b"rspamd"), (b"Content-Length", b"%d" % length), (b"Queue-Id", queue_id)]
     if envelope.sender is not None:
@@ -72,15 +72,15 @@ def request(length: int, envelope: Envelope, queue_id: bytes, password: bytes = 
 # The answer
 
 
-def read_result(body: bytes) -> Result:
+def read_result(body: bytes) -> RspamdResult:
     """Raises BadResult."""
     try:
-        return msgspec.json.decode(body, type=Result)
+        return msgspec.json.decode(body, type=RspamdResult)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:  # RecursionError: 100,000 brackets
         raise BadResult(f"not understood: {fault}") from None
 
 
-def verdict(result: Result, age: float, rules: Rules) -> Verdict:
+def verdict(result: RspamdResult, age: float, rules: ActionRules) -> Verdict:
     """Map the action. `age`: for how many seconds the message has been in the queue."""
     if result.action in ("reject", "quarantine"):
         return error(_said(result) or f"spam: score {result.score or 0:.1f} of {result.required_score or 0:.1f}{_names(result)}")
@@ -96,7 +96,7 @@ def verdict(result: Result, age: float, rules: Rules) -> Verdict:
     return header(fields) if fields else ok()
 
 
-def _fields(result: Result, rules: Rules) -> tuple[str, ...]:
+def _fields(result: RspamdResult, rules: ActionRules) -> tuple[str, ...]:
     """Those that rspamd asks for go first; none of ours is added a second time."""
     fields = list(_asked(result))
     there = {field.partition(":")[0].lower() for field in fields}
@@ -109,7 +109,7 @@ def _fields(result: Result, rules: Rules) -> tuple[str, ...]:
     return (*fields, *(_field(name, value) for name, value in ours if name.lower() not in there))
 
 
-def _asked(result: Result) -> Iterator[str]:
+def _asked(result: RspamdResult) -> Iterator[str]:
     added = result.milter.get("add_headers") if isinstance(result.milter, dict) else None
     for name, value in added.items() if isinstance(added, dict) else ():
         if _NAME.fullmatch(name):
@@ -134,19 +134,19 @@ def _field(name: str, value: str) -> str:
     return f"{name}: " + "\n\t".join(line for line in lines if line)
 
 
-def _summary(result: Result) -> str:
+def _summary(result: RspamdResult) -> str:
     spam = result.action in ("add header", "rewrite subject")
     weighty = sorted(result.symbols.items(), key=lambda item: -abs(item[1].score or 0))[:MAX_SYMBOLS]
     lines = [f"default: {spam} [{result.score or 0:.2f} / {result.required_score or 0:.2f}]"]
     return ";\n".join([*lines, *(f"{name}({symbol.score or 0:.2f})" for name, symbol in weighty)])
 
 
-def _names(result: Result) -> str:
+def _names(result: RspamdResult) -> str:
     weighty = sorted((-(symbol.score or 0), name) for name, symbol in result.symbols.items() if (symbol.score or 0) > 0)
     return f" ({', '.join(name for _, name in weighty[:MAX_SYMBOLS])})" if weighty else ""
 
 
-def _said(result: Result) -> str:
+def _said(result: RspamdResult) -> str:
     """What a rule wants the sender to read."""
     said = result.messages.get("smtp_message") if isinstance(result.messages, dict) else None
     return said if isinstance(said, str) else ""

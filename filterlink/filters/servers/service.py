@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-__all__ = ["Address", "Away", "Service", "Unavailable", "left", "parse"]
+__all__ = ["Address", "Away", "ServerGroup", "Unavailable", "left", "parse"]
 
 T = TypeVar("T")
 CONNECT = 5.0
@@ -67,7 +67,7 @@ def parse(sockets: Sequence[str], hosts: Sequence[str], port: int) -> list[Addre
     return found
 
 
-class Service:
+class ServerGroup:
     """Servers that do the same work. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], wait: float) -> None:

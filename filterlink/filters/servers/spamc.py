@@ -4,9 +4,9 @@ import re
 import textwrap
 from typing import NamedTuple
 
-from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 
-__all__ = ["METHODS", "TEMPORARY", "Finding", "finding", "own_fields", "request", "spam_fields"]
+__all__ = ["METHODS", "TEMPORARY", "SpamdFinding", "finding", "own_fields", "request", "spam_fields"]
 
 METHODS = {"headers": "HEADERS", "symbols": "SYMBOLS", "nothing": "CHECK"}
 """By what is to be added: SpamAssassin's own fields, fields of ours from the names of the rules, none."""
@@ -20,7 +20,7 @@ _FIELD = re.compile(r"(X-Spam-[!-9;-~]+:(?:[^\n]*)(?:\n[ \t][^\n]*)*)\n?", re.IG
 _ANY_FIELD = re.compile(r"^[^\n]*+\n(?:[ \t][^\n]*+\n)*+", re.MULTILINE)
 
 
-class Finding(NamedTuple):
+class SpamdFinding(NamedTuple):
     """What spamd says of a message."""
 
     spam: bool
@@ -36,13 +36,13 @@ def request(method: str, length: int, user: bytes = b"") -> bytes:
     return b"%b SPAMC/1.5\r\n%bContent-length: %d\r\n\r\n" % (method.encode(), said_user, length)
 
 
-def finding(answer: Answer) -> Finding:
+def finding(answer: ServerAnswer) -> SpamdFinding:
     """Read an answer of code 0. Raises BadAnswer."""
     match = _SPAM.match(answer.fields.get("spam", ""))
     if not match:
         raise BadAnswer("an answer without score")
     body = answer.body.decode("utf-8", "replace").replace("\r\n", "\n")
-    return Finding(match[1].lower() in ("true", "yes"), float(match[2]), float(match[3]), body)
+    return SpamdFinding(match[1].lower() in ("true", "yes"), float(match[2]), float(match[3]), body)
 
 
 def spam_fields(header: str) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def spam_fields(header: str) -> tuple[str, ...]:
     return tuple(match[1] for match in found if match)
 
 
-def own_fields(found: Finding) -> tuple[str, ...]:
+def own_fields(found: SpamdFinding) -> tuple[str, ...]:
     """Write what SpamAssassin writes by default, from the score and the names of the rules."""
     yes = "Yes" if found.spam else "No"
     lines = textwrap.wrap(found.body.strip().replace(",", " "), WIDTH)

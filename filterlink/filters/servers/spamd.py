@@ -10,15 +10,15 @@ from typing import NamedTuple
 from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, error, header, ok, serve_threads
-from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
 from filterlink.filters.servers.service import Address, Unavailable
-from filterlink.filters.servers.spamc import METHODS, TEMPORARY, Finding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.spamc import METHODS, TEMPORARY, SpamdFinding, finding, own_fields, request, spam_fields
 
-__all__ = ["METHODS", "Settings", "SpamdFilter", "run"]
+__all__ = ["METHODS", "SpamdFilter", "SpamdSettings", "run"]
 
 
-class Settings(NamedTuple):
+class SpamdSettings(NamedTuple):
     """What is asked, and what is done with the answer."""
 
     add: str = "headers"
@@ -30,10 +30,10 @@ class Settings(NamedTuple):
     strip_domain: bool = False
 
 
-DEFAULTS = Settings()
+DEFAULTS = SpamdSettings()
 
 
-def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads: int) -> int:
+def run(addresses: Sequence[Address], settings: SpamdSettings, terms: Terms, threads: int) -> int:
     """Be the helper program. Return the exit code."""
     return serve_threads("spamd", SpamdFilter(addresses, settings, terms).judge, threads)
 
@@ -41,7 +41,7 @@ def run(addresses: Sequence[Address], settings: Settings, terms: Terms, threads:
 class SpamdFilter:
     """Judge messages by one of several spamds. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], settings: Settings = DEFAULTS, terms: Terms = USUAL) -> None:
+    def __init__(self, addresses: Sequence[Address], settings: SpamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._exchange = Exchange("spamd", addresses, terms, half_close=True)
         self._settings = settings
 
@@ -57,7 +57,7 @@ class SpamdFilter:
                 return recipients[0].rpartition(b"@")[0] or recipients[0] if self._settings.strip_domain else recipients[0]
         return self._settings.user.encode()
 
-    def _read(self, answer: Answer) -> Verdict:
+    def _read(self, answer: ServerAnswer) -> Verdict:
         if answer.code in TEMPORARY:
             raise Unavailable(f"{answer.code} {answer.text}")
         if answer.code:
@@ -67,14 +67,14 @@ class SpamdFilter:
         except BadAnswer as fault:
             raise Unavailable(str(fault)) from None
 
-    def _verdict(self, found: Finding) -> Verdict:
+    def _verdict(self, found: SpamdFinding) -> Verdict:
         least = self._settings.reject_above
         if least is not None and found.score >= least:
             return error(f"spam: score {found.score:.1f} of {found.required:.1f}")
         fields = self._fields(found)
         return header(fields) if fields else ok()
 
-    def _fields(self, found: Finding) -> tuple[str, ...]:
+    def _fields(self, found: SpamdFinding) -> tuple[str, ...]:
         if self._settings.add == "headers":
             return spam_fields(found.body)
         return own_fields(found) if self._settings.add == "symbols" else ()

@@ -7,20 +7,20 @@ import pytest
 from enqueuer.cli._benchview import BenchView, document, percentile, report, verdict
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.protocol.protocol import Reply
-from filterlink.protocol.referee import RULES, Found
-from filterlink.wire.frames import Kind
-from filterlink.workbench.testbench import Report
+from filterlink.protocol.protocol import HelperReply
+from filterlink.protocol.referee import RULES, BrokenRule
+from filterlink.wire.frames import AnswerKind
+from filterlink.workbench.testbench import BenchReport
 
 
 @pytest.fixture
-def found() -> Report:
+def found() -> BenchReport:
     """A run with three answers and one broken rule."""
-    broken = {"length": Found(2, "\x1b[2Jlong")}
-    return Report(broken, 4, Counter({"OK": 2, "ERROR": 1}), [0.0001, 0.003, 0.004], 0.5, 1, 0, "", b"\x1b[2Jlast words\n")
+    broken = {"length": BrokenRule(2, "\x1b[2Jlong")}
+    return BenchReport(broken, 4, Counter({"OK": 2, "ERROR": 1}), [0.0001, 0.003, 0.004], 0.5, 1, 0, "", b"\x1b[2Jlast words\n")
 
 
-def test_a_page_for_people(found: Report, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_for_people(found: BenchReport, capsys: pytest.CaptureFixture[str]) -> None:
     """Verdicts, rate, times, a row a step of the histogram, the rule with its text."""
     report(found, 3, 29)
     page = capsys.readouterr().out
@@ -35,13 +35,13 @@ def test_a_page_for_people(found: Report, capsys: pytest.CaptureFixture[str]) ->
     assert "\x1b" not in page
 
 
-def test_a_document_for_programs(found: Report) -> None:
+def test_a_document_for_programs(found: BenchReport) -> None:
     """The same figures, each rule with its text."""
     told = document(found, 3)
 
     assert told["latency_s"] == {"p50": 0.003, "p90": 0.004, "p99": 0.004, "p100": 0.004}
     assert told["broken"] == [{"rule": "length", "says": RULES["length"], "count": 2, "first": "\x1b[2Jlong"}]
-    assert document(Report({}), 3)["latency_s"] == {}
+    assert document(BenchReport({}), 3)["latency_s"] == {}
 
 
 @pytest.mark.parametrize(("part", "value"), [(50, 2), (90, 4), (99, 4), (100, 4), (1, 1)])
@@ -61,12 +61,12 @@ def test_the_dialogue_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_verdict_in_one_line() -> None:
-    """Kind, report, added fields, time."""
-    reply = Reply(1, Kind.OK, "", (b"X-A: 1\n\tfolded",))
+    "AnswerKind, report, added fields, time."
+    reply = HelperReply(1, AnswerKind.OK, "", (b"X-A: 1\n\tfolded",))
 
     assert verdict(reply, 0.0042) == "OK, adds 'X-A: 1\\n\\tfolded' (4.2 ms)"
-    assert verdict(Reply(1, Kind.ERROR, "EICAR"), 12.0) == 'ERROR "EICAR" (12.0 s)'
+    assert verdict(HelperReply(1, AnswerKind.ERROR, "EICAR"), 12.0) == 'ERROR "EICAR" (12.0 s)'
     assert verdict(None, 1.0) == "no verdict"
     filter = Filter(name="F", program="x", slow_after=Seconds(5), on_failure="pass")
-    assert verdict(Reply(1, Kind.ERROR, "EICAR"), 12.0, filter) == 'ERROR "EICAR" (12.0 s, over slow_after)'
+    assert verdict(HelperReply(1, AnswerKind.ERROR, "EICAR"), 12.0, filter) == 'ERROR "EICAR" (12.0 s, over slow_after)'
     assert verdict(None, 1.0, filter) == 'no verdict; an engine does what on_failure = "pass" says'

@@ -94,5 +94,5 @@ def test_a_picture_needs_its_library(base: Path, monkeypatch: pytest.MonkeyPatch
     """What to install is said before anything is measured."""
     monkeypatch.setattr("enqueuer.tune.png.find_spec", {}.get)
 
-    with pytest.raises(module.Failure, match=r"pip install 'enqueuer\[plot\]'"):
+    with pytest.raises(module.CommandFailure, match=r"pip install 'enqueuer\[plot\]'"):
         module._tune(str(base), png=Path("x.png"))

@@ -214,7 +214,7 @@ SEATS = {
 }
 TABLE_KEYS = {
     "[enqueuer]": schema.Engine.__struct_fields__[:-1],
-    "[enqueuer.lanes]": schema.Lanes.__struct_fields__,
+    "[enqueuer.lanes]": schema.LaneSettings.__struct_fields__,
     "[spool]": schema.Spool.__struct_fields__,
     "[[filters]]": Filter.__struct_fields__[1:],
 }

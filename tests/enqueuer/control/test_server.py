@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from enqueuer.control import client
 from enqueuer.control import server as control
 from enqueuer.lab.trial import Trial, wait
 from filterlink.wire.link import serve
@@ -161,11 +162,11 @@ def test_the_engine_of_another_steers_no_terminal(trials: Trials, config: Config
 def test_an_answer_without_an_end_is_not_waited_for(trials: Trials, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """What answers on a base directory may send for ever, fast or byte by byte."""
     trial = trials(config(processors=1))
-    monkeypatch.setattr(control, "MAX_ANSWER", 1 << 20)
+    monkeypatch.setattr(client, "MAX_ANSWER", 1 << 20)
     for text in ("x" * (2 << 20), ["x"], "x"):
-        with _answering(trial.base, {"status": text}), pytest.raises(control.NotRunning):
-            control.ask(trial.base, {"command": "status"}, 5)
-        (trial.base / control.CONTROL).unlink()
+        with _answering(trial.base, {"status": text}), pytest.raises(client.NotRunning):
+            client.ask(trial.base, {"command": "status"}, 5)
+        (trial.base / client.CONTROL).unlink()
 
 
 # The server alone, in a loop of the test's own

@@ -3,12 +3,12 @@
 import contextlib
 import multiprocessing
 
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from filterlink.wire.frames import FilterState
 
 
 def test_another_process_sees_what_is_written() -> None:
-    board = Board()
+    board = Scoreboard()
 
     def child() -> None:
         board.work(3, "filter", 17, large=True, filter="VirusScan é")
@@ -27,7 +27,7 @@ def test_another_process_sees_what_is_written() -> None:
 
 def test_an_announced_fate_is_counted_once() -> None:
     """A queue manager that died after counting left its total one too high; its successor puts it back and counts."""
-    board = Board()
+    board = Scoreboard()
     board.add("discarded", 7)
     board.announce(17, "discarded")
     board.add("discarded")
@@ -40,7 +40,7 @@ def test_an_announced_fate_is_counted_once() -> None:
 
 def test_a_whole_batch_of_decisions_is_known_to_a_successor() -> None:
     """What was decided but not counted is called by its name, and no total is put back for it; old ones are forgotten."""
-    board = Board()
+    board = Scoreboard()
     for id in range(1, 5001):
         board.decide(id, "discarded" if id % 2 else "quarantined")
     board.add("discarded", 7)
@@ -50,13 +50,13 @@ def test_a_whole_batch_of_decisions_is_known_to_a_successor() -> None:
 
 
 def test_dispatch_numbers_go_on() -> None:
-    board = Board()
+    board = Scoreboard()
 
     assert [board.next_dispatch(), board.next_dispatch()] == [1, 2]
 
 
 def test_filters_are_read_whole_or_as_they_were() -> None:
-    board = Board()
+    board = Scoreboard()
     states = [FilterState("A", "ready", (1,), 2, 3, 4, 5, None, 0.1, 0.2)]
     assert board.filters() == ()
     board.publish_filters(states)
@@ -71,7 +71,7 @@ def test_filters_are_read_whole_or_as_they_were() -> None:
 
 def test_a_sync_that_nobody_heard_the_end_of_is_distrusted() -> None:
     """The kernel tells of an error once. A queue manager that was killed over it leaves word that there may have been one."""
-    board = Board()
+    board = Scoreboard()
     with board.syncing():
         assert board.distrusts
     assert not board.distrusts

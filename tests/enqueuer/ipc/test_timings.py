@@ -4,8 +4,8 @@ import select
 import time
 from collections.abc import Callable
 
-from enqueuer.ipc.scoreboard import Board
-from enqueuer.ipc.timings import MANAGER, PROCESSOR, SAMPLE, Laps, read
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.ipc.timings import MANAGER, PROCESSOR, SAMPLE, StageTimings, read
 from enqueuer.lab.trial import Trial
 
 
@@ -18,9 +18,9 @@ def spin(seconds: float) -> None:
 
 def test_each_step_has_what_it_took() -> None:
     """Wall and processor time; what waits uses none. One message in SAMPLE is measured, and stands for all of them."""
-    board = Board()
+    board = Scoreboard()
     words = board.processor_laps(3)
-    laps = Laps(words, PROCESSOR)
+    laps = StageTimings(words, PROCESSOR)
     for n in range(SAMPLE, 3 * SAMPLE):
         laps.start(n, "reading")
         if n % SAMPLE == 0:
@@ -40,8 +40,8 @@ def test_each_step_has_what_it_took() -> None:
 
 def test_what_was_broken_off_counts_for_nothing() -> None:
     """An error between two steps must not make the next message's first step longer."""
-    board = Board()
-    laps = Laps(board.manager_laps, MANAGER)
+    board = Scoreboard()
+    laps = StageTimings(board.manager_laps, MANAGER)
     laps.start(0, "commit")
     spin(0.01)
     laps.start(SAMPLE, "commit")

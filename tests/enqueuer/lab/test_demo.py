@@ -10,12 +10,12 @@ from rich.console import Console
 
 from enqueuer import basedir
 from enqueuer.cli._demoview import DemoView
-from enqueuer.lab.demo import Fate, Result, View, collect, compare, drop, run
-from enqueuer.lab.samples import Sample, samples
+from enqueuer.lab.demo import DemoListener, DemoResult, SampleEnd, collect, compare, drop, run
+from enqueuer.lab.samples import SampleMessage, samples
 
-PLAIN = Sample("plain", b"To: a@b.c\nMessage-ID: <demo.plain@example.org>\n\nhello\n", "enqueued", "a plain one")
-VIRUS = Sample("virus", b"To: a@b.c\nMessage-ID: <demo.virus@example.org>\n\nvirus\n", "quarantined", "a bad one")
-NOBODY = Sample("nobody", b"Message-ID: <demo.nobody@example.org>\n\nx\n", "refused", "for nobody")
+PLAIN = SampleMessage("plain", b"To: a@b.c\nMessage-ID: <demo.plain@example.org>\n\nhello\n", "enqueued", "a plain one")
+VIRUS = SampleMessage("virus", b"To: a@b.c\nMessage-ID: <demo.virus@example.org>\n\nvirus\n", "quarantined", "a bad one")
+NOBODY = SampleMessage("nobody", b"Message-ID: <demo.nobody@example.org>\n\nx\n", "refused", "for nobody")
 ALL = [PLAIN, VIRUS, NOBODY]
 DOCUMENT = {
     "totals": {"enqueued": 1, "discarded": 0, "quarantined": 1, "rejected": 0, "bad": 0, "refused": 1},
@@ -64,9 +64,9 @@ def test_each_fate_is_found_with_its_reason(base: Path) -> None:
     """By the name under which its id came, wherever the message is."""
     found = collect(base)
 
-    assert found["plain"] == [Fate("enqueued", base / "Outbound" / "OUT" / "1.msg")]
-    assert found["virus"] == [Fate("quarantined", base / "Quarantine" / "2.msg", "a virus")]
-    assert found["nobody"] == [Fate("refused", base / "Submitted" / "nobody.bad", "no recipient")]
+    assert found["plain"] == [SampleEnd("enqueued", base / "Outbound" / "OUT" / "1.msg")]
+    assert found["virus"] == [SampleEnd("quarantined", base / "Quarantine" / "2.msg", "a virus")]
+    assert found["nobody"] == [SampleEnd("refused", base / "Submitted" / "nobody.bad", "no recipient")]
     assert wrong(base) == ["", "", ""]
 
 
@@ -153,7 +153,7 @@ def test_an_engine_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("enqueuer.lab.trial.ENGINE", (sys.executable, "-c", "import sys; sys.exit('no such luck')"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    assert run([PLAIN], View(), keep, said.append) == 70
+    assert run([PLAIN], DemoListener(), keep, said.append) == 70
     assert said[0] == "enqueuer demo: the engine ended at once, with exit code 1\nno such luck"
     assert len(said) == len(list(tmp_path.iterdir())) + 1 == 1 + keep
 
@@ -196,8 +196,10 @@ def test_ones_own_mail(tmp_path: Path) -> None:
 
 def test_many_that_pass_are_counted() -> None:
     """A line each for the first ones, and for all that were caught."""
-    mine = [Sample(f"mail-{number:04}", b"A: b\n\n", "any", f"box#{number}") for number in range(100)]
-    results = [Result(sample, Fate("quarantined" if sample.name == "mail-0099" else "enqueued", Path(), "\x1b[2J"), "") for sample in mine]
+    mine = [SampleMessage(f"mail-{number:04}", b"A: b\n\n", "any", f"box#{number}") for number in range(100)]
+    results = [
+        DemoResult(sample, SampleEnd("quarantined" if sample.name == "mail-0099" else "enqueued", Path(), "\x1b[2J"), "") for sample in mine
+    ]
     output = io.StringIO()
     with DemoView(100, Console(file=output, width=100, highlight=False)) as view:
         view.done(results, 1.0, DOCUMENT)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.lab import samples as module
-from enqueuer.lab.samples import EICAR, GTUBE, Sample, samples
+from enqueuer.lab.samples import EICAR, GTUBE, SampleMessage, samples
 from enqueuer.queue.message import header
 from filterlink.filters.content.yara import DEFAULT_RULES, YaraFilter, compile_rules
 
@@ -34,7 +34,7 @@ def test_each_can_be_found_again() -> None:
 
 
 @pytest.mark.parametrize("sample", ALL, ids=lambda sample: sample.name)
-def test_each_has_the_fate_it_is_expected_to_have(sample: Sample, tmp_path: Path) -> None:
+def test_each_has_the_fate_it_is_expected_to_have(sample: SampleMessage, tmp_path: Path) -> None:
     """The header gives recipients or none, the filter in the box a verdict."""
     head = sample.data[: header.header_end(sample.data)]
     if sample.expect == "refused":

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from enqueuer.lab import selftest
-from enqueuer.lab.samples import Sample, samples
+from enqueuer.lab.samples import SampleMessage, samples
 from filterlink.filters.content.archives import unpack
 
 COMMAND = (sys.executable, "-m", "enqueuer.cli.app", "filter", "yara")
@@ -35,7 +35,7 @@ def test_what_is_missing_comes_with_the_cure(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_a_wrong_verdict_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """With the message, and what the filter says."""
-    wrong = Sample("harmless", b"Subject: x\n\nbody", "quarantined", "a text")
+    wrong = SampleMessage("harmless", b"Subject: x\n\nbody", "quarantined", "a text")
     monkeypatch.setattr(selftest, "samples", lambda: [*samples()[:3], wrong])
 
     assert selftest.run() == 70

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from enqueuer.control import server
+from enqueuer.control import client
 from enqueuer.lab.trial import Trial, signal_all
 
 Make = Callable[..., bytes]
@@ -223,7 +223,7 @@ def test_what_a_filter_refuses_may_be_quarantined(trials: Trials, config: Config
         _beside_others(trial, mail, lambda: trial.status()["totals"]["quarantined"] == 1)
         (path,) = (trial.base / "Quarantine").glob("*.why")
         assert json.loads(path.read_text())["rule"] == "scan everything"
-        assert server.ask(trial.base, {"command": "release", "id": int(path.stem)}, 20)["ok"]
+        assert client.ask(trial.base, {"command": "release", "id": int(path.stem)}, 20)["ok"]
         trial.wait(lambda: trial.outbound("SMTP"), "it is enqueued")
 
 

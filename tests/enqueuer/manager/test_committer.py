@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from enqueuer.manager.committer import PIECE, Committer, Step
+from enqueuer.manager.committer import PIECE, CommitStep, Committer
 from filterlink.wire.loop import Loop
 
 
@@ -20,8 +20,8 @@ class _Bench:
         self.syncs: list[int] = []
         self.told: list[tuple[list[int], bool]] = []
         self.then: list[list[int]] = []
-        second = Step[int](self.then.append, lambda _items, _error: [])
-        self.committer = Committer(self.loop, [Step(self._sync, self._done), second])
+        second = CommitStep[int](self.then.append, lambda _items, _error: [])
+        self.committer = Committer(self.loop, [CommitStep(self._sync, self._done), second])
 
     def _done(self, items: list[int], error: OSError | None) -> list[int]:
         self.told.append((items, error is None))

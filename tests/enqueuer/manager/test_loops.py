@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SAMPLE, SURE, WATCHED, Circles
+from enqueuer.ipc.frames import LOOP_SAMPLE
+from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SURE, WATCHED, Circles
 
 SECOND = 10**9
 
@@ -110,10 +111,10 @@ def test_what_passes_and_comes_again_is_watched_and_then_found() -> None:
     circles = _circles()
     for n in range(OFTEN):
         assert circles.closed(n * SECOND) == ()
-        assert not circles.passed(b"A", "F or G", *_round(SAMPLE * n))
-    assert circles.closed(SAMPLE * OFTEN * SECOND) == ((b"A", ""),)
+        assert not circles.passed(b"A", "F or G", *_round(LOOP_SAMPLE * n))
+    assert circles.closed(LOOP_SAMPLE * OFTEN * SECOND) == ((b"A", ""),)
 
-    start = SAMPLE * OFTEN + 1
+    start = LOOP_SAMPLE * OFTEN + 1
     found = [circles.passed(b"A", "F or G", *_round(n)) for n in range(start, start + SURE + 1)]
     assert found == [False] * SURE + [True]
     assert circles.closed((start + SURE) * SECOND) == ((b"A", "F or G"),)

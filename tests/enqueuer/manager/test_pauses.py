@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from enqueuer.config.schema import MinFree
+from enqueuer.doors import admission
 from enqueuer.lab.trial import Trial, signal_all
-from enqueuer.manager import pauses
 from filterlink.wire.link import connect
 
 Make = Callable[..., bytes]
@@ -208,12 +208,12 @@ def test_a_processor_has_no_descriptor_left(trials: Trials, config: Config, mail
 def test_inodes_count_where_min_free_is_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_disk: Callable[[str], Path]) -> None:
     """A size says nothing of inodes: of these two in a hundred stay free."""
     monkeypatch.chdir(small_disk("size=8m,nr_inodes=100"))
-    assert pauses.disk_full(MinFree("1048576")) is None
+    assert admission.disk_full(MinFree("1048576")) is None
     for n in range(99):
         os.mknod(f"{n}")
 
-    assert "inodes" in str(pauses.disk_full(MinFree("1048576")))
-    assert pauses.disk_full(MinFree("0%")) is None
+    assert "inodes" in str(admission.disk_full(MinFree("1048576")))
+    assert admission.disk_full(MinFree("0%")) is None
     monkeypatch.chdir(tmp_path)
 
 

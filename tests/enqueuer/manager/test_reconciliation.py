@@ -7,25 +7,26 @@ from pathlib import Path
 import pytest
 
 from enqueuer import basedir
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.manager import reconciliation as audits
-from enqueuer.manager.reconciliation import Audit
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.reconciliation import Reconciliation
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Disk
 from filterlink.wire.loop import Loop
 
 
 @pytest.fixture
-def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Audit]:
+def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reconciliation]:
     basedir.create(tmp_path / "base")
     monkeypatch.chdir(tmp_path / "base")
     loop, disk = Loop(), Disk()
-    yield Audit(loop, disk, Schedule(Lanes(1000, 0.5, 4)), Board())
+    yield Reconciliation(loop, disk, Schedule(Lanes(1000, 0.5, 4)), Scoreboard())
     disk.close()
     loop.close()
 
 
-def _message(audit: Audit, id: int, *, here: bool = True, on_disk: bool = True) -> None:
+def _message(audit: Reconciliation, id: int, *, here: bool = True, on_disk: bool = True) -> None:
     if here:
         audit._schedule.add(Entry(id, None, 10, 0.0, derived=True, counted=True))
         audit._board.add("received")
@@ -33,12 +34,12 @@ def _message(audit: Audit, id: int, *, here: bool = True, on_disk: bool = True) 
         Path(f"Queue/{id}.msg").write_bytes(b"x")
 
 
-def _run(audit: Audit) -> None:
+def _run(audit: Reconciliation) -> None:
     for _ in audit.audit():
         pass
 
 
-def test_all_is_right(audit: Audit) -> None:
+def test_all_is_right(audit: Reconciliation) -> None:
     """Messages that are here, a drop that waits, one that has left: nothing is unaccounted for."""
     for id in range(1, 20):
         _message(audit, id)
@@ -52,7 +53,7 @@ def test_all_is_right(audit: Audit) -> None:
     assert audit.unaccounted == 0
 
 
-def test_one_side_only_is_told_at_the_second_look(audit: Audit, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_side_only_is_told_at_the_second_look(audit: Reconciliation, caplog: pytest.LogCaptureFixture) -> None:
     """A file that nobody knows of, and a message whose file is gone."""
     caplog.set_level(logging.ERROR)
     _message(audit, 1, here=False)
@@ -65,7 +66,7 @@ def test_one_side_only_is_told_at_the_second_look(audit: Audit, caplog: pytest.L
     assert "1, 2" in caplog.text
 
 
-def test_totals_that_do_not_add_up(audit: Audit) -> None:
+def test_totals_that_do_not_add_up(audit: Reconciliation) -> None:
     _message(audit, 1)
     audit._board.add("received", 3)
     _run(audit)
@@ -73,7 +74,7 @@ def test_totals_that_do_not_add_up(audit: Audit) -> None:
     assert audit.unaccounted == 3
 
 
-def test_what_comes_and_goes_meanwhile_is_no_fault(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_and_goes_meanwhile_is_no_fault(audit: Reconciliation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message that leaves between two slices is on disk and not in the books, once."""
     monkeypatch.setattr(audits, "SLICE", 1)
     for round in (1, 2, 3):

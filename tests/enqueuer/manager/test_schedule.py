@@ -5,8 +5,9 @@ from typing import get_args
 
 import pytest
 
-from enqueuer.manager.schedule import BACK_EACH, MAX_REASON, Entry, Lanes, Schedule
+from enqueuer.manager.schedule import BACK_EACH, MAX_REASON, Entry, Schedule
 from enqueuer.manager.states import TRANSITIONS, Event, IllegalEvent, State
+from enqueuer.policy.lanes import Lanes
 
 SMALL, LARGE = 100, 5000
 

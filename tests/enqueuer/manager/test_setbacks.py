@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.manager.blame import AGAIN, Blame
 from enqueuer.manager.manager import log
 from enqueuer.manager.pauses import Machine
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.setbacks import Setbacks
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
@@ -44,7 +45,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
         put_off.append(seconds)
         schedule.hold(entry, "", 0.0, reason=reason)
 
-    blame = Blame(Disk(), Board(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
+    blame = Blame(Disk(), Scoreboard(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
     blame.most = 1
     (base / "Staged").rename(base / "away")
     blame.refused(schedule.entries[7], HELD, "bad", 1.0)
@@ -61,7 +62,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
 def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second later. Up to the dispatch that came to nothing, and no later one's."""
-    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
+    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard()), schedule.entries[7]
     for n in (1, 2, 3):
         (base / f"Staged/7.{n}.OUT").touch()
     entry.n = 2
@@ -79,7 +80,7 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
 
 def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
     """It is all that is left of the message."""
-    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Board()), schedule.entries[7]
+    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard()), schedule.entries[7]
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
     ingest.derive(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
     Path("Submitted/.taken/7.a.eml").unlink()
@@ -94,7 +95,7 @@ def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedu
 def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """It alone is tried again, a second later, and the folder is listed no more often."""
     disk, clock, listed = Disk(), [100.0], list[str]()
-    setbacks = Setbacks(Store(disk), schedule, Machine(log), Board())
+    setbacks = Setbacks(Store(disk), schedule, Machine(log), Scoreboard())
     names, entries = disk.names, [Entry(id, None, 10, 0.0, derived=True, n=1) for id in (8, 9, 10)]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 

@@ -9,9 +9,10 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.settler import Settler
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.durability import Durability
@@ -54,7 +55,7 @@ class _Disk(Disk):
 
 class _Bench:
     def __init__(self, durability: Durability) -> None:
-        self.loop, self.board, self.disk = Loop(), Board(), _Disk()
+        self.loop, self.board, self.disk = Loop(), Scoreboard(), _Disk()
         self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
         self.store = Store(self.disk, sync.start(self.disk, durability))
         self.put_off: list[tuple[int, float]] = []

@@ -20,8 +20,9 @@ from enqueuer import basedir
 from enqueuer.config.schema import load
 from enqueuer.lab.trial import Trial, signal_all
 from enqueuer.manager import denied
-from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.schedule import Schedule
 from enqueuer.manager.spooler import CLAIMS_A_TURN, WINDOW, Spooler
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Candidate, Claim, Intake

@@ -9,12 +9,13 @@ import pytest
 from enqueuer import basedir
 from enqueuer.config import schema as configs
 from enqueuer.ipc.child import Birth
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.lab.trial import Trial
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
-from enqueuer.manager.schedule import Lanes, Schedule
+from enqueuer.manager.schedule import Schedule
 from enqueuer.manager.takeover import take_over
+from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
@@ -29,7 +30,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk.close()
 
 
-def _take_over(disk: Disk, board: Board) -> Schedule:
+def _take_over(disk: Disk, board: Scoreboard) -> Schedule:
     schedule = Schedule(Lanes(1000, 0.5, 4))
     settings = configs.load(Path("Settings/enqueuer.toml").read_bytes())
     log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
@@ -42,7 +43,7 @@ def _take_over(disk: Disk, board: Board) -> Schedule:
 @pytest.mark.parametrize("killed_over_a_sync", [False, True])
 def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bool) -> None:
     """Killed over a sync, then a good sync, then killed again: the message file that was lost by the first is still not used."""
-    board = Board()
+    board = Scoreboard()
     _take_over(disk, board)
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
     ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
@@ -61,7 +62,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
 @pytest.mark.parametrize("counted", [False, True])
 def test_a_message_that_was_moved_to_its_place_is_counted_once(disk: Disk, counted: bool) -> None:
     """No file tells a successor of it: the board does, whether its predecessor died before or after the total rose."""
-    board = Board()
+    board = Scoreboard()
     _take_over(disk, board)
     board.decide(7, "enqueued")
     board.moving = 7
@@ -77,7 +78,7 @@ def test_a_message_that_was_moved_to_its_place_is_counted_once(disk: Disk, count
 
 def test_a_message_that_was_not_moved_yet_is_offered_again(disk: Disk) -> None:
     """Its drop is gone, its file stands: nothing is decided."""
-    board = Board()
+    board = Scoreboard()
     _take_over(disk, board)
     Path("Queue/7.msg").write_bytes(b"P I x <>\nO L\n\nx\n")
     board.decide(7, "enqueued")
@@ -92,7 +93,7 @@ def test_a_message_that_was_not_moved_yet_is_offered_again(disk: Disk) -> None:
 @pytest.mark.parametrize("risen", [False, True])
 def test_a_batch_of_which_one_was_being_counted_is_counted_once(disk: Disk, risen: bool) -> None:
     """With `each` several outcomes are decided at once: the one announced is counted anew, and wipes out no other's count."""
-    board = Board()
+    board = Scoreboard()
     _take_over(disk, board)
     for id in (5, 9):
         Path(f"Queue/{id}.1.done").write_bytes(b"x")

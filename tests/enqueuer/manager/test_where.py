@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from enqueuer.ipc.frames import Seek, Seen
+from enqueuer.ipc.frames import Seek, WhereAnswer
 from enqueuer.ipc.scoreboard import Task
 from enqueuer.lab.trial import Trial
 from enqueuer.manager import where
-from enqueuer.manager.schedule import Entry, Lanes, Schedule
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.policy.lanes import Lanes
+from enqueuer.supervisor import where as shown
 from filterlink.wire.frames import FilterState
 
 Make = Callable[..., bytes]
@@ -69,20 +71,20 @@ def test_a_message_that_is_not_here() -> None:
     """The queue manager does not have it: there is nothing to tell, and no error."""
     found = where.seen(Seek(1, 9), _schedule(1), 0, 50.0)
 
-    assert where.document(found, 9, {}, (), 50.0)["state"] is None
+    assert shown.document(found, 9, {}, (), 50.0)["state"] is None
 
 
 def test_an_active_one_waits_for_what_its_processor_does() -> None:
     """Which one, at what, since when; for a filter: how long that takes as a rule."""
     tasks = {1: Task("idle", 0.0, 0, False, ""), 2: Task("filter", 47.0, 5, False, "Scan")}
-    now = where.document(Seen(1, "active", 9.0, 9.0), 5, tasks, (SCAN,), 50.0)
+    now = shown.document(WhereAnswer(1, "active", 9.0, 9.0), 5, tasks, (SCAN,), 50.0)
 
     assert (now["processor"], now["doing"], now["since_s"], now["here_s"]) == (2, "filter", 3.0, 9.0)
     assert now["filter"] == {"name": "Scan", "state": "ready", "median_s": 0.02, "p99_s": 0.3, "last_error": None}
 
 
 def test_a_filter_that_is_gone_is_said_to_be() -> None:
-    now = where.document(Seen(1, "parked", 9.0, 9.0, "Old"), 5, {}, (SCAN,), 50.0)
+    now = shown.document(WhereAnswer(1, "parked", 9.0, 9.0, "Old"), 5, {}, (SCAN,), 50.0)
 
     assert now["filter"]["state"] is None
 

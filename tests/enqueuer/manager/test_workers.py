@@ -7,7 +7,7 @@ import pytest
 
 from enqueuer.ipc import frames
 from enqueuer.manager.schedule import Entry
-from enqueuer.manager.workers import Worker, Workers
+from enqueuer.manager.workers import ProcessorLink, Workers
 from filterlink.wire.link import Channel, Link
 from filterlink.wire.loop import Loop
 
@@ -18,7 +18,7 @@ class _Bench:
         self.links: list[Link] = []
         self.channels: list[Channel] = []
 
-    def come(self, generation: int) -> Worker | None:
+    def come(self, generation: int) -> ProcessorLink | None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs[generation] = Channel(theirs)
         self.channels.append(self.theirs[generation])

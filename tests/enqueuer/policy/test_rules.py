@@ -4,8 +4,8 @@ import pytest
 
 from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
-from enqueuer.policy.rules import AskFilter, Facts, Fate, Outcome
-from filterlink.wire.frames import Kind, Verdict
+from enqueuer.policy.rules import AskFilter, Disposition, Facts, RuleOutcome
+from filterlink.wire.frames import AnswerKind, VerdictFrame
 
 FACTS = Facts(20_000, b"ann@example.com", 1)
 TWO = """
@@ -19,80 +19,80 @@ def config(text: str) -> Config:
     return load(text.encode())
 
 
-def decide(text: str, *verdicts: Verdict, facts: Facts = FACTS) -> AskFilter | Outcome:
+def decide(text: str, *verdicts: VerdictFrame, facts: Facts = FACTS) -> AskFilter | RuleOutcome:
     return rules.decide(rules.compile(config(text)), facts, {verdict.filter: verdict for verdict in verdicts})
 
 
-def says(filter: str, kind: Kind, text: str = "", *fields: bytes) -> Verdict:
-    return Verdict(1, 1, filter, kind, text, fields)
+def says(filter: str, kind: AnswerKind, text: str = "", *fields: bytes) -> VerdictFrame:
+    return VerdictFrame(1, 1, filter, kind, text, fields)
 
 
 def test_no_rule_asks_nobody() -> None:
     """An enabled filter does nothing until a rule names it."""
-    assert decide(TWO + "rules = []") == Outcome(Fate.ENQUEUED)
+    assert decide(TWO + "rules = []") == RuleOutcome(Disposition.ENQUEUED)
 
 
 def test_decide_goes_on_with_one_more_verdict() -> None:
     """Each verdict leads one step further, and none is asked for twice."""
-    ok = says("A", Kind.OK)
+    ok = says("A", AnswerKind.OK)
 
     assert decide(BOTH) == AskFilter("A")
     assert decide(BOTH, ok) == AskFilter("B")
-    assert decide(BOTH, ok, says("B", Kind.OK)) == Outcome(Fate.ENQUEUED)
-    assert decide(BOTH, says("B", Kind.OK)) == AskFilter("A")
+    assert decide(BOTH, ok, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED)
+    assert decide(BOTH, says("B", AnswerKind.OK)) == AskFilter("A")
 
 
 def test_fields_gather_newest_on_top() -> None:
     """What the later filter adds stands above what the earlier added, once each."""
     text = BOTH + '[[rules]]\nname = "again"\npriority = 1\nactions = [["ExternalFilter", "A"]]\n'
 
-    assert decide(text, says("A", Kind.OK, "", b"X-A: 1"), says("B", Kind.OK, "", b"X-B: 1", b"X-B: 2")) == Outcome(
-        Fate.ENQUEUED, fields=(b"X-B: 1", b"X-B: 2", b"X-A: 1")
+    assert decide(text, says("A", AnswerKind.OK, "", b"X-A: 1"), says("B", AnswerKind.OK, "", b"X-B: 1", b"X-B: 2")) == RuleOutcome(
+        Disposition.ENQUEUED, fields=(b"X-B: 1", b"X-B: 2", b"X-A: 1")
     )
 
 
 def test_added_recipients_and_copies_are_told_apart() -> None:
     """Of copies also who wants them, for the trace."""
-    said = Verdict(1, 1, "A", Kind.OK, routes=(b"r",), copies=(b"c",))
+    said = VerdictFrame(1, 1, "A", AnswerKind.OK, routes=(b"r",), copies=(b"c",))
 
-    assert decide(BOTH, said, says("B", Kind.OK)) == Outcome(Fate.ENQUEUED, routes=(b"r",), copies=(("A", b"c"),))
+    assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED, routes=(b"r",), copies=(("A", b"c"),))
 
 
 @pytest.mark.parametrize(
     ("kind", "fate"),
-    [(Kind.ERROR, Fate.QUARANTINED), (Kind.REJECTED, Fate.HELD), (Kind.DISCARD, Fate.DISCARDED)],
+    [(AnswerKind.ERROR, Disposition.QUARANTINED), (AnswerKind.REJECTED, Disposition.HELD), (AnswerKind.DISCARD, Disposition.DISCARDED)],
 )
-def test_a_deciding_verdict_ends_it(kind: Kind, fate: Fate) -> None:
+def test_a_deciding_verdict_ends_it(kind: AnswerKind, fate: Disposition) -> None:
     """The remaining rules are not run, and the outcome says by whom and why."""
-    assert decide(BOTH, says("A", kind, "because")) == Outcome(fate, "because", "A", "both")
+    assert decide(BOTH, says("A", kind, "because")) == RuleOutcome(fate, "because", "A", "both")
 
 
-@pytest.mark.parametrize("kind", [Kind.TIMEOUT, Kind.UNAVAILABLE])
+@pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
 @pytest.mark.parametrize(
     ("on_failure", "fate"),
-    [("hold", Fate.HELD), ("quarantine", Fate.QUARANTINED), ("reject", Fate.REJECTED), ("pass", None)],
+    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
-def test_no_verdict_means_what_on_failure_says(kind: Kind, on_failure: str, fate: Fate | None) -> None:
+def test_no_verdict_means_what_on_failure_says(kind: AnswerKind, on_failure: str, fate: Disposition | None) -> None:
     """on_failure covers the time-out and the filter that cannot start."""
     text = BOTH.replace('"a"}', f'"a", on_failure = "{on_failure}"}}')
     found = decide(text, says("A", kind, "no answer"))
 
-    assert found == (AskFilter("B") if fate is None else Outcome(fate, "no answer", "A", "both"))
+    assert found == (AskFilter("B") if fate is None else RuleOutcome(fate, "no answer", "A", "both"))
 
 
-@pytest.mark.parametrize("kind", [Kind.TIMEOUT, Kind.UNAVAILABLE])
+@pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
 @pytest.mark.parametrize("own", ["hold", "pass", "quarantine", "reject"])
 @pytest.mark.parametrize(
     ("on_failure", "fate"),
-    [("hold", Fate.HELD), ("quarantine", Fate.QUARANTINED), ("reject", Fate.REJECTED), ("pass", None)],
+    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
-def test_a_rule_has_the_last_word_on_failure(kind: Kind, own: str, on_failure: str, fate: Fate | None) -> None:
+def test_a_rule_has_the_last_word_on_failure(kind: AnswerKind, own: str, on_failure: str, fate: Disposition | None) -> None:
     """Whatever the filter's own on_failure says; a rule that says nothing leaves it at that."""
     text = BOTH.replace('"a"}', f'"a", on_failure = "{own}"}}')
     ruled = text.replace('name = "both"', f'name = "both"\non_failure = "{on_failure}"')
     found = decide(ruled, says("A", kind, "no answer"))
 
-    assert found == (AskFilter("B") if fate is None else Outcome(fate, "no answer", "A", "both"))
+    assert found == (AskFilter("B") if fate is None else RuleOutcome(fate, "no answer", "A", "both"))
     if own == on_failure:
         assert decide(text, says("A", kind, "no answer")) == found
 
@@ -101,23 +101,27 @@ def test_what_one_rule_lets_pass_another_may_hold() -> None:
     """A filter is asked once, but each rule that asks it says what its silence means; what it said counts once."""
     text = TWO + '[[rules]]\nname = "lax"\npriority = 9\non_failure = "pass"\nactions = [["ExternalFilter", "A"]]\n'
     strict = text + '[[rules]]\nname = "strict"\nactions = [["ExternalFilter", "A"]]\n'
-    silent = says("A", Kind.TIMEOUT, "no answer")
+    silent = says("A", AnswerKind.TIMEOUT, "no answer")
 
-    assert decide(text, silent) == Outcome(Fate.ENQUEUED, "passed by A: no answer")
-    assert decide(strict, silent) == Outcome(Fate.HELD, "no answer", "A", "strict")
-    assert decide(text + text.removeprefix(TWO).replace("lax", "too"), silent) == Outcome(Fate.ENQUEUED, "passed by A: no answer")
+    assert decide(text, silent) == RuleOutcome(Disposition.ENQUEUED, "passed by A: no answer")
+    assert decide(strict, silent) == RuleOutcome(Disposition.HELD, "no answer", "A", "strict")
+    assert decide(text + text.removeprefix(TWO).replace("lax", "too"), silent) == RuleOutcome(
+        Disposition.ENQUEUED, "passed by A: no answer"
+    )
 
 
 def test_a_failure_always_passes_and_is_told() -> None:
     """The verdict FAILURE is no dead filter: the message goes on, whatever on_failure says, and the reason stays."""
-    assert decide(BOTH, says("A", Kind.FAILURE, "no base"), says("B", Kind.OK)) == Outcome(Fate.ENQUEUED, "passed by A: no base")
+    assert decide(BOTH, says("A", AnswerKind.FAILURE, "no base"), says("B", AnswerKind.OK)) == RuleOutcome(
+        Disposition.ENQUEUED, "passed by A: no base"
+    )
 
 
 def test_a_disabled_filter_does_nothing() -> None:
     """Not even a verdict that it gave before counts."""
     text = BOTH.replace('"a"}', '"a", enabled = false}')
 
-    assert decide(text, says("A", Kind.ERROR, "virus")) == AskFilter("B")
+    assert decide(text, says("A", AnswerKind.ERROR, "virus")) == AskFilter("B")
 
 
 def test_higher_priority_goes_first_and_zero_is_off() -> None:
@@ -137,7 +141,7 @@ def test_message_size(condition: str, size: int, holds: bool) -> None:
     """10K itself is neither greater nor less than 10K."""
     text = TWO + f'[[rules]]\nname = "R"\nconditions = [["Message Size", "{condition}", "10K"]]\nactions = [["Discard"]]\n'
 
-    assert (decide(text, facts=Facts(size, b"", 1)) == Outcome(Fate.DISCARDED, "rule R", rule="R")) is holds
+    assert (decide(text, facts=Facts(size, b"", 1)) == RuleOutcome(Disposition.DISCARDED, "rule R", rule="R")) is holds
 
 
 def test_all_conditions_must_hold() -> None:
@@ -146,7 +150,7 @@ def test_all_conditions_must_hold() -> None:
     text = TWO + f'[[rules]]\nname = "R"\nconditions = {conditions}\nactions = [["ExternalFilter", "A"]]\n'
 
     assert decide(text, facts=Facts(1500, b"", 1)) == AskFilter("A")
-    assert decide(text, facts=Facts(3000, b"", 1)) == Outcome(Fate.ENQUEUED)
+    assert decide(text, facts=Facts(3000, b"", 1)) == RuleOutcome(Disposition.ENQUEUED)
 
 
 def test_stop_processing_ends_all_rules() -> None:
@@ -154,4 +158,4 @@ def test_stop_processing_ends_all_rules() -> None:
     text = TWO + '[[rules]]\nname = "R"\nactions = [["ExternalFilter", "A"], ["Stop Processing"], ["Discard"]]\n'
     text += '[[rules]]\nname = "later"\npriority = 1\nactions = [["Discard"]]\n'
 
-    assert decide(text, says("A", Kind.OK, "", b"X: 1")) == Outcome(Fate.ENQUEUED, rule="R", fields=(b"X: 1",))
+    assert decide(text, says("A", AnswerKind.OK, "", b"X: 1")) == RuleOutcome(Disposition.ENQUEUED, rule="R", fields=(b"X: 1",))

@@ -10,7 +10,7 @@ from enqueuer.lab.trial import Trial
 from enqueuer.manager.loops import LEAST, SURE
 from enqueuer.processor.fingerprints import Fingerprints
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ingest import Message
+from enqueuer.queue.directory.ingest import MessageFile
 from enqueuer.queue.message import envelope, header
 
 Make = Callable[..., bytes]
@@ -58,7 +58,7 @@ def test_a_deferred_message_keeps_who_dropped_it() -> None:
     """Its drop has gone by then: only what may be a filter's own copy is kept from the filters."""
     text = b"From: a@a.example\nMessage-ID: <1@a>\n"
     made = envelope.make(b"a@a.example", (b"b@b.example",), "01-01-2026 00:00:00", "a.example")
-    message, (kind, *_) = Message(1, made, 0, 0, (0, 0), header=text), header.kinds(text, (b"b@b.example",))
+    message, (kind, *_) = MessageFile(1, made, 0, 0, (0, 0), header=text), header.kinds(text, (b"b@b.example",))
     job = frames.Job(1, 1, 1, False, b"", True, False, None, (), ((kind, "Judge"),))
     disk = Disk()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from enqueuer.ipc.frames import LOOP_SAMPLE
 from enqueuer.lab.trial import Trial
-from enqueuer.manager.loops import LEAST, OFTEN, SAMPLE, SURE
+from enqueuer.manager.loops import LEAST, OFTEN, SURE
 from enqueuer.queue.message import envelope
 from tests.helpers.paths import HELPERS
 
@@ -295,7 +296,7 @@ def test_a_filter_that_writes_files_around_is_found(trials: Trials, config: Conf
 AROUND = HELPERS / "around.py"
 
 
-@pytest.mark.parametrize(("way", "rounds"), [("id", SURE), ("to", SURE), ("error", LEAST), ("ok", SAMPLE * (OFTEN - 1) + SURE)])
+@pytest.mark.parametrize(("way", "rounds"), [("id", SURE), ("to", SURE), ("error", LEAST), ("ok", LOOP_SAMPLE * (OFTEN - 1) + SURE)])
 def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Config, mail: Make, way: str, rounds: int) -> None:
     """Other Message-IDs or other recipients each time, refused or let pass besides: the circle ends, and other mail goes on."""
     with trials(config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} {way}")) as trial:

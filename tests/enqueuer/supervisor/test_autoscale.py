@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enqueuer.supervisor.autoscale import CPU_LIMIT, LOOK, MOST_PATIENCE, Auto, Room, Seen
+from enqueuer.supervisor.autoscale import CPU_LIMIT, LOOK, MOST_PATIENCE, Autoscale, LoadSample, Room
 
 HOUR = 3600.0
 IDLE = 30.0
@@ -21,7 +21,7 @@ class World:
 
     def __init__(self, load: Load, *, seconds: float = 0.2, slots: int = 64, cpu: float = 0.001, cores: int = 2, steps: int = 10) -> None:
         self.load, self.seconds, self.slots, self.cpu, self.cores, self.steps = load, seconds, slots, cpu, cores, steps
-        self.auto = Auto(2, 2, 32, IDLE)
+        self.auto = Autoscale(2, 2, 32, IDLE)
         self.there = self.now = 0.0
         self.changes: list[tuple[float, int, str]] = []
 
@@ -42,7 +42,7 @@ class World:
         # what the filter has no slot for is parked: it waits for no processor
         waiting = 0 if self.auto.count > self.slots else math.floor(max(0.0, self.there - self.auto.count))
         busy, used = math.ceil(scanned - 1e-6), rate * self.cpu / self.cores
-        if why := self.auto.look(Seen(now, waiting, busy, self.auto.count - busy, used, Room("F", max(0, self.slots - busy)))):
+        if why := self.auto.look(LoadSample(now, waiting, busy, self.auto.count - busy, used, Room("F", max(0, self.slots - busy)))):
             self.changes.append((now, self.auto.count, why))
 
     @property
@@ -61,15 +61,15 @@ def wave(high: float, on: float, off: float, low: float = 0.0) -> Load:
     return lambda now: high if now % (on + off) < on else low
 
 
-def seen(now: float, **but: object) -> Seen:
+def seen(now: float, **but: object) -> LoadSample:
     """Messages that wait for nothing but a processor."""
     values: dict[str, object] = {"waiting": 100, "busy": 4, "idle": 0, "cpu": 0.4, "room": Room("F", 12)} | but
-    return Seen(now, **values)  # type: ignore[arg-type]
+    return LoadSample(now, **values)  # type: ignore[arg-type]
 
 
 def grown(**but: object) -> tuple[int, str]:
     """What comes of two looks like these, from 4 processors of 2 to 32."""
-    auto = Auto(4, 2, 32, IDLE)
+    auto = Autoscale(4, 2, 32, IDLE)
     whys = [auto.look(seen(LOOK * n, **but)) for n in range(2)]
     return auto.count, whys[-1]
 
@@ -100,14 +100,14 @@ def test_it_does_not_grow_where_that_would_not_help(but: dict[str, object]) -> N
 
 def test_one_look_is_no_load() -> None:
     """What waits at one look and not at the next changes nothing."""
-    auto = Auto(4, 2, 32, IDLE)
+    auto = Autoscale(4, 2, 32, IDLE)
 
     assert [auto.look(seen(n * LOOK, waiting=100 if n % 2 else 0)) for n in range(20)] == [""] * 20
 
 
 def test_it_keeps_within_its_bounds() -> None:
     """Those of the settings in force, at once."""
-    auto = Auto(50, 2, 32, IDLE)
+    auto = Autoscale(50, 2, 32, IDLE)
     assert auto.count == 32
     auto.configure(2, 8, IDLE)
 

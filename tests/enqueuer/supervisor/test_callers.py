@@ -29,8 +29,8 @@ GARBAGE = {
     "wrong types": msgspec.msgpack.encode(["hello", 1, "x", None, []]),
 }
 UNASKED = {
-    "a frame before its hello": encode(frames.Look()),
-    "an answer to nothing": encode(frames.Answer(1, True, "x")),
+    "a frame before its hello": encode(frames.SpoolChanged()),
+    "an answer to nothing": encode(frames.CommandAnswer(1, True, "x")),
     "in force": encode(frames.InForce(99)),
     "idle": encode(frames.Idle()),
     "hello of no child": encode(frames.Hello("manager", 0, 999_999, 1)),

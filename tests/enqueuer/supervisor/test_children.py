@@ -21,10 +21,14 @@ Trials = Callable[[str], Trial]
 
 
 @pytest.mark.parametrize(("call", "error"), [("clone", "EAGAIN"), ("clone", "ENOMEM"), ("pipe,pipe2", "EMFILE")])
-def test_a_fork_that_fails_is_tried_again(trials: Trials, config: Config, tmp_path: Path, call: str, error: str) -> None:
+def test_a_fork_that_fails_is_tried_again(trials: Trials, config: Config, mail: Make, tmp_path: Path, call: str, error: str) -> None:
     """`status` answers meanwhile, each role comes back when there is room again, and no descriptor is lost over it."""
     with trials(config(processors=2)) as trial:
         assert trial.process is not None
+        for name in ("first", "second"):  # every link of a process that works is counted below
+            trial.drop(name, mail(name, judge="0.5 OK"))
+        trial.wait(lambda: trial.status()["processors"]["busy"] == 2, "every process works")
+        trial.wait(lambda: len(trial.outbound()) == 2, "both are through")
         before = _descriptors(trial.process.pid)
         with Fault(trial.process.pid, call, error, "1+", tmp_path) as fault:
             signal_all([*trial.pids("watcher"), *trial.pids("processor")])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from enqueuer.supervisor.health import Look, trouble
+from enqueuer.supervisor.health import HealthSample, trouble
 
-IDLE = Look(3, 100, 0, 50, 7, 7, waiting=0, settling=0, busy=0, draining=False)
+IDLE = HealthSample(3, 100, 0, 50, 7, 7, waiting=0, settling=0, busy=0, draining=False)
 TURNED = IDLE._replace(turns=101, filter_turns=51)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.control.server import NotRunning
+from enqueuer.control.client import NotRunning
 from enqueuer.lab.trial import ENGINE, Trial, signal_all
 
 Config = Callable[..., str]

@@ -110,9 +110,9 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
 
 STARTER = """
 import json, os, socket, sys
-from enqueuer import rights
+from enqueuer.system import accounts
 from enqueuer.cli.app import main
-rights._load_all()
+accounts._load_all()
 orders = socket.socket(fileno=int(sys.argv[1]))
 while True:
     text, files, *_ = socket.recv_fds(orders, 1 << 16, 3)
@@ -393,8 +393,8 @@ def test_an_account_with_a_name_has_the_groups_of_that_name(trap: Trap) -> None:
 SWAPPED = """
 import contextlib, os, sys
 from pathlib import Path
-from enqueuer import rights
-rights._load_all()
+from enqueuer.system import accounts
+accounts._load_all()
 base = Path(sys.argv[1])
 flipper = os.fork()
 while flipper == 0:
@@ -406,9 +406,9 @@ for _ in range(300):
     child = os.fork()
     if child == 0:
         try:
-            rights.enter(base)
+            accounts.enter(base)
             os._exit(10 if os.geteuid() == os.stat(".").st_uid != 0 else 13)
-        except rights.Refused:
+        except accounts.Refused:
             os._exit(11)
         except FileNotFoundError:
             os._exit(12)

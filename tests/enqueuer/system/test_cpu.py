@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.system.cpu import CGROUP, LONGEST, MOUNTS, CpuMeter, Group, allowed, folders, fullest, groups, parse, used
+from enqueuer.system.cpu import CGROUP, LONGEST, MOUNTS, ControlGroup, CpuMeter, allowed, folders, fullest, groups, parse, used
 
 TEXT = "cpu  100 20 30 400 50 6 7 8 90 10\ncpu0 100 0 0 100 0 0 0 0 50 0\ncpu1 0 20 30 300 50 6 7 8 40 10\nintr 7 0\n"
 MOUNTED = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -76,7 +76,10 @@ def test_where_limits_stand(cgroup: str, mountinfo: str, found: tuple[str, ...])
 
 def test_the_fullest_group_counts() -> None:
     """A new one is known at the second look."""
-    before, after = {"a": Group(2.0, 10.0), "b": Group(1.0, 5.0)}, {"a": Group(2.0, 11.0), "b": Group(1.0, 5.75), "c": Group(1.0, 9.0)}
+    before, after = (
+        {"a": ControlGroup(2.0, 10.0), "b": ControlGroup(1.0, 5.0)},
+        {"a": ControlGroup(2.0, 11.0), "b": ControlGroup(1.0, 5.75), "c": ControlGroup(1.0, 9.0)},
+    )
     assert fullest(before, after, 1.0) == 0.75
     assert fullest(before, after, 0.5) == 1.0
     assert fullest({}, after, 1.0) == 0.0
@@ -89,7 +92,7 @@ def test_a_limit_is_read_each_time(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert groups([str(tmp_path)]) == {}
     (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert groups([str(tmp_path)]) == {str(tmp_path): Group(0.5, 0.001)}
+    assert groups([str(tmp_path)]) == {str(tmp_path): ControlGroup(0.5, 0.001)}
 
 
 def test_the_fuller_one_counts_the_machine_or_the_limit(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ FLAG = "--allow-writable-config"
 def test_a_config_that_others_may_write_starts_no_engine(trials: Trials, config: Config, path: str, mode: int) -> None:
     """Exit code 78 and the cure; the flag of `run` starts it all the same.
 
-    Root enters no base directory that all may write: test_rights.py.
+    Root enters no base directory that all may write: test_accounts.py.
     """
     trial = trials(config())
     target = trial.base / path
@@ -37,7 +37,7 @@ def test_a_config_that_others_may_write_starts_no_engine(trials: Trials, config:
 
 @as_root
 def test_a_config_of_another_account_starts_no_engine(trials: Trials, config: Config) -> None:
-    """Folders of another account: test_rights.py."""
+    """Folders of another account: test_accounts.py."""
     trial = trials(config())
     os.chown(trial.base / basedir.CONFIG, 4242, -1)
     with pytest.raises(TrialError, match=r"exit code 78(?s:.)*belongs to account 4242"):

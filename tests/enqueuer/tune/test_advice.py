@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enqueuer.tune.advice import advise, counts, gained, goes_on
-from enqueuer.tune.verdict import Cpu, Scans, Step
+from enqueuer.tune.verdict import Cpu, Scans, TuneStep
 
 
-def step(processors: int, rate: float, slots: int = 0, parked: float = 0.0, cpu: float = 0.2) -> Step:
+def step(processors: int, rate: float, slots: int = 0, parked: float = 0.0, cpu: float = 0.2) -> TuneStep:
     scans = (Scans("F", min(processors, slots), slots),) if slots else ()
-    return Step(
+    return TuneStep(
         processors=processors,
         rate=rate,
         spread=0.01,
@@ -23,9 +23,9 @@ def step(processors: int, rate: float, slots: int = 0, parked: float = 0.0, cpu:
     )
 
 
-def sweep(rate: float, cap: float, slots: int = 0, most: int = 64, cpu: float = 0.2) -> list[Step]:
+def sweep(rate: float, cap: float, slots: int = 0, most: int = 64, cpu: float = 0.2) -> list[TuneStep]:
     """As tune goes: doubled until more bring nothing."""
-    steps: list[Step] = []
+    steps: list[TuneStep] = []
     for n in counts(4, most):
         steps.append(step(n, min(n * rate, cap), slots, max(0.0, n - slots) if slots else 0.0, cpu))
         if not goes_on(steps):

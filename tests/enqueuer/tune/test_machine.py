@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enqueuer.system.cpu import Group
+from enqueuer.system.cpu import ControlGroup
 from enqueuer.tune.machine import between, look
 
 SPINNER = "while True: pass"
@@ -53,7 +53,8 @@ def test_a_containers_limit_is_all_that_there_is() -> None:
     while (now := look()).at - before.at < 0.3:
         assert time.monotonic() < deadline
     limited = [
-        each._replace(groups={"/sys/fs/cgroup": Group(0.5, seconds)}) for each, seconds in ((before, 7.0), (now, 7.0 + now.at - before.at))
+        each._replace(groups={"/sys/fs/cgroup": ControlGroup(0.5, seconds)})
+        for each, seconds in ((before, 7.0), (now, 7.0 + now.at - before.at))
     ]
 
     found = between(limited[0], limited[1], os.getpid())[0]

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.tune.measure import Sample, rate_of, waits
+from enqueuer.tune.measure import StatusSample, rate_of, waits
 
 
-def sample(at: float, done: int) -> Sample:
-    return Sample(at, done, 1, 1, 0, 0, False, {})
+def sample(at: float, done: int) -> StatusSample:
+    return StatusSample(at, done, 1, 1, 0, 0, False, {})
 
 
 def test_the_rate_is_taken_between_rounds() -> None:

@@ -4,10 +4,12 @@ import pytest
 
 from enqueuer.tune.advice import advise
 from enqueuer.tune.png import can_plot, plot
-from enqueuer.tune.verdict import Cpu, Step
+from enqueuer.tune.verdict import Cpu, TuneStep
 
 STEPS = [
-    Step(processors=n, rate=50.0 * n, spread=0.01, busy=n, scanning=0, parked=0, piled_up=0, scans=(), cpu=Cpu(cores=2, busy=0.5), disk=0.1)
+    TuneStep(
+        processors=n, rate=50.0 * n, spread=0.01, busy=n, scanning=0, parked=0, piled_up=0, scans=(), cpu=Cpu(cores=2, busy=0.5), disk=0.1
+    )
     for n in (1, 2, 4)
 ]
 

@@ -4,20 +4,20 @@ import math
 import msgspec
 
 from enqueuer.tune.advice import Advice, advise
-from enqueuer.tune.report import Facts, document, lines, premature, row, settings, show
-from enqueuer.tune.verdict import Cpu, Scans, Step, Wait
+from enqueuer.tune.report import ReportFacts, document, lines, premature, row, settings, show
+from enqueuer.tune.verdict import Cpu, Scans, TuneStep, Wait
 
-FACTS = Facts(
+FACTS = ReportFacts(
     mail="made", filters={"F": 8}, instances={"F": 2}, configured=4, alone=0.03, load=100.0, load_source="a log", notes=["so it is"]
 )
 
 
-def step(processors: int, rate: float, slots: int = 16) -> Step:
+def step(processors: int, rate: float, slots: int = 16) -> TuneStep:
     parked = max(0.0, processors - slots)
     at_once = float(min(processors, slots))
     cpu = Cpu(cores=2, busy=0.2)
     scans = (Scans("F", at_once, slots),)
-    return Step(
+    return TuneStep(
         processors=processors,
         rate=rate,
         spread=0.01,
@@ -38,7 +38,7 @@ STEPS = [
 RAISED = [step(32, 1550.0, 32)]
 
 
-def text(advice: Advice, facts: Facts = FACTS) -> str:
+def text(advice: Advice, facts: ReportFacts = FACTS) -> str:
     return "\n".join(lines(advice, facts, STEPS))
 
 

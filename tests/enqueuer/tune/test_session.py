@@ -5,19 +5,19 @@ import pytest
 
 from enqueuer.lab.trial import TrialError
 from enqueuer.tune.rig import Stop
-from enqueuer.tune.session import Plan, View, measure
-from enqueuer.tune.verdict import Step, judge
+from enqueuer.tune.session import TuneListener, TunePlan, measure
+from enqueuer.tune.verdict import TuneStep, judge
 
 MESSAGE = b"From: a@b.c\nTo: b@b.c\nSubject: x\n\ntext\n"
 
 
-class Teller(View):
+class Teller(TuneListener):
     """Notes what was told; says stop after some steps."""
 
     def __init__(self, enough: int = 99) -> None:
         self.enough, self.counts = enough, list[tuple[int, bool]]()
 
-    def step(self, step: Step, raised: bool) -> None:
+    def step(self, step: TuneStep, raised: bool) -> None:
         self.counts.append((step.processors, raised))
 
 
@@ -29,8 +29,8 @@ class Enough(Stop):
         return super().__call__(pause) or len(self._view.counts) >= self._view.enough
 
 
-def plan(base: Path, seconds: float, **more: bool) -> Plan:
-    return Plan(base=base, messages=[MESSAGE], seconds=seconds, **more)
+def plan(base: Path, seconds: float, **more: bool) -> TunePlan:
+    return TunePlan(base=base, messages=[MESSAGE], seconds=seconds, **more)
 
 
 @pytest.mark.alone
@@ -64,7 +64,7 @@ def test_who_stops_it_has_what_there_is(make_base: Callable[..., Path]) -> None:
 
 def test_a_time_that_was_too_short_is_told(make_base: Callable[..., Path]) -> None:
     """Higher counts were not measured: that is no bottleneck."""
-    found = measure(plan(make_base(), 1.0), View(), Stop())
+    found = measure(plan(make_base(), 1.0), TuneListener(), Stop())
 
     assert (found.late, [each.processors for each in found.steps]) == (True, [1])
 
@@ -75,4 +75,4 @@ def test_what_cannot_be_judged_is_said(make_base: Callable[..., Path]) -> None:
     message = MESSAGE.replace(b"Subject: x", b"X-Judge: 0 REJECTED away")
 
     with pytest.raises(TrialError, match="cannot judge"):
-        measure(Plan(base=base, messages=[message], seconds=9.0), View(), Stop())
+        measure(TunePlan(base=base, messages=[message], seconds=9.0), TuneListener(), Stop())

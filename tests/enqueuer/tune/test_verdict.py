@@ -1,9 +1,9 @@
 import msgspec
 import pytest
 
-from enqueuer.tune.verdict import UNSEEN, Cpu, Scans, Step, judge
+from enqueuer.tune.verdict import UNSEEN, Cpu, Scans, TuneStep, judge
 
-CALM = Step(
+CALM = TuneStep(
     processors=16,
     rate=100.0,
     spread=0.02,

@@ -2,10 +2,12 @@ import io
 
 from rich.console import Console
 
-from enqueuer.tune.verdict import Cpu, Step
+from enqueuer.tune.verdict import Cpu, TuneStep
 from enqueuer.tune.view import TuneView
 
-STEP = Step(processors=4, rate=100.0, spread=0.01, busy=4, scanning=0, parked=0, piled_up=0, scans=(), cpu=Cpu(cores=2, busy=0.5), disk=0.1)
+STEP = TuneStep(
+    processors=4, rate=100.0, spread=0.01, busy=4, scanning=0, parked=0, piled_up=0, scans=(), cpu=Cpu(cores=2, busy=0.5), disk=0.1
+)
 
 
 def told(terminal: bool) -> str:

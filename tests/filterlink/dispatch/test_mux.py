@@ -10,12 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.dispatch.late_answers import Answer
+from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.mux import Gate
-from filterlink.dispatch.requests import Request
+from filterlink.dispatch.requests import ScanRequest
 from filterlink.dispatch.suspects import LEAVES, ROW
-from filterlink.protocol.protocol import Reply
-from filterlink.wire.frames import Ask, Kind
+from filterlink.protocol.protocol import HelperReply
+from filterlink.wire.frames import AnswerKind, Ask
 
 Gates = Callable[..., tuple[Gate, "Book"]]
 
@@ -25,7 +25,7 @@ class Book:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, int, int]] = []
-        self.verdicts: list[tuple[Any, int, int, Kind]] = []
+        self.verdicts: list[tuple[Any, int, int, AnswerKind]] = []
         self.parks: list[int] = []
         self.aparts: list[int] = []
         self.wakes: list[int] = []
@@ -34,17 +34,17 @@ class Book:
         self.charged: list[int] = []
         self.restarts: list[int] = []
         self.text = ""
-        self.told: Callable[[Request], None] = lambda _: None
+        self.told: Callable[[ScanRequest], None] = lambda _: None
 
     def send(self, unit: int, number: int, message: int) -> None:
         self.sent.append((unit, number, message))
 
-    def verdict(self, request: Request, answer: Answer) -> None:
+    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None:
         self.verdicts.append((request.client, request.id, request.n, answer.kind))
         self.text = answer.text
         self.told(request)
 
-    def park(self, request: Request, reason: str, apart: bool = False) -> None:
+    def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None:
         (self.aparts if apart else self.parks).append(request.id)
         self.text = reason
         self.told(request)
@@ -55,7 +55,7 @@ class Book:
     def wake_one(self, id: int) -> None:
         self.calls.append(id)
 
-    def guilty(self, request: Request, reason: str) -> None:
+    def guilty(self, request: ScanRequest, reason: str) -> None:
         self.charged.append(request.id)
 
     def restart(self, unit: int, reason: str) -> None:
@@ -81,11 +81,11 @@ def test_slots_then_parking() -> None:
     gate, book = make()
     for id in (1, 2, 3):
         gate.ask(1.0, "c", ask(id))
-    gate.replies(2.0, 0, [Reply(2, Kind.DISCARD)])
+    gate.replies(2.0, 0, [HelperReply(2, AnswerKind.DISCARD)])
 
     assert book.sent == [(0, 1, 1), (0, 2, 2)]
     assert (book.parks, book.wakes, gate.parked) == ([3], [1], 0)
-    assert book.verdicts == [("c", 2, 1, Kind.DISCARD)]
+    assert book.verdicts == [("c", 2, 1, AnswerKind.DISCARD)]
 
 
 def test_who_may_not_park_waits_first() -> None:
@@ -94,7 +94,7 @@ def test_who_may_not_park_waits_first() -> None:
     gate.ask(1.0, "c", ask(1))
     gate.ask(1.0, "c", ask(2))
     gate.ask(1.0, "c", ask(3, park=False))
-    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
 
     assert [message for _, _, message in book.sent] == [1, 3]
     assert book.wakes == []
@@ -105,8 +105,8 @@ def test_no_more_are_woken_than_there_are_slots() -> None:
     gate, book = make()
     for id in range(1, 11):
         gate.ask(1.0, "c", ask(id))
-    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
-    gate.replies(2.1, 0, [Reply(2, Kind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
+    gate.replies(2.1, 0, [HelperReply(2, AnswerKind.OK)])
     assert book.wakes == [1, 1]
     gate.tick(2.5)
     assert book.wakes == [1, 1]
@@ -132,7 +132,7 @@ def test_away_for_too_long() -> None:
     gate.tick(10.0)
     gate.ask(11.0, "c", ask(1, n=2))
 
-    assert book.verdicts == [("c", 2, 1, Kind.UNAVAILABLE), ("c", 1, 2, Kind.UNAVAILABLE)]
+    assert book.verdicts == [("c", 2, 1, AnswerKind.UNAVAILABLE), ("c", 1, 2, AnswerKind.UNAVAILABLE)]
     assert (book.wakes, gate.parked, "broken" in book.text) == ([1], 0, True)
     gate.ready(12.0, 0)
     gate.ask(12.0, "c", ask(3))
@@ -145,7 +145,7 @@ def test_overdue() -> None:
     gate.ask(1.0, "c", ask(1, park=False))
     gate.ask(5.0, "c", ask(2, park=False))
     gate.tick(11.0)
-    assert (book.verdicts, book.restarts) == ([("c", 1, 1, Kind.TIMEOUT)], [0])
+    assert (book.verdicts, book.restarts) == ([("c", 1, 1, AnswerKind.TIMEOUT)], [0])
     gate.tick(16.0)
     gate.gone(16.0, 0)
     gate.ready(17.0, 0)
@@ -160,9 +160,9 @@ def test_late_and_double_answers_count_for_nothing() -> None:
     gate, book = make()
     gate.ask(1.0, "c", ask(1))
 
-    assert gate.replies(2.0, 0, [Reply(1, Kind.OK)]) == []
-    assert gate.replies(2.0, 0, [Reply(1, Kind.ERROR)]) == [Reply(1, Kind.ERROR)]
-    assert gate.replies(2.0, 0, [Reply(99, Kind.ERROR)]) == [Reply(99, Kind.ERROR)]
+    assert gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)]) == []
+    assert gate.replies(2.0, 0, [HelperReply(1, AnswerKind.ERROR)]) == [HelperReply(1, AnswerKind.ERROR)]
+    assert gate.replies(2.0, 0, [HelperReply(99, AnswerKind.ERROR)]) == [HelperReply(99, AnswerKind.ERROR)]
     assert (len(book.verdicts), gate.answered) == (1, 1)
 
 
@@ -171,10 +171,15 @@ def test_many_answers_of_one_read() -> None:
     gate, book = make(max_in_flight=3)
     for id in range(1, 6):
         gate.ask(1.0, f"c{id}", ask(id, park=False))
-    read = [Reply(2, Kind.OK), Reply(9, Kind.ERROR), Reply(1, Kind.DISCARD), Reply(2, Kind.FAILURE)]
+    read = [
+        HelperReply(2, AnswerKind.OK),
+        HelperReply(9, AnswerKind.ERROR),
+        HelperReply(1, AnswerKind.DISCARD),
+        HelperReply(2, AnswerKind.FAILURE),
+    ]
 
     assert gate.replies(2.0, 0, read) == [read[1], read[3]]
-    assert [(client, kind) for client, _, _, kind in book.verdicts] == [("c2", Kind.OK), ("c1", Kind.DISCARD)]
+    assert [(client, kind) for client, _, _, kind in book.verdicts] == [("c2", AnswerKind.OK), ("c1", AnswerKind.DISCARD)]
     assert (gate.answered, list(gate.units[0].open)) == (2, [3, 4, 5])
 
 
@@ -182,7 +187,7 @@ def answered(gate: Gate, now: float, unit: int = 0) -> list[int]:
     """Everything that is open in a helper is answered OK; the messages."""
     found = [(number, request.id) for number, request in gate.units[unit].open.items()]
     for number, _ in found:
-        gate.replies(now, unit, [Reply(number, Kind.OK)])
+        gate.replies(now, unit, [HelperReply(number, AnswerKind.OK)])
     return [id for _, id in found]
 
 
@@ -274,7 +279,7 @@ def test_a_suspect_that_is_overdue_alone_is_judged_beside_others_again() -> None
     end(gate, 11.0)
     gate.tick(22.0)
     end(gate, 23.0)
-    assert [id for _, id, _, kind in book.verdicts if kind is Kind.TIMEOUT] == [1, 2]
+    assert [id for _, id, _, kind in book.verdicts if kind is AnswerKind.TIMEOUT] == [1, 2]
 
     gate.ask(24.0, "c", ask(3, park=False))
     answered(gate, 24.0)
@@ -298,7 +303,7 @@ def test_who_is_open_whenever_helpers_leave_is_tried_alone() -> None:
     for id in range(2, 2 + LEAVES):
         gate.ask(1.0, "c", ask(id, park=False))
         number = next(number for number, request in gate.units[0].open.items() if request.id == id)
-        gate.replies(1.0, 0, [Reply(number, Kind.OK)])
+        gate.replies(1.0, 0, [HelperReply(number, AnswerKind.OK)])
         leave(gate, 1.0)
     gate.ask(2.0, "c", ask(10, park=False))
 
@@ -316,7 +321,7 @@ def test_helpers_that_answer_one_and_leave_make_nobody_guilty() -> None:
     rounds = 0
     while gate.in_flight:
         rounds += 1
-        gate.replies(1.0, 0, [Reply(next(iter(gate.units[0].open)), Kind.OK)])
+        gate.replies(1.0, 0, [HelperReply(next(iter(gate.units[0].open)), AnswerKind.OK)])
         leave(gate, 1.0)
 
     assert (rounds, len(book.verdicts), book.charged) == (20, 20, [])
@@ -351,7 +356,10 @@ def test_a_filter_that_ends_over_everything_for_too_long_is_away() -> None:
     gate.ask(12.0, "c", ask(2, n=3))
     gate.ask(12.0, "c", ask(3))
 
-    assert (gate.failing, [(id, kind) for _, id, _, kind in book.verdicts]) == (True, [(2, Kind.UNAVAILABLE), (3, Kind.UNAVAILABLE)])
+    assert (gate.failing, [(id, kind) for _, id, _, kind in book.verdicts]) == (
+        True,
+        [(2, AnswerKind.UNAVAILABLE), (3, AnswerKind.UNAVAILABLE)],
+    )
     answered(gate, 13.0)
     gate.ask(13.0, "c", ask(4))
     assert (gate.failing, gate.in_flight) == (False, 1)
@@ -393,9 +401,9 @@ def test_large_messages_leave_slots_to_small_ones() -> None:
     for id in (5, 6, 7):
         gate.ask(1.0, "c", ask(id))
     assert ([message for _, _, message in book.sent], book.parks) == ([1, 2, 5, 6], [3, 4, 7])
-    gate.replies(2.0, 0, [Reply(3, Kind.OK)])  # a small one leaves
+    gate.replies(2.0, 0, [HelperReply(3, AnswerKind.OK)])  # a small one leaves
     assert (book.wakes, book.large_wakes) == ([1], [])
-    gate.replies(2.0, 0, [Reply(1, Kind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
     assert (book.wakes, book.large_wakes) == ([1], [1])
 
 
@@ -421,11 +429,11 @@ def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
     gate.pressed = True
     gate.tick(14.1)
     assert (book.aparts, gate.parked, gate.in_flight) == ([1], 1, 1)
-    gate.replies(16.0, 0, [Reply(1, Kind.ERROR, "bad", (b"X-A: 1",))])
+    gate.replies(16.0, 0, [HelperReply(1, AnswerKind.ERROR, "bad", (b"X-A: 1",))])
     assert (book.calls, book.verdicts) == ([1], [])
     gate.ask(16.1, "d", ask(1, n=2))
 
-    assert book.verdicts == [("d", 1, 2, Kind.ERROR)]
+    assert book.verdicts == [("d", 1, 2, AnswerKind.ERROR)]
     assert (len(book.sent), book.text) == (1, "bad")
 
 
@@ -435,7 +443,7 @@ def test_grace_follows_the_median() -> None:
     gate.pressed = True
     for round in range(20):
         gate.ask(round * 10.0, "c", ask(round))
-        gate.replies(round * 10.0 + 0.5, 0, [Reply(round + 1, Kind.OK)])
+        gate.replies(round * 10.0 + 0.5, 0, [HelperReply(round + 1, AnswerKind.OK)])
     gate.ask(300.0, "c", ask(50))
     gate.tick(301.9)
     assert book.aparts == []
@@ -456,7 +464,7 @@ def test_a_late_time_out_reaches_the_message() -> None:
     assert (book.aparts, book.restarts, book.calls) == ([1], [0], [1])
     gate.ask(11.1, "c", ask(1, n=2))
 
-    assert book.verdicts == [("c", 1, 2, Kind.TIMEOUT)]
+    assert book.verdicts == [("c", 1, 2, AnswerKind.TIMEOUT)]
 
 
 def test_who_may_not_park_is_never_set_aside() -> None:
@@ -483,10 +491,10 @@ def test_a_client_that_left() -> None:
     gate.ask(1.0, "old", ask(1))
     gate.client_gone("old")
     gate.ask(2.0, "new", ask(1, n=2))
-    gate.replies(3.0, 0, [Reply(1, Kind.OK)])
+    gate.replies(3.0, 0, [HelperReply(1, AnswerKind.OK)])
 
     assert book.sent == [(0, 1, 1)]
-    assert book.verdicts == [("new", 1, 2, Kind.OK)]
+    assert book.verdicts == [("new", 1, 2, AnswerKind.OK)]
 
 
 def test_nobody_is_told_of_a_lost_scan_of_nobody() -> None:
@@ -517,7 +525,7 @@ def test_never_written_is_never_overdue() -> None:
     gate.units[0].written(1.0, [1])
     gate.tick(11.0)
 
-    assert book.verdicts == [("c", 1, 1, Kind.TIMEOUT)]
+    assert book.verdicts == [("c", 1, 1, AnswerKind.TIMEOUT)]
     gate.gone(12.0, 0)
     gate.ready(12.0, 0)
     assert book.sent[2:] == [(0, 3, 2)]
@@ -532,7 +540,7 @@ def test_given_up_while_its_helper_is_being_stopped() -> None:
     gate.tick(16.0)
     gate.gone(17.0, 0)
 
-    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(2, Kind.UNAVAILABLE), (1, Kind.UNAVAILABLE)]
+    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(2, AnswerKind.UNAVAILABLE), (1, AnswerKind.UNAVAILABLE)]
     assert (book.parks, gate.parked) == ([], 0)
 
 
@@ -541,10 +549,10 @@ def test_lost_wakes_are_made_good_under_load() -> None:
     gate, book = make()
     for id in range(1, 40):
         gate.ask(0.0, "c", ask(id))
-    gate.replies(0.0, 0, [Reply(1, Kind.OK)])  # the one that is woken for it never comes
+    gate.replies(0.0, 0, [HelperReply(1, AnswerKind.OK)])  # the one that is woken for it never comes
     for step in range(1, 21):
         now = step / 10
-        gate.replies(now, 0, [Reply(next(iter(gate.units[0].open)), Kind.OK)])
+        gate.replies(now, 0, [HelperReply(next(iter(gate.units[0].open)), AnswerKind.OK)])
         gate.ask(now, "c", ask(100 + step))
         gate.tick(now)
 
@@ -568,7 +576,7 @@ def test_over_for_good() -> None:
     gate.gone(2.0, 0, over=True)
     gate.ask(3.0, "c", ask(2))
 
-    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(1, Kind.UNAVAILABLE), (2, Kind.UNAVAILABLE)]
+    assert [(id, kind) for _, id, _, kind in book.verdicts] == [(1, AnswerKind.UNAVAILABLE), (2, AnswerKind.UNAVAILABLE)]
 
 
 def test_numbers_never_repeat() -> None:
@@ -607,12 +615,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         unit=st.integers(0, 1),
         choices=st.lists(st.integers(0, 3), min_size=1, max_size=4),
-        kind=st.sampled_from([Kind.OK, Kind.ERROR, Kind.FAILURE]),
+        kind=st.sampled_from([AnswerKind.OK, AnswerKind.ERROR, AnswerKind.FAILURE]),
     )
-    def reply(self, unit: int, choices: list[int], kind: Kind) -> None:
+    def reply(self, unit: int, choices: list[int], kind: AnswerKind) -> None:
         """Some of what it has in work, some of it twice, or what it has not."""
         numbers, before = list(self.gate.units[unit].open) or [0], self.gate.answered
-        read = [Reply(numbers[choice % len(numbers)], kind) for choice in choices]
+        read = [HelperReply(numbers[choice % len(numbers)], kind) for choice in choices]
         unknown = self.gate.replies(self.now, unit, read)
         assert self.gate.answered - before == len(read) - len(unknown) == len({each.number for each in read} - {0})
 
@@ -669,7 +677,7 @@ class Crowd(RuleBasedStateMachine):
         self.owed: dict[int, tuple[str, int]] = {}  # n -> who asked for which message
         self.book.told = self._told
 
-    def _told(self, request: Request) -> None:
+    def _told(self, request: ScanRequest) -> None:
         assert self.owed.pop(request.n) == (request.client, request.id)
 
     @rule(client=st.sampled_from("abc"), id=st.integers(1, 8), park=st.booleans())
@@ -688,7 +696,7 @@ class Crowd(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choices=st.sets(st.integers(0, 2), min_size=1))
     def reply(self, unit: int, choices: set[int]) -> None:
         if numbers := list(self.gate.units[unit].open):
-            read = [Reply(number, Kind.OK) for number in {numbers[choice % len(numbers)] for choice in choices}]
+            read = [HelperReply(number, AnswerKind.OK) for number in {numbers[choice % len(numbers)] for choice in choices}]
             assert not self.gate.replies(self.now, unit, read)
 
     @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
@@ -750,7 +758,7 @@ class Crowd(RuleBasedStateMachine):
             self.gate.tick(self.now)
             for unit in (0, 1):
                 for number in list(self.gate.units[unit].open):
-                    self.gate.replies(self.now, unit, [Reply(number, Kind.OK)])
+                    self.gate.replies(self.now, unit, [HelperReply(number, AnswerKind.OK)])
         assert self.owed == {}
 
 

@@ -94,7 +94,7 @@ class ClamdKind(Kind):
         return Clamd(folder)
 
     def filter(self, addresses: Sequence[Address], **settings: Any) -> Filter:
-        return clamd.ClamdFilter(addresses, clamd.Settings(**settings))
+        return clamd.ClamdFilter(addresses, clamd.ClamdSettings(**settings))
 
     def options(self, server: Daemon) -> str:
         return f"clamd --socket {server.socket}"
@@ -187,7 +187,7 @@ class IcapKind(Kind):
         return make_icap(folder, ICAP_SCAN.format(clamd=clamd_behind(folder, behind).socket))
 
     def filter(self, addresses: Sequence[Address], **settings: Any) -> Filter:
-        return icap.IcapFilter(addresses, icap.Settings("antivirus", **settings))
+        return icap.IcapFilter(addresses, icap.IcapSettings("antivirus", **settings))
 
     def options(self, server: Daemon) -> str:
         return f"icap --host 127.0.0.1:{server.port} --service antivirus"

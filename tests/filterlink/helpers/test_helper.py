@@ -15,7 +15,7 @@ from filterlink.helpers import helper as module
 from filterlink.helpers.helper import Helper, Line
 from filterlink.helpers.spawn import find_program
 from filterlink.process.orphans import reap
-from filterlink.protocol.protocol import Event, Reply
+from filterlink.protocol.protocol import Event, HelperReply
 from filterlink.wire.loop import Loop
 
 Start = Callable[..., "Owned"]
@@ -119,7 +119,7 @@ def test_started_in_the_base_directory_with_nothing_of_ours(start: Start, base: 
         owned.until(lambda: owned.status is not None)
 
     (answer,) = owned.told
-    assert isinstance(answer, Reply)
+    assert isinstance(answer, HelperReply)
     assert answer.text == f"{base} True 3 True"
 
 
@@ -189,7 +189,7 @@ def test_read_to_the_end(start: Start) -> None:
     owned = shell(start, 'i=0; while [ $i -lt 20000 ]; do echo "$i OK"; i=$((i+1)); done; echo farewell >&2; exit 7')
     owned.until(lambda: owned.status is not None)
 
-    assert [event.number for event in owned.told if isinstance(event, Reply)] == list(range(20000))
+    assert [event.number for event in owned.told if isinstance(event, HelperReply)] == list(range(20000))
     assert (owned.stderr, owned.status) == (b"farewell\n", 7)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.helpers.lifecycle import GENTLE, INTF_WAIT, MAX_PAUSE, Life, Phase, Step
+from filterlink.helpers.lifecycle import GENTLE, INTF_WAIT, MAX_PAUSE, Life, LifeStep, Phase
 
 Make = Callable[..., Filter]
 
@@ -18,7 +18,7 @@ def life(settings: Make) -> Life:
 
 def test_from_start_to_ready(life: Life) -> None:
     """It is started at once, and ready when INTF is answered; then nothing is due."""
-    assert life.tick(0.0) is Step.START
+    assert life.tick(0.0) is LifeStep.START
     life.started(0.0)
     assert (life.phase, life.greeted()) == (Phase.STARTING, True)
     assert (life.phase, life.due) == (Phase.READY, math.inf)
@@ -30,7 +30,7 @@ def test_intf_unanswered(life: Life) -> None:
     life.started(0.0)
 
     assert life.tick(INTF_WAIT - 0.1) is None
-    assert life.tick(INTF_WAIT) is Step.ASSUME
+    assert life.tick(INTF_WAIT) is LifeStep.ASSUME
     assert life.phase is Phase.READY
 
 
@@ -43,7 +43,7 @@ def test_stop_goes_in_steps(life: Life) -> None:
     for _ in range(6):
         steps.append(life.tick(life.due))
 
-    assert steps == [Step.QUIT, Step.CLOSE, Step.TERM, Step.KILL, Step.ABANDON, Step.ABANDON]
+    assert steps == [LifeStep.QUIT, LifeStep.CLOSE, LifeStep.TERM, LifeStep.KILL, LifeStep.ABANDON, LifeStep.ABANDON]
     assert life.due == 10.0 + sum(wait for _, wait in GENTLE) + GENTLE[-1][1]
 
 
@@ -54,7 +54,7 @@ def test_a_helper_that_agrees_to_quit_need_not_wait(life: Life) -> None:
     life.tick(1.0)
     life.quit_answered(1.1)
 
-    assert life.tick(1.1) is Step.CLOSE
+    assert life.tick(1.1) is LifeStep.CLOSE
 
 
 def test_back_off_doubles_for_those_who_never_answered(life: Life) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
-from filterlink.helpers.runner import LINES_A_SECOND, TAIL, Grumble, Keeper
-from filterlink.protocol.protocol import Reply
+from filterlink.helpers.runner import LINES_A_SECOND, TAIL, Grumble, HelperRunner
+from filterlink.protocol.protocol import HelperReply
 from filterlink.wire.loop import Loop
 
 LOG = logging.getLogger("EXTFILTER(Grumble)")
@@ -55,7 +55,7 @@ class Owner:
     def helper_ready(self, index: int) -> None:
         self.ready += 1
 
-    def helper_replies(self, index: int, replies: list[Reply]) -> list[Reply]:
+    def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]:
         return replies
 
     def helper_asked(self, index: int, number: int) -> int:
@@ -84,7 +84,7 @@ UNSPAWNABLE = {
 def test_a_helper_that_cannot_be_spawned_is_its_filters_fault(settings: dict[str, str]) -> None:
     """Whatever Python says of it: no exception reaches the loop, on which all filters turn."""
     loop, owner = Loop(), Owner()
-    keeper = Keeper(loop, Filter(**({"name": "F", "program": "true"} | settings)), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
+    keeper = HelperRunner(loop, Filter(**({"name": "F", "program": "true"} | settings)), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
     end = time.monotonic() + 5
     while not owner.gone and time.monotonic() < end:
         loop.turn(0.1)
@@ -98,7 +98,7 @@ def test_a_helper_that_cannot_be_spawned_is_its_filters_fault(settings: dict[str
 def test_a_limit_beyond_the_kernels_range_is_none(limit: dict[str, Size]) -> None:
     """The config file cannot say it; the kernel is asked for the most that it can say."""
     loop, owner = Loop(), Owner()
-    keeper = Keeper(loop, Filter(name="F", program="cat", **limit), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
+    keeper = HelperRunner(loop, Filter(name="F", program="cat", **limit), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
     end = time.monotonic() + 5
     while not owner.ready and time.monotonic() < end:
         loop.turn(0.1)

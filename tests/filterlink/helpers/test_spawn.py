@@ -14,51 +14,51 @@ import pytest
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 from filterlink.helpers import spawn as spawning
-from filterlink.helpers.spawn import Limits, environment, fault, spawn
+from filterlink.helpers.spawn import HelperLimits, environment, fault, spawn
 from filterlink.process import sandbox
 
 
-def said(script: str, limits: Limits) -> str:
+def said(script: str, limits: HelperLimits) -> str:
     process = spawn(["/bin/sh", "-c", script], limits)
     return process.communicate(timeout=20)[0].decode()
 
 
-def status(limits: Limits) -> dict[str, str]:
+def status(limits: HelperLimits) -> dict[str, str]:
     return dict(line.split(":\t", 1) for line in said("cat /proc/self/status", limits).splitlines() if ":\t" in line)
 
 
 def test_a_helper_leaves_no_core_file() -> None:
     """It would have mail in it."""
-    assert said("ulimit -c; ulimit -Hc", Limits()).split() == ["0", "0"]
+    assert said("ulimit -c; ulimit -Hc", HelperLimits()).split() == ["0", "0"]
 
 
 def test_limits_are_those_of_the_settings() -> None:
-    limits = Limits.of(Filter(name="F", program="x", memory_limit=Size(100 << 20), cpu_limit=Seconds(7.2)))
+    limits = HelperLimits.of(Filter(name="F", program="x", memory_limit=Size(100 << 20), cpu_limit=Seconds(7.2)))
 
     assert said("ulimit -v; ulimit -t; ulimit -Ht", limits).split() == [str(100 << 10), "8", "13"]
-    assert said("ulimit -v; ulimit -t", Limits()).split() == ["unlimited", "unlimited"]
+    assert said("ulimit -v; ulimit -t", HelperLimits()).split() == ["unlimited", "unlimited"]
 
 
 def test_a_helper_that_takes_too_much_memory_is_refused_it() -> None:
-    process = spawn([sys.executable, "-c", "x = bytearray(1 << 30)"], Limits(memory=512 << 20))
+    process = spawn([sys.executable, "-c", "x = bytearray(1 << 30)"], HelperLimits(memory=512 << 20))
 
     assert b"MemoryError" in process.communicate(timeout=20)[1]
 
 
 def test_no_new_privileges() -> None:
     """Unless the settings allow them, for helpers that send mail or use sudo."""
-    assert status(Limits())["NoNewPrivs"] == "1"
-    assert status(Limits(new_privileges=True))["NoNewPrivs"] == "0"
+    assert status(HelperLimits())["NoNewPrivs"] == "1"
+    assert status(HelperLimits(new_privileges=True))["NoNewPrivs"] == "0"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
 def test_another_account() -> None:
-    found = status(Limits(user="nobody"))
-    uid = said("id -u nobody", Limits()).strip()
+    found = status(HelperLimits(user="nobody"))
+    uid = said("id -u nobody", HelperLimits()).strip()
 
     assert found["Uid"].split() == [uid] * 4
-    assert set(found["Groups"].split()) <= set(said("id -G nobody", Limits()).split())
-    assert said("echo $USER:$LOGNAME", Limits(user="nobody")).strip() == "nobody:nobody"
+    assert set(found["Groups"].split()) <= set(said("id -G nobody", HelperLimits()).split())
+    assert said("echo $USER:$LOGNAME", HelperLimits(user="nobody")).strip() == "nobody:nobody"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
@@ -69,25 +69,25 @@ def test_an_account_that_may_not_read_messages(tmp_path: Path, monkeypatch: pyte
     queue.mkdir(mode=0o750)
     monkeypatch.chdir(base)
     with pytest.raises(PermissionError, match="may not enter the base directory: chmod"):
-        spawn(["true"], Limits(user="nobody"))
+        spawn(["true"], HelperLimits(user="nobody"))
     base.chmod(0o755)
     own = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
     with pytest.raises(PermissionError, match="user = nobody may not read messages: chgrp") as refused:
-        spawn(["true"], Limits(user="nobody"))
+        spawn(["true"], HelperLimits(user="nobody"))
     assert f"chgrp -R {own} Queue" in str(refused.value)
     queue.chmod(0o755)  # it may enter, but the messages are not for it
     with pytest.raises(PermissionError, match="may not read messages"):
-        spawn(["true"], Limits(user="nobody"))
+        spawn(["true"], HelperLimits(user="nobody"))
 
     subprocess.run(["sh", "-c", str(refused.value).partition(": ")[2]], check=True, timeout=10)
     (queue / "7.msg").touch(0o640)
-    with spawn(["cat", "Queue/7.msg"], Limits(user="nobody")) as process:
+    with spawn(["cat", "Queue/7.msg"], HelperLimits(user="nobody")) as process:
         assert process.wait(20) == 0
 
 
 def test_an_account_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError, match="user = no-such-user: there is no such account"):
-        spawn(["true"], Limits(user="no-such-user"))
+        spawn(["true"], HelperLimits(user="no-such-user"))
 
 
 def test_the_environment_is_clean() -> None:
@@ -121,7 +121,7 @@ def test_a_confined_helper_changes_no_other_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(tempfile, "tempdir", f"{tmp_path}/tmp")
     monkeypatch.setenv("TMPDIR", f"{tmp_path}/tmp")
     Path("Queue/1.msg").write_text("mail")
-    limits = Limits.of(Filter(name="F", program="x", confined=True, writable=("mine",)))
+    limits = HelperLimits.of(Filter(name="F", program="x", confined=True, writable=("mine",)))
 
     assert said("cat Queue/1.msg; { echo x > Queue/1.msg; rm Queue/1.msg; } 2>/dev/null || echo no", limits) == "mailno\n"
     assert said("echo x > mine/a; cat mine/a; a=$(mktemp) && rm $a && echo temporary", limits) == "x\ntemporary\n"
@@ -130,7 +130,7 @@ def test_a_confined_helper_changes_no_other_file(tmp_path: Path, monkeypatch: py
 
 def test_a_confined_helper_whose_folder_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"writable: there is no folder {tmp_path}/no"):
-        spawn(["true"], Limits(writable=(f"{tmp_path}/no",)))
+        spawn(["true"], HelperLimits(writable=(f"{tmp_path}/no",)))
 
 
 def test_a_helper_has_no_terminal() -> None:
@@ -155,7 +155,7 @@ def test_nothing_of_ours_is_open() -> None:
     with subprocess.Popen(["sleep", "0"], stdout=subprocess.PIPE):
         ours = os.open("/dev/null", os.O_RDONLY)
         os.set_inheritable(ours, True)
-        assert said("ls /proc/self/fd", Limits()).split() == ["0", "1", "2", "3"]  # 3: ls has the folder open
+        assert said("ls /proc/self/fd", HelperLimits()).split() == ["0", "1", "2", "3"]  # 3: ls has the folder open
         os.close(ours)
 
 
@@ -189,5 +189,5 @@ def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as a program that cannot be started, so that the filter is failed and no message passes."""
     monkeypatch.setattr(spawning, "restrain", _refuse)
     with pytest.raises(OSError, match="its limits cannot be set") as raised:
-        spawn(["true"], Limits(memory=1 << 30))
+        spawn(["true"], HelperLimits(memory=1 << 30))
     assert fault(raised.value) == "its limits cannot be set"

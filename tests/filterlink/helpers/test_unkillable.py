@@ -13,7 +13,7 @@ import pytest
 from enqueuer.lab.trial import Trial, wait
 from filterlink.config.settings import Filter
 from filterlink.helpers import unkillable
-from filterlink.helpers.runner import Keeper
+from filterlink.helpers.runner import HelperRunner
 from filterlink.wire.loop import Loop
 from tests.helpers.paths import HELPERS
 from tests.helpers.places import Place, hanging
@@ -114,7 +114,7 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
     loop, owner, pids = Loop(), Owner(), list[int]()
     place.hang()
     settings = Filter(name="F", program=f"cat {place.mount}/file", auto_restart=0.0)  # type: ignore[arg-type]
-    keeper = Keeper(loop, settings, 0, itertools.count(1), logging.getLogger("F"), owner)  # type: ignore[arg-type]
+    keeper = HelperRunner(loop, settings, 0, itertools.count(1), logging.getLogger("F"), owner)  # type: ignore[arg-type]
 
     def turn_until(condition: Callable[[], object], seconds: float = 10) -> None:
         def turned() -> object:
@@ -139,6 +139,6 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _step(name: str) -> object:
-    from filterlink.helpers.lifecycle import Step
+    from filterlink.helpers.lifecycle import LifeStep
 
-    return Step[name]
+    return LifeStep[name]

@@ -201,7 +201,8 @@ def test_a_confined_program_changes_files_in_its_folders_only(tmp_path: Path) ->
 
 WITHOUT = """
 import ctypes, sys
-from filterlink import sandbox, spawn
+from filterlink.helpers import spawn
+from filterlink.process import sandbox
 refused = {"landlock": "landlock_create_ruleset", "capset": "capset"}.get(sys.argv[1])
 if refused:  # as a container's filter, or an old kernel, refuses it
     ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)

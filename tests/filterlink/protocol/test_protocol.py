@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filterlink.protocol import protocol
-from filterlink.protocol.protocol import MAX_ROUTES, Event, Interface, Note, Reader, Reply
+from filterlink.protocol.protocol import MAX_ROUTES, Event, HelperReply, Interface, Note, Reader
 from filterlink.protocol.strings import MAX_COMPLAINTS
-from filterlink.wire.frames import MAX_TEXT, Kind
+from filterlink.wire.frames import MAX_TEXT, AnswerKind
 
 
 def read(data: bytes, step: int = 0, max_line: int = protocol.MAX_LINE) -> list[Event]:
@@ -33,50 +33,50 @@ def test_commands() -> None:
 @pytest.mark.parametrize(
     ("line", "kind", "text", "fields"),
     [
-        (b"7 OK", Kind.OK, "", ()),
-        (b"7 ok", Kind.OK, "", ()),
-        (b"00007 OK", Kind.OK, "", ()),
-        (b"  7   OK  ", Kind.OK, "", ()),
-        (b"7\tOK", Kind.OK, "", ()),
-        (b"7 OK\r", Kind.OK, "", ()),
-        (b"7 OK the domain is not served", Kind.OK, "", ()),
-        (b"7 DISCARD", Kind.DISCARD, "", ()),
-        (b'7 ERROR "EICAR found"', Kind.ERROR, "EICAR found", ()),
-        (b'7 ERROR  "two blanks"  ', Kind.ERROR, "two blanks", ()),
-        (b'7 error "say \\"no\\"\\ebye"', Kind.ERROR, 'say "no"\nbye', ()),
-        (b"7 ERROR", Kind.ERROR, "", ()),
-        (b"7 REJECTED can't open X: no such file", Kind.REJECTED, "can't open X: no such file", ()),
-        (b"7 REJECTED Try again later \r", Kind.REJECTED, "Try again later", ()),
-        (b"7 FAILURE", Kind.FAILURE, "", ()),
-        (b'7 FAILURE "no licence"', Kind.FAILURE, "no licence", ()),
-        (b'7 ADDHEADER "X-A: 1"', Kind.OK, "", (b"X-A: 1",)),
-        (b'7 ADDHEADER "X-A: 1" OK', Kind.OK, "", (b"X-A: 1",)),
-        (b'7 addheader "X-A: 1\\eX-B: 2\\n" ok', Kind.OK, "", (b"X-A: 1", b"X-B: 2")),
-        (b'7 ADDHEADER "X-A: a\\e\\tb" ADDHEADER "X-B: 2" OK', Kind.OK, "", (b"X-A: a\n\tb", b"X-B: 2")),
-        (b"7 ADDHEADER X-A: bare words", Kind.OK, "", (b"X-A: bare words",)),
-        (b'7 ADDHEADER "X-A: 1" ERROR "no"', Kind.ERROR, "no", (b"X-A: 1",)),
+        (b"7 OK", AnswerKind.OK, "", ()),
+        (b"7 ok", AnswerKind.OK, "", ()),
+        (b"00007 OK", AnswerKind.OK, "", ()),
+        (b"  7   OK  ", AnswerKind.OK, "", ()),
+        (b"7\tOK", AnswerKind.OK, "", ()),
+        (b"7 OK\r", AnswerKind.OK, "", ()),
+        (b"7 OK the domain is not served", AnswerKind.OK, "", ()),
+        (b"7 DISCARD", AnswerKind.DISCARD, "", ()),
+        (b'7 ERROR "EICAR found"', AnswerKind.ERROR, "EICAR found", ()),
+        (b'7 ERROR  "two blanks"  ', AnswerKind.ERROR, "two blanks", ()),
+        (b'7 error "say \\"no\\"\\ebye"', AnswerKind.ERROR, 'say "no"\nbye', ()),
+        (b"7 ERROR", AnswerKind.ERROR, "", ()),
+        (b"7 REJECTED can't open X: no such file", AnswerKind.REJECTED, "can't open X: no such file", ()),
+        (b"7 REJECTED Try again later \r", AnswerKind.REJECTED, "Try again later", ()),
+        (b"7 FAILURE", AnswerKind.FAILURE, "", ()),
+        (b'7 FAILURE "no licence"', AnswerKind.FAILURE, "no licence", ()),
+        (b'7 ADDHEADER "X-A: 1"', AnswerKind.OK, "", (b"X-A: 1",)),
+        (b'7 ADDHEADER "X-A: 1" OK', AnswerKind.OK, "", (b"X-A: 1",)),
+        (b'7 addheader "X-A: 1\\eX-B: 2\\n" ok', AnswerKind.OK, "", (b"X-A: 1", b"X-B: 2")),
+        (b'7 ADDHEADER "X-A: a\\e\\tb" ADDHEADER "X-B: 2" OK', AnswerKind.OK, "", (b"X-A: a\n\tb", b"X-B: 2")),
+        (b"7 ADDHEADER X-A: bare words", AnswerKind.OK, "", (b"X-A: bare words",)),
+        (b'7 ADDHEADER "X-A: 1" ERROR "no"', AnswerKind.ERROR, "no", (b"X-A: 1",)),
     ],
 )
-def test_verdicts(line: bytes, kind: Kind, text: str, fields: tuple[bytes, ...]) -> None:
+def test_verdicts(line: bytes, kind: AnswerKind, text: str, fields: tuple[bytes, ...]) -> None:
     """Every form of an answer that a known helper writes gives its verdict, and no complaint."""
-    assert read(line + b"\n") == [Reply(7, kind, text, fields, (), line.rstrip(b"\r"))]
+    assert read(line + b"\n") == [HelperReply(7, kind, text, fields, (), line.rstrip(b"\r"))]
 
 
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        (b"7", Kind.INVALID),
-        (b"7 FILE Queue/5.msg", Kind.FAILURE),
-        (b"7 OKAY", Kind.INVALID),
-        (b"7 \xff\0\x1b[2J", Kind.INVALID),
+        (b"7", AnswerKind.INVALID),
+        (b"7 FILE Queue/5.msg", AnswerKind.FAILURE),
+        (b"7 OKAY", AnswerKind.INVALID),
+        (b"7 \xff\0\x1b[2J", AnswerKind.INVALID),
     ],
 )
-def test_unknown_answers(line: bytes, kind: Kind) -> None:
+def test_unknown_answers(line: bytes, kind: AnswerKind) -> None:
     """An unknown word is a fault of the filter, an echo of the request is FAILURE; both with a complaint that is safe to log."""
     [reply] = read(line + b"\n")
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HelperReply)
     assert reply.kind == kind
-    assert ("taken as FAILURE" if kind is Kind.FAILURE else "no answer of the protocol") in reply.complaints[0]
+    assert ("taken as FAILURE" if kind is AnswerKind.FAILURE else "no answer of the protocol") in reply.complaints[0]
     assert reply.complaints[0].isprintable()
 
 
@@ -86,9 +86,9 @@ def test_routes(verb: str, address: str) -> None:
     """ADDROUTE adds a recipient, MIRRORTO wants a copy of its own; beside fields and the verdict, in any order."""
     [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" {verb} c OK\n'.encode())
 
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HelperReply)
     found, other = (reply.routes, reply.copies) if verb.upper() == "ADDROUTE" else (reply.copies, reply.routes)
-    assert (reply.kind, found, other) == (Kind.OK, (b"a@b.example", b"c"), ())
+    assert (reply.kind, found, other) == (AnswerKind.OK, (b"a@b.example", b"c"), ())
     assert (reply.fields, reply.complaints) == ((b"X-A: 1",), ())
 
 
@@ -97,8 +97,8 @@ def test_no_address_reaches_the_envelope_that_would_break_it(address: str) -> No
     """It is complained of, and the verdict stays."""
     [reply] = read(f"7 MIRRORTO {address} OK\n".encode())
 
-    assert isinstance(reply, Reply)
-    assert (reply.kind, reply.routes, reply.copies, len(reply.complaints)) == (Kind.OK, (), (), 1)
+    assert isinstance(reply, HelperReply)
+    assert (reply.kind, reply.routes, reply.copies, len(reply.complaints)) == (AnswerKind.OK, (), (), 1)
     assert "address of MIRRORTO refused" in reply.complaints[0]
 
 
@@ -106,8 +106,8 @@ def test_a_flood_of_recipients_is_cut() -> None:
     """Both kinds together have one limit; how many are refused is one complaint."""
     [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b MIRRORTO a%d@c " % (n, n) for n in range(MAX_ROUTES)) + b"OK\n")
 
-    assert isinstance(reply, Reply)
-    assert (reply.kind, len(reply.routes), len(reply.copies)) == (Kind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
+    assert isinstance(reply, HelperReply)
+    assert (reply.kind, len(reply.routes), len(reply.copies)) == (AnswerKind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
     assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds {MAX_ROUTES} at the most",)
 
 
@@ -115,8 +115,8 @@ def test_refused_fields_keep_the_verdict() -> None:
     """A field that cannot be added is a complaint; the others and the verdict stand."""
     [reply] = read(b'7 ADDHEADER "X-A: 1\\enonsense\\eX-B: \\r2" OK\n')
 
-    assert isinstance(reply, Reply)
-    assert (reply.kind, reply.fields, len(reply.complaints)) == (Kind.OK, (b"X-A: 1",), 2)
+    assert isinstance(reply, HelperReply)
+    assert (reply.kind, reply.fields, len(reply.complaints)) == (AnswerKind.OK, (b"X-A: 1",), 2)
 
 
 def test_information_and_stray_lines() -> None:
@@ -135,25 +135,25 @@ def test_information_and_stray_lines() -> None:
 def test_interface() -> None:
     """The answer to INTF is its version."""
     assert read(b"00001 intf 3\r\n") == [Interface(1, 3, b"00001 intf 3")]
-    assert [type(event) for event in read(b"1 INTF\n1 INTF none\n")] == [Reply, Reply]
+    assert [type(event) for event in read(b"1 INTF\n1 INTF none\n")] == [HelperReply, HelperReply]
 
 
 @pytest.mark.parametrize(
     ("line", "answers"),
     [
-        (b"7 OK8 FAILURE\n\n", [(7, Kind.OK), (8, Kind.FAILURE)]),
-        (b"7 OK 8 OK \n\n", [(7, Kind.OK), (8, Kind.OK)]),
-        (b"7 OK8 OK9 OK10 DISCARD\n", [(7, Kind.OK), (8, Kind.OK), (9, Kind.OK), (10, Kind.DISCARD)]),
-        (b'7 ERROR "a"8 ERROR "b"\n', [(7, Kind.ERROR), (8, Kind.ERROR)]),
-        (b'7 ADDHEADER "a: b"8 OK\n', [(7, Kind.OK), (8, Kind.OK)]),
-        (b'7 ADDHEADER "a: b" OK8 ok\r\n', [(7, Kind.OK), (8, Kind.OK)]),
-        (b"7 FAILURE8 OK\n", [(7, Kind.FAILURE), (8, Kind.OK)]),
-        (b"7 OK in 8 seconds\n", [(7, Kind.OK)]),
+        (b"7 OK8 FAILURE\n\n", [(7, AnswerKind.OK), (8, AnswerKind.FAILURE)]),
+        (b"7 OK 8 OK \n\n", [(7, AnswerKind.OK), (8, AnswerKind.OK)]),
+        (b"7 OK8 OK9 OK10 DISCARD\n", [(7, AnswerKind.OK), (8, AnswerKind.OK), (9, AnswerKind.OK), (10, AnswerKind.DISCARD)]),
+        (b'7 ERROR "a"8 ERROR "b"\n', [(7, AnswerKind.ERROR), (8, AnswerKind.ERROR)]),
+        (b'7 ADDHEADER "a: b"8 OK\n', [(7, AnswerKind.OK), (8, AnswerKind.OK)]),
+        (b'7 ADDHEADER "a: b" OK8 ok\r\n', [(7, AnswerKind.OK), (8, AnswerKind.OK)]),
+        (b"7 FAILURE8 OK\n", [(7, AnswerKind.FAILURE), (8, AnswerKind.OK)]),
+        (b"7 OK in 8 seconds\n", [(7, AnswerKind.OK)]),
     ],
 )
-def test_glued_answers(line: bytes, answers: list[tuple[int, Kind]]) -> None:
+def test_glued_answers(line: bytes, answers: list[tuple[int, AnswerKind]]) -> None:
     """Two threads that write at once lose no answer; the line itself is told once."""
-    replies = [event for event in read(line) if isinstance(event, Reply)]
+    replies = [event for event in read(line) if isinstance(event, HelperReply)]
 
     assert [(reply.number, reply.kind) for reply in replies] == answers
     assert [bool(reply.line) for reply in replies] == [True] + [False] * (len(answers) - 1)
@@ -162,7 +162,9 @@ def test_glued_answers(line: bytes, answers: list[tuple[int, Kind]]) -> None:
 def test_long_answers_come_whole() -> None:
     """The protocol's 4096 bytes bind helpers, not us."""
     report = "x" * 50_000
-    assert read(f'7 ERROR "{report}"\n'.encode(), step=1000)[0] == Reply(7, Kind.ERROR, report, (), (), f'7 ERROR "{report}"'.encode())
+    assert read(f'7 ERROR "{report}"\n'.encode(), step=1000)[0] == HelperReply(
+        7, AnswerKind.ERROR, report, (), (), f'7 ERROR "{report}"'.encode()
+    )
 
 
 def test_unfinished_line_is_no_answer() -> None:
@@ -179,7 +181,10 @@ def test_a_line_without_end_is_cut() -> None:
         events = read(b"7 ERROR " + b"x" * 500 + b"\n8 OK\n", step, max_line=100)
         assert isinstance(events[0], Note)
         assert "line of more than 100 bytes" in events[0].complaint
-        assert [(event.number, event.kind) for event in events[1:] if isinstance(event, Reply)] == [(7, Kind.ERROR), (8, Kind.OK)]
+        assert [(event.number, event.kind) for event in events[1:] if isinstance(event, HelperReply)] == [
+            (7, AnswerKind.ERROR),
+            (8, AnswerKind.OK),
+        ]
         assert len(events) == 3
 
 
@@ -213,8 +218,8 @@ def test_no_line_takes_long(line: bytes) -> None:
     events = read(line + b"\n", step=65536)
 
     assert time.process_time() - began < 5
-    assert all(len(event.complaints) <= MAX_COMPLAINTS for event in events if isinstance(event, Reply))
-    assert all(sum(map(len, event.fields)) <= MAX_TEXT for event in events if isinstance(event, Reply))
+    assert all(len(event.complaints) <= MAX_COMPLAINTS for event in events if isinstance(event, HelperReply))
+    assert all(sum(map(len, event.fields)) <= MAX_TEXT for event in events if isinstance(event, HelperReply))
 
 
 PIECES = st.sampled_from(
@@ -252,7 +257,7 @@ def test_pieces_make_no_difference(data: bytes, step: int) -> None:
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     """Whatever a helper writes gives events whose complaints are safe to log."""
     for event in read(data, max_line=64):
-        complaints = (event.complaint,) if isinstance(event, Note) else event.complaints if isinstance(event, Reply) else ()
+        complaints = (event.complaint,) if isinstance(event, Note) else event.complaints if isinstance(event, HelperReply) else ()
         assert all(complaint.isprintable() for complaint in complaints)
 
 
@@ -268,6 +273,6 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
 )
 def test_what_follows_added_fields_is_a_verdict_or_no_answer(line: bytes) -> None:
     """The modifier alone is the answer of old helpers; with anything behind it that is no verdict nothing passes."""
-    replies = [event for event in read(line + b"\n") if isinstance(event, Reply)]
+    replies = [event for event in read(line + b"\n") if isinstance(event, HelperReply)]
 
-    assert [(reply.number, reply.kind) for reply in replies] == [(7, Kind.INVALID)]
+    assert [(reply.number, reply.kind) for reply in replies] == [(7, AnswerKind.INVALID)]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from filterlink.server import Server
+from filterlink.server import MultiplexerServer
 from filterlink.wire.client import Client, wait_readable
-from filterlink.wire.frames import Ask, Hello, Kind, Park, Verdict, encode
+from filterlink.wire.frames import AnswerKind, Ask, Hello, Park, VerdictFrame, encode
 from filterlink.wire.link import Channel, listen
 
 Rigs = Callable[..., Any]
@@ -57,16 +57,16 @@ def test_hello_comes_first_and_once(peer: Peer, client: Client) -> None:
     def wait(fd: int) -> None:
         channel = peer.channel or peer.accept()
         assert channel.receive() == encode(question)
-        channel.send(encode(Verdict(1, 1, "F", Kind.OK)))
+        channel.send(encode(VerdictFrame(1, 1, "F", AnswerKind.OK)))
         wait_readable(fd)
 
-    assert client.ask(question, wait) == Verdict(1, 1, "F", Kind.OK)
-    assert client.ask(question, wait) == Verdict(1, 1, "F", Kind.OK)
+    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", AnswerKind.OK)
+    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", AnswerKind.OK)
 
 
 def test_answers_to_other_questions_are_passed_over(peer: Peer, client: Client) -> None:
     """A late answer to an abandoned dispatch, message or filter is not the answer."""
-    others = [Verdict(1, 1, "F", Kind.ERROR), Verdict(2, 2, "F", Kind.ERROR), Park(1, 2, "G")]
+    others = [VerdictFrame(1, 1, "F", AnswerKind.ERROR), VerdictFrame(2, 2, "F", AnswerKind.ERROR), Park(1, 2, "G")]
 
     def wait(fd: int) -> None:
         if peer.channel is None:
@@ -89,10 +89,10 @@ def test_asked_again_when_the_link_ends(peer: Peer, client: Client) -> None:
         if len(links) < 3:
             peer.close()
         else:
-            links[-1].send(encode(Verdict(1, 2, "F", Kind.DISCARD)))
+            links[-1].send(encode(VerdictFrame(1, 2, "F", AnswerKind.DISCARD)))
         wait_readable(fd)
 
-    assert client.ask(question, wait) == Verdict(1, 2, "F", Kind.DISCARD)
+    assert client.ask(question, wait) == VerdictFrame(1, 2, "F", AnswerKind.DISCARD)
     assert len(links) == 3
 
 
@@ -105,16 +105,16 @@ def test_abandoned(peer: Peer, client: Client) -> None:
     with pytest.raises(InterruptedError):
         client.ask(Ask(1, 1, "F", False, 10), leave)
     channel = peer.accept()
-    channel.send(encode(Verdict(1, 1, "F", Kind.ERROR, "late")))
-    channel.send(encode(Verdict(2, 1, "F", Kind.OK)))
+    channel.send(encode(VerdictFrame(1, 1, "F", AnswerKind.ERROR, "late")))
+    channel.send(encode(VerdictFrame(2, 1, "F", AnswerKind.OK)))
 
-    assert client.ask(Ask(2, 1, "F", False, 10)) == Verdict(2, 1, "F", Kind.OK)
+    assert client.ask(Ask(2, 1, "F", False, 10)) == VerdictFrame(2, 1, "F", AnswerKind.OK)
 
 
 def test_the_next_multiplexer_answers(rig: Rigs, base: Path) -> None:
     """A multiplexer that ends leaves its questions to the one that serves the listener next."""
     here = rig("say.sh")
-    turns: list[Server] = []
+    turns: list[MultiplexerServer] = []
 
     def wait(fd: int) -> None:
         if not turns:
@@ -124,9 +124,9 @@ def test_the_next_multiplexer_answers(rig: Rigs, base: Path) -> None:
             here.server.close()
             (base / "Queue/4.msg").write_text("%N DISCARD\n")
             settings = next(iter(here.server._succession.judging.values())).settings
-            here.server = Server(here.loop, here.listener, [settings], here.wakes.append, lambda _: None, 1000)
+            here.server = MultiplexerServer(here.loop, here.listener, [settings], here.wakes.append, lambda _: None, 1000)
             here.server.start()
         else:
             here.wait(fd)
 
-    assert here.client().ask(Ask(4, 1, "Test", False, 10, False), wait).kind == Kind.DISCARD
+    assert here.client().ask(Ask(4, 1, "Test", False, 10, False), wait).kind == AnswerKind.DISCARD

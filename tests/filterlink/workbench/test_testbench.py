@@ -11,11 +11,11 @@ import pytest
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds, Size
 from filterlink.helpers import helper
-from filterlink.helpers.spawn import Limits
-from filterlink.protocol.protocol import Reply
+from filterlink.helpers.spawn import HelperLimits
+from filterlink.protocol.protocol import HelperReply
 from filterlink.workbench import testbench
-from filterlink.workbench.dialogue import CannotStart
-from filterlink.workbench.testbench import Plan, Report, TestBench
+from filterlink.workbench.dialogue import HelperCannotStart
+from filterlink.workbench.testbench import BenchPlan, BenchReport, TestBench
 from tests.helpers.paths import PROGRAMS
 
 RUNNERS = {".sh": "/bin/sh", ".pl": "/usr/bin/perl", ".py": sys.executable}
@@ -42,12 +42,12 @@ class Files:
 class Watch:
     def __init__(self) -> None:
         self.lines: list[tuple[str, bytes]] = []
-        self.answers: list[tuple[int, Reply | None]] = []
+        self.answers: list[tuple[int, HelperReply | None]] = []
 
     def line(self, direction: str, line: bytes) -> None:
         self.lines.append((direction, line))
 
-    def answer(self, index: int, reply: Reply | None, seconds: float) -> None:
+    def answer(self, index: int, reply: HelperReply | None, seconds: float) -> None:
         self.answers.append((index, reply))
 
 
@@ -59,13 +59,13 @@ def _base(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper, "DEAF", 0.2)
 
 
-def bench(program: str, says: str = "%N OK\n", watch: Watch | None = None, **plan: Any) -> Report:
+def bench(program: str, says: str = "%N OK\n", watch: Watch | None = None, **plan: Any) -> BenchReport:
     words = [RUNNERS[Path(program).suffix], str(PROGRAMS / program)] if (PROGRAMS / program).exists() else ["sh", "-c", program]
     plan.setdefault("timeout", 5.0)
-    return TestBench(Plan(words=words, **plan), Files(says), watch or Watch()).run()
+    return TestBench(BenchPlan(words=words, **plan), Files(says), watch or Watch()).run()
 
 
-def broken(report: Report) -> set[str]:
+def broken(report: BenchReport) -> set[str]:
     return set(report.broken)
 
 
@@ -167,8 +167,8 @@ def test_a_missing_file_is_no_ok() -> None:
 
 def test_a_program_that_is_not_there() -> None:
     """It is one line that names it."""
-    with pytest.raises(CannotStart, match="no-such-program"):
-        TestBench(Plan(words=["no-such-program"]), Files(""), Watch()).run()
+    with pytest.raises(HelperCannotStart, match="no-such-program"):
+        TestBench(BenchPlan(words=["no-such-program"]), Files(""), Watch()).run()
 
 
 def test_a_plan_of_a_filter() -> None:
@@ -187,9 +187,9 @@ def test_a_plan_of_a_filter() -> None:
         "new_privileges": True,
         "environment": ("A=b",),
     }
-    plan = Plan.of(Filter(name="F", program="a 'b c'", auto_restart=Seconds(math.inf), **said, **limits), 3)
+    plan = BenchPlan.of(Filter(name="F", program="a 'b c'", auto_restart=Seconds(math.inf), **said, **limits), 3)
 
-    assert plan.limits == Limits(1 << 30, 9.0, "nobody", True, (f"ENQUEUER_BASE={os.getcwd()}", "ENQUEUER_FILTER=F", "A=b"))
+    assert plan.limits == HelperLimits(1 << 30, 9.0, "nobody", True, (f"ENQUEUER_BASE={os.getcwd()}", "ENQUEUER_FILTER=F", "A=b"))
     assert (plan.words, plan.count, plan.concurrency, plan.timeout, plan.timeout_per_mb) == (["a", "b c"], 3, 1, 7, 2)
     assert (plan.max_requests, plan.max_age, plan.pipelining, plan.restarts) == (5, 60, True, False)
 

@@ -17,7 +17,7 @@ from enqueuer.queue.message import envelope
 AT, HOST = "24-11-2026 10:00:00", "host.example"
 
 
-def _derive(disk: Disk, data: bytes) -> ingest.Message:
+def _derive(disk: Disk, data: bytes) -> ingest.MessageFile:
     Path("Submitted/.taken/7.a.eml").write_bytes(data)
     return ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", AT, HOST)
 
@@ -48,7 +48,7 @@ def test_a_message_without_a_body_is_a_message(disk: Disk) -> None:
 
 
 def test_no_recipient_is_refused_and_leaves_nothing(disk: Disk) -> None:
-    with pytest.raises(ingest.Refused, match="no recipient"):
+    with pytest.raises(ingest.InvalidDrop, match="no recipient"):
         _derive(disk, b"Subject: x\n\nbody\n")
 
     assert sorted(path.name for path in Path("Queue").iterdir()) == []
@@ -56,7 +56,7 @@ def test_no_recipient_is_refused_and_leaves_nothing(disk: Disk) -> None:
 
 def test_a_header_without_end_is_refused(disk: Disk) -> None:
     """A reader's memory stays bounded: what has no empty line within 4 MiB is no mail."""
-    with pytest.raises(ingest.Refused, match="no end within 4 MiB"):
+    with pytest.raises(ingest.InvalidDrop, match="no end within 4 MiB"):
         _derive(disk, b"To: b@b.example\n" + b"x" * (5 << 20))
 
 
@@ -82,7 +82,7 @@ def test_load_reads_back_what_derive_made(disk: Disk) -> None:
 def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
     """Derived or loaded, where the envelope fills all of what is read first, too: or a circle of the two would not be seen."""
 
-    def made_for(recipients: int) -> ingest.Message:
+    def made_for(recipients: int) -> ingest.MessageFile:
         bcc = b"".join(b"Bcc: %05d@b.example\n" % n for n in range(recipients))
         return _derive(disk, bcc + b"Return-Path: <c@c.example>\nMessage-ID: <1@a.example>\nFrom: a@a.example\n\nhello\n")
 
@@ -125,7 +125,7 @@ def test_a_drop_that_changes_while_it_is_read_is_refused(disk: Disk, monkeypatch
             yield chunk
 
     monkeypatch.setattr(disk, "chunks", chunks)
-    with pytest.raises(ingest.Refused, match="changed while it was read"):
+    with pytest.raises(ingest.InvalidDrop, match="changed while it was read"):
         _derive(disk, data)
 
     assert os.listdir("Queue") == []
@@ -153,7 +153,7 @@ def test_any_file_is_a_message_or_refused(disk: Disk, data: bytes) -> None:
     """No bytes make the reader fail in any other way; nothing half is left."""
     try:
         _derive(disk, data)
-    except ingest.Refused:
+    except ingest.InvalidDrop:
         assert not Path("Queue/7.tmp").exists()
     else:
         assert recovery.whole(disk, 7)

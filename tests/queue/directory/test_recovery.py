@@ -10,7 +10,7 @@ import pytest
 
 from enqueuer.queue.directory import ingest, names, recovery, stage
 from enqueuer.queue.directory.attempts import Attempts
-from enqueuer.queue.directory.disk import Disk, Port, Stamp
+from enqueuer.queue.directory.disk import Disk, DiskPort, Stamp
 from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message import envelope
@@ -28,7 +28,7 @@ def _drop() -> None:
     Path(DROP).write_bytes(MAIL)
 
 
-def _msg(disk: Port, *, keep_drop: bool = True) -> ingest.Message:
+def _msg(disk: DiskPort, *, keep_drop: bool = True) -> ingest.MessageFile:
     _drop()
     message = ingest.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
     if not keep_drop:
@@ -41,49 +41,49 @@ def _files() -> set[str]:
     return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name != ".ids"}
 
 
-def _recover(store: Store, *, cold: bool) -> tuple[recovery.Found, list[tuple[int, int, str]]]:
+def _recover(store: Store, *, cold: bool) -> tuple[recovery.Recovered, list[tuple[int, int, str]]]:
     decided: list[tuple[int, int, str]] = []
     found = recovery.recover(store, cold=cold, decided=lambda *what: decided.append(what))
     return found, decided
 
 
-def _a_drop(disk: Port) -> None:
+def _a_drop(disk: DiskPort) -> None:
     _drop()
 
 
-def _half_derived(disk: Port) -> None:
+def _half_derived(disk: DiskPort) -> None:
     _drop()
     Path("Queue/7.tmp").write_bytes(b"half")
 
 
-def _half_written(disk: Port) -> None:
+def _half_written(disk: DiskPort) -> None:
     _msg(disk)
     with Path(MSG).open("r+b") as file:
         file.truncate(100)
 
 
-def _just_named(disk: Port) -> None:
+def _just_named(disk: DiskPort) -> None:
     _drop()
     Path(MSG).touch()
 
 
-def _derived(disk: Port) -> None:
+def _derived(disk: DiskPort) -> None:
     _msg(disk)
 
 
-def _staged(disk: Port) -> None:
+def _staged(disk: DiskPort) -> None:
     stage.stage_file(disk, _msg(disk), 3, "OUT", None, ())
 
 
-def _alone(disk: Port) -> None:
+def _alone(disk: DiskPort) -> None:
     _msg(disk, keep_drop=False)
 
 
-def _alone_staged(disk: Port) -> None:
+def _alone_staged(disk: DiskPort) -> None:
     stage.stage_file(disk, _msg(disk, keep_drop=False), 3, "OUT", None, ())
 
 
-OFFERED: list[tuple[Callable[[Port], None], bool, set[str], bool, bool]] = [
+OFFERED: list[tuple[Callable[[DiskPort], None], bool, set[str], bool, bool]] = [
     # state on disk, cold start, files afterwards, offered with its drop, message file trusted
     (_a_drop, True, {DROP}, True, False),
     (_a_drop, False, {DROP}, True, False),
@@ -105,7 +105,7 @@ OFFERED: list[tuple[Callable[[Port], None], bool, set[str], bool, bool]] = [
 
 @pytest.mark.parametrize(("build", "cold", "files", "with_drop", "derived"), OFFERED)
 def test_undecided_messages_are_offered(
-    store: Store, build: Callable[[Port], None], cold: bool, files: set[str], with_drop: bool, derived: bool
+    store: Store, build: Callable[[DiskPort], None], cold: bool, files: set[str], with_drop: bool, derived: bool
 ) -> None:
     """Before the commit nothing is published: what was staged goes, and the message is judged (again)."""
     build(store.disk)

@@ -15,7 +15,7 @@ BODY = b"Subject: x\nTo: a@a.example, b@b.example\n\nhello\n"
 
 
 @pytest.fixture
-def message(disk: Disk) -> ingest.Message:
+def message(disk: Disk) -> ingest.MessageFile:
     Path("Submitted/.taken/7.a.eml").write_bytes(BODY)
     return ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
 
@@ -29,7 +29,7 @@ def _read(path: str) -> tuple[envelope.Envelope, bytes]:
     return envelope.parse(data[:end]), data[end:]
 
 
-def test_an_unchanged_output_is_a_second_name(disk: Disk, message: ingest.Message) -> None:
+def test_an_unchanged_output_is_a_second_name(disk: Disk, message: ingest.MessageFile) -> None:
     """No bytes are copied where nothing differs; what a killed processor left at the name is replaced."""
     Path("Staged/7.3.OUT").write_bytes(b"left over")
     stage.stage_file(disk, message, 3, "OUT", None, ())
@@ -37,7 +37,7 @@ def test_an_unchanged_output_is_a_second_name(disk: Disk, message: ingest.Messag
     assert os.path.samefile("Staged/7.3.OUT", "Queue/7.msg")
 
 
-def test_added_fields_stand_on_top_of_the_header(disk: Disk, message: ingest.Message) -> None:
+def test_added_fields_stand_on_top_of_the_header(disk: Disk, message: ingest.MessageFile) -> None:
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-Spam: yes", b"X-Folded: a\n\tb"))
 
     found, text = _read("Staged/7.3.OUT")
@@ -69,7 +69,7 @@ def test_a_message_that_begins_with_a_continuation_folds_into_no_added_field(dis
     assert "X-Enqueuer-Orphan" in found
 
 
-def test_each_module_gets_its_own_recipients(disk: Disk, message: ingest.Message) -> None:
+def test_each_module_gets_its_own_recipients(disk: Disk, message: ingest.MessageFile) -> None:
     modules = stage.modules_of(message.envelope.recipients, lambda r: "A" if r.startswith(b"a") else "B")
     for module, recipients in modules.items():
         stage.stage_file(disk, message, 3, module, recipients, ())
@@ -87,7 +87,7 @@ def test_copies_of_their_own_have_places_of_their_own() -> None:
     assert len(stage.places_of([b"%d" % n for n in range(2 * stage.MAX_COPIES)], lambda _: "A", [])) == stage.MAX_COPIES
 
 
-def test_a_copy_is_for_one_alone(disk: Disk, message: ingest.Message) -> None:
+def test_a_copy_is_for_one_alone(disk: Disk, message: ingest.MessageFile) -> None:
     """Even for who is a recipient of the message."""
     own = message.envelope.of_its_own(b"a@a.example", "24-11-2026 10:00:00")
     stage.stage_file(disk, message, 3, "OUT.2", None, (b"X-T: f",), own)
@@ -97,7 +97,7 @@ def test_a_copy_is_for_one_alone(disk: Disk, message: ingest.Message) -> None:
     assert text == b"X-T: f\n" + BODY
 
 
-def test_what_a_helper_rewrote_is_copied_as_it_is_now(disk: Disk, message: ingest.Message) -> None:
+def test_what_a_helper_rewrote_is_copied_as_it_is_now(disk: Disk, message: ingest.MessageFile) -> None:
     """Helpers that rewrite the queue file exist; the output is the new text, under a digest that is true of it."""
     data = Path("Queue/7.msg").read_bytes().replace(b"Subject: x", b"Subject: [spam] x")
     Path("Queue/7.msg").write_bytes(data)

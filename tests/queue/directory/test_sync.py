@@ -40,14 +40,14 @@ def recorder(base: Path) -> Iterator[_Recorder]:
 
 def test_each_syncs_every_file_before_the_commit(recorder: _Recorder) -> None:
     """Message and staged files, then the folder of the staged; Queue/ too, where a held message is to stand for itself."""
-    sync.Each(recorder).staged(CHANGES)
+    sync.EachSync(recorder).staged(CHANGES)
 
     files = [f"Queue/{id}.msg" for id in (1, 2, 3, 4)] + ["Staged/1.5.OUT", "Staged/2.6.quarantine", "Staged/2.6.quarantine-why"]
     assert recorder.calls == [*files, "Queue", "Staged"]
 
 
 def test_what_came_back_from_a_shelf_is_synced_with_the_batch(recorder: _Recorder) -> None:
-    for way in (sync.Off(recorder), sync.Group(recorder), sync.Each(recorder)):
+    for way in (sync.NoSync(recorder), sync.GroupSync(recorder), sync.EachSync(recorder)):
         way.staged((), {"Queue", "Bad"})
 
     assert recorder.calls == ["syncfs", "Bad", "Queue"]
@@ -55,7 +55,7 @@ def test_what_came_back_from_a_shelf_is_synced_with_the_batch(recorder: _Recorde
 
 def test_each_syncs_the_folders_once_a_batch(recorder: _Recorder) -> None:
     """The decision in Queue/ before any drop goes; the outputs' folders, what they left and .taken/ before `.done` goes."""
-    each = sync.Each(recorder)
+    each = sync.EachSync(recorder)
     each.committed()
     each.published([*CHANGES, Change(9, 9, ("OUT", "SMTP"))])
 
@@ -63,13 +63,13 @@ def test_each_syncs_the_folders_once_a_batch(recorder: _Recorder) -> None:
 
 
 def test_a_discarded_message_has_no_folder_of_outputs(recorder: _Recorder) -> None:
-    sync.Each(recorder).published([Change(4, 8, ())])
+    sync.EachSync(recorder).published([Change(4, 8, ())])
 
     assert recorder.calls == ["Submitted/.taken"]
 
 
 def test_group_is_one_sync_and_off_is_none(recorder: _Recorder) -> None:
-    for way in (sync.Off(recorder), sync.Group(recorder)):
+    for way in (sync.NoSync(recorder), sync.GroupSync(recorder)):
         way.staged(CHANGES)
         way.committed()
         way.published(CHANGES)

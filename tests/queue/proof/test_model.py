@@ -9,40 +9,40 @@ from collections.abc import Collection, Iterable, Sequence
 import pytest
 
 from enqueuer.queue.directory import ingest, names
-from enqueuer.queue.directory.disk import Port, Stamp
+from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.store import Store, drop_path
-from enqueuer.queue.directory.sync import Change, Each
+from enqueuer.queue.directory.sync import Change, EachSync
 from enqueuer.queue.proof.model import explore
-from enqueuer.queue.proof.scenario import Driver, Entry
-from enqueuer.queue.proof.world import Bounds, World, begin
+from enqueuer.queue.proof.scenario import ModelEntry, Scenario
+from enqueuer.queue.proof.world import FaultBounds, World, begin
 
 
 @pytest.mark.parametrize(
     "bounds",
     [
-        Bounds(kills=2, cuts=0, waits=0),
-        Bounds(kills=1, cuts=1, waits=1),
-        Bounds(kills=0, cuts=2, waits=1),
-        Bounds(kills=0, cuts=1, waits=1, fails=1),
-        Bounds(kills=1, cuts=0, waits=0, writes=1),
-        Bounds(kills=0, cuts=1, waits=1, writes=1),
-        Bounds(kills=0, cuts=0, waits=1, writes=2),
-        pytest.param(Bounds(kills=1, cuts=0, waits=1, writes=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=0, cuts=1, waits=1, writes=2), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=1, cuts=1, waits=0, fails=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=1, cuts=1, waits=1, fails=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=2, cuts=1, waits=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=0, cuts=2, waits=1, fails=2), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=1, cuts=1, waits=1, writes=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=2, cuts=0, waits=0, writes=1), marks=pytest.mark.storm),
-        pytest.param(Bounds(kills=0, cuts=1, waits=1, fails=1, writes=1), marks=pytest.mark.storm),
+        FaultBounds(kills=2, cuts=0, waits=0),
+        FaultBounds(kills=1, cuts=1, waits=1),
+        FaultBounds(kills=0, cuts=2, waits=1),
+        FaultBounds(kills=0, cuts=1, waits=1, fails=1),
+        FaultBounds(kills=1, cuts=0, waits=0, writes=1),
+        FaultBounds(kills=0, cuts=1, waits=1, writes=1),
+        FaultBounds(kills=0, cuts=0, waits=1, writes=2),
+        pytest.param(FaultBounds(kills=1, cuts=0, waits=1, writes=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=0, cuts=1, waits=1, writes=2), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=1, cuts=1, waits=0, fails=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=1, cuts=1, waits=1, fails=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=2, cuts=1, waits=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=1, cuts=2, waits=2), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=0, cuts=2, waits=1, fails=2), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=1, cuts=1, waits=1, writes=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=2, cuts=0, waits=0, writes=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=0, cuts=1, waits=1, fails=1, writes=1), marks=pytest.mark.storm),
     ],
     ids=str,
 )
-def test_a_message_comes_to_one_fate_whatever_happens(bounds: Bounds) -> None:
+def test_a_message_comes_to_one_fate_whatever_happens(bounds: FaultBounds) -> None:
     """Its outputs whole and once each, nothing left behind, and no fate that no verdict gave it."""
-    report = explore(Driver(), begin(bounds))
+    report = explore(Scenario(), begin(bounds))
 
     print(f"{bounds}: {report.worlds} worlds")
     assert report.wrong == {}
@@ -50,22 +50,22 @@ def test_a_message_comes_to_one_fate_whatever_happens(bounds: Bounds) -> None:
 
 
 BOTH = [
-    Bounds(kills=1, cuts=1, waits=0),
-    Bounds(kills=0, cuts=2, waits=1),
-    pytest.param(Bounds(kills=1, cuts=1, waits=1), marks=pytest.mark.storm),
+    FaultBounds(kills=1, cuts=1, waits=0),
+    FaultBounds(kills=0, cuts=2, waits=1),
+    pytest.param(FaultBounds(kills=1, cuts=1, waits=1), marks=pytest.mark.storm),
 ]
 """For those that differ from the shipped driver in one thing."""
 
 
-class InSteps(Driver):
+class InSteps(Scenario):
     """`durability = "each"`: every file and folder by itself."""
 
-    def store(self, disk: Port) -> Store:
-        return Store(disk, Each(disk))
+    def store(self, disk: DiskPort) -> Store:
+        return Store(disk, EachSync(disk))
 
 
 @pytest.mark.parametrize("bounds", BOTH, ids=str)
-def test_what_is_synced_file_by_file_comes_to_one_fate_too(bounds: Bounds) -> None:
+def test_what_is_synced_file_by_file_comes_to_one_fate_too(bounds: FaultBounds) -> None:
     """No file is forgotten: here one that was not synced by name is broken by a cut."""
     report = explore(InSteps(), begin(bounds))
 
@@ -73,14 +73,14 @@ def test_what_is_synced_file_by_file_comes_to_one_fate_too(bounds: Bounds) -> No
     assert not report.cut_short
 
 
-class Staging(Driver):
+class Staging(Scenario):
     """Every output is staged, as where it differs from the message file."""
 
     moves = False
 
 
 @pytest.mark.parametrize("bounds", BOTH, ids=str)
-def test_what_is_staged_comes_to_one_fate_too(bounds: Bounds) -> None:
+def test_what_is_staged_comes_to_one_fate_too(bounds: FaultBounds) -> None:
     """A single module as well: a hard link, when the message was changed for nobody."""
     report = explore(Staging(), begin(bounds))
 
@@ -92,13 +92,13 @@ def test_what_is_staged_comes_to_one_fate_too(bounds: Bounds) -> None:
 
 
 class NoSync(Staging):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         _carry_out(self.store(disk), entry)
         return True
 
 
 class CommitBeforeSync(Staging):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         store = self.store(disk)
         store.commit(entry.id, entry.n)
         disk.sync()
@@ -108,14 +108,14 @@ class CommitBeforeSync(Staging):
 
 
 class SyncAfterAll(Staging):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         _carry_out(self.store(disk), entry)
         disk.sync()
         return True
 
 
 class PublishBeforeCommit(Staging):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         store = self.store(disk)
         disk.sync()
         store.finish(entry.id, entry.n, None, entry.places)
@@ -126,7 +126,7 @@ class PublishBeforeCommit(Staging):
 
 
 class ForgetBeforePublish(Staging):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         store = self.store(disk)
         disk.sync()
         store.commit(entry.id, entry.n)
@@ -135,15 +135,15 @@ class ForgetBeforePublish(Staging):
         return True
 
 
-class DropBeforeSync(Driver):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+class DropBeforeSync(Scenario):
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         if entry.drop:
             disk.unlink(drop_path(entry.drop))
         return super().settle(disk, entry)
 
 
-class DropBeforeHeldIsDurable(Driver):
-    def hold(self, disk: Port, entry: Entry) -> bool:
+class DropBeforeHeldIsDurable(Scenario):
+    def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
         if entry.drop:
             self.store(disk).release_drop(entry.drop)
         return True
@@ -161,17 +161,17 @@ class _PublishesAll(Store):
 class _NeverWipes(Staging):
     """What the death of a processor leaves is left there."""
 
-    def put_off(self, disk: Port, id: int) -> bool:
+    def put_off(self, disk: DiskPort, id: int) -> bool:
         return disk.stamp(ingest.queue_path(id)) is not None
 
 
 class PublishWhatAnotherStaged(_NeverWipes):
-    def store(self, disk: Port) -> Store:
+    def store(self, disk: DiskPort) -> Store:
         return _PublishesAll(disk)
 
 
 class WipeBeforeDone(Staging):
-    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+    def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
         if not cold:
             for name in disk.names("Staged"):
                 disk.unlink(f"Staged/{name}")
@@ -190,12 +190,12 @@ class _EexistIsDone(Store):
 
 
 class EexistIsDone(Staging):
-    def store(self, disk: Port) -> Store:
+    def store(self, disk: DiskPort) -> Store:
         return _EexistIsDone(disk)
 
 
-class MoveBeforeSync(Driver):
-    def settle(self, disk: Port, entry: Entry) -> bool:
+class MoveBeforeSync(Scenario):
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         return _moved(self.store(disk), entry) or super().settle(disk, entry)
 
 
@@ -206,8 +206,8 @@ class _DropLast(Store):
             self.release_drop(drop)
 
 
-class MoveBeforeTheDropGoes(Driver):
-    def store(self, disk: Port) -> Store:
+class MoveBeforeTheDropGoes(Scenario):
+    def store(self, disk: DiskPort) -> Store:
         return _DropLast(disk)
 
 
@@ -215,32 +215,32 @@ class FreeOnAPipesEnd(Staging):
     waits_for_reaped = False
 
 
-class _SyncsNoOutputs(Each):
+class _SyncsNoOutputs(EachSync):
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
         super().staged([change._replace(places=()) for change in changes], folders)
 
 
-class SyncOnlyTheMessage(Driver):
+class SyncOnlyTheMessage(Scenario):
     """With `durability = "each"`."""
 
-    def store(self, disk: Port) -> Store:
+    def store(self, disk: DiskPort) -> Store:
         return Store(disk, _SyncsNoOutputs(disk))
 
 
-class ForgetFailedSyncs(Driver):
+class ForgetFailedSyncs(Scenario):
     remembers = False
 
 
-class TrustAfterACut(Driver):
+class TrustAfterACut(Scenario):
     """Every recovery as if only the queue manager were new."""
 
-    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+    def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
         found = super().recover(disk, cold=False)
         disk.sync()
         return found
 
 
-class TakeAnyMessageFile(Driver):
+class TakeAnyMessageFile(Scenario):
     """A processor died: whatever lies in Queue/ is what it had derived."""
 
     knows_what_it_wrote = False
@@ -253,15 +253,15 @@ class _Blind(Store):
         return False
 
 
-class NoComparison(Driver):
-    def store(self, disk: Port) -> Store:
+class NoComparison(Scenario):
+    def store(self, disk: DiskPort) -> Store:
         return _Blind(disk)
 
 
-class CompareBeforeSync(Driver):
+class CompareBeforeSync(Scenario):
     """Whatever is written while the sync runs is not seen."""
 
-    def settle(self, disk: Port, entry: Entry) -> bool:
+    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         store = self.store(disk)
         if store.changed(entry.drop, entry.taken):
             store.give_back(entry.id, entry.drop or "")
@@ -269,25 +269,25 @@ class CompareBeforeSync(Driver):
         return NoComparison().settle(disk, entry)
 
 
-class ReleaseWithoutComparison(Driver):
-    def hold(self, disk: Port, entry: Entry) -> bool:
+class ReleaseWithoutComparison(Scenario):
+    def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
         return NoComparison().hold(disk, entry)
 
 
-class TrustWhatAnyDropBecame(Driver):
+class TrustWhatAnyDropBecame(Scenario):
     """A new queue manager takes a whole message file for what its drop is now."""
 
-    def recover(self, disk: Port, cold: bool) -> list[Entry] | None:
+    def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
         for name in disk.names("Submitted/.taken"):
             if (taken := names.parse_taken(name.encode())) and disk.stamp(ingest.queue_path(taken.id)):
                 disk.mark(ingest.queue_path(taken.id), disk.changes(drop_path(name)))
         return super().recover(disk, cold)
 
 
-class GiveBackBeforeTheMessageGoes(Driver):
+class GiveBackBeforeTheMessageGoes(Scenario):
     """The drop is free, and what was made of it is still there."""
 
-    def store(self, disk: Port) -> Store:
+    def store(self, disk: DiskPort) -> Store:
         return _GivesBackFirst(disk)
 
 
@@ -299,22 +299,22 @@ class _GivesBackFirst(Store):
         return b""
 
 
-def _carry_out(store: Store, entry: Entry) -> None:
+def _carry_out(store: Store, entry: ModelEntry) -> None:
     store.commit(entry.id, entry.n)
     store.finish(entry.id, entry.n, entry.drop, entry.places)
     store.forget(entry.id, entry.n)
 
 
-def _moved(store: Store, entry: Entry) -> bool:
+def _moved(store: Store, entry: ModelEntry) -> bool:
     if entry.places != ("OUT",):
         return False
     store.move(entry.id, entry.drop, "OUT")
     return True
 
 
-CUT, KILL = Bounds(kills=0, cuts=1, waits=0), Bounds(kills=1, cuts=0, waits=0)
+CUT, KILL = FaultBounds(kills=0, cuts=1, waits=0), FaultBounds(kills=1, cuts=0, waits=0)
 STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
-WRONG: list[tuple[type[Driver], World, str]] = [
+WRONG: list[tuple[type[Scenario], World, str]] = [
     (NoSync, begin(CUT), "one module, but comes to OUT (broken)"),
     (CommitBeforeSync, begin(CUT), "one module, but comes to OUT (broken)"),
     (SyncAfterAll, begin(CUT), "one module, but comes to OUT (broken)"),
@@ -331,17 +331,17 @@ WRONG: list[tuple[type[Driver], World, str]] = [
     (TrustAfterACut, begin(CUT), "one module, but comes to OUT (broken)"),
     (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but comes to OUT (broken)"),
     (SyncOnlyTheMessage, begin(CUT), "two modules, but comes to OUT (broken), SMTP"),
-    (NoComparison, begin(Bounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
-    (CompareBeforeSync, begin(Bounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
-    (ReleaseWithoutComparison, begin(Bounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but comes to OUT (cut)"),
+    (NoComparison, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
+    (CompareBeforeSync, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
+    (ReleaseWithoutComparison, begin(FaultBounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but comes to OUT (cut)"),
     (TrustWhatAnyDropBecame, begin(KILL._replace(writes=1)), "one module, but comes to OUT (cut)"),
     (GiveBackBeforeTheMessageGoes, begin(KILL._replace(writes=1)), "one module and one module, but comes to OUT (cut), OUT"),
-    (TakeAnyMessageFile, begin(Bounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but comes to OUT (broken)"),
+    (TakeAnyMessageFile, begin(FaultBounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but comes to OUT (broken)"),
 ]
 
 
 @pytest.mark.parametrize(("driver", "start", "end"), WRONG, ids=[driver.__name__ for driver, _, _ in WRONG])
-def test_a_wrong_order_comes_to_a_wrong_end(driver: type[Driver], start: World, end: str) -> None:
+def test_a_wrong_order_comes_to_a_wrong_end(driver: type[Scenario], start: World, end: str) -> None:
     """As few blows as one are enough for each; that the right order stands them all is shown above."""
     wrong = explore(driver(), start, until=end).wrong
 
@@ -351,14 +351,14 @@ def test_a_wrong_order_comes_to_a_wrong_end(driver: type[Driver], start: World, 
 
 def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
     """What EexistIsDone comes to, from the same start."""
-    assert "one module, but comes to OUT (broken)" not in explore(Driver(), begin(KILL, [STRAY])).wrong
+    assert "one module, but comes to OUT (broken)" not in explore(Scenario(), begin(KILL, [STRAY])).wrong
 
 
 def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
     """Before the commit too, if it is after the sync: that is a held message (state 10). So the sync is what counts."""
 
-    class DropAfterSync(Driver):
-        def settle(self, disk: Port, entry: Entry) -> bool:
+    class DropAfterSync(Scenario):
+        def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
             return self.hold(disk, entry) and super().settle(disk, entry)
 
-    assert explore(DropAfterSync(), begin(Bounds(kills=1, cuts=1, waits=0))).wrong == {}
+    assert explore(DropAfterSync(), begin(FaultBounds(kills=1, cuts=1, waits=0))).wrong == {}

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Board
+from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.manager import schedule
 from enqueuer.manager.settler import Settler
-from enqueuer.queue.directory.disk import Port
+from enqueuer.policy.lanes import Lanes
+from enqueuer.queue.directory.disk import DiskPort
 from enqueuer.queue.directory.store import Store
-from enqueuer.queue.directory.sync import Each
+from enqueuer.queue.directory.sync import EachSync
 from enqueuer.queue.proof import scenario
-from enqueuer.queue.proof.simdisk import Twin
+from enqueuer.queue.proof.simdisk import SimulatedDisk
 from filterlink.wire.loop import Loop
 
 
@@ -23,26 +24,26 @@ def loop() -> Iterator[Loop]:
     loop.close()
 
 
-def _judged(verdict: str, drives: scenario.Driver, *, changed: bool = False) -> tuple[Twin, scenario.Entry]:
+def _judged(verdict: str, drives: scenario.Scenario, *, changed: bool = False) -> tuple[SimulatedDisk, scenario.ModelEntry]:
     """A disk on which a processor has done its work."""
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create(scenario.DROPPED, (scenario.MAIL,))
     drop, taken = drives.claim(twin, 1)
-    entry = scenario.Entry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
+    entry = scenario.ModelEntry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
     places = drives.process(twin, entry)
     if changed:
         twin.append(f"Submitted/.taken/{drop}", scenario.MORE)
     return twin, entry._replace(places=places) if isinstance(places, tuple) else entry
 
 
-class _InSteps(scenario.Driver):
-    def store(self, disk: Port) -> Store:
-        return Store(disk, Each(disk))
+class _InSteps(scenario.Scenario):
+    def store(self, disk: DiskPort) -> Store:
+        return Store(disk, EachSync(disk))
 
 
-def _engine(loop: Loop, store: Store, entry: scenario.Entry, *, moved: bool) -> schedule.Entry | None:
+def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool) -> schedule.Entry | None:
     """Have the engine's settler do what is left; the message, if it is still in the queue."""
-    board, scheduled = Board(), schedule.Schedule(schedule.Lanes(1 << 20, 0.5, 4))
+    board, scheduled = Scoreboard(), schedule.Schedule(Lanes(1 << 20, 0.5, 4))
     settler = Settler(loop, store, board, scheduled, lambda *_: None)
 
     def give_back(given: schedule.Entry) -> None:
@@ -65,10 +66,10 @@ def _engine(loop: Loop, store: Store, entry: scenario.Entry, *, moved: bool) -> 
     return theirs if scheduled.entries else None
 
 
-@pytest.mark.parametrize("drives", [scenario.Driver(), _InSteps()], ids=["group", "each"])
+@pytest.mark.parametrize("drives", [scenario.Scenario(), _InSteps()], ids=["group", "each"])
 @pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "held"])
 @pytest.mark.parametrize("changed", [False, True])
-def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: scenario.Driver, changed: bool) -> None:
+def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: scenario.Scenario, changed: bool) -> None:
     """The same names are durable by the last sync, and the same names change after it, also where the writer of the drop went on."""
     model, entry = _judged(verdict, drives, changed=changed)
     engine, _ = _judged(verdict, drives, changed=changed)

@@ -7,23 +7,23 @@ import tempfile
 import msgspec
 import pytest
 
-from enqueuer.queue.directory.disk import Disk, Port
-from enqueuer.queue.proof.simdisk import EMPTY, State, Twin, broken
+from enqueuer.queue.directory.disk import Disk, DiskPort
+from enqueuer.queue.proof.simdisk import EMPTY, SimulatedDisk, State, broken
 
 
 @pytest.fixture(params=["real", "twin"])
-def port(request: pytest.FixtureRequest, disk: Disk) -> Port:
-    return disk if request.param == "real" else Twin()
+def port(request: pytest.FixtureRequest, disk: Disk) -> DiskPort:
+    return disk if request.param == "real" else SimulatedDisk()
 
 
-def _read(port: Port, path: str) -> bytes:
+def _read(port: DiskPort, path: str) -> bytes:
     return b"".join(port.chunks(path))
 
 
 # ---- both
 
 
-def test_a_file_is_written_read_and_patched(port: Port) -> None:
+def test_a_file_is_written_read_and_patched(port: DiskPort) -> None:
     made = port.create("Queue/7.tmp", iter((b"ab", b"cdef")))
     assert (made, made[1]) == (port.stamp("Queue/7.tmp"), 6)
     port.patch("Queue/7.tmp", 2, b"XY")
@@ -34,21 +34,21 @@ def test_a_file_is_written_read_and_patched(port: Port) -> None:
     assert port.names("Queue") == ["7.tmp"]
 
 
-def test_create_new_leaves_what_is_there(port: Port) -> None:
+def test_create_new_leaves_what_is_there(port: DiskPort) -> None:
     port.create("Queue/7.msg", (b"old",), new=True)
     with pytest.raises(FileExistsError):
         port.create("Queue/7.msg", (b"new",), new=True)
     assert _read(port, "Queue/7.msg") == b"old"
 
 
-def test_create_replaces_what_is_there(port: Port) -> None:
+def test_create_replaces_what_is_there(port: DiskPort) -> None:
     port.create("Queue/7.tmp", (b"longer than the next",))
     port.create("Queue/7.tmp", (b"new",))
 
     assert _read(port, "Queue/7.tmp") == b"new"
 
 
-def test_a_file_written_anew_is_new_under_all_its_names(port: Port) -> None:
+def test_a_file_written_anew_is_new_under_all_its_names(port: DiskPort) -> None:
     """A hard link shares the data: whoever truncates one name truncates all."""
     port.create("Queue/7.msg", (b"old",))
     port.link("Queue/7.msg", "Staged/7.1.OUT")
@@ -57,7 +57,7 @@ def test_a_file_written_anew_is_new_under_all_its_names(port: Port) -> None:
     assert _read(port, "Queue/7.msg") == b"new"
 
 
-def test_rename_replaces_and_rename_new_does_not(port: Port) -> None:
+def test_rename_replaces_and_rename_new_does_not(port: DiskPort) -> None:
     port.create("Queue/1.msg", (b"one",))
     port.create("Queue/2.msg", (b"two",))
 
@@ -70,7 +70,7 @@ def test_rename_replaces_and_rename_new_does_not(port: Port) -> None:
     assert port.names("Queue") == ["3.msg"]
 
 
-def test_renaming_one_name_of_a_file_to_another_of_its_names_does_nothing(port: Port) -> None:
+def test_renaming_one_name_of_a_file_to_another_of_its_names_does_nothing(port: DiskPort) -> None:
     """POSIX says so: both names stay, which whoever moves hard links about has to know."""
     port.create("Queue/7.msg", (b"x",))
     port.link("Queue/7.msg", "Staged/7.1.OUT")
@@ -79,7 +79,7 @@ def test_renaming_one_name_of_a_file_to_another_of_its_names_does_nothing(port: 
     assert (port.names("Queue"), port.names("Staged")) == (["7.msg"], ["7.1.OUT"])
 
 
-def test_link_replaces_what_is_there(port: Port) -> None:
+def test_link_replaces_what_is_there(port: DiskPort) -> None:
     port.create("Queue/7.msg", (b"x",))
     port.create("Staged/7.1.OUT", (b"left by a killed processor",))
     port.link("Queue/7.msg", "Staged/7.1.OUT")
@@ -88,7 +88,7 @@ def test_link_replaces_what_is_there(port: Port) -> None:
     assert _read(port, "Staged/7.1.OUT") == b"x"
 
 
-def test_what_is_not_there(port: Port) -> None:
+def test_what_is_not_there(port: DiskPort) -> None:
     assert port.unlink("Queue/7.msg") is False
     assert port.stamp("Queue/7.msg") is None
     with pytest.raises(FileNotFoundError):
@@ -99,7 +99,7 @@ def test_what_is_not_there(port: Port) -> None:
         _read(port, "Queue/7.msg")
 
 
-def test_syncs_change_nothing_that_can_be_seen(port: Port) -> None:
+def test_syncs_change_nothing_that_can_be_seen(port: DiskPort) -> None:
     port.create("Queue/7.msg", (b"x",))
     port.fsync("Queue/7.msg")
     port.fsync("Queue")
@@ -108,7 +108,7 @@ def test_syncs_change_nothing_that_can_be_seen(port: Port) -> None:
     assert _read(port, "Queue/7.msg") == b"x"
 
 
-def test_a_file_bears_the_number_of_another_until_it_is_written_again(port: Port) -> None:
+def test_a_file_bears_the_number_of_another_until_it_is_written_again(port: DiskPort) -> None:
     port.create("Submitted/.taken/7.a.eml", (b"drop",))
     port.create("Queue/7.msg", (b"message",))
     number = port.changes("Submitted/.taken/7.a.eml")
@@ -121,7 +121,7 @@ def test_a_file_bears_the_number_of_another_until_it_is_written_again(port: Port
 
 def test_a_change_gives_another_number(disk: Disk) -> None:
     """Whatever times the writer gives its file back."""
-    for port, append in ((disk, _append), (twin := Twin(), lambda path: twin.append(path, b"more"))):
+    for port, append in ((disk, _append), (twin := SimulatedDisk(), lambda path: twin.append(path, b"more"))):
         port.create("Queue/7.msg", (b"x",))
         number, stamp = port.changes("Queue/7.msg"), port.stamp("Queue/7.msg")
         while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
@@ -155,7 +155,7 @@ def _left(state: State) -> list[dict[str, bytes]]:
 
 
 def test_a_cut_keeps_any_prefix_of_the_names_and_may_break_the_data() -> None:
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("a", (b"data",))
     twin.rename("a", "b")
 
@@ -163,7 +163,7 @@ def test_a_cut_keeps_any_prefix_of_the_names_and_may_break_the_data() -> None:
 
 
 def test_a_sync_keeps_all() -> None:
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("a", (b"data",))
     twin.sync()
     twin.unlink("a")
@@ -172,7 +172,7 @@ def test_a_sync_keeps_all() -> None:
 
 
 def test_fsync_keeps_the_data_of_one_file_and_the_names_of_all() -> None:
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("a", (b"data",))
     twin.create("b", (b"more",))
     twin.fsync("a")
@@ -182,7 +182,7 @@ def test_fsync_keeps_the_data_of_one_file_and_the_names_of_all() -> None:
 
 def test_what_a_failed_sync_lost_no_later_one_brings_back() -> None:
     """Until the cut it can be read, so nobody notices; a file that is written anew is trusted again."""
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("a", (b"data",))
     with pytest.raises(OSError, match="sync") as error:
         twin.fail_sync()
@@ -198,7 +198,7 @@ def test_what_a_failed_sync_lost_no_later_one_brings_back() -> None:
 
 def test_what_a_consumer_took_is_its_own_whatever_becomes_of_the_file() -> None:
     """It has read the data; that it took it may be undone by a cut, like any change of names."""
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("out", (b"data",))
     twin.take("out", "taken")
 
@@ -208,12 +208,12 @@ def test_what_a_consumer_took_is_its_own_whatever_becomes_of_the_file() -> None:
 
 def test_a_twin_goes_on_from_a_state() -> None:
     """States are values: what is done to a twin does not reach the state it came from."""
-    twin = Twin()
+    twin = SimulatedDisk()
     twin.create("a", (b"x",))
     before = twin.state
-    again = Twin(before)
+    again = SimulatedDisk(before)
     again.unlink("a")
 
     assert before.read() == {"a": b"x"}
     assert again.state.read() == {}
-    assert Twin().state == EMPTY
+    assert SimulatedDisk().state == EMPTY

@@ -14,7 +14,7 @@ __all__ = ["rescued"]
 _PIECE = 64 << 10
 
 
-class _Stream(ctypes.Structure):
+class _BzStream(ctypes.Structure):
     """bz_stream of bzlib.h."""
 
     _fields_ = (
@@ -39,7 +39,7 @@ def rescued(data: bytes, at: int, known: int, most: int) -> bytes | None:
     if (library := _library()) is None:
         return None
     text, out, buffer = ctypes.c_char_p(data), bytearray(), ctypes.create_string_buffer(_PIECE)
-    stream = _Stream(next_in=(ctypes.cast(text, ctypes.c_void_p).value or 0) + at, avail_in=min(len(data) - at, 0xFFFFFFFF))
+    stream = _BzStream(next_in=(ctypes.cast(text, ctypes.c_void_p).value or 0) + at, avail_in=min(len(data) - at, 0xFFFFFFFF))
     if library.BZ2_bzDecompressInit(ctypes.byref(stream), 0, 0) != 0:
         return None
     total, code = 0, 0

@@ -29,7 +29,7 @@ _FILTER = re.compile(rb"/(?:Filter|F)\s{0,10}(\[[^\]]{0,300}\]|/\w{1,40})")
 _LENGTH = re.compile(rb"/Length\s{1,10}(\d{1,10})(?!\s{1,10}\d{1,5}\s{1,10}R)")
 
 
-class _Stream(NamedTuple):
+class _PdfStream(NamedTuple):
     """A stream: its object's number and dictionary, and where its bytes begin."""
 
     number: bytes
@@ -65,7 +65,7 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
         yield Member("", b"", "limit")
 
 
-def _streams(data: bytes) -> Iterator[_Stream]:
+def _streams(data: bytes) -> Iterator[_PdfStream]:
     before = 0
     for number, mark in enumerate(_STREAM.finditer(data)):
         if data.startswith(b"end", max(0, mark.start() - 3)):
@@ -73,13 +73,13 @@ def _streams(data: bytes) -> Iterator[_Stream]:
             continue
         head = data[max(before, mark.start() - _HEAD) : mark.start()]
         objects = list(_NUMBER.finditer(head))
-        yield _Stream(objects[-1][1] if objects else b"", head[objects[-1].end() :] if objects else head, mark.end())
+        yield _PdfStream(objects[-1][1] if objects else b"", head[objects[-1].end() :] if objects else head, mark.end())
         before = mark.end()
         if number > MAX_STREAMS:
             return
 
 
-def _decoded(data: bytes, stream: _Stream, budget: Budget) -> tuple[bytes, str]:
+def _decoded(data: bytes, stream: _PdfStream, budget: Budget) -> tuple[bytes, str]:
     """Take the stream's filters off, in their order."""
     content, flag, first = data, "", True
     told = _FILTER.search(stream.head)
@@ -98,7 +98,7 @@ def _decoded(data: bytes, stream: _Stream, budget: Budget) -> tuple[bytes, str]:
     return content, flag
 
 
-def _raw(data: bytes, stream: _Stream) -> bytes:
+def _raw(data: bytes, stream: _PdfStream) -> bytes:
     """The bytes of a stream, as many as it says, or else to its end."""
     if length := _LENGTH.search(stream.head):
         return data[stream.start : stream.start + int(length[1])]

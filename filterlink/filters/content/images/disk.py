@@ -7,12 +7,12 @@ are gone through. Pure.
 from collections.abc import Callable, Iterator
 
 from filterlink.filters.content.images import fat, iso, ntfs, udf
-from filterlink.filters.content.images.image import BAD, Files, Image, partitions, vhd, vhdx
+from filterlink.filters.content.images.image import BAD, Image, ImageFiles, partitions, vhd, vhdx
 from filterlink.filters.content.limits.member import Budget, Member
 
 __all__ = ["is_disk", "opened"]
 
-_FILESYSTEMS: tuple[tuple[Callable[[Files], bool], Callable[[Files], Iterator[Member]]], ...] = (
+_FILESYSTEMS: tuple[tuple[Callable[[ImageFiles], bool], Callable[[ImageFiles], Iterator[Member]]], ...] = (
     (iso.is_iso, iso.opened),
     (udf.is_udf, udf.opened),
     (fat.is_fat, fat.opened),
@@ -29,7 +29,7 @@ def is_disk(data: bytes) -> bool:
         return False
     if data.startswith((b"vhdxfile", b"conectix")) or data[-512:-504] == b"conectix" or data[-511:-503] == b"conectix":
         return True
-    whole = Files(Image(data, 0, len(data)), Budget(0))
+    whole = ImageFiles(Image(data, 0, len(data)), Budget(0))
     return data[510:512] == _TABLE or any(known(whole) for known, _ in _FILESYSTEMS)
 
 
@@ -42,7 +42,7 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
         image, places = Image(data, 0, len(data)), []
     found = False
     for place in places:
-        files = Files(place, budget)
+        files = ImageFiles(place, budget)
         for known, opener in _FILESYSTEMS:
             if known(files):
                 found = True
@@ -51,7 +51,7 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
         yield Member("", b"", "unopened")
 
 
-def _whole(opener: Callable[[Files], Iterator[Member]], files: Files) -> Iterator[Member]:
+def _whole(opener: Callable[[ImageFiles], Iterator[Member]], files: ImageFiles) -> Iterator[Member]:
     try:
         yield from opener(files)
     except BAD:

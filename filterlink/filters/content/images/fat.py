@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.content.images.image import Extent, Files
+from filterlink.filters.content.images.image import Extent, ImageFiles
 from filterlink.filters.content.limits.member import Member
 
 __all__ = ["exfat", "is_exfat", "is_fat", "opened"]
@@ -14,10 +14,10 @@ MAX_FOLDER = 2 << 20
 _LONG, _VOLUME, _FOLDER = 0x0F, 0x08, 0x10
 
 
-class _Volume(NamedTuple):
+class _FatVolume(NamedTuple):
     """Where clusters are, and where the table is that says which one follows which."""
 
-    files: Files
+    files: ImageFiles
     table: int
     bits: int
     first: int
@@ -55,18 +55,18 @@ class _Volume(NamedTuple):
         return number & 0x0FFFFFFF
 
 
-def is_fat(files: Files) -> bool:
+def is_fat(files: ImageFiles) -> bool:
     boot = files.image.read(0, 512)
     if len(boot) < 512 or boot[0] not in (0xEB, 0xE9) or boot[21] < 0xF0 or not 1 <= boot[16] <= 4:
         return False
     return boot[11:13] in (b"\0\2", b"\0\4", b"\0\x08", b"\0\x10") and boot[13] & (boot[13] - 1) == 0 < boot[13]
 
 
-def is_exfat(files: Files) -> bool:
+def is_exfat(files: ImageFiles) -> bool:
     return files.image.read(3, 8) == b"EXFAT   "
 
 
-def opened(files: Files) -> Iterator[Member]:
+def opened(files: ImageFiles) -> Iterator[Member]:
     """Go through the folders of a FAT volume. Raises one of image.BAD."""
     boot = files.image.read(0, 512)
     sector, per, reserved, tables, roots, total = struct.unpack_from("<HBHBHH", boot, 11)
@@ -76,12 +76,12 @@ def opened(files: Files) -> Iterator[Member]:
     first = root + -(-roots * 32 // sector) * sector
     count = max(0, min(total * sector, files.image.size) - first) // (per * sector) + 2
     bits = 12 if count < 4087 else 16 if count < 65527 else 32
-    volume = _Volume(files, reserved * sector, bits, first, per * sector)
+    volume = _FatVolume(files, reserved * sector, bits, first, per * sector)
     begin = [(root, roots * 32)] if roots else volume.chain(int.from_bytes(boot[44:48], "little"), MAX_FOLDER)
     yield from _folders(files, volume, begin)
 
 
-def _folders(files: Files, volume: _Volume, root: list[Extent]) -> Iterator[Member]:
+def _folders(files: ImageFiles, volume: _FatVolume, root: list[Extent]) -> Iterator[Member]:
     seen, todo = set[Extent](), [(root, "")]
     while todo and not files.over:
         extents, path = todo.pop()
@@ -117,13 +117,13 @@ def _names(entry: bytes, long: dict[int, str]) -> list[str]:
     return list(dict.fromkeys(filter(None, (joined, short)))) or ["file"]
 
 
-def exfat(files: Files) -> Iterator[Member]:
+def exfat(files: ImageFiles) -> Iterator[Member]:
     """Go through the folders of an exFAT volume. Raises one of image.BAD."""
     boot = files.image.read(0, 512)
     table, _, heap, _, root = struct.unpack_from("<IIIII", boot, 80)
     sector = 1 << min(boot[108], 12)
     cluster = sector << min(boot[109], 25)
-    volume = _Volume(files, table * sector, 32, heap * sector, cluster)
+    volume = _FatVolume(files, table * sector, 32, heap * sector, cluster)
     seen, todo = set[Extent](), [(volume.chain(root, MAX_FOLDER), "")]
     while todo and not files.over:
         extents, path = todo.pop()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from filterlink.filters.content.limits.member import Budget, Member
 
-__all__ = ["BAD", "Extent", "Files", "Image", "partitions", "vhd", "vhdx"]
+__all__ = ["BAD", "Extent", "Image", "ImageFiles", "partitions", "vhd", "vhdx"]
 
 MAX_PARTITIONS = 128
 """Of one disk, those in extended ones included."""
@@ -59,7 +59,7 @@ class Image(NamedTuple):
             at, length = at + many, length - many
 
 
-class Files:
+class ImageFiles:
     """Reads the files of an image; those that several folders name are read once."""
 
     def __init__(self, image: Image, budget: Budget) -> None:

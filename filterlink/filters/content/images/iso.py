@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from filterlink.filters.content.images.image import Extent, Files
+from filterlink.filters.content.images.image import Extent, ImageFiles
 from filterlink.filters.content.limits.member import Member
 
 __all__ = ["is_iso", "opened"]
@@ -17,11 +17,11 @@ _JOLIET = (b"%/@", b"%/C", b"%/E")
 _FOLDER, _MORE = 2, 0x80
 
 
-def is_iso(files: Files) -> bool:
+def is_iso(files: ImageFiles) -> bool:
     return files.image.read(16 * _SECTOR, 6)[1:] == b"CD001"
 
 
-def opened(files: Files) -> Iterator[Member]:
+def opened(files: ImageFiles) -> Iterator[Member]:
     """Go through each tree. Raises one of image.BAD."""
     for number in range(16, 16 + MAX_DESCRIPTORS):
         found = files.image.read(number * _SECTOR, _SECTOR)
@@ -33,7 +33,7 @@ def opened(files: Files) -> Iterator[Member]:
             yield from _tree(files, found[156:190], block if block in (512, 1024) else _SECTOR, joliet)
 
 
-def _tree(files: Files, root: bytes, block: int, joliet: bool) -> Iterator[Member]:
+def _tree(files: ImageFiles, root: bytes, block: int, joliet: bool) -> Iterator[Member]:
     """Go through the folders, each once."""
     seen, todo = set[Extent](), [(extent, "") for extent in _places(root, block)]
     while todo and not files.over:
@@ -86,7 +86,7 @@ def _places(record: bytes, block: int) -> list[Extent]:
     return list(dict.fromkeys(((little + extra) * block, size) if order else ((big + extra) * block, size_big) for order in (True, False)))
 
 
-def _names(files: Files, record: bytes, block: int, joliet: bool) -> list[str]:
+def _names(files: ImageFiles, record: bytes, block: int, joliet: bool) -> list[str]:
     """The name without its version, and that of Rock Ridge; "" for the folder itself and the one above."""
     length = record[32]
     raw = record[33 : 33 + length]
@@ -97,7 +97,7 @@ def _names(files: Files, record: bytes, block: int, joliet: bool) -> list[str]:
     return list(dict.fromkeys(filter(None, (long, name)))) or ["file"]
 
 
-def _rock_ridge(files: Files, area: bytes, block: int) -> str:
+def _rock_ridge(files: ImageFiles, area: bytes, block: int) -> str:
     """Read the name in the system's part of a record, which may go on elsewhere."""
     name, next = b"", b""
     for _ in range(4):

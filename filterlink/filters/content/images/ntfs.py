@@ -6,7 +6,7 @@ No folder is read: the table has each file's names. What is compressed or encryp
 import struct
 from collections.abc import Iterator
 
-from filterlink.filters.content.images.image import Extent, Files
+from filterlink.filters.content.images.image import Extent, ImageFiles
 from filterlink.filters.content.limits.member import Member
 
 __all__ = ["is_ntfs", "opened"]
@@ -18,11 +18,11 @@ _OWN = 24
 _NAME, _DATA, _END = 0x30, 0x80, 0xFFFFFFFF
 
 
-def is_ntfs(files: Files) -> bool:
+def is_ntfs(files: ImageFiles) -> bool:
     return files.image.read(3, 8) == b"NTFS    "
 
 
-def opened(files: Files) -> Iterator[Member]:
+def opened(files: ImageFiles) -> Iterator[Member]:
     """Yield each file in use. Raises one of image.BAD."""
     boot = files.image.read(0, 512)
     sector, per, table, length = *struct.unpack_from("<HB", boot, 11), *struct.unpack_from("<Q8xb", boot, 48)
@@ -36,7 +36,7 @@ def opened(files: Files) -> Iterator[Member]:
             yield from _file(files, record, cluster)
 
 
-def _at(files: Files, extents: list[Extent], at: int, length: int) -> bytes:
+def _at(files: ImageFiles, extents: list[Extent], at: int, length: int) -> bytes:
     """Read from the table, of which the parts may be anywhere."""
     for place, size in extents:
         if at < size:
@@ -67,7 +67,7 @@ def _attributes(record: bytes) -> Iterator[tuple[int, int]]:
         at += length
 
 
-def _file(files: Files, record: bytes, cluster: int) -> Iterator[Member]:
+def _file(files: ImageFiles, record: bytes, cluster: int) -> Iterator[Member]:
     found = [(kind, record[at : at + int.from_bytes(record[at + 4 : at + 8], "little")]) for kind, at in _attributes(record)]
     names = [_name(attribute) for kind, attribute in found if kind == _NAME]
     first = names[0] if names else "file"

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.content.images.image import Extent, Files
+from filterlink.filters.content.images.image import Extent, ImageFiles
 from filterlink.filters.content.limits.member import Member
 
 __all__ = ["is_udf", "opened"]
@@ -21,10 +21,10 @@ _FOLDER, _DELETED, _PARENT = 2, 4, 8
 _TYPE_FOLDER = 4
 
 
-class _Volume(NamedTuple):
+class _UdfVolume(NamedTuple):
     """Where the blocks of each partition are: a list of extents for each."""
 
-    files: Files
+    files: ImageFiles
     block: int
     maps: list[list[Extent]]
 
@@ -39,14 +39,14 @@ class _Volume(NamedTuple):
         return found
 
 
-def is_udf(files: Files) -> bool:
+def is_udf(files: ImageFiles) -> bool:
     """By a mark among the first descriptors, as on discs, or by the anchor."""
     head = files.image.read(32768, 32768)
     marked = any(head[at + 1 : at + 5] == b"NSR0" for at in range(0, len(head), 2048))
     return marked or any(_anchor(files, sector) for sector in _SECTORS)
 
 
-def _anchor(files: Files, sector: int) -> bytes:
+def _anchor(files: ImageFiles, sector: int) -> bytes:
     """The anchor is at one of three places."""
     last = files.image.size // sector - 1
     for number in (256, last, last - 256):
@@ -62,7 +62,7 @@ def _tag(data: bytes) -> int:
     return int.from_bytes(data[:2], "little") if ok else 0
 
 
-def opened(files: Files) -> Iterator[Member]:
+def opened(files: ImageFiles) -> Iterator[Member]:
     """Go through the folders. Raises one of image.BAD."""
     for sector in _SECTORS:
         if not (anchor := _anchor(files, sector)):
@@ -76,7 +76,7 @@ def opened(files: Files) -> Iterator[Member]:
     yield Member("", b"", "broken")
 
 
-def _volume(files: Files, sector: int, at: int, length: int) -> tuple[_Volume, list[Extent]]:
+def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfVolume, list[Extent]]:
     """Read the sequence that describes the volume; give it, and where its root folder's entry is."""
     starts, logical = dict[int, Extent](), b""
     for number in range(at, at + min(length // sector, MAX_DESCRIPTORS)):
@@ -89,8 +89,8 @@ def _volume(files: Files, sector: int, at: int, length: int) -> tuple[_Volume, l
         elif _tag(found) == _STOP:
             break
     if not logical:
-        return _Volume(files, sector, []), []
-    volume = _Volume(files, struct.unpack_from("<I", logical, 212)[0], [])
+        return _UdfVolume(files, sector, []), []
+    volume = _UdfVolume(files, struct.unpack_from("<I", logical, 212)[0], [])
     _fill(volume, logical, starts)
     size, number, partition = struct.unpack_from("<IIH", logical, 248)
     found = files.joined(volume.place(number, partition, size), 512)
@@ -100,7 +100,7 @@ def _volume(files: Files, sector: int, at: int, length: int) -> tuple[_Volume, l
     return volume, volume.place(number, partition, size & 0x3FFFFFFF)
 
 
-def _fill(volume: _Volume, logical: bytes, starts: dict[int, Extent]) -> None:
+def _fill(volume: _UdfVolume, logical: bytes, starts: dict[int, Extent]) -> None:
     """Add where each partition is; one of metadata is a file in another one."""
     (count,), at = struct.unpack_from("<I", logical, 268), 440
     for _ in range(min(count, 8)):
@@ -114,7 +114,7 @@ def _fill(volume: _Volume, logical: bytes, starts: dict[int, Extent]) -> None:
         at += length
 
 
-def _tree(volume: _Volume, root: list[Extent]) -> Iterator[Member]:
+def _tree(volume: _UdfVolume, root: list[Extent]) -> Iterator[Member]:
     files, seen, todo = volume.files, set[Extent](), [(root, "")]
     while todo and not files.over:
         place, path = todo.pop()
@@ -134,7 +134,7 @@ def _tree(volume: _Volume, root: list[Extent]) -> Iterator[Member]:
             yield files.member(path[1:], extents, size)
 
 
-def _children(volume: _Volume, data: bytes) -> Iterator[tuple[str, list[Extent]]]:
+def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Extent]]]:
     """The name and the entry of each file in a folder."""
     at = 0
     while at + 38 <= len(data):
@@ -147,7 +147,7 @@ def _children(volume: _Volume, data: bytes) -> Iterator[tuple[str, list[Extent]]
         at += (38 + more + length + 3) // 4 * 4
 
 
-def _contents(volume: _Volume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
+def _contents(volume: _UdfVolume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
     """Give the content that is in the entry itself, or where it is, and its size."""
     size, kind = int.from_bytes(entry[56:64], "little"), entry[34] & 7
     begin = 168 if _tag(entry) == _ENTRY else 208

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filterlink.filters.content.mail.mimeheader import Header
+from filterlink.filters.content.mail.mimeheader import PartHeader
 from filterlink.filters.content.mail.textual import decode
 
 __all__ = ["MAX_HIDDEN", "MAX_PARTS", "Span", "Split", "blocks", "line_ends", "multipart"]
@@ -52,7 +52,7 @@ def line_ends(data: bytes) -> Iterator[bytes]:
         yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def multipart(body: Span, header: Header) -> Split:
+def multipart(body: Span, header: PartHeader) -> Split:
     """Split at each boundary, also decoded where it has an encoding; guess one where none of them is in the body."""
     found, flag, plain = dict[Span, None](), "", False
     for boundary in header.boundaries:

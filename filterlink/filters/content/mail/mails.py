@@ -4,7 +4,7 @@ import re
 
 from filterlink.filters.content.mail.boundaries import Span
 from filterlink.filters.content.mail.filenames import clean_name
-from filterlink.filters.content.mail.mimeheader import Header
+from filterlink.filters.content.mail.mimeheader import PartHeader
 
 __all__ = ["NEXT_MAIL", "TYPES", "begins_like_mail", "has_mail_name", "is_message_file", "message_names"]
 
@@ -34,7 +34,7 @@ def is_message_file(name: str, data: bytes) -> bool:
     return bool(data) and (has_mail_name(name) or begins_like_mail(data))
 
 
-def message_names(header: Header, span: Span, body: int) -> tuple[str, ...]:
+def message_names(header: PartHeader, span: Span, body: int) -> tuple[str, ...]:
     """Give the names of what holds parts. A message in a message is no program, whatever its subject is: programs name it .eml."""
     if header.type not in TYPES or header.encoding or not begins_like_mail(span.buffer, body, span.end):
         return header.names

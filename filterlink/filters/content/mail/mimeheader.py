@@ -11,7 +11,7 @@ from typing import NamedTuple
 from filterlink.filters.content.mail.filenames import Parameter, names, parameters, texts, values, without_comments
 from filterlink.filters.content.mail.filenames import readings as name_readings
 
-__all__ = ["ENCODINGS", "MAX_READINGS", "MAX_VALUE", "Header", "interpret"]
+__all__ = ["ENCODINGS", "MAX_READINGS", "MAX_VALUE", "PartHeader", "interpret"]
 
 MAX_READINGS = 12
 """Ways to read one header; two are seen in real mail."""
@@ -29,7 +29,7 @@ _CONTENT = re.compile(rb"(?im)^[ \t\r\v\f]*+Content-(Type|Disposition|Transfer-E
 _SQUEEZED = re.compile(rb"[\s\"';]+")
 
 
-class Header(NamedTuple):
+class PartHeader(NamedTuple):
     """What the header of a part says of its body; `flag` is "" or "limit": there is more in it."""
 
     type: str = "text/plain"
@@ -47,7 +47,7 @@ class _Value(NamedTuple):
     more: bool = False
 
 
-def interpret(text: bytes, flag: str = "") -> list[Header]:
+def interpret(text: bytes, flag: str = "") -> list[PartHeader]:
     """List every way to read these fields, at least one; the one that shows the most comes first.
 
     Lines that are no fields are skipped. `flag`: that of all that is found.
@@ -78,15 +78,15 @@ def _unfolded(text: bytes) -> bytes:
     return text
 
 
-def _combined(types: list[_Value], names: list[str], encodings: list[str], flag: str) -> list[Header]:
-    found = dict[Header, None]()
+def _combined(types: list[_Value], names: list[str], encodings: list[str], flag: str) -> list[PartHeader]:
+    found = dict[PartHeader, None]()
     read = [(word, value) for value in types for word in value.words]
     for word, value in sorted(read, key=lambda each: not each[0].startswith("multipart")):
         boundaries = _boundaries(value) if word.startswith("multipart") else ()
         for encoding in sorted(dict.fromkeys(encodings), key=lambda word: not word):
             kept = dict.fromkeys((*boundaries[: MAX_BOUNDARIES // 2], *boundaries[-MAX_BOUNDARIES // 2 :]))
             over = len(names) > MAX_NAMES or len(kept) < len(boundaries) or len(found) >= MAX_READINGS
-            found[Header(word, tuple(kept), encoding, tuple(names[:MAX_NAMES]), "limit" if over else flag)] = None
+            found[PartHeader(word, tuple(kept), encoding, tuple(names[:MAX_NAMES]), "limit" if over else flag)] = None
             if len(found) > MAX_READINGS:
                 return list(found)
     return list(found)

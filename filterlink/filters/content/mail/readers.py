@@ -16,7 +16,7 @@ import fast_mail_parser
 from filterlink.filters.content.limits.member import Look
 from filterlink.filters.content.mail.mimeheader import MAX_VALUE
 
-__all__ = ["MAX_RUST", "Found", "TooMuch", "by_email", "by_rust", "reads_email"]
+__all__ = ["MAX_RUST", "LeafFound", "TooMuch", "by_email", "by_rust", "reads_email"]
 
 MAX_EMAIL = 64 << 20
 """Bytes of a message that the email package reads: it needs 4 times as much memory and 30 ms for each MiB."""
@@ -31,7 +31,7 @@ _SPOILED: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, Att
 """What the email package raises where a part or a field cannot be decoded."""
 
 
-class Found(NamedTuple):
+class LeafFound(NamedTuple):
     """A leaf that a reader found; a message in a message, whose parts come by themselves, has no data."""
 
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ def reads_email(message: bytes) -> bool:
     return len(message) <= MAX_EMAIL and message.count(b"\n") + message.count(b"\r") <= MAX_LINES
 
 
-def by_email(message: bytes, look: Look) -> Iterator[Found]:
+def by_email(message: bytes, look: Look) -> Iterator[LeafFound]:
     """Yield what the email package finds. Raises TooMuch, and what `look` does, which is called for each block and part."""
     made = itertools.count()
 
@@ -93,7 +93,7 @@ def by_email(message: bytes, look: Look) -> Iterator[Found]:
         raise TooMuch from None
 
 
-def _leaf(part: Any) -> Iterator[Found]:
+def _leaf(part: Any) -> Iterator[LeafFound]:
     name, type, data = "", "", None
     with contextlib.suppress(*_SPOILED):
         type = part.get_content_type()
@@ -103,10 +103,10 @@ def _leaf(part: Any) -> Iterator[Found]:
         with contextlib.suppress(*_SPOILED):
             data = part.get_payload(decode=True)
     if name or data:
-        yield Found((name,) if name else (), type, data if isinstance(data, bytes) else b"")
+        yield LeafFound((name,) if name else (), type, data if isinstance(data, bytes) else b"")
 
 
-def by_rust(message: bytes, look: Look) -> Iterator[Found]:
+def by_rust(message: bytes, look: Look) -> Iterator[LeafFound]:
     """Yield what fast-mail-parser finds. Raises TooMuch, and what `look` does."""
     try:
         root = fast_mail_parser.parse_email_tree(message, mode="lazy")
@@ -128,4 +128,4 @@ def by_rust(message: bytes, look: Look) -> Iterator[Found]:
         if found > MAX_FOUND:
             raise TooMuch
         if node.filename or data:
-            yield Found((node.filename,) if node.filename else (), node.content_type.partition(";")[0].strip().lower(), data)
+            yield LeafFound((node.filename,) if node.filename else (), node.content_type.partition(";")[0].strip().lower(), data)

@@ -7,7 +7,7 @@ character, the end of a line, or nothing). Each reading of a part is scanned; or
 
 import re
 
-from filterlink.filters.content.mail.mimeheader import MAX_READINGS, Header, interpret
+from filterlink.filters.content.mail.mimeheader import MAX_READINGS, PartHeader, interpret
 
 __all__ = ["MAX_HEADER", "readings"]
 
@@ -29,18 +29,18 @@ _WANTED = re.compile(rb"(?:\A|[\r\n\xbf])Content-(?:Type|Disposition|Transfer-En
 _BARE_CR = re.compile(rb"\r(?!\n|\Z)")
 
 
-def readings(data: bytes, start: int, end: int) -> list[tuple[Header, int]]:
+def readings(data: bytes, start: int, end: int) -> list[tuple[PartHeader, int]]:
     """Read the header of the part at data[start:end] in every way; each comes with where the body starts then.
 
     The strictest comes first. A part whose first line is no header field is all body in that one.
     """
     line = _FROM.match(data, start, end)
     begin = line.end() if line else start
-    found = dict[tuple[Header, int], None]()
+    found = dict[tuple[PartHeader, int], None]()
     if empty := next((empty for empty in (b"\n", b"\r\n") if data.startswith(empty, begin, end)), b""):
-        found[Header(), begin + len(empty)] = None
+        found[PartHeader(), begin + len(empty)] = None
     elif not _FIELD.match(data, begin, end):
-        found[Header(), start] = None
+        found[PartHeader(), start] = None
     if found and (lines := _EMPTY_LINES.match(data, begin, end)):  # a header only for those who skip what is before it
         begin = lines.end()
     first, body = _end(data, begin, end)
@@ -69,14 +69,14 @@ def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
     return found
 
 
-def _read(data: bytes, begin: int, stop: int) -> list[Header]:
+def _read(data: bytes, begin: int, stop: int) -> list[PartHeader]:
     text, flag = data[begin : min(stop, begin + MAX_HEADER)], "limit" if stop - begin > MAX_HEADER else ""
     found = interpret(text, flag)
     bare = b"\r" in text and _BARE_CR.search(text)
     return found + interpret(_BARE_CR.sub(b"\n", text), flag) + interpret(_BARE_CR.sub(b"", text), flag) if bare else found
 
 
-def _limited(found: list[tuple[Header, int]]) -> list[tuple[Header, int]]:
+def _limited(found: list[tuple[PartHeader, int]]) -> list[tuple[PartHeader, int]]:
     if len(found) <= MAX_READINGS:
         return found
     header, body = found[MAX_READINGS]

@@ -14,7 +14,7 @@ r"""The grammar of mail that all programs read alike, so that one reader is enou
 import re
 
 from filterlink.filters.content.mail.encodings import is_plain_base64
-from filterlink.filters.content.mail.mimeheader import Header
+from filterlink.filters.content.mail.mimeheader import PartHeader
 
 __all__ = ["body", "header", "lines"]
 
@@ -61,7 +61,7 @@ def _field(name: bytes, text: bytes) -> bool:
     return bool(_PARAMETERS.fullmatch(rest)) and len(keys) == len(set(keys)) and not any(b"*" in key for key in keys)
 
 
-def body(header: Header, text: bytes) -> bool:
+def body(header: PartHeader, text: bytes) -> bool:
     """Whether the body of a part that is no multipart follows the grammar."""
     if header.encoding == "base64":
         return is_plain_base64(text)

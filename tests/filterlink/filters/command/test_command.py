@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from filterlink.filters.command.command import CommandFilter, Settings
+from filterlink.filters.command.command import CommandFilter, CommandSettings
 from filterlink.filters.command.commandline import PROFILES, Profile
 from filterlink.filters.runtime import child
-from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.child import ChildLimits
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.handover import RECEIVED
 from filterlink.filters.runtime.verdict import Verdict, error, ok
 
 Mail = Callable[..., bytes]
 Queued = Callable[[bytes], str]
-LONG = Limits(20)
+LONG = ChildLimits(20)
 MAIN = [sys.executable, "-c", "from enqueuer.cli.app import main; main()", "filter", "command"]
 
 
@@ -30,11 +30,11 @@ def copies(tmp_path: Path) -> Path:
     return tmp_path / "copies"
 
 
-def judging(copies: Path, profile: Profile, text: str = "", limits: Limits = LONG, **policy: str) -> Callable[[str], Verdict]:
+def judging(copies: Path, profile: Profile, text: str = "", limits: ChildLimits = LONG, **policy: str) -> Callable[[str], Verdict]:
     """A filter whose scanner is this text for the shell; $1 is the message."""
     if text:
         profile = profile._replace(command=("/bin/sh", "-c", text, "sh", "{file}"))
-    return CommandFilter(Settings(profile, Policy(**policy), limits), str(copies)).judge
+    return CommandFilter(CommandSettings(profile, Policy(**policy), limits), str(copies)).judge
 
 
 def test_the_scanner_gets_the_message_alone(copies: Path, queued: Queued) -> None:
@@ -82,7 +82,7 @@ def test_uvscan_by_its_documented_codes(copies: Path, queued: Queued, code: int,
 @pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_a_scanner_that_hangs_or_crashes(copies: Path, queued: Queued, unscannable: str, word: str) -> None:
     """Costs its time at most; what becomes of the message is said by --unscannable."""
-    hanging = judging(copies, PROFILES["generic"], "exec tail -f /dev/null", Limits(0.3), unscannable=unscannable)
+    hanging = judging(copies, PROFILES["generic"], "exec tail -f /dev/null", ChildLimits(0.3), unscannable=unscannable)
     crashing = judging(copies, PROFILES["generic"], "kill -11 $$", unscannable=unscannable)
 
     assert hanging(queued(b"")) == Verdict(word, "sh cannot scan this message: no answer within 0.3 s")
@@ -150,7 +150,7 @@ def clamscan(copies: Path, database: Path, programs: Callable[[str, str], str]) 
     def make(*options: str, **policy: str) -> Callable[[str], Verdict]:
         profile = PROFILES["clamscan"]
         command = (path, *profile.command[1:-1], f"--database={database}", *options, profile.command[-1])
-        return judging(copies, profile._replace(command=command), limits=Limits(60, memory=4 << 30), **policy)
+        return judging(copies, profile._replace(command=command), limits=ChildLimits(60, memory=4 << 30), **policy)
 
     return make
 
@@ -207,7 +207,7 @@ def test_clamscan_and_new_signatures(clamscan: Any, mail: Mail, queued: Queued, 
 def test_clamscan_that_is_too_slow(copies: Path, database: Path, mail: Mail, queued: Queued, programs: Callable[[str, str], str]) -> None:
     """It is ended when its time is over, and the message is held."""
     command = (programs("clamscan", "clamav"), f"--database={database}", "{file}")
-    judge = judging(copies, PROFILES["clamscan"]._replace(command=command), limits=Limits(0.1))
+    judge = judging(copies, PROFILES["clamscan"]._replace(command=command), limits=ChildLimits(0.1))
 
     assert judge(queued(mail(os.urandom(37 << 20)))) == Verdict("REJECTED", "clamscan cannot scan this message: no answer within 0.1 s")
 
@@ -240,7 +240,7 @@ def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued
         raise ValueError("not allowed")
 
     monkeypatch.setattr(child, "restrain", refuse)
-    scanner = judging(copies, PROFILES["generic"], "exit 0", Limits(20, memory=1 << 30), unscannable="pass")
+    scanner = judging(copies, PROFILES["generic"], "exit 0", ChildLimits(20, memory=1 << 30), unscannable="pass")
 
     assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from filterlink.filters.command.commandline import PROFILES, Profile, arguments, codes, finding
-from filterlink.filters.runtime.finding import Finding
+from filterlink.filters.runtime.finding import ScannerFinding
 from tests.helpers.linear import is_linear
 
 CLAMSCAN, UVSCAN = PROFILES["clamscan"], PROFILES["uvscan"]
@@ -37,18 +37,22 @@ def test_where_the_path_goes(command: list[str], found: list[str]) -> None:
 @pytest.mark.parametrize(
     ("code", "output", "found"),
     [
-        (0, "/x/1.eml: OK\n", Finding()),
-        (1, "/x/1.eml: Win.Test.EICAR_HDB-1 FOUND\n", Finding("Win.Test.EICAR_HDB-1")),
-        (1, "/x/1.eml: A FOUND\n/x/1.eml: B FOUND\n", Finding("A")),
-        (1, "/x: a: A(44d88612fea8a8f36de82e1278abb02f:68) FOUND\n", Finding("A(44d88612fea8a8f36de82e1278abb02f:68)")),
-        (1, "", Finding("infected (exit code 1)")),
-        (1, "/x: Heuristics.Limits.Exceeded.MaxFileSize FOUND\n", Finding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)")),
-        (2, "noise\nERROR: Can't open file\n", Finding(trouble="exit code 2: ERROR: Can't open file")),
-        (-9, "", Finding(trouble="it was ended by signal 9")),
-        (77, "", Finding(trouble="exit code 77")),
+        (0, "/x/1.eml: OK\n", ScannerFinding()),
+        (1, "/x/1.eml: Win.Test.EICAR_HDB-1 FOUND\n", ScannerFinding("Win.Test.EICAR_HDB-1")),
+        (1, "/x/1.eml: A FOUND\n/x/1.eml: B FOUND\n", ScannerFinding("A")),
+        (1, "/x: a: A(44d88612fea8a8f36de82e1278abb02f:68) FOUND\n", ScannerFinding("A(44d88612fea8a8f36de82e1278abb02f:68)")),
+        (1, "", ScannerFinding("infected (exit code 1)")),
+        (
+            1,
+            "/x: Heuristics.Limits.Exceeded.MaxFileSize FOUND\n",
+            ScannerFinding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)"),
+        ),
+        (2, "noise\nERROR: Can't open file\n", ScannerFinding(trouble="exit code 2: ERROR: Can't open file")),
+        (-9, "", ScannerFinding(trouble="it was ended by signal 9")),
+        (77, "", ScannerFinding(trouble="exit code 77")),
     ],
 )
-def test_clamscan(code: int, output: str, found: Finding) -> None:
+def test_clamscan(code: int, output: str, found: ScannerFinding) -> None:
     """Only what it calls clean is clean."""
     assert finding(CLAMSCAN, code, output) == found
 
@@ -56,17 +60,17 @@ def test_clamscan(code: int, output: str, found: Finding) -> None:
 @pytest.mark.parametrize(
     ("code", "output", "found"),
     [
-        (0, "", Finding()),
-        (13, "/x/1.eml\n\tFound the W32/Klez.h@MM virus !!!\n", Finding("W32/Klez.h@MM")),
-        (13, "Found: EICAR test file NOT a virus.\n", Finding("EICAR test file")),
-        (13, "Found trojan or variant Exploit-MIME.gen !!!\n", Finding("Exploit-MIME.gen")),
-        (13, "something new\n", Finding("infected (exit code 13)")),
-        (12, "Found the X virus !!!\n", Finding("X")),
-        (19, "", Finding("infected (exit code 19)")),
-        (20, "", Finding(trouble="exit code 20")),
+        (0, "", ScannerFinding()),
+        (13, "/x/1.eml\n\tFound the W32/Klez.h@MM virus !!!\n", ScannerFinding("W32/Klez.h@MM")),
+        (13, "Found: EICAR test file NOT a virus.\n", ScannerFinding("EICAR test file")),
+        (13, "Found trojan or variant Exploit-MIME.gen !!!\n", ScannerFinding("Exploit-MIME.gen")),
+        (13, "something new\n", ScannerFinding("infected (exit code 13)")),
+        (12, "Found the X virus !!!\n", ScannerFinding("X")),
+        (19, "", ScannerFinding("infected (exit code 19)")),
+        (20, "", ScannerFinding(trouble="exit code 20")),
     ],
 )
-def test_uvscan(code: int, output: str, found: Finding) -> None:
+def test_uvscan(code: int, output: str, found: ScannerFinding) -> None:
     """Found, could not be cleaned, was cleaned in our copy: the message has it in all three."""
     assert finding(UVSCAN, code, output) == found
 
@@ -84,9 +88,9 @@ def test_a_scanner_without_exit_codes() -> None:
     """What its output says counts, though it ends with 0; the whole match is the name where there is no group."""
     scanner = Profile(pattern="(?i)infected by (\\w+)|worm-\\d+")
 
-    assert finding(scanner, 0, "x infected by Foo") == Finding("Foo")
-    assert finding(scanner, 0, "x Worm-12 y") == Finding("Worm-12")
-    assert finding(scanner, 0, "fine") == Finding()
+    assert finding(scanner, 0, "x infected by Foo") == ScannerFinding("Foo")
+    assert finding(scanner, 0, "x Worm-12 y") == ScannerFinding("Worm-12")
+    assert finding(scanner, 0, "fine") == ScannerFinding()
 
 
 @pytest.mark.parametrize("profile", PROFILES)

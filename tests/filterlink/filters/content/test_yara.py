@@ -17,7 +17,7 @@ import pytest
 
 from filterlink.filters.content import yara
 from filterlink.filters.content.mime import Part, parts
-from filterlink.filters.content.yara import DEFAULT_RULES, BadRules, Settings, YaraFilter, compile_rules, extension
+from filterlink.filters.content.yara import DEFAULT_RULES, BadRules, YaraFilter, YaraSettings, compile_rules, extension
 from filterlink.filters.runtime.standstill import STOOD_STILL
 from filterlink.filters.runtime.verdict import Verdict, discard, header, ok
 from tests.filterlink.filters.content.test_office import ole, vba
@@ -171,7 +171,7 @@ ENDLESS = "rule r { condition: for any i in (0..filesize): (for any j in (0..100
 def test_rules_that_come_to_no_end(tmp_path: Path, unscannable: str, word: str) -> None:
     """Cost their time at most; what becomes of the message is said by --unscannable, and the next one is judged."""
     (tmp_path / "slow.yar").write_text(ENDLESS)
-    slow = YaraFilter(compile_rules([str(tmp_path / "slow.yar")]), Settings(0.5, unscannable))
+    slow = YaraFilter(compile_rules([str(tmp_path / "slow.yar")]), YaraSettings(0.5, unscannable))
 
     text = "the rules do not come to an end with this message within 0.5 s"
     while (verdict := judge(slow, b"\n" + b"x" * 5_000_000, tmp_path)) == STOOD_STILL:
@@ -230,7 +230,7 @@ ODD = b"Content-Transfer-Encoding: base64\n\nZmlyc3Q=\naGlkZGVuLCB0b28=\n"
 def test_flags_that_stop_a_message(tmp_path: Path) -> None:
     """Those that are named, with the reason; others pass."""
     assert ok() == judge(YaraFilter(compile_rules([str(DEFAULT_RULES)])), CLOSED, tmp_path)
-    stopping = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(stop=frozenset({"unopened", "ambiguous"})))
+    stopping = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(stop=frozenset({"unopened", "ambiguous"})))
 
     assert judge(stopping, CLOSED, tmp_path).text == "it is of a kind that is not opened in a.bin (--stop unopened)"
     assert judge(stopping, ODD, tmp_path).text == "mail programs read it in different ways in part 1 (--stop ambiguous)"
@@ -239,7 +239,7 @@ def test_flags_that_stop_a_message(tmp_path: Path) -> None:
 
 def test_flags_that_mark_a_message(tmp_path: Path) -> None:
     """All that it has go into one field, and rules see the ambiguous message as such."""
-    marking = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(mark=frozenset({"unopened", "ambiguous"})))
+    marking = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(mark=frozenset({"unopened", "ambiguous"})))
     own_rules = own(tmp_path, f'rule r {{ condition: flags == "ambiguous" and filesize == {len(ODD)} }}')
 
     assert judge(marking, CLOSED, tmp_path) == header(("X-Enqueuer-Flags: unopened",))
@@ -435,14 +435,14 @@ def test_the_clock_is_looked_at_all_the_time(name: str) -> None:
 @pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_time_and_memory_of_a_message_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unscannable: str, word: str) -> None:
     """In the parts as in the rules: --unscannable says what becomes of it."""
-    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(0.0, unscannable))
+    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(0.0, unscannable))
     assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "the rules do not come to an end with this message within 0 s")
 
     def full(_message: bytes, _look: object) -> list[Part]:
         raise MemoryError
 
     monkeypatch.setattr(yara, "parts", full)
-    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), Settings(9.0, unscannable))
+    judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(9.0, unscannable))
     assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "this message needs more memory than 2.0G")
 
 

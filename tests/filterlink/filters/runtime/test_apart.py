@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import pytest
 
-from filterlink.filters.runtime.apart import Done, apart
-from filterlink.filters.runtime.child import Limits
+from filterlink.filters.runtime.apart import ChildOutput, apart
+from filterlink.filters.runtime.child import ChildLimits
 
-LONG = Limits(30, memory=512 << 20)
+LONG = ChildLimits(30, memory=512 << 20)
 
 
 def test_what_it_writes() -> None:
@@ -28,8 +28,8 @@ def test_what_it_writes() -> None:
     def whole(file: BinaryIO) -> None:
         file.write(b"all")
 
-    assert apart(whole, LONG) == Done(b"all", "")
-    assert apart(broken, LONG) == Done(b"some", "broken")
+    assert apart(whole, LONG) == ChildOutput(b"all", "")
+    assert apart(broken, LONG) == ChildOutput(b"some", "broken")
 
 
 def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
@@ -79,12 +79,12 @@ def crashing(_file: BinaryIO) -> None:
 
 @pytest.mark.parametrize(
     ("work", "limits"),
-    [(hungry, LONG), (swallowing, LONG), (hanging, Limits(0.3)), (spinning, Limits(30, cpu=1)), (crashing, LONG)],
+    [(hungry, LONG), (swallowing, LONG), (hanging, ChildLimits(0.3)), (spinning, ChildLimits(30, cpu=1)), (crashing, LONG)],
 )
-def test_its_limits(work: Callable[[BinaryIO], None], limits: Limits) -> None:
+def test_its_limits(work: Callable[[BinaryIO], None], limits: ChildLimits) -> None:
     """Each is told, also that of memory by one that swallows the error; and no child is left."""
     began = time.monotonic()
-    assert apart(work, limits) == Done(b"", "limit")
+    assert apart(work, limits) == ChildOutput(b"", "limit")
     assert time.monotonic() - began < 20
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

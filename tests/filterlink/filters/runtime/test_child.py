@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from filterlink.filters.runtime import child
-from filterlink.filters.runtime.child import MAX_OUTPUT, Ended, Limits, run_limited
+from filterlink.filters.runtime.child import MAX_OUTPUT, ChildExit, ChildLimits, run_limited
 
-LONG = Limits(30)
+LONG = ChildLimits(30)
 
 
-def shell(text: str, limits: Limits = LONG) -> Ended:
+def shell(text: str, limits: ChildLimits = LONG) -> ChildExit:
     return run_limited(["/bin/sh", "-c", text], limits)
 
 
 def test_exit_code_and_output() -> None:
     """Of both its streams, with nothing on its standard input."""
-    assert shell("cat; echo out; echo err >&2; exit 7") == Ended(7, b"out\nerr\n", False)
-    assert shell("kill -9 $$") == Ended(-9, b"", False)
+    assert shell("cat; echo out; echo err >&2; exit 7") == ChildExit(7, b"out\nerr\n", False)
+    assert shell("kill -9 $$") == ChildExit(-9, b"", False)
 
 
 def test_a_program_that_is_not_there() -> None:
@@ -34,9 +34,9 @@ def test_a_program_that_is_not_there() -> None:
 
 def test_time_is_limited() -> None:
     """What it said until then is kept."""
-    assert shell("echo begun; exec sleep 60", Limits(0.5)) == Ended(-9, b"begun\n", True)
-    assert shell("exec sleep 60 >&- 2>&-", Limits(0.2)).late
-    assert shell("while :; do echo y; done", Limits(0.3)).late
+    assert shell("echo begun; exec sleep 60", ChildLimits(0.5)) == ChildExit(-9, b"begun\n", True)
+    assert shell("exec sleep 60 >&- 2>&-", ChildLimits(0.2)).late
+    assert shell("while :; do echo y; done", ChildLimits(0.3)).late
 
 
 def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
 
 def test_processor_time_and_memory_are_limited() -> None:
     """A scanner that a bomb makes grow harms nobody else."""
-    assert shell("while :; do :; done", Limits(30, cpu=1)).code in (-signal.SIGXCPU, -signal.SIGKILL)
-    ended = run_limited([sys.executable, "-c", "bytearray(1 << 30)"], Limits(30, memory=512 << 20))
+    assert shell("while :; do :; done", ChildLimits(30, cpu=1)).code in (-signal.SIGXCPU, -signal.SIGKILL)
+    ended = run_limited([sys.executable, "-c", "bytearray(1 << 30)"], ChildLimits(30, memory=512 << 20))
     assert ended.code == 1
     assert b"MemoryError" in ended.output
 
@@ -88,12 +88,12 @@ def test_limits_that_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Are told as what cannot be started."""
     monkeypatch.setattr(child, "restrain", _refuse)
     with pytest.raises(OSError, match="limits"):
-        run_limited(["/bin/true"], Limits(30, memory=1 << 30))
+        run_limited(["/bin/true"], ChildLimits(30, memory=1 << 30))
 
 
 def test_a_limit_beyond_what_the_kernel_can_say() -> None:
     """Is the largest that it can say."""
-    assert run_limited(["/bin/true"], Limits(30, memory=1 << 70)).code == 0
+    assert run_limited(["/bin/true"], ChildLimits(30, memory=1 << 70)).code == 0
 
 
 def test_output_is_bounded() -> None:
@@ -108,7 +108,7 @@ def test_the_whole_group_ends_with_it(tmp_path: Path, end: str) -> None:
     """A process that it left behind holds up nobody, and is gone afterwards: its end of a pipe is closed."""
     os.mkfifo(tmp_path / "alive")
     reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
-    shell(f"(sleep 60 & ) 3>{tmp_path}/alive; {end}", Limits(1))
+    shell(f"(sleep 60 & ) 3>{tmp_path}/alive; {end}", ChildLimits(1))
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         assert select.select([pipe], [], [], 10)[0]
         assert pipe.read() == b""

@@ -1,25 +1,28 @@
 import pytest
 
-from filterlink.filters.runtime.envelope import Envelope, read_envelope
+from filterlink.filters.runtime.envelope import FilterEnvelope, read_envelope
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ([], Envelope()),
-        ([b"P I 17-09-2001 09:52:33 0000 ____ ____ <>"], Envelope(sender=b"")),
+        ([], FilterEnvelope()),
+        ([b"P I 17-09-2001 09:52:33 0000 ____ ____ <>"], FilterEnvelope(sender=b"")),
         (
             [b"S <u@v> SMTP [10.4.0.159]", b"A v [10.21.2.87]", b"O L", b"P I x <a@b>", b"R W x <c@d>", b"R W x <e@f>"],
-            Envelope(b"a@b", (b"c@d", b"e@f"), b"u@v", "10.4.0.159"),
+            FilterEnvelope(b"a@b", (b"c@d", b"e@f"), b"u@v", "10.4.0.159"),
         ),
-        ([b"S SMTP [199.199.199.199]", b"R W x <<odd> c@d> <e@f>", b"R W nothing"], Envelope(None, (b"e@f",), b"", "199.199.199.199")),
-        ([b"S DSN [0.0.0.0]"], Envelope()),
-        ([b"S SMTP [IPv6:2001:db8::1]"], Envelope(peer="2001:db8::1")),
-        ([b"S <[1.2.3.4]@x> HTTP [::1]"], Envelope(account=b"[1.2.3.4]@x", peer="::1")),
-        ([b"S SMTP [1.2.3.4.5]", b"Z <q@r>"], Envelope()),
-        ([b"P I x <a\rX: y\0@b>"], Envelope(sender=b"aX: y@b")),
+        (
+            [b"S SMTP [199.199.199.199]", b"R W x <<odd> c@d> <e@f>", b"R W nothing"],
+            FilterEnvelope(None, (b"e@f",), b"", "199.199.199.199"),
+        ),
+        ([b"S DSN [0.0.0.0]"], FilterEnvelope()),
+        ([b"S SMTP [IPv6:2001:db8::1]"], FilterEnvelope(peer="2001:db8::1")),
+        ([b"S <[1.2.3.4]@x> HTTP [::1]"], FilterEnvelope(account=b"[1.2.3.4]@x", peer="::1")),
+        ([b"S SMTP [1.2.3.4.5]", b"Z <q@r>"], FilterEnvelope()),
+        ([b"P I x <a\rX: y\0@b>"], FilterEnvelope(sender=b"aX: y@b")),
     ],
 )
-def test_what_lines_of_any_server_say(lines: list[bytes], expected: Envelope) -> None:
+def test_what_lines_of_any_server_say(lines: list[bytes], expected: FilterEnvelope) -> None:
     """In any order, tolerantly, and nothing that could begin a line of another protocol."""
     assert expected == read_envelope(lines)

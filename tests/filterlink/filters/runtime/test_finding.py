@@ -1,27 +1,27 @@
 import pytest
 
-from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.verdict import Verdict, discard, error, failure, header, ok, rejected
 
-VIRUS = Finding(name="Eicar")
-TROUBLE = Finding(trouble="too large")
-FAULT = Finding(fault="no signatures")
+VIRUS = ScannerFinding(name="Eicar")
+TROUBLE = ScannerFinding(trouble="too large")
+FAULT = ScannerFinding(fault="no signatures")
 
 
 @pytest.mark.parametrize(
     ("policy", "found", "verdict"),
     [
-        (Policy(), Finding(), ok()),
+        (Policy(), ScannerFinding(), ok()),
         (Policy(), VIRUS, error("Eicar")),
         (Policy("discard"), VIRUS, discard()),
         (Policy("header"), VIRUS, header(("X-Virus: Eicar",))),
-        (Policy("discard"), Finding(), ok()),
+        (Policy("discard"), ScannerFinding(), ok()),
         (Policy(), TROUBLE, rejected("scan cannot scan this message: too large")),
         (Policy("discard", "error"), TROUBLE, error("scan cannot scan this message: too large")),
         (Policy("error", "pass"), TROUBLE, failure("scan cannot scan this message: too large")),
         (Policy("error", "pass"), FAULT, rejected("scan is not in order: no signatures")),
     ],
 )
-def test_what_follows_from_a_finding(policy: Policy, found: Finding, verdict: Verdict) -> None:
+def test_what_follows_from_a_finding(policy: Policy, found: ScannerFinding, verdict: Verdict) -> None:
     """A scanner that is broken itself lets nothing through, whatever is said of messages that cannot be scanned."""
     assert policy.verdict(found, "scan") == verdict

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterlink.filters.runtime import verdict
-from filterlink.filters.runtime.finding import Finding, Policy
+from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.verdict import MAX_REPLY, quote, reply
 from filterlink.protocol.strings import check_fields, take_quoted
 
@@ -57,7 +57,7 @@ def test_fields_of_which_none_fits_are_ok() -> None:
 def test_a_value_of_a_server_is_one_line_of_ascii(name: str, safe: str) -> None:
     """Whatever a scanner calls what it found, it adds no field and ends no header."""
     assert verdict.field("X-Virus", name) == f"X-Virus: {safe}"
-    assert reply(Policy("header").verdict(Finding(name or "x"), "clamd")) == b'ADDHEADER "X-Virus: %b"' % (safe or "x").encode()
+    assert reply(Policy("header").verdict(ScannerFinding(name or "x"), "clamd")) == b'ADDHEADER "X-Virus: %b"' % (safe or "x").encode()
 
 
 @pytest.mark.parametrize(

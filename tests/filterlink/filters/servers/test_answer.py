@@ -3,14 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterlink.filters.servers import answer as module
-from filterlink.filters.servers.answer import Answer, BadAnswer
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCONTENT-LENGTH: 7\r\n\r\n{\n\r\n\r\n}"
 SPAMD = b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 1.5 / 5.0\r\n\r\n"
 
 
-def fed(data: bytes, step: int = 1 << 20) -> Answer:
-    answer = Answer()
+def fed(data: bytes, step: int = 1 << 20) -> ServerAnswer:
+    answer = ServerAnswer()
     for at in range(0, len(data), step):
         answer.feed(data[at : at + step])
     return answer
@@ -66,7 +66,7 @@ def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.binary(max_size=200), st.booleans())
 def test_nothing_raises_anything_else(data: bytes, after_status: bool) -> None:
     """Whatever comes."""
-    answer = Answer()
+    answer = ServerAnswer()
     try:
         answer.feed(b"HTTP/1.0 200 OK\r\n" * after_status + data)
         answer.end()

@@ -16,7 +16,7 @@ import pytest
 
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.servers.clamd import MAX_DEATHS, ClamdFilter, Settings
+from filterlink.filters.servers.clamd import MAX_DEATHS, ClamdFilter, ClamdSettings
 from filterlink.filters.servers.service import Address
 
 Mail = Callable[..., bytes]
@@ -33,7 +33,7 @@ def asking() -> Iterator[Callable[..., ClamdFilter]]:
 
     def make(*addresses: Address, **settings: Any) -> ClamdFilter:
         policy = Policy(**{key: settings.pop(key) for key in ("action", "unscannable") if key in settings})
-        made.append(ClamdFilter(addresses, Settings(policy, **{"wait": 30, **settings})))
+        made.append(ClamdFilter(addresses, ClamdSettings(policy, **{"wait": 30, **settings})))
         return made[-1]
 
     yield make

@@ -1,7 +1,7 @@
 import pytest
 
-from filterlink.filters.runtime.finding import Finding
-from filterlink.filters.servers.clamdwire import MAX_REPLY, BadReply, Replies, chunk, command, finding
+from filterlink.filters.runtime.finding import ScannerFinding
+from filterlink.filters.servers.clamdwire import MAX_REPLY, BadClamdReply, Replies, chunk, command, finding
 
 
 def test_commands_end_in_nul() -> None:
@@ -13,22 +13,25 @@ def test_commands_end_in_nul() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("stream: OK", Finding()),
-        ("fd[10]: OK", Finding()),
-        ("stream: Win.Test.EICAR_HDB-1 FOUND", Finding("Win.Test.EICAR_HDB-1")),
-        ("fd[10]: Odd: name (x:1) FOUND", Finding("Odd: name (x:1)")),
-        ("INSTREAM size limit exceeded. ERROR", Finding(trouble="INSTREAM size limit exceeded.")),
-        ("fd[10]: Can't allocate memory ERROR", Finding(fault="fd[10]: Can't allocate memory")),
-        ("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND", Finding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)")),
-        ("fd[10]: CL_EMAXREC: Recursion limit reached ERROR", Finding(trouble="fd[10]: CL_EMAXREC: Recursion limit reached")),
-        ("fd[10]: Can't create temporary file ERROR", Finding(fault="fd[10]: Can't create temporary file")),
-        ("1: No file descriptor received. ERROR", Finding(fault="1: No file descriptor received.")),
-        ("UNKNOWN COMMAND", Finding(fault="UNKNOWN COMMAND")),
-        ("OK", Finding(fault="OK")),
-        ("", Finding(fault="an empty reply")),
+        ("stream: OK", ScannerFinding()),
+        ("fd[10]: OK", ScannerFinding()),
+        ("stream: Win.Test.EICAR_HDB-1 FOUND", ScannerFinding("Win.Test.EICAR_HDB-1")),
+        ("fd[10]: Odd: name (x:1) FOUND", ScannerFinding("Odd: name (x:1)")),
+        ("INSTREAM size limit exceeded. ERROR", ScannerFinding(trouble="INSTREAM size limit exceeded.")),
+        ("fd[10]: Can't allocate memory ERROR", ScannerFinding(fault="fd[10]: Can't allocate memory")),
+        (
+            "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND",
+            ScannerFinding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)"),
+        ),
+        ("fd[10]: CL_EMAXREC: Recursion limit reached ERROR", ScannerFinding(trouble="fd[10]: CL_EMAXREC: Recursion limit reached")),
+        ("fd[10]: Can't create temporary file ERROR", ScannerFinding(fault="fd[10]: Can't create temporary file")),
+        ("1: No file descriptor received. ERROR", ScannerFinding(fault="1: No file descriptor received.")),
+        ("UNKNOWN COMMAND", ScannerFinding(fault="UNKNOWN COMMAND")),
+        ("OK", ScannerFinding(fault="OK")),
+        ("", ScannerFinding(fault="an empty reply")),
     ],
 )
-def test_what_a_reply_says(text: str, found: Finding) -> None:
+def test_what_a_reply_says(text: str, found: ScannerFinding) -> None:
     """Only what says so is clean."""
     assert found == finding(text)
 
@@ -50,5 +53,5 @@ def test_replies_in_any_pieces() -> None:
 
 def test_a_reply_has_a_limit() -> None:
     """Memory does not fill because somebody else listens there."""
-    with pytest.raises(BadReply, match="more than 65536 bytes"):
+    with pytest.raises(BadClamdReply, match="more than 65536 bytes"):
         Replies().feed(b"x" * (MAX_REPLY + 1))

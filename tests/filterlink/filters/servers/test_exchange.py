@@ -15,7 +15,7 @@ import pytest
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, error
 from filterlink.filters.servers import clamd, icap
-from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.answer import ServerAnswer
 from filterlink.filters.servers.clamd import ClamdFilter
 from filterlink.filters.servers.exchange import MAX_DEATHS, Exchange, Terms
 from filterlink.filters.servers.icap import IcapFilter
@@ -68,7 +68,7 @@ def read_all(sock: socket.socket) -> bytes:
     return data
 
 
-def said(answer: Answer) -> Verdict:
+def said(answer: ServerAnswer) -> Verdict:
     return error(answer.body.decode())
 
 
@@ -121,7 +121,7 @@ def test_another_one_is_asked_when_one_cannot_answer(serving: Serving) -> None:
         read_all(sock)
         sock.sendall(ANSWER + b"ok")
 
-    def judge(answer: Answer) -> Verdict:
+    def judge(answer: ServerAnswer) -> Verdict:
         if answer.code:
             raise Unavailable("busy")
         return said(answer)
@@ -202,10 +202,10 @@ def _dripping(begin: bytes, drop: bytes, done: list[str]) -> Callable[[socket.so
 OFFERED = struct.pack("!I", 13) + b"O" + struct.pack("!III", 6, 0, 0)
 QUICK = Terms(wait=0, timeout=0.3)
 DRIPPING: dict[str, tuple[bytes, bytes, Callable[[Address], Any]]] = {
-    "clamd": (b"1: ", b"x", lambda address: ClamdFilter([address], clamd.Settings(wait=0, timeout=0.3))),
+    "clamd": (b"1: ", b"x", lambda address: ClamdFilter([address], clamd.ClamdSettings(wait=0, timeout=0.3))),
     "spamd": (b"SPAMD/1.1 0 EX_OK\r\nX: ", b"x", lambda address: SpamdFilter([address], terms=QUICK)),
     "rspamd": (b"HTTP/1.0 200 OK\r\nX: ", b"x", lambda address: RspamdFilter([address], terms=QUICK)),
-    "icap": (b"ICAP/1.0 200 OK\r\nX: ", b"x", lambda address: IcapFilter([address], icap.Settings("scan", wait=0, timeout=0.3))),
+    "icap": (b"ICAP/1.0 200 OK\r\nX: ", b"x", lambda address: IcapFilter([address], icap.IcapSettings("scan", wait=0, timeout=0.3))),
     "milter": (OFFERED, b"\0\0\0\1p", lambda address: MilterFilter([address], terms=QUICK)),
 }
 
@@ -227,10 +227,10 @@ def test_a_byte_now_and_then_is_no_answer(serving: Serving, queued: Callable[[by
 
 PASS, PATIENT = Policy(unscannable="pass"), Terms(unscannable="pass")
 PROXIED: dict[str, Callable[[Address], Any]] = {
-    "clamd": lambda address: ClamdFilter([address], clamd.Settings(PASS)),
+    "clamd": lambda address: ClamdFilter([address], clamd.ClamdSettings(PASS)),
     "spamd": lambda address: SpamdFilter([address], terms=PATIENT),
     "rspamd": lambda address: RspamdFilter([address], terms=PATIENT),
-    "icap": lambda address: IcapFilter([address], icap.Settings("scan", PASS)),
+    "icap": lambda address: IcapFilter([address], icap.IcapSettings("scan", PASS)),
     "milter": lambda address: MilterFilter([address], terms=PATIENT),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from filterlink.filters.runtime.finding import Policy
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.servers.icap import IcapFilter, Settings
+from filterlink.filters.servers.icap import IcapFilter, IcapSettings
 from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import CLEAN, Daemon, mail, served
 from tests.filterlink.filters.kinds import VIRUS, IcapKind, large_virus
@@ -39,7 +39,7 @@ def asking(judging: Judging) -> Judging:
     """Makes filters: asking(server, service="echo", wait=1)(message)."""
 
     def make(server: Daemon, service: str, **settings: Any) -> Callable[[bytes], Verdict]:
-        return judging(IcapFilter([Address("127.0.0.1", server.port)], Settings(service, **{"wait": 30.0, **settings})))
+        return judging(IcapFilter([Address("127.0.0.1", server.port)], IcapSettings(service, **{"wait": 30.0, **settings})))
 
     return make
 

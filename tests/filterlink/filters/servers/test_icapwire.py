@@ -4,16 +4,16 @@ import hashlib
 
 import pytest
 
-from filterlink.filters.runtime.finding import Finding
-from filterlink.filters.servers.icapwire import BadReply, Options, Pieces, Question, Reply, finding, read_options
+from filterlink.filters.runtime.finding import ScannerFinding
+from filterlink.filters.servers.icapwire import BadIcapReply, IcapReply, Options, Pieces, Question, finding, read_options
 
 SAME = hashlib.sha256(b"Subject: x\n\nhello\n").digest()
 BODY = b"5\r\nSubje\r\nd; x=y\r\nct: x\n\nhello\n\r\n0\r\n\r\n"
 HTTP = b"HTTP/1.1 %b\r\nA: b\r\n\r\n"
 
 
-def read(data: bytes, step: int = 1) -> Reply:
-    reply = Reply()
+def read(data: bytes, step: int = 1) -> IcapReply:
+    reply = IcapReply()
     for at in range(0, len(data), step):
         if reply.decided:
             break
@@ -32,19 +32,19 @@ def answer(fields: bytes = b"", http: bytes = b"200 OK", body: bytes = BODY) -> 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"ICAP/1.0 204 Unmodified\r\n\r\n", Finding()),
-        (answer(), Finding()),
-        (answer(body=b"1\r\nx\r\n0\r\nTrailer: y\r\n\r\n"), Finding("changed by the ICAP server")),
-        (answer(http=b"403 Forbidden"), Finding("blocked by the ICAP server (403)")),
-        (answer(b"X-Infection-Found: Type=0; Resolution=2; Threat=Eicar-Test;\r\n", b"403 No"), Finding("Eicar-Test")),
-        (answer(b"X-Virus-ID: Eicar\r\n"), Finding("Eicar")),
-        (answer(b"X-Violations-Found: 1\r\n\tmail.eml\r\n\tEicar\r\n\t11\r\n\t0\r\n"), Finding("Eicar")),
-        (answer(b"X-Violations-Found: 0\r\n"), Finding()),
-        (b"ICAP/1.0 413 Too large\r\n\r\n", Finding(trouble="413 Too large")),
-        (b"ICAP/1.0 204 No\r\nX-Infection-Found: Type=0; Resolution=0; Threat=Seen;\r\n\r\n", Finding("Seen")),
+        (b"ICAP/1.0 204 Unmodified\r\n\r\n", ScannerFinding()),
+        (answer(), ScannerFinding()),
+        (answer(body=b"1\r\nx\r\n0\r\nTrailer: y\r\n\r\n"), ScannerFinding("changed by the ICAP server")),
+        (answer(http=b"403 Forbidden"), ScannerFinding("blocked by the ICAP server (403)")),
+        (answer(b"X-Infection-Found: Type=0; Resolution=2; Threat=Eicar-Test;\r\n", b"403 No"), ScannerFinding("Eicar-Test")),
+        (answer(b"X-Virus-ID: Eicar\r\n"), ScannerFinding("Eicar")),
+        (answer(b"X-Violations-Found: 1\r\n\tmail.eml\r\n\tEicar\r\n\t11\r\n\t0\r\n"), ScannerFinding("Eicar")),
+        (answer(b"X-Violations-Found: 0\r\n"), ScannerFinding()),
+        (b"ICAP/1.0 413 Too large\r\n\r\n", ScannerFinding(trouble="413 Too large")),
+        (b"ICAP/1.0 204 No\r\nX-Infection-Found: Type=0; Resolution=0; Threat=Seen;\r\n\r\n", ScannerFinding("Seen")),
     ],
 )
-def test_what_answers_mean(data: bytes, found: Finding, step: int) -> None:
+def test_what_answers_mean(data: bytes, found: ScannerFinding, step: int) -> None:
     """An answer that is what we sent is clean; any other is not, by the name that is in it."""
     assert finding(read(data, step), SAME) == found
 
@@ -53,11 +53,11 @@ def test_what_answers_mean(data: bytes, found: Finding, step: int) -> None:
 @pytest.mark.parametrize(
     ("head", "found"),
     [
-        (answer(b"X-Virus-ID: Eicar\r\n", body=b""), Finding("Eicar")),
-        (answer(http=b"403 No", body=b""), Finding("blocked by the ICAP server (403)")),
+        (answer(b"X-Virus-ID: Eicar\r\n", body=b""), ScannerFinding("Eicar")),
+        (answer(http=b"403 No", body=b""), ScannerFinding("blocked by the ICAP server (403)")),
     ],
 )
-def test_a_head_that_decides_needs_no_body(head: bytes, found: Finding, body: bytes) -> None:
+def test_a_head_that_decides_needs_no_body(head: bytes, found: ScannerFinding, body: bytes) -> None:
     """Broken, endless or missing: the threat that the head names counts, and so does a refusal."""
     assert finding(read(head + body), SAME) == found
 
@@ -65,15 +65,15 @@ def test_a_head_that_decides_needs_no_body(head: bytes, found: Finding, body: by
 @pytest.mark.parametrize("data", [b"ICAP/1.0 500 Broken\r\n\r\n", b"ICAP/1.0 404 Not found\r\n\r\n", b"ICAP/1.0 206 Part\r\n\r\n"])
 def test_what_is_the_servers_fault(data: bytes) -> None:
     """No message is judged by it."""
-    with pytest.raises(BadReply):
+    with pytest.raises(BadIcapReply):
         finding(read(data), SAME)
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.0 200 OK\r\n\r\n", answer(body=b"xyz\r\n"), b"x" * 70_000])
 def test_what_is_no_answer(data: bytes) -> None:
     """It is told at once, in bounded memory."""
-    with pytest.raises(BadReply):
-        Reply().feed(data)
+    with pytest.raises(BadIcapReply):
+        IcapReply().feed(data)
 
 
 def test_options_are_read() -> None:
@@ -83,7 +83,7 @@ def test_options_are_read() -> None:
         1024, True, 60
     )
     assert read_options(read(head + b"Methods: RESPMOD\r\n\r\n")) == Options()
-    with pytest.raises(BadReply):
+    with pytest.raises(BadIcapReply):
         read_options(read(head + b"Methods: REQMOD\r\n\r\n"))
 
 

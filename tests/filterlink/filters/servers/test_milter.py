@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok
-from filterlink.filters.servers.milter import MilterFilter, Settings
-from filterlink.filters.servers.milterwire import Outcome
+from filterlink.filters.servers.milter import MilterFilter, MilterSettings
+from filterlink.filters.servers.milterwire import MilterOutcome
 from filterlink.filters.servers.service import Address
 from tests.filterlink.filters.daemons import EICAR, Clamd, Daemon, mail
 from tests.filterlink.filters.kinds import VIRUS, OpendkimKind, large_virus
@@ -27,7 +27,7 @@ Serving = Callable[..., Daemon]
 def asking(judging: Judging) -> Judging:
     """Makes filters: asking(server, changes="error")(message)."""
 
-    return lambda server, **settings: judging(MilterFilter([Address(server.socket)], Settings(**settings)))
+    return lambda server, **settings: judging(MilterFilter([Address(server.socket)], MilterSettings(**settings)))
 
 
 @pytest.mark.server
@@ -117,8 +117,8 @@ def test_the_limit_of_clamav_milter(serving: Serving, asking: Judging, clamds: C
 @pytest.mark.parametrize(("choice", "found"), [("error", error("quarantined by the milter: odd")), ("ignore", header(("X-A: b",)))])
 def test_quarantine(choice: str, found: Verdict) -> None:
     """It is refused with the reason, or goes on with what was added."""
-    outcome = Outcome()
+    outcome = MilterOutcome()
     outcome.take(b"h", b"X-A\0b\0")
     outcome.take(b"q", b"odd\0")
 
-    assert MilterFilter([], Settings(quarantine=choice))._decided(outcome) == found
+    assert MilterFilter([], MilterSettings(quarantine=choice))._decided(outcome) == found

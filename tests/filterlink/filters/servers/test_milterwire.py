@@ -4,16 +4,26 @@ import struct
 
 import pytest
 
-from filterlink.filters.runtime.envelope import Envelope
+from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
-from filterlink.filters.servers.milterwire import BadPacket, Mail, Outcome, Packets, Wanted, commands, final, read_offer, split
+from filterlink.filters.servers.milterwire import (
+    BadPacket,
+    MilterMessage,
+    MilterOutcome,
+    Packets,
+    Wanted,
+    commands,
+    final,
+    read_offer,
+    split,
+)
 
 MAIL = b"From: a\nSubject:x\n  y\n\nline\r\nline\n"
 
 
-def told(wanted: Wanted, pieces: list[bytes], envelope: Envelope | None = None) -> list[tuple[bytes, bytes, bool]]:
+def told(wanted: Wanted, pieces: list[bytes], envelope: FilterEnvelope | None = None) -> list[tuple[bytes, bytes, bool]]:
     """What goes there but macros: letter, data, whether an answer comes."""
-    mail = Mail("7", envelope or Envelope(b"s@x", (b"r@y", b"t@z"), b"", "192.0.2.1"), *split(pieces))
+    mail = MilterMessage("7", envelope or FilterEnvelope(b"s@x", (b"r@y", b"t@z"), b"", "192.0.2.1"), *split(pieces))
     return [(each.letter, each.packet[5:], each.answered) for each in commands(wanted, mail) if each.letter != b"D"]
 
 
@@ -45,8 +55,8 @@ def test_what_it_does_not_want() -> None:
 def test_bodies_in_parts_and_mail_from_inside() -> None:
     """At most 65535 bytes a packet; no peer is 127.0.0.1; IPv6 is named so."""
     assert [len(data) for letter, data, _ in told(Wanted(), [b"\n", b"x" * 70_000]) if letter == b"B"] == [65535, 4465]
-    assert told(Wanted(), [b""], Envelope())[0][1] == b"localhost\x004\0\x00127.0.0.1\0"
-    assert told(Wanted(), [b""], Envelope(peer="2001:db8::1"))[0][1] == b"[2001:db8::1]\x006\0\0IPv6:2001:db8::1\0"
+    assert told(Wanted(), [b""], FilterEnvelope())[0][1] == b"localhost\x004\0\x00127.0.0.1\0"
+    assert told(Wanted(), [b""], FilterEnvelope(peer="2001:db8::1"))[0][1] == b"[2001:db8::1]\x006\0\0IPv6:2001:db8::1\0"
 
 
 @pytest.mark.parametrize("step", [1, 1000])
@@ -73,14 +83,14 @@ def test_its_options() -> None:
 
 def test_fields_are_added_and_changes_named() -> None:
     """Both kinds of fields, folded rightly; progress is no answer; a skip ends the body."""
-    outcome = Outcome()
+    outcome = MilterOutcome()
     answers = [(b"p", b""), (b"h", b"X-A\0one\n two\0"), (b"i", b"\0\0\0\x01X-B\0b\nInjected: c\0"), (b"h", b"bad name\0x\0")]
     assert not any(outcome.take(*each) for each in [*answers, (b"m", b"\0\0\0\x01A\0\0"), (b"q", b"why\0")])
     assert outcome.take(b"s", b"")
 
     assert outcome.verdict() == header(("X-A: one\n\ttwo", "X-B: b\n\tInjected: c"))
     assert (outcome.undone, outcome.quarantine, outcome.skip) == ({"changes a header field"}, "why", True)
-    assert Outcome().verdict() == ok()
+    assert MilterOutcome().verdict() == ok()
     with pytest.raises(BadPacket):
         outcome.take(b"?", b"")
 

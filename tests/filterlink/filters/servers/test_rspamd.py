@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejected
-from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.answer import ServerAnswer
 from filterlink.filters.servers.exchange import Terms, Unscannable
-from filterlink.filters.servers.rspamd import BadPassword, RspamdFilter, Rules, Settings, read_password
+from filterlink.filters.servers.rspamd import ActionRules, BadPassword, RspamdFilter, RspamdSettings, read_password
 from filterlink.filters.servers.service import Address, Unavailable
 from tests.filterlink.filters.daemons import SPAM, Daemon, free_port, listens, queued, served
 from tests.filterlink.filters.starters import make_rspamd, titled
@@ -50,7 +50,7 @@ def test_each_action(asking: Judging) -> None:
 def test_greylisted_until_it_is_old(running: Daemon, tmp_path: Path) -> None:
     """By the time of its queue file."""
     path = queued(tmp_path, titled("GREY"))
-    judge = RspamdFilter([Address(running.socket)], Settings(Rules(greylist=100))).judge
+    judge = RspamdFilter([Address(running.socket)], RspamdSettings(ActionRules(greylist=100))).judge
     assert judge(path).word == "REJECTED"
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
@@ -86,7 +86,9 @@ def test_the_password(serving: Callable[..., Daemon], judging: Judging) -> None:
     server.until(lambda: listens(port))
 
     def judged(password: bytes) -> Verdict:
-        return judging(RspamdFilter([Address("127.0.0.1", port)], Settings(password=password), Terms(wait=0, unscannable="pass")))(SPAM)
+        return judging(RspamdFilter([Address("127.0.0.1", port)], RspamdSettings(password=password), Terms(wait=0, unscannable="pass")))(
+            SPAM
+        )
 
     assert judged(b"secret") == error("Gtube pattern")
     assert [judged(b"").word, judged(b"wrong").word] == ["REJECTED"] * 2
@@ -116,7 +118,7 @@ def test_a_password_file_that_cannot_be_used(tmp_path: Path, text: str | None) -
 )
 def test_what_its_codes_mean(line: bytes, fault: type[Exception]) -> None:
     """Its own trouble has the message judged by another one, and never pass; a message's does not."""
-    answer = Answer()
+    answer = ServerAnswer()
     answer.feed(b"HTTP/1.1 " + line + b"\r\n\r\n")
     answer.end()
     with pytest.raises(fault):

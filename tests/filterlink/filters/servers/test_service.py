@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlink.filters.servers.service import Address, Away, Service, Unavailable, parse
+from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, parse
 
 ONE, TWO = Address("one", 1), Address("two", 2)
 
@@ -49,7 +49,7 @@ def test_the_next_server_takes_over_and_the_first_is_left_alone() -> None:
             raise Unavailable("gone")
         return "done"
 
-    service = Service([ONE, TWO], 0)
+    service = ServerGroup([ONE, TWO], 0)
 
     assert [service.use(attempt), service.use(attempt)] == ["done", "done"]
     assert asked == [ONE, TWO, TWO]
@@ -64,7 +64,7 @@ def test_it_waits_for_a_server_that_comes_back() -> None:
             raise faults.pop()
         return "done"
 
-    assert Service([ONE], 30).use(attempt) == "done"
+    assert ServerGroup([ONE], 30).use(attempt) == "done"
 
 
 @pytest.mark.alone
@@ -74,7 +74,7 @@ def test_a_long_outage_is_told_at_once() -> None:
     def attempt(address: Address) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
-    service = Service([ONE, TWO], 0.3)
+    service = ServerGroup([ONE, TWO], 0.3)
     waited = []
     for _ in range(3):
         began = time.monotonic()
@@ -95,7 +95,7 @@ def test_time_for_a_message_is_limited() -> None:
         raise TimeoutError("timed out")
 
     with pytest.raises(Away, match=r"^one:1: timed out$"):
-        Service([ONE, TWO], 30).use(attempt, 0)
+        ServerGroup([ONE, TWO], 30).use(attempt, 0)
     assert asked == [ONE]
 
 
@@ -110,7 +110,7 @@ def test_an_answer_ends_the_outage() -> None:
             raise Unavailable("down")
         return "done"
 
-    service = Service([ONE], 0.2)
+    service = ServerGroup([ONE], 0.2)
     with pytest.raises(Away):
         service.use(attempt)
     there.set()

@@ -1,11 +1,11 @@
 import pytest
 
-from filterlink.filters.servers.answer import Answer, BadAnswer
-from filterlink.filters.servers.spamc import Finding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
+from filterlink.filters.servers.spamc import SpamdFinding, finding, own_fields, request, spam_fields
 
 
-def answered(spam: str, body: bytes = b"") -> Answer:
-    answer = Answer()
+def answered(spam: str, body: bytes = b"") -> ServerAnswer:
+    answer = ServerAnswer()
     answer.feed(b"SPAMD/1.1 0 EX_OK\r\nContent-length: %d\r\nSpam: %b\r\n\r\n%b" % (len(body), spam.encode(), body))
     return answer
 
@@ -20,12 +20,12 @@ def test_a_question(user: bytes) -> None:
 @pytest.mark.parametrize(
     ("spam", "expected"),
     [
-        ("True ; 1001.5 / 5.0", Finding(True, 1001.5, 5.0, "A,B")),
-        ("False ; -0.1 / 5", Finding(False, -0.1, 5.0, "A,B")),
-        ("yes;7/5", Finding(True, 7.0, 5.0, "A,B")),
+        ("True ; 1001.5 / 5.0", SpamdFinding(True, 1001.5, 5.0, "A,B")),
+        ("False ; -0.1 / 5", SpamdFinding(False, -0.1, 5.0, "A,B")),
+        ("yes;7/5", SpamdFinding(True, 7.0, 5.0, "A,B")),
     ],
 )
-def test_a_score(spam: str, expected: Finding) -> None:
+def test_a_score(spam: str, expected: SpamdFinding) -> None:
     """Is read as spamd and its relatives write it."""
     assert expected == finding(answered(spam, b"A,B"))
 
@@ -50,9 +50,9 @@ def test_the_fields_of_spamassassin() -> None:
 def test_fields_of_ours() -> None:
     """Are those that SpamAssassin writes by default, in lines of a bearable length."""
     names = ",".join(f"RULE_{number}" for number in range(30))
-    flag, status, level = own_fields(Finding(True, 70.2, 5.0, names))
+    flag, status, level = own_fields(SpamdFinding(True, 70.2, 5.0, names))
 
     assert (flag, level) == ("X-Spam-Flag: YES", "X-Spam-Level: " + "*" * 50)
     assert status.replace("\n\t", "") == f"X-Spam-Status: Yes, score=70.2 required=5.0tests={names}"
     assert max(len(line) for line in status.split("\n")) < 80
-    assert own_fields(Finding(False, -3.0, 5.0, "")) == ("X-Spam-Status: No, score=-3.0 required=5.0\n\ttests=none",)
+    assert own_fields(SpamdFinding(False, -3.0, 5.0, "")) == ("X-Spam-Status: No, score=-3.0 required=5.0\n\ttests=none",)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from filterlink.filters.runtime.verdict import Verdict, error, header, ok
-from filterlink.filters.servers.answer import Answer
+from filterlink.filters.servers.answer import ServerAnswer
 from filterlink.filters.servers.exchange import Unscannable
 from filterlink.filters.servers.service import Address, Unavailable
-from filterlink.filters.servers.spamd import Settings, SpamdFilter
+from filterlink.filters.servers.spamd import SpamdFilter, SpamdSettings
 from tests.filterlink.filters.daemons import CLEAN, GTUBE, SPAM, Daemon, served
 from tests.filterlink.filters.starters import FUN, make_spamd
 
@@ -32,7 +32,7 @@ def asking(running: Daemon, judging: Judging, parted: Parted) -> Judging:
 
     def make(*envelope: bytes, **said: Any) -> Callable[[bytes], Verdict]:
         settings, terms = parted(said)
-        return judging(SpamdFilter([Address(running.socket)], Settings(**settings), terms), *envelope)
+        return judging(SpamdFilter([Address(running.socket)], SpamdSettings(**settings), terms), *envelope)
 
     return make
 
@@ -87,7 +87,7 @@ def test_the_preferences_of_the_recipient(serving: Callable[..., Daemon], judgin
     account = ["--username=nobody"] if os.geteuid() == 0 else []
     server.command += (f"--virtual-config-dir={server.folder}/users/%d/%l", "--nouser-config", *account)
     server.start()
-    found = SpamdFilter([Address(server.socket)], Settings(add="symbols", user_from_recipient=True))
+    found = SpamdFilter([Address(server.socket)], SpamdSettings(add="symbols", user_from_recipient=True))
     envelope = "P I x <a@b>\n{}\n".format
 
     def status(*recipients: str) -> str:
@@ -117,7 +117,7 @@ def test_large_ones_may_pass(asking: Judging) -> None:
 )
 def test_what_its_codes_mean(line: bytes, fault: type[Exception]) -> None:
     """Its own trouble has the message judged by another one; the message's own trouble holds it."""
-    answer = Answer()
+    answer = ServerAnswer()
     answer.feed(line + b"\r\n")
     answer.end()
     with pytest.raises(fault):

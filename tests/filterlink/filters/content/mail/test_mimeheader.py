@@ -1,11 +1,11 @@
 import pytest
 
 from filterlink.filters.content.mail.filenames import clean_name
-from filterlink.filters.content.mail.mimeheader import Header
+from filterlink.filters.content.mail.mimeheader import PartHeader
 from filterlink.filters.content.mail.readings import readings
 
 
-def read(data: bytes) -> tuple[Header, bytes]:
+def read(data: bytes) -> tuple[PartHeader, bytes]:
     header, body = readings(data, 0, len(data))[0]
     return header, data[body:]
 
@@ -13,7 +13,7 @@ def read(data: bytes) -> tuple[Header, bytes]:
 def test_the_fields_that_matter() -> None:
     """Type, boundary, encoding, folded or not, LF or CRLF, in any case."""
     text = b'Subject: x\nCONTENT-type: Multipart/Mixed;\n\tboundary="a b"\nContent-Transfer-Encoding: BASE64 \n\nbody'
-    expected = Header("multipart/mixed", (b"a b",), "base64", ())
+    expected = PartHeader("multipart/mixed", (b"a b",), "base64", ())
 
     assert (expected, b"body") == read(text)
     assert (expected, b"body") == read(text.replace(b"\n", b"\r\n"))
@@ -118,16 +118,16 @@ def test_names_in_foreign_and_in_no_charset() -> None:
 
 def test_bodies_without_header() -> None:
     """An empty first line ends an empty header; a first line that is no field is body."""
-    assert (Header(), b"body") == read(b"\nbody")
-    assert (Header(), b"body") == read(b"\r\nbody")
-    assert (Header(), b"no field\n\nbody") == read(b"no field\n\nbody")
-    assert (Header(), b"") == read(b"")
+    assert (PartHeader(), b"body") == read(b"\nbody")
+    assert (PartHeader(), b"body") == read(b"\r\nbody")
+    assert (PartHeader(), b"no field\n\nbody") == read(b"no field\n\nbody")
+    assert (PartHeader(), b"") == read(b"")
 
 
 def test_a_header_may_hold_rubbish() -> None:
     """Lines that are no fields, a mailbox's From line, and no end."""
-    assert (Header("a/b"), b"body") == read(b"From ann Mon\nrubbish: 1\nmore rubbish\nContent-Type: a/b\n\nbody")
-    assert (Header("a/b"), b"") == read(b"Content-Type: a/b")
+    assert (PartHeader("a/b"), b"body") == read(b"From ann Mon\nrubbish: 1\nmore rubbish\nContent-Type: a/b\n\nbody")
+    assert (PartHeader("a/b"), b"") == read(b"Content-Type: a/b")
 
 
 def test_of_two_types_the_multipart_counts() -> None:

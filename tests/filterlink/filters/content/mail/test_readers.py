@@ -5,7 +5,7 @@ import fast_mail_parser
 import pytest
 
 from filterlink.filters.content.limits.member import Look, no_clock
-from filterlink.filters.content.mail.readers import Found, TooMuch, by_email, by_rust
+from filterlink.filters.content.mail.readers import LeafFound, TooMuch, by_email, by_rust
 from filterlink.filters.content.mime import parts
 from tests.helpers.linear import is_linear
 
@@ -13,7 +13,7 @@ MESSAGE = (
     b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: a/b; name=x.bin\nContent-Transfer-Encoding: base64\n\n"
     b"AAEC\n--b\nContent-Type: message/rfc822\n\nSubject: y\n\ninner\n--b--\n"
 )
-Reader = Callable[[bytes, Look], Iterator[Found]]
+Reader = Callable[[bytes, Look], Iterator[LeafFound]]
 READERS = pytest.mark.parametrize("read", [by_email, by_rust])
 
 
@@ -22,7 +22,7 @@ def test_what_they_find(read: Reader) -> None:
     """The leaves with their names, also those of a message in the message."""
     found = list(read(MESSAGE, no_clock))
 
-    assert [Found((), "text/plain", b"text"), Found(("x.bin",), "a/b", b"\0\1\2")] == [
+    assert [LeafFound((), "text/plain", b"text"), LeafFound(("x.bin",), "a/b", b"\0\1\2")] == [
         each._replace(data=each.data.strip()) for each in found[:2]
     ]
     assert found[-1].data.strip() == b"inner"

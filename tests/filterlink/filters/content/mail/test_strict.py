@@ -21,7 +21,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The messages that the other readers were asked to read."""
     found: list[bytes] = []
 
-    def spy(message: bytes, look: Look) -> list[readers.Found]:
+    def spy(message: bytes, look: Look) -> list[readers.LeafFound]:
         found.append(message)
         return []
 

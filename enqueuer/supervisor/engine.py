@@ -1,0 +1,91 @@
+"""What the parts of the supervisor share: the state of the engine, its settings, its processes, and how one is started or told.
+
+It decides nothing. supervisor.py decides; commands.py, processors.py and systemd.py read it and call what they were given.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from enqueuer.ipc import frames
+from enqueuer.ipc.child import Birth
+from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.log import serverlog
+from enqueuer.supervisor import pool, startup
+from enqueuer.supervisor.children import Children
+from filterlink.wire.loop import Alarm, Loop
+
+__all__ = ["Engine"]
+
+log = logging.getLogger("ENQUEUER")
+
+State = Literal["starting", "running", "draining", "stopping"]
+
+
+class Engine:
+    """`let_go` closes in a new child what is the supervisor's alone; `maintain` starts what is missing, after a pause."""
+
+    def __init__(
+        self, started: startup.Started, loop: Loop, let_go: Callable[[Birth], None], maintain: Callable[[], None], *, born: float
+    ) -> None:
+        self.started = started
+        self.file = started.config
+        self.loop = loop
+        self.board = Scoreboard()
+        self.born = born
+        self.state: State = "starting"
+        self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
+        self.children = Children(let_go)
+        self.pauses = pool.Pauses()
+        self.suspects: tuple[int, ...] = ()
+        """Messages that processors worked on when the last queue manager died."""
+        self._waking = Alarm(loop, maintain)  # one for all roles that pause
+
+    @property
+    def shown_state(self) -> str:
+        """The state as commands show it: what ends is draining."""
+        return "draining" if self.state == "stopping" else self.state
+
+    def may_start(self, role: str) -> bool:
+        """Whether a process of this role may be started now. Where it pauses, `maintain` is called after the pause."""
+        if role == "manager" and self.children.of("processor"):
+            return False  # each processor works for one queue manager; they are being killed
+        pause = self.pauses.left(role, time.monotonic())
+        if pause > 0:
+            self._waking.after(pause)
+        return pause <= 0
+
+    def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
+        """Start a process. Where the machine has no room for it, the role pauses as after a death."""
+        self.started.mend()
+        try:
+            self.children.fork(birth, title, live, waits=waits)
+        except OSError as error:
+            pause = self.pauses.died(birth.role, time.monotonic(), 0.0, useful=False, killed=False)
+            log.error("%s cannot be started: %s; tried again in %.1f s", title, error.strerror, pause)
+            self._waking.after(pause)
+            return False
+        return True
+
+    def birth(self, role: str, number: int = 0) -> Birth:
+        """What a new process of this role gets; `number` is that of a processor."""
+        served = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
+        return Birth(
+            role,
+            number,
+            number - 1,
+            self.children.next_generation(),
+            self.file.config,
+            self.file.edition,
+            self.board,
+            self._log,
+            served.lend() if served is not None else None,
+            self.suspects,
+            self.state == "draining",
+        )
+
+    def tell(self, role: str, frame: frames.FromSupervisor) -> None:
+        """Send a frame to each process of this role."""
+        for child in self.children.of(role):
+            child.tell(frame)
