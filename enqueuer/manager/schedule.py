@@ -94,7 +94,7 @@ class Schedule:
         self.counts: dict[State, int] = dict.fromkeys(COUNTED, 0)
         self._large = dict(self.counts)  # how many of each are large
         self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
-        self._alone = 0  # the suspect that was dispatched last
+        self._alone: Entry | None = None  # the suspect that was dispatched last
         self._parked: dict[tuple[str, bool], list[int]] = {}  # by filter and lane
         self._owed: dict[tuple[str, bool], int] = {}
         self._owed_ids: set[int] = set()  # of active messages
@@ -115,8 +115,7 @@ class Schedule:
         open_lanes = [SMALL]
         if self._large["active"] < self.lanes.limit:
             open_lanes.append(LARGE)
-        alone = self.entries.get(self._alone)
-        if alone is None or alone.state != "active" or not alone.suspect:
+        if not (self._alone is not None and self._alone.suspect and self._alone.state == "active"):
             open_lanes.append(SUSPECT)
         heads = [(id, lane) for lane in open_lanes if (id := self._head(self._ready[lane])) is not None]
         if not heads:
@@ -124,7 +123,7 @@ class Schedule:
         chosen = self.entries[heapq.heappop(self._ready[min(heads)[1]])]
         self._apply(chosen, "dispatch")
         if chosen.suspect:
-            self._alone = chosen.id
+            self._alone = chosen
         return chosen
 
     def suspect(self, entry: Entry) -> None:
@@ -135,7 +134,6 @@ class Schedule:
 
     def settle(self, entry: Entry) -> None:
         """Its outcome is to be committed: a processor gave it, or the message is given up."""
-        self._owed_ids.discard(entry.id)
         self._apply(entry, "settle")
 
     def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0, reason: str = "") -> None:
