@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 
 from filterlink.config.settings import LEVELS, Filter
-from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.mux import Gate
 from filterlink.dispatch.requests import ScanRequest
 from filterlink.helpers import unkillable
@@ -14,7 +13,7 @@ from filterlink.helpers.pool import HelperPool
 from filterlink.helpers.runner import TAIL, HelperRunner
 from filterlink.log.complaints import Complaints
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
 from filterlink.wire.loop import Loop
 
 __all__ = ["ExternalFilter", "numbers_from"]
@@ -170,15 +169,11 @@ class ExternalFilter:
     def send(self, unit: int, number: int, message: int) -> None:
         self._crew.send(unit, number, message)
 
-    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None:
-        kind, text = answer.kind, answer.text
-        told = VerdictFrame(
-            request.id, request.n, self.settings.name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies
-        )
-        request.client.send(encode(told))
-        self._refusal = text if kind is AnswerKind.REJECTED else None
-        if kind in NONE:
-            self._complaints.say(kind, f"message {request.id}: {text}")
+    def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
+        request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))
+        self._refusal = answer.text if answer.kind is AnswerKind.REJECTED else None
+        if answer.kind in NONE:
+            self._complaints.say(answer.kind, f"message {request.id}: {answer.text}")
 
     def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))

@@ -14,7 +14,7 @@ from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.process import orphans
 from filterlink.rollover import Rollover
-from filterlink.wire.frames import AnswerKind, Ask, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
 from filterlink.wire.link import Link, serve
 from filterlink.wire.loop import Loop
 
@@ -144,7 +144,12 @@ class MultiplexerServer:
         if not ask.park:
             link.send(
                 encode(
-                    VerdictFrame(ask.id, ask.n, ask.filter, AnswerKind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled')
+                    VerdictFrame(
+                        ask.id,
+                        ask.n,
+                        ask.filter,
+                        FilterAnswer(AnswerKind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled'),
+                    )
                 )
             )
             return

@@ -76,7 +76,7 @@ class Bare:
         *lines, self._tail = (self._tail + os.read(self._from_helper, ROOM)).split(b"\n")
         for line in lines:
             client, id, n = self._asked.pop(line.partition(b" ")[0])
-            client.send(_encode(("verdict", id, n, "F", "ok")))
+            client.send(_encode(("verdictframe", id, n, "F", ("ok",))))
 
 
 def main() -> None:

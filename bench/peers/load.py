@@ -32,7 +32,7 @@ def ask_link(path: str, client: int, count: int) -> int:
         for n in range(count):
             link.send(encode(Ask((client << 32) + n, 1, "F", False, 100, False)))
             verdict = _decode(link.recv(ROOM))
-            answered += isinstance(verdict, VerdictFrame) and verdict.kind is AnswerKind.OK
+            answered += isinstance(verdict, VerdictFrame) and verdict.answer.kind is AnswerKind.OK
     return answered
 
 

@@ -52,10 +52,10 @@ def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = N
     """What a filter said of one file, in one line, and what follows where it said nothing."""
     if reply is None:
         return f'no verdict; an engine does what on_failure = "{filter.on_failure}" says' if filter else "no verdict"
-    text = f' "{reply.text}"' if reply.text else ""
-    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.fields)
+    text = f' "{reply.answer.text}"' if reply.answer.text else ""
+    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.answer.fields)
     slow = ", over slow_after" if filter and seconds > filter.slow_after else ""
-    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
+    return f"{reply.answer.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
 
 
 def report(found: BenchReport, count: int, rules: int) -> None:

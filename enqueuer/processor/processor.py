@@ -20,7 +20,7 @@ from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
 from filterlink.wire.client import Client
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, Park, VerdictFrame
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame
 from filterlink.wire.link import Channel
 
 __all__ = ["Processor", "run"]
@@ -106,17 +106,19 @@ class Processor:
 
     def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
-        verdicts = {verdict.filter: verdict for verdict in job.verdicts}
+        verdicts = {verdict.filter: verdict.answer for verdict in job.verdicts}
         while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
             if isinstance(answer, Park):
-                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
-            verdicts[result.filter] = answer
+                return frames.Parked(
+                    job.id, job.n, result.filter, _fitting(job, verdicts), message.stamp, answer.apart, answer.reason[:200]
+                )
+            verdicts[result.filter] = answer.answer
             self._say("rules", job)
         if result.fate is rules.Disposition.HELD:
             held_by = verdicts.pop(result.filter, None)
-            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
+            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule)
             if held_by is not None:
                 held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
@@ -141,7 +143,7 @@ class Processor:
         return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
 
     def _stage(
-        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]
+        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]
     ) -> frames.Outcome:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
@@ -267,18 +269,18 @@ def _copy_in(place: str) -> str:
     return place.partition(".")[0] + "(copy)"
 
 
-def _fitting(verdicts: dict[str, VerdictFrame]) -> tuple[VerdictFrame, ...]:
+def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
     """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
     kept, room = [], MAX_TEXT
-    for verdict in verdicts.values():
-        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes + verdict.copies))
+    for filter, answer in verdicts.items():
+        room -= answer.size + 3 * len(answer.text)
         if room < 0:
             break
-        kept.append(verdict)
+        kept.append(VerdictFrame(job.id, job.n, filter, answer))
     return tuple(kept)
 
 
-def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]) -> dict[str, object]:
+def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]) -> dict[str, object]:
     return {
         "id": job.id,
         "fate": str(result.fate),
@@ -288,5 +290,5 @@ def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome
         "attempts": 0,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "sender": printable(message.envelope.sender),
-        "log": [f"{v.filter}: {v.kind.upper()} {v.text}".strip() for v in verdicts.values()],
+        "log": [f"{filter}: {answer.kind.upper()} {answer.text}".strip() for filter, answer in verdicts.items()],
     }

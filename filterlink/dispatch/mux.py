@@ -12,13 +12,12 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.dispatch.isolation import Trials
-from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.replies import Desk
 from filterlink.dispatch.requests import WAKE_AGAIN, MuxPort, ScanRequest, Unit
 from filterlink.dispatch.slots import Slots
 from filterlink.dispatch.suspects import Doubt, Suspects
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import AnswerKind, Ask
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 
 __all__ = ["Gate"]
 
@@ -287,7 +286,7 @@ class Gate:
         unit.retiring = False
         self._port.restart(unit.index, text)
         for request in late:
-            self._desk.tell(request, LateAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
+            self._desk.tell(request, FilterAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
 
     def _give_up(self) -> None:
         """The filter is not there: whoever waits is told, and the parked come to be told."""

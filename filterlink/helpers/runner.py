@@ -221,7 +221,7 @@ class HelperRunner:
         for event in events:
             if isinstance(event, HelperReply):
                 replies.append(event)
-                if event.complaints or event.kind is AnswerKind.FAILURE:
+                if event.complaints or event.answer.kind is AnswerKind.FAILURE:
                     amiss.append((event, self._owner.helper_asked(self._index, event.number)))
             elif isinstance(event, Interface):
                 self._greeted(event)
@@ -242,7 +242,7 @@ class HelperRunner:
             self._unasked(reply)
 
     def _complain(self, reply: HelperReply, message: int) -> None:
-        failed = (f"answered FAILURE: {reply.text}",) if reply.kind is AnswerKind.FAILURE else ()
+        failed = (f"answered FAILURE: {reply.answer.text}",) if reply.answer.kind is AnswerKind.FAILURE else ()
         for problem in failed + reply.complaints:
             self._grumble.problem(f"message {message}: {problem}")
 

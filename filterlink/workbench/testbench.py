@@ -121,7 +121,7 @@ class TestBench(Dialogue):
 
     def judged(self, request: FileCommand, seconds: float) -> None:
         if request.index >= 0 and request.reply is not None:
-            self.report.verdicts[request.reply.kind.upper()] += 1
+            self.report.verdicts[request.reply.answer.kind.upper()] += 1
             self.report.latencies.append(seconds)
 
     # The steps
@@ -161,8 +161,8 @@ class TestBench(Dialogue):
         self.drop(list(self.open))
         if request.reply is None:
             self.referee.blame("missing", "it ended" if self.is_gone else "no answer")
-        elif request.reply.kind in ("ok", "discard"):
-            self.referee.blame("missing", f"a file that is not there was answered with {request.reply.kind.upper()}")
+        elif request.reply.answer.kind in ("ok", "discard"):
+            self.referee.blame("missing", f"a file that is not there was answered with {request.reply.answer.kind.upper()}")
 
     def _burst(self) -> None:
         """Many requests in one write."""

@@ -148,7 +148,7 @@ def _helper(pieces: list[bytes]) -> None:
     for piece in pieces:
         for event in reader.feed(piece):
             if isinstance(event, protocol.HelperReply):
-                assert all(b"\n" not in address for address in event.routes + event.copies)
+                assert all(b"\n" not in address for address in event.answer.routes + event.answer.copies)
                 assert all(text.isprintable() for text in event.complaints)
     reader.finish()
 

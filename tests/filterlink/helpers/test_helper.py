@@ -120,7 +120,7 @@ def test_started_in_the_base_directory_with_nothing_of_ours(start: Start, base: 
 
     (answer,) = owned.told
     assert isinstance(answer, HelperReply)
-    assert answer.text == f"{base} True 3 True"
+    assert answer.answer.text == f"{base} True 3 True"
 
 
 def test_a_program_that_cannot_be_run(start: Start, base: Path) -> None:
