@@ -18,6 +18,7 @@ from pathlib import Path
 from enqueuer.queue.directory.disk import Disk, Stamp
 from enqueuer.queue.directory.ingest import InvalidDrop, derive, queue_path
 from enqueuer.queue.message import envelope
+from enqueuer.queue.message.timestamps import in_envelopes
 
 __all__ = ["Handmade", "handmade", "program"]
 
@@ -66,7 +67,7 @@ class Handmade:
 
     def _make(self, file: Path) -> Path:
         """A queue file as it is, or one made of a plain message. Raises OSError."""
-        id, at = next(self._ids), time.strftime("%d-%m-%Y %H:%M:%S")
+        id, at = next(self._ids), in_envelopes(time.time())
         path = Path(queue_path(id))
         with file.open("rb") as source:
             is_queue_file = _ENVELOPE.match(source.read(2))

@@ -11,6 +11,7 @@ import time
 from typing import TextIO
 
 from enqueuer.log import logline
+from enqueuer.queue.message.timestamps import day
 
 __all__ = ["Formatter", "LogWriter"]
 
@@ -38,7 +39,7 @@ class LogWriter(logging.Handler):
         """Write a record, or lines that came together, whole. A disk that is full loses them, never the process."""
         lines = record if isinstance(record, list) else [logline.line_of(record)]
         text = "".join(logline.shown(line) + "\n" for line in lines)
-        self._write(f"{self._folder}/{logline.day(int(lines[0].created))}.log", text)
+        self._write(f"{self._folder}/{day(int(lines[0].created))}.log", text)
         if self._terminal is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._terminal.write(text)

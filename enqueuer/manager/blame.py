@@ -27,6 +27,7 @@ from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import complete, queue_path
+from enqueuer.queue.message.timestamps import rfc3339, time_of_day
 from filterlink.config.settings import OnRefused
 from filterlink.log.complaints import Complaints
 
@@ -207,7 +208,7 @@ class Blame:
         why: dict[str, object] = {"id": entry.id, "fate": fate, "reason": reason, "filter": filter, "rule": entry.rule or None}
         why |= {
             "attempts": max(self.attempts.of(entry.id), entry.refusals),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "time": rfc3339(time.time()),
             "log": list(entry.notes),
         }
         stage.stage_why(self._disk, entry.id, entry.n, place, why)
@@ -220,4 +221,4 @@ class Blame:
         self._remember(entry, text)
 
     def _remember(self, entry: Entry, text: str) -> None:
-        entry.notes = (*entry.notes, f"{time.strftime('%H:%M:%S')} {text}")[-NOTES:]
+        entry.notes = (*entry.notes, f"{time_of_day(int(time.time()))} {text}")[-NOTES:]

@@ -1,6 +1,5 @@
 """An ENQUEUER processor: one message at a time from claim to staged outcome. It decides nothing about order and commits nothing."""
 
-import functools
 import logging
 import select
 import socket
@@ -19,6 +18,7 @@ from enqueuer.queue.directory.store import drop_path
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.message.timestamps import in_envelopes, rfc3339
 from filterlink.wire.client import Client
 from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame
 from filterlink.wire.link import Channel
@@ -252,13 +252,7 @@ class Processor:
 
 
 def _now() -> str:
-    """As it stands in envelope lines."""
-    return _written(int(time.time()))
-
-
-@functools.lru_cache(maxsize=1)
-def _written(second: int) -> str:
-    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime(second))
+    return in_envelopes(time.time())
 
 
 def _kind(error: OSError | ValueError) -> str:
@@ -288,7 +282,7 @@ def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome
         "filter": result.filter or None,
         "rule": result.rule or None,
         "attempts": 0,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": rfc3339(time.time()),
         "sender": printable(message.envelope.sender),
         "log": [f"{filter}: {answer.kind.upper()} {answer.text}".strip() for filter, answer in verdicts.items()],
     }

@@ -22,6 +22,7 @@ from enqueuer import exits
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import Birth, settle_in
 from filterlink.process import orphans
+from filterlink.process.prctl import adopt_orphans
 from filterlink.wire.link import Link
 
 __all__ = ["END_WITHIN", "Child", "Children"]
@@ -131,7 +132,7 @@ class Children:
         self._generation = 0
         self._strangers: list[int] = []
         """What was killed at the last look."""
-        orphans.adopt()
+        adopt_orphans()
         if not os.path.exists("/proc/self"):
             log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from filterlink.helpers.spawn import HelperLimits, spawn
 from filterlink.helpers.unkillable import NoUser
 from filterlink.process import orphans
+from filterlink.process.prctl import adopt_orphans
 from filterlink.protocol.protocol import Event as Event
 from filterlink.protocol.protocol import Note, Reader
 from filterlink.wire.loop import Loop
@@ -69,7 +70,7 @@ class Helper:
         limits: HelperLimits = HelperLimits(),  # noqa: B008 (frozen)
     ) -> None:
         self._mark = orphans.new_mark()
-        orphans.adopt()
+        adopt_orphans()
         process = spawn(words, limits, self._mark)
         assert process.stdin is not None
         assert process.stdout is not None

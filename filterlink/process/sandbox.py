@@ -17,13 +17,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from filterlink.process.prctl import allow_no_new_privileges
+
 __all__ = ["confine", "interpreter", "missing", "no_landlock", "write_only_below"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """The numbers of Landlock's system calls on every architecture."""
 _VERSION: Final = 1
 _PATH_BENEATH = 1
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG = 1
 _CAPABILITIES = 0x20080522
 """The version of capget(2) with 64 capabilities."""
 _DAC_READ_SEARCH = 1 << 2
@@ -161,7 +163,7 @@ def _restrict(abi: int, rules: dict[str, int], network: int, scope: int) -> None
     try:
         for place, rights in rules.items():
             _add(made, place, rights & files)
-        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        allow_no_new_privileges()
         _checked(_libc.syscall(_RESTRICT_SELF, made, 0))
     finally:
         os.close(made)

@@ -23,6 +23,7 @@ from enqueuer.queue.directory.disk import MAX_TIME, Disk, Stamp
 from enqueuer.queue.directory.rest import PATIENCE, REST, Rests
 from enqueuer.queue.directory.sync import seen_by_this_kernel
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.message.timestamps import rfc3339
 
 __all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 
@@ -126,7 +127,7 @@ class Intake:
         The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
         Raises OSError; then nothing has changed.
         """
-        text = json.dumps({"name": printable(name), "reason": reason, "time": _utc()}, indent=1)
+        text = json.dumps({"name": printable(name), "reason": reason, "time": rfc3339(time.time())}, indent=1)
         for number in (*range(1, TRIED), time.time_ns()):
             bad, why = (os.fsencode(FOLDER) + b"/" + each for each in names.refused(name, number))
             try:
@@ -271,7 +272,3 @@ def _lease(fd: int) -> bool | None:
 def _kind(mode: int) -> str:
     kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISLNK, "a symbolic link"))
     return next((text for test, text in kinds if test(mode)), "a device")
-
-
-def _utc() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -19,6 +19,7 @@ from enqueuer.queue.directory.ingest import FIRST, complete, queue_path
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.message.printable import printable
 
 __all__ = ["Offer", "Recovered", "recover", "whole"]
 
@@ -132,13 +133,9 @@ def _tried(path: str, action: Callable[[], object]) -> bool:
     except OSError as error:
         if no_room(error):
             raise
-        log.error("%s: %s; it is left as it is", _printable(path), error.strerror or error)
+        log.error("%s: %s; it is left as it is", printable(path), error.strerror or error)
         return False
     return True
-
-
-def _printable(path: str) -> str:
-    return path.encode("unicode_escape", "backslashreplace").decode()
 
 
 def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
@@ -163,7 +160,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is no file: it is %s now, and is not looked at", _printable(f"{folder}/{name}"), _printable(other))
+        log.error("%s is no file: it is %s now, and is not looked at", printable(f"{folder}/{name}"), printable(other))
         return
 
 

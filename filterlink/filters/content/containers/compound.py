@@ -72,7 +72,7 @@ def _stream(ole: Ole, stream: Stream, title: str, budget: Budget) -> Iterator[Me
     elif name == _NATIVE:
         yield from native(content[4:], budget)
     else:
-        yield Member(_printable(name), content, budget.count())
+        yield Member(_file_name(name), content, budget.count())
         if name == _SLIDES:
             yield from _objects(content, budget)
 
@@ -121,5 +121,5 @@ def _objects(data: bytes, budget: Budget) -> Iterator[Member]:
         at += 8 + length
 
 
-def _printable(name: str) -> str:
+def _file_name(name: str) -> str:
     return "".join(letter if letter.isprintable() and letter != "/" else "_" for letter in name)
