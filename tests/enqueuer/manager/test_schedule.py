@@ -462,6 +462,18 @@ def test_one_that_was_parked_apart_once_is_parked_as_others_are_later() -> None:
     assert entry.state == "waiting"
 
 
+def test_a_wake_of_the_lane_leaves_what_is_parked_apart_now_and_was_not_before() -> None:
+    """The list of the lane still has its id."""
+    schedule = _schedule()
+    (entry,) = _active(schedule, 1)
+    schedule.park(entry, "A")
+    schedule.wake_one("A", 1)
+    schedule.park(_next(schedule), "A", apart=True)
+
+    schedule.wake("A", 1)
+    assert entry.state == "parked"
+
+
 def test_a_wake_by_id_that_overtakes_the_park_is_owed_once() -> None:
     """It takes nothing of what the lane is owed."""
     schedule = _schedule()
