@@ -22,7 +22,6 @@ NAMES = {0x3707: "long file name", 0x3704: "file name", 0x3001: "display name"}
 CONTENT, HTML, TEXT, RTF = 0x3701, 0x1013, 0x1000, 0x1009
 _OBJECT = 0x000D
 _SIZES = {2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 4, 20: 8, 64: 8, 72: 16}
-_TEXTS = {0x1E: "utf-8", 0x1F: "utf-16-le"}
 _VARIABLE = (_OBJECT, 0x1E, 0x1F, 0x102)
 MAX_ATTRIBUTES = 100_000
 """Of one file, and properties of one attribute; Outlook writes some hundred."""
