@@ -66,8 +66,8 @@ def test_the_calls_of_one_message(benchmark: BenchmarkFixture, every: int, monke
     """As processor and queue manager make them, a turn of its loop for each message included."""
     monkeypatch.setattr(timings, "SAMPLE", every)
     board, count = Scoreboard(), 100_000
-    processor = timings.StageTimings(board.processor_laps(0), timings.PROCESSOR)
-    turns, settler = (timings.StageTimings(board.manager_laps, timings.MANAGER) for _ in range(2))
+    processor = timings.StageTimings(board.processor_timings(0), timings.PROCESSOR)
+    turns, settler = (timings.StageTimings(board.manager_timings, timings.MANAGER) for _ in range(2))
 
     def run() -> None:
         for n in range(count):

@@ -44,7 +44,7 @@ def test_recovery(benchmark: BenchmarkFixture, held: int) -> None:
         lay(trial.base / "ready", held, message(2048))
         for path in sorted((trial.base / "ready").iterdir()):
             path.rename(trial.base / "Submitted" / path.name)
-        trial.wait(lambda: trial.status()["queue"]["held"] == held, "all are held", 60)
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == held, "all are deferred", 60)
         benchmark.pedantic(trial.start, setup=trial.kill, rounds=3)  # type: ignore[no-untyped-call]
 
 

@@ -4,7 +4,7 @@ It reads nothing of the message (but told does), so what it costs is the asking 
 
 noop answers at once, in a tight loop (about 5 us a request, one read and one write for all lines that stand in the pipe).
 header does the same with a header field to add, so that mail is not published as it came.
-rejected cannot judge: the message is held.
+rejected cannot judge: the message is deferred.
 sleep takes MS milliseconds for each and judges any number at once, as a scanner that waits for a network does.
 told does the same, but for a message that says "X-Delay: MS" near its top: that takes so long.
 busy computes for MS milliseconds of CPU, one after the other: its processes are what can be had of it at once.

@@ -86,16 +86,16 @@ def _profile(processors: int, messages: int, size: int) -> str:
 
 def _measure(trial: Trial, messages: int, data: bytes) -> Measured:
     pile = Pile(trial, messages, data)
-    laps, before, busy, began = _laps(trial), _roles(trial), _machine_busy(), time.monotonic()
+    timings, before, busy, began = _timings(trial), _roles(trial), _machine_busy(), time.monotonic()
     pile.run()
     seconds, after = time.monotonic() - began, _roles(trial)
     spent = {role: cpu.plus(before.get(role, NOTHING), -1) for role, cpu in after.items()}
     busy = _machine_busy() - busy
-    lapped = {key: (wall - laps[key][0], cpu - laps[key][1]) for key, (wall, cpu) in _laps(trial).items()}
+    lapped = {key: (wall - timings[key][0], cpu - timings[key][1]) for key, (wall, cpu) in _timings(trial).items()}
     return Measured(messages, seconds, spent, busy, lapped)
 
 
-def _laps(trial: Trial) -> dict[tuple[str, str], tuple[float, float]]:
+def _timings(trial: Trial) -> dict[tuple[str, str], tuple[float, float]]:
     return {(one["process"], one["step"]): (one["wall_s"], one["cpu_s"]) for one in trial.status()["steps"]}
 
 

@@ -29,7 +29,7 @@ STEPS = {
     "gauges": "Manager._show Board.set_gauges Schedule.gauges",
     "the loop's round": "Manager._pump Spooler.pump Settler.pump Settler._next Settler._carry Loop._run_timers",
     "take the job": "Processor.work",
-    "read, derive": "Processor._message derive load",
+    "read, ingest": "Processor._message ingest load",
     "rules": "decide Processor._decide",
     "ask the filter": "Client.ask Client._answer",
     "stage": "Processor._stage stage_file stage_why modules_of",

@@ -1,4 +1,4 @@
-"""One External Filter in the multiplexer: its gate and the keepers of its helpers, and the talk between them."""
+"""One External Filter in the multiplexer: its gate and the runners of its helpers, and the talk between them."""
 
 import itertools
 import logging
@@ -33,7 +33,7 @@ def numbers_from(first: int) -> Iterator[int]:
 
 
 class ExternalFilter:
-    """One filter: its gate, its helpers' keepers, and the talk between them. Port of the one, owner of the others."""
+    """One filter: its gate, its helpers' runners, and the talk between them. Port of the one, owner of the others."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class ExternalFilter:
         self._complaints = Complaints(self._log, burst=MOST_LINES)
         self.gate = Gate(settings, self, numbers, loop.now(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
-        self._crew = HelperPool(settings, lambda place: HelperRunner(loop, settings, place, numbers, self._log, self))
+        self._pool = HelperPool(settings, lambda place: HelperRunner(loop, settings, place, numbers, self._log, self))
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
         self.started, self.due = True, self._loop.now() + self.settings.timeout
         if self.gate is not None:
-            self._crew.start()
+            self._pool.start()
 
     def stop(self) -> None:
         """Stop the helpers in steps; `over` says when."""
         if not self.stopping:
             self.stopping = True
-            self._crew.stop()
+            self._pool.stop()
 
     def evict(self) -> None:
         """The filter is no more: what it has in work or parked is dispatched again, under the rules and settings in force now."""
@@ -91,7 +91,7 @@ class ExternalFilter:
         """Look at the clock."""
         if self.gate is not None and not self.stopping:
             self.gate.tick(now)
-            self._crew.see_off(now, self.gate)
+            self._pool.see_off(now, self.gate)
 
     @property
     def drained(self) -> bool:
@@ -106,7 +106,7 @@ class ExternalFilter:
     @property
     def ended_early(self) -> bool:
         """No helper was ready yet, and one that was started has ended."""
-        return self.gate is not None and not self.gate.is_ready and any(keeper.fell for keeper in self._keepers)
+        return self.gate is not None and not self.gate.is_ready and any(runner.fell for runner in self._runners)
 
     def is_late(self, now: float) -> bool:
         """It has had its time, or its helpers are not tried again."""
@@ -119,7 +119,7 @@ class ExternalFilter:
     @property
     def over(self) -> bool:
         """No helper runs, and none will."""
-        return self._crew.over
+        return self._pool.over
 
     @property
     def busy(self) -> bool:
@@ -132,10 +132,10 @@ class ExternalFilter:
         gate, now = self.gate, self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
-        errors = [keeper.last_error for keeper in self._keepers if keeper.last_error]
+        errors = [runner.last_error for runner in self._runners if runner.last_error]
         if self._refusal is not None:  # newer than what a helper ended of
             errors.append(f"REJECTED: {self._refusal[:TAIL]}")
-        pids = tuple(keeper.pid for keeper in self._keepers if keeper.pid)
+        pids = tuple(runner.pid for runner in self._runners if runner.pid)
         median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
         word = self._word(gate, now)
         return FilterState(
@@ -145,7 +145,7 @@ class ExternalFilter:
             gate.in_flight,
             gate.parked,
             gate.answered,
-            self._crew.restarts,
+            self._pool.restarts,
             errors[-1] if errors else None,
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
@@ -155,19 +155,19 @@ class ExternalFilter:
     def _word(self, gate: Gate, now: float) -> StateWord:
         if gate.is_ready:
             return "failed" if gate.failing else "stalled" if gate.stalled(now) else "ready"
-        if gate.dead or gate.failing or (self.started and not any(keeper.startable for keeper in self._keepers)):
+        if gate.dead or gate.failing or (self.started and not any(runner.startable for runner in self._runners)):
             return "failed"
-        return "restarting" if any(keeper.was_ready for keeper in self._keepers) else "starting"
+        return "restarting" if any(runner.was_ready for runner in self._runners) else "starting"
 
     @property
     def reason(self) -> str:
         """Why it is not ready."""
-        return next((keeper.last_error for keeper in self._keepers if keeper.last_error), "it is being started")
+        return next((runner.last_error for runner in self._runners if runner.last_error), "it is being started")
 
     # what the gate wants done (mux.Port)
 
     def send(self, unit: int, number: int, message: int) -> None:
-        self._crew.send(unit, number, message)
+        self._pool.send(unit, number, message)
 
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))
@@ -188,12 +188,12 @@ class ExternalFilter:
         self._tell_manager(Guilty(request.id, request.n, self.settings.name, reason[:MAX_TEXT]))
 
     def restart(self, unit: int, reason: str) -> None:
-        self._crew.restart(unit, reason)
+        self._pool.restart(unit, reason)
 
-    # what the helpers' keepers tell (keeper.Owner)
+    # what the helpers' runners tell (runner.Owner)
 
     def helper_ready(self, index: int) -> None:
-        self._crew.ready(self._loop.now(), index, self._told())
+        self._pool.ready(self._loop.now(), index, self._told())
         self._changed()
 
     def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]:
@@ -209,21 +209,21 @@ class ExternalFilter:
         self._told().units[index].written(self._loop.now(), numbers)
 
     def helper_leaving(self, index: int) -> None:
-        self._crew.leaving(index)
+        self._pool.leaving(index)
         self._told().leaving(self._loop.now(), index)
         self._changed()
 
     def helper_gone(self, index: int, over: bool, planned: bool) -> None:
         if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
             self._told().gone(self._loop.now(), index, over, planned)
-        self._crew.gone(index, over)
+        self._pool.gone(index, over)
         self._refusal = self._refusal if planned else None
         self._changed()
 
     @property
-    def _keepers(self) -> list[HelperRunner]:
-        return list(self._crew.keepers.values())
+    def _runners(self) -> list[HelperRunner]:
+        return list(self._pool.runners.values())
 
     def _told(self) -> Gate:
-        assert self.gate is not None  # made before the first keeper
+        assert self.gate is not None  # made before the first runner
         return self.gate

@@ -52,12 +52,12 @@ class MultiplexerServer:
         first_number: int = 1,
     ) -> None:
         self._loop, self._listener, self._tell_manager, self._publish, self._first = loop, listener, tell_manager, publish, first_number
-        self._publishing = self._closed = self._pressed = self._idle = self._stopping = False
+        self._publishing = self._closed = self._backpressure = self._idle = self._stopping = False
         self._large_share = 0.5
         self._links: set[Link] = set()
         self._succession = Rollover(self._make, lambda name: tell_manager(Renewed(name)))
         self._in_force: Callable[[], None] | None = None
-        self._strangers: set[str] = set()  # names complained of
+        self._orphans: set[str] = set()  # names complained of
         self._then: Callable[[], None] | None = None
         self._timer = loop.after(0, lambda: None)
         self._settings = filters
@@ -73,7 +73,7 @@ class MultiplexerServer:
         """Take other settings, and call `in_force` when nobody is judged by the old ones any more. The next call takes its place."""
         if self._stopping:
             return
-        self._strangers.clear()
+        self._orphans.clear()
         self._in_force = in_force
         self._succession.configure(self._loop.now(), filters)
         self._tell_in_force()
@@ -94,7 +94,7 @@ class MultiplexerServer:
     def _brief(self, each: ExternalFilter) -> None:
         """Tell a filter's gate what holds for all of them."""
         if each.gate is not None:
-            each.gate.pressed, each.gate.slots.large_share = self._pressed, self._large_share
+            each.gate.backpressure, each.gate.slots.large_share = self._backpressure, self._large_share
 
     @property
     def _all(self) -> list[ExternalFilter]:
@@ -137,9 +137,9 @@ class MultiplexerServer:
                 self._changed()
 
     def _unknown(self, link: Link, ask: Ask) -> None:
-        """Asked under an edition of the configuration that is not ours, or no longer: the message is dispatched again soon."""
-        if ask.filter not in self._strangers and len(self._strangers) < MOST_STRANGERS:
-            self._strangers.add(ask.filter)
+        """Asked under an revision of the configuration that is not ours, or no longer: the message is dispatched again soon."""
+        if ask.filter not in self._orphans and len(self._orphans) < MOST_STRANGERS:
+            self._orphans.add(ask.filter)
             log.warning('filter "%s" is asked for, but not configured or disabled here: its messages ask again', ask.filter)
         if not ask.park:
             link.send(
@@ -190,7 +190,7 @@ class MultiplexerServer:
 
     def press(self, waiting: bool) -> None:
         """Whether other work waits for the processors that wait for filters."""
-        self._pressed = waiting
+        self._backpressure = waiting
         for each in self._all:
             self._brief(each)
         if waiting and self._idle:

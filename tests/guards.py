@@ -5,6 +5,7 @@ complaints, one line each.
 """
 
 import ast
+import functools
 import itertools
 import re
 import statistics
@@ -20,39 +21,13 @@ PARTS = ("enqueuer", "queue", "filterlink")
 MEDIAN, P90, LONGEST, MODULE = 9, 20, 50, 300
 """Lines. The four limits of the code's shape: short enough that each function and each file is read at a glance."""
 
-PURE = {
-    "enqueuer": (
-        "auto",
-        "circles",
-        "config",
-        "doubts",
-        "frames",
-        "health",
-        "loglines",
-        "mbox",
-        "pool",
-        "routes",
-        "rules",
-        "schedule",
-        "whereabouts",
-        "wording",
-        *(f"tune/{name}" for name in ("advice", "chart", "edit", "law", "report", "verdict", "waiting")),
-    ),
-    "queue": ("durability", "envelope", "header", "names", "states"),
-    "filterlink": (
-        "frames",
-        "lifecycle",
-        "mux",
-        "protocol",
-        "referee",
-        "settings",
-        "strings",
-        "units",
-        *(f"filters/{name}" for name in ("answer", "clamdwire", "envelope", "icapwire", "milterwire", "rspamdwire", "spamc", "verdict")),
-    ),
-}
-"""Modules that decide and touch nothing: bytes and the time are their arguments."""
+PURE_FOLDERS = ("enqueuer/config", "enqueuer/policy", "queue/message", "filterlink/protocol", "filterlink/config")
+"""Folders in which every module decides and touches nothing: bytes and the time are its arguments."""
 IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}
+PROCESSES = ("enqueuer/supervisor", "enqueuer/manager", "enqueuer/processor", "enqueuer/scan", "enqueuer/doors/drop")
+"""Folders of the engine's processes. Only the supervisor's imports the others, to start them."""
+LAYERS = ("filterlink", "queue", "enqueuer")
+"""Arrows fall: each of them imports those before it, queue/ only filterlink's pure modules."""
 
 
 WHOLE = frozenset(
@@ -115,12 +90,14 @@ def modules() -> list[Function]:
 
 
 def shape() -> str:
-    """The shape of the code in two lines."""
+    """The shape of the code in a few lines."""
     lengths = sorted(function.lines for function in functions())
     median, longest, module = statistics.median(lengths), max(functions()), max(modules())
     return (
         f"functions: {len(lengths)}, median {median:g}, p90 {_p90(lengths)}, longest {longest.lines} ({longest.place})\n"
-        f"modules:   {len(modules())}, longest {module.lines} ({module.place})"
+        f"modules:   {len(modules())}, longest {module.lines} ({module.place})\n"
+        f"circles of files: {len(_circles(_files_graph()))}, of folders: {len(_circles(_folders_graph()))}, "
+        f"arrows upward: {len(list(arrows_fall()))}, class names in two modules: {len(list(no_noun_names_two_classes()))}"
     )
 
 
@@ -146,19 +123,50 @@ def queue_never_shadows_the_standard_library() -> Iterator[str]:
         yield "enqueuer/__init__.py is not empty: importing the queue would import the engine"
 
 
-def arrows_point_one_way() -> Iterator[str]:
-    """queue/ may import filterlink's pure parts and itself; filterlink imports itself only."""
-    for path in sources("queue", "filterlink"):
-        for module, place, _ in _imports(path):
-            own = module.startswith("enqueuer.queue") and path.is_relative_to(ROOT / "queue")
-            if module.partition(".")[0] == "enqueuer" and not own:
-                yield f"{place} imports {module}: queue/ and filterlink/ know nothing of the engine"
+def arrows_fall() -> Iterator[str]:
+    """enqueuer imports queue and filterlink, queue imports filterlink's pure modules, filterlink imports itself only."""
+    for source, targets in _files_graph().items():
+        own = LAYERS.index(source.partition("/")[0])
+        for target in targets:
+            layer = target.partition("/")[0]
+            if LAYERS.index(layer) > own:
+                yield f"{source} imports {target}: {source.partition('/')[0]}/ knows nothing of {layer}/"
+            elif source.startswith("queue/") and layer == "filterlink" and not _is_pure(target):
+                yield f"{source} imports {target}, which is not pure"
+
+
+def nothing_goes_in_circles() -> Iterator[str]:
+    """Neither files nor folders import each other, not even inside of a function."""
+    for kind, graph in (("files", _files_graph()), ("folders", _folders_graph())):
+        yield from (f"a circle of {kind}: {', '.join(sorted(circle))}" for circle in _circles(graph))
+
+
+def processes_import_no_other_process() -> Iterator[str]:
+    """What two processes share has a folder of its own; they talk by frames."""
+    for source, targets in _files_graph().items():
+        own = _process(source)
+        for target in targets:
+            if own and _process(target) not in (None, own) and own != "enqueuer/supervisor":
+                yield f"{source} imports {target}, of another process"
 
 
 def pure_modules_touch_nothing() -> Iterator[str]:
-    for path in (ROOT / folder / f"{name}.py" for folder, names in PURE.items() for name in names):
-        if path.exists():
-            yield from (f"{place} imports {module}" for module, place, _ in _imports(path) if module.partition(".")[0] in IMPURE)
+    """A module is pure if it is in one of PURE_FOLDERS, or if its docstring says "Pure"."""
+    for path in sources(*PARTS):
+        if not _is_pure(_name(path)):
+            continue
+        yield from (f"{place} imports {module}: a pure module" for module, place, _ in _imports(path) if module.partition(".")[0] in IMPURE)
+        yield from (f"{_name(path)} is pure and imports {target}" for target in _files_graph()[_name(path)] if not _is_pure(target))
+
+
+def no_noun_names_two_classes() -> Iterator[str]:
+    """A name in a log, a traceback or a search means one thing."""
+    places: dict[str, set[str]] = {}
+    for path in sources(*PARTS):
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, set()).add(_name(path))
+    yield from (f"class {name} is in {', '.join(sorted(found))}" for name, found in sorted(places.items()) if len(found) > 1)
 
 
 def commands_start_fast() -> Iterator[str]:
@@ -228,8 +236,11 @@ def tree_holds_no_bait() -> Iterator[str]:
 GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
     code_is_small,
     queue_never_shadows_the_standard_library,
-    arrows_point_one_way,
+    arrows_fall,
+    nothing_goes_in_circles,
+    processes_import_no_other_process,
     pure_modules_touch_nothing,
+    no_noun_names_two_classes,
     commands_start_fast,
     modules_name_what_they_offer,
     tests_never_sleep,
@@ -247,6 +258,61 @@ def main() -> int:
     return bool(complaints)
 
 
+# Who imports whom
+
+Graph = dict[str, set[str]]
+
+
+@functools.cache
+def _files_graph() -> Graph:
+    """Each file of ours with those that it imports, in functions and for type checkers, too."""
+    files = {_name(path) for path in sources(*PARTS)}
+    return {_name(path): {target for module, _, _ in _imports(path) if (target := _file(module, files))} for path in sources(*PARTS)}
+
+
+def _file(module: str, files: set[str]) -> str | None:
+    """The file of a module, or of the module that has this name."""
+    parts = module.removeprefix("enqueuer.queue.") if module.startswith("enqueuer.queue.") else None
+    words = ["queue", *parts.split(".")] if parts is not None else module.split(".")
+    return next((found for count in (len(words), len(words) - 1) if (found := "/".join(words[:count]) + ".py") in files), None)
+
+
+def _folders_graph() -> Graph:
+    graph: Graph = {}
+    for source, targets in _files_graph().items():
+        folder = source.rpartition("/")[0]
+        graph.setdefault(folder, set()).update(target.rpartition("/")[0] for target in targets)
+        graph[folder].discard(folder)
+    return graph
+
+
+def _circles(graph: Graph) -> list[set[str]]:
+    """Sets of more than one node that reach each other."""
+    reached = {node: _reach(graph, node) for node in graph}
+    circles = {frozenset(other for other in reached[node] if node in reached.get(other, ())) for node in graph if node in reached[node]}
+    return [set(circle) for circle in circles if len(circle) > 1]
+
+
+def _reach(graph: Graph, start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _process(name: str) -> str | None:
+    return next((folder for folder in PROCESSES if name.startswith(folder + "/")), None)
+
+
+def _is_pure(name: str) -> bool:
+    return name.startswith(tuple(folder + "/" for folder in PURE_FOLDERS)) or bool(
+        re.search(r"\bPure\b", ast.get_docstring(_tree(ROOT / name)) or "")
+    )
+
+
 # Reading the tree
 
 SKIPPED = {".git", ".venv", "__pycache__", "build", "dist", "spool", "results"}
@@ -259,6 +325,7 @@ def _files() -> Iterator[Path]:
             yield path
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 

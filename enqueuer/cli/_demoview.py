@@ -16,7 +16,7 @@ from filterlink.config.units import say_size, show_seconds, show_size
 __all__ = ["DemoView"]
 
 COLOURS = {"enqueued": "green", "quarantined": "yellow", "refused": "magenta", "bad": "red"}
-FATES = ("enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
+DISPOSITIONS = ("enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 MOST = 60
 """Lines of one's own messages that passed; the others that passed are counted."""
 
@@ -60,8 +60,8 @@ class DemoView(DemoListener):
 
 def _working(document: dict[str, Any], count: int) -> Group:
     totals = document["totals"]
-    done = min(count, sum(totals[fate] for fate in FATES))
-    counts = ", ".join(f"{totals[fate]} {fate}" for fate in FATES if totals[fate]) or "nothing done yet"
+    done = min(count, sum(totals[disposition] for disposition in DISPOSITIONS))
+    counts = ", ".join(f"{totals[disposition]} {disposition}" for disposition in DISPOSITIONS if totals[disposition]) or "nothing done yet"
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("PROCESSOR", "DOES", "FOR", "MESSAGE"):
         table.add_column(column, min_width=10)
@@ -70,14 +70,16 @@ def _working(document: dict[str, Any], count: int) -> Group:
         does = task["state"] if not task.get("filter") else f"{task['state']} {task['filter']}"
         row = (str(task["id"]), does, "" if idle else show_seconds(task["since_s"]), str(task.get("message") or ""))
         table.add_row(*(Text(cell, "dim" if idle else "") for cell in row))
-    waiting = f"{document['spool']['waiting']} in Submitted, {document['queue']['waiting']} waiting, {document['queue']['held']} held"
+    waiting = (
+        f"{document['spool']['waiting']} in Submitted, {document['queue']['waiting']} waiting, {document['queue']['deferred']} deferred"
+    )
     bar = Table.grid()
     bar.add_row(ProgressBar(total=count, completed=done, width=60))
     return Group(bar, Text(f"{done} of {count}: {counts}"), Text(waiting, "dim"), table)
 
 
 def _shown(results: Sequence[DemoResult]) -> tuple[list[DemoResult], int]:
-    """The results by fate and name, and how many of one's own that simply passed have no line."""
+    """The results by disposition and name, and how many of one's own that simply passed have no line."""
     plain = [result for result in results if result.sample.expect == "any" and not result.wrong and _word(result) == "enqueued"]
     left_out = {result.sample.name for result in plain[MOST:]}
     kept = [result for result in results if result.sample.name not in left_out]
@@ -86,21 +88,21 @@ def _shown(results: Sequence[DemoResult]) -> tuple[list[DemoResult], int]:
 
 def _rank(result: DemoResult) -> int:
     word = _word(result) if result.sample.expect == "any" else result.sample.expect
-    return FATES.index(word) if word in FATES else len(FATES)
+    return DISPOSITIONS.index(word) if word in DISPOSITIONS else len(DISPOSITIONS)
 
 
 def _word(result: DemoResult) -> str:
-    return result.fate.word if result.fate else "missing"
+    return result.disposition.word if result.disposition else "missing"
 
 
 def _line(result: DemoResult) -> Text:
-    sample, fate, word = result.sample, result.fate, _word(result)
+    sample, disposition, word = result.sample, result.disposition, _word(result)
     line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
     line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
     line.append(f"{word:<12}", COLOURS.get(word, "red"))
     if result.wrong:
         line.append(f"{result.wrong}; ", "bold red")
-    reason = fate.reason if fate else ""
+    reason = disposition.reason if disposition else ""
     if sample.expect == "any":  # one's own: which it is comes first
         line.append(printable(sample.why) + (": " if reason else ""), "dim")
     line.append(printable(reason) or ("" if sample.expect == "any" else sample.why), "" if reason else "dim")
@@ -110,7 +112,7 @@ def _line(result: DemoResult) -> Text:
 def _sum(results: Sequence[DemoResult], seconds: float, document: dict[str, Any]) -> Text:
     words = [_word(result) for result in results]
     own = any(result.sample.expect == "any" for result in results)
-    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*FATES, "missing")) if word in words)
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*DISPOSITIONS, "missing")) if word in words)
     size = say_size(sum(len(result.sample.data) for result in results))
     processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
     line = Text(f"{_counted(len(results))}, {size}, in {seconds:.1f} s with {processors} processors: ")

@@ -32,7 +32,7 @@ def _icap(
     port: Port = 1344,
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="The service: what follows the host in icap://host/NAME.")] = "",
     action: _scanners.Action = "error",
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     wait: Wait = WAIT,
     timeout: Timeout = TIMEOUT,
     threads: Threads = 16,

@@ -23,7 +23,7 @@ COMMAND = (
     "enqueuer filter command --profile uvscan --memory 2G /usr/local/uvscan/uvscan --secure --mime {file}",
     "enqueuer filter command --infected 1,3 --pattern 'virus: (.+)' /opt/scan -q {file}",
 )
-TEXT = "A scanner that is away makes messages wait, then be held. docs/filters.md has it all."
+TEXT = "A scanner that is away makes messages wait, then be deferred. docs/filters.md has it all."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,7 +44,7 @@ def _clamd(
     hosts: Hosts = None,
     port: Port = 3310,
     action: Action = "error",
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     wait: Wait = WAIT,
     timeout: Timeout = TIMEOUT,
     threads: Threads = 16,
@@ -66,7 +66,7 @@ def _command(
         str | None, typer.Option("--pattern", metavar="REGEX", help="Finds what was found in the output; a group is the name.")
     ] = None,
     action: Action = "error",
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     timeout: Timeout = TIMEOUT,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
     cpu: Annotated[

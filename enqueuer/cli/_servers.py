@@ -46,7 +46,7 @@ Timeout = Annotated[
 ]
 WAIT, TIMEOUT = written("60s"), written("110s")
 Unscannable = Annotated[
-    str, typer.Option("--unscannable", metavar="hold|error|pass", help="What becomes of a message that cannot be judged.")
+    str, typer.Option("--unscannable", metavar="defer|error|pass", help="What becomes of a message that cannot be judged.")
 ]
 MaxSize = Annotated[str, typer.Option("--max-size", metavar="SIZE", help='Larger messages pass without being judged ("10M"); 0: none.')]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages judged at once.")]
@@ -69,7 +69,7 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
         port: Port = port,
         wait: Wait = WAIT,
         timeout: Timeout = TIMEOUT,
-        unscannable: Unscannable = "hold",
+        unscannable: Unscannable = "defer",
         max_size: MaxSize = "0",
         threads: Threads = threads,
     ) -> ServerOptions:

@@ -140,13 +140,13 @@ def _flow(document: dict[str, Any]) -> Table:
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",
-        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked, {queue['held']} held",
+        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked, {queue['deferred']} deferred",
         "Small": f"{lanes['small']['waiting']} waiting, {lanes['small']['active']} active",
         "Large": f"{lanes['large']['waiting']} waiting, {lanes['large']['active']} active of at most {lanes['large']['limit']}",
         "Processors": _pool(document["processors"]),
     }
     for name, text in rows.items():
-        table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["held"] else ""))
+        table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["deferred"] else ""))
     return table
 
 

@@ -15,7 +15,7 @@ RSPAMD_EXAMPLES = (
     "enqueuer filter rspamd --host 127.0.0.1",
     "enqueuer filter rspamd --host scan1 --host scan2 --password-file /etc/rspamd.pw",
 )
-AWAY = "A server that is away makes messages wait, then be held. See docs/filters.md."
+AWAY = "A server that is away makes messages wait, then be deferred. See docs/filters.md."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,8 +57,8 @@ def _rspamd(
         float, typer.Option("--greylist", parser=duration(), metavar="DURATION", help="Keep what rspamd would greylist until it is so old.")
     ] = written("5m"),
     unknown_action: Annotated[
-        str, typer.Option("--unknown-action", metavar="hold|error|pass", help="What becomes of a message with an action not known here.")
-    ] = "hold",
+        str, typer.Option("--unknown-action", metavar="defer|error|pass", help="What becomes of a message with an action not known here.")
+    ] = "defer",
 ) -> int:
     from filterlink.filters.runtime import verdict
     from filterlink.filters.servers import rspamd

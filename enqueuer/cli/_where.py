@@ -49,7 +49,9 @@ def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
         return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
         return ["the running engine does not have it in its books (any more): it has just left, or lies here from elsewhere"]
-    meant = {"waiting": "it was taken and not begun", "derived": "it was being judged"}.get(filed, "a filter held it, or it was released")
+    meant = {"waiting": "it was taken and not begun", "active": "it was being judged"}.get(
+        filed, "a filter deferred it, or it was released"
+    )
     return [f"not known: {now['engine']}", f"by its files {meant}"]
 
 
@@ -68,7 +70,7 @@ def _what(now: dict[str, Any]) -> str:
     if now["state"] == "settling":
         return "judged: waits for the disk to make durable what became of it"
     reason = f": {now['reason']}" if now["reason"] else ""
-    where = f"parked for filter {name}" if now["state"] == "parked" else f"held by filter {name}" if name else "put off"
+    where = f"parked for filter {name}" if now["state"] == "parked" else f"deferred by filter {name}" if name else "put off"
     return f"{where} for {since}{reason}"
 
 

@@ -30,7 +30,7 @@ def _yara(
     stop: Annotated[str, typer.Option("--stop", metavar="FLAGS", help=f"Refuse messages with parts that are: {_FLAGS}.")] = "",
     mark: Annotated[str, typer.Option("--mark", metavar="FLAGS", help="Add X-Enqueuer-Flags to messages with such parts.")] = "",
     timeout: Timeout = TIMEOUT,
-    unscannable: Unscannable = "hold",
+    unscannable: Unscannable = "defer",
     memory: Memory = "2G",
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
     self_test: Annotated[bool, typer.Option("--self-test", help="Say what it can open here, try it on made messages, and end.")] = False,

@@ -11,9 +11,9 @@ from enqueuer.cli._shelf import list_folder, show_queued
 
 __all__ = ["add_to"]
 
-RETRY = "A message in Bad/ is judged anew, with no attempts to its name; a held one is offered at once. Needs a running engine."
+RETRY = "A message in Bad/ is judged anew, with no attempts to its name; a deferred one is offered at once. Needs a running engine."
 
-TEXT = "States: waiting = taken from Submitted, not begun; derived = being judged; held = waits for a filter that could not judge it."
+TEXT = "States: waiting = taken from Submitted, not begun; active = being scanned; deferred = waits for a filter that could not judge it."
 
 SHOW = """What it waits for, since when, and how long that takes as a rule, says a running engine; without one, what the files say. Of what
 has left the log tells. The name of a drop, as `submit` prints it, is as good as an id."""

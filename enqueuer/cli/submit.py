@@ -108,7 +108,7 @@ def _expect_room(base: Path, config: "Config") -> None:
         fail(f"{short}: try again later", exits.TEMPFAIL)
     with contextlib.suppress(client.NotRunning, OSError):
         queue = client.ask(base, {"command": "status"}, WITHIN, here=Path())["queue"]
-        here = sum(queue[state] for state in ("waiting", "active", "parked", "held"))
+        here = sum(queue[state] for state in ("waiting", "active", "parked", "deferred"))
         if here >= config.enqueuer.queue_limit:
             fail(f"the queue is full: {here} messages, queue_limit = {config.enqueuer.queue_limit}: try again later", exits.TEMPFAIL)
 

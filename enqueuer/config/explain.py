@@ -44,6 +44,8 @@ NOT_TOML = {
     "Expected '=' after a key": "write key = value",
 }
 """tomllib's words, or how they begin -> the cure."""
+RENAMED = {"hold": "defer"}
+"""A value that an older version took -> the word for it now."""
 LINE_SHOWN = 60
 """Characters of a line of the file that are quoted."""
 REQUIRED = {
@@ -62,7 +64,11 @@ def explain(text: str, raw: dict[str, Any], tables: Tables) -> str:
     if match := re.fullmatch("Object missing required field `(.*)`", message):
         return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
     if message.startswith("Invalid enum value"):
-        return f"{_joined(table, key, raw)} = {message[19:]}: write {_choices(tables[_pattern(table)], key)}"
+        value = message[19:]
+        new = RENAMED.get(value.strip("'"))
+        return f"{_joined(table, key, raw)} = {value}: write " + (
+            f'"{new}", the new word for it' if new else _choices(tables[_pattern(table)], key)
+        )
     if match := re.fullmatch("Expected `(.*)`, got `.*`", message):
         example = EXAMPLES.get(key.partition("[")[0]) if match[1] == "array" else None
         return f"{_joined(table, key, raw)}: {example or 'write ' + KINDS.get(match[1], match[1])}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from enqueuer.config.schema import Config, Engine
+from enqueuer.config.schema import Config, EngineSettings
 from enqueuer.policy.lanes import Lanes
 from enqueuer.policy.rules import Rule
 from filterlink.config.settings import Filter
@@ -116,7 +116,7 @@ def _filter(filter: Filter, used: bool) -> Iterator[str]:
         )
 
 
-def _slots(filter: Filter, engine: Engine) -> Iterator[str]:
+def _slots(filter: Filter, engine: EngineSettings) -> Iterator[str]:
     """Whether its slots have room for what the processors bring."""
     slots = filter.slots
     if slots == 1:

@@ -18,7 +18,19 @@ from enqueuer.queue.message.printable import printable
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 
-__all__ = ["FIXED", "MAX_FILE", "Config", "ConfigError", "Engine", "LaneSettings", "MinFree", "Spool", "changes", "judges_anew", "load"]
+__all__ = [
+    "FIXED",
+    "MAX_FILE",
+    "Config",
+    "ConfigError",
+    "EngineSettings",
+    "LaneSettings",
+    "MinFree",
+    "Spool",
+    "changes",
+    "judges_anew",
+    "load",
+]
 
 FIXED = frozenset({"spool.durability"})
 """The keys that a running engine cannot take over: every process would have to change its ways at the same instant."""
@@ -78,7 +90,7 @@ class LaneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"large_share = {self.large_share}: write a number over 0 and at most 1, e.g. 0.5")
 
 
-class Engine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer]"""
 
     processors: int | Literal["auto"] = 4
@@ -131,7 +143,7 @@ class Spool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    enqueuer: Engine = Engine()
+    enqueuer: EngineSettings = EngineSettings()
     spool: Spool = Spool()
     filters: tuple[Filter, ...] = ()
     rules: tuple[rules.Rule, ...]
@@ -206,7 +218,7 @@ def _parse(wanted: type, value: object) -> Any:
 
 TABLES: dict[str, Any] = {
     "": Config,
-    "enqueuer": Engine,
+    "enqueuer": EngineSettings,
     "enqueuer.lanes": LaneSettings,
     "spool": Spool,
     "filters[]": Filter,

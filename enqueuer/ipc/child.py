@@ -40,7 +40,7 @@ class Birth(msgspec.Struct):
     """Its slot on the board (processors)."""
     generation: int
     config: configs.Config
-    edition: int
+    revision: int
     board: Scoreboard
     log: serverlog.LogHandler
     listener: Served | None = None
@@ -66,20 +66,20 @@ class Birth(msgspec.Struct):
         Channel(sock).send(frames.encode(self.hello))
         return sock
 
-    def take(self, edition: int) -> None:
-        """Put an edition of the configuration in force in this process; one that is gone already was overtaken by the next."""
+    def take(self, revision: int) -> None:
+        """Put an revision of the configuration in force in this process; one that is gone already was overtaken by the next."""
         with contextlib.suppress(FileNotFoundError):
-            self.config, self.edition = load_config(edition), edition
+            self.config, self.revision = load_config(revision), revision
         serverlog.set_level(self.config.enqueuer.log_level)
 
 
-def config_file(edition: int) -> str:
-    return f"Run/config.{edition}"
+def config_file(revision: int) -> str:
+    return f"Run/config.{revision}"
 
 
-def load_config(edition: int) -> configs.Config:
-    """Read an edition that the supervisor has checked before."""
-    with open(config_file(edition), "rb") as file:  # noqa: PTH123  (relative to the base directory, as all paths here)
+def load_config(revision: int) -> configs.Config:
+    """Read an revision that the supervisor has checked before."""
+    with open(config_file(revision), "rb") as file:  # noqa: PTH123  (relative to the base directory, as all paths here)
         return configs.load(file.read())
 
 

@@ -5,23 +5,24 @@ S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. E
 
 import msgspec
 
-from filterlink.wire.frames import Frame, Guilty, Hello, Left, Pressed, Renewed, VerdictFrame, Wake, encode
+from filterlink.wire.frames import Backpressure, Frame, Guilty, Hello, Left, Renewed, VerdictFrame, Wake, encode
 
 __all__ = [
     "LOOP_SAMPLE",
+    "Backpressure",
     "CommandAnswer",
     "ConfigRevision",
-    "Derived",
+    "Deferred",
     "Drain",
     "DropRefused",
     "Exit",
     "FromManager",
     "FromSupervisor",
     "Guilty",
-    "Held",
     "Hello",
     "Idle",
     "InForce",
+    "Ingested",
     "Job",
     "Judged",
     "Leave",
@@ -29,7 +30,6 @@ __all__ = [
     "Order",
     "Outcome",
     "Parked",
-    "Pressed",
     "Reaped",
     "Renewed",
     "Resized",
@@ -57,9 +57,9 @@ Each report costs a look at the header. The number is not 16: ipc/timings.py wou
 
 
 class ConfigRevision(Frame):
-    """S -> all: Run/config.<edition> is to be in force."""
+    """S -> all: Run/config.<revision> is to be in force."""
 
-    edition: int
+    revision: int
 
 
 class Drain(Frame):
@@ -123,7 +123,7 @@ class WhereAnswer(Frame):
     """Since it waits for what it waits for."""
     filter: str = ""
     reason: str = ""
-    """Why it is parked or held."""
+    """Why it is parked or deferred."""
     offered_s: float | None = None
     """Until it is offered again; None = it is woken."""
     large: bool = False
@@ -135,9 +135,9 @@ class WhereAnswer(Frame):
 
 
 class InForce(Frame):
-    """all -> S: this edition of the configuration is in force here; from Q the first one means that recovery is done."""
+    """all -> S: this revision of the configuration is in force here; from Q the first one means that recovery is done."""
 
-    edition: int
+    revision: int
 
 
 class Idle(Frame):
@@ -153,16 +153,16 @@ class Job(Frame):
 
     id: int
     n: int
-    edition: int
+    revision: int
     large: bool
     drop: bytes
     """Name in .taken/, or b"" when the message file stands alone."""
-    derived: bool
+    ingested: bool
     """Queue/<id>.msg is there."""
     first: bool
     """Nobody has counted it as received."""
     stamp: tuple[int, int] | None
-    """The message file as it was when derived."""
+    """The message file as it was when ingested."""
     verdicts: tuple[VerdictFrame, ...]
     circles: tuple[tuple[bytes, str], ...] = ()
     """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them. "": those
@@ -173,7 +173,7 @@ class Job(Frame):
     """Its drop, which is not there any more, may have been written by a filter."""
 
 
-class Derived(Frame):
+class Ingested(Frame):
     """P -> Q: the message file is there, for the first time."""
 
     id: int
@@ -191,7 +191,7 @@ class Outcome(Frame):
 
     id: int
     n: int
-    fate: str
+    disposition: str
     places: tuple[str, ...]
     reason: str
     stamp: tuple[int, int]
@@ -203,7 +203,7 @@ class Outcome(Frame):
     kinds: tuple[bytes, ...] = ()
 
 
-class Held(Frame):
+class Deferred(Frame):
     """P -> Q: a filter could not judge it; offer it again after retry_after."""
 
     id: int
@@ -260,15 +260,15 @@ class Trouble(Frame):
 class Judged(Frame):
     """P -> Q: both at once, where the answer came soon."""
 
-    derived: Derived
-    answer: Outcome | Held | Parked | DropRefused | Trouble
+    ingested: Ingested
+    answer: Outcome | Deferred | Parked | DropRefused | Trouble
 
 
 FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | Resized
 ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer
 FromManager = Job | Leave
-ToFilterlink = Pressed | Left
-ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Derived | Judged | Outcome | Held | Parked | DropRefused | Trouble
+ToFilterlink = Backpressure | Left
+ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Ingested | Judged | Outcome | Deferred | Parked | DropRefused | Trouble
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode

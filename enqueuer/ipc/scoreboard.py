@@ -14,21 +14,21 @@ import msgspec
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
-__all__ = ["FATES", "GAUGES", "MAX_PROCESSORS", "PULSE", "STATES", "TOTALS", "Scoreboard", "Task"]
+__all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "Scoreboard", "Task"]
 
-PULSE = 0.5
+HEARTBEAT = 0.5
 """Seconds within which the loops of queue manager and filterlink turn, if only to show that they do."""
 MAX_PROCESSORS = 1000
 MAX_SLOTS = 2 * MAX_PROCESSORS
 """Those that leave still occupy a slot while their successors start."""
 TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
-FATES = TOTALS[2:7]
+DISPOSITIONS = TOTALS[2:7]
 GAUGES = (
     "spool",
     "waiting",
     "active",
     "parked",
-    "held",
+    "deferred",
     "oldest",
     "small_waiting",
     "small_active",
@@ -49,7 +49,7 @@ _SLOT = 16  # state, since, message, large, generation, length of the filter's n
 _PID = 14  # within a slot
 _FILTERS = _SLOTS + MAX_SLOTS * _SLOT
 _FILTERS_BYTES = 256 << 10
-_DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and fate
+_DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and disposition
 MAX_DECIDED = 4096
 """More messages than are ever between their commit and their count (committer.MOST, and a few that the disk refused)."""
 _LAPS = _DECIDED + 2 * MAX_DECIDED  # the queue manager's, then each processor's
@@ -105,7 +105,7 @@ class Scoreboard:
     def filterlink_turned(self) -> None:
         self._words[_FILTER_TURNS] += 1
 
-    def pulse(self) -> tuple[int, int, int]:
+    def heartbeat(self) -> tuple[int, int, int]:
         """What moves while the engine lives: the queue manager's turns, what it recovers, filterlink's turns."""
         return self._words[_TURNS], self._words[_RECOVERING], self._words[_FILTER_TURNS]
 
@@ -113,16 +113,16 @@ class Scoreboard:
     def dispatches(self) -> int:
         return self._words[_DISPATCH]
 
-    def decide(self, id: int, fate: str) -> None:
+    def decide(self, id: int, disposition: str) -> None:
         """Before a commit: what a successor is to call the outcome that it finds decided."""
         at = _DECIDED + self._words[_DECISIONS] % MAX_DECIDED * 2
         self._words[at] = 0
-        self._words[at + 1] = TOTALS.index(fate)
+        self._words[at + 1] = TOTALS.index(disposition)
         self._words[at] = id
         self._words[_DECISIONS] += 1
 
     def decided(self, id: int) -> str | None:
-        """The fate of a message that was committed lately."""
+        """The disposition of a message that was committed lately."""
         ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
         return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
 
@@ -131,7 +131,7 @@ class Scoreboard:
         self._words[_TOLD] = self._words[_DECISIONS]
 
     def untold(self) -> list[tuple[int, str]]:
-        """Messages decided of which the log may not have heard, and their fates."""
+        """Messages decided of which the log may not have heard, and their dispositions."""
         first = max(self._words[_TOLD], self._words[_DECISIONS] - MAX_DECIDED, 0)
         slots = [_DECIDED + number % MAX_DECIDED * 2 for number in range(first, self._words[_DECISIONS])]
         return [(self._words[at], TOTALS[self._words[at + 1]]) for at in slots]
@@ -163,9 +163,9 @@ class Scoreboard:
         yield
         self._words[_SYNCING] = 0  # after an error it stays until distrust() has said so for good
 
-    def announce(self, id: int, fate: str) -> None:
+    def announce(self, id: int, disposition: str) -> None:
         """Before a total rises: which one, for whom, and from what. The id comes last: it makes the rest count."""
-        kind = TOTALS.index(fate)
+        kind = TOTALS.index(disposition)
         self._words[_FATE_ID] = 0
         self._words[_FATE_KIND] = kind
         self._words[_FATE_OLD] = self._words[_TOTALS + kind]
@@ -173,7 +173,7 @@ class Scoreboard:
 
     @property
     def announced(self) -> int:
-        """The message whose fate was announced last: its total may have risen, or not yet; 0: none."""
+        """The message whose disposition was announced last: its total may have risen, or not yet; 0: none."""
         return self._words[_FATE_ID]
 
     def take_back(self) -> None:
@@ -215,13 +215,13 @@ class Scoreboard:
     def processors(self, count: int) -> None:
         self._words[_PROCESSORS] = count
 
-    # ---- laps: where the time goes
+    # ---- timings: where the time goes
 
     @property
-    def manager_laps(self) -> memoryview:
+    def manager_timings(self) -> memoryview:
         return self._words[_LAPS : _LAPS + MANAGER_WORDS]
 
-    def processor_laps(self, slot: int) -> memoryview:
+    def processor_timings(self, slot: int) -> memoryview:
         at = _LAPS + MANAGER_WORDS + slot * PROCESSOR_WORDS
         return self._words[at : at + PROCESSOR_WORDS]
 

@@ -12,10 +12,10 @@ __all__ = ["MANAGER", "MANAGER_WORDS", "PROCESSOR", "PROCESSOR_WORDS", "SAMPLE",
 SAMPLE = 16
 """Of the messages (by dispatch number) and of the queue manager's turns, one in so many is measured."""
 MANAGER = ("intake", "dispatch", "commit", "publish", "count", "unlink", "sync")
-"""intake: look and claim · commit: or all that follows, where the message file itself is the output · count: total and fate line ·
+"""intake: look and claim · commit: or all that follows, where the message file itself is the output · count: total and disposition line ·
 sync: in the committer's thread, each one."""
 PROCESSOR = ("reading", "rules", "filter", "writing")
-"""The states that `status` shows: derive and its log line, decide, wait for the verdict, stage and answer."""
+"""The states that `status` shows: ingest and its log line, decide, wait for the verdict, stage and answer."""
 MANAGER_WORDS, PROCESSOR_WORDS = 2 * len(MANAGER), 2 * len(PROCESSOR)
 ALL = ("sync",)
 """Measured each time."""

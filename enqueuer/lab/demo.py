@@ -44,7 +44,7 @@ class DemoResult(NamedTuple):
     """A sample, what became of it, and what is wrong with that ("" = nothing)."""
 
     sample: SampleMessage
-    fate: SampleEnd | None
+    disposition: SampleEnd | None
     wrong: str
 
 
@@ -64,7 +64,7 @@ def copies(letters: Sequence[Letter]) -> list[SampleMessage]:
 
 
 def run(samples: Sequence[SampleMessage], view: DemoListener, keep: bool = False, say: Callable[[str], None] = print) -> int:
-    """Run the demo and return the exit code: 0 when each fate is the expected one."""
+    """Run the demo and return the exit code: 0 when each disposition is the expected one."""
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
@@ -95,7 +95,7 @@ def _run(folder: Path, samples: Sequence[SampleMessage], view: DemoListener) -> 
 
 
 def _watch(trial: Trial, count: int, view: DemoListener) -> Document:
-    """Show the status until every message has a fate, or patience ends."""
+    """Show the status until every message has a disposition, or patience ends."""
     deadline = time.monotonic() + max(PATIENCE, PATIENCE_EACH * count)
     while True:
         finished = sum(1 for _ in _outcomes(trial.base)) >= count or time.monotonic() > deadline
@@ -119,7 +119,7 @@ def drop(base: Path, samples: Sequence[SampleMessage]) -> None:
 
 
 def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every message that has a fate, and the fate."""
+    """Yield every message that has a disposition, and the disposition."""
     for path in base.glob("Outbound/*/*.msg"):
         yield "enqueued", path
     for path in base.glob("Quarantine/*.msg"):
@@ -150,21 +150,21 @@ def _reason(path: Path) -> str:
 
 
 def compare(samples: Sequence[SampleMessage], found: dict[str, list[SampleEnd]]) -> list[DemoResult]:
-    """Hold each sample against what became of it: the fate, that it came out once, and that its body is unchanged."""
+    """Hold each sample against what became of it: the disposition, that it came out once, and that its body is unchanged."""
     return [
         DemoResult(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples
     ]
 
 
-def _wrong(sample: SampleMessage, fates: list[SampleEnd]) -> str:
-    if len(fates) != 1:
-        return f"came out {len(fates)} times" if fates else "lost, or not done in time"
-    fate = fates[0]
-    if sample.expect not in (fate.word, "any"):
+def _wrong(sample: SampleMessage, dispositions: list[SampleEnd]) -> str:
+    if len(dispositions) != 1:
+        return f"came out {len(dispositions)} times" if dispositions else "lost, or not done in time"
+    disposition = dispositions[0]
+    if sample.expect not in (disposition.word, "any"):
         return f"should have been {sample.expect}"
-    if not _ends_with(fate.path, _body(sample.data)):
+    if not _ends_with(disposition.path, _body(sample.data)):
         return "its text was changed"
-    return "" if fate.reason or fate.word == "enqueued" else "no reason is given"
+    return "" if disposition.reason or disposition.word == "enqueued" else "no reason is given"
 
 
 def _body(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from enqueuer.queue.directory.disk import Disk, Stamp
-from enqueuer.queue.directory.ingest import InvalidDrop, derive, queue_path
+from enqueuer.queue.directory.ingest import InvalidDrop, ingest, queue_path
 from enqueuer.queue.message import envelope
 from enqueuer.queue.message.timestamps import in_envelopes
 
@@ -75,7 +75,7 @@ class Handmade:
             _write(path, file.read_bytes())
             return path
         try:
-            derive(self._disk, id, str(file), at, "localhost")
+            ingest(self._disk, id, str(file), at, "localhost")
         except InvalidDrop:  # no recipient, as a rule: any will do
             lines = envelope.make(_SENDER, [_RECIPIENT], at, "localhost")
             _write(path, lines.above + b"O L\n" + lines.below + file.read_bytes())

@@ -1,6 +1,6 @@
 """The Server Log read again: which message came under which name, when, and what became of it. Pure.
 
-Only what the log promises at level 2 (major) is read here: one line when a message is received, one when its fate is decided.
+Only what the log promises at level 2 (major) is read here: one line when a message is received, one when its disposition is decided.
 """
 
 import re
@@ -21,7 +21,7 @@ class Story(NamedTuple):
     name: str = ""
     """The drop's, as the log shows it."""
     came: float | None = None
-    fate: str = ""
+    disposition: str = ""
     reason: str = ""
     decided: float | None = None
     dropper: int | None = None
@@ -37,8 +37,8 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
         at, id, text = _seconds(match), int(match[4]), match[5]
         if came := _FROM.fullmatch(text):
             found[id] = found.get(id, Story())._replace(name=came[1], came=at, dropper=int(came[2]) if came[2] else None)
-        elif fate := _FATE.fullmatch(text):
-            found[id] = found.get(id, Story())._replace(fate=fate[1], reason=fate[2], decided=at)
+        elif disposition := _FATE.fullmatch(text):
+            found[id] = found.get(id, Story())._replace(disposition=disposition[1], reason=disposition[2], decided=at)
     return found
 
 

@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from enqueuer.config.schema import Engine
+from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
@@ -73,7 +73,7 @@ class Blame:
         self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
         self._refusals = Complaints(log, burst=MOST_LINES)
 
-    def configure(self, settings: Engine) -> None:
+    def configure(self, settings: EngineSettings) -> None:
         self.most, self._circles.most = settings.max_attempts, settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
@@ -81,20 +81,20 @@ class Blame:
         entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
         return self._circles.closed(entry.begun)
 
-    def decided(self, entry: Entry, told: frames.Outcome | frames.Held) -> None:
+    def decided(self, entry: Entry, told: frames.Outcome | frames.Deferred) -> None:
         """What a filter stops, holds or lets pass, it may have submitted anew."""
         if not told.judged_by:
             return
-        fate = told.fate if isinstance(told, frames.Outcome) else "held"
+        disposition = told.disposition if isinstance(told, frames.Outcome) else "deferred"
         times = told.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
-        if fate == "enqueued":
+        if disposition == "enqueued":
             found = self._circles.passed(told.kinds[0], told.judged_by, *times)
-        elif fate == "held":
-            found = self._circles.held(told.kinds[0], told.judged_by, *times)
+        elif disposition == "deferred":
+            found = self._circles.deferred(told.kinds[0], told.judged_by, *times)
         else:
             found = self._circles.stopped(told.kinds, told.judged_by, *times)
         if found:
-            what = "discards it and submits" if fate == "discarded" else "submits"
+            what = "discards it and submits" if disposition == "discarded" else "submits"
             log.warning("filter %s %s it anew, again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
 
     def pardon(self, id: int) -> None:
@@ -149,7 +149,7 @@ class Blame:
         self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
         return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
 
-    def refused(self, entry: Entry, frame: frames.Held, policy: OnRefused, pause: float) -> float:
+    def refused(self, entry: Entry, frame: frames.Deferred, policy: OnRefused, pause: float) -> float:
         """A filter that scans others refused it again. Return the seconds until it is tried again, unless it was given up now.
 
         The pause doubles with each refusal. `policy`: what becomes of it after the last one.
@@ -187,7 +187,7 @@ class Blame:
         return True
 
     def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Place = "bad") -> None:
-        """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never derived goes back to its writer."""
+        """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never ingested goes back to its writer."""
         try:
             self._set_aside(entry, reason, filter, place)
         except OSError as error:
@@ -204,8 +204,8 @@ class Blame:
             entry.counted = True
             self._board.add("received")
         entry.n = self._board.next_dispatch()
-        fate = "quarantined" if place == "quarantine" else "bad"
-        why: dict[str, object] = {"id": entry.id, "fate": fate, "reason": reason, "filter": filter, "rule": entry.rule or None}
+        disposition = "quarantined" if place == "quarantine" else "bad"
+        why: dict[str, object] = {"id": entry.id, "fate": disposition, "reason": reason, "filter": filter, "rule": entry.rule or None}
         why |= {
             "attempts": max(self.attempts.of(entry.id), entry.refusals),
             "time": rfc3339(time.time()),
@@ -214,7 +214,7 @@ class Blame:
         stage.stage_why(self._disk, entry.id, entry.n, place, why)
         self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, place))
         self._schedule.settle(entry)
-        self._settle(entry, frames.Outcome(entry.id, entry.n, fate, (place, place + "-why"), reason, (0, 0)))
+        self._settle(entry, frames.Outcome(entry.id, entry.n, disposition, (place, place + "-why"), reason, (0, 0)))
 
     def _note(self, entry: Entry, text: str) -> None:
         log.warning("%s", text, extra=serverlog.message_tag(entry.id))

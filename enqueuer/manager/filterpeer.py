@@ -17,19 +17,19 @@ class FilterPeer:
     def __init__(self, schedule: Schedule, blame: Blame) -> None:
         self._schedule, self._blame = schedule, blame
         self._link: Link | None = None
-        self._pressed = False
+        self._backpressure = False
 
     def called(self, link: Link) -> None:
         """A new multiplexer knows of nobody: all that are parked ask again."""
-        self._link, self._pressed = link, False
+        self._link, self._backpressure = link, False
         self._schedule.wake_all()
         link.handle(lambda _, frame: self._told(frame), self._lost)
 
     def press(self, waiting: bool) -> None:
         """Say whether messages wait for a processor, when that changes: then none should wait for a slow scan."""
-        if waiting is not self._pressed and self._link is not None:
-            self._pressed = waiting
-            self._link.send(frames.encode(frames.Pressed(waiting)))
+        if waiting is not self._backpressure and self._link is not None:
+            self._backpressure = waiting
+            self._link.send(frames.encode(frames.Backpressure(waiting)))
 
     def left(self, id: int) -> None:
         """That message was given up: nothing of it is to be waited for."""

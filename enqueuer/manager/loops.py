@@ -79,9 +79,9 @@ class Circles:
     def passed(self, kind: bytes, filters: str, created: int, began: int, tick: int, now: int) -> bool:
         """The same of one that was enqueued, though perhaps one of these filters submitted it anew besides."""
         self._watch(kind, now)
-        return self.held(kind, filters, created, began, tick, now)
+        return self.deferred(kind, filters, created, began, tick, now)
 
-    def held(self, kind: bytes, filters: str, created: int, began: int, tick: int, now: int) -> bool:
+    def deferred(self, kind: bytes, filters: str, created: int, began: int, tick: int, now: int) -> bool:
         """The same of one that waits: an outage holds all that one sender writes, so nothing less than the same message counts."""
         return self._longer(kind, SURE, created, began, tick, now) and self._close(kind, filters, now + FORGET)
 

@@ -10,7 +10,7 @@ import time
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
-from enqueuer.ipc.scoreboard import PULSE
+from enqueuer.ipc.scoreboard import HEARTBEAT
 from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.manager import where
@@ -37,7 +37,7 @@ __all__ = ["Manager", "run"]
 
 log = logging.getLogger("QUEUE")
 
-_WITH_A_FILE = frames.Derived | frames.Outcome | frames.Held | frames.Parked
+_WITH_A_FILE = frames.Ingested | frames.Outcome | frames.Deferred | frames.Parked
 _OF_NO_JOB = frames.Hello | frames.SpoolChanged | frames.Wake | frames.Guilty | frames.Renewed
 
 
@@ -56,7 +56,7 @@ class Manager:
         self._machine = Machine(log)
         self._setbacks = Setbacks(self._store, self._schedule, self._machine, self._board)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
-        self._laps = StageTimings(self._board.manager_laps, MANAGER)
+        self._timings = StageTimings(self._board.manager_timings, MANAGER)
         self._workers = Workers(birth.generation)
         self._draining, self._ended, self._told_idle = birth.draining, False, False
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
@@ -73,7 +73,7 @@ class Manager:
         )
         assert birth.listener is not None
         birth.listener.serve(self._loop, self._accepted)
-        self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+        self._supervisor.send(frames.encode(frames.InForce(birth.revision)))
 
     def run(self) -> None:
         pause = 0.0
@@ -86,12 +86,12 @@ class Manager:
         """What there is to do after each turn; the seconds until there is more."""
         now = time.monotonic()
         due = self._schedule.release_due(now)
-        pause = min(PULSE, due - now if due is not None else PULSE)
+        pause = min(HEARTBEAT, due - now if due is not None else HEARTBEAT)
         self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
         if not self._draining:
-            self._laps.turn("intake")
-            pause = min(pause, self._spooler.pump(), self._machine.pause(now) or PULSE)
-            self._laps.next("")
+            self._timings.turn("intake")
+            pause = min(pause, self._spooler.pump(), self._machine.pause(now) or HEARTBEAT)
+            self._timings.next("")
             self._dispatch()
         self._filterlink.press(self._schedule.counts["waiting"] > 0 and not self._draining)
         self._settler.pump()
@@ -129,10 +129,10 @@ class Manager:
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
-            case frames.ConfigRevision(edition):
-                self._birth.take(edition)
+            case frames.ConfigRevision(revision):
+                self._birth.take(revision)
                 self._configure()
-                self._supervisor.send(frames.encode(frames.InForce(edition)))
+                self._supervisor.send(frames.encode(frames.InForce(revision)))
             case frames.Reaped(generation, waiting):
                 self._bury(generation, waiting)
             case frames.Leave(generation):
@@ -153,7 +153,7 @@ class Manager:
         self._supervisor.send(frames.encode(frames.CommandAnswer(token, done, text)))
 
     def _configure(self) -> None:
-        """Put another edition in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
+        """Put another revision in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
         config = self._birth.config
         self._schedule.lanes = self._birth.lanes
         self._blame.configure(config.enqueuer)
@@ -170,7 +170,7 @@ class Manager:
         """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
         if self._draining or self._machine.pause(time.monotonic()):
             return
-        self._laps.turn("dispatch")
+        self._timings.turn("dispatch")
         for worker in self._workers.idle:
             entry = self._schedule.next()
             while entry is not None and not self._blame.admit(entry):
@@ -178,28 +178,28 @@ class Manager:
             if entry is None:
                 break
             self._send_job(worker, entry)
-        self._laps.next("")
+        self._timings.next("")
 
     def _send_job(self, worker: ProcessorLink, entry: Entry) -> None:
         entry.n = self._board.next_dispatch()
         self._workers.begin(worker, entry)
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
-        about = entry.large, drop, entry.derived, not entry.counted, entry.stamp, entry.verdicts
+        about = entry.large, drop, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
         circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
-        job = frames.Job(entry.id, entry.n, self._birth.edition, *about, circles, moves, entry.own)
+        job = frames.Job(entry.id, entry.n, self._birth.revision, *about, circles, moves, entry.own)
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: ProcessorLink, frame: frames.ToManager) -> None:
         """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
         if isinstance(frame, frames.Judged):
-            self._told(worker, frame.derived)
+            self._told(worker, frame.ingested)
             frame = frame.answer
         entry = worker.entry
         if entry is None or isinstance(frame, _OF_NO_JOB) or (frame.id, frame.n) != (entry.id, entry.n):
             return
         if isinstance(frame, _WITH_A_FILE):
             self._count(entry, frame.stamp)
-        if isinstance(frame, frames.Derived):
+        if isinstance(frame, frames.Ingested):
             tell_received(entry, frame.sender, frame.size, frame.dropper)
             return
         self._workers.rest(worker)
@@ -214,8 +214,8 @@ class Manager:
                 entry.verdicts = frame.verdicts
                 if not self._blame.doomed(entry):
                     self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
-            case frames.Held():
-                self._hold(entry, frame)
+            case frames.Deferred():
+                self._defer(entry, frame)
             case frames.DropRefused():
                 self._setbacks.refuse(entry, frame.reason)
             case frames.Trouble():
@@ -224,17 +224,17 @@ class Manager:
         self._dispatch()  # before others of this turn are heard
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
-        entry.derived, entry.stamp = self._settler.trusts(entry), stamp
+        entry.ingested, entry.stamp = self._settler.trusts(entry), stamp
         if not entry.counted:
             entry.counted = True
             self._board.add("received")
 
-    def _hold(self, entry: Entry, frame: frames.Held) -> None:
+    def _defer(self, entry: Entry, frame: frames.Deferred) -> None:
         self._blame.decided(entry, frame)
         entry.verdicts, entry.own = frame.verdicts, entry.own or bool(frame.judged_by)
         if not entry.was_held:
             entry.was_held = True
-            log.log(serverlog.MAJOR, "held: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+            log.log(serverlog.MAJOR, "deferred: %s", frame.reason, extra=serverlog.message_tag(entry.id))
         pause: float = self._birth.config.enqueuer.retry_after
         if frame.charge and frame.refused:
             filter = next((each for each in self._birth.config.filters if each.name == frame.filter), None)
@@ -246,7 +246,7 @@ class Manager:
         if entry.drop is not None:
             self._settler.add(entry, None)
         now = time.monotonic()
-        self._schedule.hold(entry, frame.filter, now + pause, now=now, reason=frame.reason)
+        self._schedule.defer(entry, frame.filter, now + pause, now=now, reason=frame.reason)
 
     def _forget(self, id: int) -> None:
         """Its drop is back in the drop folder: it is no message any more."""

@@ -9,7 +9,7 @@ nothing. Files come and go while they are listed: only what is wrong in two audi
 import logging
 from collections.abc import Iterator
 
-from enqueuer.ipc.scoreboard import FATES, Scoreboard
+from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.manager.schedule import Schedule
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort
@@ -81,7 +81,7 @@ class Reconciliation:
         wrong, self._doubtful = doubtful & self._doubtful, doubtful
         here = sum(entry.counted for entry in self._schedule.entries.values())
         totals = self._board.totals()
-        difference = totals["received"] + totals["returned"] - sum(totals[fate] for fate in FATES) - here
+        difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
         if wrong - self._wrong:
             named = ", ".join(map(str, sorted(wrong)[:TOLD]))
             log.error("%d messages are unaccounted for, in the books or on disk only: %s", len(wrong), named)

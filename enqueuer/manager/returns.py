@@ -1,4 +1,4 @@
-"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is held, when the config file changed.
+"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is deferred, when the config file changed.
 
 A message keeps its id. The O line's last field says where a released one goes on (after the action that kept it); it is
 written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
@@ -31,7 +31,7 @@ MARK_LENGTH = 8
 MAX_WHY = 1 << 20
 """Bytes of a .why that are read; ours have some hundred."""
 IN_FORCE = 1.0
-"""Seconds after which a new edition has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
+"""Seconds after which a new revision has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
 holds is offered again when it has changed over (FilterPeer)."""
 
 
@@ -56,7 +56,7 @@ class Returns:
         """Messages that are brought back, until they are in Queue/."""
 
     def configure(self, config: Config) -> None:
-        """Another edition is in force: what may be judged otherwise now is not held for as long as it was to be."""
+        """Another revision is in force: what may be judged otherwise now is not held for as long as it was to be."""
         now = time.monotonic()
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
@@ -104,7 +104,7 @@ class Returns:
 
     def _retry(self, id: int, answer: Answer) -> None:
         entry = self._schedule.entries.get(id)
-        if entry is not None and entry.state == "held":
+        if entry is not None and entry.state == "deferred":
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
         else:
@@ -139,7 +139,7 @@ class Returns:
         self._board.add("returned")
         if place == "bad":
             self._blame.pardon(id)
-        self._schedule.add(Entry(id, None, size, time.monotonic(), derived=True, counted=True))
+        self._schedule.add(Entry(id, None, size, time.monotonic(), ingested=True, counted=True))
         self._settler.after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")), "Queue", path.partition("/")[0])
         log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
         answer(True, f"{id} {text}")

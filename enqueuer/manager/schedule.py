@@ -1,4 +1,4 @@
-"""Which message goes next: lanes, and who is parked, held or active. Pure: no file, no clock; `now` is an argument.
+"""Which message goes next: lanes, and who is parked, deferred or active. Pure: no file, no clock; `now` is an argument.
 
 The oldest message whose lane has room goes first. A message is in one state, and each method is an event (states.py):
 
@@ -7,7 +7,7 @@ waiting    may be dispatched
 active     a processor has it
 settling   its outcome waits for the next sync and its commit
 parked     waits for room in a filter
-held       a filter could not judge it; offered again at a time
+deferred   a filter could not judge it; offered again at a time
 gone       it has left the queue
 
 An event that the state does not allow raises IllegalEvent.
@@ -31,9 +31,9 @@ Place = Literal["bad", "quarantine"]
 
 SMALL, LARGE, SUSPECT = range(3)
 BACK_EACH = 0.001
-"""Seconds between held messages that come back together: a hundred thousand of them are no stampede on the filter."""
+"""Seconds between deferred messages that come back together: a hundred thousand of them are no stampede on the filter."""
 MAX_REASON = 200
-"""Characters kept of why a message is parked or held: a hundred thousand of them may be."""
+"""Characters kept of why a message is parked or deferred: a hundred thousand of them may be."""
 
 
 class Entry(msgspec.Struct):
@@ -45,7 +45,7 @@ class Entry(msgspec.Struct):
     size: int
     since: float
     """time.monotonic() of its arrival here."""
-    derived: bool = False
+    ingested: bool = False
     counted: bool = False
     """It was counted as received."""
     stamp: tuple[int, int] | None = None
@@ -57,11 +57,11 @@ class Entry(msgspec.Struct):
     filter: str = ""
     """The filter that it is parked for, or that held it, or for which it was set aside last."""
     aside: float = 0.0
-    """time.monotonic() since when it waits for that filter, parked or held, however often it was let try meanwhile."""
+    """time.monotonic() since when it waits for that filter, parked or deferred, however often it was let try meanwhile."""
     reason: str = ""
-    """Why it is parked or held."""
+    """Why it is parked or deferred."""
     until: float = 0.0
-    """time.monotonic() at which it is offered again, while it is held."""
+    """time.monotonic() at which it is offered again, while it is deferred."""
     apart: bool = False
     """It is woken by its id."""
     doom: tuple[str, str | None, Place] | None = None
@@ -178,19 +178,19 @@ class Schedule:
         for known in (self._parked, self._owed, self._owed_ids):
             known.clear()
 
-    def hold(self, entry: Entry, filter: str, until: float, *, now: float = 0.0, reason: str = "") -> None:
+    def defer(self, entry: Entry, filter: str, until: float, *, now: float = 0.0, reason: str = "") -> None:
         """Set it aside until a time."""
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
-        self._apply(entry, "hold")
+        self._apply(entry, "defer")
         self._offer_at(entry, until)
 
     def release_due(self, now: float) -> float | None:
-        """Let all held messages whose time has come wait again; return when the next one is due."""
+        """Let all deferred messages whose time has come wait again; return when the next one is due."""
         while self._held:
             until, id = self._held[0]
             entry = self.entries.get(id)
-            stands = entry is not None and entry.state == "held" and entry.until == until
+            stands = entry is not None and entry.state == "deferred" and entry.until == until
             if stands and until > now:
                 return until
             heapq.heappop(self._held)
@@ -200,7 +200,7 @@ class Schedule:
 
     def hasten(self, filters: Collection[str], start: float, latest: float) -> None:
         """Offer what these filters hold from `start` on, the oldest first, one by one; and what any filter holds by `latest`."""
-        held = [each for each in self.entries.values() if each.state == "held" and each.filter]
+        held = [each for each in self.entries.values() if each.state == "deferred" and each.filter]
         theirs = sorted(each.id for each in held if each.filter in filters)
         turns = {id: start + place * BACK_EACH for place, id in enumerate(theirs)}
         for entry in held:

@@ -39,10 +39,10 @@ class Setbacks:
     def put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
         """Try again later, with whatever is on disk then."""
         self._unwiped[entry.id] = entry.n
-        # that a file is there is not enough: after a failed sync it may be the one that was to be derived anew
+        # that a file is there is not enough: after a failed sync it may be the one that was to be ingested anew
         with contextlib.suppress(OSError):  # an I/O error: the next try says what is wrong
-            entry.derived = entry.derived and self._store.disk.stamp(queue_path(entry.id)) is not None
-        self._schedule.hold(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
+            entry.ingested = entry.ingested and self._store.disk.stamp(queue_path(entry.id)) is not None
+        self._schedule.defer(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     def refuse(self, entry: Entry, reason: str) -> None:
         """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
@@ -54,7 +54,7 @@ class Setbacks:
         if changed:
             self.give_back(entry)
         elif last:
-            entry.drop, entry.derived = None, True
+            entry.drop, entry.ingested = None, True
             self.put_off(entry, TROUBLE_PAUSE, reason)
         elif self.spooler.refuse_claimed(self._store, entry, reason):
             self._schedule.remove(entry)
@@ -69,7 +69,7 @@ class Setbacks:
     def give_back(self, entry: Entry) -> None:
         """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
         if not self.spooler.give_back(self._store, entry):
-            entry.derived = False
+            entry.ingested = False
             self.put_off(entry, TROUBLE_PAUSE)
             return
         if entry.counted:

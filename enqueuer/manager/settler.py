@@ -81,7 +81,7 @@ class Settler:
         """Called with the id of each message that has left."""
         self.give_back: Callable[[Entry], None] = lambda _entry: None
         """Called with each message whose drop is another than it was when it was taken."""
-        self._laps = StageTimings(board.manager_laps, MANAGER)
+        self._timings = StageTimings(board.manager_timings, MANAGER)
         self._complaints = Complaints(log, logging.ERROR)
         self._failing_since: float | None = None
         self._distrusted = 0
@@ -92,7 +92,7 @@ class Settler:
         return self._committer.busy
 
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
-        """Take what a processor has staged; None: the message is held, and its message file is to be made durable."""
+        """Take what a processor has staged; None: the message is deferred, and its message file is to be made durable."""
         item = Settling(entry, entry.n, outcome)
         if self._stands(item):
             self._committer.add(item)
@@ -101,7 +101,7 @@ class Settler:
         """Whether the message file that the last dispatch wrote, or found in Queue/, may be used.
 
         After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
-        was written before is derived anew from the drop. A message without one was durable already.
+        was written before is ingested anew from the drop. A message without one was durable already.
         """
         return entry.drop is None or entry.n > self._distrusted
 
@@ -128,13 +128,13 @@ class Settler:
     def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
         """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
 
-        laps = StageTimings(self._board.manager_laps, MANAGER)  # another thread's
+        timings = StageTimings(self._board.manager_timings, MANAGER)  # another thread's
 
         def run(items: list[Item]) -> None:
-            laps.start(0, "sync")
+            timings.start(0, "sync")
             with self._board.syncing():
                 sync(items)
-            laps.next("")
+            timings.next("")
 
         return run
 
@@ -155,10 +155,10 @@ class Settler:
             if isinstance(item, Afterwards):
                 item.action()
                 return False
-            self._laps.start(item.n, STEPS[item.done])
+            self._timings.start(item.n, STEPS[item.done])
             while item.done < goal:
                 item.done = self._next(item)
-                self._laps.next(STEPS[item.done])
+                self._timings.next(STEPS[item.done])
         except OSError as error:
             tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else None
             step = STEPS[item.done] if isinstance(item, Settling) else "afterwards"
@@ -168,7 +168,7 @@ class Settler:
         return item.done < Progress.GONE
 
     def _again(self, item: Item, goal: Progress) -> None:
-        """What is held needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
+        """What is deferred needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
         if isinstance(item, Settling) and item.outcome is not None:
             self._committer.add(item)
         elif self._stands(item):
@@ -185,7 +185,7 @@ class Settler:
             case Progress.STAGED if outcome.moved:
                 return self._move(entry, outcome)
             case Progress.STAGED:
-                self._board.decide(entry.id, outcome.fate)
+                self._board.decide(entry.id, outcome.disposition)
                 self._store.commit(entry.id, item.n)
             case Progress.COMMITTED:
                 self._store.finish(entry.id, item.n, entry.drop, outcome.places)
@@ -198,7 +198,7 @@ class Settler:
 
     def _move(self, entry: Entry, outcome: frames.Outcome) -> Progress:
         """All steps at once. The board says what is under way: a successor finds no file that would tell it."""
-        self._board.decide(entry.id, outcome.fate)
+        self._board.decide(entry.id, outcome.disposition)
         self._board.moving = entry.id
         (place,) = outcome.places
         if entry.drop is not None:
@@ -211,18 +211,18 @@ class Settler:
         return Progress.GONE
 
     def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
-        self._board.announce(entry.id, outcome.fate)
-        self._board.add(outcome.fate)
-        serverlog.tell(log, entry.id, f"{outcome.fate}: {outcome.reason}")
+        self._board.announce(entry.id, outcome.disposition)
+        self._board.add(outcome.disposition)
+        serverlog.tell(log, entry.id, f"{outcome.disposition}: {outcome.reason}")
 
     def _gone(self, entry: Entry) -> None:
         self._schedule.remove(entry)
         self.ended(entry.id)
 
     def _release(self, entry: Entry) -> Progress:
-        """The message file is durable: a held message needs its drop no more, if that is what was read."""
+        """The message file is durable: a deferred message needs its drop no more, if that is what was read."""
         if self._store.changed(entry.drop, entry.taken):
-            if entry.state == "held":  # else a processor has it, and its outcome is compared, too
+            if entry.state == "deferred":  # else a processor has it, and its outcome is compared, too
                 self.give_back(entry)
         elif entry.drop is not None:
             self._store.release_drop(entry.drop)
@@ -238,7 +238,7 @@ class Settler:
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
             if entry.drop is not None:
-                entry.derived = False
+                entry.ingested = False
         for item in items:
             if isinstance(item, Settling) and item.done is Progress.STAGED:
                 self._judge_again(item)
@@ -257,13 +257,13 @@ class Settler:
         return False
 
     def _judge_again(self, item: Settling) -> None:
-        """A message that is only held waits for its next offer anyway."""
+        """A message that is only deferred waits for its next offer anyway."""
         if item.entry.drop is not None:
-            item.entry.derived = False
+            item.entry.ingested = False
         if item.outcome is not None:
             failing = time.monotonic() - self._failing_since if self._failing_since is not None else 0.0
             self._put_off(item.entry, min(MOST_PAUSE, max(REPEAT, failing)))
-            item.entry.derived = item.entry.drop is None
+            item.entry.ingested = item.entry.drop is None
 
 
 def _changes(items: list[Item], done: Progress) -> list[Change]:

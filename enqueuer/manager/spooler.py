@@ -108,7 +108,7 @@ class Spooler:
         drop = os.fsencode(entry.drop)
         found = parse_taken(drop)
         try:
-            store.undo_derive(entry.id)
+            store.undo_ingest(entry.id)
             self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
         except OSError as error:
             self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")

@@ -7,19 +7,19 @@ from typing import Literal
 
 __all__ = ["COUNTED", "TRANSITIONS", "Event", "IllegalEvent", "State", "after"]
 
-State = Literal["new", "waiting", "active", "settling", "parked", "held", "gone"]
-Event = Literal["add", "suspect", "dispatch", "park", "hold", "wait", "settle", "remove"]
+State = Literal["new", "waiting", "active", "settling", "parked", "deferred", "gone"]
+Event = Literal["add", "suspect", "dispatch", "park", "defer", "wait", "settle", "remove"]
 
-COUNTED: tuple[State, ...] = ("waiting", "active", "settling", "parked", "held")
+COUNTED: tuple[State, ...] = ("waiting", "active", "settling", "parked", "deferred")
 """The states of messages that the schedule has."""
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
     "new": {"add": "waiting"},
-    "waiting": {"suspect": "waiting", "dispatch": "active", "hold": "held", "settle": "settling", "remove": "gone"},
-    "active": {"park": "parked", "hold": "held", "wait": "waiting", "settle": "settling", "remove": "gone"},
-    "settling": {"hold": "held", "remove": "gone"},
-    "parked": {"hold": "held", "wait": "waiting", "settle": "settling", "remove": "gone"},
-    "held": {"hold": "held", "wait": "waiting", "settle": "settling", "remove": "gone"},
+    "waiting": {"suspect": "waiting", "dispatch": "active", "defer": "deferred", "settle": "settling", "remove": "gone"},
+    "active": {"park": "parked", "defer": "deferred", "wait": "waiting", "settle": "settling", "remove": "gone"},
+    "settling": {"defer": "deferred", "remove": "gone"},
+    "parked": {"defer": "deferred", "wait": "waiting", "settle": "settling", "remove": "gone"},
+    "deferred": {"defer": "deferred", "wait": "waiting", "settle": "settling", "remove": "gone"},
     "gone": {},
 }
 

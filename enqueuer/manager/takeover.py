@@ -4,7 +4,7 @@ import logging
 import time
 
 from enqueuer.ipc.child import Birth
-from enqueuer.ipc.scoreboard import FATES, Scoreboard
+from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.schedule import Entry, Schedule
@@ -22,7 +22,9 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board, cold = birth.board, not birth.board.recovered
     _take_back(store, board)
-    found = recovery.recover(store, cold=cold, decided=lambda id, _n, fate: _decided(board, id, fate), progress=board.recovering)
+    found = recovery.recover(
+        store, cold=cold, decided=lambda id, _n, disposition: _decided(board, id, disposition), progress=board.recovering
+    )
     _tell_of_the_gone(store, board, found)
     _tell(found)
     if board.distrusts:
@@ -31,7 +33,7 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     for _ in found.broken:
         board.add("bad")
     # exact whatever was killed: what came in is what left and what is here
-    board.set_total("received", sum(map(board.total, FATES)) - board.total("returned") + present)
+    board.set_total("received", sum(map(board.total, DISPOSITIONS)) - board.total("returned") + present)
     board.recovered = True
     blame.attempts.keep_only(schedule.entries)
     blame.suspect(found.unfinished[: birth.config.enqueuer.most_processors] if cold else birth.suspects)
@@ -53,13 +55,13 @@ def _take_back(store: Store, board: Scoreboard) -> None:
 def _tell_of_the_gone(store: Store, board: Scoreboard, found: recovery.Recovered) -> None:
     """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
     here = {id for id, _ in found.finished}
-    for id, fate in board.untold():
+    for id, disposition in board.untold():
         if id in here or _is_there(store, id):
             continue
         if id == board.moving:
-            _decided(board, id, fate)
+            _decided(board, id, disposition)
         else:
-            _say(id, fate)
+            _say(id, disposition)
     board.moving = 0
     board.told()
 
@@ -76,10 +78,10 @@ def _schedule(found: recovery.Recovered, schedule: Schedule, cold: bool, distrus
     """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now, present = time.monotonic(), 0
     for offer in found.offers:
-        counted = offer.derived and (not cold or offer.drop is None)
+        counted = offer.ingested and (not cold or offer.drop is None)
         present += counted
-        derived = offer.derived and (offer.drop is None or not distrusts)
-        schedule.add(Entry(offer.id, offer.drop, offer.size, now, derived=derived, counted=counted, taken=offer.taken))
+        ingested = offer.ingested and (offer.drop is None or not distrusts)
+        schedule.add(Entry(offer.id, offer.drop, offer.size, now, ingested=ingested, counted=counted, taken=offer.taken))
     return present
 
 
@@ -91,13 +93,13 @@ def _tell(found: recovery.Recovered) -> None:
         log.warning("found in the queue: %s", counts)
 
 
-def _decided(board: Scoreboard, id: int, fate: str) -> None:
+def _decided(board: Scoreboard, id: int, disposition: str) -> None:
     """Recovery carried out an outcome: count it, once, and write its line."""
-    fate = board.decided(id) or fate
-    board.announce(id, fate)
-    board.add(fate)
-    _say(id, fate)
+    disposition = board.decided(id) or disposition
+    board.announce(id, disposition)
+    board.add(disposition)
+    _say(id, disposition)
 
 
-def _say(id: int, fate: str) -> None:
-    log.log(serverlog.MAJOR, "%s: decided before a restart", fate, extra=serverlog.message_tag(id))
+def _say(id: int, disposition: str) -> None:
+    log.log(serverlog.MAJOR, "%s: decided before a restart", disposition, extra=serverlog.message_tag(id))

@@ -14,8 +14,8 @@ def seen(asked: Seek, schedule: Schedule, attempts: int, now: float) -> WhereAns
     entry = schedule.entries.get(asked.id)
     if entry is None:
         return WhereAnswer(asked.token)
-    aside = entry.state in ("parked", "held")
-    offered = entry.until if entry.state == "held" else None
+    aside = entry.state in ("parked", "deferred")
+    offered = entry.until if entry.state == "deferred" else None
     return WhereAnswer(
         asked.token,
         entry.state,

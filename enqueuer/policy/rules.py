@@ -28,7 +28,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """0 switches the rule off; the higher go first, equal ones in the order of the file."""
     conditions: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; none means every message."""
-    on_failure: Literal["", "hold", "pass", "quarantine", "reject"] = ""
+    on_failure: Literal["", "defer", "pass", "quarantine", "reject"] = ""
     """What follows where a filter that this rule asks gives no answer; "" = what the filter's own on_failure says."""
     actions: tuple[tuple[str, ...], ...]
 
@@ -46,7 +46,7 @@ class Disposition(enum.StrEnum):
     DISCARDED = "discarded"
     QUARANTINED = "quarantined"
     REJECTED = "rejected"
-    HELD = "held"
+    DEFERRED = "deferred"
     BAD = "bad"
 
 
@@ -68,7 +68,7 @@ class AskFilter(msgspec.Struct, frozen=True):
 class RuleOutcome(msgspec.Struct, frozen=True):
     """The end of it: what to do with the message, and why."""
 
-    fate: Disposition
+    disposition: Disposition
     reason: str = ""
     filter: str = ""
     """The filter whose verdict decided; empty where a rule did, or nothing stopped the message."""
@@ -252,13 +252,13 @@ ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] =
 
 VERDICTS: Mapping[AnswerKind, Disposition] = {
     AnswerKind.ERROR: Disposition.QUARANTINED,
-    AnswerKind.REJECTED: Disposition.HELD,
+    AnswerKind.REJECTED: Disposition.DEFERRED,
     AnswerKind.DISCARD: Disposition.DISCARDED,
 }
 """The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it, unless `failure_passes` is false."""
 NO_ANSWER = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE, AnswerKind.INVALID)
 NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
-    "hold": Disposition.HELD,
+    "defer": Disposition.DEFERRED,
     "pass": None,
     "quarantine": Disposition.QUARANTINED,
     "reject": Disposition.REJECTED,
@@ -278,10 +278,10 @@ def _judge(progress: _Progress, filter: Filter) -> AskFilter | RuleOutcome | Non
         progress.routes += verdict.routes
         progress.copies += tuple((filter.name, address) for address in verdict.copies)
     no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is AnswerKind.FAILURE and not filter.failure_passes)
-    fate = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
+    disposition = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
-    if fate is not None:
-        return RuleOutcome(fate, reason, filter.name, progress.rule, progress.fields)
+    if disposition is not None:
+        return RuleOutcome(disposition, reason, filter.name, progress.rule, progress.fields)
     if first and verdict.kind is not AnswerKind.OK:
         progress.notes += (f"passed by {filter.name}: {reason}",)
     return None

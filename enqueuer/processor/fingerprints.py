@@ -14,7 +14,7 @@ from filterlink.config.settings import Filter
 
 __all__ = ["Fingerprints", "drop_of"]
 
-Reported = TypeVar("Reported", frames.Outcome, frames.Held)
+Reported = TypeVar("Reported", frames.Outcome, frames.Deferred)
 
 
 class Fingerprints:

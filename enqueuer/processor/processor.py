@@ -32,7 +32,7 @@ LINK_GRACE = 10.0
 SOON_MS = 2
 """A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
 heard of it, and the log gets no line of its coming."""
-Answer = frames.Outcome | frames.Held | frames.Parked | frames.DropRefused | frames.Trouble
+Answer = frames.Outcome | frames.Deferred | frames.Parked | frames.DropRefused | frames.Trouble
 Places = dict[str, frozenset[bytes] | None]
 """Where a message goes to, and with which of its recipients; None: all."""
 
@@ -56,9 +56,9 @@ class Processor:
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
         self._filters = Client(FILTERLINK, birth.hello)
-        self._laps = StageTimings(birth.board.processor_laps(birth.slot), PROCESSOR)
+        self._timings = StageTimings(birth.board.processor_timings(birth.slot), PROCESSOR)
         self._polls: dict[int, select.poll] = {}
-        self._untold: frames.Derived | None = None
+        self._untold: frames.Ingested | None = None
         """What the queue manager does not know yet: that there is a message file."""
         self._compile()
         self._say("idle")
@@ -73,9 +73,9 @@ class Processor:
             case frames.Leave():
                 raise EngineEnded
             case job:
-                self._laps.start(job.n, "reading")
-                if job.edition != self._birth.edition:
-                    self._take(job.edition)
+                self._timings.start(job.n, "reading")
+                if job.revision != self._birth.revision:
+                    self._take(job.revision)
                 self._answer(self._judge(job))
                 self._say("idle")
 
@@ -87,7 +87,7 @@ class Processor:
         except ingest.InvalidDrop as refused:
             return frames.DropRefused(job.id, job.n, str(refused))
         except FileNotFoundError as error:
-            if job.drop and not job.derived:
+            if job.drop and not job.ingested:
                 return frames.DropRefused(job.id, job.n, "it was removed before it could be read")
             return frames.Trouble(job.id, job.n, str(error), kind=_kind(error))
         except (OSError, ValueError) as error:
@@ -95,13 +95,13 @@ class Processor:
 
     def _message(self, job: frames.Job) -> ingest.MessageFile:
         self._say("reading", job)
-        if job.derived:
+        if job.ingested:
             message = ingest.load(self._disk, job.id, job.stamp)
         else:
-            message = ingest.derive(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
+            message = ingest.ingest(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
         if job.first:
             envelope = message.envelope
-            self._untold = frames.Derived(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
+            self._untold = frames.Ingested(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)
         return message
 
     def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
@@ -116,9 +116,11 @@ class Processor:
                 )
             verdicts[result.filter] = answer.answer
             self._say("rules", job)
-        if result.fate is rules.Disposition.HELD:
+        if result.disposition is rules.Disposition.DEFERRED:
             held_by = verdicts.pop(result.filter, None)
-            held = frames.Held(job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule)
+            held = frames.Deferred(
+                job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule
+            )
             if held_by is not None:
                 held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
@@ -140,7 +142,7 @@ class Processor:
         result = rules.RuleOutcome(rules.Disposition.BAD, reason, filter)
         stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
         stage.stage_file(self._disk, message, job.n, "bad", None, ())
-        return frames.Outcome(job.id, job.n, result.fate, ("bad", "bad-why"), reason, message.stamp)
+        return frames.Outcome(job.id, job.n, result.disposition, ("bad", "bad-why"), reason, message.stamp)
 
     def _stage(
         self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]
@@ -149,22 +151,22 @@ class Processor:
         self._say("writing", job)
         places: Places = {}
         why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
-        if result.fate is rules.Disposition.ENQUEUED:
+        if result.disposition is rules.Disposition.ENQUEUED:
             envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
             copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
             where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
             why = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {why}" if why else "")
-        elif result.fate in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
+        elif result.disposition in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
-        may_move = job.moves and result.fate is rules.Disposition.ENQUEUED and not copies
+        may_move = job.moves and result.disposition is rules.Disposition.ENQUEUED and not copies
         moved = may_move and self._is_the_output(message, result, places, envelope)
         for place, recipients in () if moved else places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
-        outcome = frames.Outcome(job.id, job.n, result.fate, staged, why[:2000], message.stamp, moved)
-        told = result.fate is not rules.Disposition.ENQUEUED or job.circles or job.n % frames.LOOP_SAMPLE == 0
+        outcome = frames.Outcome(job.id, job.n, result.disposition, staged, why[:2000], message.stamp, moved)
+        told = result.disposition is not rules.Disposition.ENQUEUED or job.circles or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
     def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:
@@ -223,15 +225,15 @@ class Processor:
     def _hear(self) -> None:
         data = self._supervisor.receive()
         match frames.decode_from_supervisor(data) if data else frames.Exit():
-            case frames.ConfigRevision(edition):
-                self._take(edition)
+            case frames.ConfigRevision(revision):
+                self._take(revision)
             case _:
                 raise EngineEnded
 
-    def _take(self, edition: int) -> None:
-        self._birth.take(edition)
+    def _take(self, revision: int) -> None:
+        self._birth.take(revision)
         self._compile()
-        self._supervisor.send(frames.encode(frames.InForce(edition)))
+        self._supervisor.send(frames.encode(frames.InForce(revision)))
 
     def _compile(self) -> None:
         self._rules = rules.compile(self._birth.config)
@@ -239,15 +241,15 @@ class Processor:
         self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
-        derived, self._untold = self._untold, None
-        self._send(frames.Judged(derived, answer) if derived else answer)
+        ingested, self._untold = self._untold, None
+        self._send(frames.Judged(ingested, answer) if ingested else answer)
 
     def _send(self, frame: frames.ToManager) -> None:
         if not self._manager.send(frames.encode(frame)):
             self._await_the_end()
 
     def _say(self, state: str, job: frames.Job | None = None, filter: str = "") -> None:
-        self._laps.next(state)
+        self._timings.next(state)
         self._birth.board.work(self._birth.slot, state, job.id if job else 0, large=bool(job and job.large), filter=filter)
 
 
@@ -277,7 +279,7 @@ def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[Verdic
 def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]) -> dict[str, object]:
     return {
         "id": job.id,
-        "fate": str(result.fate),
+        "fate": str(result.disposition),
         "reason": result.reason,
         "filter": result.filter or None,
         "rule": result.rule or None,

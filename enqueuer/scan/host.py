@@ -4,7 +4,7 @@ import logging
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import MANAGER, SUPERVISOR, Birth
-from enqueuer.ipc.scoreboard import PULSE
+from enqueuer.ipc.scoreboard import HEARTBEAT
 from filterlink.server import MultiplexerServer
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
@@ -42,12 +42,12 @@ class FilterHost:
         self._supervisor = Link(
             self.loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._stop(), vital=True
         )
-        self._supervisor.send(frames.encode(frames.InForce(birth.edition)))
+        self._supervisor.send(frames.encode(frames.InForce(birth.revision)))
         self._turned()
 
     def _turned(self) -> None:
         self._birth.board.filterlink_turned()
-        self.loop.after(PULSE, self._turned)
+        self.loop.after(HEARTBEAT, self._turned)
 
     def _call_manager(self) -> Link:
         """The link on which parked messages are woken; its Hello alone wakes all of them."""
@@ -62,24 +62,24 @@ class FilterHost:
 
     def _told(self, frame: frames.ToFilterlink) -> None:
         match frame:
-            case frames.Pressed(waiting):
+            case frames.Backpressure(waiting):
                 self._server.press(waiting)
             case frames.Left(id):
                 self._server.left(id)
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
-            case frames.ConfigRevision(edition):
-                self._birth.take(edition)
+            case frames.ConfigRevision(revision):
+                self._birth.take(revision)
                 self._server.share(self._birth.config.enqueuer.lanes.large_share)
-                self._server.configure(self._birth.config.filters, lambda: self._in_force(edition))
+                self._server.configure(self._birth.config.filters, lambda: self._in_force(revision))
             case frames.Exit():
                 self._stop()
             case _:
                 pass
 
-    def _in_force(self, edition: int) -> None:
-        self._supervisor.send(frames.encode(frames.InForce(edition)))
+    def _in_force(self, revision: int) -> None:
+        self._supervisor.send(frames.encode(frames.InForce(revision)))
 
     def _stop(self) -> None:
         """Stop the helpers in steps, then end."""

@@ -83,7 +83,7 @@ class Child:
         self.link: Link | None = None
         self.leaving = False
         self.in_force = 0
-        """The edition of the configuration that it last said is in force there; 0 = not ready yet."""
+        """The revision of the configuration that it last said is in force there; 0 = not ready yet."""
         self._unsent: list[frames.FromSupervisor] = []
 
     @property
@@ -130,7 +130,7 @@ class Children:
         self._let_go = let_go
         self.children: list[Child] = []
         self._generation = 0
-        self._strangers: list[int] = []
+        self._orphans: list[int] = []
         """What was killed at the last look."""
         adopt_orphans()
         if not os.path.exists("/proc/self"):
@@ -161,7 +161,7 @@ class Children:
             self.children.remove(child)
             yield child
             child.process.close()
-        self._reap_strangers()
+        self._reap_orphans()
 
     def has_ended(self) -> bool:
         """Whether reap() has something to do: a lost SIGCHLD must not leave a dead process in its place.
@@ -174,7 +174,7 @@ class Children:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return False
 
-    def end_strangers(self) -> bool:
+    def end_orphans(self) -> bool:
         """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours. Whether there were any.
 
         The children of those that it kills become ours only then.
@@ -182,10 +182,10 @@ class Children:
         ours = {child.pid for child in self.children}
         strangers = [pid for pid in orphans.children(os.getpid()) if pid not in ours]
         for pid in strangers:
-            if pid not in self._strangers:
+            if pid not in self._orphans:
                 log.warning("pid %d, left behind by a helper, is ended", pid)
             _kill(pid)
-        self._strangers = strangers
+        self._orphans = strangers
         return bool(strangers)
 
     def end_late(self, child: Child, killed: bool) -> None:
@@ -224,7 +224,7 @@ class Children:
                     ours.discard(pid)
             time.sleep(0.01)
 
-    def _reap_strangers(self) -> None:
+    def _reap_orphans(self) -> None:
         ours = {child.pid for child in self.children}
         with contextlib.suppress(OSError):
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:

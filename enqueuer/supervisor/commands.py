@@ -17,7 +17,7 @@ from enqueuer.supervisor.processors import Processors
 __all__ = ["Commands"]
 
 IN_FORCE_WITHIN = 12.0
-"""Seconds that queue manager and filterlink get to put an edition of the configuration in force: more than the longest wait for INTF,
+"""Seconds that queue manager and filterlink get to put an revision of the configuration in force: more than the longest wait for INTF,
 since filterlink says so when the new helpers are ready."""
 
 
@@ -56,21 +56,21 @@ class Commands:
         self._loop.turn(0)
 
     def in_force(self) -> None:
-        """Somebody put an edition in force: answer those who waited for it."""
+        """Somebody put an revision in force: answer those who waited for it."""
         children = [self._engine.children.one("manager"), self._engine.children.one("filterlink")]
         reached = min((child.in_force if child else 0) for child in children)
         now, still = time.monotonic(), []
-        for edition, until, reply in self._reloading:
-            if reached >= edition:
-                reply({"ok": True, "edition": edition})
+        for revision, until, reply in self._reloading:
+            if reached >= revision:
+                reply({"ok": True, "revision": revision})
             elif now >= until:
-                reply({"ok": False, "pending": True, "error": self._not_yet(), "edition": edition})
+                reply({"ok": False, "pending": True, "error": self._not_yet(), "revision": revision})
             else:
-                still.append((edition, until, reply))
+                still.append((revision, until, reply))
         self._reloading = still
 
     def _not_yet(self) -> str:
-        """Why an edition that was taken is not in force."""
+        """Why an revision that was taken is not in force."""
         failed = [f'filter "{each.name}" {each.last_error}' for each in self._engine.board.filters() if each.state == "failed"]
         why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
         return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
@@ -147,7 +147,7 @@ class Commands:
         if why := file.error or file.waiting:
             reply({"ok": False, "pending": not file.error, "error": why})
             return
-        self._reloading.append((file.edition, time.monotonic() + IN_FORCE_WITHIN, reply))
+        self._reloading.append((file.revision, time.monotonic() + IN_FORCE_WITHIN, reply))
         self._loop.after(IN_FORCE_WITHIN, self.in_force)
         self.in_force()
 

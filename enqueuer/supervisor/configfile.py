@@ -1,4 +1,4 @@
-"""The config file of a running engine: seen when it changes, taken whole or not at all, numbered by editions.
+"""The config file of a running engine: seen when it changes, taken whole or not at all, numbered by revisions.
 
 A file that another process writes must not be taken half: rules that are not written yet scan nothing. So a file that is
 open for writing is never taken. A file in which a rule or a filter is missing is taken by itself only after a rest.
@@ -47,13 +47,13 @@ class Unsafe(configs.ConfigError):
 
 
 class ConfigFile:
-    """The file, the edition of it that is in force, and why a newer one is not. Works in the base directory."""
+    """The file, the revision of it that is in force, and why a newer one is not. Works in the base directory."""
 
     def __init__(self, *, allow_writable: bool = False) -> None:
         """Take the file for a start. Raises ConfigError. `allow_writable`: other accounts may write it."""
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word for "a writer waits for your lease"; its default ends us
         self.path = str(Path(FILE).absolute())
-        self.edition = 0
+        self.revision = 0
         self.error: str | None = None
         """Why the file was refused."""
         self.waiting: str | None = None
@@ -68,11 +68,11 @@ class ConfigFile:
         self.loaded_at = rfc3339(time.time())
 
     def keep(self) -> None:
-        """Write the first edition for the processes that are forked now. Needs the locks. Raises OSError."""
+        """Write the first revision for the processes that are forked now. Needs the locks. Raises OSError."""
         for old in Path("Run").glob("config.*"):
             old.unlink()
         self._store(self._raw, 1)
-        self.edition = 1
+        self.revision = 1
 
     def poll(self, now: float) -> bool:
         """Whether the file is to be taken: it has changed, and is written to its end. `now` is monotonic."""
@@ -88,10 +88,10 @@ class ConfigFile:
         return rested >= RESTED and self.waiting is None
 
     def take(self) -> bool:
-        """Take the file as it is now; True when an edition came of it.
+        """Take the file as it is now; True when an revision came of it.
 
-        On False `error` says why, or `waiting`, or nothing differs. What the new edition needs on the disk is made before
-        it counts: an edition is in force whole, or not at all.
+        On False `error` says why, or `waiting`, or nothing differs. What the new revision needs on the disk is made before
+        it counts: an revision is in force whole, or not at all.
         """
         before, self._seen, self._changing = self._seen, self._look(), None
         self.waiting = self._again = None
@@ -103,7 +103,7 @@ class ConfigFile:
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot be changed while the engine runs: restart it")
             if new != self.config:
                 make_modules(new)
-                self._store(raw, self.edition + 1)
+                self._store(raw, self.revision + 1)
         except BeingWritten as error:
             self._seen, self.waiting = before, str(error)
             return False
@@ -121,13 +121,13 @@ class ConfigFile:
         if new == self.config:
             return False
         self.config, self._raw = new, raw
-        self.edition += 1
+        self.revision += 1
         return True
 
     def keep_again(self) -> None:
-        """Write the edition in force where a cleaner has removed it. Raises OSError."""
-        if not os.path.exists(config_file(self.edition)):
-            self._store(self._raw, self.edition)
+        """Write the revision in force where a cleaner has removed it. Raises OSError."""
+        if not os.path.exists(config_file(self.revision)):
+            self._store(self._raw, self.revision)
 
     def _expect_safe(self) -> None:
         """An account that may write the file runs programs as the engine. Raises Unsafe."""
@@ -140,12 +140,12 @@ class ConfigFile:
         if problem:
             raise Unsafe(f"{problem} (or start the engine with --allow-writable-config)")
 
-    def _store(self, raw: bytes, edition: int) -> None:
+    def _store(self, raw: bytes, revision: int) -> None:
         """Keep what was checked, where every process reads it: the file itself may change again.
 
         The engine's account alone reads the copy: the file may hold what no other account should read.
         """
-        path = Path(config_file(edition))
+        path = Path(config_file(revision))
         try:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
@@ -156,7 +156,7 @@ class ConfigFile:
                 path.unlink()
             raise
         with contextlib.suppress(OSError):
-            Path(config_file(edition - 2)).unlink()
+            Path(config_file(revision - 2)).unlink()
 
     def _look(self) -> Seen | None:
         try:

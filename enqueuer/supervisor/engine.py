@@ -77,7 +77,7 @@ class Engine:
             number - 1,
             self.children.next_generation(),
             self.file.config,
-            self.file.edition,
+            self.file.revision,
             self.board,
             self._log,
             served.lend() if served is not None else None,

@@ -78,8 +78,8 @@ class Started:
 
     def _modules(self) -> tuple[str, ...]:
         """Those of the configuration in force; read from it once."""
-        if self._known[0] != self.config.edition:
-            self._known = self.config.edition, routes.compile(self.config.config.routes).modules
+        if self._known[0] != self.config.revision:
+            self._known = self.config.revision, routes.compile(self.config.config.routes).modules
         return self._known[1]
 
     def _lock_again(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from enqueuer.config.schema import Engine
+from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.policy.lanes import large_limit
@@ -33,7 +33,7 @@ def document(
         "uptime_s": round(now - born, 3),
         "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
         "spool": {"waiting": gauges["spool"]},
-        "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "held")}
+        "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "deferred")}
         | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
@@ -54,9 +54,9 @@ def steps(board: Scoreboard, slots: int) -> list[dict[str, Any]]:
     """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
     sums: dict[str, tuple[float, float]] = dict.fromkeys(timings.PROCESSOR, (0.0, 0.0))
     for slot in range(slots):
-        for step, (wall, cpu) in timings.read(board.processor_laps(slot), timings.PROCESSOR).items():
+        for step, (wall, cpu) in timings.read(board.processor_timings(slot), timings.PROCESSOR).items():
             sums[step] = (sums[step][0] + wall, sums[step][1] + cpu)
-    both = {"queue manager": timings.read(board.manager_laps, timings.MANAGER), "processors": sums}
+    both = {"queue manager": timings.read(board.manager_timings, timings.MANAGER), "processors": sums}
     return [
         {"process": process, "step": step, "wall_s": round(wall, 6), "cpu_s": round(cpu, 6)}
         for process, times in both.items()
@@ -71,7 +71,7 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
 
 
-def _auto(settings: Engine, why: str) -> dict[str, Any] | None:
+def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:
     """Within which bounds the number of processors goes by the load; None: it is fixed."""
     return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
 

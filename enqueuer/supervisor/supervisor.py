@@ -36,7 +36,7 @@ log = logging.getLogger("ENQUEUER")
 
 LOOK_EACH = 0.5
 """Seconds between two looks at the config file and at the children."""
-STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "strangers": 2.0, "logger": 5.0}
+STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "orphans": 2.0, "logger": 5.0}
 """Seconds that processes get to end by themselves before they are killed."""
 
 
@@ -132,9 +132,9 @@ class Supervisor:
             if child.role == "manager" and self.engine.state == "starting":
                 self.engine.state = "running"
                 log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
-            child.in_force = frame.edition
+            child.in_force = frame.revision
             if child.role == "manager":
-                self.engine.tell("filterlink", frames.ConfigRevision(frame.edition))
+                self.engine.tell("filterlink", frames.ConfigRevision(frame.revision))
             self._commands.in_force()
 
     # ---- deaths
@@ -174,7 +174,7 @@ class Supervisor:
             self.reload(refused)
         elif self.engine.file.waiting and self.engine.file.waiting != waited:
             log.warning("a changed configuration waits, the old one is in force: %s", self.engine.file.waiting)
-        if self.engine.children.end_strangers() or self.engine.children.has_ended():
+        if self.engine.children.end_orphans() or self.engine.children.has_ended():
             self._reap()
         self._signals.act_on_lost(LOOK_EACH / 2)
         self._loop.after(LOOK_EACH, self._look_around)
@@ -189,11 +189,11 @@ class Supervisor:
         serverlog.set_level(self.engine.file.config.enqueuer.log_level)
         self._processors.configure()
         resized = f": processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
-        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.engine.file.edition, resized)
+        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.engine.file.revision, resized)
         for child in self.engine.children.children:
             # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
             if child.role not in ("filterlink", "logger"):
-                child.tell(frames.ConfigRevision(self.engine.file.edition))
+                child.tell(frames.ConfigRevision(self.engine.file.revision))
         self.maintain()
 
     # ---- signals
@@ -230,8 +230,8 @@ class Supervisor:
         self._systemd.look()
         self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
-        until = time.monotonic() + STOP_GRACE["strangers"]
-        while self.engine.children.end_strangers() and time.monotonic() < until:
+        until = time.monotonic() + STOP_GRACE["orphans"]
+        while self.engine.children.end_orphans() and time.monotonic() < until:
             self._loop.turn(0.02)
             self._reap()
         log.log(serverlog.MAJOR, "stopped")

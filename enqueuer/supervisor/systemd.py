@@ -6,7 +6,7 @@ Looks at the supervisor's state from outside, a few times a second, and only whe
 import logging
 import time
 
-from enqueuer.ipc.scoreboard import FATES
+from enqueuer.ipc.scoreboard import DISPOSITIONS
 from enqueuer.supervisor.engine import Engine
 from enqueuer.supervisor.health import HealthSample, trouble
 from enqueuer.supervisor.notify import Notifier
@@ -32,7 +32,7 @@ class SystemdService:
         self._engine = engine
         self._loop = engine.loop
         self._said = "starting"
-        self._edition = 0
+        self._revision = 0
         self._next_status = self._next_look = 0.0
         self._before: HealthSample | None = None
         self._trouble = ""
@@ -61,10 +61,10 @@ class SystemdService:
     def _tell_state(self, notifier: Notifier) -> None:
         engine = self._engine
         state = "stopping" if engine.state in ("draining", "stopping") else engine.state
-        if state == "running" and engine.file.edition != self._edition:
+        if state == "running" and engine.file.revision != self._revision:
             if self._said == "running":
                 notifier.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            self._edition, self._said = engine.file.edition, "reloading"
+            self._revision, self._said = engine.file.revision, "reloading"
         if state == "running" and self._said == "reloading" and self._in_force():
             notifier.say("READY=1", f"STATUS={self._summary()}")
             self._said = state
@@ -76,8 +76,8 @@ class SystemdService:
     def _in_force(self) -> bool:
         """Not filterlink at a start: that filters are ready is no condition of READY."""
         manager, host = self._engine.children.one("manager"), self._engine.children.one("filterlink")
-        started = self._edition == 1 or (host is not None and host.in_force >= self._edition)
-        return started and manager is not None and manager.in_force >= self._edition
+        started = self._revision == 1 or (host is not None and host.in_force >= self._revision)
+        return started and manager is not None and manager.in_force >= self._revision
 
     def _extend(self, notifier: Notifier) -> None:
         """A large queue takes time to recover; more is granted only as long as recovery goes on."""
@@ -102,9 +102,9 @@ class SystemdService:
         busy = sum(board.task(child.birth.slot).state != "idle" for child in children.of("processor"))
         return HealthSample(
             manager.birth.generation if manager else 0,
-            *board.pulse(),
+            *board.heartbeat(),
             board.dispatches,
-            sum(totals[fate] for fate in FATES),
+            sum(totals[disposition] for disposition in DISPOSITIONS),
             gauges["waiting"],
             gauges["settling"],
             busy,
@@ -113,6 +113,6 @@ class SystemdService:
 
     def _summary(self) -> str:
         gauges, totals = self._engine.board.gauges(), self._engine.board.totals()
-        queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "held"))
+        queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "deferred"))
         refused = "; the config file is refused, the old one is in force" if self._engine.file.error else ""
-        return f"{self._engine.state}: {queue}, {sum(totals[fate] for fate in FATES)} done{refused}"
+        return f"{self._engine.state}: {queue}, {sum(totals[disposition] for disposition in DISPOSITIONS)} done{refused}"

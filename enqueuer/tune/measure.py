@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from enqueuer.ipc.scoreboard import FATES
+from enqueuer.ipc.scoreboard import DISPOSITIONS
 from enqueuer.lab.trial import TrialError
 from enqueuer.log import history
 from enqueuer.tune import machine
@@ -94,8 +94,8 @@ class Measure:
         self._pile.feed()
         limit = 30.0 + max((each.timeout for each in self._rig.config.filters if each.timeout < 3600), default=0.0)
         while _done(document := self._rig.status()) == before:
-            if document["queue"]["held"]:
-                raise TrialError(f"a filter cannot judge a message, so that it is held\n{self._rig.trial.last_words()}")
+            if document["queue"]["deferred"]:
+                raise TrialError(f"a filter cannot judge a message, so that it is deferred\n{self._rig.trial.last_words()}")
             if time.monotonic() - began > limit:
                 raise TrialError(f"after {limit:.0f} s one message has not come out\n{self._rig.trial.last_words()}")
             self._rig.pause(0.002)
@@ -224,7 +224,7 @@ def rate_of(samples: Iterable[StatusSample]) -> float:
 
 
 def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
-    """Seconds from each drop to its fate line; `dropped` is time.time() by name."""
+    """Seconds from each drop to its disposition line; `dropped` is time.time() by name."""
     found = []
     for story in history.stories(lines).values():
         if story.decided is not None and story.name in dropped:
@@ -249,7 +249,7 @@ def _moved(samples: Iterable[StatusSample]) -> list[StatusSample]:
 
 def _done(document: Document) -> int:
     totals = document["totals"]
-    return sum(int(totals[fate]) for fate in (*FATES, "refused"))
+    return sum(int(totals[disposition]) for disposition in (*DISPOSITIONS, "refused"))
 
 
 def _mean(values: Any) -> float:

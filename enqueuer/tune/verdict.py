@@ -48,7 +48,7 @@ class Cpu(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Random arrivals at `load` messages/s: from the drop to the fate, in seconds."""
+    """Random arrivals at `load` messages/s: from the drop to the disposition, in seconds."""
 
     load: float
     count: int

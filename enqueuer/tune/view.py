@@ -48,7 +48,7 @@ class TuneView(TuneListener):
 
     def alone(self, seconds: float) -> None:
         """One message took so long."""
-        self._console.print(f"One message alone takes {show(seconds)} from the drop to its fate.")
+        self._console.print(f"One message alone takes {show(seconds)} from the drop to its disposition.")
         self._console.print(Text(HEAD, "dim"), soft_wrap=True)
 
     def step(self, step: TuneStep, raised: bool) -> None:

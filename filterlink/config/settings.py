@@ -11,7 +11,7 @@ from filterlink.config.units import Seconds, Size
 
 __all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure", "OnRefused"]
 
-OnFailure = Literal["hold", "pass", "quarantine", "reject"]
+OnFailure = Literal["defer", "pass", "quarantine", "reject"]
 OnRefused = Literal["bad", "quarantine", "defer"]
 LEVELS = {"crashes": 50, "failures": 40, "major": 35, "problems": 30, "low-level": 20, "all": 10}
 """Names of log levels -> levels of the logging module. Their digits in the Server Log are 0 to 5."""
@@ -37,7 +37,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_in_flight: int = 16
     pipelining: bool = False
     """True lets several request lines stand in the helper's pipe at once."""
-    on_failure: OnFailure = "hold"
+    on_failure: OnFailure = "defer"
     failure_passes: bool = True
     """The answer FAILURE lets a message pass, as in CommuniGate Pro. False: `on_failure` says what follows."""
     on_refused: OnRefused = "bad"

@@ -33,7 +33,7 @@ class Gate:
         """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""
         self.failing = False
         """For longer than the time-out helpers ended over one message after the other, and none was answered: one is asked at a time."""
-        self.pressed = False
+        self.backpressure = False
         """Other work waits for the processors: a scan past its grace goes on without one."""
         self.slots = Slots(settings, self.units, port)
         self._settings, self._port, self._numbers, self._reason = settings, port, numbers, reason
@@ -53,7 +53,7 @@ class Gate:
             return
         if not (ask.id in self._running and self._attach(now, client, ask)):
             self._admit(now, ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
-        if self.pressed and self.stalled(now):
+        if self.backpressure and self.stalled(now):
             self._set_aside(now)
 
     def client_gone(self, client: Any) -> None:
@@ -241,7 +241,7 @@ class Gate:
         self.slots.wake(now)
 
     def _set_aside(self, now: float) -> None:
-        if self.pressed:
+        if self.backpressure:
             self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
     def _accuse(self, now: float, tried: list[ScanRequest], planned: bool) -> None:

@@ -1,4 +1,4 @@
-"""One helper process: started, fed line by line, read to its end, reaped. Mechanism only: when is the keeper's business.
+"""One helper process: started, fed line by line, read to its end, reaped. Mechanism only: when is the runner's business.
 
 Nothing a helper does may raise here: a closed pipe, a flood, a child that holds the output open, all end in `ended`.
 """

@@ -14,10 +14,10 @@ __all__ = ["HelperPool"]
 
 
 class HelperPool:
-    """`make(place)` makes a keeper, which starts a helper by itself and tells its owner, who tells us."""
+    """`make(place)` makes a runner, which starts a helper by itself and tells its owner, who tells us."""
 
     def __init__(self, settings: Filter, make: Callable[[int], HelperRunner]) -> None:
-        self.keepers: dict[int, HelperRunner] = {}
+        self.runners: dict[int, HelperRunner] = {}
         self._settings, self._make = settings, make
         self._sent: dict[int, int] = {}
         self._ready: dict[int, float] = {}
@@ -31,20 +31,20 @@ class HelperPool:
             self._hire(place)
 
     def stop(self) -> None:
-        for keeper in self.keepers.values():
-            keeper.stop()
+        for runner in self.runners.values():
+            runner.stop()
 
     @property
     def over(self) -> bool:
         """No helper runs, and none will."""
-        return self._over >= self.keepers.keys()
+        return self._over >= self.runners.keys()
 
     @property
     def restarts(self) -> int:
-        return self._restarts + sum(max(0, keeper.life.starts - 1) for keeper in self.keepers.values())
+        return self._restarts + sum(max(0, runner.life.starts - 1) for runner in self.runners.values())
 
     def send(self, place: int, number: int, message: int) -> None:
-        self.keepers[place].send(number, message)
+        self.runners[place].send(number, message)
         if self._settings.max_requests:
             self._sent[place] += 1
             if self._sent[place] == self._settings.max_requests:
@@ -53,15 +53,15 @@ class HelperPool:
     def restart(self, place: int, reason: str) -> None:
         """It let a request wait too long."""
         if place in self._retiring:
-            self.keepers[place].stop()
+            self.runners[place].stop()
         else:
-            self.keepers[place].restart(reason)
+            self.runners[place].restart(reason)
 
     def ready(self, now: float, place: int, gate: Gate) -> None:
         """A helper is ready: the one that it replaces gets nothing more."""
         self._ready[place], self._sent[place] = now, 0
         gate.ready(now, place)
-        if (twin := self._twin(place)) in self.keepers and place not in self._retiring:
+        if (twin := self._twin(place)) in self.runners and place not in self._retiring:
             self._retiring.add(twin)
             gate.retire(now, twin)
             self.see_off(now, gate)
@@ -72,31 +72,31 @@ class HelperPool:
     def gone(self, place: int, over: bool) -> None:
         """A helper has ended. One that was to leave is not started again."""
         if over and place in self._retiring:
-            keeper = self.keepers.pop(place)
-            self._restarts += max(0, keeper.life.starts - 1)
+            runner = self.runners.pop(place)
+            self._restarts += max(0, runner.life.starts - 1)
             self._retiring.discard(place)
         elif over:
             self._over.add(place)
         elif place in self._retiring:
-            self.keepers[place].stop()
+            self.runners[place].stop()
 
     def see_off(self, now: float, gate: Gate) -> None:
         """Stop those that are to leave and have answered all; find out who has become too old."""
         for place in list(self._retiring):
             if not gate.units[place].open:
-                self.keepers[place].stop()
+                self.runners[place].stop()
         oldest = now - self._settings.max_age
         for place in [place for place, since in self._ready.items() if since <= oldest]:
             self._replace(place)
 
     def _replace(self, place: int) -> None:
         twin = self._twin(place)
-        if twin not in self.keepers and place not in self._retiring:
+        if twin not in self.runners and place not in self._retiring:
             self._hire(twin)
 
     def _hire(self, place: int) -> None:
         self._sent[place] = 0
-        self.keepers[place] = self._make(place)
+        self.runners[place] = self._make(place)
 
     def _twin(self, place: int) -> int:
         return (place + self._settings.instances) % (2 * self._settings.instances)

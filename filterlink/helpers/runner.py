@@ -36,7 +36,7 @@ ASSUMED = 3
 
 
 class Owner(Protocol):
-    """Who has a keeper."""
+    """Who has a runner."""
 
     def helper_ready(self, index: int) -> None: ...
     def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]: ...

@@ -13,7 +13,7 @@ MOST = 4
 """Processes of one filter. With so many a filter waits until one of them has ended."""
 
 _processes: dict[str, dict[int, None]] = {}
-"""For all keepers of this process: those of one filter change with its settings."""
+"""For all runners of this process: those of one filter change with its settings."""
 
 
 def has_room(filter: str) -> bool:

@@ -14,13 +14,13 @@ __all__ = [
     "MAX_TEXT",
     "AnswerKind",
     "Ask",
+    "Backpressure",
     "FilterAnswer",
     "FilterState",
     "Guilty",
     "Hello",
     "Left",
     "Park",
-    "Pressed",
     "Renewed",
     "StateWord",
     "VerdictFrame",
@@ -147,7 +147,7 @@ class Renewed(Frame):
     filter: str
 
 
-class Pressed(Frame):
+class Backpressure(Frame):
     """queue manager -> filterlink: whether messages wait while all processors are busy."""
 
     waiting: bool

@@ -16,7 +16,7 @@ from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["InvalidDrop", "MessageFile", "complete", "derive", "kinds", "load", "queue_path"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "ingest", "kinds", "load", "queue_path"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
@@ -52,7 +52,7 @@ def queue_path(id: int) -> str:
     return f"Queue/{id}.msg"
 
 
-def derive(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageFile:
+def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageFile:
     """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing whole is left behind).
 
     The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
@@ -79,7 +79,7 @@ def derive(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
 
 def complete(disk: DiskPort, id: int) -> bool:
-    """Whether derive() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
+    """Whether ingest() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
     if (stamp := disk.stamp(queue_path(id))) is None:
         return False
     with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
@@ -102,7 +102,7 @@ def _end(message: MessageFile) -> int:
 
 
 def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
-    """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was derived, where that is known.
+    """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was ingested, where that is known.
 
     Raises ValueError when the file is no message file, FileNotFoundError when it is gone.
     """

@@ -36,7 +36,7 @@ class Offer(msgspec.Struct):
 
     id: int
     drop: str | None
-    derived: bool
+    ingested: bool
     """Queue/<id>.msg is there and is to be trusted."""
     size: int
     """Bytes of the drop or of the message file: what its lane is chosen by."""
@@ -51,7 +51,7 @@ class Recovered(msgspec.Struct):
     """The highest id that any file bears."""
     offers: list[Offer] = []
     finished: list[tuple[int, str]] = []
-    """Messages whose outcome was decided and is now carried out: id and fate."""
+    """Messages whose outcome was decided and is now carried out: id and disposition."""
     broken: list[int] = []
     """Messages that a power cut left incomplete; they lie in Bad/ now."""
     foreign: list[str] = []
@@ -83,7 +83,7 @@ def recover(
 
     `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
     the queue manager is new: files are as they were left, and filters may be reading them.
-    `decided(id, n, fate)` is called for each message that was committed, after its outputs are published and before its
+    `decided(id, n, disposition)` is called for each message that was committed, after its outputs are published and before its
     last name goes, `progress()` for every message that is looked at.
     """
     seen, found = _look(store.disk), Recovered()
@@ -217,14 +217,14 @@ def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Re
         if not _tried(done, lambda n=n, places=places: store.finish(id, n, drop, places)):  # type: ignore[misc]
             continue  # it is decided: a later start finishes it
         store.sync.published([Change(id, n, places)])
-        fate = _fate(store.disk, id)
-        decided(id, n, fate)
+        disposition = _disposition(store.disk, id)
+        decided(id, n, disposition)
         _tried(done, lambda n=n: store.forget(id, n))  # type: ignore[misc]
-        found.finished.append((id, fate))
+        found.finished.append((id, disposition))
     seen.messages.discard(id)
 
 
-def _fate(disk: DiskPort, id: int) -> str:
+def _disposition(disk: DiskPort, id: int) -> str:
     """What became of a message whose last name in Queue/ still stands: read off where its outputs are.
 
     A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
@@ -241,23 +241,23 @@ def _fate(disk: DiskPort, id: int) -> str:
 
 
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Recovered) -> None:
-    """A drop without .done. Cold: its message file is not trusted, it is derived again; else a whole one stays as it is.
+    """A drop without .done. Cold: its message file is not trusted, it is ingested again; else a whole one stays as it is.
 
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
     comes again under another id.
     """
-    derived, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
-    if derived and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
+    ingested, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
+    if ingested and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
         seen.half.add(id)
-    if derived and (cold or id in seen.half):
+    if ingested and (cold or id in seen.half):
         store.disk.unlink(queue_path(id))
-        derived = False
+        ingested = False
     if taken is None:
         return
-    if derived and store.disk.changes(drop_path(drop)) != store.disk.marked(queue_path(id)):
+    if ingested and store.disk.changes(drop_path(drop)) != store.disk.marked(queue_path(id)):
         store.give_back(id, drop)
         return
-    found.offers.append(Offer(id, drop, derived, taken[1], taken))
+    found.offers.append(Offer(id, drop, ingested, taken[1], taken))
 
 
 def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
@@ -267,7 +267,7 @@ def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
         found.broken.append(id)
         return
     stamp = store.disk.stamp(queue_path(id))
-    found.offers.append(Offer(id, None, derived=True, size=stamp[1] if stamp else 0))
+    found.offers.append(Offer(id, None, ingested=True, size=stamp[1] if stamp else 0))
 
 
 def _fault(disk: DiskPort, id: int) -> str:

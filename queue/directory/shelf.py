@@ -31,7 +31,7 @@ class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     state: str
-    """waiting = claimed, not begun; derived = being judged; held = waits for a filter; else the folder's word."""
+    """waiting = claimed, not begun; active = being scanned; deferred = waits for a filter; else the folder's word."""
     time: float
     """When the file came to be, in seconds since 1970."""
     size: int
@@ -92,7 +92,7 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntr
         return _drop(disk, folder, id, drop)
     lines, _ = head(disk, folder, id)
     parsed = envelope.parse(lines)
-    state = ("derived" if drop else "held") if folder == "Queue" else folder.lower()
+    state = ("active" if drop else "deferred") if folder == "Queue" else folder.lower()
     return ShelfEntry(
         id=id,
         state=state,

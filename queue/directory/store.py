@@ -55,7 +55,7 @@ class Store:
     def give_back(self, id: int, drop: str) -> bytes | None:
         """The drop goes back to its folder, to be taken again; what was made of it goes first. Its name there; None: it has gone."""
         self.wipe({id: sys.maxsize})
-        self.undo_derive(id)
+        self.undo_ingest(id)
         found = names.parse_taken(os.fsencode(drop))
         back = found.name if found else os.fsencode(drop)
         for name in (back, os.fsencode(drop)):  # its own name may have been used again: both stay
@@ -118,10 +118,10 @@ class Store:
             raise Unwiped(next(iter(failed.values())), set(failed))
 
     def release_drop(self, drop: str) -> None:
-        """The message file is durable and stands for itself: the drop may go (a held message would cost the disk twice)."""
+        """The message file is durable and stands for itself: the drop may go (a deferred message would cost the disk twice)."""
         self.disk.unlink(drop_path(drop))
 
-    def undo_derive(self, id: int) -> None:
+    def undo_ingest(self, id: int) -> None:
         """Remove what was made of a drop that is to be refused."""
         self.disk.unlink(queue_path(id))
         self.disk.unlink("Queue/" + names.queue(id, "tmp"))

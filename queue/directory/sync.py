@@ -29,7 +29,7 @@ log = logging.getLogger("SPOOL")
 
 
 class Change(NamedTuple):
-    """What dispatch `n` of a message has staged. `places` None: nothing, the message is held and its file is to last."""
+    """What dispatch `n` of a message has staged. `places` None: nothing, the message is deferred and its file is to last."""
 
     id: int
     n: int

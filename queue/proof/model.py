@@ -9,7 +9,7 @@
     a failed sync                   and what was written may be lost, whatever a later sync says
 
 explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
-wrong: a message must come to exactly one fate, its outputs whole and once each, and nothing may stay behind. What a
+wrong: a message must come to exactly one disposition, its outputs whole and once each, and nothing may stay behind. What a
 consumer took after the moment that a cut goes back to is its own window, and not counted. What a writer wrote between the
 last look at its drop and the unlink may be missing, and nothing else of it.
 """
@@ -19,7 +19,7 @@ import errno
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, ModelEntry, Scenario, fate, straight
+from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, ModelEntry, Scenario, disposition, straight
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 from enqueuer.queue.proof.stepper import Call, FailedCall, Position, perform
 from enqueuer.queue.proof.world import DECIDED, World, commits, looked, put
@@ -35,9 +35,9 @@ class ModelReport(NamedTuple):
     """There are more worlds than were to be visited."""
 
 
-def explore(driver: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
-    """Visit every world; at most so many, lest a wrong driver never comes to an end, or `until` this end is found."""
-    moves, wrong = _Moves(driver), dict[str, World]()
+def explore(scenario: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
+    """Visit every world; at most so many, lest a wrong scenario never comes to an end, or `until` this end is found."""
+    moves, wrong = _Moves(scenario), dict[str, World]()
     came: dict[World, tuple[World, str] | None] = {start: None}
     todo = collections.deque([start])
     while todo and len(came) < most and not (until and until in wrong):
@@ -64,10 +64,10 @@ def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str
 class _Moves:
     """From one world to those that may follow."""
 
-    def __init__(self, driver: Scenario) -> None:
-        self._driver = driver
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
         self._begun: dict[tuple[Any, ...], Position] = {}
-        self._rights = [{verdict: fate(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
+        self._rights = [{verdict: disposition(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
 
     def of(self, world: World) -> Iterator[tuple[str, World]]:
         """Every world that may follow. What the engine itself does is labelled so: where it does nothing is an end."""
@@ -92,7 +92,7 @@ class _Moves:
             return f"stays behind: {', '.join(sorted(left)) or world.entry}"
         decided = [path.partition(".")[2] for path in files if path.startswith(DECIDED)]
         rights = self._rights[world.least : world.written + 1]
-        end, whole = fate(files), {output for right in rights for outputs in right.values() for output in outputs}
+        end, whole = disposition(files), {output for right in rights for outputs in right.values() for output in outputs}
         cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
         outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
         right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
@@ -138,19 +138,19 @@ class _Moves:
                 if call.name == "sync":
                     yield from self._synced(world, position)
                     continue
-                twin = SimulatedDisk(world.disk)
-                after = position.after(perform(twin, call))
+                simdisk = SimulatedDisk(world.disk)
+                after = position.after(perform(simdisk, call))
                 if world.entry and commits(call):
-                    twin.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
-                yield f"engine: {role}: {what}", self._runs(world._replace(disk=twin.state), role, after)
+                    simdisk.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
+                yield f"engine: {role}: {what}", self._runs(world._replace(disk=simdisk.state), role, after)
 
     def _synced(self, world: World, position: Position) -> Iterator[tuple[str, World]]:
         """The queue manager syncs. A success says nothing of what was written before a failure: that counts as failed too."""
-        twin = SimulatedDisk(world.disk)
-        result = perform(twin, Call("sync", ()))
-        late = self._driver.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
+        simdisk = SimulatedDisk(world.disk)
+        result = perform(simdisk, Call("sync", ()))
+        late = self._scenario.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
         after = position.after(FailedCall(errno.EIO) if late else result)
-        yield "engine: manager: sync", self._runs(world._replace(disk=twin.state), "manager", after)
+        yield "engine: manager: sync", self._runs(world._replace(disk=simdisk.state), "manager", after)
         if world.bounds.fails:
             failed = self._sync_failed(world)
             yield "the sync fails", self._runs(failed, "manager", position.after(FailedCall(errno.EIO)))
@@ -159,13 +159,13 @@ class _Moves:
 
     def _sync_failed(self, world: World) -> World:
         """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
-        twin, entry = SimulatedDisk(world.disk), world.entry
-        perform(twin, Call("fail_sync", ()))
-        world = world._replace(disk=twin.state, bounds=world.bounds._replace(fails=world.bounds.fails - 1))
-        if not self._driver.remembers:
+        simdisk, entry = SimulatedDisk(world.disk), world.entry
+        perform(simdisk, Call("fail_sync", ()))
+        world = world._replace(disk=simdisk.state, bounds=world.bounds._replace(fails=world.bounds.fails - 1))
+        if not self._scenario.remembers:
             return world
         if entry and entry.drop:
-            world = world._replace(entry=entry._replace(derived=False))
+            world = world._replace(entry=entry._replace(ingested=False))
         return world._replace(distrusted=world.n, distrusts=True)
 
     def _runs(self, world: World, role: str, position: Position) -> World:
@@ -182,10 +182,10 @@ class _Moves:
         return ended
 
     def _position(self, name: str, *args: Any) -> Position:
-        """The beginning of something that the driver does."""
+        """The beginning of something that the scenario does."""
         action = (name, *args)
         if action not in self._begun:
-            method = getattr(self._driver, name)
+            method = getattr(self._scenario, name)
             self._begun[action] = Position(action, lambda disk: method(disk, *args))
         return self._begun[action]
 
@@ -194,21 +194,21 @@ class _Moves:
             return world  # the disk refused: the next queue manager does it again
         entry = next(iter(position.value), None)
         if entry and entry.drop and world.distrusts:
-            entry = entry._replace(derived=False)
+            entry = entry._replace(ingested=False)
         return world._replace(recovers="", entry=entry)
 
     def _claim_ended(self, world: World, position: Position) -> World:
         drop, taken = position.value
-        return world._replace(entry=ModelEntry(world.ids + 1, drop, derived=False, taken=taken), ids=world.ids + 1)
+        return world._replace(entry=ModelEntry(world.ids + 1, drop, ingested=False, taken=taken), ids=world.ids + 1)
 
     def _process_ended(self, world: World, position: Position) -> World:
         assert world.entry
         trusted = world.entry.n > world.distrusted
-        entry, bounds = world.entry._replace(derived=trusted or not world.entry.drop), world.bounds
+        entry, bounds = world.entry._replace(ingested=trusted or not world.entry.drop), world.bounds
         match position.value:
-            case "held" | "parked":
+            case "deferred" | "parked":
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
-                holds = position.value == "held" and entry.drop and trusted and not world.manager
+                holds = position.value == "deferred" and entry.drop and trusted and not world.manager
                 return self._runs(world, "manager", self._position("hold", entry)) if holds else world
             case "refused":
                 return world._replace(entry=entry._replace(state="refused"))
@@ -234,8 +234,8 @@ class _Moves:
     def _put_off_ended(self, world: World, position: Position) -> World:
         assert world.entry
         entry = world.entry
-        derived = position.value and (entry.derived or not self._driver.knows_what_it_wrote)
-        return world._replace(entry=entry._replace(state="waiting", derived=derived, places=()))
+        ingested = position.value and (entry.ingested or not self._scenario.knows_what_it_wrote)
+        return world._replace(entry=entry._replace(state="waiting", ingested=ingested, places=()))
 
     # ---- the others
 
@@ -244,26 +244,26 @@ class _Moves:
         number = sum(path.startswith("Taken/") for path in files)
         for path in files:
             if path.startswith("Outbound/"):
-                twin = SimulatedDisk(world.disk)
-                twin.take(path, f"Taken/{number}.{path.split('/')[1]}")
-                yield f"{path} is taken", world._replace(disk=twin.state)
+                simdisk = SimulatedDisk(world.disk)
+                simdisk.take(path, f"Taken/{number}.{path.split('/')[1]}")
+                yield f"{path} is taken", world._replace(disk=simdisk.state)
 
     def _written(self, world: World) -> Iterator[tuple[str, World]]:
         """The writer goes on. What it writes once the engine has looked at the drop for the last time may be missing."""
         drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
         if not world.bounds.writes or drop is None:
             return
-        twin, written = SimulatedDisk(world.disk), world.written + 1
-        twin.append(drop, MORE)
+        simdisk, written = SimulatedDisk(world.disk), world.written + 1
+        simdisk.append(drop, MORE)
         bounds = world.bounds._replace(writes=world.bounds.writes - 1)
         least = world.least if looked(world) else written
-        yield "the writer goes on", world._replace(disk=twin.state, bounds=bounds, written=written, least=least)
+        yield "the writer goes on", world._replace(disk=simdisk.state, bounds=bounds, written=written, least=least)
 
     def _killed(self, world: World) -> Iterator[tuple[str, World]]:
         if world.processor and world.entry:
             freed = world._replace(processor=None, entry=world.entry._replace(state="reaped"))
             yield "the processor is killed", freed
-            if not self._driver.waits_for_reaped:
+            if not self._scenario.waits_for_reaped:
                 yield "the processor is taken for dead", freed._replace(ghost=world.processor)
         if world.manager or world.entry:
             gone = world._replace(manager=None, processor=None, ghost=None, entry=None, distrusted=0)

@@ -13,7 +13,7 @@ from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 
-__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry", "Scenario", "fate", "straight"]
+__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry", "Scenario", "disposition", "straight"]
 
 MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
 MORE = b"what its writer wrote after a pause\n"
@@ -27,7 +27,7 @@ VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "discarded": {},
 }
 """What may be decided, and which recipients each place gets. The first is the message file itself, the second copies."""
-WAITS = ("held", "parked")
+WAITS = ("deferred", "parked")
 ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
 """Where a message may come to. Taken/ is what a consumer has."""
 
@@ -37,7 +37,7 @@ class ModelEntry(NamedTuple):
 
     id: int
     drop: str | None
-    derived: bool
+    ingested: bool
     state: Literal["waiting", "active", "reaped", "decided", "refused", "stuck"] = "waiting"
     """reaped: its dispatch came to nothing. refused: its drop is no message. stuck: a processor could not work on it, and never will."""
     n: int = 0
@@ -63,7 +63,7 @@ class Scenario:
     moves = True
     """What is unchanged and for one module is moved there."""
     knows_what_it_wrote = True
-    """A message file is there because the last dispatch derived it, and not one before a failed sync."""
+    """A message file is there because the last dispatch ingested it, and not one before a failed sync."""
 
     def store(self, disk: DiskPort) -> Store:
         return Store(disk)
@@ -79,7 +79,7 @@ class Scenario:
             found = recovery.recover(self.store(disk), cold=cold, decided=lambda *_: None)
         except OSError:
             return None
-        return [ModelEntry(offer.id, offer.drop, offer.derived, taken=offer.taken) for offer in found.offers]
+        return [ModelEntry(offer.id, offer.drop, offer.ingested, taken=offer.taken) for offer in found.offers]
 
     def process(self, disk: DiskPort, entry: ModelEntry) -> str | tuple[str, ...]:
         """A processor's work: the places it staged for, or that the message waits, or that it could not."""
@@ -92,9 +92,9 @@ class Scenario:
             return "trouble"
 
     def message(self, disk: DiskPort, entry: ModelEntry) -> ingest.MessageFile:
-        if entry.derived or entry.drop is None:
+        if entry.ingested or entry.drop is None:
             return ingest.load(disk, entry.id, None)
-        return ingest.derive(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
+        return ingest.ingest(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
 
     def put_out(self, disk: DiskPort, message: ingest.MessageFile, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
         if "quarantine" in places:
@@ -158,17 +158,17 @@ class Scenario:
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
     """The files of a message with which nothing goes wrong."""
-    twin, driver = SimulatedDisk(), Scenario()
-    twin.create(DROPPED, (mail,))
-    drop, taken = driver.claim(twin, 1)
-    entry = ModelEntry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
-    places = driver.process(twin, entry)
+    simdisk, scenario = SimulatedDisk(), Scenario()
+    simdisk.create(DROPPED, (mail,))
+    drop, taken = scenario.claim(simdisk, 1)
+    entry = ModelEntry(1, drop, ingested=False, n=1, verdict=verdict, taken=taken)
+    places = scenario.process(simdisk, entry)
     assert isinstance(places, tuple)
-    driver.settle(twin, entry._replace(places=places))
-    return twin.state.read()
+    scenario.settle(simdisk, entry._replace(places=places))
+    return simdisk.state.read()
 
 
-def fate(files: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
+def disposition(files: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
     """The outputs, wherever they stand: place and contents."""
     return tuple(sorted((_place(path), data) for path, data in files.items() if path.startswith(ENDS)))
 

@@ -1,4 +1,4 @@
-"""The Disk port's twin in memory: a filesystem that keeps what a power cut would leave of it.
+"""The Disk port's simdisk in memory: a filesystem that keeps what a power cut would leave of it.
 
 It promises what a journaled ext4 or an xfs does, and nothing more: names change one after the other, and a cut keeps any
 prefix of the changes since the last sync; the data of a file that was written since is broken or whole, as it pleases.
@@ -32,7 +32,7 @@ class File(NamedTuple):
 
 
 class State(NamedTuple):
-    """All of a twin as a value: equal states have equal futures."""
+    """All of a simdisk as a value: equal states have equal futures."""
 
     durable: tuple[tuple[str, int], ...]
     """The names that a cut leaves at the least, sorted."""

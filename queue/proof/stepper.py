@@ -57,16 +57,16 @@ class Position:
         return self._after[result]
 
 
-def perform(twin: SimulatedDisk, call: Call) -> Any:
+def perform(simdisk: SimulatedDisk, call: Call) -> Any:
     """Make a call, and return its result in a form that can be played back."""
     try:
         match call:
             case Call("read", (path, offset)):
-                return b"".join(twin.chunks(path, offset))
+                return b"".join(simdisk.chunks(path, offset))
             case Call("names", (folder,)):
-                return tuple(twin.names(folder))
+                return tuple(simdisk.names(folder))
             case _:
-                return getattr(twin, call.name)(*call.args)
+                return getattr(simdisk, call.name)(*call.args)
     except OSError as error:
         return FailedCall(error.errno or 0)
 

@@ -48,11 +48,11 @@ class World(NamedTuple):
 
 def begin(bounds: FaultBounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
     """A dropped message, and whatever else lies on the disk, all of it durable."""
-    twin = SimulatedDisk()
+    simdisk = SimulatedDisk()
     for path, data in ((DROPPED, MAIL), *files):
-        twin.create(path, (data,))
-    twin.sync()
-    return World(twin.state, bounds)
+        simdisk.create(path, (data,))
+    simdisk.sync()
+    return World(simdisk.state, bounds)
 
 
 def commits(call: Call) -> bool:

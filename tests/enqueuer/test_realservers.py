@@ -43,7 +43,7 @@ def message(subject: str, text: str = "x") -> bytes:
 
 @pytest.mark.server
 def test_spam_is_marked_and_refused(serving: Callable[..., Daemon], trials: Callable[[str], Trial]) -> None:
-    """The fields of both stand on top; both servers go away in the middle and come back, and nothing is lost or held."""
+    """The fields of both stand on top; both servers go away in the middle and come back, and nothing is lost or deferred."""
     servers = [serving(make_spamd), serving(make_rspamd)]
     programs = [f"enqueuer filter {name} --socket {server.socket}" for name, server in zip(("spamd", "rspamd"), servers, strict=True)]
     for server in servers:
@@ -94,7 +94,7 @@ def test_what_a_milter_quarantines_ends_in_quarantine(serving: Callable[..., Dae
         engine.wait(lambda: len(engine.outbound()) == 1 and engine.status()["totals"]["quarantined"] == 1, "both are judged")
         clamd.kill()
         engine.drop("3.eml", mail(b"harmless", b"To: c@d"))
-        engine.wait(lambda: engine.status()["queue"]["held"] == 1, "it is held")
+        engine.wait(lambda: engine.status()["queue"]["deferred"] == 1, "it is deferred")
         clamd.start()
         engine.wait(lambda: len(engine.outbound()) == 2, "it went on", 40)
 

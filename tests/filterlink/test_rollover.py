@@ -21,12 +21,12 @@ Make = Callable[..., Filter]
 
 
 class Reloads:
-    """A server whose one filter is configured again and again; `reported` has which edition was said to be in force."""
+    """A server whose one filter is configured again and again; `reported` has which revision was said to be in force."""
 
     def __init__(self, here: Any, settings: Make) -> None:
         self.here, self._settings = here, settings
         self.reported: list[int] = []
-        self.edition = 0
+        self.revision = 0
         self.first = self.pids[0]
 
     @property
@@ -34,9 +34,9 @@ class Reloads:
         return tuple(self.here.until_state("ready").pids)
 
     def to(self, program: str, **values: Any) -> None:
-        self.edition += 1
-        edition = self.edition
-        self.here.server.configure([self._settings(program, **values)], lambda: self.reported.append(edition))
+        self.revision += 1
+        revision = self.revision
+        self.here.server.configure([self._settings(program, **values)], lambda: self.reported.append(revision))
 
     def until_beside(self) -> int:
         """Wait until the new helper runs beside the old one; its pid."""
@@ -44,7 +44,7 @@ class Reloads:
         return int(self.here.states[0].pids[1])
 
     def until_reported(self) -> None:
-        self.here.until(lambda: self.reported and self.reported[-1] == self.edition)
+        self.here.until(lambda: self.reported and self.reported[-1] == self.revision)
 
     def until_ended(self, *pids: int) -> None:
         self.here.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
@@ -68,7 +68,7 @@ def send(here: Any, id: int, park: bool = False) -> Channel:
 
 
 def test_the_old_helper_judges_until_the_new_one_is_ready(reloads: Callable[..., Reloads]) -> None:
-    """Nobody is parked meanwhile, and the edition is not reported before; then the new one judges alone, and the old one is gone."""
+    """Nobody is parked meanwhile, and the revision is not reported before; then the new one judges alone, and the old one is gone."""
     it = reloads("says.sh OK")
     it.to("says.sh DISCARD go")
     it.until_beside()

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-ANSWERS = {"id": "DISCARD", "to": "DISCARD", "error": 'ERROR "no"', "ok": "OK", "held": 'REJECTED "no"'}
+ANSWERS = {"id": "DISCARD", "to": "DISCARD", "error": 'ERROR "no"', "ok": "OK", "deferred": 'REJECTED "no"'}
 
 
 def changed(message: bytes, way: str) -> bytes:

@@ -77,7 +77,7 @@ ENVELOPE = words(b"P I |O L v1 |S |A |R W |<a@b>|<|000000000000000| |fffffffffff
 TOML = words(
     b'[enqueuer]\n|[spool]\n|[[filters]]\n|[[rules]]\n|[[routes]]\n|rules = []\n|recipient = "*"\n|to = "OUT"\n|name = "A"\n',
     b'program = "true"\n|actions = [["ExternalFilter", "A"]]\n|processors = |timeout = |memory_limit = |max_size = |"1M"|"99999999999999',
-    b'T"|-1|1e400|nan|inf|true|[|]|{|}|\n|"|\'|=|\0|\xed|"never"|on_failure = "hold"\n',
+    b'T"|-1|1e400|nan|inf|true|[|]|{|}|\n|"|\'|=|\0|\xed|"never"|on_failure = "defer"\n',
     b"[" * 500,
 )
 CONTROL = words(
@@ -179,7 +179,7 @@ PACKED = st.recursive(
     | st.integers(-(1 << 63), (1 << 64) - 1)
     | st.floats()
     | st.binary(max_size=8)
-    | st.sampled_from(["hello", "job", "outcome", "held", "wake", "ask", "config", "order", "seen", "processor", "manager"]),
+    | st.sampled_from(["hello", "job", "outcome", "deferred", "wake", "ask", "config", "order", "seen", "processor", "manager"]),
     lambda inner: st.lists(inner, max_size=8),
     max_leaves=20,
 ).map(msgspec.msgpack.encode)

@@ -84,7 +84,7 @@ class Administrator:
         """As Kubernetes does: the file is a link into a folder that is a link, and the folder's link is replaced."""
         self._number += 1
         settings = self.path.parent
-        folder = settings / f"..edition{self._number}"
+        folder = settings / f"..revision{self._number}"
         folder.mkdir()
         (folder / self.path.name).write_bytes(data)
         link = settings / "..new"
@@ -113,7 +113,7 @@ class Administrator:
 
 @pytest.mark.parametrize("changes", [pytest.param(12, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp_path: Path) -> None:
-    """However the file is changed, a good one is taken whole, a faulty one refused whole, and every message has its fate."""
+    """However the file is changed, a good one is taken whole, a faulty one refused whole, and every message has its disposition."""
     began, chance = time.monotonic(), weather.seeded("config storm")
     markers, ledger = tmp_path / "markers", weather.Ledger(chance)
     with Trial(tmp_path / "base", weather.config(markers)) as trial:
@@ -130,7 +130,7 @@ def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp
         weather.take_quarantine(trial.base, ledger)
         assert ledger.wrong(ledger.mails) == []
         expected = ledger.totals(ledger.mails)
-        assert {fate: trial.status()["totals"][fate] for fate in expected} == expected
+        assert {disposition: trial.status()["totals"][disposition] for disposition in expected} == expected
     print(f"config storm: {len(ledger.mails)} messages, {changes} changes ({dict(administrator.made)}), {time.monotonic() - began:.0f} s")
 
 

@@ -121,7 +121,7 @@ class Storm:
 
 @pytest.mark.parametrize("kills", [pytest.param(30, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path) -> None:
-    """Each message has exactly one fate, and it is right; nothing is left of whatever died; the totals and the log agree."""
+    """Each message has exactly one disposition, and it is right; nothing is left of whatever died; the totals and the log agree."""
     began, chance = time.monotonic(), weather.seeded("kill storm")
     with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS)) as trial:
         storm = Storm(trial, chance)
@@ -155,11 +155,11 @@ def _one_round(storm: Storm, kills: int, *, supervisor: bool) -> None:
     storm.trial.wait(lambda: weather.runs(storm.trial), "the engine runs")
     totals, names = storm.trial.status()["totals"], list(storm.ledger.mails)
     assert storm.ledger.wrong(names) == []
-    fates = ("enqueued", "discarded", "quarantined", "rejected", "bad")
-    assert totals["received"] + totals["returned"] == sum(totals[fate] for fate in fates)
+    dispositions = ("enqueued", "discarded", "quarantined", "rejected", "bad")
+    assert totals["received"] + totals["returned"] == sum(totals[disposition] for disposition in dispositions)
     if not supervisor:
         expected = storm.ledger.totals(names[first:])
-        assert {fate: totals[fate] - before[fate] for fate in expected} == expected
+        assert {disposition: totals[disposition] - before[disposition] for disposition in expected} == expected
 
 
 def _nothing_is_open(storm: Storm, usual: dict[str, int]) -> None:
@@ -176,5 +176,7 @@ def _the_log_still_works(storm: Storm) -> None:
     weather.settled(storm.trial)
     line = storm.trial.wait(lambda: [text for text in storm.trial.log().splitlines() if f"{mail.name}.eml" in text], "its line is there")
     id = line[0].partition("QUEUE([")[2].partition("]")[0]
-    fates = ("enqueued:", "discarded:", "quarantined:")
-    storm.trial.wait(lambda: any(f"QUEUE([{id}]) {fate}" in storm.trial.log() for fate in fates), "its fate is there")
+    dispositions = ("enqueued:", "discarded:", "quarantined:")
+    storm.trial.wait(
+        lambda: any(f"QUEUE([{id}]) {disposition}" in storm.trial.log() for disposition in dispositions), "its disposition is there"
+    )

@@ -168,7 +168,7 @@ def _recovered(kind: str, cut: Cut, place: Path, ledger: weather.Ledger, chance:
 def _count(base: Path, seen: Counter[str]) -> None:
     """In which states the cut has met messages."""
     seen["cuts"] += 1
-    kinds = {".tmp": "being derived", ".msg": "being judged", ".done": "being published"}
+    kinds = {".tmp": "being ingested", ".msg": "being judged", ".done": "being published"}
     for path in (base / "Queue").iterdir():
         if path.suffix in kinds:
             seen[kinds[path.suffix]] += 1

@@ -79,7 +79,7 @@ def until(moment: float, work: Callable[[], object] = lambda: None) -> None:
 class Mail(NamedTuple):
     name: str
     data: bytes
-    fates: tuple[frozenset[str], ...]
+    dispositions: tuple[frozenset[str], ...]
     """The places in which it may come out, all of one of these: no place is "discarded"."""
     fields: bytes = b""
     """What stands on top of its header when it comes out."""
@@ -104,12 +104,12 @@ class Ledger:
         """A new message with a verdict by chance; one in ten has recipients in two modules, one in twenty is large."""
         name, chance = f"m{len(self.mails):06}", self._chance
         modules = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
-        answer, fates = self._verdict(frozenset(modules))
+        answer, dispositions = self._verdict(frozenset(modules))
         to = ", ".join({"OUT": "bob@b.example", "SMTP": "sue@smtp.example"}[module] for module in modules)
         seconds = chance.choice((0, 0, 0.005, 0.02, 0.1))
         head = f"From: ann@a.example\nTo: {to}\nMessage-ID: <{name}>\nX-Judge: {seconds} {answer}\n\n"
         size = 40_000 if chance.random() < 0.05 else chance.randrange(2000)
-        mail = Mail(name, head.encode() + chance.randbytes(size // 2).hex().encode() + b"\n", fates, FIELD * ("ADDHEADER" in answer))
+        mail = Mail(name, head.encode() + chance.randbytes(size // 2).hex().encode() + b"\n", dispositions, FIELD * ("ADDHEADER" in answer))
         self.mails[name] = mail
         return mail
 
@@ -144,24 +144,25 @@ class Ledger:
         return mail.name
 
     def wrong(self, names: Iterable[str]) -> list[str]:
-        """What is wrong, once all has settled: every one of these messages has one of its fates, whole, once."""
+        """What is wrong, once all has settled: every one of these messages has one of its dispositions, whole, once."""
         return self.faults + [
-            f"{name} came to {self.came.get(name, [])}, not {[*map(sorted, self.mails[name].fates)]}: {self.mails[name].data[:150]!r}"
+            f"{name} came to {self.came.get(name, [])}, not {[*map(sorted, self.mails[name].dispositions)]}: "
+            f"{self.mails[name].data[:150]!r}"
             for name in names
             if not self._right(name)
         ]
 
     def _right(self, name: str) -> bool:
         places = self.came.get(name, [])
-        return len(places) == len(set(places)) and frozenset(places) in self.mails[name].fates
+        return len(places) == len(set(places)) and frozenset(places) in self.mails[name].dispositions
 
     def totals(self, names: Iterable[str]) -> dict[str, int]:
         """What `status` must have counted for these messages."""
-        count = Counter(_fate(self.came.get(name, [])) for name in names)
-        return {fate: count[fate] for fate in ("enqueued", "discarded", "quarantined")} | {"received": count.total()}
+        count = Counter(_disposition(self.came.get(name, [])) for name in names)
+        return {disposition: count[disposition] for disposition in ("enqueued", "discarded", "quarantined")} | {"received": count.total()}
 
 
-def _fate(places: list[str]) -> str:
+def _disposition(places: list[str]) -> str:
     return "discarded" if not places else "quarantined" if "Quarantine" in places else "enqueued"
 
 

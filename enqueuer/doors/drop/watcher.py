@@ -123,10 +123,10 @@ class Watcher:
 
     def _obey(self, data: bytes) -> None:
         match frames.decode_from_supervisor(data) if data else frames.Exit():
-            case frames.ConfigRevision(edition):
-                self._birth.take(edition)
+            case frames.ConfigRevision(revision):
+                self._birth.take(revision)
                 self._hints.take(self._birth.config.spool.suffixes)
-                self._supervisor.send(frames.encode(frames.InForce(edition)))
+                self._supervisor.send(frames.encode(frames.InForce(revision)))
             case _:
                 raise EngineEnded
 

@@ -77,7 +77,7 @@ class YaraSettings(NamedTuple):
     """
 
     timeout: float = 110.0
-    unscannable: str = "hold"
+    unscannable: str = "defer"
     memory: int = 2 << 30
     stop: frozenset[str] = frozenset()
     mark: frozenset[str] = frozenset()

@@ -24,7 +24,7 @@ class Policy(NamedTuple):
     """What follows: `action` for what was found, `unscannable` for trouble. A fault always holds the message."""
 
     action: str = "error"
-    unscannable: str = "hold"
+    unscannable: str = "defer"
 
     def verdict(self, found: ScannerFinding, scanner: str) -> Verdict:
         if found.fault:

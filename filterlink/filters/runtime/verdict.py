@@ -80,7 +80,7 @@ def field(name: str, value: str) -> str:
     return f"{name}: {text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + '...'}"
 
 
-UNSCANNABLE = {"hold": rejected, "error": error, "pass": failure}
+UNSCANNABLE = {"defer": rejected, "error": error, "pass": failure}
 """What may become of a message that cannot be judged."""
 
 

@@ -1,7 +1,7 @@
 """The filter for ClamAV's daemon: each message goes to clamd as a file descriptor, or in pieces over TCP.
 
 Sessions are kept and used again, one message at a time in each. A clamd that starts, restarts or loads signatures makes
-the message wait. What the scanner cannot judge is held by default, never passed unseen.
+the message wait. What the scanner cannot judge is deferred by default, never passed unseen.
 """
 
 import contextlib

@@ -40,7 +40,7 @@ class Terms(NamedTuple):
     """Seconds for which messages wait in an outage."""
     timeout: float = 110.0
     """Seconds for one message."""
-    unscannable: str = "hold"
+    unscannable: str = "defer"
     """A key of UNSCANNABLE."""
     max_size: int = 0
     """Bytes; a larger message passes without being judged. 0: each is judged."""

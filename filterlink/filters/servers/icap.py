@@ -1,7 +1,7 @@
 """The filter for ICAP servers (c-icap and the gateways of the scanner makers): each message goes there as RESPMOD.
 
 It has a connection of its own, on which we read while we write: a server may answer early, or send back what it gets. The
-options of each server are asked for once in a while. A message that cannot be judged is held by default, never passed unseen.
+options of each server are asked for once in a while. A message that cannot be judged is deferred by default, never passed unseen.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The filter for milters (OpenDKIM, clamav-milter and others): each message is told to one as an MTA would.
 
-One connection a message. A message that cannot be judged is held by default, never passed unseen.
+One connection a message. A message that cannot be judged is deferred by default, never passed unseen.
 """
 
 import contextlib

@@ -33,7 +33,7 @@ class ActionRules(NamedTuple):
     """Whether messages without any action get X-Spamd-Result as well."""
     greylist: float = 300.0
     """Seconds from its arrival for which a message is kept that rspamd would greylist."""
-    unknown_action: str = "hold"
+    unknown_action: str = "defer"
     """What follows from an action that is not known here: a key of UNSCANNABLE."""
 
 

@@ -15,7 +15,7 @@ import pytest
         ("milter", b"no server: name one with --socket or --host"),
         ("milter --socket x --changes all", b"all is none of ignore, error"),
         ("milter --socket x --quarantine all", b"all is none of ignore, error"),
-        ("milter --socket x --unscannable drop", b"drop is none of hold, error, pass"),
+        ("milter --socket x --unscannable drop", b"drop is none of defer, error, pass"),
     ],
 )
 def test_wrong_options(enqueuer: Any, words: str, reason: bytes) -> None:

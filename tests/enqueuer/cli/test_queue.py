@@ -30,7 +30,7 @@ def test_the_list_tells_age_by_the_file_not_by_the_id(enqueuer: Any, base: Path)
     (base / os.fsdecode(b"Submitted/.taken/3.\xff.eml")).write_bytes(MAIL)
     found = json.loads(enqueuer("queue", "list", "--json").stdout)
 
-    assert [(entry["id"], entry["state"]) for entry in found] == [(1, "held"), (2, "held"), (3, "waiting")]
+    assert [(entry["id"], entry["state"]) for entry in found] == [(1, "deferred"), (2, "deferred"), (3, "waiting")]
     assert found[0]["age_s"] > 10**9 > found[1]["age_s"]
     assert found[0]["recipients"] == ["bob@example.com"]
     assert found[0]["size"] == len(MAIL)

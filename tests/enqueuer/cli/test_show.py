@@ -21,7 +21,7 @@ def document() -> dict[str, Any]:
         "uptime_s": 4000.0,
         "processors": {"configured": 39, "running": 39, "leaving": 0, "busy": 30, "tasks": tasks},
         "spool": {"waiting": 3},
-        "queue": {"waiting": 7, "active": 30, "parked": 1, "held": 2, "oldest_waiting_s": 12.0},
+        "queue": {"waiting": 7, "active": 30, "parked": 1, "deferred": 2, "oldest_waiting_s": 12.0},
         "lanes": {"small": {"waiting": 7, "active": 29}, "large": {"waiting": 0, "active": 1, "limit": 2}},
         "filters": [
             {

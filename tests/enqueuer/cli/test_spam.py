@@ -13,7 +13,7 @@ import pytest
         ("rspamd", 64, b"no server: name one with --socket or --host"),
         ("spamd --host a:b", 64, b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
         ("spamd --socket x --add all", 64, b"all is none of headers, symbols, nothing"),
-        ("rspamd --socket x --unscannable drop", 64, b"drop is none of hold, error, pass"),
+        ("rspamd --socket x --unscannable drop", 64, b"drop is none of defer, error, pass"),
         ("rspamd --socket x --max-size much", 64, b"'much' is no size"),
         (
             "spamd --socket x --wait long",
@@ -36,7 +36,7 @@ def test_wrong_options(enqueuer: Any, words: str, code: int, reason: bytes) -> N
 
 @pytest.mark.parametrize("name", ["spamd", "rspamd"])
 def test_its_options_reach_it(enqueuer: Any, tmp_path: Path, name: str) -> None:
-    """No server is there and no message may wait: it is held at once, unless it is too large to be asked about."""
+    """No server is there and no message may wait: it is deferred at once, unless it is too large to be asked about."""
     path = tmp_path / "1.msg"
     path.write_bytes(b"P I x <a@b>\nR W x <c@d>\n\nSubject: x\n\n" + b"x" * 2000)
     words = ("filter", name, "--socket", str(tmp_path / "none"), "--wait", "0")

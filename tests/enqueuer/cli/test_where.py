@@ -46,19 +46,19 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
         ({"state": "parked", "filter": SCAN | {"median_s": None, "p99_s": None}}, ["has not answered yet"]),
         ({"state": "parked", "filter": SCAN | {"state": None}}, ["filter Scan is not configured any more"]),
         (
-            {"state": "held", "filter": SCAN, "reason": "later", "offered_in_s": 240.0},
-            ["held by filter Scan for 12 s: later", "again in 4 min; at once with: enqueuer queue retry 4711"],
+            {"state": "deferred", "filter": SCAN, "reason": "later", "offered_in_s": 240.0},
+            ["deferred by filter Scan for 12 s: later", "again in 4 min; at once with: enqueuer queue retry 4711"],
         ),
-        ({"state": "held", "reason": "disk full", "offered_in_s": 5.0, "attempts": 2}, ["put off for 12 s: disk full", "2 attempts"]),
+        ({"state": "deferred", "reason": "disk full", "offered_in_s": 5.0, "attempts": 2}, ["put off for 12 s: disk full", "2 attempts"]),
         ({"state": "settling"}, ["waits for the disk"]),
         ({"engine": "draining"}, ["nothing is begun any more"]),
         ({"state": None}, ["does not have it in its books"]),
-        ({"state": None, "engine": "no engine runs on /s"}, ["not known: no engine runs on /s", "a filter held it"]),
+        ({"state": None, "engine": "no engine runs on /s"}, ["not known: no engine runs on /s", "a filter deferred it"]),
     ],
 )
 def test_sentences(now: dict[str, Any], said: list[str]) -> None:
     """What, for how long, and the cure or the usual time."""
-    page = "\n".join(_where.sentences(NOW | now, "held", 4711))
+    page = "\n".join(_where.sentences(NOW | now, "deferred", 4711))
 
     assert [text for text in said if text not in page] == [], page
 

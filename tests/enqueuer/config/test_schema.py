@@ -78,6 +78,7 @@ def test_the_documented_defaults() -> None:
         (LEAST + FILTER + 'timeOut = "5s"', 'filter "VirusScan": timeOut', "did you mean timeout"),
         (LEAST + FILTER + "instances = 0", 'filter "VirusScan": instances = 0', "from 1 to 64"),
         (LEAST + FILTER + 'on_failure = "drop"', 'filter "VirusScan": on_failure', '"quarantine"'),
+        (LEAST + FILTER + 'on_failure = "hold"', 'filter "VirusScan": on_failure', 'write "defer", the new word for it'),
         (LEAST + FILTER + FILTER, "filters[1].name", "its own name"),
         (LEAST + '[[filters]]\nprogram = "x"', "filters[0].name", "missing"),
         (LEAST + "[[filters]]\nname = 5", "filters[0].name", "in quotes"),
@@ -213,7 +214,7 @@ SEATS = {
     "text": tuple(f'"{each}"' for each in (*SIZES, *TIMES, "", "\\u0000", "a\\u0000b", "\\U0010ffff", "x" * 5000, "100%", "99.999999999%")),
 }
 TABLE_KEYS = {
-    "[enqueuer]": schema.Engine.__struct_fields__[:-1],
+    "[enqueuer]": schema.EngineSettings.__struct_fields__[:-1],
     "[enqueuer.lanes]": schema.LaneSettings.__struct_fields__,
     "[spool]": schema.Spool.__struct_fields__,
     "[[filters]]": Filter.__struct_fields__[1:],

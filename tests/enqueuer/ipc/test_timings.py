@@ -19,36 +19,36 @@ def spin(seconds: float) -> None:
 def test_each_step_has_what_it_took() -> None:
     """Wall and processor time; what waits uses none. One message in SAMPLE is measured, and stands for all of them."""
     board = Scoreboard()
-    words = board.processor_laps(3)
-    laps = StageTimings(words, PROCESSOR)
+    words = board.processor_timings(3)
+    timings = StageTimings(words, PROCESSOR)
     for n in range(SAMPLE, 3 * SAMPLE):
-        laps.start(n, "reading")
+        timings.start(n, "reading")
         if n % SAMPLE == 0:
             spin(0.002)
-        laps.next("filter")
+        timings.next("filter")
         if n % SAMPLE == 0:
             select.select([], [], [], 0.004)
-        laps.next("")
+        timings.next("")
     found = read(words, PROCESSOR)
 
     assert 0.004 * SAMPLE <= found["reading"][1] <= found["reading"][0]
     assert found["filter"][0] >= 0.008 * SAMPLE
     assert found["filter"][1] < found["filter"][0] / 2
     assert (found["rules"], found["writing"]) == ((0, 0), (0, 0))
-    assert read(board.processor_laps(2), PROCESSOR)["reading"] == (0, 0)
+    assert read(board.processor_timings(2), PROCESSOR)["reading"] == (0, 0)
 
 
 def test_what_was_broken_off_counts_for_nothing() -> None:
     """An error between two steps must not make the next message's first step longer."""
     board = Scoreboard()
-    laps = StageTimings(board.manager_laps, MANAGER)
-    laps.start(0, "commit")
+    timings = StageTimings(board.manager_timings, MANAGER)
+    timings.start(0, "commit")
     spin(0.01)
-    laps.start(SAMPLE, "commit")
-    laps.next("")
-    laps.next("unlink")
+    timings.start(SAMPLE, "commit")
+    timings.next("")
+    timings.next("unlink")
 
-    assert read(board.manager_laps, MANAGER)["commit"][0] < 0.005 * SAMPLE
+    assert read(board.manager_timings, MANAGER)["commit"][0] < 0.005 * SAMPLE
 
 
 def test_a_running_engine_says_where_its_time_goes(

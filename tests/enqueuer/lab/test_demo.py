@@ -27,7 +27,7 @@ DOCUMENT = {
         ],
     },
     "spool": {"waiting": 4},
-    "queue": {"waiting": 5, "held": 0},
+    "queue": {"waiting": 5, "deferred": 0},
 }
 
 

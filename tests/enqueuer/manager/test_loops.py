@@ -94,7 +94,7 @@ def test_what_is_held_is_a_circle_by_nothing_less_than_the_same_message() -> Non
     """An outage holds whatever one sender writes, at any pace, and sends none of it to Bad/."""
     circles = _circles()
 
-    assert [circles.held(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
+    assert [circles.deferred(b"A", "F", *_round(n)) for n in range(SURE + 1)] == [False] * SURE + [True]
     assert circles.closed(SURE * SECOND) == ((b"A", "F"),)
 
 
@@ -203,12 +203,12 @@ def test_what_is_watched_is_so_for_a_minute_from_its_last_copy() -> None:
 def test_a_row_that_breaks_is_set_back_and_no_further_than_to_its_beginning() -> None:
     """A long row that breaks once needs SET_BACK more copies; one that has just begun begins again."""
     circles = _circles()
-    found = [circles.held(b"A", "F", *_round(n)) for n in range(50)]
-    found += [circles.held(b"A", "F", *_round(n)) for n in range(100, 170)]
+    found = [circles.deferred(b"A", "F", *_round(n)) for n in range(50)]
+    found += [circles.deferred(b"A", "F", *_round(n)) for n in range(100, 170)]
     assert found.index(True) == SURE + SET_BACK + 1
 
-    assert [circles.held(b"B", "F", *_round(2 * n)) for n in range(3)] == [False] * 3
-    found = [circles.held(b"B", "F", *_round(n)) for n in range(100, 100 + SURE + 1)]
+    assert [circles.deferred(b"B", "F", *_round(2 * n)) for n in range(3)] == [False] * 3
+    found = [circles.deferred(b"B", "F", *_round(n)) for n in range(100, 100 + SURE + 1)]
     assert found.index(True) == SURE
 
 

@@ -96,7 +96,7 @@ actions = [["ExternalFilter", "Missing"]]
 """
 
 
-@pytest.mark.parametrize(("timeout", "waits"), [("2m", "parked"), ("1s", "held")])
+@pytest.mark.parametrize(("timeout", "waits"), [("2m", "parked"), ("1s", "deferred")])
 def test_a_filter_that_cannot_start_holds_only_its_own_mail(trials: Trials, config: Config, mail: Make, timeout: str, waits: str) -> None:
     """Its mail waits, uncharged; the other filter's flows past it, and status says what is wrong."""
     with trials(config(processors=2, more=MISSING.format(timeout=timeout)).replace('retry_after = "1s"', "")) as trial:
@@ -116,12 +116,14 @@ def test_held_mail_goes_on_when_its_filter_is_there(trials: Trials, config: Conf
     program = tmp_path / "helper.sh"
     with trials(config(judge=f"sh {program}", filter='timeout = "1s"')) as trial:
         trial.drop("a", mail("a"))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
         program.write_text(TEN_LINES.replace("sleep 1.$((9 - number % 10)); ", ""))
         trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued", 40)
 
 
-@pytest.mark.parametrize(("policy", "total"), [("hold", None), ("pass", "enqueued"), ("quarantine", "quarantined"), ("reject", "rejected")])
+@pytest.mark.parametrize(
+    ("policy", "total"), [("defer", None), ("pass", "enqueued"), ("quarantine", "quarantined"), ("reject", "rejected")]
+)
 def test_what_follows_from_a_time_out(trials: Trials, config: Config, mail: Make, policy: str, total: str | None) -> None:
     """on_failure says it, and it says the same in the totals and in the log."""
     filter = f'timeout = "500ms"\non_failure = "{policy}"'
@@ -129,12 +131,12 @@ def test_what_follows_from_a_time_out(trials: Trials, config: Config, mail: Make
         trial.drop("slow", mail("slow", "60 OK"))
         trial.drop("quick", mail("quick", "0 OK"))
         if total is None:
-            trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+            trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
         else:
             trial.wait(lambda: trial.status()["totals"][total] == 1 + (total == "enqueued"), f"it is {total}")
         trial.wait(lambda: trial.status()["totals"]["enqueued"] >= 1, "the other is enqueued")
 
-    assert f"{total or 'held'}: " in trial.log()
+    assert f"{total or 'deferred'}: " in trial.log()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_no_answer_of_the_protocol_is_a_fault_of_the_filter(
         if passes:
             trial.wait(lambda: len(trial.outbound()) == 5, "all pass")
         else:
-            trial.wait(lambda: trial.status()["queue"]["held"] == 5, "all of them wait")
+            trial.wait(lambda: trial.status()["queue"]["deferred"] == 5, "all of them wait")
             assert not trial.outbound()
 
     assert "\x1b" not in trial.log()

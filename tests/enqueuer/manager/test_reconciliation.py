@@ -28,7 +28,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reconcili
 
 def _message(audit: Reconciliation, id: int, *, here: bool = True, on_disk: bool = True) -> None:
     if here:
-        audit._schedule.add(Entry(id, None, 10, 0.0, derived=True, counted=True))
+        audit._schedule.add(Entry(id, None, 10, 0.0, ingested=True, counted=True))
         audit._board.add("received")
     if on_disk:
         Path(f"Queue/{id}.msg").write_bytes(b"x")

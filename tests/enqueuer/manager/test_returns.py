@@ -190,7 +190,7 @@ def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: C
 def test_retry_offers_a_held_message_at_once(trials: Trials, config: Config, mail: Make) -> None:
     with trials(config().replace('retry_after = "1s"', "")) as trial:
         trial.drop("later", mail("later", '0 REJECTED "not now"'))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
         (path,) = (trial.base / "Queue").glob("*.msg")
         assert _enqueuer(trial, "queue", "retry", path.stem).returncode == 0
         trial.wait(lambda: trial.status()["filters"][0]["answered"] == 2, "it was asked again")

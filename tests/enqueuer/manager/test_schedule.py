@@ -128,7 +128,7 @@ def test_held_messages_come_back_at_their_time() -> None:
     for until in (20.0, 10.0):
         entry = schedule.next()
         assert entry is not None
-        schedule.hold(entry, "A", until)
+        schedule.defer(entry, "A", until)
 
     assert schedule.release_due(5.0) == 10.0
     assert _all(schedule) == []
@@ -145,7 +145,7 @@ def _held(filter: str, until: dict[int, float]) -> Schedule:
     for _ in until:
         entry = schedule.next()
         assert entry is not None
-        schedule.hold(entry, filter, until[entry.id])
+        schedule.defer(entry, filter, until[entry.id])
     return schedule
 
 
@@ -159,7 +159,7 @@ def test_what_is_held_comes_back_sooner_in_order_and_one_by_one() -> None:
     assert _all(schedule) == [3]
     assert schedule.release_due(20.0) == 20.0 + BACK_EACH
     assert _all(schedule) == [1]
-    schedule.hold(schedule.entries[1], "A", 900.0)
+    schedule.defer(schedule.entries[1], "A", 900.0)
     assert schedule.release_due(500.0) == 900.0
     assert _all(schedule) == [2]
 
@@ -184,7 +184,7 @@ def test_counts_and_the_oldest_are_true_after_any_walk() -> None:
     assert first is not None
     schedule.settle(first)
 
-    assert schedule.counts == {"waiting": 2, "active": 0, "settling": 1, "parked": 0, "held": 0}
+    assert schedule.counts == {"waiting": 2, "active": 0, "settling": 1, "parked": 0, "deferred": 0}
     oldest = schedule.oldest()
     assert oldest is not None
     assert oldest.id == 2
@@ -206,10 +206,10 @@ def test_a_changed_lane_border_counts_from_the_next_dispatch() -> None:
 
 
 def test_an_entry_begins_as_new_and_unknown() -> None:
-    """The defaults are what recovery and claims rely on: nothing is derived, counted, suspect or given up."""
+    """The defaults are what recovery and claims rely on: nothing is ingested, counted, suspect or given up."""
     entry = Entry(1, None, 10, 0.0)
 
-    assert (entry.state, entry.derived, entry.counted, entry.large, entry.apart) == ("new", False, False, False, False)
+    assert (entry.state, entry.ingested, entry.counted, entry.large, entry.apart) == ("new", False, False, False, False)
     assert (entry.was_held, entry.suspect, entry.own) == (False, False, False)
     assert (entry.n, entry.refusals, entry.begun, entry.deaths, entry.aside, entry.until) == (0, 0, 0, 0, 0.0, 0.0)
 
@@ -227,7 +227,7 @@ def _enter(schedule: Schedule, state: State) -> Entry:
     reach: dict[State, Callable[[], None]] = {
         "settling": lambda: schedule.settle(entry),
         "parked": lambda: schedule.park(entry, "A"),
-        "held": lambda: schedule.hold(entry, "A", 9.0),
+        "deferred": lambda: schedule.defer(entry, "A", 9.0),
         "gone": lambda: schedule.remove(entry),
     }
     reach.get(state, lambda: None)()
@@ -240,7 +240,7 @@ METHODS: dict[Event, Callable[[Schedule, Entry], object]] = {
     "suspect": Schedule.suspect,
     "dispatch": lambda schedule, _: schedule.next(),
     "park": lambda schedule, entry: schedule.park(entry, "A"),
-    "hold": lambda schedule, entry: schedule.hold(entry, "A", 9.0),
+    "defer": lambda schedule, entry: schedule.defer(entry, "A", 9.0),
     "wait": Schedule.wait,
     "settle": Schedule.settle,
     "remove": Schedule.remove,
@@ -282,15 +282,15 @@ def test_a_second_message_of_one_id_is_a_fault_of_ours() -> None:
 
 
 def test_a_wake_that_is_owed_lets_only_an_active_message_go_on() -> None:
-    """Parking what is held is a fault of ours, whatever is owed."""
+    """Parking what is deferred is a fault of ours, whatever is owed."""
     schedule = _schedule()
     _add(schedule, 1, 2)
-    held, _ = _next(schedule), _next(schedule)
-    schedule.hold(held, "A", 9.0)
+    deferred, _ = _next(schedule), _next(schedule)
+    schedule.defer(deferred, "A", 9.0)
     schedule.wake("A", 1)
 
-    with pytest.raises(IllegalEvent, match="message 1 is held: the event park"):
-        schedule.park(held, "A")
+    with pytest.raises(IllegalEvent, match="message 1 is deferred: the event park"):
+        schedule.park(deferred, "A")
 
 
 # Suspects
@@ -333,7 +333,7 @@ def test_the_next_suspect_runs_when_the_one_before_is_set_aside_or_gone() -> Non
     assert _all(schedule) == []
     schedule.remove(schedule.entries[2])
     assert _all(schedule) == [1]
-    schedule.hold(schedule.entries[1], "A", 10.0)
+    schedule.defer(schedule.entries[1], "A", 10.0)
     assert _all(schedule) == [3]
 
 
@@ -342,7 +342,7 @@ def test_one_that_is_cleared_keeps_no_suspect_waiting() -> None:
     schedule = _suspects(1, 2)
     first = _next(schedule)
     first.suspect = False
-    schedule.hold(first, "A", 0.0)
+    schedule.defer(first, "A", 0.0)
     schedule.release_due(0.0)
 
     assert _all(schedule) == [1, 2]
@@ -489,7 +489,7 @@ def test_a_wake_by_id_that_overtakes_the_park_is_owed_once() -> None:
 
 
 def test_a_wake_by_id_is_owed_to_no_other_state() -> None:
-    """What waits goes on anyway; what is held or decided meanwhile is owed nothing."""
+    """What waits goes on anyway; what is deferred or decided meanwhile is owed nothing."""
     schedule = _schedule()
     _add(schedule, 1)
     schedule.wake_one("A", 1)
@@ -497,14 +497,14 @@ def test_a_wake_by_id_is_owed_to_no_other_state() -> None:
     assert schedule.entries[1].state == "parked"
 
 
-@pytest.mark.parametrize("event", ["hold", "settle", "remove"])
+@pytest.mark.parametrize("event", ["defer", "settle", "remove"])
 def test_an_owed_wake_ends_with_what_the_processor_did(event: Event) -> None:
     schedule = _schedule()
     (entry,) = _active(schedule, 1)
     schedule.wake_one("A", 1)
     METHODS[event](schedule, entry)
     if event == "settle":
-        schedule.hold(entry, "A", 0.0)
+        schedule.defer(entry, "A", 0.0)
     if event == "remove":
         _add(schedule, 1)
     else:
@@ -540,9 +540,9 @@ def test_since_when_it_is_set_aside_counts_through_tries_for_one_filter() -> Non
 
     schedule.wake("A", 1)
     assert entry.reason == ""
-    schedule.hold(_next(schedule), "A", 9.0, now=7.0, reason="busy")
+    schedule.defer(_next(schedule), "A", 9.0, now=7.0, reason="busy")
     assert (entry.aside, entry.reason, entry.until) == (5.0, "busy", 9.0)
-    schedule.hold(entry, "B", 9.0, now=8.0)
+    schedule.defer(entry, "B", 9.0, now=8.0)
     assert (entry.filter, entry.aside) == ("B", 8.0)
 
 
@@ -550,10 +550,10 @@ def test_without_a_time_it_is_set_aside_from_the_first() -> None:
     schedule = _schedule(8)
     first, second = _active(schedule, 1, 2)
     schedule.park(first, "A")
-    schedule.hold(second, "A", 9.0)
+    schedule.defer(second, "A", 9.0)
 
     assert (first.aside, second.aside) == (0.0, 0.0)
-    schedule.hold(second, "A", 9.0, now=3.0)
+    schedule.defer(second, "A", 9.0, now=3.0)
     assert second.aside == 3.0
 
 
@@ -567,13 +567,13 @@ def test_how_many_are_before_it_in_its_lane() -> None:
 
 
 def test_the_gauges_of_the_board() -> None:
-    """waiting, active, parked, held, since when the oldest waits, small waiting and active, large waiting and active, settling."""
+    """waiting, active, parked, deferred, since when the oldest waits, small waiting and active, large waiting and active, settling."""
     schedule = _schedule(9)
     assert schedule.gauges() == (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     small, large = _active(schedule, 1, 2, 3, 4, 5), _active(schedule, 6, 7, size=LARGE)
     schedule.settle(small[0])
     schedule.park(small[1], "A")
-    schedule.hold(small[2], "A", 9.0)
+    schedule.defer(small[2], "A", 9.0)
     schedule.settle(large[0])
     schedule.add(Entry(10, None, LARGE, 2.5))
     schedule.add(Entry(11, None, SMALL, 3.0))
@@ -600,15 +600,15 @@ def test_exactly_large_over_is_small() -> None:
     assert (schedule.lane("waiting", large=False), schedule.lane("waiting", large=True)) == (1, 1)
 
 
-def test_what_is_held_longer_by_a_later_word_is_not_offered_at_the_earlier_time() -> None:
+def test_what_is_deferred_longer_by_a_later_word_is_not_offered_at_the_earlier_time() -> None:
     schedule = _held("A", {1: 5.0})
-    schedule.hold(schedule.entries[1], "A", 9.0)
+    schedule.defer(schedule.entries[1], "A", 9.0)
 
     assert schedule.release_due(5.0) == 9.0
-    assert schedule.entries[1].state == "held"
+    assert schedule.entries[1].state == "deferred"
 
 
-def test_what_left_while_it_was_held_is_not_offered() -> None:
+def test_what_left_while_it_was_deferred_is_not_offered() -> None:
     schedule = _held("A", {1: 5.0, 2: 5.0})
     schedule.remove(schedule.entries[1])
     schedule.settle(schedule.entries[2])
@@ -617,7 +617,7 @@ def test_what_left_while_it_was_held_is_not_offered() -> None:
     assert _all(schedule) == []
 
 
-def test_hasten_leaves_what_comes_sooner_and_what_is_not_held() -> None:
+def test_hasten_leaves_what_comes_sooner_and_what_is_not_deferred() -> None:
     schedule = _held("A", {1: 50.0, 2: 300.0, 3: 301.0})
     _add(schedule, 4)
     schedule.entries[4].filter = "A"

@@ -17,7 +17,7 @@ from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.store import Store
 
-HELD = frames.Held(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
+DEFERRED = frames.Deferred(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def schedule() -> Schedule:
     made = Schedule(Lanes(1 << 20, 0.5, 4))
-    made.add(Entry(7, None, 10, 0.0, derived=True, counted=True))
+    made.add(Entry(7, None, 10, 0.0, ingested=True, counted=True))
     assert made.next() is made.entries[7]
     return made
 
@@ -43,12 +43,12 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
     def later(entry: Entry, seconds: float, reason: str) -> None:
         put_off.append(seconds)
-        schedule.hold(entry, "", 0.0, reason=reason)
+        schedule.defer(entry, "", 0.0, reason=reason)
 
     blame = Blame(Disk(), Scoreboard(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
     blame.most = 1
     (base / "Staged").rename(base / "away")
-    blame.refused(schedule.entries[7], HELD, "bad", 1.0)
+    blame.refused(schedule.entries[7], DEFERRED, "bad", 1.0)
     assert (settled, put_off) == ([], [AGAIN])
 
     (base / "away").rename(base / "Staged")
@@ -56,7 +56,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
     entry = schedule.next()
     assert entry is not None
     assert not blame.admit(entry)
-    assert [each.fate for each in settled] == ["bad"]
+    assert [each.disposition for each in settled] == ["bad"]
     assert sorted(path.name.partition(".")[0] for path in (base / "Staged").iterdir()) == ["7", "7"]
 
 
@@ -75,28 +75,28 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
     setbacks.wipe()
 
     assert [path.name for path in (base / "Staged").iterdir()] == ["7.3.OUT"]
-    assert entry.state == "held"
+    assert entry.state == "deferred"
 
 
 def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
     """It is all that is left of the message."""
     setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard()), schedule.entries[7]
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
-    ingest.derive(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
+    ingest.ingest(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
     Path("Submitted/.taken/7.a.eml").unlink()
-    entry.drop, entry.derived = "7.a.eml", False
+    entry.drop, entry.ingested = "7.a.eml", False
     setbacks.refuse(entry, "it was removed before it could be read")
 
     assert Path("Queue/7.msg").exists()
     assert not entry.drop
-    assert (entry.state, entry.derived) == ("held", True)
+    assert (entry.state, entry.ingested) == ("deferred", True)
 
 
 def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """It alone is tried again, a second later, and the folder is listed no more often."""
     disk, clock, listed = Disk(), [100.0], list[str]()
     setbacks = Setbacks(Store(disk), schedule, Machine(log), Scoreboard())
-    names, entries = disk.names, [Entry(id, None, 10, 0.0, derived=True, n=1) for id in (8, 9, 10)]
+    names, entries = disk.names, [Entry(id, None, 10, 0.0, ingested=True, n=1) for id in (8, 9, 10)]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def counted(folder: str) -> list[str]:

@@ -64,7 +64,7 @@ class _Bench:
     def _put_off(self, entry: Entry, seconds: float) -> None:
         self.store.wipe({entry.id: entry.n})
         self.put_off.append((entry.id, seconds))
-        self.schedule.hold(entry, "", seconds)
+        self.schedule.defer(entry, "", seconds)
 
     def message(self, id: int) -> Entry:
         """A message that a processor is done with: drop, message file and output are there."""
@@ -75,14 +75,14 @@ class _Bench:
         return entry
 
     def stage(self, entry: Entry) -> None:
-        entry.n, entry.derived = self.board.next_dispatch(), True
+        entry.n, entry.ingested = self.board.next_dispatch(), True
         entry.taken = self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
         self.disk.create(f"Queue/{entry.id}.msg", (b"text",))
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
 
     def outcome(self, entry: Entry) -> None:
         """Give its outcome; a message that was put off is dispatched first."""
-        if entry.state == "held":
+        if entry.state == "deferred":
             self.schedule.wait(entry)
             assert self.schedule.next() is entry
         self.schedule.settle(entry)
@@ -142,7 +142,7 @@ def test_a_move_that_fails_halfway_leaves_the_message_file(bench: Callable[[Dura
     b.disk.broken = "all"
     b.until(lambda: b.put_off)
 
-    assert (entry.drop, entry.derived) == (None, True)
+    assert (entry.drop, entry.ingested) == (None, True)
     assert Path("Queue/1.msg").read_bytes() == b"text"
 
 
@@ -205,7 +205,7 @@ def test_a_failed_sync_publishes_nothing_and_judges_again(
     b.until(lambda: b.put_off)
 
     assert b.disk.names("Outbound/OUT") == b.disk.names("Staged") == []
-    assert not entry.derived
+    assert not entry.ingested
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     assert "sync failed" in caplog.text
 
@@ -230,7 +230,7 @@ def test_many_failures_in_a_moment_are_no_long_pause(bench: Callable[[Durability
 
 
 def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[[Durability], _Bench]) -> None:
-    """The kernel tells of lost pages once: the next sync would succeed. So other messages in work are derived anew as well."""
+    """The kernel tells of lost pages once: the next sync would succeed. So other messages in work are ingested anew as well."""
     b = bench("group")
     first, second, third = (b.message(id) for id in (1, 2, 3))
     b.disk.broken = "all"
@@ -243,7 +243,7 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
 
     assert [id for id, _ in b.put_off] == [1, 2]
     assert not b.settler.busy
-    assert not third.derived
+    assert not third.ingested
     assert third.drop is not None, "its drop is not released on the word of that sync"
     assert b.board.distrusts
 
@@ -275,7 +275,7 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
     assert second.drop == "2.a.eml"
     assert set(b.disk.names("Queue")) == {"1.msg", "2.msg"}
     assert b.disk.names("Outbound/OUT") == []
-    assert not second.derived
+    assert not second.ingested
 
 
 def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again(bench: Callable[[Durability], _Bench]) -> None:
@@ -292,7 +292,7 @@ def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again
 
     assert [id for id, _ in b.put_off] == [1, 2]
     assert b.disk.names("Outbound/OUT") == b.disk.names("Staged") == []
-    assert second.derived
+    assert second.ingested
 
 
 def test_a_long_failure_makes_longer_pauses(bench: Callable[[Durability], _Bench], monkeypatch: pytest.MonkeyPatch) -> None:

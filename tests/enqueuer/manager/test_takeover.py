@@ -46,7 +46,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     board = Scoreboard()
     _take_over(disk, board)
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\nx\n")
-    ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
+    ingest.ingest(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
     if killed_over_a_sync:
         board.syncing().__enter__()  # and never left
 
@@ -55,7 +55,7 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
         pass
     second = _take_over(disk, board).entries[7]
 
-    assert (first.derived, second.derived) == (not killed_over_a_sync, not killed_over_a_sync)
+    assert (first.ingested, second.ingested) == (not killed_over_a_sync, not killed_over_a_sync)
     assert first.taken == second.taken == disk.stamp("Submitted/.taken/7.a.eml")
 
 

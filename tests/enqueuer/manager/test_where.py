@@ -60,10 +60,10 @@ def test_when_a_held_one_is_offered_again() -> None:
     schedule = _schedule(1)
     entry = schedule.next()
     assert entry is not None
-    schedule.hold(entry, "Scan", 300.0, now=20.0, reason="no licence")
+    schedule.defer(entry, "Scan", 300.0, now=20.0, reason="no licence")
     found = where.seen(Seek(1, 1), schedule, 2, 50.0)
 
-    assert (found.state, found.since_s, found.offered_s, found.attempts) == ("held", 30.0, 250.0, 2)
+    assert (found.state, found.since_s, found.offered_s, found.attempts) == ("deferred", 30.0, 250.0, 2)
     assert found.reason == "no licence"
 
 
@@ -115,7 +115,7 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
         trial.drop("first", mail("first"))
         trial.wait(trial.outbound, "the filter has answered once")
         trial.drop("no", mail("no", '0 REJECTED "no licence"'))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "one is held")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "one is deferred")
         held = _id(trial, b"text of no")
         trial.drop("kept", mail("kept", '0 ERROR "a virus"'))
         kept = trial.wait(lambda: next((trial.base / "Quarantine").glob("*.msg"), None), "one is kept")
@@ -128,9 +128,9 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
         behind = _id(trial, b"text of behind")
 
         document, page = _show(trial, held)
-        assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("held", "Judge")
+        assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("deferred", "Judge")
         assert 3500 < document["now"]["offered_in_s"] < 3600
-        assert "held by filter Judge for" in page
+        assert "deferred by filter Judge for" in page
         assert "no licence" in page
         document, page = _show(trial, behind)
         assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("parked", "Judge")

@@ -59,40 +59,40 @@ def test_added_recipients_and_copies_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fate"),
-    [(AnswerKind.ERROR, Disposition.QUARANTINED), (AnswerKind.REJECTED, Disposition.HELD), (AnswerKind.DISCARD, Disposition.DISCARDED)],
+    ("kind", "disposition"),
+    [(AnswerKind.ERROR, Disposition.QUARANTINED), (AnswerKind.REJECTED, Disposition.DEFERRED), (AnswerKind.DISCARD, Disposition.DISCARDED)],
 )
-def test_a_deciding_verdict_ends_it(kind: AnswerKind, fate: Disposition) -> None:
+def test_a_deciding_verdict_ends_it(kind: AnswerKind, disposition: Disposition) -> None:
     """The remaining rules are not run, and the outcome says by whom and why."""
-    assert decide(BOTH, says("A", kind, "because")) == RuleOutcome(fate, "because", "A", "both")
+    assert decide(BOTH, says("A", kind, "because")) == RuleOutcome(disposition, "because", "A", "both")
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
 @pytest.mark.parametrize(
-    ("on_failure", "fate"),
-    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
+    ("on_failure", "disposition"),
+    [("defer", Disposition.DEFERRED), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
-def test_no_verdict_means_what_on_failure_says(kind: AnswerKind, on_failure: str, fate: Disposition | None) -> None:
+def test_no_verdict_means_what_on_failure_says(kind: AnswerKind, on_failure: str, disposition: Disposition | None) -> None:
     """on_failure covers the time-out and the filter that cannot start."""
     text = BOTH.replace('"a"}', f'"a", on_failure = "{on_failure}"}}')
     found = decide(text, says("A", kind, "no answer"))
 
-    assert found == (AskFilter("B") if fate is None else RuleOutcome(fate, "no answer", "A", "both"))
+    assert found == (AskFilter("B") if disposition is None else RuleOutcome(disposition, "no answer", "A", "both"))
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE])
-@pytest.mark.parametrize("own", ["hold", "pass", "quarantine", "reject"])
+@pytest.mark.parametrize("own", ["defer", "pass", "quarantine", "reject"])
 @pytest.mark.parametrize(
-    ("on_failure", "fate"),
-    [("hold", Disposition.HELD), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
+    ("on_failure", "disposition"),
+    [("defer", Disposition.DEFERRED), ("quarantine", Disposition.QUARANTINED), ("reject", Disposition.REJECTED), ("pass", None)],
 )
-def test_a_rule_has_the_last_word_on_failure(kind: AnswerKind, own: str, on_failure: str, fate: Disposition | None) -> None:
+def test_a_rule_has_the_last_word_on_failure(kind: AnswerKind, own: str, on_failure: str, disposition: Disposition | None) -> None:
     """Whatever the filter's own on_failure says; a rule that says nothing leaves it at that."""
     text = BOTH.replace('"a"}', f'"a", on_failure = "{own}"}}')
     ruled = text.replace('name = "both"', f'name = "both"\non_failure = "{on_failure}"')
     found = decide(ruled, says("A", kind, "no answer"))
 
-    assert found == (AskFilter("B") if fate is None else RuleOutcome(fate, "no answer", "A", "both"))
+    assert found == (AskFilter("B") if disposition is None else RuleOutcome(disposition, "no answer", "A", "both"))
     if own == on_failure:
         assert decide(text, says("A", kind, "no answer")) == found
 
@@ -104,7 +104,7 @@ def test_what_one_rule_lets_pass_another_may_hold() -> None:
     silent = says("A", AnswerKind.TIMEOUT, "no answer")
 
     assert decide(text, silent) == RuleOutcome(Disposition.ENQUEUED, "passed by A: no answer")
-    assert decide(strict, silent) == RuleOutcome(Disposition.HELD, "no answer", "A", "strict")
+    assert decide(strict, silent) == RuleOutcome(Disposition.DEFERRED, "no answer", "A", "strict")
     assert decide(text + text.removeprefix(TWO).replace("lax", "too"), silent) == RuleOutcome(
         Disposition.ENQUEUED, "passed by A: no answer"
     )

@@ -53,7 +53,10 @@ def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make
     with trials(config()) as trial:
         for name, judge in verdicts.items():
             trial.drop(name, mail(name, judge))
-        trial.wait(lambda: sum(trial.status()["totals"][fate] for fate in ("enqueued", "quarantined", "discarded")) == 6, "all are decided")
+        trial.wait(
+            lambda: sum(trial.status()["totals"][disposition] for disposition in ("enqueued", "quarantined", "discarded")) == 6,
+            "all are decided",
+        )
         totals = trial.status()["totals"]
         assert trial.status()["unaccounted"] == 0
         out = {_message(path) for path in trial.outbound()}
@@ -74,13 +77,13 @@ def test_rejected_is_held_and_offered_again(trials: Trials, config: Config, mail
     """Nothing is sent to anybody; the message comes back after retry_after, and its drop does not stay."""
     with trials(config()) as trial:
         trial.drop("later", mail("later", '0 REJECTED "not now"'))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
         trial.wait(lambda: not os.listdir(trial.base / "Submitted/.taken"), "its drop is gone")
         trial.wait(lambda: trial.status()["filters"][0]["answered"] >= 2, "it is asked again")
         (path,) = (trial.base / "Queue").glob("*.msg")
         assert _message(path) == mail("later", '0 REJECTED "not now"')
 
-    assert trial.log().count("held: not now") == 1
+    assert trial.log().count("deferred: not now") == 1
 
 
 def test_each_module_gets_its_recipients(trials: Trials, config: Config, mail: Make) -> None:
@@ -314,8 +317,8 @@ def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Con
 
 
 def test_what_is_held_and_goes_around_is_found(trials: Trials, config: Config, mail: Make) -> None:
-    """All copies that are held end in Bad/, when they are offered again, and make no further ones."""
-    text = config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} held").replace('retry_after = "1s"', 'retry_after = "4s"')
+    """All copies that are deferred end in Bad/, when they are offered again, and make no further ones."""
+    text = config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} deferred").replace('retry_after = "1s"', 'retry_after = "4s"')
     with trials(text) as trial:
         trial.drop("around", b"X-Around: 1\n" + mail("around"))
         trial.wait(lambda: trial.status()["totals"]["bad"] > SURE, "they are found", 60)

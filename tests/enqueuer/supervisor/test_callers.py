@@ -111,7 +111,7 @@ def test_a_child_whose_link_is_closed_is_replaced(trials: Trials, config: Config
         with Fault(trial.process.pid, "sendto", "ENOBUFS", "1..8", tmp_path):
             trial.configure(config(processors=2))
             trial.wait(lambda: trial.pids("watcher") not in ([], [old]), "another watcher runs", 15)
-        trial.wait(lambda: trial.status()["processors"]["running"] == 2, "the edition is in force everywhere", 15)
+        trial.wait(lambda: trial.status()["processors"]["running"] == 2, "the revision is in force everywhere", 15)
 
 
 def test_a_processor_whose_link_is_closed_is_replaced(trials: Trials, config: Config, mail: Callable[..., bytes], tmp_path: Path) -> None:

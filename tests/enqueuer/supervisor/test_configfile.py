@@ -106,17 +106,17 @@ def test_what_the_old_helper_held_the_new_one_is_asked_at_once(trials: Trials, c
     """Also where it takes its time to start: the old one may hold it once more, the new one need not wait for `retry_after`."""
     text = config().replace('retry_after = "1s"', 'retry_after = "10m"')
     with trials(text) as trial:
-        trial.drop("held", mail("held", '0 REJECTED "not now"'))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held")
+        trial.drop("deferred", mail("deferred", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
         trial.configure(text.replace(JUDGE, _slow(ALL_BAD)))
         trial.wait(lambda: trial.status()["filters"][0]["answered"] == 2, "the old one is asked again", 10)
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "it is held again")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred again")
         (trial.base / "go").touch()
         trial.wait(lambda: trial.status()["totals"]["quarantined"] == 1, "the new one judges it", 10)
 
 
 def test_a_helper_that_cannot_be_started_is_told(trials: Trials, config: Config, mail: Make) -> None:
-    """`reload` says that the edition is not in force, with the filter and the reason; mail goes on under the old settings."""
+    """`reload` says that the revision is not in force, with the filter and the reason; mail goes on under the old settings."""
     with trials(config()) as trial:
         trial.wait(lambda: _filters(trial) == {"Judge": "ready"}, "it is ready")
         trial.configure(config(judge="no-such-program"))
@@ -131,10 +131,10 @@ def test_a_helper_that_cannot_be_started_is_told(trials: Trials, config: Config,
 
 
 def test_what_waits_for_a_removed_filter_goes_on_without_it(trials: Trials, config: Config, mail: Make) -> None:
-    """In work, parked or held there: it is dispatched again, under the rules that are in force now."""
+    """In work, parked or deferred there: it is dispatched again, under the rules that are in force now."""
     with trials(config(more=OTHER.replace('name = "Other"', 'name = "Other"\nmax_in_flight = 1', 1)).replace('"1s"', '"10m"')) as trial:
-        trial.drop("held", mail("held", '0 REJECTED "not now"'))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 1, "one is held")
+        trial.drop("deferred", mail("deferred", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "one is deferred")
         for n in range(3):
             trial.drop(f"slow{n}", mail(f"slow{n}", "1000 OK"))
         trial.wait(lambda: trial.status()["queue"]["parked"] >= 1, "some are parked")
@@ -153,7 +153,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_is_held_comes_back_when_the_file_says_otherwise(trials: Trials, config: Config, mail: Make, change: tuple[str, ...]) -> None:
-    """At once, not after the `retry_after` that it was held with."""
+    """At once, not after the `retry_after` that it was deferred with."""
 
     def text(retry_after: str, filter: str, rule: str) -> str:
         made = config(filter=f'timeout = "300ms"\n{filter}', engine="max_attempts = 1000")
@@ -163,7 +163,7 @@ def test_what_is_held_comes_back_when_the_file_says_otherwise(trials: Trials, co
     with trials(text(LONG, "", "")) as trial:
         for n in range(3):
             trial.drop(f"held{n}", mail(f"held{n}", "60 OK"))
-        trial.wait(lambda: trial.status()["queue"]["held"] == 3, "all are held")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 3, "all are deferred")
         asked = trial.status()["filters"][0]["restarts"]
         _reload(trial, text(*change))
         trial.wait(lambda: trial.status()["filters"][0]["restarts"] > asked or trial.outbound(), "they are judged again")
@@ -251,18 +251,18 @@ def test_a_refused_reload_exits_78(trials: Trials, config: Config) -> None:
 
 
 def test_a_rules_word_on_failure_is_live(trials: Trials, config: Config, mail: Make) -> None:
-    """One message that gets no answer under each policy; what is held goes on by the next one."""
+    """One message that gets no answer under each policy; what is deferred goes on by the next one."""
     text = config(filter='timeout = "300ms"', engine="max_attempts = 1000")
-    fates = {"quarantine": "quarantined", "reject": "rejected", "pass": "enqueued"}
+    dispositions = {"quarantine": "quarantined", "reject": "rejected", "pass": "enqueued"}
     with trials(text) as trial:
-        for number, (policy, fate) in enumerate(fates.items()):
+        for number, (policy, disposition) in enumerate(dispositions.items()):
             _reload(trial, text.replace('name = "scan everything"', f'name = "scan everything"\non_failure = "{policy}"'))
             trial.drop(policy, mail(policy, "60 OK"))
-            trial.wait(lambda fate=fate: trial.status()["totals"][fate] == 1, fate)  # type: ignore[misc]
-            assert sum(trial.status()["totals"][each] for each in fates.values()) == number + 1
-        _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "hold"'))
-        trial.drop("hold", mail("hold", "60 OK"))
-        trial.wait(lambda: "held: filter" in trial.log(), "it is held")
+            trial.wait(lambda disposition=disposition: trial.status()["totals"][disposition] == 1, disposition)  # type: ignore[misc]
+            assert sum(trial.status()["totals"][each] for each in dispositions.values()) == number + 1
+        _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "defer"'))
+        trial.drop("defer", mail("defer", "60 OK"))
+        trial.wait(lambda: "deferred: filter" in trial.log(), "it is deferred")
         _reload(trial, text.replace('name = "scan everything"', 'name = "scan everything"\non_failure = "pass"'))
         trial.wait(lambda: trial.status()["totals"]["enqueued"] == 2, "it passes")
 
@@ -391,7 +391,7 @@ def test_what_is_no_file_is_refused(trials: Trials, config: Config, place: str) 
 
 
 def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, config: Config, mail: Make) -> None:
-    """Nothing of the edition is in force; once the file is out of the way it is taken by itself."""
+    """Nothing of the revision is in force; once the file is out of the way it is taken by itself."""
     route = '[[routes]]\nrecipient = "*@new.example"\nto = "NEW"\n'
     with trials(config(processors=2)) as trial:
         (trial.base / "Outbound/NEW").write_text("in the way")
@@ -417,7 +417,7 @@ def test_a_start_with_a_file_in_a_modules_place(trials: Trials, config: Config) 
 
 
 def test_a_full_disk_while_a_file_is_taken_is_a_refusal(trials: Trials, config: Config, tmp_path: Path) -> None:
-    """Run/config.2 cannot be written: the old edition stays, and the new one is taken when there is room."""
+    """Run/config.2 cannot be written: the old revision stays, and the new one is taken when there is room."""
     with trials(config(processors=2)) as trial:
         assert trial.process is not None
         with Fault(trial.process.pid, "openat", "ENOSPC", "1+", tmp_path, path="Run/config.2"):

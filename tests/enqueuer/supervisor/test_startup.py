@@ -163,7 +163,7 @@ def _answers(trial: Trial) -> bool:
 
 
 def _reload(trial: Trial, config: Config) -> None:
-    """Edition 2 is taken by all."""
+    """Revision 2 is taken by all."""
     trial.configure(config(processors=2, top="# changed", engine="max_attempts = 7"))
     done = subprocess.run((*ENGINE, "reload", "--base", str(trial.base)), capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ from enqueuer.lab.trial import Trial, signal_all
 Make = Callable[..., bytes]
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
-FATES = ("enqueued", "discarded", "quarantined", "rejected", "bad")
+DISPOSITIONS = ("enqueued", "discarded", "quarantined", "rejected", "bad")
 
 
 def _command(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -306,7 +306,10 @@ def _settled(trial: Trial) -> bool:
     """The sum is exact whatever was killed, and the queue is empty."""
     totals = trial.status()["totals"]
     files = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
-    return totals["received"] + totals["returned"] == sum(totals[fate] for fate in FATES) and set(files) <= {".ids", ".attempts"}
+    return totals["received"] + totals["returned"] == sum(totals[disposition] for disposition in DISPOSITIONS) and set(files) <= {
+        ".ids",
+        ".attempts",
+    }
 
 
 def _failures(trial: Trial) -> dict[str, str]:

@@ -65,7 +65,7 @@ def test_ready_reloading_stopping(systemd: Systemd, trials: Trials, config: Conf
         trial.configure(config(processors=3))
         systemd.until("READY=1", 2)
         trial.configure("rules = 1")
-        systemd.until("STATUS=running: 0 waiting, 0 active, 0 parked, 0 held, 0 done; the config file is refused")
+        systemd.until("STATUS=running: 0 waiting, 0 active, 0 parked, 0 deferred, 0 done; the config file is refused")
         assert trial.process is not None
         trial.process.send_signal(signal.SIGTERM)
         systemd.until("STOPPING=1")

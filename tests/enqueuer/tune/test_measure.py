@@ -33,7 +33,7 @@ def test_too_little_is_no_rate() -> None:
 
 
 def test_waits_are_read_from_the_log() -> None:
-    """From the drop's time to the fate line; other names are other people's."""
+    """From the drop's time to the disposition line; other names are other people's."""
     at = time.mktime((2026, 11, 24, 10, 0, 1, 0, 0, -1)) + 0.25
     lines = [
         "10:00:01.260 2 QUEUE([7]) from <>, 9 bytes, 1.eml",

@@ -16,7 +16,7 @@ def test_defaults() -> None:
     assert settings.enabled
     assert [settings.timeout, settings.auto_restart, settings.slow_after] == [Seconds(120), Seconds(5), Seconds(5)]
     assert (settings.instances, settings.max_in_flight, settings.slots) == (1, 16, 16)
-    assert (settings.pipelining, settings.on_failure, settings.log_level) == (False, "hold", "problems")
+    assert (settings.pipelining, settings.on_failure, settings.log_level) == (False, "defer", "problems")
 
 
 def test_program_is_split_as_a_shell_would() -> None:

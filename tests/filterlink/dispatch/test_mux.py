@@ -425,7 +425,7 @@ def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
     gate.ask(10.0, "c", ask(1))
     gate.tick(14.0)
     assert book.aparts == []
-    gate.pressed = True
+    gate.backpressure = True
     gate.tick(14.1)
     assert (book.aparts, gate.parked, gate.in_flight) == ([1], 1, 1)
     gate.replies(16.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.ERROR, "bad", (b"X-A: 1",)))])
@@ -439,7 +439,7 @@ def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
 def test_grace_follows_the_median() -> None:
     """Four times the median, a tenth of a second at least, slow_after at most; at once while the filter is stalled."""
     gate, book = make(slow_after=Seconds(5), max_in_flight=10, timeout=Seconds(1000))
-    gate.pressed = True
+    gate.backpressure = True
     for round in range(20):
         gate.ask(round * 10.0, "c", ask(round))
         gate.replies(round * 10.0 + 0.5, 0, [HelperReply(round + 1, FilterAnswer(AnswerKind.OK))])
@@ -456,7 +456,7 @@ def test_grace_follows_the_median() -> None:
 
 def test_a_late_time_out_reaches_the_message() -> None:
     gate, book = make(slow_after=Seconds(1))
-    gate.pressed = True
+    gate.backpressure = True
     gate.ask(1.0, "c", ask(1))
     gate.tick(3.0)
     gate.tick(11.0)
@@ -468,7 +468,7 @@ def test_a_late_time_out_reaches_the_message() -> None:
 
 def test_who_may_not_park_is_never_set_aside() -> None:
     gate, book = make(slow_after=Seconds(1))
-    gate.pressed = True
+    gate.backpressure = True
     gate.ask(1.0, "c", ask(1, park=False))
     gate.tick(9.0)
 
@@ -728,7 +728,7 @@ class Crowd(RuleBasedStateMachine):
 
     @rule(pressed=st.booleans())
     def press(self, pressed: bool) -> None:
-        self.gate.pressed = pressed
+        self.gate.backpressure = pressed
 
     @invariant()
     def memory_is_bounded(self) -> None:

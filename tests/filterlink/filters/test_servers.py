@@ -80,7 +80,7 @@ def test_many_at_once(kind: Kind, running: Daemon, asking: Asking) -> None:
 
 
 def test_down_at_the_start(kind: Kind, made: Making, asking: Asking) -> None:
-    """Messages wait for it; where that takes too long they are held, with the reason."""
+    """Messages wait for it; where that takes too long they are deferred, with the reason."""
     server = made()
     address = kind.addresses(server)[0]
     reason = "No such file or directory" if not address.port else "Connection refused"
@@ -132,7 +132,7 @@ def test_reloading(kind: Kind, made: Making, asking: Asking) -> None:
 
 
 def test_slow(kind: Kind, made: Making, asking: Asking) -> None:
-    """It is waited for, up to the time-out; then the message is held."""
+    """It is waited for, up to the time-out; then the message is deferred."""
     server = made().start()
     address = kind.addresses(server)[0]
     server.send(signal.SIGSTOP)

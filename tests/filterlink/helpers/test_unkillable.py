@@ -114,7 +114,7 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
     loop, owner, pids = Loop(), Owner(), list[int]()
     place.hang()
     settings = Filter(name="F", program=f"cat {place.mount}/file", auto_restart=0.0)  # type: ignore[arg-type]
-    keeper = HelperRunner(loop, settings, 0, itertools.count(1), logging.getLogger("F"), owner)  # type: ignore[arg-type]
+    runner = HelperRunner(loop, settings, 0, itertools.count(1), logging.getLogger("F"), owner)  # type: ignore[arg-type]
 
     def turn_until(condition: Callable[[], object], seconds: float = 10) -> None:
         def turned() -> object:
@@ -124,13 +124,13 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
         wait(turned, seconds, "as expected")
 
     for number in range(1, 4):
-        turn_until(lambda: place.asked == number and keeper.pid)  # noqa: B023
-        pids.append(keeper.pid or 0)
-        keeper.restart("it does not answer")
+        turn_until(lambda: place.asked == number and runner.pid)  # noqa: B023
+        pids.append(runner.pid or 0)
+        runner.restart("it does not answer")
     until = time.monotonic() + 1
     turn_until(lambda: time.monotonic() > until)
-    assert (keeper.pid, owner.gone, list(unkillable.of("F"))) == (pids[2], 2, pids[:2])
-    keeper.stop()
+    assert (runner.pid, owner.gone, list(unkillable.of("F"))) == (pids[2], 2, pids[:2])
+    runner.stop()
     turn_until(lambda: owner.gone == 3)
     assert list(unkillable.of("F")) == pids
     place.release()

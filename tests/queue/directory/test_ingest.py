@@ -19,7 +19,7 @@ AT, HOST = "24-11-2026 10:00:00", "host.example"
 
 def _derive(disk: Disk, data: bytes) -> ingest.MessageFile:
     Path("Submitted/.taken/7.a.eml").write_bytes(data)
-    return ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", AT, HOST)
+    return ingest.ingest(disk, 7, "Submitted/.taken/7.a.eml", AT, HOST)
 
 
 def _message() -> bytes:
@@ -80,7 +80,7 @@ def test_load_reads_back_what_derive_made(disk: Disk) -> None:
 
 
 def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
-    """Derived or loaded, where the envelope fills all of what is read first, too: or a circle of the two would not be seen."""
+    """Ingested or loaded, where the envelope fills all of what is read first, too: or a circle of the two would not be seen."""
 
     def made_for(recipients: int) -> ingest.MessageFile:
         bcc = b"".join(b"Bcc: %05d@b.example\n" % n for n in range(recipients))
@@ -133,7 +133,7 @@ def test_a_drop_that_changes_while_it_is_read_is_refused(disk: Disk, monkeypatch
 
 def test_a_drop_that_has_gone_is_told_so(disk: Disk) -> None:
     with pytest.raises(FileNotFoundError):
-        ingest.derive(disk, 7, "Submitted/.taken/7.gone.eml", AT, HOST)
+        ingest.ingest(disk, 7, "Submitted/.taken/7.gone.eml", AT, HOST)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)

@@ -30,7 +30,7 @@ def _drop() -> None:
 
 def _msg(disk: DiskPort, *, keep_drop: bool = True) -> ingest.MessageFile:
     _drop()
-    message = ingest.derive(disk, 7, DROP, "24-11-2026 10:00:00", "h")
+    message = ingest.ingest(disk, 7, DROP, "24-11-2026 10:00:00", "h")
     if not keep_drop:
         Path(DROP).unlink()
     return message
@@ -103,16 +103,16 @@ OFFERED: list[tuple[Callable[[DiskPort], None], bool, set[str], bool, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("build", "cold", "files", "with_drop", "derived"), OFFERED)
+@pytest.mark.parametrize(("build", "cold", "files", "with_drop", "ingested"), OFFERED)
 def test_undecided_messages_are_offered(
-    store: Store, build: Callable[[DiskPort], None], cold: bool, files: set[str], with_drop: bool, derived: bool
+    store: Store, build: Callable[[DiskPort], None], cold: bool, files: set[str], with_drop: bool, ingested: bool
 ) -> None:
     """Before the commit nothing is published: what was staged goes, and the message is judged (again)."""
     build(store.disk)
 
     found, decided = _recover(store, cold=cold)
 
-    assert [(offer.id, offer.drop is not None, offer.derived) for offer in found.offers] == [(7, with_drop, derived)]
+    assert [(offer.id, offer.drop is not None, offer.ingested) for offer in found.offers] == [(7, with_drop, ingested)]
     assert _files() == files
     assert decided == []
     assert found.highest == 7
@@ -121,7 +121,7 @@ def test_undecided_messages_are_offered(
 @pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("again", [False, True])
 def test_a_drop_whose_writer_went_on_is_not_what_its_message_file_says(store: Store, cold: bool, again: bool) -> None:
-    """Cold: it is derived again. Warm: filters may have scanned the message file, so the drop goes back, and gets another id."""
+    """Cold: it is ingested again. Warm: filters may have scanned the message file, so the drop goes back, and gets another id."""
     _staged(store.disk)
     with Path(DROP).open("ab") as file:
         file.write(b"more")
@@ -288,7 +288,7 @@ def _good(disk: Disk) -> None:
     """Another message, and one that was decided, whose ids come after the odd one's."""
     Path("Submitted/.taken/8.b.eml").write_bytes(MAIL)
     Path("Submitted/.taken/9.c.eml").write_bytes(MAIL)
-    stage.stage_file(disk, ingest.derive(disk, 9, "Submitted/.taken/9.c.eml", "24-11-2026 10:00:00", "h"), 4, "OUT", None, ())
+    stage.stage_file(disk, ingest.ingest(disk, 9, "Submitted/.taken/9.c.eml", "24-11-2026 10:00:00", "h"), 4, "OUT", None, ())
     Store(disk).commit(9, 4)
 
 

@@ -30,7 +30,7 @@ def message(folder: str, id: int, recipients: int = 1, rest: bytes = HEADER + b"
 
 
 def test_the_queue_is_listed_by_id_with_what_was_claimed(disk: Disk) -> None:
-    """Claimed drops, messages being judged, and held ones, oldest id first; foreign names are left alone."""
+    """Claimed drops, messages being judged, and deferred ones, oldest id first; foreign names are left alone."""
     message("Queue", 30)
     message("Queue", 20, recipients=3)
     Path("Submitted/.taken/20.a.eml").write_bytes(b"To: x@y\n\n")
@@ -40,7 +40,7 @@ def test_the_queue_is_listed_by_id_with_what_was_claimed(disk: Disk) -> None:
 
     found = list(shelf.entries(disk, "Queue"))
 
-    assert [(entry.id, entry.state) for entry in found] == [(10, "waiting"), (20, "derived"), (30, "held")]
+    assert [(entry.id, entry.state) for entry in found] == [(10, "waiting"), (20, "active"), (30, "deferred")]
     assert [entry.drop for entry in found] == [b"\xff\n.eml", b"a.eml", None]
     assert [len(entry.recipients) for entry in found] == [0, 3, 1]
     assert found[2].size == len(HEADER + b"\n\nbody\n")

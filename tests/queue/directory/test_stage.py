@@ -17,7 +17,7 @@ BODY = b"Subject: x\nTo: a@a.example, b@b.example\n\nhello\n"
 @pytest.fixture
 def message(disk: Disk) -> ingest.MessageFile:
     Path("Submitted/.taken/7.a.eml").write_bytes(BODY)
-    return ingest.derive(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
+    return ingest.ingest(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
 
 
 def _read(path: str) -> tuple[envelope.Envelope, bytes]:
@@ -47,7 +47,7 @@ def test_added_fields_stand_on_top_of_the_header(disk: Disk, message: ingest.Mes
 
 def test_added_fields_end_as_the_messages_lines_do(disk: Disk) -> None:
     Path("Submitted/.taken/8.a.eml").write_bytes(b"To: a@a.example\r\n\r\nhello\r\n")
-    message = ingest.derive(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
+    message = ingest.ingest(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-Folded: a\n\tb",))
 
     assert _read("Staged/8.3.OUT")[1] == b"X-Folded: a\r\n\tb\r\nTo: a@a.example\r\n\r\nhello\r\n"
@@ -58,7 +58,7 @@ def test_a_message_that_begins_with_a_continuation_folds_into_no_added_field(dis
     """A field of ours takes it. The message follows byte for byte."""
     mail = begin + b"To: a@a.example\n\nhello\n"
     Path("Submitted/.taken/8.a.eml").write_bytes(mail)
-    message = ingest.derive(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
+    message = ingest.ingest(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-Spam: yes",))
     text = _read("Staged/8.3.OUT")[1]
 

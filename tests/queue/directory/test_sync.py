@@ -39,7 +39,7 @@ def recorder(base: Path) -> Iterator[_Recorder]:
 
 
 def test_each_syncs_every_file_before_the_commit(recorder: _Recorder) -> None:
-    """Message and staged files, then the folder of the staged; Queue/ too, where a held message is to stand for itself."""
+    """Message and staged files, then the folder of the staged; Queue/ too, where a deferred message is to stand for itself."""
     sync.EachSync(recorder).staged(CHANGES)
 
     files = [f"Queue/{id}.msg" for id in (1, 2, 3, 4)] + ["Staged/1.5.OUT", "Staged/2.6.quarantine", "Staged/2.6.quarantine-why"]

@@ -41,7 +41,7 @@ from enqueuer.queue.proof.world import FaultBounds, World, begin
     ids=str,
 )
 def test_a_message_comes_to_one_fate_whatever_happens(bounds: FaultBounds) -> None:
-    """Its outputs whole and once each, nothing left behind, and no fate that no verdict gave it."""
+    """Its outputs whole and once each, nothing left behind, and no disposition that no verdict gave it."""
     report = explore(Scenario(), begin(bounds))
 
     print(f"{bounds}: {report.worlds} worlds")
@@ -54,7 +54,7 @@ BOTH = [
     FaultBounds(kills=0, cuts=2, waits=1),
     pytest.param(FaultBounds(kills=1, cuts=1, waits=1), marks=pytest.mark.storm),
 ]
-"""For those that differ from the shipped driver in one thing."""
+"""For those that differ from the shipped scenario in one thing."""
 
 
 class InSteps(Scenario):
@@ -241,7 +241,7 @@ class TrustAfterACut(Scenario):
 
 
 class TakeAnyMessageFile(Scenario):
-    """A processor died: whatever lies in Queue/ is what it had derived."""
+    """A processor died: whatever lies in Queue/ is what it had ingested."""
 
     knows_what_it_wrote = False
 
@@ -295,7 +295,7 @@ class _GivesBackFirst(Store):
     def give_back(self, id: int, drop: str) -> bytes | None:
         self.disk.rename_new(drop_path(drop), "Submitted/" + drop.partition(".")[2])
         self.wipe({id: sys.maxsize})
-        self.undo_derive(id)
+        self.undo_ingest(id)
         return b""
 
 
@@ -340,10 +340,10 @@ WRONG: list[tuple[type[Scenario], World, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("driver", "start", "end"), WRONG, ids=[driver.__name__ for driver, _, _ in WRONG])
-def test_a_wrong_order_comes_to_a_wrong_end(driver: type[Scenario], start: World, end: str) -> None:
+@pytest.mark.parametrize(("scenario", "start", "end"), WRONG, ids=[scenario.__name__ for scenario, _, _ in WRONG])
+def test_a_wrong_order_comes_to_a_wrong_end(scenario: type[Scenario], start: World, end: str) -> None:
     """As few blows as one are enough for each; that the right order stands them all is shown above."""
-    wrong = explore(driver(), start, until=end).wrong
+    wrong = explore(scenario(), start, until=end).wrong
 
     assert end in wrong
     print(f"{end}:\n    " + "\n    ".join(wrong[end]))
@@ -355,7 +355,7 @@ def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
 
 
 def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
-    """Before the commit too, if it is after the sync: that is a held message (state 10). So the sync is what counts."""
+    """Before the commit too, if it is after the sync: that is a deferred message (state 10). So the sync is what counts."""
 
     class DropAfterSync(Scenario):
         def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:

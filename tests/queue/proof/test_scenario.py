@@ -1,4 +1,4 @@
-"""The order that the model explores is the engine's: the driver and the engine's settler leave the same trail on a disk."""
+"""The order that the model explores is the engine's: the scenario and the engine's settler leave the same trail on a disk."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ def loop() -> Iterator[Loop]:
 
 def _judged(verdict: str, drives: scenario.Scenario, *, changed: bool = False) -> tuple[SimulatedDisk, scenario.ModelEntry]:
     """A disk on which a processor has done its work."""
-    twin = SimulatedDisk()
-    twin.create(scenario.DROPPED, (scenario.MAIL,))
-    drop, taken = drives.claim(twin, 1)
-    entry = scenario.ModelEntry(1, drop, derived=False, n=1, verdict=verdict, taken=taken)
-    places = drives.process(twin, entry)
+    simdisk = SimulatedDisk()
+    simdisk.create(scenario.DROPPED, (scenario.MAIL,))
+    drop, taken = drives.claim(simdisk, 1)
+    entry = scenario.ModelEntry(1, drop, ingested=False, n=1, verdict=verdict, taken=taken)
+    places = drives.process(simdisk, entry)
     if changed:
-        twin.append(f"Submitted/.taken/{drop}", scenario.MORE)
-    return twin, entry._replace(places=places) if isinstance(places, tuple) else entry
+        simdisk.append(f"Submitted/.taken/{drop}", scenario.MORE)
+    return simdisk, entry._replace(places=places) if isinstance(places, tuple) else entry
 
 
 class _InSteps(scenario.Scenario):
@@ -51,11 +51,11 @@ def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool
         scheduled.remove(given)
 
     settler.give_back = give_back
-    theirs = schedule.Entry(entry.id, entry.drop, 10, 0.0, derived=True, taken=entry.taken)
+    theirs = schedule.Entry(entry.id, entry.drop, 10, 0.0, ingested=True, taken=entry.taken)
     scheduled.add(theirs)
     assert scheduled.next() is theirs
     theirs.n = board.next_dispatch()
-    held = entry.verdict == "held"
+    held = entry.verdict == "deferred"
     settler.add(theirs, None if held else frames.Outcome(entry.id, theirs.n, "enqueued", entry.places, "", (0, 0), moved))
     for _ in range(1000):
         settler.pump()
@@ -67,7 +67,7 @@ def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool
 
 
 @pytest.mark.parametrize("drives", [scenario.Scenario(), _InSteps()], ids=["group", "each"])
-@pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "held"])
+@pytest.mark.parametrize("verdict", [*scenario.VERDICTS, "deferred"])
 @pytest.mark.parametrize("changed", [False, True])
 def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives: scenario.Scenario, changed: bool) -> None:
     """The same names are durable by the last sync, and the same names change after it, also where the writer of the drop went on."""
@@ -75,8 +75,8 @@ def test_the_driver_does_what_the_settler_does(loop: Loop, verdict: str, drives:
     engine, _ = _judged(verdict, drives, changed=changed)
 
     left = _engine(loop, drives.store(engine), entry, moved=drives.is_moved(engine, entry.places))
-    assert (drives.hold(model, entry) is not changed) if verdict == "held" else drives.settle(model, entry)
+    assert (drives.hold(model, entry) is not changed) if verdict == "deferred" else drives.settle(model, entry)
 
     assert engine.state == model.state
-    assert (scenario.DROPPED in model.state.names()) == (changed and verdict != "held")
-    assert (left and left.drop) == (entry.drop if changed and verdict == "held" else None)
+    assert (scenario.DROPPED in model.state.names()) == (changed and verdict != "deferred")
+    assert (left and left.drop) == (entry.drop if changed and verdict == "deferred" else None)

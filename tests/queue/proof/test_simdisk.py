@@ -1,4 +1,4 @@
-"""One list of demands on both disks, the real one and its twin; then what only the twin can show: power cuts."""
+"""One list of demands on both disks, the real one and its simdisk; then what only the simdisk can show: power cuts."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from enqueuer.queue.directory.disk import Disk, DiskPort
 from enqueuer.queue.proof.simdisk import EMPTY, SimulatedDisk, State, broken
 
 
-@pytest.fixture(params=["real", "twin"])
+@pytest.fixture(params=["real", "simdisk"])
 def port(request: pytest.FixtureRequest, disk: Disk) -> DiskPort:
     return disk if request.param == "real" else SimulatedDisk()
 
@@ -121,7 +121,7 @@ def test_a_file_bears_the_number_of_another_until_it_is_written_again(port: Disk
 
 def test_a_change_gives_another_number(disk: Disk) -> None:
     """Whatever times the writer gives its file back."""
-    for port, append in ((disk, _append), (twin := SimulatedDisk(), lambda path: twin.append(path, b"more"))):
+    for port, append in ((disk, _append), (simdisk := SimulatedDisk(), lambda path: simdisk.append(path, b"more"))):
         port.create("Queue/7.msg", (b"x",))
         number, stamp = port.changes("Queue/7.msg"), port.stamp("Queue/7.msg")
         while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
@@ -155,62 +155,62 @@ def _left(state: State) -> list[dict[str, bytes]]:
 
 
 def test_a_cut_keeps_any_prefix_of_the_names_and_may_break_the_data() -> None:
-    twin = SimulatedDisk()
-    twin.create("a", (b"data",))
-    twin.rename("a", "b")
+    simdisk = SimulatedDisk()
+    simdisk.create("a", (b"data",))
+    simdisk.rename("a", "b")
 
-    assert _left(twin.state) == [{}, {"a": b"data"}, {"a": broken(b"data")}, {"b": b"data"}, {"b": broken(b"data")}]
+    assert _left(simdisk.state) == [{}, {"a": b"data"}, {"a": broken(b"data")}, {"b": b"data"}, {"b": broken(b"data")}]
 
 
 def test_a_sync_keeps_all() -> None:
-    twin = SimulatedDisk()
-    twin.create("a", (b"data",))
-    twin.sync()
-    twin.unlink("a")
+    simdisk = SimulatedDisk()
+    simdisk.create("a", (b"data",))
+    simdisk.sync()
+    simdisk.unlink("a")
 
-    assert _left(twin.state) == [{"a": b"data"}, {}]
+    assert _left(simdisk.state) == [{"a": b"data"}, {}]
 
 
 def test_fsync_keeps_the_data_of_one_file_and_the_names_of_all() -> None:
-    twin = SimulatedDisk()
-    twin.create("a", (b"data",))
-    twin.create("b", (b"more",))
-    twin.fsync("a")
+    simdisk = SimulatedDisk()
+    simdisk.create("a", (b"data",))
+    simdisk.create("b", (b"more",))
+    simdisk.fsync("a")
 
-    assert _left(twin.state) == [{"a": b"data", "b": b"more"}, {"a": b"data", "b": broken(b"more")}]
+    assert _left(simdisk.state) == [{"a": b"data", "b": b"more"}, {"a": b"data", "b": broken(b"more")}]
 
 
 def test_what_a_failed_sync_lost_no_later_one_brings_back() -> None:
     """Until the cut it can be read, so nobody notices; a file that is written anew is trusted again."""
-    twin = SimulatedDisk()
-    twin.create("a", (b"data",))
+    simdisk = SimulatedDisk()
+    simdisk.create("a", (b"data",))
     with pytest.raises(OSError, match="sync") as error:
-        twin.fail_sync()
-    twin.sync()
+        simdisk.fail_sync()
+    simdisk.sync()
 
     assert error.value.errno == errno.EIO
-    assert twin.state.read() == {"a": b"data"}
-    assert _left(twin.state) == [{"a": b"data"}, {"a": broken(b"data")}]
-    twin.create("a", (b"data",))
-    twin.sync()
-    assert _left(twin.state) == [{"a": b"data"}]
+    assert simdisk.state.read() == {"a": b"data"}
+    assert _left(simdisk.state) == [{"a": b"data"}, {"a": broken(b"data")}]
+    simdisk.create("a", (b"data",))
+    simdisk.sync()
+    assert _left(simdisk.state) == [{"a": b"data"}]
 
 
 def test_what_a_consumer_took_is_its_own_whatever_becomes_of_the_file() -> None:
     """It has read the data; that it took it may be undone by a cut, like any change of names."""
-    twin = SimulatedDisk()
-    twin.create("out", (b"data",))
-    twin.take("out", "taken")
+    simdisk = SimulatedDisk()
+    simdisk.create("out", (b"data",))
+    simdisk.take("out", "taken")
 
-    assert _left(twin.state)[-1] == {"taken": b"data"}
-    assert {"out": b"data"} in _left(twin.state)
+    assert _left(simdisk.state)[-1] == {"taken": b"data"}
+    assert {"out": b"data"} in _left(simdisk.state)
 
 
 def test_a_twin_goes_on_from_a_state() -> None:
-    """States are values: what is done to a twin does not reach the state it came from."""
-    twin = SimulatedDisk()
-    twin.create("a", (b"x",))
-    before = twin.state
+    """States are values: what is done to a simdisk does not reach the state it came from."""
+    simdisk = SimulatedDisk()
+    simdisk.create("a", (b"x",))
+    before = simdisk.state
     again = SimulatedDisk(before)
     again.unlink("a")
 

@@ -1,4 +1,4 @@
-"""Archives that begin inside of a file: behind a program that unpacks them, or behind anything. Pure.
+"""Archives that begin inside of a file: behind a program that unpacks them, or behind anything.
 
 Unpackers look for the signature of 7z, rar and others in the first megabytes, and open the first that fits. A signature
 that does not fit is that of no archive: it may be in any file.

@@ -1,4 +1,4 @@
-"""What a bzip2 stream holds before its wrong checksum, to the last byte: 7-Zip and others give it, Python's bz2 loses it.
+"""What a bzip2 stream holds before its wrong checksum, to the last byte: 7-Zip and others give it, Python's bz2 loses it. Pure.
 
 libbz2 writes the last byte of a block and finds the checksum wrong in one call, and bz2 throws away what a call that fails
 wrote. So libbz2 itself is called, by way of the module that is linked to it.

@@ -79,7 +79,7 @@ def test_uvscan_by_its_documented_codes(copies: Path, queued: Queued, code: int,
     assert judging(copies, PROFILES["uvscan"], f"echo '{output}'; exit {code}")(queued(b"")) == verdict
 
 
-@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+@pytest.mark.parametrize(("unscannable", "word"), [("defer", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_a_scanner_that_hangs_or_crashes(copies: Path, queued: Queued, unscannable: str, word: str) -> None:
     """Costs its time at most; what becomes of the message is said by --unscannable."""
     hanging = judging(copies, PROFILES["generic"], "exec tail -f /dev/null", ChildLimits(0.3), unscannable=unscannable)
@@ -205,7 +205,7 @@ def test_clamscan_and_new_signatures(clamscan: Any, mail: Mail, queued: Queued, 
 
 @pytest.mark.server
 def test_clamscan_that_is_too_slow(copies: Path, database: Path, mail: Mail, queued: Queued, programs: Callable[[str, str], str]) -> None:
-    """It is ended when its time is over, and the message is held."""
+    """It is ended when its time is over, and the message is deferred."""
     command = (programs("clamscan", "clamav"), f"--database={database}", "{file}")
     judge = judging(copies, PROFILES["clamscan"]._replace(command=command), limits=ChildLimits(0.1))
 

@@ -167,7 +167,7 @@ def test_rules_know_the_part(tmp_path: Path) -> None:
 ENDLESS = "rule r { condition: for any i in (0..filesize): (for any j in (0..100000): (uint8(i) + uint8(j) == 999)) }"
 
 
-@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+@pytest.mark.parametrize(("unscannable", "word"), [("defer", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_rules_that_come_to_no_end(tmp_path: Path, unscannable: str, word: str) -> None:
     """Cost their time at most; what becomes of the message is said by --unscannable, and the next one is judged."""
     (tmp_path / "slow.yar").write_text(ENDLESS)
@@ -432,7 +432,7 @@ def test_the_clock_is_looked_at_all_the_time(name: str) -> None:
     assert max(after - before for before, after in itertools.pairwise((*looks, time.process_time()))) < 1
 
 
-@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+@pytest.mark.parametrize(("unscannable", "word"), [("defer", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_time_and_memory_of_a_message_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unscannable: str, word: str) -> None:
     """In the parts as in the rules: --unscannable says what becomes of it."""
     judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(0.0, unscannable))

@@ -38,7 +38,7 @@ def test_a_plain_mail_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_copied_is_unreadable(queued: Queued, tmp_path: Path) -> None:
-    """The message is held, and the reason says why."""
+    """The message is deferred, and the reason says why."""
     with Handover(queued(MESSAGE)) as message, pytest.raises(Unreadable, match="No space left on device"):
         message.write("/dev/full")
     with pytest.raises(Unreadable, match="No such file"):

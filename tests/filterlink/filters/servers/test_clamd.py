@@ -116,7 +116,7 @@ def test_new_signatures_are_loaded_meanwhile(
 
 
 def test_a_clamd_that_hangs(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued) -> None:
-    """Its message is held when its time is over, and the next one is scanned by the other clamd."""
+    """Its message is deferred when its time is over, and the next one is scanned by the other clamd."""
     slow, other = clamds().start(), clamds().start()
     judge = asking(address(slow), address(other), timeout=1).judge
     assert judge(queued(mail())) == ok()
@@ -127,7 +127,7 @@ def test_a_clamd_that_hangs(clamds: Any, asking: Asking, address: AddressOf, mai
     slow.send(signal.SIGCONT)
 
 
-@pytest.mark.parametrize(("unscannable", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+@pytest.mark.parametrize(("unscannable", "word"), [("defer", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_what_clamd_cannot_scan(clamds: Any, asking: Asking, mail: Mail, queued: Queued, unscannable: str, word: str) -> None:
     """Larger than its stream may be: never passed without a word, and the next message has no trouble."""
     judge = asking(Address("127.0.0.1", clamds("StreamMaxLength 1M").start().port), unscannable=unscannable).judge

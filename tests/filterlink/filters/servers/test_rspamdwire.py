@@ -111,7 +111,7 @@ def test_odd_forms_harm_nobody(milter: Any, headers: Any, messages: Any, signatu
         assert all(line.startswith("\t") for field in found.fields for line in field.split("\n")[1:])
 
 
-@pytest.mark.parametrize(("choice", "word"), [("hold", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
+@pytest.mark.parametrize(("choice", "word"), [("defer", "REJECTED"), ("error", "ERROR"), ("pass", "FAILURE")])
 def test_an_unknown_action_passes_nothing_by_itself(choice: str, word: str) -> None:
     assert verdict(RspamdResult("tag"), 0, ActionRules(unknown_action=choice)).word == word
 
