@@ -118,6 +118,7 @@ def _failed(error: Exception) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
     from enqueuer.config.schema import ConfigError
+    from enqueuer.queue.directory.format import FormatError
     from enqueuer.system.accounts import RightsRefused
 
     match error:
@@ -125,7 +126,7 @@ def _explain(error: Exception) -> tuple[str, int]:
             return str(error), error.code
         case BaseDirError():
             return str(error), exits.NOINPUT
-        case ConfigError():
+        case ConfigError() | FormatError():
             return str(error), exits.CONFIG
         case RightsRefused():
             return str(error), exits.NOPERM

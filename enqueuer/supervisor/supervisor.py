@@ -90,6 +90,8 @@ class Supervisor:
     def run(self) -> int:
         started = self.engine.started
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", our_version(), started.base, os.getpid())
+        for done in started.converted:
+            log.log(serverlog.MAJOR, "%s", done)
         for doubt in trust.drop_folder(started.base / "Submitted"):
             log.warning("%s", doubt)
         self.maintain()

@@ -7,6 +7,7 @@ Queue/<id>.tmp first.
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,12 +17,14 @@ from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["InvalidDrop", "MessageFile", "complete", "ingest", "kinds", "load", "queue_path"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "ingest", "kinds", "load", "queue_path", "whole"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
 
 
+_FOREIGN = re.compile(rb"[PSA] [^\n\0]*\n(?:(?!O L v1 )[A-Za-z](?: [^\n\0]*)?\n)*\n")
+"""An envelope without an O line of ours: each line is a letter and words, which a PLACEHOLDER is not."""
 BODY = 4 << 10
 """Bytes of the body that a fingerprint is made of."""
 
@@ -79,12 +82,40 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
 
 def complete(disk: DiskPort, id: int) -> bool:
-    """Whether ingest() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
-    if (stamp := disk.stamp(queue_path(id))) is None:
+    """Whether ingest() came to the end of Queue/<id>.msg."""
+    return finished(disk, queue_path(id))
+
+
+def finished(disk: DiskPort, path: str, *, of_others: bool = False) -> bool:
+    """Whether the writer of a message file came to its end: it is as long as its O line says, which is written last.
+
+    `of_others`: a file without an O line of ours is complete, too, if its envelope is.
+    """
+    if (stamp := disk.stamp(path)) is None:
         return False
+    with contextlib.closing(disk.chunks(path, first=FIRST)) as chunks:
+        head = _head(next(chunks, b""))
+    line = envelopes.parse_o(head)
+    return of_others and _FOREIGN.fullmatch(head) is not None if line is None else stamp[1] == line.length + envelopes.O_LENGTH
+
+
+def whole(disk: DiskPort, id: int) -> bool:
+    """Whether Queue/<id>.msg is as its O line says, its digest too. A file without an O line of ours is whole if its envelope is."""
     with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
-        line = envelopes.parse_o(next(chunks, b""))
-    return line is not None and stamp[1] == line.length + envelopes.O_LENGTH
+        start = next(chunks, b"")
+        line = envelopes.parse_o(_head(start))
+        if line is None:
+            return _FOREIGN.fullmatch(_head(start)) is not None
+        digest = envelopes.Digest(start[: line.offset], start[line.offset + envelopes.O_LENGTH :])
+        for chunk in chunks:
+            digest.feed(chunk)
+        return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
+
+
+def _head(start: bytes) -> bytes:
+    """The envelope of a message file, or the begin of a long one. An O line in the message below it is none of ours."""
+    end = envelopes.head_end(start)
+    return start if end < 0 else start[:end]
 
 
 def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
@@ -162,8 +193,7 @@ def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, 
     digest = envelopes.Digest(above, below, start)
     if len(start) <= CHUNK:
         return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
-    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
-    path = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
+    path = _create(disk, id, itertools.chain((above + envelopes.PLACEHOLDER + below + start,), digest.through(rest)))
     disk.patch(path, len(above), digest.line())
     return path
 

@@ -82,10 +82,9 @@ def stage_why(disk: DiskPort, id: int, n: int, place: str, why: dict[str, object
 def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
     above, below = envelope.above, envelope.below
     digest = envelopes.Digest(above, below)
-    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
 
     def chunks() -> Iterator[bytes]:
-        yield above + blank + below
+        yield above + envelopes.PLACEHOLDER + below
         body = disk.chunks(queue_path(message.id), offset=message.head)
         first = next(body, b"")
         yield from digest.through((_on_top(fields, first), first))

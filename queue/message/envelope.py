@@ -12,11 +12,26 @@ from collections.abc import Iterable
 
 import msgspec
 
-__all__ = ["MAX_HEAD", "NO_MARK", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
+__all__ = [
+    "MAX_HEAD",
+    "NO_MARK",
+    "O_LENGTH",
+    "PLACEHOLDER",
+    "Digest",
+    "Envelope",
+    "OLine",
+    "head_end",
+    "make",
+    "o_line",
+    "parse",
+    "parse_o",
+]
 
 MAX_HEAD = 16 << 20
 """The longest envelope that is read: 50,000 recipients, more than a header may name, take about 7 MB."""
 O_LENGTH = 65
+PLACEHOLDER = b"O" * (O_LENGTH - 1) + b"\n"
+"""What stands in the place of the O line until all other bytes are written."""
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")
 _DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})\n")

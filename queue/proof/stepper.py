@@ -14,7 +14,7 @@ from enqueuer.queue.proof.simdisk import SimulatedDisk, stamp_of
 
 __all__ = ["Call", "FailedCall", "Position", "perform"]
 
-READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked"})
+READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked", "deferred"})
 
 
 class Call(NamedTuple):
@@ -135,6 +135,9 @@ class _Playback:
 
     def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
         return []
+
+    def held(self, path: str) -> bool:
+        return bool(self._do("deferred", path))
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)

@@ -39,12 +39,13 @@ FILES = (
     *(f"Run/{name}" for name in ("pid", "lock", "supervisor", "config.1", "config.2", "control.sock", "manager.sock", "filterlink.sock")),
     *("Run/supervisor.sock", "Queue/.ids", "Queue/.attempts", "Queue/1.msg", "Quarantine/1.msg", "Quarantine/1.why", "Bad/1.msg"),
     *("Bad/1.why", "Staged/1.1.OUT", "Submitted/a.eml", "Submitted/b.tmp", "Submitted/a.bad", "Submitted/a.bad.why", "Submitted/z.bad.why"),
-    *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml"),
+    *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml", "Queue/.format"),
 )
 """Names that commands and engine write to, or read mail from."""
 FOLDERS = (
     "Submitted",
     "Submitted/.taken",
+    "Incoming",
     "Queue",
     "Staged",
     "Outbound",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enqueuer.queue.directory import ingest, recovery
+from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import CHUNK, Disk
 from enqueuer.queue.message import envelope
 
@@ -37,7 +37,7 @@ def test_the_message_comes_through_byte_for_byte(disk: Disk, size: int, eol: byt
     assert _message() == kept
     assert message.size == len(kept)
     assert message.envelope.recipients == (b"b@b.example", b"c@c.example")
-    assert recovery.whole(disk, 7)
+    assert ingest.whole(disk, 7)
     assert not Path("Queue/7.tmp").exists()
 
 
@@ -144,7 +144,7 @@ def test_any_bytes_come_through(disk: Disk, odd: bytes, body: bytes) -> None:
     _derive(disk, b"Bcc: c@c.example\n" + kept)
 
     assert hashlib.sha256(_message()).digest() == hashlib.sha256(kept).digest()
-    assert recovery.whole(disk, 7)
+    assert ingest.whole(disk, 7)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
@@ -156,7 +156,7 @@ def test_any_file_is_a_message_or_refused(disk: Disk, data: bytes) -> None:
     except ingest.InvalidDrop:
         assert not Path("Queue/7.tmp").exists()
     else:
-        assert recovery.whole(disk, 7)
+        assert ingest.whole(disk, 7)
         Path("Queue/7.msg").unlink()
 
 

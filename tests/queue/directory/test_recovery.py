@@ -184,6 +184,42 @@ def test_a_message_file_that_is_not_whole_is_set_aside(store: Store) -> None:
     assert "digest" in json.loads(Path("Bad/7.why").read_text())["reason"]
 
 
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("rest", [0, 100, -1], ids=["empty", "half", "a byte is missing"])
+def test_a_message_file_that_is_half_is_never_offered(store: Store, rest: int, cold: bool) -> None:
+    """A process was writing it, and no drop is there to ingest it from. When only the queue manager is new, too."""
+    _msg(store.disk, keep_drop=False)
+    os.truncate(MSG, rest if rest >= 0 else os.stat(MSG).st_size - 1)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert (found.offers, found.broken) == ([], [7])
+    assert _files() == {"Bad/7.msg", "Bad/7.why"}
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_placeholder_is_no_o_line(store: Store, cold: bool) -> None:
+    """The writer died before it wrote the O line into its place: all bytes may be there, or not."""
+    message = _msg(store.disk, keep_drop=False)
+    store.disk.patch(MSG, len(message.envelope.above), envelope.PLACEHOLDER)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert (found.offers, found.broken) == ([], [7])
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_queue_file_of_others_is_offered(store: Store, cold: bool) -> None:
+    """It has no O line of ours. Each line of its envelope must be a letter and words."""
+    text = "S SMTP [10.0.0.1]\nP I 24-11-2026 10:00:00 0000 ____ ____ <a@a.example>\nR W 0000 <b@b.example>\nO L\n\n"
+    Path(MSG).write_bytes(text.encode() + MAIL)
+    Path("Queue/8.msg").write_bytes(text.replace("O L", "O\0L").encode() + MAIL)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert ([offer.id for offer in found.offers], found.broken) == ([7], [8])
+
+
 def test_foreign_files_are_left_alone_and_named(store: Store) -> None:
     for name in ("Queue/notes.txt", "Staged/x", "Submitted/.taken/readme"):
         Path(name).write_text("mine")

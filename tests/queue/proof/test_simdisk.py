@@ -217,3 +217,14 @@ def test_a_twin_goes_on_from_a_state() -> None:
     assert before.read() == {"a": b"x"}
     assert again.state.read() == {}
     assert SimulatedDisk().state == EMPTY
+
+
+def test_a_cut_ends_the_processes_that_hold_locks() -> None:
+    simdisk = SimulatedDisk()
+    simdisk.hold("Incoming/smtp-1.lock")
+    simdisk.sync()
+
+    assert SimulatedDisk(simdisk.state).held("Incoming/smtp-1.lock")
+    assert [SimulatedDisk(cut).held("Incoming/smtp-1.lock") for cut in simdisk.state.cuts()] == [False]
+    simdisk.hold("Incoming/smtp-1.lock", alive=False)
+    assert not simdisk.held("Incoming/smtp-1.lock")
