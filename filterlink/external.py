@@ -43,13 +43,16 @@ class ExternalFilter:
         changed: Callable[[], None],
         numbers: Iterator[int],
     ) -> None:
-        self.settings, self.numbers = settings, numbers
+        self.settings = settings
+        self.numbers = numbers
         self.started = self.stopping = False
         self._refusal: str | None = None
         """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
         self.due = math.inf
         """When its helpers have had a time-out to become ready (loop.now)."""
-        self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
+        self._loop = loop
+        self._tell_manager = tell_manager
+        self._changed = changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
         self._complaints = Complaints(self._log, burst=MOST_LINES)
@@ -59,7 +62,8 @@ class ExternalFilter:
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
-        self.started, self.due = True, self._loop.now() + self.settings.timeout
+        self.started = True
+        self.due = self._loop.now() + self.settings.timeout
         if self.gate is not None:
             self._pool.start()
 
@@ -129,14 +133,16 @@ class ExternalFilter:
 
     def state(self) -> FilterState:
         """How the filter is, for the status document."""
-        gate, now = self.gate, self._loop.now()
+        gate = self.gate
+        now = self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [runner.last_error for runner in self._runners if runner.last_error]
         if self._refusal is not None:  # newer than what a helper ended of
             errors.append(f"REJECTED: {self._refusal[:TAIL]}")
         pids = tuple(runner.pid for runner in self._runners if runner.pid)
-        median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
+        median = gate.pace.quantile(0.5)
+        p99 = gate.pace.quantile(0.99)
         word = self._word(gate, now)
         return FilterState(
             self.settings.name,

@@ -54,7 +54,10 @@ KINDS = {"link": ask_link, "defang": ask_defang}
 
 
 def main() -> int:
-    kind, path, clients, requests = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    kind = sys.argv[1]
+    path = sys.argv[2]
+    clients = int(sys.argv[3])
+    requests = int(sys.argv[4])
     tally = mmap.mmap(-1, clients * TALLY.size)
     start, starter = os.pipe()
     for n in range(clients):

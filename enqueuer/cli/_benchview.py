@@ -31,7 +31,10 @@ class BenchView:
     def __init__(self, lines: int, names: Sequence[str] = (), filter: Filter | None = None) -> None:
         """`filter`: whose settings say what an engine would do."""
         self.judged = 0
-        self._left, self._some, self._names, self._filter = lines, lines > 0, names, filter
+        self._left = lines
+        self._some = lines > 0
+        self._names = names
+        self._filter = filter
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def line(self, direction: str, line: bytes) -> None:

@@ -44,7 +44,8 @@ Timeout = Annotated[
         "--timeout", parser=duration(1), metavar="DURATION", help="For one message, less than the filter's timeout in enqueuer.toml."
     ),
 ]
-WAIT, TIMEOUT = written("60s"), written("110s")
+WAIT = written("60s")
+TIMEOUT = written("110s")
 Unscannable = Annotated[
     str, typer.Option("--unscannable", metavar="defer|error|pass", help="What becomes of a message that cannot be judged.")
 ]

@@ -22,7 +22,9 @@ from filterlink.wire.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "EngineEnded", "config_file", "load_config", "settle_in"]
 
-SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
+SUPERVISOR = "Run/supervisor.sock"
+MANAGER = "Run/manager.sock"
+FILTERLINK = "Run/filterlink.sock"
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
 """Ours end by order: a terminal's ^C or a kill of the group must not take messages in hand down."""
 
@@ -69,7 +71,8 @@ class Birth(msgspec.Struct):
     def take(self, revision: int) -> None:
         """Put an revision of the configuration in force in this process; one that is gone already was overtaken by the next."""
         with contextlib.suppress(FileNotFoundError):
-            self.config, self.revision = load_config(revision), revision
+            self.config = load_config(revision)
+            self.revision = revision
         serverlog.set_level(self.config.enqueuer.log_level)
 
 

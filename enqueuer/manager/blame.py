@@ -69,12 +69,18 @@ class Blame:
         self._circles = Circles()
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
-        self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
-        self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
+        self._disk = disk
+        self._board = board
+        self._schedule = schedule
+        self._settle = settle
+        self._refuse = refuse
+        self._put_off = put_off
+        self._complaints = Complaints(log, logging.ERROR)
         self._refusals = Complaints(log, burst=MOST_LINES)
 
     def configure(self, settings: EngineSettings) -> None:
-        self.most, self._circles.most = settings.max_attempts, settings.max_hops
+        self.most = settings.max_attempts
+        self._circles.most = settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
         """It goes to a processor, which is to know what goes in circles."""

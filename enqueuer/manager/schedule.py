@@ -243,7 +243,8 @@ class Schedule:
 
     def _set_aside(self, entry: Entry, filter: str, now: float, reason: str) -> None:
         if entry.filter != filter or not entry.aside:
-            entry.filter, entry.aside = filter, now
+            entry.filter = filter
+            entry.aside = now
         entry.reason = reason[:MAX_REASON]
 
     def _offer_at(self, entry: Entry, until: float) -> None:

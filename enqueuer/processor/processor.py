@@ -122,13 +122,15 @@ class Processor:
                 job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule
             )
             if held_by is not None:
-                held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
+                held.charge = held_by.charge
+                held.refused = held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
         """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
-        hops, filter = message.hops, ""
+        hops = message.hops
+        filter = ""
         if hops.count > self._birth.config.enqueuer.max_hops:
             filter = printable(hops.filter)
             reason = f"it has come by {hops.count} stations: it goes in circles" + (
@@ -150,7 +152,9 @@ class Processor:
         """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
-        why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
+        why = result.reason
+        envelope = message.envelope
+        copies = tuple[str, ...]()
         if result.disposition is rules.Disposition.ENQUEUED:
             envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
@@ -241,7 +245,8 @@ class Processor:
         self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
-        ingested, self._untold = self._untold, None
+        ingested = self._untold
+        self._untold = None
         self._send(frames.Judged(ingested, answer) if ingested else answer)
 
     def _send(self, frame: frames.ToManager) -> None:
@@ -267,7 +272,8 @@ def _copy_in(place: str) -> str:
 
 def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
     """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
-    kept, room = [], MAX_TEXT
+    kept = []
+    room = MAX_TEXT
     for filter, answer in verdicts.items():
         room -= answer.size + 3 * len(answer.text)
         if room < 0:

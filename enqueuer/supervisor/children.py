@@ -78,7 +78,9 @@ class Child:
     """One of our processes, from its fork until it is reaped."""
 
     def __init__(self, birth: Birth, title: str, process: BaseProcess) -> None:
-        self.birth, self.title, self.process = birth, title, process
+        self.birth = birth
+        self.title = title
+        self.process = process
         self.born = time.monotonic()
         self.link: Link | None = None
         self.leaving = False

@@ -93,7 +93,9 @@ class ConfigFile:
         On False `error` says why, or `waiting`, or nothing differs. What the new revision needs on the disk is made before
         it counts: an revision is in force whole, or not at all.
         """
-        before, self._seen, self._changing = self._seen, self._look(), None
+        before = self._seen
+        self._seen = self._look()
+        self._changing = None
         self.waiting = self._again = None
         try:
             raw, _ = _read()
@@ -105,7 +107,8 @@ class ConfigFile:
                 make_modules(new)
                 self._store(raw, self.revision + 1)
         except BeingWritten as error:
-            self._seen, self.waiting = before, str(error)
+            self._seen = before
+            self.waiting = str(error)
             return False
         except configs.ConfigError as error:
             self.error = str(error)
@@ -117,10 +120,12 @@ class ConfigFile:
             self.error = f"{FILE} cannot be put in force: {why}; it is tried again"
             self._again = time.monotonic() + TRY_AGAIN
             return False
-        self.error, self.loaded_at = None, rfc3339(time.time())
+        self.error = None
+        self.loaded_at = rfc3339(time.time())
         if new == self.config:
             return False
-        self.config, self._raw = new, raw
+        self.config = new
+        self._raw = raw
         self.revision += 1
         return True
 

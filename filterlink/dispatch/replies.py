@@ -33,7 +33,11 @@ class Desk:
         self.pace = Pace()
         self._refusals = Refusals()
         self.name = f'filter "{settings.name}"'
-        self._settings, self._port, self._slots, self._suspects, self._reason = settings, port, slots, suspects, reason
+        self._settings = settings
+        self._port = port
+        self._slots = slots
+        self._suspects = suspects
+        self._reason = reason
 
     def answer_kept(self, now: float, client: Any, ask: Ask) -> bool:
         """Give the answer that came while the message waited elsewhere."""
@@ -62,7 +66,8 @@ class Desk:
 
     def wait(self, request: ScanRequest, ready: bool, *, first: bool = False) -> None:
         """Have a request that cannot be sent now come again, or keep it here."""
-        suspect, waiting = self._suspects.get(request.id), self._slots.lanes[request.large].waiting
+        suspect = self._suspects.get(request.id)
+        waiting = self._slots.lanes[request.large].waiting
         if request.late:
             self._missed(request)
         elif request.park:
@@ -82,7 +87,8 @@ class Desk:
         for request in requests:
             if request.client is not None and request.park and now - request.asked >= grace:
                 self._port.park(request, f"{self.name} takes its time", True)
-                request.client, request.late = None, True
+                request.client = None
+                request.late = True
 
     def _missed(self, request: ScanRequest) -> None:
         """The answer that a message waits for is lost with its helper."""

@@ -53,7 +53,8 @@ class Unit:
         """The lines of these requests went into the helper's pipe: their time begins."""
         for number in numbers:
             if (request := self.open.get(number)) is not None:
-                request.since, request.tried = now, True
+                request.since = now
+                request.tried = True
 
     def overdue(self, now: float, limit: Callable[[int], float]) -> list[ScanRequest]:
         """The open requests that are overdue; `limit` says after how many seconds one of so many bytes is.

@@ -77,7 +77,10 @@ class Helper:
         assert process.stderr is not None
         self.pid = process.pid
         orphans.expect(self.pid)
-        self._loop, self._process, self._pipelining, self._user = loop, process, pipelining, user
+        self._loop = loop
+        self._process = process
+        self._pipelining = pipelining
+        self._user = user
         self._reader = Reader()
         self._unsent: deque[Line] = deque()
         self._drained = False  # the first "writable" says so
@@ -180,7 +183,8 @@ class Helper:
 
     def _take(self) -> list[Line]:
         """What goes into the pipe next."""
-        count, room = 0, WHOLE if self._pipelining else 0
+        count = 0
+        room = WHOLE if self._pipelining else 0
         for line, _ in self._unsent:
             room -= len(line)
             if count and room < 0:

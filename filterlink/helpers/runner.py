@@ -61,7 +61,8 @@ class Grumble:
         if second != self._second:
             if self._count > LINES_A_SECOND:
                 self._log.warning("%d more lines like these", self._count - LINES_A_SECOND)
-            self._second, self._count = second, 0
+            self._second = second
+            self._count = 0
         self._count += 1
         if self._count <= LINES_A_SECOND:
             self._log.warning("%s", text)
@@ -91,7 +92,12 @@ class HelperRunner:
         self.last_error: str | None = None
         self.startable = True
         """False: there is no such program, or it ended as its command line is wrong. Until one is ready, or ends in another way."""
-        self._loop, self._settings, self._index, self._numbers, self._log, self._owner = loop, settings, index, numbers, log, owner
+        self._loop = loop
+        self._settings = settings
+        self._index = index
+        self._numbers = numbers
+        self._log = log
+        self._owner = owner
         self._grumble = Grumble(log)
         self._helper: Helper | None = None
         self._reason = ""
@@ -184,7 +190,8 @@ class HelperRunner:
 
     def _abandon(self, helper: Helper) -> None:
         """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
-        name, pid = self._settings.name, helper.pid
+        name = self._settings.name
+        pid = helper.pid
         stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
         if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)

@@ -156,7 +156,8 @@ def _expect_readable(account: pwd.struct_passwd) -> None:
     """
     if not os.path.isdir(QUEUE) or any(name.startswith("system.posix_acl") for name in os.listxattr(QUEUE)):
         return
-    folder, groups = os.stat(QUEUE), os.getgrouplist(account.pw_name, account.pw_gid)
+    folder = os.stat(QUEUE)
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
     base = os.stat(".")
     if not _enters(account, groups, base):
         raise PermissionError(

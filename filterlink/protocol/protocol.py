@@ -93,7 +93,8 @@ class Reader:
 
     def finish(self) -> Note | None:
         """The helper is gone: what is left of a line is no answer, since its end may be missing."""
-        rest, self._partial = bytes(self._partial), bytearray()
+        rest = bytes(self._partial)
+        self._partial = bytearray()
         return Note(rest, f"ended in the middle of a line: {_show(rest)}") if rest else None
 
     def _feed(self, data: bytes, events: list[Event]) -> None:
@@ -171,7 +172,9 @@ class _Answer:
     """A cursor over the modifiers and the verdict of one answer."""
 
     def __init__(self, text: bytes, start: int, at: int) -> None:
-        self.text, self.start, self.at = text, start, at
+        self.text = text
+        self.start = start
+        self.at = at
         self.fields: list[bytes] = []
         self.complaints: list[str] = []
         self.routes: list[bytes] = []
@@ -250,7 +253,8 @@ class _Answer:
         if (quoted := take_quoted(self.text, self.at)) is not None:
             value, self.at = quoted
             return value
-        value, self.at = self.text[self.at :], len(self.text)
+        value = self.text[self.at :]
+        self.at = len(self.text)
         if value.startswith(b'"'):
             self._complain("string without an end", self._line())
             return value[1:]

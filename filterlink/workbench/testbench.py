@@ -116,7 +116,8 @@ class TestBench(Dialogue):
             self.report.stopped = str(reason)
         finally:
             self.close()
-            self.report.status, self.report.last_words = self.status, self.last_words
+            self.report.status = self.status
+            self.report.last_words = self.last_words
         return self.report
 
     def judged(self, request: FileCommand, seconds: float) -> None:
@@ -128,7 +129,8 @@ class TestBench(Dialogue):
 
     def _start(self) -> None:
         self.report.starts += 1
-        self._asked, self._since = 0, time.monotonic()
+        self._asked = 0
+        self._since = time.monotonic()
         self.begin()
         if not self.ask("INTF", str(protocol.VERSION), min(self._plan.timeout / 2, GREETING)):
             self.referee.blame("intf", "it ended instead" if self.is_gone else "no answer")
@@ -188,7 +190,8 @@ class TestBench(Dialogue):
                 if self._again:
                     request = self._again.popleft()
                 else:
-                    request, given = self.request(given), given + 1
+                    request = self.request(given)
+                    given = given + 1
                 self._asked += 1
                 self.ask_file(request)
             self.turn()

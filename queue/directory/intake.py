@@ -29,7 +29,8 @@ __all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 
 log = logging.getLogger("SPOOL")
 
-FOLDER, TAKEN = "Submitted", "Submitted/.taken"
+FOLDER = "Submitted"
+TAKEN = "Submitted/.taken"
 SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
@@ -100,7 +101,8 @@ class Intake:
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
-        path, owner = os.fsencode(FOLDER) + b"/" + name, NO_OWNER
+        path = os.fsencode(FOLDER) + b"/" + name
+        owner = NO_OWNER
         try:
             status = os.lstat(path)  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
             owner = status.st_uid
@@ -253,7 +255,8 @@ def _share(fd: int, drop: os.stat_result) -> None:
 
 def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None) -> bool:
     """Whether what was renamed is the file that was looked at, with no other name, and no writer came in between."""
-    now, there = os.fstat(fd), os.lstat(target)
+    now = os.fstat(fd)
+    there = os.lstat(target)
     same = (now.st_ino, now.st_dev) == (there.st_ino, there.st_dev) and now.st_nlink == 1
     if leased:
         return same and fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK

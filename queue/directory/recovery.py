@@ -85,7 +85,8 @@ def recover(
     `decided(id, n, disposition)` is called for each message that was committed, after its outputs are published and before its
     last name goes, `progress()` for every message that is looked at.
     """
-    seen, found = _look(store.disk), Recovered()
+    seen = _look(store.disk)
+    found = Recovered()
     left = incoming.remove_dead(store.disk)
     found.foreign = seen.foreign + left.foreign
     found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
@@ -160,7 +161,8 @@ def _is_queue(name: str) -> object:
 
 
 def _look(disk: DiskPort) -> _Disk:
-    seen, odd = _Disk(), _set_odd_aside(disk)
+    seen = _Disk()
+    odd = _set_odd_aside(disk)
     for name in disk.names("Submitted/.taken"):
         if "Submitted/.taken/" + name in odd:
             continue
@@ -233,7 +235,9 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
     comes again under another id.
     """
-    ingested, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
+    ingested = id in seen.messages
+    taken = store.disk.stamp(drop_path(drop))
+    whole = list[bool]()
     if ingested and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
         seen.half.add(id)
     if ingested and (cold or id in seen.half):

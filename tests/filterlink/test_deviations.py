@@ -16,7 +16,8 @@ from filterlink.external import LAST_NUMBER, numbers_from
 from filterlink.wire.frames import AnswerKind, VerdictFrame
 
 Rigs = Callable[..., Any]
-OK, FAILURE = AnswerKind.OK, AnswerKind.FAILURE
+OK = AnswerKind.OK
+FAILURE = AnswerKind.FAILURE
 
 
 def kinds(answers: dict[int, VerdictFrame]) -> dict[AnswerKind, int]:

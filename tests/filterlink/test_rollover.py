@@ -24,7 +24,8 @@ class Reloads:
     """A server whose one filter is configured again and again; `reported` has which revision was said to be in force."""
 
     def __init__(self, here: Any, settings: Make) -> None:
-        self.here, self._settings = here, settings
+        self.here = here
+        self._settings = settings
         self.reported: list[int] = []
         self.revision = 0
         self.first = self.pids[0]

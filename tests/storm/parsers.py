@@ -120,7 +120,8 @@ def _icap(pieces: list[bytes]) -> None:
 
 
 def _milter(pieces: list[bytes]) -> None:
-    packets, outcome = milterwire.Packets(), milterwire.MilterOutcome()
+    packets = milterwire.Packets()
+    outcome = milterwire.MilterOutcome()
     for piece in pieces:
         packets.feed(piece)
         while (found := packets.take()) is not None:

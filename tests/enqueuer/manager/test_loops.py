@@ -48,7 +48,10 @@ def test_the_same_file_dropped_again_and_again_is_none() -> None:
 
 def _judged(interval: float, latency: float) -> Iterator[tuple[int, int, int]]:
     """One message dropped 2000 times, through four processors: when each was decided, made, and begun; by whole ticks of 4 ms."""
-    chance, free, made, found = random.Random(1), [0.0] * 4, 0.0, list[tuple[float, float, float]]()
+    chance = random.Random(1)
+    free = [0.0] * 4
+    made = 0.0
+    found = list[tuple[float, float, float]]()
     for _ in range(2000):
         made += chance.expovariate(1 / interval)
         first = free.index(min(free))
@@ -122,7 +125,8 @@ def test_what_passes_and_comes_again_is_watched_and_then_found() -> None:
 
 def test_what_only_comes_often_is_watched_for_a_while() -> None:
     """One message dropped any number of times: then it is left alone, for as many."""
-    circles, now = _circles(), 0
+    circles = _circles()
+    now = 0
     watched = []
     for n in range(OFTEN + 2 * WATCHED):
         now = n * SECOND

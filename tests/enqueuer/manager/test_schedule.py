@@ -9,7 +9,8 @@ from enqueuer.manager.schedule import BACK_EACH, MAX_REASON, Entry, Schedule
 from enqueuer.manager.states import TRANSITIONS, Event, IllegalEvent, State
 from enqueuer.policy.lanes import Lanes
 
-SMALL, LARGE = 100, 5000
+SMALL = 100
+LARGE = 5000
 
 
 def _schedule(processors: int = 4, share: float = 0.5) -> Schedule:
@@ -85,7 +86,9 @@ def test_two_wakes_that_overtake_two_parks_wake_both() -> None:
     """Each WAKE has a free slot behind it: the second one must not take the place of the first."""
     schedule = _schedule(8)
     _add(schedule, 1, 2, 3)
-    first, second, third = schedule.next(), schedule.next(), schedule.next()
+    first = schedule.next()
+    second = schedule.next()
+    third = schedule.next()
     assert first is not None
     assert second is not None
     assert third is not None
@@ -285,7 +288,8 @@ def test_a_wake_that_is_owed_lets_only_an_active_message_go_on() -> None:
     """Parking what is deferred is a fault of ours, whatever is owed."""
     schedule = _schedule()
     _add(schedule, 1, 2)
-    deferred, _ = _next(schedule), _next(schedule)
+    deferred = _next(schedule)
+    _ = _next(schedule)
     schedule.defer(deferred, "A", 9.0)
     schedule.wake("A", 1)
 
@@ -383,7 +387,8 @@ def test_a_wake_goes_to_the_oldest_as_many_as_there_is_room_for() -> None:
 
 def test_a_wake_is_of_one_lane() -> None:
     schedule = _schedule(8)
-    (small,), (large,) = _active(schedule, 1), _active(schedule, 2, size=LARGE)
+    (small,) = _active(schedule, 1)
+    (large,) = _active(schedule, 2, size=LARGE)
     schedule.park(small, "A")
     schedule.park(large, "A")
 
@@ -570,7 +575,8 @@ def test_the_gauges_of_the_board() -> None:
     """waiting, active, parked, deferred, since when the oldest waits, small waiting and active, large waiting and active, settling."""
     schedule = _schedule(9)
     assert schedule.gauges() == (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    small, large = _active(schedule, 1, 2, 3, 4, 5), _active(schedule, 6, 7, size=LARGE)
+    small = _active(schedule, 1, 2, 3, 4, 5)
+    large = _active(schedule, 6, 7, size=LARGE)
     schedule.settle(small[0])
     schedule.park(small[1], "A")
     schedule.defer(small[2], "A", 9.0)

@@ -55,7 +55,9 @@ class _Disk(Disk):
 
 class _Bench:
     def __init__(self, durability: Durability) -> None:
-        self.loop, self.board, self.disk = Loop(), Scoreboard(), _Disk()
+        self.loop = Loop()
+        self.board = Scoreboard()
+        self.disk = _Disk()
         self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
         self.store = Store(self.disk, sync.start(self.disk, durability))
         self.put_off: list[tuple[int, float]] = []
@@ -75,7 +77,8 @@ class _Bench:
         return entry
 
     def stage(self, entry: Entry) -> None:
-        entry.n, entry.ingested = self.board.next_dispatch(), True
+        entry.n = self.board.next_dispatch()
+        entry.ingested = True
         entry.taken = self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
         self.disk.create(f"Queue/{entry.id}.msg", (b"text",))
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
@@ -256,7 +259,8 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
 def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[Durability], _Bench], held: bool) -> None:
     """It was written before the failure, and the sync that is its own succeeds."""
     b = bench("group")
-    first, second = b.message(1), b.message(2)
+    first = b.message(1)
+    second = b.message(2)
     b.disk.broken = "all"
     b.outcome(first)
     b.settler.pump()
@@ -281,7 +285,8 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
 def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again(bench: Callable[[Durability], _Bench]) -> None:
     """Its own file has long been durable; copies and reasons that were staged of it have not."""
     b = bench("group")
-    first, second = b.message(1), b.message(2)
+    first = b.message(1)
+    second = b.message(2)
     second.drop = None
     b.disk.broken = "all"
     b.outcome(first)
@@ -339,7 +344,8 @@ def test_a_last_name_that_does_not_go_is_not_counted_twice(bench: Callable[[Dura
     monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.05)
     b = bench("group")
     entry = b.message(1)
-    forget, tried = b.store.forget, []
+    forget = b.store.forget
+    tried = []
 
     def refuse(id: int, n: int) -> None:
         tried.append(id)

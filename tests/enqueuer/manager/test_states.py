@@ -11,7 +11,8 @@ from tests.guards import ROOT
 
 def _shown() -> dict[str, dict[str, str]]:
     """The table of DESIGN.md: a row is a state, a column an event."""
-    head, rows = "| state | ", list[list[str]]()
+    head = "| state | "
+    rows = list[list[str]]()
     lines = (ROOT / "DESIGN.md").read_text().splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(head))
     for line in lines[start:]:

@@ -14,7 +14,9 @@ from filterlink.wire.loop import Loop
 
 class _Bench:
     def __init__(self) -> None:
-        self.loop, self.workers, self.theirs = Loop(), Workers(first=5), dict[int, Channel]()
+        self.loop = Loop()
+        self.workers = Workers(first=5)
+        self.theirs = dict[int, Channel]()
         self.links: list[Link] = []
         self.channels: list[Channel] = []
         self.heard: list[object] = []
@@ -47,7 +49,8 @@ def _entry(id: int) -> Entry:
 
 
 def test_whoever_is_idle_for_longest_comes_first(bench: _Bench) -> None:
-    one, two = bench.come(5), bench.come(6)
+    one = bench.come(5)
+    two = bench.come(6)
     assert one is not None
     assert two is not None
     bench.workers.begin(one, _entry(1))
@@ -58,7 +61,8 @@ def test_whoever_is_idle_for_longest_comes_first(bench: _Bench) -> None:
 
 
 def test_who_is_to_leave_works_to_the_end_and_gets_nothing_more(bench: _Bench) -> None:
-    one, two = bench.come(5), bench.come(6)
+    one = bench.come(5)
+    two = bench.come(6)
     assert one is not None
     bench.workers.begin(one, _entry(1))
     bench.workers.leave(5)
@@ -74,7 +78,8 @@ def test_who_is_to_leave_works_to_the_end_and_gets_nothing_more(bench: _Bench) -
 
 def test_the_dead_leave_their_message_and_do_not_come_again(bench: _Bench) -> None:
     """Also one whose call is heard only after its end, or that is older than the queue manager."""
-    one, entry = bench.come(5), _entry(1)
+    one = bench.come(5)
+    entry = _entry(1)
     assert one is not None
     bench.workers.begin(one, entry)
 

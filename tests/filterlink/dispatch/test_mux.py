@@ -618,7 +618,8 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def reply(self, unit: int, choices: list[int], kind: AnswerKind) -> None:
         """Some of what it has in work, some of it twice, or what it has not."""
-        numbers, before = list(self.gate.units[unit].open) or [0], self.gate.answered
+        numbers = list(self.gate.units[unit].open) or [0]
+        before = self.gate.answered
         read = [HelperReply(numbers[choice % len(numbers)], FilterAnswer(kind)) for choice in choices]
         unknown = self.gate.replies(self.now, unit, read)
         assert self.gate.answered - before == len(read) - len(unknown) == len({each.number for each in read} - {0})
