@@ -10,7 +10,7 @@ import os
 
 from enqueuer.queue.directory import names
 
-__all__ = ["DoorLock", "deferred"]
+__all__ = ["DoorLock", "held"]
 
 MOST = 9999
 """Door processes of one kind, dead ones included until their files are removed."""

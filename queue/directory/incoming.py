@@ -23,7 +23,7 @@ from enqueuer.queue.directory.ingest import finished, queue_path
 from enqueuer.queue.directory.sync import Sync
 from enqueuer.queue.message import envelope as envelopes
 
-__all__ = ["BUFFER", "Left", "Writer", "accept", "begin", "remove_dead"]
+__all__ = ["BUFFER", "LeftByDoors", "Writer", "accept", "begin", "remove_dead"]
 
 log = logging.getLogger("QUEUE")
 
@@ -32,7 +32,7 @@ BUFFER = 64 << 10
 """Bytes of a message that a door keeps in memory. A shorter message is written at once."""
 
 
-class Left(msgspec.Struct):
+class LeftByDoors(msgspec.Struct):
     """What is in Incoming/ when recovery looks."""
 
     highest: int = 0
@@ -44,11 +44,8 @@ class Writer:
     """One message that a door receives. After an OSError nothing of the message is left: the client gets a 4xx answer."""
 
     def __init__(self, disk: DiskPort, path: str, envelope: envelopes.Envelope, buffer: int) -> None:
-        self._disk = disk
-        self._path = path
-        self._buffer = buffer
-        self._above = envelope.above
-        self._below = envelope.below
+        self._disk, self._path, self._buffer = disk, path, buffer
+        self._above, self._below = envelope.above, envelope.below
         self._digest = envelopes.Digest(self._above, self._below)
         self._rest = bytearray()
         self._written = 0
@@ -109,8 +106,7 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
     Raises ValueError where the file is not whole, FileNotFoundError where no file is there: it has left, or was removed. Raises
     OSError where it cannot be made durable: then nothing was accepted. In each case the client gets a 4xx answer.
     """
-    source = f"{FOLDER}/{names.incoming(door, id)}"
-    target = queue_path(id)
+    source, target = f"{FOLDER}/{names.incoming(door, id)}", queue_path(id)
     if disk.stamp(source) is None:
         if disk.stamp(target) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
@@ -127,10 +123,9 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
     return True
 
 
-def remove_dead(disk: DiskPort) -> Left:
+def remove_dead(disk: DiskPort) -> LeftByDoors:
     """Remove the files of doors that are dead, their lock files last. What the disk refuses of one door is named and left."""
-    left = Left()
-    doors = dict[str, list[str]]()
+    left, doors = LeftByDoors(), dict[str, list[str]]()
     for name in disk.names(FOLDER):
         if found := names.parse_incoming(name):
             left.highest = max(left.highest, found.id)

@@ -6,8 +6,8 @@
     dead                                                    the door died, and the client has no answer
     gone                                                    it died before the rename: the client sends the message again
 
-What was answered 2xx comes to one disposition. What was not answered comes to one disposition, or nothing of it is there; nothing, where it is
-gone. A living door is refused only if its message has left already.
+What was answered 2xx gets one disposition. What was not answered gets one disposition, or there is nothing of it; nothing, where
+it is gone. A living door is refused only if its message has left already.
 """
 
 import errno

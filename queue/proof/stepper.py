@@ -14,7 +14,7 @@ from enqueuer.queue.proof.simdisk import SimulatedDisk, stamp_of
 
 __all__ = ["Call", "FailedCall", "Position", "perform"]
 
-READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked", "deferred"})
+READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked", "held"})
 
 
 class Call(NamedTuple):
@@ -139,7 +139,7 @@ class _Playback:
         return []
 
     def held(self, path: str) -> bool:
-        return bool(self._do("deferred", path))
+        return bool(self._do("held", path))
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)

@@ -79,7 +79,7 @@ def test_a_filter_tried_on_files(enqueuer: Any, base: Path, judge: Path, files: 
     assert [f"= {files[0]}: OK", f'= {files[1]}: ERROR "it is evil"', f"= {files[2]}: OK"] == verdicts
     assert lines[0] == "> 1 INTF 4"
     assert "no rule was broken" in lines[-1]
-    assert (list((base / "Queue").iterdir()), list((base / "Submitted").glob("*.sub"))) == ([], [])
+    assert (list((base / "Queue").glob("*.msg")), list((base / "Submitted").glob("*.sub"))) == ([], [])
 
 
 def test_a_filter_that_judges_nothing_is_69(enqueuer: Any, base: Path, files: list[str]) -> None:

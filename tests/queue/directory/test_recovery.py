@@ -40,7 +40,7 @@ def _msg(disk: DiskPort, *, keep_drop: bool = True) -> ingest.MessageFile:
 
 def _files() -> set[str]:
     folders = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Quarantine", "Bad")
-    return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name != ".ids"}
+    return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name not in (".ids", ".format")}
 
 
 def _recover(store: Store, *, cold: bool) -> tuple[recovery.Recovered, list[tuple[int, int, str]]]:

@@ -13,6 +13,8 @@ from enqueuer.queue.proof.simdisk import EMPTY, SimulatedDisk, State, broken
 
 @pytest.fixture(params=["real", "simdisk"])
 def port(request: pytest.FixtureRequest, disk: Disk) -> DiskPort:
+    """Both are empty."""
+    os.unlink("Queue/.format")
     return disk if request.param == "real" else SimulatedDisk()
 
 
