@@ -31,7 +31,10 @@ class BenchView:
     def __init__(self, lines: int, names: Sequence[str] = (), filter: Filter | None = None) -> None:
         """`filter`: whose settings say what an engine would do."""
         self.judged = 0
-        self._left, self._some, self._names, self._filter = lines, lines > 0, names, filter
+        self._left = lines
+        self._some = lines > 0
+        self._names = names
+        self._filter = filter
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
     def line(self, direction: str, line: bytes) -> None:
@@ -52,10 +55,10 @@ def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = N
     """What a filter said of one file, in one line, and what follows where it said nothing."""
     if reply is None:
         return f'no verdict; an engine follows on_failure = "{filter.on_failure}"' if filter else "no verdict"
-    text = f' "{reply.text}"' if reply.text else ""
-    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.fields)
+    text = f' "{reply.answer.text}"' if reply.answer.text else ""
+    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.answer.fields)
     slow = ", over slow_after" if filter and seconds > filter.slow_after else ""
-    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
+    return f"{reply.answer.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
 
 
 def report(found: BenchReport, count: int, rules: int) -> None:

@@ -108,11 +108,14 @@ def _word(result: DemoResult) -> str:
 
 def _line(result: DemoResult) -> tuple[Text, Text]:
     """What became of a message, and why."""
-    sample, disposition, word = result.sample, result.disposition, _word(result)
+    sample = result.sample
+    disposition = result.disposition
+    word = _word(result)
     line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
     line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
     line.append(f"{word:<12}", COLOURS.get(word, "red"))
-    why, reason = Text(), disposition.reason if disposition else ""
+    why = Text()
+    reason = disposition.reason if disposition else ""
     if result.wrong:
         why.append(f"{result.wrong}; ", "bold red")
     if sample.expect == "any":  # one's own: which it is comes first
@@ -126,7 +129,8 @@ def _sum(results: Sequence[DemoResult], seconds: float, document: dict[str, Any]
     own = any(result.sample.expect == "any" for result in results)
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*DISPOSITIONS, "missing")) if word in words)
     size = say_size(sum(len(result.sample.data) for result in results))
-    processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
+    processors = document["processors"]["running"]
+    wrong = sum(bool(result.wrong) for result in results)
     line = Text(f"{_counted(len(results))}, {size}, in {seconds:.1f} s with {processors} processors: ")
     line.append(f"{len(results) / seconds:.0f} messages/s", "bold")
     line.append(f"\n{counts}. ")

@@ -49,7 +49,8 @@ def drop_id(name: str) -> int:
     Each dropper chooses its names, also one that another has: where several drops bear it, each is listed with its dropper.
     """
     name = name.rpartition("/")[2]
-    ids, found = _ids(name), _in_the_folder(name)
+    ids = _ids(name)
+    found = _in_the_folder(name)
     if len(ids) + len(found) > 1:
         each = [*found, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
         fail("\n  ".join([f"several drops have the name {printable(name)}:", *each]), exits.DATAERR)
@@ -78,7 +79,9 @@ def _ids(name: str) -> dict[int, str]:
 
 def _in_the_folder(name: str) -> list[str]:
     """What the drop folder has under this name: a drop that was not taken yet, the reason of one that was refused."""
-    found, path, raw = [], b"Submitted/" + os.fsencode(name), os.fsencode(name)
+    found = []
+    path = b"Submitted/" + os.fsencode(name)
+    raw = os.fsencode(name)
     if os.path.lexists(path):
         found.append(f"is in Submitted, and was not taken yet ({_owner(path)}): `enqueuer status` says whether an engine runs")
     why = b"Submitted/" + names.refused(raw)[1]

@@ -55,7 +55,8 @@ Timeout = Annotated[
         help="The longest time for one message. Make it shorter than the timeout of the filter in enqueuer.toml.",
     ),
 ]
-WAIT, TIMEOUT = written("60s"), written("110s")
+WAIT = written("60s")
+TIMEOUT = written("110s")
 Unscannable = Annotated[
     str,
     typer.Option(

@@ -54,7 +54,8 @@ def status(document: dict[str, Any]) -> None:
 
 def steps(document: dict[str, Any]) -> None:
     """Where the time goes, in microseconds a message that came in."""
-    console, count = _console(), document["totals"]["received"] + document["totals"]["returned"]
+    console = _console()
+    count = document["totals"]["received"] + document["totals"]["returned"]
     console.print()
     if not count:
         console.print("no message yet, so there is no time to show")
@@ -82,7 +83,8 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
             print(f"{'ID':<18} {'AGE':>7} {'SIZE':>6} {'STATE':<10} {'TO':>3} SENDER")
         sender = entry["drop"] if entry["sender"] is None else f"<{entry['sender']}>"
         why = f"  {entry['why']['reason']}" if entry["why"].get("reason") else ""
-        age, size = show_seconds(entry["age_s"]), show_size(entry["size"])
+        age = show_seconds(entry["age_s"])
+        size = show_size(entry["size"])
         line = f"{entry['id']:<18} {age:>7} {size:>6} {entry['state']:<10} {len(entry['recipients']) or '':>3} {sender}{why}"
         print(fold(printable(line), 4))
     print(f"{count} in {folder}", file=sys.stderr)
@@ -142,7 +144,9 @@ def _head(console: Console, document: dict[str, Any]) -> None:
 
 def _flow(document: dict[str, Any]) -> Table:
     """Where messages are: a line a stage."""
-    queue, lanes, table = document["queue"], document["lanes"], Table(box=None, pad_edge=False, show_header=False)
+    queue = document["queue"]
+    lanes = document["lanes"]
+    table = Table(box=None, pad_edge=False, show_header=False)
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",

@@ -76,7 +76,8 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
         fail(f'{path} has no filter "{name}"; its filters are: {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
-    plan, view = BenchPlan.of(settings, len(files)), BenchView(ALL, names, settings)
+    plan = BenchPlan.of(settings, len(files))
+    view = BenchView(ALL, names, settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))

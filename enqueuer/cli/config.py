@@ -37,7 +37,8 @@ def _check(
     from enqueuer.config import schema as configs
     from enqueuer.system import accounts
 
-    path, name = Path(basedir.CONFIG), str(file)
+    path = Path(basedir.CONFIG)
+    name = str(file)
     if file is None:
         name = str(enter(base) / basedir.CONFIG)
     elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to

@@ -137,7 +137,8 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
     eol = b"\r\n" if b"\r\n" in head else b"\n"
     ours = b"".join(field + eol for field in (*envelope, *_trace()))
     if head and not _FIELD.match(head):  # no header at all, e.g. `echo text | enqueuer submit bob@example.com`
-        head, ours = b"", ours + eol
+        head = b""
+        ours = ours + eol
     try:
         header.read(ours + head)
     except header.HeaderError as error:

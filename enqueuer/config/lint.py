@@ -79,7 +79,8 @@ def _engine(config: Config) -> Iterator[str]:
     if engine.processors != "auto" and (idle := _set(engine, "auto_min", "auto_max", "auto_idle")):
         yield f'enqueuer.{", ".join(idle)}: used only with processors = "auto"'
     if engine.lanes.large_over >= config.spool.max_size:
-        over, most = show_size(engine.lanes.large_over), show_size(config.spool.max_size)
+        over = show_size(engine.lanes.large_over)
+        most = show_size(config.spool.max_size)
         yield (
             f"enqueuer.lanes.large_over = {over}: spool.max_size = {most} refuses larger messages, so no message counts as large, "
             f"and a few may occupy all processors; write less, e.g. 1M"
@@ -180,10 +181,12 @@ def _in_the_box(words: Sequence[str]) -> Own | None:
     """The limits of `enqueuer filter NAME OPTIONS`; None for any other command."""
     if len(words) < 3 or words[0].rpartition("/")[2] != "enqueuer" or words[1] != "filter" or words[2] not in IN_THE_BOX:
         return None
-    own, said = IN_THE_BOX[words[2]], dict(_options(words[3:]))
+    own = IN_THE_BOX[words[2]]
+    said = dict(_options(words[3:]))
     try:
         timeout = Seconds.option(said["--timeout"]) if "--timeout" in said else own.timeout
-        memory, cpu = Size.parse(said.get("--memory", own.memory)), Seconds.option(said.get("--cpu", "0s"))
+        memory = Size.parse(said.get("--memory", own.memory))
+        cpu = Seconds.option(said.get("--cpu", "0s"))
         return own._replace(timeout=timeout, workers=int(said.get(own.option, own.workers)), memory=memory, cpu=cpu)
     except ValueError:
         return None  # it says so itself when it is started

@@ -16,7 +16,8 @@ MANAGER = ("intake", "dispatch", "commit", "publish", "count", "unlink", "sync")
 sync: in the committer's thread, each one."""
 PROCESSOR = ("reading", "rules", "filter", "writing")
 """The states that `status` shows: ingest and its log line, decide, wait for the verdict, stage and answer."""
-MANAGER_WORDS, PROCESSOR_WORDS = 2 * len(MANAGER), 2 * len(PROCESSOR)
+MANAGER_WORDS = 2 * len(MANAGER)
+PROCESSOR_WORDS = 2 * len(PROCESSOR)
 ALL = ("sync",)
 """Measured each time."""
 
@@ -29,7 +30,9 @@ class StageTimings:
         self._words = words
         self._at = {step: 2 * place for place, step in enumerate(steps)}
         self._running = False
-        self._step, self._wall, self._cpu = 0, 0, 0
+        self._step = 0
+        self._wall = 0
+        self._cpu = 0
         self._turns = 0
 
     def turn(self, step: str) -> None:
@@ -41,16 +44,21 @@ class StageTimings:
         """A message or turn of this number comes to a step. What was not ended by next() counts for nothing."""
         self._running = number % SAMPLE == 0
         if self._running:
-            self._step, self._wall, self._cpu = self._at[step], monotonic_ns(), thread_time_ns()
+            self._step = self._at[step]
+            self._wall = monotonic_ns()
+            self._cpu = thread_time_ns()
 
     def next(self, step: str) -> None:
         """The step ends, and another begins; one that is not known: none does."""
         if self._running:
-            wall, cpu = monotonic_ns(), thread_time_ns()
+            wall = monotonic_ns()
+            cpu = thread_time_ns()
             self._words[self._step] += wall - self._wall
             self._words[self._step + 1] += cpu - self._cpu
             self._running = step in self._at
-            self._step, self._wall, self._cpu = self._at.get(step, 0), wall, cpu
+            self._step = self._at.get(step, 0)
+            self._wall = wall
+            self._cpu = cpu
 
 
 def read(words: memoryview, steps: tuple[str, ...]) -> Mapping[str, tuple[float, float]]:

@@ -30,12 +30,16 @@ def is_separator(line: bytes) -> bool:
 def split(lines: Iterable[bytes], most: int) -> Iterator[Piece]:
     """Yield the messages, of at most `most` bytes each; a line may come in pieces. What stands above the first one is none."""
     kept: list[bytes] = []
-    size, began, before = 0, False, b"\n"
+    size = 0
+    began = False
+    before = b"\n"
     for line in lines:
         if before in _EMPTY and is_separator(line):
             if began:
                 yield _piece(kept, size, most)
-            kept, size, began = [], 0, True
+            kept = []
+            size = 0
+            began = True
             before = line  # not an empty line: the header's first line is no separator
             continue
         if began:

@@ -29,13 +29,15 @@ _AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashe
 """Levels of the lines that tell of a problem: with them goes all that was gathered."""
 MAX_RECORD = 150_000
 """Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
-GATHER_TIME, NEVER = 0.010, 3600.0
+GATHER_TIME = 0.010
+NEVER = 3600.0
 """Seconds until lines that are kept are sent."""
 GATHERED = 10_000
 """Characters of the lines that are kept until they are sent together."""
 PATIENCE = struct.pack("ll", 1, 0)
 """How long (1 s) a process that may wait does wait for a full channel, before its record is dropped and counted."""
-_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(list[logline.Line]).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))
 """For what is being read: room that is made anew costs more than a line."""
 
@@ -92,7 +94,9 @@ class _Channel:
         """Send what was gathered, as one record of the channel."""
         if not self._lines:
             return
-        lines, self._lines, self._size = self._lines, [], 0
+        lines = self._lines
+        self._lines = []
+        self._size = 0
         data = _encode(lines)
         if len(data) > MAX_RECORD:  # a line of its own makes it so: it is cut when it is shown anyway
             data = _encode([logline.cut(line) for line in lines])
@@ -167,7 +171,8 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         `gathers`: it turns on a loop, and calls flush_due() each time.
         """
         self.channel.reader.close()
-        self.channel.waits, self.channel.gathers = waits, gathers
+        self.channel.waits = waits
+        self.channel.gathers = gathers
 
     @property
     def due(self) -> float:

@@ -15,7 +15,7 @@ import msgspec
 
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.config.units import Size
-from filterlink.wire.frames import AnswerKind, VerdictFrame
+from filterlink.wire.frames import AnswerKind, FilterAnswer
 
 __all__ = ["AskFilter", "Disposition", "Facts", "Rule", "RuleOutcome", "Rules", "compile", "decide", "mark"]
 
@@ -89,7 +89,7 @@ Made = TypeVar("Made")
 class _Progress(msgspec.Struct):
     """What one walk through the rules has gathered."""
 
-    verdicts: Mapping[str, VerdictFrame]
+    verdicts: Mapping[str, FilterAnswer]
     rule: str = ""
     fields: tuple[bytes, ...] = ()
     routes: tuple[bytes, ...] = ()
@@ -130,7 +130,7 @@ def mark(rule: str, filter: str) -> bytes:
     return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
 
 
-def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, VerdictFrame], after: bytes = b"") -> AskFilter | RuleOutcome:
+def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, FilterAnswer], after: bytes = b"") -> AskFilter | RuleOutcome:
     """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
 
     `after`: the mark of the action that a released message goes on after. Where no action has it, the walk begins at the start.

@@ -56,7 +56,9 @@ class Autoscale:
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
         """Begin with `count`, within low and high; `idle` is the least time in seconds for which fewer must have been enough."""
-        self._low, self._high, self._idle = low, high, idle
+        self._low = low
+        self._high = high
+        self._idle = idle
         self._patience = idle
         self.count = min(max(count, low), high)
         self._wished = 0
@@ -68,14 +70,17 @@ class Autoscale:
         """Take other settings; the count is put within them at the next look. What was learned holds as long as `idle` does."""
         if idle != self._idle:
             self._patience = idle
-        self._low, self._high, self._idle = low, high, idle
+        self._low = low
+        self._high = high
+        self._idle = idle
 
     def look(self, seen: LoadSample) -> str:
         """Set `count`; return why it changed, "" where it did not."""
         return self._keep_within() or self._grow(seen) or self._shrink(seen)
 
     def _keep_within(self) -> str:
-        before, self.count = self.count, min(max(self.count, self._low), self._high)
+        before = self.count
+        self.count = min(max(self.count, self._low), self._high)
         return "" if before == self.count else f"auto_min is {self._low}, auto_max {self._high}"
 
     def _grow(self, seen: LoadSample) -> str:
@@ -103,13 +108,15 @@ class Autoscale:
             self._calm_since = None
             return ""
         if self._calm_since is None:
-            self._calm_since, self._peak = seen.now, 0
+            self._calm_since = seen.now
+            self._peak = 0
         self._peak = max(self._peak, seen.busy)
         if seen.now - self._calm_since < self._patience:
             return ""
         why = f"at most {self._peak} busy in the last {self._patience:.0f} s"
         self.count = self._enough(self._peak)
-        self._shrunk_at, self._calm_since = seen.now, None
+        self._shrunk_at = seen.now
+        self._calm_since = None
         return why
 
     def _enough(self, busy: int) -> int:

@@ -45,10 +45,12 @@ class Started:
     """What the supervisor holds for its whole life."""
 
     def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
-        self.base, self.config = base, config
+        self.base = base
+        self.config = config
         self.converted: list[str] = []
         """What was done to a base directory of an older format, for the log."""
-        self._alone, self._family = alone, family
+        self._alone = alone
+        self._family = family
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
         self.control = Bound(CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)

@@ -22,7 +22,8 @@ def document(
     state: str, base: str, pid: int, born: float, file: ConfigFile, board: Scoreboard, processors: Sequence[Child], why: str = ""
 ) -> dict[str, Any]:
     """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
-    now, gauges = time.monotonic(), board.gauges()
+    now = time.monotonic()
+    gauges = board.gauges()
     settings = file.config.enqueuer
     oldest = gauges["oldest"]
     return {

@@ -176,7 +176,7 @@ class Referee:
             elif not 1 <= event.version <= VERSION:
                 self.blame("version", f"INTF {event.version}")
         elif verb == "INTF":
-            self.blame("intf", f"INTF was answered with {event.kind.upper()}")
+            self.blame("intf", f"INTF was answered with {event.answer.kind.upper()}")
         elif verb == "QUIT":
             self._quit = True
             if self._open:

@@ -22,7 +22,8 @@ FIRST = 1
 FOLDERS = {2: ("Incoming",)}
 """The folders that came with a format."""
 MODE = 0o750
-FILE, NEXT = "Queue/.format", "Queue/.format.tmp"
+FILE = "Queue/.format"
+NEXT = "Queue/.format.tmp"
 MAX_DIGITS = 9
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -44,8 +44,11 @@ class Writer:
     """One message that a door receives. After an OSError nothing of the message is left: the client gets a 4xx answer."""
 
     def __init__(self, disk: DiskPort, path: str, envelope: envelopes.Envelope, buffer: int) -> None:
-        self._disk, self._path, self._buffer = disk, path, buffer
-        self._above, self._below = envelope.above, envelope.below
+        self._disk = disk
+        self._path = path
+        self._buffer = buffer
+        self._above = envelope.above
+        self._below = envelope.below
         self._digest = envelopes.Digest(self._above, self._below)
         self._rest = bytearray()
         self._written = 0
@@ -106,7 +109,8 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
     Raises ValueError where the file is not whole, FileNotFoundError where no file is there: it has left, or was removed. Raises
     OSError where it cannot be made durable: then nothing was accepted. In each case the client gets a 4xx answer.
     """
-    source, target = f"{FOLDER}/{names.incoming(door, id)}", queue_path(id)
+    source = f"{FOLDER}/{names.incoming(door, id)}"
+    target = queue_path(id)
     if disk.stamp(source) is None:
         if disk.stamp(target) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
@@ -125,7 +129,8 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
 
 def remove_dead(disk: DiskPort) -> LeftByDoors:
     """Remove the files of doors that are dead, their lock files last. What the disk refuses of one door is named and left."""
-    left, doors = LeftByDoors(), dict[str, list[str]]()
+    left = LeftByDoors()
+    doors = dict[str, list[str]]()
     for name in disk.names(FOLDER):
         if found := names.parse_incoming(name):
             left.highest = max(left.highest, found.id)

@@ -60,7 +60,8 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
     The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
     """
-    was, number = disk.stamp(drop), disk.changes(drop)
+    was = disk.stamp(drop)
+    number = disk.changes(drop)
     with contextlib.closing(disk.chunks(drop, first=FIRST)) as source:
         chunks = _at_most(source, was[1] if was else 0)
         head, rest = _split(chunks)
@@ -140,7 +141,8 @@ def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
     now = disk.stamp(queue_path(id))
     if now is None:
         raise FileNotFoundError(queue_path(id))
-    head, chunks = b"", disk.chunks(queue_path(id), first=FIRST)
+    head = b""
+    chunks = disk.chunks(queue_path(id), first=FIRST)
     try:
         while (end := envelopes.head_end(head)) < 0:
             chunk = next(chunks, b"")
@@ -187,7 +189,8 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
     """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
-    above, below = envelope.above, envelope.below
+    above = envelope.above
+    below = envelope.below
     while len(start) <= CHUNK and (chunk := next(rest, b"")):
         start += chunk
     digest = envelopes.Digest(above, below, start)

@@ -17,6 +17,7 @@ from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
 from enqueuer.queue.directory.ingest import complete, finished, queue_path, whole
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
+from enqueuer.queue.message.printable import printable
 
 __all__ = ["Offer", "Recovered", "recover"]
 
@@ -84,7 +85,8 @@ def recover(
     `decided(id, n, disposition)` is called for each message that was committed, after its outputs are published and before its
     last name goes, `progress()` for every message that is looked at.
     """
-    seen, found = _look(store.disk), Recovered()
+    seen = _look(store.disk)
+    found = Recovered()
     left = incoming.remove_dead(store.disk)
     found.foreign = seen.foreign + left.foreign
     found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
@@ -119,13 +121,9 @@ def _tried(path: str, action: Callable[[], object]) -> bool:
     except OSError as error:
         if no_room(error):
             raise
-        log.error("%s: %s; it is left as it is", _printable(path), error.strerror or error)
+        log.error("%s: %s; it is left as it is", printable(path), error.strerror or error)
         return False
     return True
-
-
-def _printable(path: str) -> str:
-    return path.encode("unicode_escape", "backslashreplace").decode()
 
 
 def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
@@ -150,7 +148,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is no file: it is %s now, and is not looked at", _printable(f"{folder}/{name}"), _printable(other))
+        log.error("%s is no file: it is %s now, and is not looked at", printable(f"{folder}/{name}"), printable(other))
         return
 
 
@@ -163,7 +161,8 @@ def _is_queue(name: str) -> object:
 
 
 def _look(disk: DiskPort) -> _Disk:
-    seen, odd = _Disk(), _set_odd_aside(disk)
+    seen = _Disk()
+    odd = _set_odd_aside(disk)
     for name in disk.names("Submitted/.taken"):
         if "Submitted/.taken/" + name in odd:
             continue
@@ -236,7 +235,9 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
     comes again under another id.
     """
-    ingested, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
+    ingested = id in seen.messages
+    taken = store.disk.stamp(drop_path(drop))
+    whole = list[bool]()
     if ingested and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
         seen.half.add(id)
     if ingested and (cold or id in seen.half):

@@ -91,7 +91,8 @@ class Digest:
     """Length and SHA-256 of the bytes fed: a queue file's, without its O line."""
 
     def __init__(self, *chunks: bytes) -> None:
-        self._hash, self.length = hashlib.sha256(), 0
+        self._hash = hashlib.sha256()
+        self.length = 0
         for chunk in chunks:
             self.feed(chunk)
 
@@ -122,7 +123,8 @@ def make(
     `dropper`: the account, if it is another one than the engine's. It is a second word of the A line: helpers count the
     lines, and take what is in brackets, on the S line and elsewhere, for an address or account of their own.
     """
-    when, recipients = at.encode(), tuple(recipients)
+    when = at.encode()
+    recipients = tuple(recipients)
     by = b"" if dropper is None else b" uid=%d" % dropper
     lines = [
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),

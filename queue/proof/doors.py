@@ -24,7 +24,8 @@ from enqueuer.queue.proof.world import FaultBounds, World
 
 __all__ = ["DOOR", "ENVELOPE", "DoorDriver", "accept_ended", "begin_at_door", "begins", "complaint", "cut", "killed", "receive_ended"]
 
-DOOR, ID = "smtp-1", 1
+DOOR = "smtp-1"
+ID = 1
 LOCK = "Incoming/" + names.door_lock(DOOR)
 ENVELOPE = envelopes.make(b"a@a.example", (b"b@b.example", b"c@c.example"), "24-11-2026 10:00:00", "h")
 """As ingest.ingest() makes it of MAIL: the outputs of both ways in are the same bytes."""
@@ -111,7 +112,8 @@ def cut(world: World) -> World:
     """The same world after the door's end."""
     if not world.client:
         return world
-    simdisk, client = SimulatedDisk(world.disk), world.client
+    simdisk = SimulatedDisk(world.disk)
+    client = world.client
     simdisk.hold(LOCK, alive=False)
     if client in OPEN:
         accepting = world.manager is not None and world.manager.action[0] == "accept"

@@ -39,12 +39,14 @@ class ModelReport(NamedTuple):
 
 def explore(scenario: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
     """Visit every world; at most so many, lest a wrong scenario never comes to an end, or `until` this end is found."""
-    moves, wrong = _Moves(scenario), dict[str, World]()
+    moves = _Moves(scenario)
+    wrong = dict[str, World]()
     came: dict[World, tuple[World, str] | None] = {start: None}
     todo = collections.deque([start])
     while todo and len(came) < most and not (until and until in wrong):
         world = todo.popleft()
-        complaint, alive = None, False
+        complaint = None
+        alive = False
         for label, following in moves.of(world):
             alive = alive or label.startswith("engine")
             if following not in came:
@@ -96,7 +98,8 @@ class _Moves:
         rights = self._rights[world.least : world.written + 1]
         if (complaint := doors.complaint(world, not decided and not disposition(files))) is not None:
             return complaint or None
-        end, whole = disposition(files), {output for right in rights for outputs in right.values() for output in outputs}
+        end = disposition(files)
+        whole = {output for right in rights for outputs in right.values() for output in outputs}
         cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
         outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
         right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
@@ -167,7 +170,8 @@ class _Moves:
 
     def _sync_failed(self, world: World) -> World:
         """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
-        simdisk, entry = SimulatedDisk(world.disk), world.entry
+        simdisk = SimulatedDisk(world.disk)
+        entry = world.entry
         perform(simdisk, Call("fail_sync", ()))
         bounds = world.bounds._replace(fails=world.bounds.fails - 1)
         world = world._replace(disk=simdisk.state, bounds=bounds, door_late=world.door is not None)
@@ -213,7 +217,8 @@ class _Moves:
     def _process_ended(self, world: World, position: Position) -> World:
         assert world.entry
         trusted = world.entry.n > world.distrusted
-        entry, bounds = world.entry._replace(ingested=trusted or not world.entry.drop), world.bounds
+        entry = world.entry._replace(ingested=trusted or not world.entry.drop)
+        bounds = world.bounds
         match position.value:
             case "deferred" | "parked":
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
@@ -271,7 +276,8 @@ class _Moves:
         drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
         if not world.bounds.writes or drop is None:
             return
-        simdisk, written = SimulatedDisk(world.disk), world.written + 1
+        simdisk = SimulatedDisk(world.disk)
+        written = world.written + 1
         simdisk.append(drop, MORE)
         bounds = world.bounds._replace(writes=world.bounds.writes - 1)
         least = world.least if looked(world) else written

@@ -86,8 +86,11 @@ class SimulatedDisk:
     """A filesystem in memory, from a state; `state` is what has become of it."""
 
     def __init__(self, state: State = EMPTY) -> None:
-        self._durable, self._log, self._files = state.durable, state.log, dict(state.files)
-        self._names, self._locks = state.names(), state.locks
+        self._durable = state.durable
+        self._log = state.log
+        self._files = dict(state.files)
+        self._names = state.names()
+        self._locks = state.locks
 
     @property
     def state(self) -> State:
@@ -209,7 +212,8 @@ class SimulatedDisk:
         _apply(self._names, addition)
 
     def _settle(self, numbers: set[int]) -> None:
-        self._durable, self._log = tuple(sorted(self._names.items())), ()
+        self._durable = tuple(sorted(self._names.items()))
+        self._log = ()
         for number in numbers:
             if (file := self._files[number]).care == "written":
                 self._files[number] = file._replace(care="durable")

@@ -39,7 +39,9 @@ class Position:
     """Code at rest before its next disk call, or at its end."""
 
     def __init__(self, action: tuple[Any, ...], run: Callable[[DiskPort], object], results: tuple[Any, ...] = ()) -> None:
-        self.action, self._run, self._results = action, run, results
+        self.action = action
+        self._run = run
+        self._results = results
         self._after: dict[Any, Position] = {}
         self.call: Call | None = None
         """What it is about to do; None at its end."""

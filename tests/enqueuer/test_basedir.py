@@ -73,7 +73,8 @@ def test_a_spool_where_others_may_write_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str, mode: int
 ) -> None:
     """In /tmp it may be anyone's, with programs of his. One line says why, and how to take it all the same."""
-    here, other = tmp_path / "here", tmp_path / "other"
+    here = tmp_path / "here"
+    other = tmp_path / "other"
     here.mkdir()
     basedir.create(here / "spool")
     (here / folder).chmod(mode)

@@ -63,7 +63,8 @@ def test_behind_postfix(trials: Callable[[str], Trial], tmp_path: Path) -> None:
         **{"/var/spool/enqueuer": str(trial.base), "enqueuer submit": f"{sys.executable} -m enqueuer.cli.app submit"},
     )
     back = script("from-enqueuer", tmp_path, **{"/usr/sbin/sendmail": str(tmp_path / "sendmail")})
-    mail, recipients = b"Subject: hello\n\nbody\n\n.\nR W <no@example.com>\n", ["bob@example.com", '"a * b"@example.com']
+    mail = b"Subject: hello\n\nbody\n\n.\nR W <no@example.com>\n"
+    recipients = ["bob@example.com", '"a * b"@example.com']
     trial.start()
     subprocess.run([into, "", "--", *recipients], input=mail, check=True, timeout=20)
     trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")

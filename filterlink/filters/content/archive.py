@@ -67,7 +67,8 @@ def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
 
 def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
     """Yield the members of this archive alone, by every format that it may be taken for."""
-    union, form = Union(budget), unpack.library_format(data)
+    union = Union(budget)
+    form = unpack.library_format(data)
     if kind := unpack.stream_kind(data):
         yield from union.first(unpack.stream(data, kind, name, budget))
     if form:

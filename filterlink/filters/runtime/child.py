@@ -76,7 +76,8 @@ def _confine(limits: ChildLimits, parent: int) -> None:
 def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:
     """Read what it says until it has ended; one of its own children that keeps the pipe open is not waited for."""
     assert process.stdout
-    out, exited = process.stdout.fileno(), os.pidfd_open(process.pid)
+    out = process.stdout.fileno()
+    exited = os.pidfd_open(process.pid)
     output = bytearray()
     poll = select.poll()
     poll.register(out, select.POLLIN)

@@ -227,7 +227,8 @@ def _watch(addresses: Sequence[Address]) -> None:
     known: dict[Address, str] = {}
     while True:
         for address in addresses:
-            text, before = _version(address), known.get(address, "")
+            text = _version(address)
+            before = known.get(address, "")
             if before != text:
                 known[address] = text
                 outage = text.startswith(AWAY) or before.startswith(AWAY)  # its begin or its end: no log is to leave that out

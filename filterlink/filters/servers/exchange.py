@@ -69,7 +69,8 @@ class Failover:
 
         `name`: the servers', for the log.
         """
-        self._name, self._timeout = name, timeout
+        self._name = name
+        self._timeout = timeout
         self._service = ServerGroup(addresses, wait)
         self._troubles: dict[Address, str] = {}
 
@@ -109,7 +110,9 @@ class Exchange:
     def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
         """As Attempts; `half_close`: the server is told the end of the message by the end of what we write."""
         self._attempts = Failover(name, addresses, terms.wait, terms.timeout)
-        self._name, self._terms, self._half_close = name, terms, half_close
+        self._name = name
+        self._terms = terms
+        self._half_close = half_close
 
     def judge(self, head: bytes, message: Handover, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
         """The verdict of one of them, or what the terms say where there is none."""

@@ -122,7 +122,8 @@ def test_our_filters_are_known_as_they_are() -> None:
     for name, command in shipped.items():
         defaults = {option: each.default for each in command.params for option in each.opts}
         workers = next(option for option in ("--threads", "--processes") if option in defaults)
-        memory, cpu = Size.parse(defaults.get("--memory", 0)), Seconds.option(defaults.get("--cpu", "0s"))
+        memory = Size.parse(defaults.get("--memory", 0))
+        cpu = Seconds.option(defaults.get("--cpu", "0s"))
         found[name] = lint.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers, memory, cpu)
 
     assert found == lint.IN_THE_BOX

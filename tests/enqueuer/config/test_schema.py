@@ -174,7 +174,8 @@ def test_changes_name_what_needs_a_restart() -> None:
 
 def test_whose_verdicts_may_differ_under_another_file() -> None:
     """A filter whose own table differs or is gone; all of them when a rule does; none for what judges nothing."""
-    one, two = FILTER, FILTER.replace("VirusScan", "Other")
+    one = FILTER
+    two = FILTER.replace("VirusScan", "Other")
     old = load(LEAST + one + two)
 
     assert schema.judges_anew(old, load(LEAST + one + two + "[spool]\nrescan = '9s'")) == frozenset()

@@ -146,7 +146,8 @@ class Starter:
         command = [sys.executable, "-P", "-c", STARTER, str(theirs.fileno())]
         self._process = subprocess.Popen(command, cwd="/", env=os.environ | {"NO_COLOR": "1"}, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._orders, self._told = ours, ours.makefile("rb")
+        self._orders = ours
+        self._told = ours.makefile("rb")
 
     def close(self) -> None:
         self._told.close()
@@ -165,7 +166,9 @@ class Begun:
     """A command that a Starter runs."""
 
     def __init__(self, pid: int, told: BinaryIO, files: Sequence[int]) -> None:
-        self._pid, self._told, self._files = pid, told, files
+        self._pid = pid
+        self._told = told
+        self._files = files
 
     def poll(self) -> int | None:
         return 0 if select.select([self._told], [], [], 0)[0] else None

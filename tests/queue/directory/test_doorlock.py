@@ -9,7 +9,9 @@ from enqueuer.queue.directory.doorlock import DoorLock, held
 
 
 def test_each_process_gets_a_name_of_its_own(base: Path) -> None:
-    first, second, other = DoorLock("smtp"), DoorLock("smtp"), DoorLock("http")
+    first = DoorLock("smtp")
+    second = DoorLock("smtp")
+    other = DoorLock("http")
 
     assert [each.name() for each in (first, second, other)] == ["smtp-1", "smtp-2", "http-1"]
     first.close()

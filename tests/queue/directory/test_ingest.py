@@ -14,7 +14,8 @@ from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import CHUNK, Disk
 from enqueuer.queue.message import envelope
 
-AT, HOST = "24-11-2026 10:00:00", "host.example"
+AT = "24-11-2026 10:00:00"
+HOST = "host.example"
 
 
 def _derive(disk: Disk, data: bytes) -> ingest.MessageFile:
@@ -86,7 +87,8 @@ def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
         bcc = b"".join(b"Bcc: %05d@b.example\n" % n for n in range(recipients))
         return _derive(disk, bcc + b"Return-Path: <c@c.example>\nMessage-ID: <1@a.example>\nFrom: a@a.example\n\nhello\n")
 
-    one, two = made_for(1).head, made_for(2).head
+    one = made_for(1).head
+    two = made_for(2).head
     made = made_for(1 + (ingest.FIRST - one) // (two - one))
     loaded = ingest.load(disk, 7, None)
 

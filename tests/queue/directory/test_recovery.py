@@ -16,7 +16,9 @@ from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message import envelope
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
-DROP, MSG, OUT = "Submitted/.taken/7.a.eml", "Queue/7.msg", "Outbound/OUT/7.msg"
+DROP = "Submitted/.taken/7.a.eml"
+MSG = "Queue/7.msg"
+OUT = "Outbound/OUT/7.msg"
 
 
 @pytest.fixture
@@ -397,7 +399,8 @@ def test_what_the_disk_refuses_of_one_message_stops_no_other(
     if path not in (DROP, MSG):
         Path(path).write_bytes(b"x")
     _good(disk)
-    disk.path, disk.code = path, code
+    disk.path = path
+    disk.code = code
 
     Attempts(disk)
     found, decided = _recover(Store(disk), cold=cold)
@@ -416,7 +419,8 @@ def test_what_the_machine_refuses_is_no_message_s_fault(base: Path, code: int) -
     """A read-only disk, no descriptor: nothing is set aside for it, the next queue manager tries again."""
     disk = _Failing()
     _msg(disk)
-    disk.path, disk.code = MSG, code
+    disk.path = MSG
+    disk.code = code
 
     with pytest.raises(OSError, match="Queue"):
         _recover(Store(disk), cold=True)

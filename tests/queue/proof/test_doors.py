@@ -65,7 +65,8 @@ def test_in_the_other_ways_too(scenario: type[DoorDriver], bounds: FaultBounds) 
 
 def test_both_ways_in_make_the_same_file() -> None:
     """The model compares the outputs of a door's message with those of a drop."""
-    simdisk, scenario = SimulatedDisk(), DoorDriver()
+    simdisk = SimulatedDisk()
+    scenario = DoorDriver()
     assert scenario.receive(simdisk, 1) == "asks"
     assert scenario.accept(simdisk, 1) == "taken"
 
@@ -178,7 +179,8 @@ def _alone(disk: DiskPort) -> Iterable[int]:
     return (each.id for each in found if each and each.kind == "msg")
 
 
-CUT, KILL = FaultBounds(kills=0, cuts=1, waits=0), FaultBounds(kills=1, cuts=0, waits=0)
+CUT = FaultBounds(kills=0, cuts=1, waits=0)
+KILL = FaultBounds(kills=1, cuts=0, waits=0)
 BAD = "undecided, but comes to Bad/msg (broken), Bad/why (broken)"
 WRONG: list[tuple[type[DoorDriver], FaultBounds, str]] = [
     (RenameBeforeSync, CUT, BAD),

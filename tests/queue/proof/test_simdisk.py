@@ -125,7 +125,8 @@ def test_a_change_gives_another_number(disk: Disk) -> None:
     """Whatever times the writer gives its file back."""
     for port, append in ((disk, _append), (simdisk := SimulatedDisk(), lambda path: simdisk.append(path, b"more"))):
         port.create("Queue/7.msg", (b"x",))
-        number, stamp = port.changes("Queue/7.msg"), port.stamp("Queue/7.msg")
+        number = port.changes("Queue/7.msg")
+        stamp = port.stamp("Queue/7.msg")
         while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
             append("Queue/7.msg")
         assert port.stamp("Queue/7.msg") != stamp

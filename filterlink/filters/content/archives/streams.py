@@ -50,7 +50,8 @@ class Inflate:
         return self._zlib.unused_data
 
     def decompress(self, data: bytes, most: int) -> bytes:
-        data, before = self._zlib.unconsumed_tail + data, self._zlib.copy()
+        data = self._zlib.unconsumed_tail + data
+        before = self._zlib.copy()
         try:
             out = self._zlib.decompress(data, most)
         except zlib.error:
@@ -112,7 +113,8 @@ class ZipLzma:
 
     def decompress(self, data: bytes, most: int) -> bytes:
         if (missing := _ZIP_LZMA_HEAD - len(self._head)) > 0:
-            self._head, data = self._head + data[:missing], data[missing:]
+            self._head = self._head + data[:missing]
+            data = data[missing:]
             if len(self._head) < _ZIP_LZMA_HEAD:
                 return b""
             data = self._head[4:] + struct.pack("<q", self._size) + data
@@ -144,7 +146,8 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
 
 def rest_64(data: bytes, start: int, fault: int) -> bytes:
     """What Deflate64 from `start` still holds behind `fault`, where a piece begins that ended with an error."""
-    out, unpacker = bytearray(), Inflate64()
+    out = bytearray()
+    unpacker = Inflate64()
     with contextlib.suppress(*BROKEN):
         for at in range(start, fault, PIECE_64):
             unpacker.decompress(data[at : at + PIECE_64], STEP)
@@ -155,7 +158,8 @@ def rest_64(data: bytes, start: int, fault: int) -> bytes:
 
 def _faulty_piece(kind: str, data: bytes, at: int) -> int:
     """Where the piece of input begins with which the stream at `at` fails."""
-    unpacker, begin = unpacker_of(kind), at
+    unpacker = unpacker_of(kind)
+    begin = at
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof:
             begin = at if unpacker.needs_input else begin
@@ -167,8 +171,10 @@ def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     """What the stream at `at` still holds behind `known` bytes: where a checksum is wrong, one call loses all that it unpacked."""
     if kind == "bzip2" and (found := rescued(data, at, known, STEP)) is not None:
         return found
-    out, fault = bytearray(), _faulty_piece(kind, data, at)
-    unpacker, done = unpacker_of(kind), 0
+    out = bytearray()
+    fault = _faulty_piece(kind, data, at)
+    unpacker = unpacker_of(kind)
+    done = 0
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof and len(out) < STEP:
             length = PIECE if at < fault else 1  # so that the last byte comes before what is wrong behind it

@@ -23,7 +23,8 @@ _UNOPENED = (
     b"KDMV",
 )
 """What kinds begin with that hold files and that no module here opens."""
-_SIS, _DMG = b"\x19\x04\0\x10", b"koly"
+_SIS = b"\x19\x04\0\x10"
+_DMG = b"koly"
 """Marks of Symbian's installer, at 8, and of macOS' images, in their last 512 bytes."""
 
 
