@@ -277,7 +277,7 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
 
     assert [id for id, _ in b.put_off] == ([1] if held else [1, 2])
     assert second.drop == "2.a.eml"
-    assert set(b.disk.names("Queue")) == {"1.msg", "2.msg"}
+    assert set(b.disk.names("Queue")) == {".format", "1.msg", "2.msg"}
     assert b.disk.names("Outbound/OUT") == []
     assert not second.ingested
 

@@ -37,7 +37,7 @@ def _message(path: Path) -> bytes:
 def _gone(trial: Trial) -> bool:
     """Nothing is in the queue any more, and nothing is left of it."""
     names = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
-    return names == [".ids"]
+    return sorted(names) == [".format", ".ids"]
 
 
 def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make) -> None:
