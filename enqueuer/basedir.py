@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from enqueuer.queue.directory import format
+from enqueuer.queue.directory import format, layout
 from enqueuer.queue.directory.names import is_module
 from enqueuer.system import accounts, trust
 from enqueuer.system.openfile import open_plain
@@ -36,19 +36,7 @@ __all__ = [
 MOST = (1 << 20) + 1
 """Bytes of a config file that are read: one more than such a file may have."""
 
-FOLDERS = {
-    "Submitted": 0o755,  # the administrator may open it to other writers
-    "Submitted/.taken": 0o700,  # ours alone: what is in it has been taken
-    "Incoming": 0o750,
-    "Queue": 0o750,
-    "Staged": 0o750,
-    "Outbound": 0o750,
-    "Quarantine": 0o750,
-    "Bad": 0o750,
-    "Settings": 0o750,
-    "SystemLogs": 0o750,
-    "Run": 0o750,
-}
+FOLDERS = layout.FOLDERS | {"Settings": 0o750, "SystemLogs": 0o750, "Run": 0o750}
 """The folders and their modes when made; an existing folder keeps what its administrator gave it."""
 SHARED = 0o3730
 """A drop folder for a group: setgid, so that drops get the group; sticky, so that each has its own drops only."""
@@ -210,7 +198,7 @@ def share(folder: Path, group: str) -> bool:
 def make_modules(base: Path, modules: Iterable[str]) -> bool:
     """Make the module queues of `modules` in Outbound; True if one was missing."""
     names = [name for name in modules if is_module(name)]
-    made = [_make(base / "Outbound" / name, 0o750) for name in names]
+    made = [_make(base / layout.module_folder(name), 0o750) for name in names]
     if any(made):
         fsync_folder(base / "Outbound")
     return any(made)
@@ -222,8 +210,8 @@ def make_again(modules: Iterable[str]) -> list[str]:
     What was in them is lost, and so are the rights that an administrator gave them. A `.taken` of another account's is moved away.
     """
     if trust.foreign_taken() is not None:
-        os.rename(trust.TAKEN, f"{trust.TAKEN}.{time.time_ns()}")
-    folders = FOLDERS | {f"Outbound/{name}": 0o750 for name in modules if is_module(name)}
+        os.rename(layout.TAKEN, f"{layout.TAKEN}.{time.time_ns()}")
+    folders = FOLDERS | {layout.module_folder(name): 0o750 for name in modules if is_module(name)}
     gone = [name for name in folders if name != "Run" and not os.path.isdir(name)]
     for name in gone:
         os.mkdir(name, folders[name])

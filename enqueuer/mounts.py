@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enqueuer.basedir import BaseDirError
+from enqueuer.queue.directory import layout
 from enqueuer.queue.directory.format import FIRST, folders_since
 from enqueuer.queue.directory.names import is_module
 
 __all__ = ["Apart", "expect_renames"]
 
-FOLDERS = ("Queue", "Incoming", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
+FOLDERS = layout.MOVES
 """Settings, SystemLogs and Run are not among them: no message moves there."""
 
 
@@ -33,7 +34,7 @@ def expect_renames(base: Path, modules: Iterable[str]) -> None:
     here = base / FOLDERS[0] / probe
     here.touch(0o600, exist_ok=False)
     try:
-        for folder in (*FOLDERS[1:], *(f"Outbound/{name}" for name in modules if is_module(name))):
+        for folder in (*FOLDERS[1:], *(layout.module_folder(name) for name in modules if is_module(name))):
             there = base / folder / probe
             if folder in folders_since(FIRST) and not there.parent.is_dir():  # `config check` before the first start converts it
                 continue

@@ -61,6 +61,10 @@ MAY_FAIL = {
 """Modules of filterlink/filters that may say FAILURE, and for what."""
 
 
+SPEAK_THE_PROTOCOL = {"filterlink/protocol/protocol.py", "filterlink/workbench/testbench.py"}
+"""Modules that write the file name of a message into a line for helpers: `FILE Queue/<id>.msg`."""
+
+
 VIEWS = ("_show.py", "_demoview.py", "_benchview.py")
 """What draws with rich, imported by the commands that need it."""
 
@@ -246,6 +250,24 @@ def no_tuple_assignments_of_unrelated_things() -> Iterator[str]:
                 yield f"{_name(path)}:{node.lineno} assigns unrelated things in one line"
 
 
+def paths_stay_in_the_store() -> Iterator[str]:
+    """The store alone knows where it keeps what: queue/directory/layout.py. Docstrings and help texts may say it."""
+    path_of_the_store = re.compile(r"\b(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad)/(?![\s.,;:)]|$)|\.taken\b")
+    begins = re.compile(r"(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad|Submitted)/$")
+    for path in sources("enqueuer", "filterlink"):
+        if _name(path) in SPEAK_THE_PROTOCOL:
+            continue
+        tree = _tree(path)
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        in_f_strings = {id(value) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for value in node.values}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Constant) or id(node) in docstrings:
+                continue
+            text = node.value if isinstance(node.value, str) else node.value.decode("latin-1") if isinstance(node.value, bytes) else ""
+            if path_of_the_store.search(text) or (id(node) in in_f_strings and begins.fullmatch(text)):
+                yield f"{_name(path)}:{node.lineno} knows a path of the store: ask queue/ for it"
+
+
 GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
     code_is_small,
     queue_never_shadows_the_standard_library,
@@ -259,6 +281,7 @@ GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
     tests_never_sleep,
     tests_mirror_the_modules,
     failure_is_said_by_few,
+    paths_stay_in_the_store,
     tree_holds_no_bait,
     no_tuple_assignments_of_unrelated_things,
 )

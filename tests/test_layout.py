@@ -1,6 +1,7 @@
 """The tree is as it is meant to be: every guard of tests/guards.py is content."""
 
 import ast
+import configparser
 import runpy
 import subprocess
 import sys
@@ -39,6 +40,19 @@ def test_a_tuple_is_assigned_to_a_tuple_only_where_the_order_matters(line: str, 
     (node,) = ast.parse(line).body
     assert isinstance(node, ast.Assign)
     assert FOUND["_unrelated"](node.targets[0], node.value) is complains
+
+
+def test_the_proof_is_in_no_wheel() -> None:
+    """The model and the simulated disk prove the store; an installation needs neither. What the wheel has is what setup.cfg finds."""
+    settings = configparser.ConfigParser()
+    settings.read(HERE.parent / "setup.cfg")
+    find = {key: value.split() for key, value in settings["options.packages.find"].items()}
+    found = pytest.importorskip("setuptools").find_namespace_packages(str(HERE.parent), **find)
+
+    assert {"enqueuer.queue.directory", "enqueuer.queue.message", "filterlink.wire"} <= set(found)
+    assert not [name for name in found if "proof" in name]
+    for path in (HERE.parent / "enqueuer", HERE.parent / "filterlink", HERE.parent / "queue/directory", HERE.parent / "queue/message"):
+        assert not [each for each in path.rglob("*.py") if "queue/proof" not in str(each) and "queue.proof" in each.read_text()]
 
 
 @pytest.mark.parametrize("module", ["queue", "enqueuer.queue.directory.names", "enqueuer.queue.directory.store"])

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message.printable import printable
 from enqueuer.system import inherited
 
@@ -115,7 +116,7 @@ def _let_the_engine_read(fd: int) -> None:
     The engine's account is that of `.taken`, which is its alone.
     """
     try:
-        engine = os.stat(f"{FOLDER}/.taken").st_uid
+        engine = os.stat(TAKEN).st_uid
     except OSError:
         engine = os.stat(FOLDER).st_uid
     mode = _mode(engine, os.fstat(fd), os.stat(FOLDER))

@@ -12,7 +12,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import account, fail, printable
 from enqueuer.log import history
-from enqueuer.queue.directory import names
+from enqueuer.queue.directory import names, shelf
 from enqueuer.system.openfile import open_plain
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
@@ -25,6 +25,7 @@ _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
 _OF = re.compile(r"[0-9:.]+ \d QUEUE\(\[(\d+)\]\) ")
 """The head of a line about a message. What follows may quote anything, other such heads, too."""
 MAX_REASON = 64 << 10
+_UNKNOWN = "by an account that is not known"
 
 
 def message_id(text: str) -> int:
@@ -70,10 +71,8 @@ def _ids(name: str) -> dict[int, str]:
         if came := {id: account(story.dropper) for id, story in stories.items() if story.name == printable(name)}:
             found = came
             break
-    for entry in os.listdir(b"Submitted/.taken"):
-        claimed = names.parse_taken(entry)
-        if claimed is not None and entry == names.taken(claimed.id, os.fsencode(name)):
-            found[claimed.id] = _owner(b"Submitted/.taken/" + entry)
+    for id, owner in shelf.claimed(os.fsencode(name)):
+        found[id] = _UNKNOWN if owner is None else account(owner)
     return found
 
 
@@ -100,7 +99,7 @@ def _owner(path: bytes) -> str:
     try:
         return account(os.lstat(path).st_uid)
     except OSError:
-        return "by an account that is not known"
+        return _UNKNOWN
 
 
 def told(id: int) -> list[str]:

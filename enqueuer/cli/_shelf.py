@@ -51,7 +51,7 @@ def show_queued(id: int, json: bool) -> None:
     folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice: it may come back while we look
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     if document is None:
-        passed = [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
+        passed = shelf.enqueued(id)
         where = f": it was enqueued, and is {', '.join(passed)}" if passed else ""
         fail("\n  ".join([f"no message {id} in the queue{where}", *_meant.told(id)]), exits.NOINPUT)
     _print(document | {"now": now}, json)

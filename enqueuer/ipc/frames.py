@@ -155,10 +155,10 @@ class Job(Frame):
     n: int
     revision: int
     large: bool
-    drop: bytes
-    """Name in .taken/, or b"" when the message file stands alone."""
+    ref: bytes
+    """What the store knows its source by; b"" when the message file stands alone."""
     ingested: bool
-    """Queue/<id>.msg is there."""
+    """Its message file is there."""
     first: bool
     """Nobody has counted it as received."""
     stamp: tuple[int, int] | None

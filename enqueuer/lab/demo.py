@@ -19,6 +19,7 @@ from enqueuer.lab.ownmail import Letter, addressed
 from enqueuer.lab.samples import SampleMessage
 from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.log import history
+from enqueuer.queue.directory.layout import OUTPUTS
 from enqueuer.queue.message.header import header_end
 
 __all__ = ["DemoListener", "DemoResult", "SampleEnd", "collect", "compare", "copies", "drop", "run"]
@@ -120,14 +121,9 @@ def drop(base: Path, samples: Sequence[SampleMessage]) -> None:
 
 def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
     """Yield every message that has a disposition, and the disposition."""
-    for path in base.glob("Outbound/*/*.msg"):
-        yield "enqueued", path
-    for path in base.glob("Quarantine/*.msg"):
-        yield "quarantined", path
-    for path in base.glob("Bad/*.msg"):
-        yield "bad", path
-    for path in base.glob("Submitted/*.bad"):
-        yield "refused", path
+    for disposition, (message, *_) in OUTPUTS.items():
+        for path in base.glob(message):
+            yield disposition, path
 
 
 def collect(base: Path) -> dict[str, list[SampleEnd]]:

@@ -23,11 +23,8 @@ from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.loops import Circles
 from enqueuer.manager.schedule import Entry, Place, Schedule
-from enqueuer.queue.directory import names, stage
-from enqueuer.queue.directory.attempts import Attempts
-from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.queue.message.timestamps import rfc3339, time_of_day
+from enqueuer.queue.port import MessageStore
 from filterlink.config.settings import OnRefused
 from filterlink.log.complaints import Complaints
 
@@ -57,19 +54,19 @@ class Blame:
 
     def __init__(
         self,
-        disk: Disk,
+        store: MessageStore,
         board: Scoreboard,
         schedule: Schedule,
         settle: Callable[[Entry, frames.Outcome], None],
         refuse: Callable[[Entry, str], None],
         put_off: Callable[[Entry, float, str], None],
     ) -> None:
-        self.attempts = Attempts(disk)
+        self.attempts = store.attempts()
         self.most = 5
         self._circles = Circles()
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
-        self._disk = disk
+        self._store = store
         self._board = board
         self._schedule = schedule
         self._settle = settle
@@ -203,7 +200,7 @@ class Blame:
 
     def _set_aside(self, entry: Entry, reason: str, filter: str | None, place: Place) -> None:
         self.given_up(entry.id)
-        if entry.drop is not None and not complete(self._disk, entry.id):
+        if not entry.durable and not self._store.is_whole(entry.id):
             self._refuse(entry, reason)
             return
         if not entry.counted:
@@ -217,10 +214,9 @@ class Blame:
             "time": rfc3339(time.time()),
             "log": list(entry.notes),
         }
-        stage.stage_why(self._disk, entry.id, entry.n, place, why)
-        self._disk.link(queue_path(entry.id), "Staged/" + names.staged(entry.id, entry.n, place))
+        places = self._store.set_aside(entry.id, entry.n, place, why)
         self._schedule.settle(entry)
-        self._settle(entry, frames.Outcome(entry.id, entry.n, disposition, (place, place + "-why"), reason, (0, 0)))
+        self._settle(entry, frames.Outcome(entry.id, entry.n, disposition, places, reason, (0, 0)))
 
     def _note(self, entry: Entry, text: str) -> None:
         log.warning("%s", text, extra=serverlog.message_tag(entry.id))

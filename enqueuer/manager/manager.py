@@ -25,11 +25,10 @@ from enqueuer.manager.settler import Settler
 from enqueuer.manager.spooler import Spooler, tell_received
 from enqueuer.manager.takeover import take_over
 from enqueuer.manager.workers import ProcessorLink, Workers
-from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import Intake
-from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.messagestore import DirectoryStore
+from enqueuer.queue.port import MessageStore
 from filterlink.wire.link import Link
 from filterlink.wire.loop import Loop
 
@@ -51,10 +50,10 @@ class Manager:
         self._birth = birth
         self._board = birth.board
         self._loop = Loop()
-        self._disk = Disk()
-        self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
+        spool = birth.config.spool
+        self._intake = Intake(Disk(), spool.suffixes, spool.max_size)
+        self._store: MessageStore = DirectoryStore.open(spool.durability, self._intake, quiet=self._board.recovered)
         self._schedule = Schedule(self._birth.lanes)
-        self._intake = Intake(self._disk, birth.config.spool.suffixes, birth.config.spool.max_size)
         self._machine = Machine(log)
         self._setbacks = Setbacks(self._store, self._schedule, self._machine, self._board)
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
@@ -63,16 +62,16 @@ class Manager:
         self._draining = birth.draining
         self._ended = False
         self._told_idle = False
-        self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
+        self._blame = Blame(self._store, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
         self._settler.ended = self._blame.attempts.forget
         self._settler.give_back = self._setbacks.give_back
         self._setbacks.forgotten = self._forget
-        self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
+        self._returns = Returns(self._loop, self._store, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._setbacks.spooler = self._recover()
-        self._audit = Reconciliation(self._loop, self._disk, self._schedule, self._board)
+        self._audit = Reconciliation(self._loop, self._store, self._schedule, self._board)
         self._supervisor = Link(
             self._loop, birth.call(SUPERVISOR), frames.decode_from_supervisor, self._order, lambda _: self._end(), vital=True
         )
@@ -112,8 +111,8 @@ class Manager:
     def _recover(self) -> Spooler:
         """Take over what is on disk, then begin to look at the drop folder."""
         highest = take_over(self._store, self._birth, self._schedule, self._blame)
-        ids = Ids(self._disk, highest, self._settler.after_sync)
-        return Spooler(self._loop, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
+        ids = self._store.ids(highest, self._settler.after_sync)
+        return Spooler(self._loop, self._store, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
 
     # ---- links
 
@@ -188,10 +187,9 @@ class Manager:
     def _send_job(self, worker: ProcessorLink, entry: Entry) -> None:
         entry.n = self._board.next_dispatch()
         self._workers.begin(worker, entry)
-        drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
-        about = entry.large, drop, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
+        about = entry.large, entry.ref, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
         circles = self._blame.begin(entry)
-        moves = not self._store.sync.in_steps
+        moves = self._store.moves
         job = frames.Job(entry.id, entry.n, self._birth.revision, *about, circles, moves, entry.own)
         worker.link.send(frames.encode(job))
 
@@ -206,7 +204,7 @@ class Manager:
         if isinstance(frame, _WITH_A_FILE):
             self._count(entry, frame.stamp)
         if isinstance(frame, frames.Ingested):
-            tell_received(entry, frame.sender, frame.size, frame.dropper)
+            tell_received(entry.id, self._store.name(entry.ref), frame.sender, frame.size, frame.dropper)
             return
         self._workers.rest(worker)
         entry.deaths = 0
@@ -251,7 +249,7 @@ class Manager:
             return
         if self._schedule.entries.get(entry.id) is not entry or entry.state != "active":
             return  # it was given up, refused or given back
-        if entry.drop is not None:
+        if not entry.durable:
             self._settler.add(entry, None)
         now = time.monotonic()
         self._schedule.defer(entry, frame.filter, now + pause, now=now, reason=frame.reason)

@@ -2,7 +2,7 @@
 
     received + returned = enqueued + discarded + quarantined + rejected + bad + still here
 
-The sum is looked at with each audit; so are the names in Queue/ and .taken/, a slice a turn, so that a large queue stops
+The sum is looked at with each audit; so is the inventory of the store, a slice a turn, so that a large queue stops
 nothing. Files come and go while they are listed: only what is wrong in two audits one after the other is told.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.manager.schedule import Schedule
-from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import DiskPort
+from enqueuer.queue.port import MessageStore
 from filterlink.wire.loop import Loop
 
 __all__ = ["Reconciliation"]
@@ -30,9 +29,9 @@ TOLD = 10
 class Reconciliation:
     """Part of the queue manager. `unaccounted` is 0 as long as the books are right."""
 
-    def __init__(self, loop: Loop, disk: DiskPort, schedule: Schedule, board: Scoreboard) -> None:
+    def __init__(self, loop: Loop, store: MessageStore, schedule: Schedule, board: Scoreboard) -> None:
         self._loop = loop
-        self._disk = disk
+        self._store = store
         self._schedule = schedule
         self._board = board
         self._doubtful: frozenset[int] = frozenset()
@@ -49,8 +48,8 @@ class Reconciliation:
         """One audit, in slices."""
         before = set(self._schedule.entries)
         found: set[int] = set()
-        for count, name in enumerate(self._names()):
-            found.add(name)
+        for count, id in enumerate(self._store.inventory()):
+            found.add(id)
             if count % SLICE == SLICE - 1:
                 yield
         now = self._schedule.entries
@@ -70,14 +69,6 @@ class Reconciliation:
             self._loop.after(0, lambda: self._go_on(slices))
         else:
             self._loop.after(EACH, self._begin)
-
-    def _names(self) -> Iterator[int]:
-        for name in self._disk.names("Submitted/.taken"):
-            if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
-                yield taken.id
-        for name in self._disk.names("Queue"):
-            if (queued := names.parse_queue(name)) and queued.kind != "tmp":
-                yield queued.id
 
     def _judge(self, doubtful: frozenset[int]) -> None:
         """Tell what was wrong in this audit and in the last one."""

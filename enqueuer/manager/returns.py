@@ -1,12 +1,10 @@
-"""Back into the queue: release from Quarantine, retry from Bad, and delete; what is deferred, when the config file changed.
+"""Orders of an administrator: release from Quarantine, retry from Bad, and delete. What is deferred, when the config file changed.
 
-A message keeps its id. The O line's last field says where a released one goes on (after the action that kept it); it is
-written in place and made durable before the rename into Queue/, and the .why goes after that rename is durable too.
+How a kept message comes back into the queue is the store's (queue/directory/requeue.py).
 """
 
 import contextlib
 import itertools
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -18,18 +16,12 @@ from enqueuer.manager.blame import Blame
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.settler import Settler
 from enqueuer.policy import rules
-from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ingest import FIRST, queue_path
-from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.port import MessageStore, NotKept, Place
 from filterlink.wire.loop import Loop
 
 __all__ = ["Returns"]
 
 log = logging.getLogger("QUEUE")
-MARK_LENGTH = 8
-MAX_WHY = 1 << 20
-"""Bytes of a .why that are read; ours have some hundred."""
 IN_FORCE = 1.0
 """Seconds after which a new revision has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
 holds is offered again when it has changed over (FilterPeer)."""
@@ -40,25 +32,19 @@ SLICE = 16
 Answer = Callable[[bool, str], None]
 
 
-class CannotReturn(Exception):
-    """The order cannot be carried out; the text says why."""
-
-
 class Returns:
     """Part of the queue manager."""
 
     def __init__(
-        self, loop: Loop, disk: Disk, settler: Settler, schedule: Schedule, board: Scoreboard, blame: Blame, config: Config
+        self, loop: Loop, store: MessageStore, settler: Settler, schedule: Schedule, board: Scoreboard, blame: Blame, config: Config
     ) -> None:
-        self._disk = disk
+        self._store = store
         self._settler = settler
         self._schedule = schedule
         self._board = board
         self._blame = blame
         self._loop = loop
         self._config = config
-        self._coming: set[int] = set()
-        """Messages that are brought back, until they are in Queue/."""
 
     def configure(self, config: Config) -> None:
         """Another revision is in force: what may be judged otherwise now is not held for as long as it was to be."""
@@ -74,7 +60,7 @@ class Returns:
         verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
         try:
             verbs[verb](id, answer)
-        except CannotReturn as error:
+        except NotKept as error:
             answer(False, str(error))
         except OSError as error:
             answer(False, f"message {id}: {error.strerror}")
@@ -84,9 +70,9 @@ class Returns:
     def _retry_all(self, answer: Answer) -> None:
         """Retry everything in Bad/, in slices: thousands of messages must not keep the queue manager from its mail."""
         try:
-            ids = sorted(id for name in self._disk.names("Bad") if (id := names.parse_shelf(name)) is not None)
+            ids = self._store.kept("bad")
         except OSError as error:
-            answer(False, f"Bad/: {error.strerror}")
+            answer(False, f"Bad: {error.strerror}")
             return
         tally = _Tally(len(ids), answer)
         self._retry_slice(iter(ids), tally)
@@ -100,10 +86,10 @@ class Returns:
             self._loop.after(0, lambda: self._retry_slice(ids, tally))
 
     def _release(self, id: int, answer: Answer) -> None:
-        why = self._why(id)
+        why = self._store.reason(id, "quarantine")
+        mark = None
         rule = why.get("rule")
         filter = why.get("filter")
-        mark = envelopes.NO_MARK
         text = "released: it is scanned again"
         if isinstance(rule, str) and isinstance(filter, str):
             with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair is no name of ours
@@ -117,55 +103,30 @@ class Returns:
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
         else:
-            self._bring_back(id, "bad", envelopes.NO_MARK, "retried: it is scanned again", answer)
+            self._bring_back(id, "bad", None, "retried: it is scanned again", answer)
 
     def _delete(self, id: int, answer: Answer) -> None:
-        if id in self._coming or not self._disk.unlink(names.final(id, "quarantine")):
-            raise CannotReturn(f"Quarantine holds no message {id}")
-        self._disk.unlink(names.final(id, "quarantine-why"))
+        if not self._store.delete(id, "quarantine"):
+            raise NotKept(f"Quarantine holds no message {id}")
         log.log(serverlog.MAJOR, "deleted from Quarantine", extra=serverlog.message_tag(id))
         answer(True, f"{id} deleted")
 
-    def _bring_back(self, id: int, place: str, mark: bytes, text: str, answer: Answer) -> None:
-        """Write the mark, and go on once the committer has made it durable."""
-        path = names.final(id, place)
-        stamp = self._disk.stamp(path)
-        if stamp is None or id in self._schedule.entries or id in self._coming:
-            raise CannotReturn(f"{path.partition('/')[0]} holds no message {id}")
-        self._mark(path, mark)
-        self._coming.add(id)
-        self._settler.after_sync(lambda: self._arrive(id, place, stamp[1], text, answer), path)
+    def _bring_back(self, id: int, place: Place, mark: bytes | None, text: str, answer: Answer) -> None:
+        if id in self._schedule.entries:
+            raise NotKept(f"{place.capitalize()} holds no message {id}")
 
-    def _arrive(self, id: int, place: str, size: int, text: str, answer: Answer) -> None:
-        """The mark is durable: the message is in the queue from this rename on."""
-        path = names.final(id, place)
-        self._coming.discard(id)
-        try:
-            self._disk.rename(path, queue_path(id))
-        except OSError as error:
-            answer(False, f"message {id}: {error.strerror}")
-            return
-        self._board.add("returned")
-        if place == "bad":
-            self._blame.pardon(id)
-        self._schedule.add(Entry(id, None, size, time.monotonic(), ingested=True, counted=True))
-        self._settler.after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")), "Queue", path.partition("/")[0])
-        log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
-        answer(True, f"{id} {text}")
+        def arrived(size: int, error: OSError | None) -> None:
+            if error is not None:
+                answer(False, f"message {id}: {error.strerror}")
+                return
+            self._board.add("returned")
+            if place == "bad":
+                self._blame.pardon(id)
+            self._schedule.add(Entry(id, b"", size, time.monotonic(), durable=True, ingested=True, counted=True))
+            log.log(serverlog.MAJOR, "%s", text, extra=serverlog.message_tag(id))
+            answer(True, f"{id} {text}")
 
-    def _mark(self, path: str, mark: bytes) -> None:
-        head = next(self._disk.chunks(path, first=FIRST), b"")
-        line = envelopes.parse_o(head[: max(envelopes.head_end(head), 0)] or head)
-        if line is None:
-            raise CannotReturn(f"{path} has no O line of ours: it is left where it is")
-        self._disk.patch(path, line.offset + envelopes.O_LENGTH - 1 - MARK_LENGTH, mark)
-
-    def _why(self, id: int) -> dict[str, object]:
-        try:
-            found = json.loads(next(self._disk.chunks(names.final(id, "quarantine-why"), first=MAX_WHY)))
-        except (FileNotFoundError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        self._store.requeue(id, place, mark, self._settler.after_sync, arrived)
 
 
 class _Tally:

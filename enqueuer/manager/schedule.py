@@ -40,11 +40,13 @@ class Entry(msgspec.Struct):
     """One message that the queue manager knows of."""
 
     id: int
-    drop: str | None
-    """Its name in .taken/, as long as that exists."""
+    ref: bytes
+    """What the store knows its source by; b"" where it has none."""
     size: int
     since: float
     """time.monotonic() of its arrival here."""
+    durable: bool = False
+    """Its message file stands for itself, and needs no source."""
     ingested: bool = False
     counted: bool = False
     """It was counted as received."""
@@ -81,8 +83,6 @@ class Entry(msgspec.Struct):
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0
     """Processors that ended in a row while they had it."""
-    taken: tuple[int, int] | None = None
-    """How its drop was (time, size) when it was taken: only that is committed."""
 
 
 class Schedule:

@@ -12,8 +12,7 @@ from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.manager.pauses import Machine
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.spooler import Spooler
-from enqueuer.queue.directory.ingest import complete, queue_path
-from enqueuer.queue.directory.store import Store, Unwiped, drop_path
+from enqueuer.queue.port import MessageStore, Unwiped
 
 __all__ = ["TROUBLE_PAUSE", "Setbacks"]
 
@@ -27,7 +26,7 @@ class Setbacks:
     spooler: Spooler
     """Takes refused drops back; there is none before recovery."""
 
-    def __init__(self, store: Store, schedule: Schedule, machine: Machine, board: Scoreboard) -> None:
+    def __init__(self, store: MessageStore, schedule: Schedule, machine: Machine, board: Scoreboard) -> None:
         self._store = store
         self._schedule = schedule
         self._machine = machine
@@ -44,13 +43,13 @@ class Setbacks:
         self._unwiped[entry.id] = entry.n
         # that a file is there is not enough: after a failed sync it may be the one that was to be ingested anew
         with contextlib.suppress(OSError):  # an I/O error: the next try says what is wrong
-            entry.ingested = entry.ingested and self._store.disk.stamp(queue_path(entry.id)) is not None
+            entry.ingested = entry.ingested and self._store.has_message(entry.id)
         self._schedule.defer(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     def refuse(self, entry: Entry, reason: str) -> None:
         """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
         try:
-            changed = self._store.changed(entry.drop, entry.taken)
+            changed = self._store.is_changed(entry.ref)
             last = self._is_all_that_is_left(entry)
         except OSError as error:
             self.put_off(entry, TROUBLE_PAUSE, str(error))
@@ -58,22 +57,22 @@ class Setbacks:
         if changed:
             self.give_back(entry)
         elif last:
-            entry.drop = None
+            entry.ref = b""
+            entry.durable = True
             entry.ingested = True
             self.put_off(entry, TROUBLE_PAUSE, reason)
-        elif self.spooler.refuse_claimed(self._store, entry, reason):
+        elif self.spooler.refuse_claimed(entry, reason):
             self._schedule.remove(entry)
         else:
             self.put_off(entry, TROUBLE_PAUSE)
 
     def _is_all_that_is_left(self, entry: Entry) -> bool:
         """Whether the drop has gone, and its message file is complete: that is never unlinked. Raises OSError."""
-        disk = self._store.disk
-        return (entry.drop is None or disk.stamp(drop_path(entry.drop)) is None) and complete(disk, entry.id)
+        return (entry.durable or not self._store.has_source(entry.ref)) and self._store.is_whole(entry.id)
 
     def give_back(self, entry: Entry) -> None:
         """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
-        if not self.spooler.give_back(self._store, entry):
+        if not self.spooler.give_back(entry):
             entry.ingested = False
             self.put_off(entry, TROUBLE_PAUSE)
             return

@@ -1,13 +1,12 @@
-"""From an outcome to the end of a message: sync, compare, commit, publish, count, log, forget. In this order.
+"""The engine's part in the end of a message: batches, the committer's thread, repeats after errors, the totals and the log.
 
-In groups one message at a time goes from its commit to its end. Where each step is synced for itself (queue/directory/sync.py) a
-batch takes the steps together.
+The order of the steps is the store's (queue/directory/settle.py). In groups one message at a time goes from its commit to its
+end. Where each step is synced for itself (queue/directory/sync.py) a batch takes the steps together.
 """
 
 import logging
 import time
 from collections.abc import Callable
-from enum import IntEnum
 
 import msgspec
 
@@ -17,8 +16,7 @@ from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.manager.committer import CommitStep, Committer
 from enqueuer.manager.schedule import Entry, Schedule
-from enqueuer.queue.directory.store import Store
-from enqueuer.queue.directory.sync import Change
+from enqueuer.queue.port import Decision, MessageStore, Progress, Settlement, SyncPhase, Witness
 from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 
@@ -35,31 +33,15 @@ It waits for as long as syncs have failed so far. Their number says nothing: the
 """
 
 
-class Progress(IntEnum):
-    """How far a message has come."""
-
-    STAGED = 0
-    COMMITTED = 1
-    PUBLISHED = 2
-    COUNTED = 3
-    GONE = 4
-
-
 STEPS = ("commit", "publish", "count", "unlink", "")
 """What an item that has come so far does next, as timings.py calls it."""
 
 
-class Settling(msgspec.Struct):
+class Settling(Decision, kw_only=True):
     """What the next sync makes durable: an outcome to be committed, or a first hold, after which the drop may go."""
 
     entry: Entry
-    n: int
     outcome: frames.Outcome | None
-    done: Progress = Progress.STAGED
-
-    @property
-    def change(self) -> Change:
-        return Change(self.entry.id, self.n, None if self.outcome is None else self.outcome.places)
 
 
 class Afterwards(msgspec.Struct):
@@ -72,12 +54,13 @@ class Afterwards(msgspec.Struct):
 Item = Settling | Afterwards
 
 
-class Settler:
+class Settler(Witness[Settling]):
     """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
 
-    def __init__(self, loop: Loop, store: Store, board: Scoreboard, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
+    def __init__(
+        self, loop: Loop, store: MessageStore, board: Scoreboard, schedule: Schedule, put_off: Callable[[Entry, float], None]
+    ) -> None:
         self._loop = loop
-        self._store = store
         self._board = board
         self._schedule = schedule
         self._put_off = put_off
@@ -89,7 +72,8 @@ class Settler:
         self._complaints = Complaints(log, logging.ERROR)
         self._failing_since: float | None = None
         self._distrusted = 0
-        self._committer: Committer[Item] = Committer(loop, self._steps())
+        self._order: Settlement[Settling] = store.settlement(self)
+        self._committer: Committer[Item] = Committer(loop, [self._step(phase) for phase in self._order.phases])
 
     @property
     def busy(self) -> bool:
@@ -97,7 +81,8 @@ class Settler:
 
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
         """Take what a processor has staged; None: the message is deferred, and its message file is to be made durable."""
-        item = Settling(entry, entry.n, outcome)
+        places, moved = (None, False) if outcome is None else (outcome.places, outcome.moved)
+        item = Settling(entry.id, entry.n, entry.ref, places, moved, entry=entry, outcome=outcome)
         if self._stands(item):
             self._committer.add(item)
 
@@ -107,7 +92,7 @@ class Settler:
         After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
         was written before is ingested anew from the drop. A message without one was durable already.
         """
-        return entry.drop is None or entry.n > self._distrusted
+        return entry.durable or entry.n > self._distrusted
 
     def after_sync(self, action: Callable[[], object], *folders: str) -> None:
         """Call `action` once these files and the names in these folders are durable; outcomes that are added later come after it."""
@@ -119,28 +104,17 @@ class Settler:
     def close(self) -> None:
         self._committer.close()
 
-    def _steps(self) -> list[CommitStep[Item]]:
-        sync = self._store.sync
-        staged = CommitStep[Item](
-            lambda items: sync.staged(_changes(items, Progress.STAGED), _folders(items)), self._to(Progress.COMMITTED)
-        )
-        committed = CommitStep[Item](lambda _: sync.committed(), self._to(Progress.PUBLISHED))
-        published = CommitStep[Item](lambda items: sync.published(_changes(items, Progress.PUBLISHED)), self._to(Progress.GONE))
-        steps = [staged, committed, published] if sync.in_steps else [staged._replace(done=self._to(Progress.GONE))]
-        return [step._replace(sync=self._noted(step.sync)) for step in steps]
-
-    def _noted(self, sync: Callable[[list[Item]], None]) -> Callable[[list[Item]], None]:
-        """Have the board know of a sync while it runs: should we be killed over it, a successor trusts nothing."""
-
+    def _step(self, phase: SyncPhase[Settling]) -> CommitStep[Item]:
+        """One sync. The board says that it runs: should this process be killed meanwhile, its successor trusts nothing."""
         timings = StageTimings(self._board.manager_timings, MANAGER)  # another thread's
 
-        def run(items: list[Item]) -> None:
+        def sync(items: list[Item]) -> None:
             timings.start(0, "sync")
             with self._board.syncing():
-                sync(items)
+                phase.sync([item for item in items if isinstance(item, Settling)], _folders(items))
             timings.next("")
 
-        return run
+        return CommitStep(sync, self._to(phase.goal))
 
     def _to(self, goal: Progress) -> Callable[[list[Item], OSError | None], list[Item]]:
         """What follows a sync: each item is carried as far as `goal`."""
@@ -161,7 +135,7 @@ class Settler:
                 return False
             self._timings.start(item.n, STEPS[item.done])
             while item.done < goal:
-                item.done = self._next(item)
+                self._order.step(item)
                 self._timings.next(STEPS[item.done])
         except OSError as error:
             tag = serverlog.message_tag(item.entry.id) if isinstance(item, Settling) else None
@@ -178,61 +152,35 @@ class Settler:
         elif self._stands(item):
             self._carry(item, goal)
 
-    def _next(self, item: Settling) -> Progress:
-        entry = item.entry
-        outcome = item.outcome
-        if outcome is None:
-            return self._release(entry)
-        if item.done is Progress.STAGED and self._store.changed(entry.drop, entry.taken):
-            self.give_back(entry)
-            return Progress.GONE
-        match item.done:
-            case Progress.STAGED if outcome.moved:
-                return self._move(entry, outcome)
-            case Progress.STAGED:
-                self._board.decide(entry.id, outcome.disposition)
-                self._store.commit(entry.id, item.n)
-            case Progress.COMMITTED:
-                self._store.finish(entry.id, item.n, entry.drop, outcome.places)
-            case Progress.PUBLISHED:
-                self._count(entry, outcome)
-            case _:
-                self._store.forget(entry.id, item.n)
-                self._gone(entry)
-        return Progress(item.done + 1)
+    # ---- the steps of a message that are the engine's (Witness)
 
-    def _move(self, entry: Entry, outcome: frames.Outcome) -> Progress:
-        """All steps at once. The board says what is under way: a successor finds no file that would tell it."""
-        self._board.decide(entry.id, outcome.disposition)
-        self._board.moving = entry.id
-        (place,) = outcome.places
-        if entry.drop is not None:
-            self._store.release_drop(entry.drop)
-            entry.drop = None  # whatever becomes of the rename: the message file is all that is left, and stays
-        self._store.move(entry.id, None, place)
-        self._count(entry, outcome)
-        self._board.moving = 0
-        self._gone(entry)
-        return Progress.GONE
+    def deciding(self, decision: Settling) -> None:
+        """The board says what is decided, and which message is moved: of that one a successor finds no file."""
+        assert decision.outcome is not None
+        self._board.decide(decision.id, decision.outcome.disposition)
+        if decision.moved:
+            self._board.moving = decision.id
 
-    def _count(self, entry: Entry, outcome: frames.Outcome) -> None:
-        self._board.announce(entry.id, outcome.disposition)
-        self._board.add(outcome.disposition)
-        serverlog.tell(log, entry.id, f"{outcome.disposition}: {outcome.reason}")
+    def changed(self, decision: Settling) -> None:
+        """A deferred message that a processor has again keeps its drop: the outcome of that dispatch is compared, too."""
+        if decision.outcome is not None or decision.entry.state == "deferred":
+            self.give_back(decision.entry)
 
-    def _gone(self, entry: Entry) -> None:
-        self._schedule.remove(entry)
-        self.ended(entry.id)
+    def released(self, decision: Settling) -> None:
+        decision.entry.ref = b""
+        decision.entry.durable = True
 
-    def _release(self, entry: Entry) -> Progress:
-        """The message file is durable: a deferred message needs its drop no more, if that is what was read."""
-        if self._store.changed(entry.drop, entry.taken):
-            if entry.state == "deferred":  # else a processor has it, and its outcome is compared, too
-                self.give_back(entry)
-        elif entry.drop is not None:
-            self._store.release_drop(entry.drop)
-            entry.drop = None
-        return Progress.GONE
+    def left(self, decision: Settling) -> None:
+        assert decision.outcome is not None
+        self._board.announce(decision.id, decision.outcome.disposition)
+        self._board.add(decision.outcome.disposition)
+        serverlog.tell(log, decision.id, f"{decision.outcome.disposition}: {decision.outcome.reason}")
+
+    def gone(self, decision: Settling) -> None:
+        if decision.moved:
+            self._board.moving = 0
+        self._schedule.remove(decision.entry)
+        self.ended(decision.id)
 
     # ---- failed syncs
 
@@ -242,7 +190,7 @@ class Settler:
         log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
-            if entry.drop is not None:
+            if not entry.durable:
                 entry.ingested = False
         for item in items:
             if isinstance(item, Settling) and item.done is Progress.STAGED:
@@ -263,16 +211,12 @@ class Settler:
 
     def _judge_again(self, item: Settling) -> None:
         """A message that is only deferred waits for its next offer anyway."""
-        if item.entry.drop is not None:
+        if not item.entry.durable:
             item.entry.ingested = False
         if item.outcome is not None:
             failing = time.monotonic() - self._failing_since if self._failing_since is not None else 0.0
             self._put_off(item.entry, min(MOST_PAUSE, max(REPEAT, failing)))
-            item.entry.ingested = item.entry.drop is None
-
-
-def _changes(items: list[Item], done: Progress) -> list[Change]:
-    return [item.change for item in items if isinstance(item, Settling) and item.done is done]
+            item.entry.ingested = item.entry.durable
 
 
 def _folders(items: list[Item]) -> set[str]:

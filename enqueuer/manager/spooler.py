@@ -16,11 +16,9 @@ from enqueuer.manager.backlog import Backlog, pack, unpack
 from enqueuer.manager.denied import Denied
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.disk import no_room
-from enqueuer.queue.directory.ids import Ids
 from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal
-from enqueuer.queue.directory.names import parse_taken, taken
-from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.port import Accepted, Ids, MessageStore
 from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 
@@ -51,13 +49,21 @@ class Spooler:
     """Turns complete drops into messages of the schedule."""
 
     def __init__(
-        self, loop: Loop, intake: Intake, ids: Ids, schedule: Schedule, config: configs.Config, refused: Callable[[], None]
+        self,
+        loop: Loop,
+        store: MessageStore,
+        intake: Intake,
+        ids: Ids,
+        schedule: Schedule,
+        config: configs.Config,
+        refused: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._intake = intake
         self._ids = ids
         self._schedule = schedule
         self._config = config
+        self._store = store
         self._refused = refused
         self._wanted = True
         self._not_before = time.monotonic() + UNWATCHED
@@ -114,26 +120,24 @@ class Spooler:
             return 0.0
         return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
 
-    def refuse_claimed(self, store: Store, entry: Entry, reason: str) -> bool:
+    def refuse_claimed(self, entry: Entry, reason: str) -> bool:
         """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
-        assert entry.drop is not None
-        drop = os.fsencode(entry.drop)
-        found = parse_taken(drop)
+        name = self._store.name(entry.ref) or b""
         try:
-            store.undo_ingest(entry.id)
-            self._refuse(os.fsencode(drop_path(entry.drop)), found.name if found else drop, reason)
+            self._tell_refused(name, self._store.refuse(entry.id, entry.ref, reason), reason)
         except OSError as error:
-            self._complaints.say("refuse", f"{printable(drop)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")
+            self._complaints.say("refuse", f"{printable(name)} ({reason}) cannot be renamed to .bad: {error.strerror}; tried again")
             return False
         return True
 
-    def give_back(self, store: Store, entry: Entry) -> bool:
+    def give_back(self, entry: Entry) -> bool:
         """Its writer went on after its drop was taken: it is taken again when it has come to rest. False: not now."""
-        assert entry.drop is not None
         try:
-            name = store.give_back(entry.id, entry.drop)
+            name = self._store.give_back(entry.id, entry.ref)
         except OSError as error:
-            self._complaints.say("give back", f"{printable(os.fsencode(entry.drop))} cannot go back: {error.strerror}; tried again")
+            self._complaints.say(
+                "give back", f"{printable(self._store.name(entry.ref) or b'')} cannot go back: {error.strerror}; tried again"
+            )
             return False
         if name is not None:
             self._intake.changed(name, time.monotonic() - entry.since)
@@ -205,24 +209,22 @@ class Spooler:
         try:
             id = self._ids.take(time.time_ns() // 1000)
             try:
-                claim = self._intake.claim(candidate.name, id)
+                accepted = self._store.accept(id, candidate.name)
             except Refusal as refusal:
-                self._refuse(b"Submitted/" + candidate.name, candidate.name, str(refusal))
+                self._tell_refused(candidate.name, self._store.refuse_drop(candidate.name, str(refusal)), str(refusal))
                 return False
         except OSError as error:
             self._failed(candidate, error)
             return False
-        if claim == "later":
+        if accepted == "later":
             self._later.append(pack(candidate))
             self._try_later()
-        if claim != "taken":
+        if not isinstance(accepted, Accepted):
             return False
-        drop = os.fsdecode(taken(id, candidate.name))
-        self._schedule.add(Entry(id, drop, candidate.size, time.monotonic(), taken=self._intake.claimed))
+        self._schedule.add(Entry(id, accepted.ref, candidate.size, time.monotonic()))
         return True
 
-    def _refuse(self, path: bytes, name: bytes, reason: str) -> None:
-        bad = self._intake.refuse(path, name, reason)
+    def _tell_refused(self, name: bytes, bad: bytes | None, reason: str) -> None:
         if bad is not None:
             self._tell_refusal(f"{printable(name)} refused: {reason}; it is {printable(bad)} now")
             self._refused()
@@ -288,12 +290,11 @@ class Spooler:
         return not self._full
 
 
-def tell_received(entry: Entry, sender: bytes, size: int, dropper: int | None) -> None:
-    """The message's first line in the log. Its last words name the account of the dropper, where it is not the engine's."""
-    found = parse_taken(os.fsencode(entry.drop)) if entry.drop else None
-    name = printable(found.name) if found else "found in the queue"
+def tell_received(id: int, name: bytes | None, sender: bytes, size: int, dropper: int | None) -> None:
+    """The message's first line in the log. `name`: that of its source. Its last words name the dropper, where that is not the engine."""
+    source = "found in the queue" if name is None else printable(name)
     by = "" if dropper is None else f", uid {dropper}"
-    serverlog.tell(log_of_queue, entry.id, f"from <{printable(sender)}>, {size} bytes, {name}{by}")
+    serverlog.tell(log_of_queue, id, f"from <{printable(sender)}>, {size} bytes, {source}{by}")
 
 
 def _lanes() -> tuple[Backlog, Backlog]:

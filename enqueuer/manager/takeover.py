@@ -8,24 +8,20 @@ from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.schedule import Entry, Schedule
-from enqueuer.queue.directory import names, recovery
-from enqueuer.queue.directory.ingest import queue_path
-from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.port import MessageStore, Recovered
 
 __all__ = ["take_over"]
 
 log = logging.getLogger("QUEUE")
 
 
-def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
+def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blame) -> int:
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
     board = birth.board
     cold = not birth.board.recovered
     _take_back(store, board)
-    found = recovery.recover(
-        store, cold=cold, decided=lambda id, _n, disposition: _decided(board, id, disposition), progress=board.recovering
-    )
+    found = store.recover(cold=cold, decided=lambda id, _n, disposition: _decided(board, id, disposition), progress=board.recovering)
     _tell_of_the_gone(store, board, found)
     _tell(found)
     if board.distrusts:
@@ -41,19 +37,18 @@ def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> i
     return found.highest
 
 
-def _take_back(store: Store, board: Scoreboard) -> None:
+def _take_back(store: MessageStore, board: Scoreboard) -> None:
     """What was announced and still has its .done, or was being moved, may be counted or not: it is counted anew.
 
     Before anything else is counted: its old total would wipe that out.
     """
     if not (id := board.announced):
         return
-    done = (found.id for name in store.disk.names("Queue") if (found := names.parse_queue(name)) and found.kind == "done")
-    if id == board.moving or id in done:
+    if id == board.moving or id in store.decided():
         board.take_back()
 
 
-def _tell_of_the_gone(store: Store, board: Scoreboard, found: recovery.Recovered) -> None:
+def _tell_of_the_gone(store: MessageStore, board: Scoreboard, found: Recovered) -> None:
     """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
     here = {id for id, _ in found.finished}
     for id, disposition in board.untold():
@@ -67,27 +62,27 @@ def _tell_of_the_gone(store: Store, board: Scoreboard, found: recovery.Recovered
     board.told()
 
 
-def _is_there(store: Store, id: int) -> bool:
+def _is_there(store: MessageStore, id: int) -> bool:
     """What cannot be looked at has not left."""
     try:
-        return store.disk.stamp(queue_path(id)) is not None
+        return store.has_message(id)
     except OSError:
         return True
 
 
-def _schedule(found: recovery.Recovered, schedule: Schedule, cold: bool, distrusts: bool) -> int:
+def _schedule(found: Recovered, schedule: Schedule, cold: bool, distrusts: bool) -> int:
     """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now = time.monotonic()
     present = 0
     for offer in found.offers:
-        counted = offer.ingested and (not cold or offer.drop is None)
+        counted = offer.ingested and (not cold or offer.durable)
         present += counted
-        ingested = offer.ingested and (offer.drop is None or not distrusts)
-        schedule.add(Entry(offer.id, offer.drop, offer.size, now, ingested=ingested, counted=counted, taken=offer.taken))
+        ingested = offer.ingested and (offer.durable or not distrusts)
+        schedule.add(Entry(offer.id, offer.ref, offer.size, now, durable=offer.durable, ingested=ingested, counted=counted))
     return present
 
 
-def _tell(found: recovery.Recovered) -> None:
+def _tell(found: Recovered) -> None:
     for name in found.foreign:
         log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
     if found.offers or found.finished or found.broken:

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from enqueuer.ipc import frames
-from enqueuer.queue.directory import ingest
-from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.store import drop_path
+from enqueuer.queue.directory.ingest import MessageFile
+from enqueuer.queue.port import Workspace
 from filterlink.config.settings import Filter
 
-__all__ = ["Fingerprints", "drop_of"]
+__all__ = ["Fingerprints"]
 
 Reported = TypeVar("Reported", frames.Outcome, frames.Deferred)
 
@@ -20,41 +19,33 @@ Reported = TypeVar("Reported", frames.Outcome, frames.Deferred)
 class Fingerprints:
     """Part of a processor."""
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(self, workspace: Workspace[MessageFile]) -> None:
+        self._workspace = workspace
         self._makers = frozenset[int]()
 
     def configure(self, filters: Sequence[Filter]) -> None:
         """Note the accounts that helpers of these filters may write files as."""
         self._makers = frozenset(_accounts(filters))
 
-    def add(self, answer: Reported, job: frames.Job, message: ingest.MessageFile, asked: str) -> Reported:
+    def add(self, answer: Reported, job: frames.Job, message: MessageFile, asked: str) -> Reported:
         """Report fingerprints where a filter that was asked may have made the drop while it scanned another message."""
-        if job.drop and asked and (created := self._made(job)):
-            answer.kinds = ingest.kinds(self._disk, message)
+        if job.ref and asked and (created := self._made(job)):
             answer.judged_by = asked
             answer.created = created
+            answer.kinds = self._workspace.kinds(message)
         return answer
 
-    def closed(self, job: frames.Job, message: ingest.MessageFile) -> str:
+    def closed(self, job: frames.Job, message: MessageFile) -> str:
         """Return the filter that sends such messages around; "" where none does."""
-        if not (self._made(job) if job.drop else job.own):
+        if not (self._made(job) if job.ref else job.own):
             return ""
         closed = dict(job.circles)
-        return next((filter for kind in ingest.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
+        return next((filter for kind in self._workspace.kinds(message) if (filter := closed.get(kind, ""))), "")
 
     def _made(self, job: frames.Job) -> int:
         """When the drop was written, in nanoseconds since 1970; 0 where its owner is no account that a filter works as."""
-        try:
-            drop = os.stat(drop_path(drop_of(job)), follow_symlinks=False)
-        except OSError:
-            return 0
-        return drop.st_mtime_ns if drop.st_uid in self._makers else 0
-
-
-def drop_of(job: frames.Job) -> str:
-    """Return the name of a job's drop, as paths are written here."""
-    return job.drop.decode("utf-8", "surrogateescape")
+        source = self._workspace.source(job.ref)
+        return source.written if source is not None and source.owner in self._makers else 0
 
 
 def _accounts(filters: Sequence[Filter]) -> Iterator[int]:

@@ -11,10 +11,10 @@ from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, EngineEnd
 from enqueuer.ipc.timings import PROCESSOR, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.policy import routes, rules
-from enqueuer.processor.fingerprints import Fingerprints, drop_of
+from enqueuer.processor.fingerprints import Fingerprints
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
-from enqueuer.queue.directory.store import drop_path
+from enqueuer.queue.directory.workspace import DirectoryWorkspace
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
@@ -51,7 +51,8 @@ class Processor:
     def __init__(self, birth: Birth) -> None:
         self._birth = birth
         self._disk = Disk()
-        self._fingerprints = Fingerprints(self._disk)
+        self._workspace = DirectoryWorkspace(self._disk)
+        self._fingerprints = Fingerprints(self._workspace)
         self._domain = socket.gethostname() or "localhost"
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
@@ -87,7 +88,7 @@ class Processor:
         except ingest.InvalidDrop as refused:
             return frames.DropRefused(job.id, job.n, str(refused))
         except FileNotFoundError as error:
-            if job.drop and not job.ingested:
+            if job.ref and not job.ingested:
                 return frames.DropRefused(job.id, job.n, "it was removed before it could be read")
             return frames.Trouble(job.id, job.n, str(error), kind=_kind(error))
         except (OSError, ValueError) as error:
@@ -95,10 +96,8 @@ class Processor:
 
     def _message(self, job: frames.Job) -> ingest.MessageFile:
         self._say("reading", job)
-        if job.ingested:
-            message = ingest.load(self._disk, job.id, job.stamp)
-        else:
-            message = ingest.ingest(self._disk, job.id, drop_path(drop_of(job)), _now(), self._domain)
+        store = self._workspace
+        message = store.load(job.id, job.stamp) if job.ingested else store.lease(job.id, job.ref, _now(), self._domain)
         if job.first:
             envelope = message.envelope
             self._untold = frames.Ingested(job.id, job.n, message.stamp, envelope.sender, message.size, envelope.dropper)

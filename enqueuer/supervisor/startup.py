@@ -15,7 +15,7 @@ from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
-from enqueuer.queue.directory import format
+from enqueuer.queue.directory import format, layout
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.supervisor import reaper, ulimits
@@ -174,7 +174,7 @@ def _check_folders(base: Path, absent: frozenset[str]) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise EngineCannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
     if (owner := trust.foreign_taken()) is not None:
-        text = f"{base / trust.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
+        text = f"{base / layout.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
         raise EngineCannotStart(exits.NOPERM, text)
     os.umask(0o027)
 

@@ -9,9 +9,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from enqueuer.queue.directory.layout import TAKEN
+
 __all__ = ["config", "drop_folder", "folders", "foreign_taken", "is_shared", "unsafe"]
 
-TAKEN = "Submitted/.taken"
 CURE = "chmod go-w"
 MAX_LINKS = 40
 """Links that are followed, as by the kernel."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enqueuer.lab.ownmail import MailFound, Most, addressed
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message import envelope as envelopes
 
 __all__ = ["MOST", "TrialMail", "made", "own", "waiting"]
@@ -34,7 +35,7 @@ def waiting(base: Path) -> TrialMail | None:
     """Copies of what lies in the queue and the drop folder now; None where nothing does."""
     found: list[bytes] = []
     taken = 0
-    for data in itertools.chain(_queued(base / "Queue"), _dropped(base / "Submitted"), _dropped(base / "Submitted/.taken")):
+    for data in itertools.chain(_queued(base / "Queue"), _dropped(base / "Submitted"), _dropped(base / TAKEN)):
         taken += len(data)
         if taken > MOST.total or len(found) == MOST.messages:
             break

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.layout import OUTPUTS
 
 __all__ = ["Pile", "sweep_out"]
 
@@ -65,5 +66,5 @@ def sweep_out(base: Path) -> None:
 
 
 def _outcomes(base: Path) -> Iterator[Path]:
-    for pattern in ("Outbound/*/*", "Quarantine/*", "Bad/*", "Submitted/*.bad", "Submitted/*.why"):
+    for pattern in itertools.chain.from_iterable(OUTPUTS.values()):
         yield from base.glob(pattern)

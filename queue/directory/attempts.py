@@ -7,9 +7,9 @@ costs a count at the most. Few messages are ever in it.
 import logging
 from collections.abc import Container
 
-from enqueuer.queue.directory.disk import Disk, contents, replace
+from enqueuer.queue.directory.disk import DiskPort, contents, replace
 
-__all__ = ["Attempts"]
+__all__ = ["AttemptsFile"]
 
 log = logging.getLogger("QUEUE")
 
@@ -19,10 +19,10 @@ MAX_READ = 16 << 20
 """Bytes of it that are read: half a million messages."""
 
 
-class Attempts:
+class AttemptsFile:
     """The charges of all messages that have one. One process at a time may hold one of these."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: DiskPort) -> None:
         self._disk = disk
         self._told = False
         self._counts = self._read()

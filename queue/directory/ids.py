@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from enqueuer.queue.directory.disk import DiskPort, contents, replace
 
-__all__ = ["Ids"]
+__all__ = ["IdsFile"]
 
 BOUND = "Queue/.ids"
 NEXT = "Queue/.ids.tmp"
@@ -19,7 +19,7 @@ AfterSync = Callable[..., None]
 """after_sync(action, *paths): calls `action` once these files, and the names in these folders, are durable."""
 
 
-class Ids:
+class IdsFile:
     """Gives ids. One process at a time may hold one of these."""
 
     def __init__(self, disk: DiskPort, on_disk: int = 0, after_sync: AfterSync | None = None) -> None:

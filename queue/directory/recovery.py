@@ -15,11 +15,12 @@ import msgspec
 from enqueuer.queue.directory import incoming, names
 from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
 from enqueuer.queue.directory.ingest import complete, finished, queue_path, whole
+from enqueuer.queue.directory.ref import ref_of
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
 from enqueuer.queue.message.printable import printable
 
-__all__ = ["Offer", "Recovered", "recover"]
+__all__ = ["FoundMessage", "RecoveredDirectory", "recover"]
 
 log = logging.getLogger("QUEUE")
 
@@ -30,7 +31,7 @@ MAX_ODD = 100
 """Names that are tried for one thing that is set aside."""
 
 
-class Offer(msgspec.Struct):
+class FoundMessage(msgspec.Struct):
     """A message that is to be judged."""
 
     id: int
@@ -40,15 +41,22 @@ class Offer(msgspec.Struct):
     size: int
     """Bytes of the drop or of the message file: what its lane is chosen by."""
     taken: Stamp | None = None
-    """How its drop is."""
+
+    @property
+    def ref(self) -> bytes:
+        return ref_of(self.drop, self.taken) if self.drop and self.taken else b""
+
+    @property
+    def durable(self) -> bool:
+        return self.drop is None
 
 
-class Recovered(msgspec.Struct):
+class RecoveredDirectory(msgspec.Struct):
     """What lay in the base directory."""
 
     highest: int = 0
     """The highest id that any file bears."""
-    offers: list[Offer] = []
+    offers: list[FoundMessage] = []
     finished: list[tuple[int, str]] = []
     """Messages whose outcome was decided and is now carried out: id and disposition."""
     broken: list[int] = []
@@ -71,13 +79,9 @@ class _Disk(msgspec.Struct):
     foreign: list[str] = []
 
 
-def _nobody_asks() -> None:
-    """The progress of a recovery that nobody watches."""
-
-
 def recover(
-    store: Store, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None] = _nobody_asks
-) -> Recovered:
+    store: Store, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None] = lambda: None
+) -> RecoveredDirectory:
     """Bring every message into a state from which it can go on.
 
     `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
@@ -86,7 +90,7 @@ def recover(
     last name goes, `progress()` for every message that is looked at.
     """
     seen = _look(store.disk)
-    found = Recovered()
+    found = RecoveredDirectory()
     left = incoming.remove_dead(store.disk)
     found.foreign = seen.foreign + left.foreign
     found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
@@ -102,8 +106,7 @@ def recover(
         _tried(queue_path(id), lambda id=id: _alone(store, id, cold, found))  # type: ignore[misc]
         progress()
     half = {parsed.id for name in seen.temporary if (parsed := names.parse_queue(name))} | seen.half
-    staged = {id for id, left in seen.staged.items() if left}
-    found.unfinished = sorted((half | staged) & {offer.id for offer in found.offers})
+    found.unfinished = sorted((half | {id for id, left in seen.staged.items() if left}) & {offer.id for offer in found.offers})
     outputs = [names.staged(*left) for each in seen.staged.values() for left in each]
     _unlink(store.disk, "Queue", seen.temporary)
     _unlink(store.disk, "Staged", outputs)
@@ -195,7 +198,9 @@ def _look_queue(seen: _Disk, name: str) -> None:
             seen.done.setdefault(id, []).append(n)
 
 
-def _finish(store: Store, seen: _Disk, id: int, dispatches: list[int], found: Recovered, decided: Callable[[int, int, str], None]) -> None:
+def _finish(
+    store: Store, seen: _Disk, id: int, dispatches: list[int], found: RecoveredDirectory, decided: Callable[[int, int, str], None]
+) -> None:
     """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
     drop = seen.drops.pop(id, None)
     for n in sorted(dispatches):
@@ -229,7 +234,7 @@ def _disposition(disk: DiskPort, id: int) -> str:
         return "quarantined"
 
 
-def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Recovered) -> None:
+def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: RecoveredDirectory) -> None:
     """A drop without .done. Cold: its message file is not trusted, it is ingested again; else a whole one stays as it is.
 
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
@@ -248,17 +253,17 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
     if ingested and store.disk.changes(drop_path(drop)) != store.disk.marked(queue_path(id)):
         store.give_back(id, drop)
         return
-    found.offers.append(Offer(id, drop, ingested, taken[1], taken))
+    found.offers.append(FoundMessage(id, drop, ingested, taken[1], taken))
 
 
-def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
+def _alone(store: Store, id: int, cold: bool, found: RecoveredDirectory) -> None:
     """A message file without a drop: held, from a door, or released. It is mail: it is never wiped, and offered only if it is whole."""
     if fault := _fault(store.disk, id, cold):
         _set_aside(store.disk, id, fault)
         found.broken.append(id)
         return
     stamp = store.disk.stamp(queue_path(id))
-    found.offers.append(Offer(id, None, ingested=True, size=stamp[1] if stamp else 0))
+    found.offers.append(FoundMessage(id, None, ingested=True, size=stamp[1] if stamp else 0))
 
 
 def _fault(disk: DiskPort, id: int, cold: bool) -> str:

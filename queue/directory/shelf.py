@@ -8,22 +8,23 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message import envelope, header
 
-__all__ = ["Folder", "ShelfEntry", "entries", "head", "read", "waiting"]
+__all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "read", "waiting"]
 
 Folder = Literal["Queue", "Quarantine", "Bad"]
 FIRST = 16 << 10
 """Bytes read first: the envelope and header of nearly every message."""
 MAX_SHOWN = 1 << 20
 """The longest envelope and header that is shown, and the longest .why that is read; what is beyond it is no help."""
-TAKEN = "Submitted/.taken"
 
 
 class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,19 @@ def waiting(disk: Disk) -> Iterator[tuple[int, bytes]]:
         raw = name.encode(errors="surrogateescape")
         if parsed := names.parse_taken(raw):
             yield parsed.id, raw
+
+
+def claimed(name: bytes) -> Iterator[tuple[int, int | None]]:
+    """The ids of the claimed drops that had this name, and their owners."""
+    for entry in os.listdir(os.fsencode(TAKEN)):
+        found = names.parse_taken(entry)
+        if found is not None and entry == names.taken(found.id, name):
+            yield found.id, _owner(f"{TAKEN}/{os.fsdecode(entry)}")
+
+
+def enqueued(id: int) -> list[str]:
+    """The files of a message in the module queues."""
+    return [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
 
 
 def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:

@@ -4,7 +4,7 @@ The last step of a processor. The queue manager publishes them after the commit;
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort
@@ -12,7 +12,7 @@ from enqueuer.queue.directory.ingest import MessageFile, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.printable import printable_json
 
-__all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_why", "unchanged"]
+__all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_itself", "stage_why", "unchanged"]
 
 MAX_COPIES = 1000
 """Copies of their own that one message may have, each a file; a filter may ask for a hundred."""
@@ -74,7 +74,14 @@ def unchanged(
     return disk.stamp(queue_path(message.id)) == message.stamp
 
 
-def stage_why(disk: DiskPort, id: int, n: int, place: str, why: dict[str, object]) -> None:
+def stage_itself(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, object]) -> tuple[str, ...]:
+    """Stage the message file as it is, and a reason, for a place; return both places."""
+    stage_why(disk, id, n, place, why)
+    disk.link(queue_path(id), "Staged/" + names.staged(id, n, place))
+    return place, place + "-why"
+
+
+def stage_why(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, object]) -> None:
     """Stage the .why file that lies beside a message in Quarantine or Bad."""
     text = printable_json(json.dumps(why, indent=1, ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))

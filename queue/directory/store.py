@@ -1,4 +1,4 @@
-"""The store: what the queue manager does to a message's files, one call a step, in the order that neither loses nor doubles.
+"""The store: what the queue manager does to a message's files, one call a step.
 
                       before            the call that changes it         after
     changed           drop              stat: as it was taken?           no: give_back, nothing of it is committed
@@ -6,10 +6,11 @@
     finish            drop, staged      unlink drop, rename staged       published
     forget            <id>.<n>.done     unlink                           gone from the queue
 
-    move              <id>.msg          unlink drop, rename to its place decided, published and gone, all at once
+    move              <id>.msg          rename to its place              decided, published and gone, all at once
 
-changed() comes last before commit(), move() and release_drop(): a writer that goes on after its drop was read has the whole
-of it scanned, and loses only what it writes between that call and the unlink of its drop.
+The order of these calls, with the syncs between them, is settle.py's. changed() comes last before commit(), move() and
+release_drop(): a writer that goes on after its drop was read has the whole of it scanned, and loses only what it writes
+between that call and the unlink of its drop.
 Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
 Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
 """
@@ -23,16 +24,9 @@ from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.ingest import queue_path
 from enqueuer.queue.directory.sync import GroupSync, Sync
+from enqueuer.queue.port import Unwiped
 
-__all__ = ["Store", "Unwiped", "drop_path"]
-
-
-class Unwiped(OSError):
-    """Staged names of the messages `ids` could not be unlinked; it says why of one of them."""
-
-    def __init__(self, error: OSError, ids: set[int]) -> None:
-        super().__init__(error.errno, error.strerror, error.filename)
-        self.ids = ids
+__all__ = ["Store", "drop_path"]
 
 
 def drop_path(drop: str) -> str:
@@ -79,14 +73,11 @@ class Store:
         for place in sorted(places, reverse=True):  # a reason (quarantine-why) before its message
             self.publish(id, n, place)
 
-    def move(self, id: int, drop: str | None, place: str) -> None:
+    def move(self, id: int, place: str) -> None:
         """The message file itself is the one output: its rename is the commit, the publication and the end.
 
-        The drop goes before it: what stands in between is a durable message file alone, that is a message to be judged. The
-        other way round a drop would be left of a message that is out.
+        Its drop has gone before: until this rename a durable message file stands for itself, that is a message to be scanned.
         """
-        if drop is not None:
-            self.disk.unlink(drop_path(drop))
         self.disk.rename(queue_path(id), names.final(id, place))
 
     def publish(self, id: int, n: int, place: str) -> None:

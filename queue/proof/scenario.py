@@ -1,6 +1,6 @@
 """What the engine's processes do with one message, step by step, over the store's own code: the model runs it.
 
-The order of the calls is the engine's: DESIGN.md, Life of a message. Nothing here decides what becomes of a message, and
+The end of a message is queue/directory/settle.py, which the engine runs too. Nothing here decides what becomes of a message, and
 nothing of the engine imports it.
 """
 
@@ -9,8 +9,10 @@ from typing import Literal, NamedTuple
 
 from enqueuer.queue.directory import ingest, names, recovery, stage
 from enqueuer.queue.directory.disk import DiskPort, Stamp
+from enqueuer.queue.directory.ref import ref_of, taken_of
+from enqueuer.queue.directory.settle import DirectorySettlement
 from enqueuer.queue.directory.store import Store, drop_path
-from enqueuer.queue.directory.sync import Change
+from enqueuer.queue.port import Decision, Witness
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 
 __all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry", "Scenario", "disposition", "straight"]
@@ -49,12 +51,30 @@ class ModelEntry(NamedTuple):
     taken: Stamp | None = None
     """How its drop was when it was taken, or found by a recovery."""
 
+    @property
+    def ref(self) -> bytes:
+        return ref_of(self.drop, self.taken) if self.drop is not None and self.taken is not None else b""
+
+
+class _GivesBack(Witness[Decision]):
+    """The queue manager's part in the end of a message: a drop that was changed goes back. What is deferred is scanned again first."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def changed(self, decision: Decision) -> None:
+        taken = taken_of(decision.ref)
+        if decision.places is not None and taken is not None:
+            self._store.give_back(decision.id, taken.drop)
+
 
 class Scenario:
     """What the engine's processes do with one message, in their order: each method is one uninterrupted piece of work.
 
-    Mutations are subclasses. test_model.py holds settle() and hold() to what the engine's settler does.
+    Mutations are subclasses. How a message ends is settle.py's, which the engine runs too.
     """
+
+    order: type[DirectorySettlement[Decision]] = DirectorySettlement
 
     waits_for_reaped = True
     """A processor's message is free when the processor has been reaped, and not before."""
@@ -107,41 +127,29 @@ class Scenario:
         return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
 
     def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        """Make it durable, look whether its writer went on, decide, carry out, forget. False: the sync failed."""
+        """Take the decision to its end, by settle.py. False: the sync failed."""
         store = self.store(disk)
-        change = Change(entry.id, entry.n, entry.places)
-        try:
-            store.sync.staged([change])
-        except OSError:
-            return False
-        if store.changed(entry.drop, entry.taken):
-            store.give_back(entry.id, entry.drop or "")
-            return True
-        if self.is_moved(disk, entry.places):
-            store.move(entry.id, entry.drop, entry.places[0])
-            return True
-        store.commit(entry.id, entry.n)
-        store.sync.committed()
-        store.finish(entry.id, entry.n, entry.drop, entry.places)
-        store.sync.published([change])
-        store.forget(entry.id, entry.n)
-        return True
+        moved = self.is_moved(disk, entry.places)
+        return self._settled(store, Decision(entry.id, entry.n, entry.ref, entry.places, moved))
 
     def is_moved(self, disk: DiskPort, places: tuple[str, ...]) -> bool:
         """Whether the message file itself goes to these places."""
         return self.moves and not self.store(disk).sync.in_steps and len(places) == 1 and names.is_module(places[0])
 
     def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        """The first hold: the message file is durable, then its drop goes, if it is the one that was read."""
-        store = self.store(disk)
-        try:
-            store.sync.staged([Change(entry.id, entry.n, None)])
-        except OSError:
-            return False
-        if store.changed(entry.drop, entry.taken):
-            return False
-        if entry.drop:
-            store.release_drop(entry.drop)
+        """The first time that it is deferred, by settle.py. False: its drop stays."""
+        decision = Decision(entry.id, entry.n, entry.ref, None)
+        return self._settled(self.store(disk), decision) and not decision.ref
+
+    def _settled(self, store: Store, decision: Decision) -> bool:
+        order = self.order(store, _GivesBack(store))
+        for sync, goal in order.phases:
+            try:
+                sync([decision], ())
+            except OSError:
+                return False
+            while decision.done < goal:
+                order.step(decision)
         return True
 
     def refuse(self, disk: DiskPort, entry: ModelEntry) -> bool:

@@ -13,6 +13,7 @@ from enqueuer.manager.reconciliation import Reconciliation
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.messagestore import DirectoryStore
 from filterlink.wire.loop import Loop
 
 
@@ -22,14 +23,14 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reconcili
     monkeypatch.chdir(tmp_path / "base")
     loop = Loop()
     disk = Disk()
-    yield Reconciliation(loop, disk, Schedule(Lanes(1000, 0.5, 4)), Scoreboard())
+    yield Reconciliation(loop, DirectoryStore(disk), Schedule(Lanes(1000, 0.5, 4)), Scoreboard())
     disk.close()
     loop.close()
 
 
 def _message(audit: Reconciliation, id: int, *, here: bool = True, on_disk: bool = True) -> None:
     if here:
-        audit._schedule.add(Entry(id, None, 10, 0.0, ingested=True, counted=True))
+        audit._schedule.add(Entry(id, b"", 10, 0.0, durable=True, ingested=True, counted=True))
         audit._board.add("received")
     if on_disk:
         Path(f"Queue/{id}.msg").write_bytes(b"x")
@@ -45,7 +46,7 @@ def test_all_is_right(audit: Reconciliation) -> None:
     for id in range(1, 20):
         _message(audit, id)
     Path("Submitted/.taken/30.a.eml").write_bytes(b"x")
-    audit._schedule.add(Entry(30, "30.a.eml", 10, 0.0))
+    audit._schedule.add(Entry(30, b"", 10, 0.0))
     audit._board.add("received")
     audit._board.add("enqueued")
     for _ in range(2):

@@ -19,7 +19,7 @@ def _schedule(processors: int = 4, share: float = 0.5) -> Schedule:
 
 def _add(schedule: Schedule, *ids: int, size: int = SMALL) -> None:
     for id in ids:
-        schedule.add(Entry(id, f"{id}.a.eml", size, 0.0))
+        schedule.add(Entry(id, b"", size, 0.0))
 
 
 def _next(schedule: Schedule) -> Entry:
@@ -210,7 +210,7 @@ def test_a_changed_lane_border_counts_from_the_next_dispatch() -> None:
 
 def test_an_entry_begins_as_new_and_unknown() -> None:
     """The defaults are what recovery and claims rely on: nothing is ingested, counted, suspect or given up."""
-    entry = Entry(1, None, 10, 0.0)
+    entry = Entry(1, b"", 10, 0.0)
 
     assert (entry.state, entry.ingested, entry.counted, entry.large, entry.apart) == ("new", False, False, False, False)
     assert (entry.was_held, entry.suspect, entry.own) == (False, False, False)
@@ -222,7 +222,7 @@ def test_an_entry_begins_as_new_and_unknown() -> None:
 
 def _enter(schedule: Schedule, state: State) -> Entry:
     """A message that has come to that state."""
-    entry = Entry(1, "1.a.eml", SMALL, 0.0)
+    entry = Entry(1, b"1.a.eml", SMALL, 0.0)
     if state != "new":
         schedule.add(entry)
     if state not in ("new", "waiting"):
@@ -581,9 +581,9 @@ def test_the_gauges_of_the_board() -> None:
     schedule.park(small[1], "A")
     schedule.defer(small[2], "A", 9.0)
     schedule.settle(large[0])
-    schedule.add(Entry(10, None, LARGE, 2.5))
-    schedule.add(Entry(11, None, SMALL, 3.0))
-    schedule.add(Entry(12, None, SMALL, 3.5))
+    schedule.add(Entry(10, b"", LARGE, 2.5))
+    schedule.add(Entry(11, b"", SMALL, 3.0))
+    schedule.add(Entry(12, b"", SMALL, 3.5))
 
     assert schedule.gauges() == (3, 5, 1, 1, 2_500_000_000, 2, 2, 1, 1, 2)
     oldest = schedule.oldest()

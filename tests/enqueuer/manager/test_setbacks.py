@@ -15,7 +15,8 @@ from enqueuer.manager.setbacks import Setbacks
 from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.messagestore import DirectoryStore
+from enqueuer.queue.directory.ref import ref_of
 
 DEFERRED = frames.Deferred(7, 1, "Judge", "cannot read it", (), (0, 0), rule="scan everything")
 
@@ -31,7 +32,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def schedule() -> Schedule:
     made = Schedule(Lanes(1 << 20, 0.5, 4))
-    made.add(Entry(7, None, 10, 0.0, ingested=True, counted=True))
+    made.add(Entry(7, b"", 10, 0.0, durable=True, ingested=True, counted=True))
     assert made.next() is made.entries[7]
     return made
 
@@ -46,7 +47,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
         put_off.append(seconds)
         schedule.defer(entry, "", 0.0, reason=reason)
 
-    blame = Blame(Disk(), Scoreboard(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
+    blame = Blame(DirectoryStore(Disk()), Scoreboard(), schedule, lambda _, outcome: settled.append(outcome), lambda *_: None, later)
     blame.most = 1
     (base / "Staged").rename(base / "away")
     blame.refused(schedule.entries[7], DEFERRED, "bad", 1.0)
@@ -63,7 +64,7 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
 def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second later. Up to the dispatch that came to nothing, and no later one's."""
-    setbacks = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard())
+    setbacks = Setbacks(DirectoryStore(Disk()), schedule, Machine(log), Scoreboard())
     entry = schedule.entries[7]
     for n in (1, 2, 3):
         (base / f"Staged/7.{n}.OUT").touch()
@@ -82,17 +83,18 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
 
 def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
     """It is all that is left of the message."""
-    setbacks = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard())
+    setbacks = Setbacks(DirectoryStore(Disk()), schedule, Machine(log), Scoreboard())
     entry = schedule.entries[7]
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
     ingest.ingest(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
     Path("Submitted/.taken/7.a.eml").unlink()
-    entry.drop = "7.a.eml"
+    entry.ref = ref_of("7.a.eml", (0, 0))
+    entry.durable = False
     entry.ingested = False
     setbacks.refuse(entry, "it was removed before it could be read")
 
     assert Path("Queue/7.msg").exists()
-    assert not entry.drop
+    assert entry.durable
     assert (entry.state, entry.ingested) == ("deferred", True)
 
 
@@ -101,9 +103,9 @@ def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkey
     disk = Disk()
     clock = [100.0]
     listed = list[str]()
-    setbacks = Setbacks(Store(disk), schedule, Machine(log), Scoreboard())
+    setbacks = Setbacks(DirectoryStore(disk), schedule, Machine(log), Scoreboard())
     names = disk.names
-    entries = [Entry(id, None, 10, 0.0, ingested=True, n=1) for id in (8, 9, 10)]
+    entries = [Entry(id, b"", 10, 0.0, durable=True, ingested=True, n=1) for id in (8, 9, 10)]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def counted(folder: str) -> list[str]:

@@ -16,7 +16,8 @@ from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import sync
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.durability import Durability
-from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.messagestore import DirectoryStore
+from enqueuer.queue.directory.ref import ref_of
 from filterlink.wire.loop import Loop
 
 STAMP = (1, 1)
@@ -59,7 +60,7 @@ class _Bench:
         self.board = Scoreboard()
         self.disk = _Disk()
         self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
-        self.store = Store(self.disk, sync.start(self.disk, durability))
+        self.store = DirectoryStore(self.disk, sync.start(self.disk, durability))
         self.put_off: list[tuple[int, float]] = []
         self.settler = Settler(self.loop, self.store, self.board, self.schedule, self._put_off)
 
@@ -70,7 +71,7 @@ class _Bench:
 
     def message(self, id: int) -> Entry:
         """A message that a processor is done with: drop, message file and output are there."""
-        entry = Entry(id, f"{id}.a.eml", 10, 0.0)
+        entry = Entry(id, b"", 10, 0.0)
         self.schedule.add(entry)
         assert self.schedule.next() is entry
         self.stage(entry)
@@ -79,7 +80,7 @@ class _Bench:
     def stage(self, entry: Entry) -> None:
         entry.n = self.board.next_dispatch()
         entry.ingested = True
-        entry.taken = self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
+        entry.ref = ref_of(f"{entry.id}.a.eml", self.disk.create(f"Submitted/.taken/{entry.id}.a.eml", (b"drop",)))
         self.disk.create(f"Queue/{entry.id}.msg", (b"text",))
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
 
@@ -145,7 +146,7 @@ def test_a_move_that_fails_halfway_leaves_the_message_file(bench: Callable[[Dura
     b.disk.broken = "all"
     b.until(lambda: b.put_off)
 
-    assert (entry.drop, entry.ingested) == (None, True)
+    assert (entry.ref, entry.durable, entry.ingested) == (b"", True, True)
     assert Path("Queue/1.msg").read_bytes() == b"text"
 
 
@@ -247,7 +248,7 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
     assert [id for id, _ in b.put_off] == [1, 2]
     assert not b.settler.busy
     assert not third.ingested
-    assert third.drop is not None, "its drop is not released on the word of that sync"
+    assert not third.durable, "its drop is not released on the word of that sync"
     assert b.board.distrusts
 
     assert not b.settler.trusts(third)
@@ -276,7 +277,7 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
     b.until(lambda: not b.settler.busy)
 
     assert [id for id, _ in b.put_off] == ([1] if held else [1, 2])
-    assert second.drop == "2.a.eml"
+    assert not second.durable
     assert set(b.disk.names("Queue")) == {".format", "1.msg", "2.msg"}
     assert b.disk.names("Outbound/OUT") == []
     assert not second.ingested
@@ -287,7 +288,8 @@ def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again
     b = bench("group")
     first = b.message(1)
     second = b.message(2)
-    second.drop = None
+    second.ref = b""
+    second.durable = True
     b.disk.broken = "all"
     b.outcome(first)
     b.until(lambda: b.put_off)
@@ -344,7 +346,7 @@ def test_a_last_name_that_does_not_go_is_not_counted_twice(bench: Callable[[Dura
     monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.05)
     b = bench("group")
     entry = b.message(1)
-    forget = b.store.forget
+    forget = b.store._files.forget
     tried = []
 
     def refuse(id: int, n: int) -> None:
@@ -353,7 +355,7 @@ def test_a_last_name_that_does_not_go_is_not_counted_twice(bench: Callable[[Dura
             raise OSError(errno.EROFS, "Read-only file system")
         forget(id, n)
 
-    monkeypatch.setattr(b.store, "forget", refuse)
+    monkeypatch.setattr(b.store._files, "forget", refuse)
     b.outcome(entry)
     b.until(lambda: not b.schedule.entries)
 
@@ -366,7 +368,7 @@ def test_a_first_hold_releases_the_drop_once_the_message_is_durable(bench: Calla
     entry = b.message(1)
     b.disk.log.clear()
     b.settler.add(entry, None)
-    b.until(lambda: entry.drop is None)
+    b.until(lambda: entry.durable)
 
     assert b.disk.log == ["sync files", "sync Queue", "unlink Submitted/.taken/1.a.eml"]
     assert b.disk.names("Queue").count("1.msg") == 1

@@ -24,8 +24,9 @@ from enqueuer.manager.schedule import Schedule
 from enqueuer.manager.spooler import CLAIMS_A_TURN, WINDOW, Spooler
 from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.ids import IdsFile
 from enqueuer.queue.directory.intake import Candidate, Claim, Intake
+from enqueuer.queue.directory.messagestore import DirectoryStore
 from filterlink.wire.loop import Loop
 from tests.storm import writers
 
@@ -235,7 +236,9 @@ class _Bench:
         self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
         settings = load(config.encode())
         self.intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
-        self.spooler = Spooler(self.loop, self.intake, Ids(self.disk), self.schedule, settings, lambda: None)
+        self.spooler = Spooler(
+            self.loop, DirectoryStore(self.disk, None, self.intake), self.intake, IdsFile(self.disk), self.schedule, settings, lambda: None
+        )
         self.spooler.watched()
         self.longest = 0.0
 

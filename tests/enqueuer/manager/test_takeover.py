@@ -18,7 +18,8 @@ from enqueuer.manager.takeover import take_over
 from enqueuer.policy.lanes import Lanes
 from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.store import Store
+from enqueuer.queue.directory.messagestore import DirectoryStore
+from enqueuer.queue.directory.ref import Taken, taken_of
 
 
 @pytest.fixture
@@ -35,8 +36,9 @@ def _take_over(disk: Disk, board: Scoreboard) -> Schedule:
     settings = configs.load(Path("Settings/enqueuer.toml").read_bytes())
     log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
     birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
-    blame = Blame(disk, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
-    take_over(Store(disk), birth, schedule, blame)
+    store = DirectoryStore(disk)
+    blame = Blame(store, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
+    take_over(store, birth, schedule, blame)
     return schedule
 
 
@@ -56,7 +58,9 @@ def test_a_successors_successor_distrusts_too(disk: Disk, killed_over_a_sync: bo
     second = _take_over(disk, board).entries[7]
 
     assert (first.ingested, second.ingested) == (not killed_over_a_sync, not killed_over_a_sync)
-    assert first.taken == second.taken == disk.stamp("Submitted/.taken/7.a.eml")
+    stamp = disk.stamp("Submitted/.taken/7.a.eml")
+    assert stamp is not None
+    assert taken_of(first.ref) == taken_of(second.ref) == Taken("7.a.eml", stamp)
 
 
 @pytest.mark.parametrize("counted", [False, True])

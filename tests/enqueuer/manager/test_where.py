@@ -25,14 +25,14 @@ SCAN = FilterState("Scan", "ready", median_s=0.02, p99_s=0.3)
 def _schedule(*ids: int) -> Schedule:
     schedule = Schedule(Lanes(1000, 0.5, 4))
     for id in ids:
-        schedule.add(Entry(id, f"{id}.a.eml", 100, 10.0))
+        schedule.add(Entry(id, b"", 100, 10.0))
     return schedule
 
 
 def test_a_message_that_waits_for_a_processor() -> None:
     """How many are before it in its lane; a large one is not before a small one."""
     schedule = _schedule(1, 2, 3)
-    schedule.add(Entry(0, None, 5000, 10.0))
+    schedule.add(Entry(0, b"", 5000, 10.0))
     found = where.seen(Seek(7, 3), schedule, 0, 12.5)
 
     assert (found.token, found.state, found.since_s, found.older) == (7, "waiting", 2.5, 2)

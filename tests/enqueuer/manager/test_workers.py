@@ -45,7 +45,7 @@ def bench() -> Iterator[_Bench]:
 
 
 def _entry(id: int) -> Entry:
-    return Entry(id, None, 10, 0.0)
+    return Entry(id, b"", 10, 0.0)
 
 
 def test_whoever_is_idle_for_longest_comes_first(bench: _Bench) -> None:

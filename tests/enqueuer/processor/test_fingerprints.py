@@ -11,6 +11,7 @@ from enqueuer.manager.loops import LEAST, SURE
 from enqueuer.processor.fingerprints import Fingerprints
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import MessageFile
+from enqueuer.queue.directory.workspace import DirectoryWorkspace
 from enqueuer.queue.message import envelope, header
 
 Make = Callable[..., bytes]
@@ -62,8 +63,9 @@ def test_a_deferred_message_keeps_who_dropped_it() -> None:
     (kind, *_) = header.kinds(text, (b"b@b.example",))
     job = frames.Job(1, 1, 1, False, b"", True, False, None, (), ((kind, "Judge"),))
     disk = Disk()
+    fingerprints = Fingerprints(DirectoryWorkspace(disk))
 
-    assert Fingerprints(disk).closed(job, message) == ""
+    assert fingerprints.closed(job, message) == ""
     job.own = True
-    assert Fingerprints(disk).closed(job, message) == "Judge"
+    assert fingerprints.closed(job, message) == "Judge"
     disk.close()

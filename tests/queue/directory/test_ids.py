@@ -5,27 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from enqueuer.queue.directory.disk import Disk
-from enqueuer.queue.directory.ids import AHEAD, Ids
+from enqueuer.queue.directory.ids import AHEAD, IdsFile
 
 
 def test_ids_rise_within_one_microsecond(disk: Disk) -> None:
-    ids = Ids(disk)
+    ids = IdsFile(disk)
 
     assert [ids.take(1000), ids.take(1000), ids.take(5)] == [1000, 1001, 1002]
 
 
 def test_a_new_engine_goes_on_above_what_was_reserved(disk: Disk) -> None:
-    """Ids given before a power cut, and forgotten by it, are below the bound that was made durable first."""
-    first = Ids(disk).take(1_000_000)
+    "IdsFile given before a power cut, and forgotten by it, are below the bound that was made durable first."
+    first = IdsFile(disk).take(1_000_000)
 
-    assert Ids(disk).take(1_000_001) > first + AHEAD - 1
+    assert IdsFile(disk).take(1_000_001) > first + AHEAD - 1
 
 
 def test_ids_on_disk_count_where_the_bound_is_lost(disk: Disk) -> None:
-    Ids(disk).take(1000)
+    IdsFile(disk).take(1000)
     Path("Queue/.ids").write_text("from a backup?")
 
-    assert Ids(disk, on_disk=5_000_000_000).take(1000) == 5_000_000_001
+    assert IdsFile(disk, on_disk=5_000_000_000).take(1000) == 5_000_000_001
 
 
 def test_a_bound_that_cannot_be_read_counts_as_lost(disk: Disk) -> None:
@@ -33,7 +33,7 @@ def test_a_bound_that_cannot_be_read_counts_as_lost(disk: Disk) -> None:
     Path("Queue/.ids").symlink_to("/etc/passwd")
     os.mkfifo("Queue/.ids.tmp")
 
-    assert Ids(disk, on_disk=5000).take(1000) == 5001
+    assert IdsFile(disk, on_disk=5000).take(1000) == 5001
     assert int(Path("Queue/.ids").read_text()) == 5001 + AHEAD
 
 
@@ -64,7 +64,7 @@ def test_the_next_bound_is_reserved_before_it_is_needed(disk: Disk) -> None:
     """By the committer's syncs: nothing waits for the disk. The bound counts when its name is durable."""
     counting = _Counting()
     later = _Later()
-    ids = Ids(counting, after_sync=later)
+    ids = IdsFile(counting, after_sync=later)
     ids.take(1000)
     assert counting.syncs == 2, "the first bound of all"
     ids.take(1000 + AHEAD // 2)
@@ -80,7 +80,7 @@ def test_the_next_bound_is_reserved_before_it_is_needed(disk: Disk) -> None:
 def test_a_bound_that_comes_too_late_is_no_bound(disk: Disk) -> None:
     """Where the committer is too slow, take() waits for the disk; what it reserved then stays."""
     later = _Later()
-    ids = Ids(disk, after_sync=later)
+    ids = IdsFile(disk, after_sync=later)
     ids.take(1000)
     ids.take(1000 + AHEAD // 2)
     ids.take(1000 + 3 * AHEAD)

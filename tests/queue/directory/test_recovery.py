@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer.queue.directory import ingest, names, recovery, stage
-from enqueuer.queue.directory.attempts import Attempts
+from enqueuer.queue.directory.attempts import AttemptsFile
 from enqueuer.queue.directory.disk import Disk, DiskPort, Stamp
-from enqueuer.queue.directory.ids import Ids
+from enqueuer.queue.directory.ids import IdsFile
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message import envelope
 
@@ -43,7 +43,7 @@ def _files() -> set[str]:
     return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name not in (".ids", ".format")}
 
 
-def _recover(store: Store, *, cold: bool) -> tuple[recovery.Recovered, list[tuple[int, int, str]]]:
+def _recover(store: Store, *, cold: bool) -> tuple[recovery.RecoveredDirectory, list[tuple[int, int, str]]]:
     decided: list[tuple[int, int, str]] = []
     found = recovery.recover(store, cold=cold, decided=lambda *what: decided.append(what))
     return found, decided
@@ -340,10 +340,10 @@ def test_what_is_no_file_of_ours_is_set_aside(store: Store, disk: Disk, path: st
         _drop()
     KINDS[kind](path)
 
-    Attempts(disk)
+    AttemptsFile(disk)
     found, decided = _recover(store, cold=cold)
-    Ids(disk, found.highest).take(1)
-    Attempts(disk).charge(8)
+    IdsFile(disk, found.highest).take(1)
+    AttemptsFile(disk).charge(8)
 
     assert 8 in [offer.id for offer in found.offers]
     assert [id for id, _, _ in decided] == [9]
@@ -402,9 +402,9 @@ def test_what_the_disk_refuses_of_one_message_stops_no_other(
     disk.path = path
     disk.code = code
 
-    Attempts(disk)
+    AttemptsFile(disk)
     found, decided = _recover(Store(disk), cold=cold)
-    Ids(disk, found.highest).take(1)
+    IdsFile(disk, found.highest).take(1)
 
     assert 8 in [offer.id for offer in found.offers]
     assert [id for id, _, _ in decided if id == 9] == [9]

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable, Sequence
 import pytest
 
 from enqueuer.queue.directory import ingest, names
-from enqueuer.queue.directory.disk import DiskPort, Stamp
+from enqueuer.queue.directory.disk import DiskPort
+from enqueuer.queue.directory.settle import DirectorySettlement
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change, EachSync
+from enqueuer.queue.port import Decision
 from enqueuer.queue.proof.model import explore
 from enqueuer.queue.proof.scenario import ModelEntry, Scenario
 from enqueuer.queue.proof.world import FaultBounds, World, begin
@@ -91,62 +93,78 @@ def test_what_is_staged_comes_to_one_fate_too(bounds: FaultBounds) -> None:
 # ---- wrong orders
 
 
+class _NoSync(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None: ...
+
+
 class NoSync(Staging):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        _carry_out(self.store(disk), entry)
-        return True
+    order = _NoSync
+
+
+class _CommitBeforeSync(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+        for decision in batch:
+            super().commit(decision)
+        self.store.disk.sync()
+
+    def commit(self, decision: Decision) -> None: ...
 
 
 class CommitBeforeSync(Staging):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        store = self.store(disk)
-        store.commit(entry.id, entry.n)
-        disk.sync()
-        store.finish(entry.id, entry.n, entry.drop, entry.places)
-        store.forget(entry.id, entry.n)
-        return True
+    order = _CommitBeforeSync
+
+
+class _SyncAfterAll(_NoSync):
+    def forget(self, decision: Decision) -> None:
+        super().forget(decision)
+        self.store.disk.sync()
 
 
 class SyncAfterAll(Staging):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        _carry_out(self.store(disk), entry)
-        disk.sync()
-        return True
+    order = _SyncAfterAll
+
+
+class _PublishBeforeCommit(DirectorySettlement[Decision]):
+    def commit(self, decision: Decision) -> None:
+        self.store.finish(decision.id, decision.n, None, decision.places or ())
+        super().commit(decision)
 
 
 class PublishBeforeCommit(Staging):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        store = self.store(disk)
-        disk.sync()
-        store.finish(entry.id, entry.n, None, entry.places)
-        store.commit(entry.id, entry.n)
-        store.finish(entry.id, entry.n, entry.drop, ())
-        store.forget(entry.id, entry.n)
-        return True
+    order = _PublishBeforeCommit
+
+
+class _ForgetBeforePublish(DirectorySettlement[Decision]):
+    def publish(self, decision: Decision) -> None:
+        super().forget(decision)
+        super().publish(decision)
+
+    def forget(self, decision: Decision) -> None: ...
 
 
 class ForgetBeforePublish(Staging):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        store = self.store(disk)
-        disk.sync()
-        store.commit(entry.id, entry.n)
-        store.forget(entry.id, entry.n)
-        store.finish(entry.id, entry.n, entry.drop, entry.places)
-        return True
+    order = _ForgetBeforePublish
+
+
+class _DropBeforeSync(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+        for decision in batch:
+            if decision.places is not None:
+                self.release_drop(decision)
+        super().sync_staged(batch, others)
 
 
 class DropBeforeSync(Scenario):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        if entry.drop:
-            disk.unlink(drop_path(entry.drop))
-        return super().settle(disk, entry)
+    order = _DropBeforeSync
+
+
+class _DropBeforeHeldIsDurable(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+        super().sync_staged([decision for decision in batch if decision.places is not None], others)
 
 
 class DropBeforeHeldIsDurable(Scenario):
-    def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        if entry.drop:
-            self.store(disk).release_drop(entry.drop)
-        return True
+    order = _DropBeforeHeldIsDurable
 
 
 class _PublishesAll(Store):
@@ -194,21 +212,28 @@ class EexistIsDone(Staging):
         return _EexistIsDone(disk)
 
 
+class _MoveBeforeSync(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+        for decision in batch:
+            if decision.moved:
+                super().move(decision, "OUT")
+        super().sync_staged([decision for decision in batch if not decision.moved], others)
+
+    def move(self, decision: Decision, place: str) -> None: ...
+
+
 class MoveBeforeSync(Scenario):
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        return _moved(self.store(disk), entry) or super().settle(disk, entry)
+    order = _MoveBeforeSync
 
 
-class _DropLast(Store):
-    def move(self, id: int, drop: str | None, place: str) -> None:
-        super().move(id, None, place)
-        if drop is not None:
-            self.release_drop(drop)
+class _DropLast(DirectorySettlement[Decision]):
+    def move(self, decision: Decision, place: str) -> None:
+        self.store.move(decision.id, place)
+        self.release_drop(decision)
 
 
 class MoveBeforeTheDropGoes(Scenario):
-    def store(self, disk: DiskPort) -> Store:
-        return _DropLast(disk)
+    order = _DropLast
 
 
 class FreeOnAPipesEnd(Staging):
@@ -246,32 +271,37 @@ class TakeAnyMessageFile(Scenario):
     knows_what_it_wrote = False
 
 
-class _Blind(Store):
-    """Never looks whether a drop was changed."""
-
-    def changed(self, drop: str | None, taken: Stamp | None) -> bool:
+class _NoComparison(DirectorySettlement[Decision]):
+    def compare(self, decision: Decision) -> bool:
         return False
 
 
 class NoComparison(Scenario):
-    def store(self, disk: DiskPort) -> Store:
-        return _Blind(disk)
+    order = _NoComparison
+
+
+class _CompareBeforeSync(DirectorySettlement[Decision]):
+    def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+        self.seen = {decision.id: super(_CompareBeforeSync, self).compare(decision) for decision in batch}
+        super().sync_staged(batch, others)
+
+    def compare(self, decision: Decision) -> bool:
+        return self.seen[decision.id]
 
 
 class CompareBeforeSync(Scenario):
     """Whatever is written while the sync runs is not seen."""
 
-    def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        store = self.store(disk)
-        if store.changed(entry.drop, entry.taken):
-            store.give_back(entry.id, entry.drop or "")
-            return True
-        return NoComparison().settle(disk, entry)
+    order = _CompareBeforeSync
+
+
+class _ReleaseWithoutComparison(DirectorySettlement[Decision]):
+    def compare(self, decision: Decision) -> bool:
+        return decision.places is not None and super().compare(decision)
 
 
 class ReleaseWithoutComparison(Scenario):
-    def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        return NoComparison().hold(disk, entry)
+    order = _ReleaseWithoutComparison
 
 
 class TrustWhatAnyDropBecame(Scenario):
@@ -297,19 +327,6 @@ class _GivesBackFirst(Store):
         self.wipe({id: sys.maxsize})
         self.undo_ingest(id)
         return b""
-
-
-def _carry_out(store: Store, entry: ModelEntry) -> None:
-    store.commit(entry.id, entry.n)
-    store.finish(entry.id, entry.n, entry.drop, entry.places)
-    store.forget(entry.id, entry.n)
-
-
-def _moved(store: Store, entry: ModelEntry) -> bool:
-    if entry.places != ("OUT",):
-        return False
-    store.move(entry.id, entry.drop, "OUT")
-    return True
 
 
 CUT = FaultBounds(kills=0, cuts=1, waits=0)
@@ -358,8 +375,13 @@ def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
 def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
     """Before the commit too, if it is after the sync: that is a deferred message (state 10). So the sync is what counts."""
 
+    class Early(DirectorySettlement[Decision]):
+        def sync_staged(self, batch: Sequence[Decision], others: Collection[str]) -> None:
+            super().sync_staged(batch, others)
+            for decision in batch:
+                self.release_drop(decision)
+
     class DropAfterSync(Scenario):
-        def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
-            return self.hold(disk, entry) and super().settle(disk, entry)
+        order = Early
 
     assert explore(DropAfterSync(), begin(FaultBounds(kills=1, cuts=1, waits=0))).wrong == {}

@@ -1,0 +1,60 @@
+"""A kept message comes back into the queue: from Quarantine (release) or Bad (retry).
+
+It keeps its id. The O line's last field says where a released one goes on (after the action that kept it). It is written in place
+and made durable before the rename into Queue/. The .why goes after that rename is durable, too.
+"""
+
+from collections.abc import Callable
+
+from enqueuer.queue.directory import names
+from enqueuer.queue.directory.disk import DiskPort
+from enqueuer.queue.directory.ingest import FIRST, queue_path
+from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.port import AfterSync, NotKept, Place
+
+__all__ = ["Requeue"]
+
+MARK_LENGTH = 8
+Arrived = Callable[[int, OSError | None], None]
+
+
+class Requeue:
+    """Part of the store."""
+
+    def __init__(self, disk: DiskPort) -> None:
+        self._disk = disk
+        self._coming: set[int] = set()
+        """Messages that are brought back, until they are in Queue/."""
+
+    def has(self, id: int) -> bool:
+        """Whether it is on its way into the queue."""
+        return id in self._coming
+
+    def begin(self, id: int, place: Place, mark: bytes | None, after_sync: AfterSync, arrived: Arrived) -> None:
+        """Write the mark, and go on once it is durable."""
+        path = names.final(id, place)
+        stamp = self._disk.stamp(path)
+        if stamp is None or id in self._coming:
+            raise NotKept(f"{place.capitalize()} holds no message {id}")
+        self._mark(path, mark or envelopes.NO_MARK)
+        self._coming.add(id)
+        after_sync(lambda: self._arrive(id, place, stamp[1], after_sync, arrived), path)
+
+    def _arrive(self, id: int, place: Place, size: int, after_sync: AfterSync, arrived: Arrived) -> None:
+        """The mark is durable: the message is in the queue from this rename on."""
+        self._coming.discard(id)
+        path = names.final(id, place)
+        try:
+            self._disk.rename(path, queue_path(id))
+        except OSError as error:
+            arrived(size, error)
+            return
+        arrived(size, None)
+        after_sync(lambda: self._disk.unlink(names.final(id, place + "-why")), "Queue", path.partition("/")[0])
+
+    def _mark(self, path: str, mark: bytes) -> None:
+        head = next(self._disk.chunks(path, first=FIRST), b"")
+        line = envelopes.parse_o(head[: max(envelopes.head_end(head), 0)] or head)
+        if line is None:
+            raise NotKept(f"{path} has no O line of ours: it is left where it is")
+        self._disk.patch(path, line.offset + envelopes.O_LENGTH - 1 - MARK_LENGTH, mark)
