@@ -1,4 +1,4 @@
-"""What a processor reports about mail loops: whether a filter may have written a drop, and what stays the same in its copies."""
+"""Report what a processor knows about mail loops: whether a filter may have written a drop, and what stays the same in its copies."""
 
 import contextlib
 import os
@@ -18,31 +18,31 @@ Reported = TypeVar("Reported", frames.Outcome, frames.Deferred)
 
 
 class Fingerprints:
-    """Part of a processor."""
+    """The part of a processor that reports fingerprints."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._makers = frozenset[int]()
 
     def configure(self, filters: Sequence[Filter]) -> None:
-        """Note the accounts that helpers of these filters may write files as."""
+        """Note the accounts as which helpers of these filters may write files."""
         self._makers = frozenset(_accounts(filters))
 
     def add(self, answer: Reported, job: frames.Job, message: ingest.MessageFile, asked: str) -> Reported:
-        """Report fingerprints where a filter that was asked may have made the drop while it scanned another message."""
+        """Add fingerprints to an answer if a filter that was asked may have made the drop while it scanned another message."""
         if job.drop and asked and (created := self._made(job)):
             answer.judged_by, answer.created, answer.kinds = asked, created, ingest.kinds(self._disk, message)
         return answer
 
     def closed(self, job: frames.Job, message: ingest.MessageFile) -> str:
-        """Return the filter that sends such messages around; "" where none does."""
+        """Return the filter that sends such messages in a loop; "" = none."""
         if not (self._made(job) if job.drop else job.own):
             return ""
         closed = dict(job.circles)
         return next((filter for kind in ingest.kinds(self._disk, message) if (filter := closed.get(kind, ""))), "")
 
     def _made(self, job: frames.Job) -> int:
-        """When the drop was written, in nanoseconds since 1970; 0 where its owner is no account that a filter works as."""
+        """Return when the drop was written, in nanoseconds since 1970; 0 if no filter works as its owner."""
         try:
             drop = os.stat(drop_path(drop_of(job)), follow_symlinks=False)
         except OSError:
@@ -51,7 +51,7 @@ class Fingerprints:
 
 
 def drop_of(job: frames.Job) -> str:
-    """Return the name of a job's drop, as paths are written here."""
+    """Return the name of a job's drop, in the form in which the engine writes paths."""
     return job.drop.decode("utf-8", "surrogateescape")
 
 

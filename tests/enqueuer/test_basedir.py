@@ -78,7 +78,7 @@ def test_a_spool_where_others_may_write_is_passed_over(
     monkeypatch.chdir(here)
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(other))
-    told = re.escape(f"./spool is not taken, as other accounts may write to {here / folder}; to take it: --base ./spool")
+    told = re.escape(f"./spool is not used, because other accounts may write to {here / folder}; to use it: --base ./spool")
 
     with pytest.raises(basedir.BaseDirError, match=f"^{told}$"):
         basedir.find(None)
@@ -97,7 +97,7 @@ def test_a_spool_of_another_account_is_passed_over(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
 
-    with pytest.raises(basedir.BaseDirError, match=r"belongs to the account 54321; to take it: --base \./spool"):
+    with pytest.raises(basedir.BaseDirError, match=r"belongs to the account 54321; to use it: --base \./spool"):
         basedir.find(None)
 
 
@@ -145,7 +145,7 @@ def test_a_file_is_no_base_directory(tmp_path: Path) -> None:
     """A file in the place of the folder, or in the way to it, is named as what it is."""
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(basedir.BaseDirError, match="is no folder"):
+    with pytest.raises(basedir.BaseDirError, match="is not a folder"):
         basedir.find(str(tmp_path / "file"))
     for name in ("file", "file/base"):
         with pytest.raises(basedir.BaseDirError, match="a file is in the way"):

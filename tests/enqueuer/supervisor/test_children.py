@@ -52,9 +52,9 @@ def test_a_death_that_no_signal_told_of_is_seen(trials: Trials, config: Config, 
 HIDDEN = """
 import os, signal
 from enqueuer.ipc.child import Birth
-from enqueuer.supervisor.children import Nursery
+from enqueuer.supervisor.children import Children
 
-nursery, birth = Nursery(lambda birth: None), Birth("logger", 0, 0, 1, None, 1, None, None)
+nursery, birth = Children(lambda birth: None), Birth("logger", 0, 0, 1, None, 1, None, None)
 first = nursery.fork(birth, "first", lambda birth: os._exit(0), waits=False)
 os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
 nursery.fork(birth, "second", lambda birth: signal.pause(), waits=False)
@@ -87,7 +87,7 @@ def test_a_stop_does_not_wait_for_a_process_that_the_kernel_holds(trials: Trials
             assert os.path.exists(f"/proc/{logger}")
         finally:
             place.release()
-        assert f"logger (pid {logger}) does not end by SIGKILL" in trial.output.read_text()
+        assert f"logger (pid {logger}) does not end after SIGKILL" in trial.output.read_text()
 
 
 def _descriptors(pid: int) -> int:

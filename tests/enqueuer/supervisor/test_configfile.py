@@ -387,7 +387,7 @@ def test_what_is_no_file_is_refused(trials: Trials, config: Config, place: str) 
             path.mkdir()
         else:
             path.symlink_to("/dev/zero")
-        trial.wait(lambda: "no regular file" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+        trial.wait(lambda: "not a regular file" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
 
 
 def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, config: Config, mail: Make) -> None:
@@ -396,7 +396,7 @@ def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, conf
     with trials(config(processors=2)) as trial:
         (trial.base / "Outbound/NEW").write_text("in the way")
         trial.configure(config(processors=3, more=route))
-        trial.wait(lambda: "Outbound/NEW is no folder" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+        trial.wait(lambda: "Outbound/NEW is not a folder" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
         assert _command(trial, "reload").returncode == exits.CONFIG
         assert trial.status()["processors"]["configured"] == 2
         trial.drop("a", mail("a", to="x@new.example"))
@@ -412,7 +412,7 @@ def test_a_start_with_a_file_in_a_modules_place(trials: Trials, config: Config) 
     (trial.base / "Outbound/SMTP").write_text("in the way")
     done = _command(trial, "run")
     assert done.returncode == exits.CANTCREAT
-    assert "Outbound/SMTP is no folder" in done.stderr
+    assert "Outbound/SMTP is not a folder" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

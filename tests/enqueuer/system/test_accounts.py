@@ -510,7 +510,7 @@ def test_root_that_cannot_become_another_says_so(trap: Trap) -> None:
     done = subprocess.run(command, capture_output=True, timeout=20, check=False)
 
     assert done.returncode == 77
-    assert f"belongs to the account {ACCOUNT}, and this root cannot become it".encode() in done.stderr
+    assert f"belongs to the account {ACCOUNT}, and root cannot become that account here".encode() in done.stderr
 
 
 def planted_link(trap: Trap) -> None:
@@ -537,7 +537,7 @@ def test_a_file_of_roots_is_not_given_to_another_by_a_name_that_it_planted(
     done = trap.enqueuer([*command, "mail.eml"])
 
     assert done.returncode == 77
-    assert b"give its content on stdin if it is meant" in done.stderr
+    assert b"if you mean this file, give its content on stdin" in done.stderr
     assert not [path for path in trap.base.glob("Submitted/*") if path.is_file()]
 
 
