@@ -224,5 +224,7 @@ def _signed(content: bytes) -> bytes:
 
 
 def _refused() -> Iterator[SampleMessage]:
-    yield SampleMessage("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "nobody to send it to")
-    yield SampleMessage("undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "a group of nobody")
+    yield SampleMessage("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "no recipient")
+    yield SampleMessage(
+        "undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "an empty group of recipients"
+    )

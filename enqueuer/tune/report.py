@@ -53,7 +53,7 @@ def row(step: TuneStep) -> str:
 def show(seconds: float) -> str:
     """Return a duration in its shortest form."""
     if seconds == math.inf:
-        return "for ever"
+        return "without end"
     if 0 < seconds < 0.00005:
         return "under 0.1 ms"
     if seconds < 0.0995:

@@ -114,7 +114,7 @@ def test_durations_are_short() -> None:
         "150 ms",
         "1.23 s",
         "75 s",
-        "for ever",
+        "without end",
     ]
 
 
