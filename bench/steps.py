@@ -38,7 +38,8 @@ STEPS = {
     "take requests": "MultiplexerServer._asked Gate.ask",
     "talk to helpers": "Helper.send Helper._write Helper._readable Helper._read HelperRunner.send HelperPool.send",
     "answer processors": "Desk.tell ExternalFilter.verdict",
-    "states, ticks": "MultiplexerServer._tick MultiplexerServer._tell ExternalFilter.state MultiplexerServer._changed Scoreboard.publish_filters",
+    "states, ticks": "MultiplexerServer._tick MultiplexerServer._tell ExternalFilter.state "
+    "MultiplexerServer._changed Scoreboard.publish_filters",
     "read the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
     "hint": "_Hints.on_event",
     "status, config": "Commands._command ConfigFile.poll Supervisor._look_around _Connection._ready _Connection._reply",
