@@ -174,7 +174,7 @@ def _by_process(measured: Measured) -> Iterator[str]:
 
 def _by_lap(measured: Measured) -> Iterator[str]:
     """Yield the engine's own clocks. The rest of a process is wake-ups, links between processes, and log lines between steps."""
-    yield "| process | step, by the engine's own clocks | CPU us a message | from its begin to its end |"
+    yield "| process | step, by the engine's own clocks | CPU us a message | from its start to its end |"
     yield "|---|---|---:|---:|"
     each = 1e6 / measured.messages
     for process in dict.fromkeys(process for process, _ in measured.steps):

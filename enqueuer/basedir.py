@@ -290,6 +290,6 @@ def _readable(path: Path) -> bool:
 
 
 def read_config(path: Path) -> bytes:
-    """Read a config file, or the begin of one that is too large. Raises OSError."""
+    """Read a config file, or the start of one that is too large. Raises OSError."""
     with open_plain(path) as file:
         return file.read(MOST)

@@ -1,6 +1,6 @@
 """Split an mbox into its messages. Pure: lines are its argument.
 
-A message begins at a line `From ...` with a time and a year, at the begin of the file or after an empty line, as all
+A message begins at a line `From ...` with a time and a year, at the start of the file or after an empty line, as all
 writers make it. `>From ` in a text loses one `>`: this is the quoting of mboxrd, and mboxo cannot be distinguished from it.
 """
 

@@ -3,7 +3,7 @@
 It has one thread, because it must be able to fork at any time: no watchdog, no asyncio, no live display here.
 
 What ends it: `enqueuer stop`, SIGTERM or SIGINT, with exit code 0 after a drain; a second signal skips the drain. Before
-it starts, EngineCannotStart ends it with the exit code of its reason: 69 ... 78 as in sysexits.h. Any other exception
+it starts, EngineCannotStart ends it with the exit code of its reason: 66 to 78, as in sysexits.h. Any other exception
 ends the whole engine with 70 (failure.py).
 
 What it only logs: the death of another process, which it replaces after a pause; a process that cannot be started; a config

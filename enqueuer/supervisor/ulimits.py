@@ -24,7 +24,7 @@ def raise_descriptors() -> int:
 
 
 def descriptors_needed(config: Config | None = None) -> int:
-    """Return the descriptors that the process with the most open ones needs. A processor takes up to 4, a helper up to 8."""
+    """Return the descriptors that the process with the most open ones needs. A processor takes up to 4, a helper and its successor 8."""
     if config is None:
         return LEAST
     helpers = sum(each.instances for each in config.filters if each.enabled)

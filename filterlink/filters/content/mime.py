@@ -110,7 +110,7 @@ class _Walk:
             yield from self._encoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
 
     def _structure(self, message: _Piece, headers: dict[bytes, list[tuple[int, int]]], origin: _Origin) -> Iterator[Part]:
-        """Walk through a message and its pieces; note the begin and end of the headers in each buffer."""
+        """Walk through a message and its pieces; note the start and end of the headers in each buffer."""
         stack, number = [message], 0
         while stack and not self._over:
             piece = stack.pop()

@@ -65,7 +65,7 @@ class Handover:
                 os.close(descriptor)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the message from its begin. Raises Unreadable."""
+        """Yield the message from its start. Raises Unreadable."""
         if self._before:
             yield self._before
         self._file.seek(self._start)

@@ -32,7 +32,7 @@ def open_message(path: str) -> QueueFile:
 
 
 def open_at_message(path: str) -> BinaryIO:
-    """Open a queue file at the begin of the message: after the envelope lines, if there are any. Raises Unreadable."""
+    """Open a queue file at the start of the message: after the envelope lines, if there are any. Raises Unreadable."""
     with _readable(path), contextlib.ExitStack() as undo:
         file = undo.enter_context(_open(path))
         line = file.readline(MAX_LINE)

@@ -232,7 +232,7 @@ def _watch(addresses: Sequence[Address]) -> None:
             text, before = _version(address), known.get(address, "")
             if before != text:
                 known[address] = text
-                outage = text.startswith(AWAY) or before.startswith(AWAY)  # the begin or the end of an outage: each log must have it
+                outage = text.startswith(AWAY) or before.startswith(AWAY)  # the start or the end of an outage: each log must have it
                 (complain if outage else say)(f"clamd at {address}: {text}")
         time.sleep(LOOK_EVERY)
 

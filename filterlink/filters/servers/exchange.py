@@ -24,7 +24,7 @@ proxy.
 """
 
 Pieces = Callable[[], Iterable[bytes]]
-"""Yields the message from its begin, at each call."""
+"""Yields the message from its start, at each call."""
 
 
 class Unscannable(Exception):

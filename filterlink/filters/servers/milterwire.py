@@ -48,7 +48,7 @@ _NAME = re.compile(r"[!-9;-~]{1,200}")
 _FOLD = re.compile(r"\r?\n[ \t]*")
 _BARE = re.compile(rb"(?<!\r)\n")
 _BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
-# Anchored at the begin of a line and without backtracking: a line of 200 kB without a colon must take linear time.
+# Anchored at the start of a line and without backtracking: a line of 200 kB without a colon must take linear time.
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
 
 

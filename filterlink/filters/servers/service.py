@@ -1,7 +1,7 @@
 """The servers that a filter asks: addresses, failover from one to the next, and how long to wait while all are unavailable.
 
 A scanner that restarts or loads new signatures makes mail wait, but no message fails. A message waits up to `wait` seconds
-of one outage, counted from its begin. Later in a long outage messages are deferred at once.
+of one outage, counted from its start. Later in a long outage messages are deferred at once.
 """
 
 import contextlib

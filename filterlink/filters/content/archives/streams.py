@@ -34,7 +34,7 @@ def flag_of(fault: Exception) -> str:
 class Inflate:
     """zlib's decompressor of bare deflate, with the interface of bz2's and lzma's. It checks no checksum.
 
-    References before the begin give zeros: gunzip accepts them, zlib calls them an error.
+    References before the start give zeros: gunzip accepts them, zlib calls them an error.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def rest_64(data: bytes, start: int, fault: int) -> bytes:
-    """Return the rest of a Deflate64 stream from `start` after `fault`, the begin of a piece that ended with an error."""
+    """Return the rest of a Deflate64 stream from `start` after `fault`, the start of a piece that ended with an error."""
     out, unpacker = bytearray(), Inflate64()
     with contextlib.suppress(*BROKEN):
         for at in range(start, fault, PIECE_64):

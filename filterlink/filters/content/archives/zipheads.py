@@ -15,7 +15,7 @@ __all__ = ["CENTRAL", "DESCRIPTOR", "END", "LOCAL", "MAX_COMMENT", "Head", "Plai
 
 LOCAL, CENTRAL, END, DESCRIPTOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\7\x08"
 MAX_ENDS = 10_000
-"""End records that are checked for the begin of the archive; a zip has one, plus one for each zip that is stored in it."""
+"""End records that are checked for the start of the archive; a zip has one, plus one for each zip that is stored in it."""
 MAX_COMMENT = 65_535
 _PLAUSIBLE = re.compile(rb"PK\x03\x04[\0-\x3f\xff].{3}(?:[\0-\x14]|[\x5d-\x63])\0.{16}(?!\0\0).[\0-\x03]", re.DOTALL)
 """A local header: version and method are valid, and a name of under 1 KiB follows."""

@@ -36,7 +36,7 @@ class NotPlain(Exception):
 
 
 class _Found(NamedTuple):
-    """A member as it was unpacked, and where its packed data ends; its begin if the end is not reliable."""
+    """A member as it was unpacked, and where its packed data ends; its start if the end is not reliable."""
 
     member: Member
     end: int = sys.maxsize

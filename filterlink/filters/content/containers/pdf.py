@@ -128,6 +128,6 @@ _PLAIN: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 def _text(plain: bytes, digits: bytes) -> str:
-    """Decode a string: UTF-16 with a mark at its begin, else Latin 1."""
+    """Decode a string: UTF-16 with a mark at its start, else Latin 1."""
     value = _hexadecimal(digits) if digits else re.sub(rb"\\(.)", rb"\1", plain, flags=re.DOTALL)
     return value[2:].decode("utf-16-be", "replace") if value.startswith(b"\xfe\xff") else value.decode("latin-1")

@@ -98,7 +98,7 @@ class ImageFiles:
 
 
 def vhd(data: bytes) -> Image | None:
-    """Read the footer of a VHD, at its end, and for a growing one at its begin, too. Raises one of BAD."""
+    """Read the footer of a VHD, at its end, and for a growing one at its start, too. Raises one of BAD."""
     at = next((at for at in (len(data) - 512, len(data) - 511, 0) if at >= 0 and data.startswith(b"conectix", at)), -1)
     if at < 0:
         return None

@@ -1,4 +1,4 @@
-"""Find where the parts of a multipart begin and end, in each way that mail programs see it. Pure and linear.
+"""Find where the parts of a multipart start and end, in each way that mail programs see it. Pure and linear.
 
 A missing boundary is guessed. What follows a closing delimiter is a part, too.
 """
@@ -102,7 +102,7 @@ def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
     """Yield each block of Content- fields with an encoding that begins a line and is in no known header.
 
     Some programs take such a block for the header of a part, whatever the structure is. The part ends before the next line
-    that looks like a delimiter. `known`: begin and end of each header that was read.
+    that looks like a delimiter. `known`: start and end of each header that was read.
     """
     buffer, start, stop = within
     text, headers, delimiters = buffer[start:stop].lower(), iter(sorted(known)), _NEXT_DELIMITER.finditer(buffer, start, stop)

@@ -30,7 +30,7 @@ _BARE_CR = re.compile(rb"\r(?!\n|\Z)")
 
 
 def readings(data: bytes, start: int, end: int) -> list[tuple[PartHeader, int]]:
-    """Read the header of the part at data[start:end] in every way; each comes with the begin of the body.
+    """Read the header of the part at data[start:end] in every way; each comes with the start of the body.
 
     The strictest comes first. In that one, a part whose first line is not a header field is all body.
     """
