@@ -108,7 +108,7 @@ def test_a_spool_that_is_a_link_is_passed_over(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
 
-    with pytest.raises(basedir.BaseDirError, match="spool is a symbolic link; to take it"):
+    with pytest.raises(basedir.BaseDirError, match="spool is a symbolic link; to use it"):
         basedir.find(None)
 
 
@@ -148,7 +148,7 @@ def test_a_file_is_no_base_directory(tmp_path: Path) -> None:
     with pytest.raises(basedir.BaseDirError, match="is not a folder"):
         basedir.find(str(tmp_path / "file"))
     for name in ("file", "file/base"):
-        with pytest.raises(basedir.BaseDirError, match="a file is in the way"):
+        with pytest.raises(basedir.BaseDirError, match="a file has this name"):
             basedir.create(tmp_path / name)
 
 

@@ -353,7 +353,7 @@ def test_no_command_of_root_gives_another_account_more_than_it_has(trap: Trap, s
     assert set(commands) == set(WORDS)
     if planted == "nothing":
         assert list(trap.ran.glob(f"{ACCOUNT}.program.own")), "its own filter ran, as it"
-        assert "running: recovery is done" in trap.log()
+        assert "running: recovery is complete" in trap.log()
         assert "user = root: only an engine that runs as root" in trap.log()
         assert not [path for path in trap.base.rglob("*") if path.stat().st_uid != ACCOUNT]
 
@@ -448,7 +448,7 @@ def test_a_link_of_an_administrator_leads_to_a_base_directory_and_one_of_a_stran
     trap.give()
     link = trap.outside / "link"
     link.symlink_to("../base")
-    owners = {0: "(54321,", ACCOUNT: "(54321,", 12345: "a symbolic link on the way"}
+    owners = {0: "(54321,", ACCOUNT: "(54321,", 12345: "a symbolic link on the path"}
 
     for owner, told in owners.items():
         os.chown(link, owner, 0, follow_symlinks=False)
@@ -477,7 +477,7 @@ def test_a_folder_of_another_account_in_a_base_directory_of_root(trap: Trap, fol
     os.chown(trap.base / folder, ACCOUNT, ACCOUNT)
     said = entered(trap.base)
 
-    assert said.startswith("(0, 0, 0)") if folder == "Submitted" else f"and {folder} in it to the account {ACCOUNT}: chown" in said
+    assert said.startswith("(0, 0, 0)") if folder == "Submitted" else f"but {folder} in it belongs to the account {ACCOUNT}: chown" in said
 
 
 def test_a_new_base_directory_belongs_to_the_account_of_the_folder_above(trap: Trap) -> None:
@@ -499,7 +499,7 @@ def test_a_link_in_the_way_of_init_makes_nothing_elsewhere(trap: Trap) -> None:
     done = trap.enqueuer(["init", str(trap.base / "some/new")])
 
     assert done.returncode == 77
-    assert b"a symbolic link on the way" in done.stderr
+    assert b"a symbolic link on the path" in done.stderr
     assert trap.roots() == before
 
 

@@ -214,7 +214,7 @@ else:
     sandbox.LIBSECCOMP = "libseccomp.so.none"
 print(sandbox.missing())
 try:
-    spawn.spawn(["true"], spawn.Limits(writable=("/tmp",)))
+    spawn.spawn(["true"], spawn.HelperLimits(writable=("/tmp",)))
 except OSError as error:
     print(error)
 sandbox.confine(sandbox.interpreter())

@@ -35,10 +35,10 @@ def test_what_it_writes() -> None:
 def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
     """A freeze of both, as that of a container, is no limit that the work met."""
     code = (
-        "import os; from filterlink.filters.runtime.apart import *; from filterlink.filters.runtime.child import Limits\n"
+        "import os; from filterlink.filters.runtime.apart import *; from filterlink.filters.runtime.child import ChildLimits\n"
         "def work(file):\n"
         "    print(os.getpid(), flush=True); os.kill(os.getppid(), 19); os.kill(os.getpid(), 19); file.write(b'all')\n"
-        "print(apart(work, Limits(2)))"
+        "print(apart(work, ChildLimits(2)))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         os.waitpid(process.pid, os.WUNTRACED)
@@ -94,9 +94,9 @@ def test_a_confined_process_ends_it_too() -> None:
     """It may signal its own group only, and has an end of its own to survive."""
     code = (
         "import os, signal; from filterlink.process import sandbox; from filterlink.filters.runtime.apart import apart\n"
-        "from filterlink.filters.runtime.child import Limits\n"
+        "from filterlink.filters.runtime.child import ChildLimits\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); sandbox.confine(sandbox.interpreter())\n"
-        "for limits in (Limits(0.3), Limits(0.3, memory=1 << 30)):\n"
+        "for limits in (ChildLimits(0.3), ChildLimits(0.3, memory=1 << 30)):\n"
         "    print(apart(lambda file: signal.pause(), limits).flag, apart(lambda file: file.write(b'all'), limits).output)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True)

@@ -43,7 +43,7 @@ def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
     """A freeze of filter and scanner together, as that of a container, is no time-out of the scanner."""
     pid = tmp_path / "pid"
     script = f"echo $$ >{pid}; kill -STOP $PPID; kill -STOP $$; exit 3"
-    code = f"from filterlink.filters.runtime.child import *; print(run_limited(['/bin/sh', '-c', {script!r}], Limits(2)))"
+    code = f"from filterlink.filters.runtime.child import *; print(run_limited(['/bin/sh', '-c', {script!r}], ChildLimits(2)))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         until = time.monotonic() + 2.5
@@ -72,7 +72,7 @@ def test_the_smaller_limit_counts(limit: str, outer: int, inner: str, asked: str
     """Where the filter has one of its own, a wider one for its scanner is no fault: only root could set it."""
     code = (
         f"import resource; resource.setrlimit(resource.{limit}, ({outer}, {outer})); from filterlink.filters.runtime.child import *; "
-        f"print(run_limited(['/bin/sh', '-c', '{asked}'], Limits(30, {inner})).output.decode())"
+        f"print(run_limited(['/bin/sh', '-c', '{asked}'], ChildLimits(30, {inner})).output.decode())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
 
@@ -118,7 +118,7 @@ def test_it_dies_with_us(tmp_path: Path) -> None:
     """When the process that runs it is killed."""
     os.mkfifo(tmp_path / "alive")
     reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
-    code = "import sys; from filterlink.filters.runtime.child import *; run_limited(['/bin/sh', '-c', sys.argv[1]], Limits(60))"
+    code = "import sys; from filterlink.filters.runtime.child import *; run_limited(['/bin/sh', '-c', sys.argv[1]], ChildLimits(60))"
     ours = subprocess.Popen([sys.executable, "-c", code, f"exec 3>{tmp_path}/alive; echo up >&3; exec sleep 60"])
     with os.fdopen(reader, "rb", buffering=0) as pipe, ours:
         assert select.select([pipe], [], [], 10)[0]

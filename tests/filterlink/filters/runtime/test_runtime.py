@@ -70,9 +70,9 @@ def judge(path):
     return error(f"{len(data)} bytes") if "error" in name else ok()
 
 if "confined" in sys.argv:
-    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(confined=True)))
+    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=ScanBounds(confined=True)))
 if "bounds" in sys.argv:
-    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=Bounds(1, error("too slow"), 512 << 20)))
+    sys.exit(serve("test", judge, int(sys.argv[1]), bounds=ScanBounds(1, error("too slow"), 512 << 20)))
 sys.exit((serve_threads if "threads" in sys.argv else serve)("test", judge, int(sys.argv[1])))
 """
 
