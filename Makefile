@@ -42,7 +42,7 @@ profile: $(VENV)/.bench
 # Long, seeded destruction: ENQUEUER_SEED=... replays; as root also the storms that need a disk of their own.
 storm: $(VENV)/.test
 	@.ci/install-packages
-	$(BIN)/python -m pytest -q -m storm -s tests/storm tests/queue/proof/test_model.py
+	$(BIN)/python -m pytest -q -m storm -s tests/storm tests/queue/proof
 
 # One stamp a set of packages, made anew when setup.cfg changes.
 $(VENV)/bin/python:

@@ -59,7 +59,8 @@ def main() -> int:
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what pytest's -k selects")
     parser.add_argument("--publish", action="store_true", help="put tables and plots into docs/")
     options = parser.parse_args()
-    form, begun = "full" if options.full else "short", time.monotonic()
+    form = "full" if options.full else "short"
+    begun = time.monotonic()
     if warning():
         print(f"WARNING: {warning()}", file=sys.stderr)
     files = [Path(name).name for name in options.files] or sorted(path.name for path in HERE.glob("bench_*.py"))
@@ -70,8 +71,9 @@ def main() -> int:
 
 
 def run(file: str, form: str, select: str = "") -> bool:
-    """Run one file and keep its results; return False if something in it failed."""
-    skips, begun = Skips(), time.monotonic()
+    """Run one file and keep its results; False if something in it failed."""
+    skips = Skips()
+    begun = time.monotonic()
     with tempfile.NamedTemporaryFile(suffix=".json") as data:
         words = [str(HERE / file), *PYTEST, *BENCHMARK, f"--benchmark-json={data.name}", "-k", select]
         words += [] if form == "full" else ["-m", "not full"]

@@ -21,7 +21,9 @@ from enqueuer.lab.trial import Trial
 
 MESSAGES = 600
 WAVES = 8
-ON, OFF, RATE = 3.0, 5.0, 60
+ON = 3.0
+OFF = 5.0
+RATE = 60
 CHANGE = re.compile(r"ENQUEUER processors (\d+) -> (\d+): ")
 
 
@@ -35,7 +37,8 @@ def text(processors: str, idle: str = "30s") -> str:
 @pytest.mark.parametrize("processors", ["2", "8", "32", "auto"])
 def test_a_pile(benchmark: BenchmarkFixture, processors: str) -> None:
     """Auto begins with 2 of them; a fixed 32 has nothing to find out."""
-    data, count = message(8192), MESSAGES if processors != "2" else MESSAGES // 5
+    data = message(8192)
+    count = MESSAGES if processors != "2" else MESSAGES // 5
     with engine(text('"auto"' if processors == "auto" else processors)) as trial:
         Pile(trial, 2, data).run()
         note(benchmark, {"processors": processors}, messages=count)
@@ -53,17 +56,20 @@ def waved() -> Iterator[Trial]:
 @pytest.mark.benchmark(group="a square wave of 3 s on, 5 s off, helper of 200 ms")
 @pytest.mark.parametrize("wave", range(1, WAVES + 1))
 def test_a_square_wave(benchmark: BenchmarkFixture, waved: Trial, wave: int) -> None:
-    """Count the changes within each wave and its pause."""
-    before, enqueued = len(CHANGE.findall(waved.log())), waved.status()["totals"]["enqueued"]
+    """Changes of the number within each wave and its pause."""
+    before = len(CHANGE.findall(waved.log()))
+    enqueued = waved.status()["totals"]["enqueued"]
     note(benchmark, {"wave": wave}, plot=["changes", "processors at its end"], judged=[])
     benchmark.pedantic(_wave, args=(waved, wave), rounds=1)  # type: ignore[no-untyped-call]
     until(waved, enqueued + int(ON * RATE))
-    changes, now = len(CHANGE.findall(waved.log())), waved.status()["processors"]["configured"]
+    changes = len(CHANGE.findall(waved.log()))
+    now = waved.status()["processors"]["configured"]
     sample(benchmark, {"changes": changes - before, "processors at its end": now})
 
 
 def _wave(trial: Trial, wave: int) -> None:
-    data, began = message(8192), time.monotonic()
+    data = message(8192)
+    began = time.monotonic()
     for n in range(int(ON * RATE)):
         time.sleep(max(0.0, began + n / RATE - time.monotonic()))
         trial.drop(f"{wave}-{n}", data)

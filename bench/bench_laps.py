@@ -20,7 +20,8 @@ from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.lab import trial as trials
 
-MESSAGES, ROUNDS = 2000, 12
+MESSAGES = 2000
+ROUNDS = 12
 START = "import sys; from enqueuer.ipc import timings; {change}; from enqueuer.cli.app import main; sys.exit(main())"
 WAYS = {"without": "timings.StageTimings.start = timings.StageTimings.next = timings.StageTimings.turn = lambda *_: None", "with": "pass"}
 
@@ -36,12 +37,14 @@ def measured() -> dict[str, list[tuple[float, float]]]:
 
 
 def _once(change: str) -> tuple[float, float]:
-    usual, trials.ENGINE = trials.ENGINE, (sys.executable, "-c", START.format(change=change))
+    usual = trials.ENGINE
+    trials.ENGINE = (sys.executable, "-c", START.format(change=change))
     try:
         with engine(config(4, helper("noop"))) as trial:
             Pile(trial, 500, message(8192)).run()  # warm
             pile = Pile(trial, MESSAGES, message(8192))
-            before, begun = engine_cpu(trial), time.monotonic()
+            before = engine_cpu(trial)
+            begun = time.monotonic()
             pile.run()
             seconds = time.monotonic() - begun
             return (engine_cpu(trial) - before) * 1e6 / MESSAGES, MESSAGES / seconds
@@ -65,7 +68,8 @@ def test_engines(benchmark: BenchmarkFixture, measured: dict[str, list[tuple[flo
 def test_the_calls_of_one_message(benchmark: BenchmarkFixture, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure the calls of processor and queue manager, with a turn of its loop for each message."""
     monkeypatch.setattr(timings, "SAMPLE", every)
-    board, count = Scoreboard(), 100_000
+    board = Scoreboard()
+    count = 100_000
     processor = timings.StageTimings(board.processor_timings(0), timings.PROCESSOR)
     turns, settler = (timings.StageTimings(board.manager_timings, timings.MANAGER) for _ in range(2))
 

@@ -19,7 +19,8 @@ from bench.record import note, sample
 from enqueuer.control import client
 from enqueuer.lab.trial import Trial
 
-RATE, SECONDS = 500, 4
+RATE = 500
+SECONDS = 4
 RELOAD_PATIENCE = 20.0
 
 

@@ -17,8 +17,10 @@ from bench.record import note, sample
 from enqueuer.lab.trial import Trial
 
 OWN = 20
-RATE, COUNT = 40, 240
-SMALL, LARGE = 4096, 2 << 20
+RATE = 40
+COUNT = 240
+SMALL = 4096
+LARGE = 2 << 20
 SCANS = """
 [enqueuer]
 processors = 4
@@ -71,7 +73,8 @@ def test_small_messages(benchmark: BenchmarkFixture, beside: str) -> None:
         def run() -> None:
             _drop(trial, beside)
             times = sorted(latencies(trial, [message(SMALL)] * COUNT, RATE))
-            p50, p99 = quantile(times, 0.5), quantile(times, 0.99)
+            p50 = quantile(times, 0.5)
+            p99 = quantile(times, 0.99)
             sample(benchmark, {"p50 ms": p50, "p99 ms": p99, "p99 ms over its own time": p99 - OWN})
 
         benchmark.pedantic(run, rounds=1)  # type: ignore[no-untyped-call]

@@ -39,8 +39,11 @@ from bench.peers.smtp import Route
 from bench.record import note, sample
 from enqueuer.lab.trial import Trial
 
-ROUNDS, REQUESTS = 5, 20_000
-MAIL_ROUNDS, MESSAGES, SIZE = 3, 2000, 8192
+ROUNDS = 5
+REQUESTS = 20_000
+MAIL_ROUNDS = 3
+MESSAGES = 2000
+SIZE = 8192
 POOL = 16
 """Workers of a MIMEDefang whose pool does not adapt to the load."""
 CHILDREN = 4
@@ -116,7 +119,8 @@ def beside(
     """Compare Enqueuer and a mail server, with the same number of messages of the same size."""
     with ExitStack() as stack:
         try:
-            noop, route = compiled("noop", folder), stack.enter_context(start())
+            noop = compiled("noop", folder)
+            route = stack.enter_context(start())
         except Missing as missing:
             pytest.skip(str(missing))
         trial = stack.enter_context(engine(config(processors, str(noop))))
@@ -128,7 +132,8 @@ def beside(
             return (Pile(trial, MESSAGES, data),), {}
 
         def turn(pile: Pile) -> None:
-            ours, theirs = rate(trial, pile), route.rate(MESSAGES, SIZE)
+            ours = rate(trial, pile)
+            theirs = route.rate(MESSAGES, SIZE)
             sample(benchmark, {"Enqueuer, messages/s": ours, f"{name}, messages/s": theirs, f"times {name}": ours / theirs})
 
         names = ["Enqueuer, messages/s", f"{name}, messages/s"]

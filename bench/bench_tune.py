@@ -35,8 +35,9 @@ ENOUGH = 0.95
 
 @contextlib.contextmanager
 def slow_disk(where: Path) -> Iterator[Path]:
-    """Yield a folder on an ext4 of its own on a throttled loop device."""
-    image, place = where / "image", where / "slow"
+    """An ext4 of its own on a throttled loop device."""
+    image = where / "image"
+    place = where / "slow"
     with image.open("wb") as file:
         file.truncate(1 << 30)
     _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
@@ -106,8 +107,9 @@ def held_against(benchmark: BenchmarkFixture, name: str, kind: str, advice: Advi
     ],
 )
 def test_a_filter(benchmark: BenchmarkFixture, name: str, program: str, kind: str, counts: tuple[int, ...], each: int) -> None:
-    """Compare: a filter that waits needs its slots filled, one that computes needs a core."""
-    text, data = config(4, helper(program), slots=16), message(8192)
+    """A filter that waits wants its slots filled, one that computes a core."""
+    text = config(4, helper(program), slots=16)
+    data = message(8192)
     with folder() as path:
         advice: Advice = benchmark.pedantic(tuned, args=(path / "base", text, data), rounds=1)  # type: ignore[no-untyped-call]
     held_against(benchmark, name, kind, advice, piles(text, counts, each, data))
@@ -119,7 +121,8 @@ def test_a_slow_disk(benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatc
     """Compare on a slow disk: one processor is as good as many."""
     if os.geteuid() or not THROTTLE.exists():
         pytest.skip("a slow disk takes root and the blkio controller of cgroup v1")
-    text, data = config(4, helper("noop"), slots=16), message(8192)
+    text = config(4, helper("noop"), slots=16)
+    data = message(8192)
     with folder() as path, slow_disk(path) as slow:
         advice: Advice = benchmark.pedantic(tuned, args=(slow / "base", text, data), rounds=1)  # type: ignore[no-untyped-call]
         monkeypatch.setattr("tempfile.tempdir", str(slow))

@@ -14,8 +14,9 @@ from bench.results import RESULTS, Document, Result, load, results_of
 
 __all__ = ["Change", "changes", "main"]
 
-FLOOR, ALONE = 0.10, 0.30
-"""The least noise that is assumed; a single round does not show its spread."""
+FLOOR = 0.10
+ALONE = 0.30
+"""The least noise that is believed; of one round nobody knows what the next would differ by."""
 SAME = ("cores", "cpu", "filesystem", "python")
 
 
@@ -61,7 +62,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("new", type=Path, nargs="?", help="default: the file of the same name in bench/results")
     options = parser.parse_args(arguments)
     try:
-        base, new = load(options.base), load(options.new or RESULTS / options.base.name)
+        base = load(options.base)
+        new = load(options.new or RESULTS / options.base.name)
     except (OSError, ValueError) as error:
         parser.error(f"{error}: run `make bench` first, and name a copy of its bench/results/short.json")
     for key in SAME:

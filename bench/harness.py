@@ -102,7 +102,8 @@ class Pile:
     """Messages that are dropped together; `run` is timed."""
 
     def __init__(self, trial: Trial, count: int, data: bytes) -> None:
-        self._trial, self._count = trial, count
+        self._trial = trial
+        self._count = count
         self._before = trial.status()["totals"]["enqueued"]
         lay(trial.base / "ready", count, data)
 
@@ -114,8 +115,9 @@ class Pile:
 
 
 def until(trial: Trial, enqueued: int) -> None:
-    """Wait until the engine has enqueued this many. Raises TimeoutError with its last words."""
-    begun, first = time.monotonic(), trial.status()["totals"]["enqueued"]
+    """Wait until the engine has enqueued so many. Raises TimeoutError with its last words."""
+    begun = time.monotonic()
+    first = trial.status()["totals"]["enqueued"]
     while (done := trial.status()["totals"]["enqueued"]) < enqueued:
         now = time.monotonic()
         if now - begun > PATIENCE:

@@ -89,7 +89,8 @@ def later(judge: Callable[[bytes], tuple[float, bytes]]) -> None:
             for line in lines:
                 seconds, text = judge(line)
                 heapq.heappush(due, (now + seconds, text))
-        now, ready = time.monotonic(), b""
+        now = time.monotonic()
+        ready = b""
         while due and due[0][0] <= now:
             ready += heapq.heappop(due)[1]
         if ready:

@@ -20,7 +20,8 @@ from enqueuer.lab.trial import Trial
 
 __all__ = ["Arrivals", "latencies", "numbered", "quantile"]
 
-IN_CREATE, IN_MOVED_TO = 0x100, 0x80
+IN_CREATE = 0x100
+IN_MOVED_TO = 0x80
 EVENT = struct.Struct("iIII")
 CHUNK = 1 << 20
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
@@ -108,7 +109,9 @@ class Arrivals:
         while len(came) < count:
             if not select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 raise TimeoutError(f"{len(came)} of {count} messages came into Outbound in time")
-            data, now, at = os.read(self._fd, CHUNK), time.monotonic(), 0
+            data = os.read(self._fd, CHUNK)
+            now = time.monotonic()
+            at = 0
             while at < len(data):
                 _, _, _, length = EVENT.unpack_from(data, at)
                 came[data[at + EVENT.size : at + EVENT.size + length].rstrip(b"\0").decode()] = now

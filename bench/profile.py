@@ -86,9 +86,13 @@ def _profile(processors: int, messages: int, size: int) -> str:
 
 def _measure(trial: Trial, messages: int, data: bytes) -> Measured:
     pile = Pile(trial, messages, data)
-    timings, before, busy, began = _timings(trial), _roles(trial), _machine_busy(), time.monotonic()
+    timings = _timings(trial)
+    before = _roles(trial)
+    busy = _machine_busy()
+    began = time.monotonic()
     pile.run()
-    seconds, after = time.monotonic() - began, _roles(trial)
+    seconds = time.monotonic() - began
+    after = _roles(trial)
     spent = {role: cpu.plus(before.get(role, NOTHING), -1) for role, cpu in after.items()}
     busy = _machine_busy() - busy
     lapped = {key: (wall - timings[key][0], cpu - timings[key][1]) for key, (wall, cpu) in _timings(trial).items()}
@@ -163,7 +167,8 @@ def _by_process(measured: Measured) -> Iterator[str]:
     each = 1e6 / measured.messages
     for role, cpu in sorted(measured.roles.items(), key=lambda item: -item[1].total):
         split = cpu.user / (cpu.user + cpu.system) if cpu.user + cpu.system else 0.0
-        user, system = cpu.total * split * each, cpu.total * (1 - split) * each
+        user = cpu.total * split * each
+        system = cpu.total * (1 - split) * each
         yield f"| {role} | {cpu.total * each:.0f} | {user:.0f} | {system:.0f} | {100 * cpu.total / measured.machine:.0f} |"
     rest = measured.machine - sum(cpu.total for cpu in measured.roles.values())
     yield f"| kernel threads and all else | {rest * each:.0f} | | {rest * each:.0f} | {100 * rest / measured.machine:.0f} |"

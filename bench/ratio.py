@@ -116,7 +116,8 @@ def _waiting(text: str, case: Case) -> float:
 def _live(text: str, case: Case) -> float:
     with engine(text) as trial:
         Pile(trial, 50, message(case.size)).run()  # warm
-        pile, begun = Pile(trial, case.messages, message(case.size)), time.time()
+        pile = Pile(trial, case.messages, message(case.size))
+        begun = time.time()
         pile.run()
         return case.messages / (published(trial.base)[-1] - begun)
 

@@ -12,7 +12,8 @@ from bench.results import HERE, Document, Result, results_of
 
 __all__ = ["BEGIN", "END", "by_group", "figure", "number", "slug", "splice", "table", "text", "without_plots"]
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+BEGIN = "<!-- bench: begin -->"
+END = "<!-- bench: end -->"
 NOISE = 0.02
 """A larger spread is shown beside the median."""
 

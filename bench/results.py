@@ -22,7 +22,8 @@ __all__ = ["HERE", "RESULTS", "Document", "Result", "add", "load", "machine", "r
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-MESSAGES_PER_S, ROUND = "messages/s", "ms a round"
+MESSAGES_PER_S = "messages/s"
+ROUND = "ms a round"
 Document = dict[str, Any]
 
 
@@ -46,13 +47,15 @@ class Result(NamedTuple):
         return statistics.median(self.values[value])
 
     def spread(self, value: str) -> float:
-        """Return half the distance between the best and the worst round, relative to the median."""
-        data, median = self.values[value], self.median(value)
+        """Half the distance between the best and the worst round, as a part of the median."""
+        data = self.values[value]
+        median = self.median(value)
         return (max(data) - min(data)) / 2 / abs(median) if median else 0.0
 
     def is_worse(self, value: str, base: "Result") -> float:
-        """Return how much worse it is than a stored run, relative to that run; negative if it is better."""
-        now, then = self.median(value), base.median(value)
+        """How much worse than a stored run, as a part of it; negative if it is better."""
+        now = self.median(value)
+        then = base.median(value)
         if not then or not now:
             return 0.0
         return then / now - 1 if more_is_better(value) else now / then - 1
@@ -105,7 +108,8 @@ def _entry(file: str, each: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(entry: dict[str, Any]) -> Result:
-    said, values = entry["said"], {}
+    said = entry["said"]
+    values = {}
     if said["messages"]:
         values[MESSAGES_PER_S] = [said["messages"] / seconds for seconds in entry["seconds"]]
     values |= said.get("samples", {})

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+from enqueuer.queue.directory import format
 from enqueuer.queue.directory.names import is_module
 from enqueuer.system import accounts, trust
 from enqueuer.system.openfile import open_plain
@@ -37,7 +38,8 @@ MOST = (1 << 20) + 1
 
 FOLDERS = {
     "Submitted": 0o755,  # the administrator may open it to other writers
-    "Submitted/.taken": 0o700,  # for the engine only: what is in it has been taken
+    "Submitted/.taken": 0o700,  # ours alone: what is in it has been taken
+    "Incoming": 0o750,
     "Queue": 0o750,
     "Staged": 0o750,
     "Outbound": 0o750,
@@ -128,14 +130,14 @@ def _expect_base(path: Path) -> None:
         raise BaseDirError(f"{path} is not a folder: name a base directory with --base DIR")
     if _readable(path):
         raise BaseDirError(f"{path} is not a base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
-    raise BaseDirError(f"this user cannot read {path}: run the command as the user of the engine")
+    raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
 
 
 def create(path: Path, group: str | None = None) -> bool:
     """Make `path` a base directory and sync it; return True if there was something to make.
 
-    Existing folders stay as they are. `group`: the accounts that may drop mail, see share().
-    Raises BaseDirError if `path` holds something else, and OSError.
+    What is there stays as it is. `group`: the accounts that may drop mail, see share().
+    Raises BaseDirError where `path` holds something else, FormatError where a newer version made it, and OSError.
     """
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -160,15 +162,19 @@ def init(path: Path, group: str | None = None) -> bool:
 
 
 def _in_the_way(path: Path) -> BaseDirError:
-    return BaseDirError(f"{path} cannot be a folder, because a file has this name: give another name, or move the file away")
+    return BaseDirError(f"{path} cannot become a folder: a file has this name; choose another name, or move the file away")
 
 
 def _complete(path: Path, name: Path, group: str | None) -> bool:
     """Make what is missing in the folder."""
     foreign = sorted({entry.name for entry in path.iterdir()} - {folder.partition("/")[0] for folder in FOLDERS} - {"lost+found"})
-    if foreign and not is_base(path):
-        raise BaseDirError(f"{name} holds {foreign[0]!r}: give an empty folder, or one that does not exist yet")
+    if before := is_base(path):
+        format.expect_known(name, path)
+    elif foreign:
+        raise BaseDirError(f"{name} contains {foreign[0]!r}: name an empty folder, or one that does not exist yet")
     made = [_make(path / folder, mode) for folder, mode in FOLDERS.items()]
+    if not before:  # the start of an engine converts an older one
+        format.write(format.FORMAT, path)
     made.append(_write_default(path))
     made.append(make_modules(path, ["OUT"]))
     if group is not None:
@@ -225,6 +231,8 @@ def make_again(modules: Iterable[str]) -> list[str]:
     for name in gone:
         os.mkdir(name, folders[name])
         fsync_folder(os.path.dirname(name) or ".")
+    if "Queue" in gone:
+        format.write(format.FORMAT)
     return gone
 
 

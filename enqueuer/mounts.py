@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from enqueuer.basedir import BaseDirError
+from enqueuer.queue.directory.format import FIRST, folders_since
 from enqueuer.queue.directory.names import is_module
 
 __all__ = ["Apart", "expect_renames"]
 
-FOLDERS = ("Queue", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
-"""Folders through which messages move. None moves through Settings, SystemLogs and Run."""
+FOLDERS = ("Queue", "Incoming", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
+"""Settings, SystemLogs and Run are not among them: no message moves there."""
 
 
 class Apart(BaseDirError):
@@ -34,6 +35,8 @@ def expect_renames(base: Path, modules: Iterable[str]) -> None:
     try:
         for folder in (*FOLDERS[1:], *(f"Outbound/{name}" for name in modules if is_module(name))):
             there = base / folder / probe
+            if folder in folders_since(FIRST) and not there.parent.is_dir():  # `config check` before the first start converts it
+                continue
             _rename(here, there)
             here = there
     finally:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 
 from filterlink.config.settings import LEVELS, Filter
-from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.mux import Gate
 from filterlink.dispatch.requests import ScanRequest
 from filterlink.helpers import unkillable
@@ -14,7 +13,7 @@ from filterlink.helpers.pool import HelperPool
 from filterlink.helpers.runner import TAIL, HelperRunner
 from filterlink.log.complaints import Complaints
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
 from filterlink.wire.loop import Loop
 
 __all__ = ["ExternalFilter", "numbers_from"]
@@ -44,13 +43,16 @@ class ExternalFilter:
         changed: Callable[[], None],
         numbers: Iterator[int],
     ) -> None:
-        self.settings, self.numbers = settings, numbers
+        self.settings = settings
+        self.numbers = numbers
         self.started = self.stopping = False
         self._refusal: str | None = None
         """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
         self.due = math.inf
         """When its helpers have had a time-out to become ready (loop.now)."""
-        self._loop, self._tell_manager, self._changed = loop, tell_manager, changed
+        self._loop = loop
+        self._tell_manager = tell_manager
+        self._changed = changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
         self._complaints = Complaints(self._log, burst=MOST_LINES)
@@ -60,7 +62,8 @@ class ExternalFilter:
 
     def start(self) -> None:
         """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
-        self.started, self.due = True, self._loop.now() + self.settings.timeout
+        self.started = True
+        self.due = self._loop.now() + self.settings.timeout
         if self.gate is not None:
             self._pool.start()
 
@@ -130,14 +133,16 @@ class ExternalFilter:
 
     def state(self) -> FilterState:
         """How the filter is, for the status document."""
-        gate, now = self.gate, self._loop.now()
+        gate = self.gate
+        now = self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [runner.last_error for runner in self._runners if runner.last_error]
         if self._refusal is not None:  # newer than what a helper ended of
             errors.append(f"REJECTED: {self._refusal[:TAIL]}")
         pids = tuple(runner.pid for runner in self._runners if runner.pid)
-        median, p99 = gate.pace.quantile(0.5), gate.pace.quantile(0.99)
+        median = gate.pace.quantile(0.5)
+        p99 = gate.pace.quantile(0.99)
         word = self._word(gate, now)
         return FilterState(
             self.settings.name,
@@ -170,15 +175,11 @@ class ExternalFilter:
     def send(self, unit: int, number: int, message: int) -> None:
         self._pool.send(unit, number, message)
 
-    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None:
-        kind, text = answer.kind, answer.text
-        told = VerdictFrame(
-            request.id, request.n, self.settings.name, kind, text, answer.fields, answer.charge, answer.routes, answer.copies
-        )
-        request.client.send(encode(told))
-        self._refusal = text if kind is AnswerKind.REJECTED else None
-        if kind in NONE:
-            self._complaints.say(kind, f"message {request.id}: {text}")
+    def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
+        request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))
+        self._refusal = answer.text if answer.kind is AnswerKind.REJECTED else None
+        if answer.kind in NONE:
+            self._complaints.say(answer.kind, f"message {request.id}: {answer.text}")
 
     def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None:
         request.client.send(encode(Park(request.id, request.n, self.settings.name, reason, apart)))

@@ -30,7 +30,8 @@ class Rollover:
         """Their helpers are being started; they get no request yet."""
         self._leaving: list[ExternalFilter] = []
         """They answer what they were asked, or are being stopped."""
-        self._make, self._renewed = make, renewed
+        self._make = make
+        self._renewed = renewed
 
     @property
     def all(self) -> list[ExternalFilter]:
@@ -121,7 +122,8 @@ class Rollover:
     def _hand_over(self, name: str, new: ExternalFilter, why: str) -> None:
         """From now on the new one is asked; the old one answers what it has, and leaves."""
         self._coming.pop(name)
-        old, self.judging[name] = self.judging[name], new
+        old = self.judging[name]
+        self.judging[name] = new
         new.say(f"the new settings are in force: {why}")
         if not old.started:
             old.evict()

@@ -14,7 +14,7 @@ from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.process import orphans
 from filterlink.rollover import Rollover
-from filterlink.wire.frames import AnswerKind, Ask, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
 from filterlink.wire.link import Link, serve
 from filterlink.wire.loop import Loop
 
@@ -51,7 +51,11 @@ class MultiplexerServer:
         publish: Callable[[list[FilterState]], None],
         first_number: int = 1,
     ) -> None:
-        self._loop, self._listener, self._tell_manager, self._publish, self._first = loop, listener, tell_manager, publish, first_number
+        self._loop = loop
+        self._listener = listener
+        self._tell_manager = tell_manager
+        self._publish = publish
+        self._first = first_number
         self._publishing = self._closed = self._backpressure = self._idle = self._stopping = False
         self._large_share = 0.5
         self._links: set[Link] = set()
@@ -83,7 +87,8 @@ class MultiplexerServer:
     def _tell_in_force(self) -> None:
         """Say when the last filter judges by its newest settings."""
         if self._succession.done and self._in_force is not None:
-            told, self._in_force = self._in_force, None
+            told = self._in_force
+            self._in_force = None
             told()
 
     def _make(self, settings: Filter, numbers: Iterator[int] | None) -> ExternalFilter:
@@ -94,7 +99,8 @@ class MultiplexerServer:
     def _brief(self, each: ExternalFilter) -> None:
         """Tell a filter's gate what holds for all of them."""
         if each.gate is not None:
-            each.gate.backpressure, each.gate.slots.large_share = self._backpressure, self._large_share
+            each.gate.backpressure = self._backpressure
+            each.gate.slots.large_share = self._large_share
 
     @property
     def _all(self) -> list[ExternalFilter]:
@@ -102,7 +108,8 @@ class MultiplexerServer:
 
     def stop(self, then: Callable[[], None]) -> None:
         """Stop all helpers in steps, then call `then`. What is open is not answered: it is asked of the next multiplexer."""
-        self._then, self._stopping = then, True
+        self._then = then
+        self._stopping = True
         for each in self._all:
             each.stop()
         self._check_stopped()
@@ -144,7 +151,12 @@ class MultiplexerServer:
         if not ask.park:
             link.send(
                 encode(
-                    VerdictFrame(ask.id, ask.n, ask.filter, AnswerKind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled')
+                    VerdictFrame(
+                        ask.id,
+                        ask.n,
+                        ask.filter,
+                        FilterAnswer(AnswerKind.UNAVAILABLE, f'filter "{ask.filter}" is not configured or disabled'),
+                    )
                 )
             )
             return
@@ -168,7 +180,8 @@ class MultiplexerServer:
             self._succession.look(now)
             self._tell_in_force()
         busy = self._succession.going_on or any(each.busy for each in self._all)
-        self._idle, self._timer = not busy, self._loop.after(TICK if busy else 1.0, self._tick)
+        self._idle = not busy
+        self._timer = self._loop.after(TICK if busy else 1.0, self._tick)
         if busy:
             self._changed()
 
@@ -214,5 +227,6 @@ class MultiplexerServer:
 
     def _check_stopped(self) -> None:
         if self._then is not None and all(each.over for each in self._all):
-            then, self._then = self._then, None
+            then = self._then
+            self._then = None
             then()

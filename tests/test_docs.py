@@ -45,7 +45,7 @@ def test_each_manner_of_a_real_helper_names_a_test_that_is_there() -> None:
 
 def test_each_cell_of_the_filters_names_a_test_that_is_there() -> None:
     """What a filter does when its server is away, reloads or hangs is shown by a test."""
-    rows = _rows("filters.md", "## Servers that are away, reload, hang")
+    rows = _rows("filters.md", "## Servers that are unavailable, reload or hang")
     cells = [cell for row in rows for cell in row.strip("|").split(" | ")[1:]]
     unnamed = [cell for cell in cells if not _NAMED.search(cell)]
     missing = [name for cell in cells for path, name in _NAMED.findall(cell) if not _there(path, name)]

@@ -91,7 +91,8 @@ def _cases(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:
 
 
 def _call(use: Use, case: tuple[str, str, str]) -> Callable[[int], object]:
-    (before, unit, behind), (pattern, methods) = case, use
+    before, unit, behind = case
+    pattern, methods = use
 
     def call(size: int) -> object:
         text = before + unit * (size // len(unit)) + behind

@@ -108,9 +108,11 @@ def write(path: str, parts: Sequence[bytes]) -> None:
 
 def multiplexer(clients: Sequence[Channel], to_helper: int, from_helper: int) -> None:
     """Put the questions of all clients into one pipe, numbered; give each its answer. Ends when the helper has ended."""
-    poll, by_fd = select.epoll(), {client.fileno(): client for client in clients}
+    poll = select.epoll()
+    by_fd = {client.fileno(): client for client in clients}
     asked: dict[bytes, tuple[Channel, int]] = {}
-    number, tail = 0, b""
+    number = 0
+    tail = b""
     for fd in (*by_fd, from_helper):
         poll.register(fd, select.EPOLLIN)
     while by_fd:
@@ -139,8 +141,9 @@ def multiplexer(clients: Sequence[Channel], to_helper: int, from_helper: int) ->
 
 
 def committer(channel: Channel, durability: str) -> None:
-    """Make each batch of (id, drop) durable, publish it and forget it."""
-    libc, here = ctypes.CDLL(None, use_errno=True), os.open(".", os.O_RDONLY)
+    """Make durable, publish and forget each batch of (id, drop)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open(".", os.O_RDONLY)
     while frame := channel.recv(FRAME):
         batch = decode(frame)
         if durability == "each":
@@ -170,14 +173,17 @@ class Manager:
     def __init__(self, processors: Sequence[Channel], commits: Channel, durability: str) -> None:
         self._processors = {channel.fileno(): channel for channel in processors}
         self._idle = deque(processors)
-        self._commits, self._linger = commits, LINGER if durability == "group" else 0
+        self._commits = commits
+        self._linger = LINGER if durability == "group" else 0
         self._waiting: deque[Job] = deque()
         self._gathered: list[Job] = []
         self._committing = 0
         self._not_before = 0.0
 
     def run(self, messages: int) -> None:
-        poll, pause, left = select.epoll(), None, messages
+        poll = select.epoll()
+        pause = None
+        left = messages
         for fd in (*self._processors, self._commits.fileno()):
             poll.register(fd, select.EPOLLIN)
         self._look()
@@ -208,9 +214,11 @@ class Manager:
         now = time.monotonic()
         if not self._gathered or self._committing or now < self._not_before:
             return self._not_before - now if self._gathered and not self._committing else None
-        batch, self._gathered = self._gathered[:BATCH], self._gathered[BATCH:]
+        batch = self._gathered[:BATCH]
+        self._gathered = self._gathered[BATCH:]
         self._commits.send(encode(batch))
-        self._committing, self._not_before = len(batch), now + self._linger
+        self._committing = len(batch)
+        self._not_before = now + self._linger
         return None
 
 
@@ -239,7 +247,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with subprocess.Popen([sys.executable, HELPER, options.helper], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as helper:
         assert helper.stdin is not None
         assert helper.stdout is not None
-        pipes, clients = (helper.stdin.fileno(), helper.stdout.fileno()), [theirs for _, theirs in asks] + [probed]
+        pipes = (helper.stdin.fileno(), helper.stdout.fileno())
+        clients = [theirs for _, theirs in asks] + [probed]
         crew.fork("multiplexer", clients, partial(multiplexer, clients, *pipes))
         helper.stdin.close()
         for n, ((_, job), (ask, _)) in enumerate(zip(jobs, asks, strict=True)):
@@ -248,7 +257,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         probe.send(encode((0, "none")))
         probe.recv(FRAME)  # the helper answers: from here on all is warm
         crew.keep(ours, *(mine for mine, _ in jobs))
-        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
+        begun = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_SELF)
         Manager([mine for mine, _ in jobs], ours, options.durability).run(options.messages)
         seconds = time.monotonic() - begun
         own = resource.getrusage(resource.RUSAGE_SELF)

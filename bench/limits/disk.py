@@ -15,8 +15,9 @@ BATCH = 128
 
 
 def rate(base: Path, messages: int, data: bytes) -> float:
-    """Return messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
-    libc, here = ctypes.CDLL(None, use_errno=True), os.open(base, os.O_RDONLY)
+    """Messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open(base, os.O_RDONLY)
     begun = time.monotonic()
     for start in range(0, messages, BATCH):
         batch = range(start, min(start + BATCH, messages))

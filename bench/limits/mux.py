@@ -31,10 +31,13 @@ class Bare:
 
     def __init__(self, listener: socket.socket, to_helper: int, from_helper: int) -> None:
         self._poll = select.epoll()
-        self._listener, self._to_helper, self._from_helper = listener, to_helper, from_helper
+        self._listener = listener
+        self._to_helper = to_helper
+        self._from_helper = from_helper
         self._asked: dict[bytes, tuple[socket.socket, int, int]] = {}
         self._lines: list[bytes] = []
-        self._number, self._tail = 0, b""
+        self._number = 0
+        self._tail = b""
         self._ready: dict[int, Callable[[], None]] = {}
         self._watch(listener.fileno(), self._accept)
         self._watch(from_helper, self._answered)
@@ -76,7 +79,7 @@ class Bare:
         *lines, self._tail = (self._tail + os.read(self._from_helper, ROOM)).split(b"\n")
         for line in lines:
             client, id, n = self._asked.pop(line.partition(b" ")[0])
-            client.send(_encode(("verdict", id, n, "F", "ok")))
+            client.send(_encode(("verdictframe", id, n, "F", ("ok",))))
 
 
 def main() -> None:

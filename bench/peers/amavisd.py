@@ -38,8 +38,10 @@ def amavisd(folder: Path, servers: int) -> Iterator[Route]:
         account = pwd.getpwnam(ACCOUNT).pw_uid, grp.getgrnam(ACCOUNT).gr_gid
     except KeyError as error:
         raise Missing(f"there is no account {ACCOUNT}: apt install amavisd-new") from error
-    entrance, out = free_port(), free_port()
-    home, config = folder / "home", folder / "config"  # it refuses a config file in its own home folder
+    entrance = free_port()
+    out = free_port()
+    home = folder / "home"
+    config = folder / "config"  # it refuses a file of settings in a folder of its own
     folder.mkdir()
     for each in (home, home / "tmp", home / "db"):
         each.mkdir()

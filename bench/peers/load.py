@@ -32,7 +32,7 @@ def ask_link(path: str, client: int, count: int) -> int:
         for n in range(count):
             link.send(encode(Ask((client << 32) + n, 1, "F", False, 100, False)))
             verdict = _decode(link.recv(ROOM))
-            answered += isinstance(verdict, VerdictFrame) and verdict.kind is AnswerKind.OK
+            answered += isinstance(verdict, VerdictFrame) and verdict.answer.kind is AnswerKind.OK
     return answered
 
 
@@ -54,7 +54,10 @@ KINDS = {"link": ask_link, "defang": ask_defang}
 
 
 def main() -> int:
-    kind, path, clients, requests = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    kind = sys.argv[1]
+    path = sys.argv[2]
+    clients = int(sys.argv[3])
+    requests = int(sys.argv[4])
     tally = mmap.mmap(-1, clients * TALLY.size)
     start, starter = os.pipe()
     for n in range(clients):

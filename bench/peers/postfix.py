@@ -71,8 +71,12 @@ def postfix(folder: Path) -> Iterator[Route]:
     """It runs."""
     program = need("postfix", "postfix")
     need_root("Postfix")
-    entrance, back, out = free_port(), free_port(), free_port()
-    config, queue, data = folder / "config", folder / "queue", folder / "data"
+    entrance = free_port()
+    back = free_port()
+    out = free_port()
+    config = folder / "config"
+    queue = folder / "queue"
+    data = folder / "data"
     account = pwd.getpwnam("postfix").pw_uid
     for each in (folder, config, queue, data):
         each.mkdir()

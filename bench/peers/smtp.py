@@ -26,13 +26,15 @@ class Route:
 
     def __init__(self, entrance: int, counters: Path) -> None:
         self._source = need("postfix", "smtp-source")
-        self._entrance, self._counters = entrance, counters
+        self._entrance = entrance
+        self._counters = counters
 
     def rate(self, messages: int, size: int) -> float:
         """Messages/s from the first connection to the entrance until the sink has the last message."""
         give = [self._source, "-s", str(SESSIONS), "-m", str(messages), "-l", str(size), "-d"]
         give += ["-f", "ann@example.com", "-t", "bob@example.org", f"127.0.0.1:{self._entrance}"]
-        wanted, begun = self._taken() + messages, time.monotonic()
+        wanted = self._taken() + messages
+        begun = time.monotonic()
         subprocess.run(give, check=True, timeout=2 * PATIENCE, stdout=subprocess.DEVNULL)
         until(lambda: self._taken() >= wanted, f"smtp-sink has {wanted} messages", self._counters, LOOK)
         return messages / (time.monotonic() - begun)

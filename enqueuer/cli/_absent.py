@@ -24,12 +24,12 @@ def _program(filter: Filter) -> Iterator[str]:
     try:
         path = Path(find_program(word))
     except FileNotFoundError as error:
-        yield f"{error}: install it, or write its whole path"
+        yield f"{error}: install it, or write its full path"
         return
     if not path.exists():
-        yield f"program {word} is not there: write the path of one that is"
+        yield f"program {word} does not exist; write the path of an existing one"
     elif path.is_dir() or not os.access(path, os.X_OK):
-        yield f"program {word} is no program that may be run: chmod +x {word}"
+        yield f"program {word} cannot be run: chmod +x {word}"
 
 
 def _user(filter: Filter) -> Iterator[str]:
@@ -37,4 +37,4 @@ def _user(filter: Filter) -> Iterator[str]:
         if filter.user and os.geteuid() not in (0, pwd.getpwnam(filter.user).pw_uid):
             yield f"user = {filter.user}: {NOT_ROOT}"
     except KeyError:
-        yield f"user = {filter.user}: there is no such account: make it, or leave user out"
+        yield f"user = {filter.user}: there is no such account; make it, or remove user"

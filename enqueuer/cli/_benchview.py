@@ -31,8 +31,11 @@ class BenchView:
     def __init__(self, lines: int, names: Sequence[str] = (), filter: Filter | None = None) -> None:
         """`filter`: whose settings say what an engine would do."""
         self.judged = 0
-        self._left, self._some, self._names, self._filter = lines, lines > 0, names, filter
-        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._left = lines
+        self._some = lines > 0
+        self._names = names
+        self._filter = filter
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
 
     def line(self, direction: str, line: bytes) -> None:
         if self._left > 0:
@@ -51,18 +54,19 @@ class BenchView:
 def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = None) -> str:
     """What a filter said of one file, in one line, and what follows where it said nothing."""
     if reply is None:
-        return f'no verdict; an engine does what on_failure = "{filter.on_failure}" says' if filter else "no verdict"
-    text = f' "{reply.text}"' if reply.text else ""
-    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.fields)
+        return f'no verdict; an engine follows on_failure = "{filter.on_failure}"' if filter else "no verdict"
+    text = f' "{reply.answer.text}"' if reply.answer.text else ""
+    fields = "".join(f", adds {field.decode('utf-8', 'replace')!r}" for field in reply.answer.fields)
     slow = ", over slow_after" if filter and seconds > filter.slow_after else ""
-    return f"{reply.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
+    return f"{reply.answer.kind.upper()}{text}{fields} ({_ms(seconds)}{slow})"
 
 
 def report(found: BenchReport, count: int, rules: int) -> None:
     """The whole report, for people."""
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     console.print()
-    console.print(f"version {found.version}, processes started: {found.starts}")
+    spoken = "no version was agreed on" if found.version is None else f"version {found.version} of the protocol"
+    console.print(f"{spoken}; processes started: {found.starts}")
     console.print(f"{sum(found.verdicts.values())} of {count} answered: {_verdicts(found)}")
     if found.latencies:
         console.print(f"{len(found.latencies) / max(found.seconds, 1e-9):.0f} answers/s; {_times(found.latencies)}")
@@ -70,8 +74,8 @@ def report(found: BenchReport, count: int, rules: int) -> None:
     if found.stopped:
         console.print(Text(f"ended early: {printable(found.stopped)}", "bold red"))
     if found.last_words:
-        console.print(Text(f"last on its standard error: {printable(found.last_words.strip())}", "red"))
-    console.print(_broken(found) if found.broken else Text(f"no rule was broken, of {rules}", "green"))
+        console.print(Text(f"last lines on its standard error: {printable(found.last_words.strip())}", "red"))
+    console.print(_broken(found) if found.broken else Text(f"all {rules} rules of the protocol were kept", "green"))
 
 
 def _verdicts(found: BenchReport) -> str:
@@ -129,7 +133,7 @@ def _histogram(latencies: Sequence[float]) -> Table:
 
 
 def _broken(found: BenchReport) -> Table:
-    table = Table("BROKEN RULE", "TIMES", "IT SAYS", "FIRST", box=None, pad_edge=False, header_style="dim")
+    table = Table("BROKEN RULE", "TIMES", "THE RULE", "FIRST CASE", box=None, pad_edge=False, header_style="dim")
     for rule, each in found.broken.items():
         table.add_row(Text(rule, "bold red"), str(each.count), RULES[rule], Text(printable(each.first)))
     return table

@@ -3,12 +3,16 @@
 import json
 import os
 import pwd
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from enqueuer import exits
 from enqueuer.queue.message.printable import printable
@@ -26,6 +30,7 @@ __all__ = [
     "enter",
     "expect_safe_config",
     "fail",
+    "fold",
     "help",
     "order",
     "printable",
@@ -45,16 +50,51 @@ def fail(text: str, code: int) -> NoReturn:
     raise CommandFailure(text, code)
 
 
-BASE = typer.Option("--base", metavar="DIR", help="Base directory; else $ENQUEUER_BASE, ./spool if it is yours alone, /var/spool/enqueuer.")
-JSON = typer.Option("--json", help="One JSON document instead of a table.")
+BASE = typer.Option(
+    "--base", metavar="DIR", help="The base directory. Default: $ENQUEUER_BASE, ./spool if only you can write there, /var/spool/enqueuer."
+)
+JSON = typer.Option("--json", help="Print one JSON document.")
 Base = Annotated[str | None, BASE]
 Json = Annotated[bool, JSON]
+
+
+class Page(TyperCommand):
+    """A command whose help page shows no types of Python: `FILE ...`, and not `FILE <list[Path]>`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line."""
+        return ["[OPTIONS]", *(_usage(each) for each in self.get_params(ctx) if isinstance(each, TyperArgument))]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections Arguments and Options."""
+        for kind in ("argument", "option"):
+            found = [_record(each, ctx) for each in self.get_params(ctx) if each.param_type_name == kind]
+            if found:
+                with formatter.section(f"{kind.title()}s"):
+                    formatter.write_dl(found)
+
+
+def _usage(argument: TyperArgument) -> str:
+    name = argument.metavar or argument.name.upper()
+    if name.startswith("["):
+        return name
+    name = name if argument.required else f"[{name}]"
+    return name if argument.nargs == 1 else f"{name} ..."
+
+
+def _record(param: Any, ctx: Any) -> tuple[str, str]:
+    """Name and explanation of an argument or option."""
+    name, text = param.get_help_record(ctx) or ("", "")
+    if isinstance(param, TyperArgument):
+        name = (param.metavar or param.name.upper()).strip("[ .]")
+    text = re.sub(r"(\S+?)<=x<=(\S+?)(?=[;\]])", r"\1 to \2", re.sub(r"x>=(\S+?)(?=[;\]])", r"at least \1", text))
+    return name, text.replace("; required]", "]").replace("  [required]", "")
 
 
 def help(summary: str, *examples: str, text: str = "") -> dict[str, Any]:
     """What @app.command() needs for a help page that shows examples first."""
     shown = "".join(f"    {example}\n" for example in examples)
-    return {"short_help": summary, "help": f"{summary}\n\n\b\nExamples:\n{shown}\n{text}"}
+    return {"cls": Page, "short_help": summary, "help": f"{summary}\n\n\b\nExamples:\n{shown}\n{text}"}
 
 
 def enter(base: str | None) -> Path:
@@ -121,6 +161,15 @@ def account(uid: int | None) -> str:
         return f"by {printable(pwd.getpwuid(uid).pw_name)} (uid {uid})"
     except KeyError:
         return f"by uid {uid}"
+
+
+def fold(text: str, indent: int = 0, stream: TextIO | None = None) -> str:
+    """The text in lines that fit the terminal, broken at blanks. Where there is no terminal it stays as it is."""
+    stream = stream or sys.stdout
+    width = shutil.get_terminal_size().columns if stream is not None and stream.isatty() else 0
+    if not width or len(text) <= width:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def answer(document: object) -> None:

@@ -47,11 +47,22 @@ class DemoView(DemoListener):
         self._end()
         shown, others = _shown(results)
         for result in shown:
-            self._console.print(_line(result), soft_wrap=True)  # never cut: the end of a reason names the rule
+            self._print(*_line(result))
         if others:
             self._console.print(Text(f"  ok  and {others} more that were enqueued", "dim"))
         self._console.print()
-        self._console.print(_sum(results, seconds, document), soft_wrap=True)
+        self._console.print(_sum(results, seconds, document), soft_wrap=not self._console.is_terminal)
+
+    def _print(self, head: Text, reason: Text) -> None:
+        """A line; a reason that is too long for the terminal goes on below itself. Never cut: its end names the rule."""
+        if not self._console.is_terminal:
+            self._console.print(head + reason, soft_wrap=True)
+            return
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(head, reason)
+        self._console.print(grid)
 
     def _end(self) -> None:
         if self._live:
@@ -95,18 +106,22 @@ def _word(result: DemoResult) -> str:
     return result.disposition.word if result.disposition else "missing"
 
 
-def _line(result: DemoResult) -> Text:
-    sample, disposition, word = result.sample, result.disposition, _word(result)
+def _line(result: DemoResult) -> tuple[Text, Text]:
+    """What became of a message, and why."""
+    sample = result.sample
+    disposition = result.disposition
+    word = _word(result)
     line = Text("  ok  " if not result.wrong else "WRONG ", "green" if not result.wrong else "bold red")
     line.append(f"{sample.name:<16} {show_size(len(sample.data)):>6}  ")
     line.append(f"{word:<12}", COLOURS.get(word, "red"))
-    if result.wrong:
-        line.append(f"{result.wrong}; ", "bold red")
+    why = Text()
     reason = disposition.reason if disposition else ""
+    if result.wrong:
+        why.append(f"{result.wrong}; ", "bold red")
     if sample.expect == "any":  # one's own: which it is comes first
-        line.append(printable(sample.why) + (": " if reason else ""), "dim")
-    line.append(printable(reason) or ("" if sample.expect == "any" else sample.why), "" if reason else "dim")
-    return line
+        why.append(printable(sample.why) + (": " if reason else ""), "dim")
+    why.append(printable(reason) or ("" if sample.expect == "any" else sample.why), "" if reason else "dim")
+    return line, why
 
 
 def _sum(results: Sequence[DemoResult], seconds: float, document: dict[str, Any]) -> Text:
@@ -114,12 +129,13 @@ def _sum(results: Sequence[DemoResult], seconds: float, document: dict[str, Any]
     own = any(result.sample.expect == "any" for result in results)
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys((*DISPOSITIONS, "missing")) if word in words)
     size = say_size(sum(len(result.sample.data) for result in results))
-    processors, wrong = document["processors"]["running"], sum(bool(result.wrong) for result in results)
+    processors = document["processors"]["running"]
+    wrong = sum(bool(result.wrong) for result in results)
     line = Text(f"{_counted(len(results))}, {size}, in {seconds:.1f} s with {processors} processors: ")
     line.append(f"{len(results) / seconds:.0f} messages/s", "bold")
     line.append(f"\n{counts}. ")
-    right = "Each came out once, unchanged." if own else "Each went where it should."
-    line.append(f"{wrong} of them should have gone another way." if wrong else right, "bold red" if wrong else "green")
+    right = "Each came out once, unchanged." if own else "Each ended where it should."
+    line.append(f"{wrong} of them should have ended elsewhere." if wrong else right, "bold red" if wrong else "green")
     return line
 
 

@@ -19,18 +19,18 @@ MILTER = (
     "enqueuer filter milter --socket /run/opendkim/opendkim.sock",
     "enqueuer filter milter --host mx1:8891 --host mx2:8891 --changes error",
 )
-MILTER_TEXT = "It can add header fields, and change nothing: --changes. docs/filters.md has it all."
+MILTER_TEXT = "The milter can add header fields. It cannot change anything else: see --changes. docs/filters.md describes all options."
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("milter", **help("Have a milter judge messages, as it does for an MTA.", *MILTER, text=MILTER_TEXT))(_milter)
-    app.command("icap", **help("Have an ICAP server scan messages (RESPMOD).", *ICAP, text=_scanners.TEXT))(_icap)
+    app.command("milter", **help("Scan messages with a milter, as an MTA does.", *MILTER, text=MILTER_TEXT))(_milter)
+    app.command("icap", **help("Scan messages with an ICAP server (RESPMOD).", *ICAP, text=_scanners.TEXT))(_icap)
 
 
 def _icap(
     hosts: Hosts = None,
     port: Port = 1344,
-    service: Annotated[str, typer.Option("--service", metavar="NAME", help="The service: what follows the host in icap://host/NAME.")] = "",
+    service: Annotated[str, typer.Option("--service", metavar="NAME", help="The service on the server: NAME in icap://host/NAME.")] = "",
     action: _scanners.Action = "error",
     unscannable: Unscannable = "defer",
     wait: Wait = WAIT,
@@ -49,10 +49,18 @@ def _icap(
 def _milter(
     server: ServerOptions,
     changes: Annotated[
-        str, typer.Option("--changes", metavar="ignore|error", help="What to do where it wants to change what is there already.")
+        str,
+        typer.Option(
+            "--changes",
+            metavar="ignore|error",
+            help="What to do if the milter wants to change the message: ignore that, or stop the message.",
+        ),
     ] = "ignore",
     quarantine: Annotated[
-        str, typer.Option("--quarantine", metavar="error|ignore", help="What to do where it wants quarantine.")
+        str,
+        typer.Option(
+            "--quarantine", metavar="error|ignore", help="What to do if the milter wants quarantine: stop the message, or ignore that."
+        ),
     ] = "error",
 ) -> int:
     from filterlink.filters.servers import milter

@@ -31,11 +31,11 @@ def message_id(text: str) -> int:
     """The id, which may be written as the name of the message's file. Raises BadParameter."""
     match = _FILE.fullmatch(text.rpartition("/")[2])
     if match is None:
-        raise typer.BadParameter(f"{printable(text)!r} is no id of a message: ids are numbers, and stand in the lists and in the log")
+        raise typer.BadParameter(f"{printable(text)!r} is not the id of a message: an id is a number; the lists and the log show it")
     return int(match[1])
 
 
-Id = Annotated[int, typer.Argument(metavar="ID", parser=message_id)]
+Id = Annotated[int, typer.Argument(metavar="ID", parser=message_id, help="The id in the list and in the log.")]
 
 
 def is_drop(text: str) -> bool:
@@ -49,13 +49,14 @@ def drop_id(name: str) -> int:
     Each dropper chooses its names, also one that another has: where several drops bear it, each is listed with its dropper.
     """
     name = name.rpartition("/")[2]
-    ids, found = _ids(name), _in_the_folder(name)
+    ids = _ids(name)
+    found = _in_the_folder(name)
     if len(ids) + len(found) > 1:
         each = [*found, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
-        fail("\n  ".join([f"several drops bear the name {printable(name)}:", *each]), exits.DATAERR)
+        fail("\n  ".join([f"several drops have the name {printable(name)}:", *each]), exits.DATAERR)
     if not ids:
         fail(
-            f"{printable(name)} {found[0]}" if found else f"no message came as {printable(name)}, by the files and by the log",
+            f"{printable(name)} {found[0]}" if found else f"no file and no line of the log names a drop {printable(name)}",
             exits.NOINPUT,
         )
     return next(iter(ids))
@@ -78,12 +79,14 @@ def _ids(name: str) -> dict[int, str]:
 
 def _in_the_folder(name: str) -> list[str]:
     """What the drop folder has under this name: a drop that was not taken yet, the reason of one that was refused."""
-    found, path, raw = [], b"Submitted/" + os.fsencode(name), os.fsencode(name)
+    found = []
+    path = b"Submitted/" + os.fsencode(name)
+    raw = os.fsencode(name)
     if os.path.lexists(path):
-        found.append(f"lies in Submitted, and was not taken yet ({_owner(path)}): `enqueuer status` says whether an engine runs")
+        found.append(f"is in Submitted, and was not taken yet ({_owner(path)}): `enqueuer status` says whether an engine runs")
     why = b"Submitted/" + names.refused(raw)[1]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        found.append(f"was refused: {printable(str(json.loads(_read(why))['reason']))} (says a file of {_owner(why)[3:]})")
+        found.append(f"was refused: {printable(str(json.loads(_read(why))['reason']))} (this reason is in a file of {_owner(why)[3:]})")
     return found
 
 

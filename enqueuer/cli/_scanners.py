@@ -23,19 +23,22 @@ COMMAND = (
     "enqueuer filter command --profile uvscan --memory 2G /usr/local/uvscan/uvscan --secure --mime {file}",
     "enqueuer filter command --infected 1,3 --pattern 'virus: (.+)' /opt/scan -q {file}",
 )
-TEXT = "A scanner that is away makes messages wait, then be deferred. docs/filters.md has it all."
+TEXT = "When no scanner answers, messages wait and are then deferred. docs/filters.md describes all options."
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("clamd", **help("Have ClamAV's daemon scan messages.", *CLAMD, text=TEXT))(_clamd)
+    app.command("clamd", **help("Scan messages with ClamAV's daemon.", *CLAMD, text=TEXT))(_clamd)
     program_last = {"allow_interspersed_args": False}
-    app.command("command", context_settings=program_last, **help("Have a command-line scanner scan messages.", *COMMAND, text=TEXT))(
+    app.command("command", context_settings=program_last, **help("Scan messages with a command-line scanner.", *COMMAND, text=TEXT))(
         _command
     )
 
 
 Action = Annotated[
-    str, typer.Option("--action", metavar="error|discard|header", help="What to answer for an infected message; header: X-Virus: NAME.")
+    str,
+    typer.Option(
+        "--action", metavar="error|discard|header", help="What to do with an infected message: stop it, discard it, or add X-Virus: NAME."
+    ),
 ]
 
 
@@ -56,26 +59,35 @@ def _clamd(
 
 def _command(
     profile: Annotated[
-        str, typer.Option("--profile", metavar="generic|clamscan|uvscan", help="A scanner whose ways are known.")
+        str, typer.Option("--profile", metavar="generic|clamscan|uvscan", help="Start from the settings for this scanner.")
     ] = "generic",
-    clean: Annotated[str | None, typer.Option("--clean", metavar="CODES", help="Exit codes for a clean message, e.g. 0.")] = None,
+    clean: Annotated[
+        str | None, typer.Option("--clean", metavar="CODES", help="Exit codes of the scanner for a clean message, e.g. 0.")
+    ] = None,
     infected: Annotated[
-        str | None, typer.Option("--infected", metavar="CODES", help="Exit codes for an infected message, e.g. 1,13.")
+        str | None, typer.Option("--infected", metavar="CODES", help="Exit codes of the scanner for an infected message, e.g. 1,13.")
     ] = None,
     pattern: Annotated[
-        str | None, typer.Option("--pattern", metavar="REGEX", help="Finds what was found in the output; a group is the name.")
+        str | None, typer.Option("--pattern", metavar="REGEX", help="Finds the name of the virus in the output; a group marks the name.")
     ] = None,
     action: Action = "error",
     unscannable: Unscannable = "defer",
     timeout: Timeout = TIMEOUT,
-    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
+    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Limit the memory of the scanner, e.g. 4G; 0: no limit.")] = "4G",
     cpu: Annotated[
-        float, typer.Option("--cpu", parser=duration(), metavar="DURATION", help="Processor time of the scanner; 0s: no limit.")
+        float, typer.Option("--cpu", parser=duration(), metavar="DURATION", help="Limit the processor time of the scanner; 0s: no limit.")
     ] = written("0s"),
-    folder: Annotated[str, typer.Option("--folder", metavar="DIR", help="Where copies of messages lie; else $TMPDIR or /tmp.")] = "",
-    processes: Annotated[int, typer.Option("--processes", min=0, max=256, help="Messages scanned at once; 0: as many as processors.")] = 0,
+    folder: Annotated[str, typer.Option("--folder", metavar="DIR", help="Put copies of messages here. Default: $TMPDIR or /tmp.")] = "",
+    processes: Annotated[
+        int,
+        typer.Option("--processes", min=0, max=256, metavar="N", help="Scan this many messages at once; 0: one for each CPU, at least 4."),
+    ] = 0,
     program: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROGRAM ARGUMENT...]", help="{file}: the message; {queue_file}: as queued.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROGRAM ARGUMENT ...]",
+            help="The scanner. {file} becomes the name of the message, {queue_file} that of the file in Queue/.",
+        ),
     ] = None,
 ) -> int:
     from filterlink.config import units

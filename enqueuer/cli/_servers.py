@@ -30,26 +30,43 @@ __all__ = [
     "size",
 ]
 
-Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="A server's Unix socket; may be given several times.")]
+Sockets = Annotated[list[str] | None, typer.Option("--socket", metavar="PATH", help="The Unix socket of a server; repeat it for several.")]
 Hosts = Annotated[
-    list[str] | None, typer.Option("--host", metavar="HOST[:PORT]", help="A server's TCP address. The first of all that answers judges.")
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="HOST[:PORT]",
+        help="The TCP address of a server; repeat it for several. The first one that answers scans the message.",
+    ),
 ]
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the hosts without one.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, metavar="N", help="The port of each HOST without PORT.")]
 Wait = Annotated[
-    float, typer.Option("--wait", parser=duration(), metavar="DURATION", help="How long messages wait in an outage; then REJECTED.")
+    float,
+    typer.Option(
+        "--wait", parser=duration(), metavar="DURATION", help="Wait this long for a server that is unavailable, then answer REJECTED."
+    ),
 ]
 Timeout = Annotated[
     float,
     typer.Option(
-        "--timeout", parser=duration(1), metavar="DURATION", help="For one message, less than the filter's timeout in enqueuer.toml."
+        "--timeout",
+        parser=duration(1),
+        metavar="DURATION",
+        help="The longest time for one message. Make it shorter than the timeout of the filter in enqueuer.toml.",
     ),
 ]
-WAIT, TIMEOUT = written("60s"), written("110s")
+WAIT = written("60s")
+TIMEOUT = written("110s")
 Unscannable = Annotated[
-    str, typer.Option("--unscannable", metavar="defer|error|pass", help="What becomes of a message that cannot be judged.")
+    str,
+    typer.Option(
+        "--unscannable",
+        metavar="defer|error|pass",
+        help="What to do with a message that cannot be scanned: defer it, stop it, or let it pass.",
+    ),
 ]
-MaxSize = Annotated[str, typer.Option("--max-size", metavar="SIZE", help='Larger messages pass without being judged ("10M"); 0: none.')]
-Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Messages judged at once.")]
+MaxSize = Annotated[str, typer.Option("--max-size", metavar="SIZE", help='Let larger messages pass unscanned, e.g. "10M"; 0: scan all.')]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=256, metavar="N", help="Scan this many messages at once.")]
 
 
 class ServerOptions(NamedTuple):
@@ -112,7 +129,7 @@ def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> 
 def one_of(option: str, value: str, values: Iterable[str]) -> str:
     """Raises BadParameter."""
     if value not in values:
-        raise typer.BadParameter(f"{value} is none of {', '.join(values)}", param_hint=option)
+        raise typer.BadParameter(f"{value} is not one of {', '.join(values)}", param_hint=option)
     return value
 
 

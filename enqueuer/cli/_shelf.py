@@ -11,13 +11,14 @@ from enqueuer import exits
 from enqueuer.cli._common import answer, enter, fail
 from enqueuer.queue.directory import shelf
 from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.format import expect_known
 
 __all__ = ["list_folder", "show_message", "show_queued"]
 
 
 def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
     """Print all messages of the folder."""
-    enter(base)
+    expect_known(enter(base))
     disk = Disk()
     now = time.time()
     found = (_document(entry, now) for entry in shelf.entries(disk, folder))
@@ -32,9 +33,9 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
 
 def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) -> None:
     """Print envelope, header and reason of one message."""
-    enter(base)
+    expect_known(enter(base))
     if (document := _read(folder, id)) is None:
-        fail(f"{folder} holds no message {id}", exits.NOINPUT)
+        fail(f"no message {id} in {folder}", exits.NOINPUT)
     _print(document, json)
 
 
@@ -45,13 +46,14 @@ def show_queued(id: int, json: bool) -> None:
     """
     from enqueuer.cli import _meant, _where
 
+    expect_known(Path.cwd())
     now = _where.ask(Path.cwd(), id)
     folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice: it may come back while we look
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     if document is None:
         passed = [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
-        where = f": it has passed, and is {', '.join(passed)}" if passed else ""
-        fail("\n  ".join([f"the queue holds no message {id}{where}", *_meant.told(id)]), exits.NOINPUT)
+        where = f": it was enqueued, and is {', '.join(passed)}" if passed else ""
+        fail("\n  ".join([f"no message {id} in the queue{where}", *_meant.told(id)]), exits.NOINPUT)
     _print(document | {"now": now}, json)
 
 

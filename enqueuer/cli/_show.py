@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from enqueuer.cli._common import account, printable
+from enqueuer.cli._common import account, fold, printable
 from enqueuer.cli._where import sentences
 from enqueuer.ipc.timings import SAMPLE
 from filterlink.config.units import say_size, show_seconds, show_short, show_size
@@ -49,22 +49,23 @@ def status(document: dict[str, Any]) -> None:
     console.print()
     console.print(_counts("Since start", document["totals"]))
     if wrong := document.get("unaccounted"):
-        console.print(f"{wrong} messages are unaccounted for: the log names them", style="bold red")
+        console.print(f"{wrong} messages are unaccounted for; the log names them", style="bold red")
 
 
 def steps(document: dict[str, Any]) -> None:
     """Where the time goes, in microseconds a message that came in."""
-    console, count = _console(), document["totals"]["received"] + document["totals"]["returned"]
+    console = _console()
+    count = document["totals"]["received"] + document["totals"]["returned"]
     console.print()
     if not count:
-        console.print("no message yet, so there is no time a message")
+        console.print("no message yet, so there is no time to show")
         return
-    table = _table("PROCESS", "STEP", "US A MESSAGE", "OF IT CPU", right=("US A MESSAGE", "OF IT CPU"))
+    table = _table("PROCESS", "STEP", "MICROSECONDS A MESSAGE", "CPU", right=("MICROSECONDS A MESSAGE", "CPU"))
     for one in document["steps"]:
         table.add_row(one["process"], one["step"], *(f"{one[key] * 1e6 / count:.1f}" for key in ("wall_s", "cpu_s")))
     console.print(table)
     if count < TOO_FEW * SAMPLE:
-        console.print(f"one message in {SAMPLE} is timed: of {count} that is too few to go by")
+        console.print(f"only one message in {SAMPLE} is timed: {count} messages are too few for reliable times")
 
 
 def filters(found: list[dict[str, Any]]) -> None:
@@ -82,8 +83,10 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
             print(f"{'ID':<18} {'AGE':>7} {'SIZE':>6} {'STATE':<10} {'TO':>3} SENDER")
         sender = entry["drop"] if entry["sender"] is None else f"<{entry['sender']}>"
         why = f"  {entry['why']['reason']}" if entry["why"].get("reason") else ""
-        age, size = show_seconds(entry["age_s"]), show_size(entry["size"])
-        print(printable(f"{entry['id']:<18} {age:>7} {size:>6} {entry['state']:<10} {len(entry['recipients']) or '':>3} {sender}{why}"))
+        age = show_seconds(entry["age_s"])
+        size = show_size(entry["size"])
+        line = f"{entry['id']:<18} {age:>7} {size:>6} {entry['state']:<10} {len(entry['recipients']) or '':>3} {sender}{why}"
+        print(fold(printable(line), 4))
     print(f"{count} in {folder}", file=sys.stderr)
 
 
@@ -91,18 +94,23 @@ def message(document: dict[str, Any]) -> None:
     """Reason, envelope, header."""
     print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
     if "now" in document:
-        for line in sentences(document["now"], document["state"], document["id"]):
-            print(f"{'now':>10}: {printable(line)}")
+        _fields("now", sentences(document["now"], document["state"], document["id"]))
     if document["dropper"] is not None:
-        print(f"{'dropped':>10}: {account(document['dropper'])}")
+        _fields("dropped", [account(document["dropper"])])
     for key, value in document["why"].items():
-        for line in value if isinstance(value, list) else [value]:
-            print(f"{printable(str(key)):>10}: {printable(str(line))}")
+        if value is not None:
+            _fields(str(key), value if isinstance(value, list) else [value])
     for part in ("envelope", "header"):
         if document[part]:
             print()
         for line in document[part]:
-            print(printable(line.replace("\t", "    ")))
+            print(fold(printable(line.replace("\t", "    ")), 4))
+
+
+def _fields(name: str, values: Iterable[object]) -> None:
+    """A line for each value."""
+    for value in values:
+        print(fold(f"{printable(name):>10}: {printable(str(value))}", 12))
 
 
 def _console() -> Console:
@@ -125,18 +133,20 @@ def _head(console: Console, document: dict[str, Any]) -> None:
     title.append(f"  up {show_seconds(document['uptime_s'])}, pid {document['pid']}, {printable(document['base'])}")
     console.print(title)
     for each in document.get("failing", ()):
-        text = f"The {each['process']} fails at each start, {each['times']} times so far: {each['last']}; the log in SystemLogs says why"
+        text = f"The {each['process']} fails at every start, {each['times']} times so far: {each['last']}; the log in SystemLogs says why"
         console.print(Text(printable(text), "red"))
     if error := document["config"]["error"]:
-        console.print(Text(f"Config refused, the last good one is in force: {printable(error)}", "bold red"))
+        console.print(Text(f"The config file was refused, the last good one is active: {printable(error)}", "bold red"))
     elif waiting := document["config"].get("waiting"):
-        console.print(Text(f"Config changed, the old one is in force: {printable(waiting)}", "yellow"))
+        console.print(Text(f"The config file has changed, the old one is still active: {printable(waiting)}", "yellow"))
     console.print()
 
 
 def _flow(document: dict[str, Any]) -> Table:
     """Where messages are: a line a stage."""
-    queue, lanes, table = document["queue"], document["lanes"], Table(box=None, pad_edge=False, show_header=False)
+    queue = document["queue"]
+    lanes = document["lanes"]
+    table = Table(box=None, pad_edge=False, show_header=False)
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",

@@ -15,28 +15,34 @@ RSPAMD_EXAMPLES = (
     "enqueuer filter rspamd --host 127.0.0.1",
     "enqueuer filter rspamd --host scan1 --host scan2 --password-file /etc/rspamd.pw",
 )
-AWAY = "A server that is away makes messages wait, then be deferred. See docs/filters.md."
+AWAY = "When no server answers, messages wait and are then deferred. docs/filters.md describes all options."
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("spamd", **help("Have SpamAssassin's daemon judge messages.", *SPAMD_EXAMPLES, text=AWAY))(_spamd)
-    app.command("rspamd", **help("Have rspamd judge messages.", *RSPAMD_EXAMPLES, text=AWAY))(_rspamd)
+    app.command("spamd", **help("Scan messages with SpamAssassin's daemon.", *SPAMD_EXAMPLES, text=AWAY))(_spamd)
+    app.command("rspamd", **help("Scan messages with rspamd.", *RSPAMD_EXAMPLES, text=AWAY))(_rspamd)
 
 
 @asks(port=783, threads=8)
 def _spamd(
     server: ServerOptions,
     add: Annotated[
-        str, typer.Option("--add", metavar="headers|symbols|nothing", help="SpamAssassin's own X-Spam fields; ours, which cost less; none.")
+        str,
+        typer.Option(
+            "--add",
+            metavar="headers|symbols|nothing",
+            help="Add the X-Spam fields of SpamAssassin; shorter fields, which are faster; or none.",
+        ),
     ] = "headers",
     reject_above: Annotated[
-        float | None, typer.Option("--reject-above", metavar="SCORE", help="Answer ERROR from this score on; else spam is only marked.")
+        float | None,
+        typer.Option("--reject-above", metavar="SCORE", help="Answer ERROR if the score is at least this. Default: only mark spam."),
     ] = None,
-    user: Annotated[str, typer.Option("--user", help="Whose preferences spamd uses.")] = "",
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="Use the preferences of this user.")] = "",
     user_from_recipient: Annotated[
-        bool, typer.Option("--user-from-recipient", help="The recipient's, where there is one alone; else those of --user.")
+        bool, typer.Option("--user-from-recipient", help="Use the preferences of the recipient if there is only one, else those of --user.")
     ] = False,
-    strip_domain: Annotated[bool, typer.Option("--strip-domain", help="Without the recipient's @domain.")] = False,
+    strip_domain: Annotated[bool, typer.Option("--strip-domain", help="Leave out the @domain of that recipient.")] = False,
 ) -> int:
     from filterlink.filters.servers import spamd
 
@@ -48,16 +54,24 @@ def _spamd(
 def _rspamd(
     server: ServerOptions,
     password_file: Annotated[
-        str | None, typer.Option("--password-file", metavar="FILE", help="Its first line is rspamd's password.")
+        str | None, typer.Option("--password-file", metavar="FILE", help="Read the password of rspamd from the first line of FILE.")
     ] = None,
     result_for_all: Annotated[
-        bool, typer.Option("--result-for-all", help="Add X-Spamd-Result to messages without any action as well.")
+        bool, typer.Option("--result-for-all", help="Add X-Spamd-Result also to messages for which rspamd asks no action.")
     ] = False,
     greylist: Annotated[
-        float, typer.Option("--greylist", parser=duration(), metavar="DURATION", help="Keep what rspamd would greylist until it is so old.")
+        float,
+        typer.Option(
+            "--greylist", parser=duration(), metavar="DURATION", help="Defer a message that rspamd wants to greylist until it is this old."
+        ),
     ] = written("5m"),
     unknown_action: Annotated[
-        str, typer.Option("--unknown-action", metavar="defer|error|pass", help="What becomes of a message with an action not known here.")
+        str,
+        typer.Option(
+            "--unknown-action",
+            metavar="defer|error|pass",
+            help="What to do if rspamd asks for an unknown action: defer the message, stop it, or let it pass.",
+        ),
     ] = "defer",
 ) -> int:
     from filterlink.filters.runtime import verdict

@@ -22,15 +22,15 @@ __all__ = ["add_to"]
 
 ALL = 1 << 60
 """More lines than any dialogue has."""
-TEST = """Runs the filter NAME of the config file on each FILE, a plain message or a queue file, and shows the dialogue and the verdict.
-It runs by all settings of the filter: as its user, within its limits and times, with its variables.
-It runs in a temporary directory that stands for the base directory; what it submits again goes nowhere.
+TEST = """Runs the filter NAME of the config file on each FILE, and shows the dialogue and the verdict. A FILE is a message or a file of
+Queue/. All settings of the filter apply: its user, limits, time-outs and variables. It runs in a temporary directory instead of
+the base directory; messages that it submits there are not sent.
 
-Exit codes: 0 all judged, 65 a rule of the protocol was broken, 69 not all were judged."""
-BENCH = """Asks any helper program as a server would: the first lines of the dialogue, latencies, throughput, and each rule of the
-protocol that it breaks. It runs in a temporary directory that stands for this one. Without a FILE it gets made messages.
+Exit codes: 0 the filter gave a verdict for each file, 65 it broke a rule of the protocol, 69 it did not answer for each file."""
+BENCH = """Sends requests to a helper program, as a server does. Shows the first lines of the dialogue, latencies, throughput, and each
+rule of the protocol that the program breaks. The program runs in a temporary directory. Without FILE it gets made messages.
 
-Exit codes: 0 all answered and no rule broken, 65 a rule was broken, 69 it could not be tried to the end."""
+Exit codes: 0 it answered all requests and broke no rule, 65 it broke a rule, 69 the run could not be completed."""
 
 
 def add_to(group: typer.Typer) -> None:
@@ -39,14 +39,18 @@ def add_to(group: typer.Typer) -> None:
         "enqueuer filters bench ./myhelper mail.eml",
         'enqueuer filters bench "perl helper.pl" --count 1000 --concurrency 16 --chaos',
     )
-    group.command("bench", **help("Try a helper program, and hold it to the protocol.", *examples, text=BENCH))(_bench)
+    group.command("bench", **help("Measure a helper program, and check it against the protocol.", *examples, text=BENCH))(_bench)
 
 
-FilesGiven = Annotated[list[Path], typer.Argument(metavar="FILE")]
-FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE")]
+FilesGiven = Annotated[list[Path], typer.Argument(metavar="FILE", help="Messages, or files of Queue/.")]
+FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Messages, or files of Queue/. Default: made messages.")]
 
 
-def _test(name: Annotated[str, typer.Argument(metavar="NAME")], files: FilesGiven, base: Base = None) -> int:
+def _test(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the filter in the config file.")],
+    files: FilesGiven,
+    base: Base = None,
+) -> int:
     from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
@@ -69,28 +73,33 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
     filters = {each.name: each for each in schema.load(basedir.read_config(Path(basedir.CONFIG)), str(path)).filters}
     settings = filters.get(name)
     if settings is None:
-        fail(f'{path} has no filter "{name}": there are {", ".join(filters) or "none"}', exits.NOINPUT)
+        fail(f'{path} has no filter "{name}"; its filters are: {", ".join(filters) or "none"}', exits.NOINPUT)
     if not settings.enabled:
         print(f'filter "{name}" is not enabled: an engine does not start it', file=sys.stderr)
-    plan, view = BenchPlan.of(settings, len(files)), BenchView(ALL, names, settings)
+    plan = BenchPlan.of(settings, len(files))
+    view = BenchView(ALL, names, settings)
     found = _run(plan, where, files, view)
     report(found, len(files), _tried(plan))
     return _code(found, view.judged == len(files))
 
 
 def _bench(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="The command, in quotes where it has words.")],
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="The command that starts it, in quotes if it has several words.")],
     files: FilesWanted = None,
-    count: Annotated[int, typer.Option("--count", min=1, max=10_000_000, help="Requests; the files come in turn.")] = 100,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=1000, help="Requests open at once.")] = 8,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=10_000_000, metavar="N", help="Send this many requests; each FILE in turn.")
+    ] = 100,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, max=1000, metavar="N", help="Keep this many requests open at once.")
+    ] = 8,
     timeout: Annotated[
-        float, typer.Option("--timeout", parser=duration(0.1), metavar="DURATION", help="Longest wait for one answer.")
+        float, typer.Option("--timeout", parser=duration(0.1), metavar="DURATION", help="Wait this long for one answer.")
     ] = written("30s"),
     chaos: Annotated[
-        bool, typer.Option("--chaos", help="Also KEY, an unknown command, a missing file, a burst, QUIT with requests open.")
+        bool, typer.Option("--chaos", help="Send also KEY, an unknown command, a missing file, a burst, and QUIT while requests are open.")
     ] = False,
-    pipelining: Annotated[bool, typer.Option("--pipelining", help="Let several lines stand in its pipe at once.")] = False,
-    lines: Annotated[int, typer.Option("--lines", min=0, help="Lines of the dialogue shown.")] = 20,
+    pipelining: Annotated[bool, typer.Option("--pipelining", help="Send several requests without waiting until it reads them.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=0, metavar="N", help="Show this many lines of the dialogue.")] = 20,
     json: Json = False,
 ) -> int:
     from enqueuer.cli._benchview import BenchView, document, report
@@ -98,8 +107,8 @@ def _bench(
 
     try:
         words = shlex.split(program)
-    except ValueError as error:
-        fail(f"PROGRAM {program!r}: {error}", exits.USAGE)
+    except ValueError:
+        fail(f"PROGRAM {program!r}: a quote is not closed", exits.USAGE)
     if not words:
         fail("PROGRAM is empty: write the command that starts the helper", exits.USAGE)
     plan = BenchPlan(words=words, count=count, concurrency=concurrency, timeout=timeout, pipelining=pipelining, chaos=chaos)

@@ -9,8 +9,8 @@ from filterlink.config.units import show_seconds, show_short
 __all__ = ["ask", "sentences"]
 
 ELSEWHERE = {
-    "quarantine": "kept in Quarantine until somebody says: enqueuer quarantine release {id}, or: enqueuer quarantine delete {id}",
-    "bad": "given up, in Bad until somebody says: enqueuer queue retry {id}",
+    "quarantine": "in quarantine; to let it go on: enqueuer quarantine release {id}; to delete it: enqueuer quarantine delete {id}",
+    "bad": "given up; to scan it again: enqueuer queue retry {id}",
 }
 
 
@@ -28,31 +28,29 @@ def ask(base: Path, id: int) -> dict[str, Any]:
 
 
 def sentences(now: dict[str, Any], filed: str, id: int) -> list[str]:
-    """What a person is told of message `id`. `filed`: the state that its files show."""
+    """Say in words where message `id` is. `filed`: the state that its files show."""
     if now["state"] is None:
         return _by_its_files(now, filed, id)
     said = [_what(now)]
     if now["filter"]:
         said.append(_filter(now["filter"]))
     if now["offered_in_s"] is not None:
-        said.append(f"it is offered again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry {id}")
+        said.append(f"it is tried again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry {id}")
     if now["attempts"]:
-        said.append(f"it is charged with {now['attempts']} attempts")
+        said.append(f"{now['attempts']} attempts have failed")
     if now["engine"] == "draining":
-        said.append("the engine drains: nothing is begun any more")
+        said.append("the engine drains: it starts no message")
     return [*said, *now["log"]]
 
 
 def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
-    """There is nobody to ask, or nobody who has it."""
+    """No engine answers, or the engine does not have the message."""
     if filed in ELSEWHERE:
         return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
-        return ["the running engine does not have it in its books (any more): it has just left, or lies here from elsewhere"]
-    meant = {"waiting": "it was taken and not begun", "active": "it was being judged"}.get(
-        filed, "a filter deferred it, or it was released"
-    )
-    return [f"not known: {now['engine']}", f"by its files {meant}"]
+        return ["the running engine does not have this message: it has just left the queue, or another program put its file here"]
+    meant = {"waiting": "it was taken and not started", "active": "it was being scanned"}.get(filed, "it was deferred, or released")
+    return [f"what it waits for is not known: {now['engine']}", f"its files say: {meant}"]
 
 
 def _what(now: dict[str, Any]) -> str:
@@ -60,26 +58,28 @@ def _what(now: dict[str, Any]) -> str:
     since = show_seconds(now["since_s"])
     name = now["filter"]["name"] if now["filter"] else None
     if now["state"] == "active":
-        what = {"filter": f"filter {name} judges it", "reading": "reads it", "rules": "decides", "writing": "writes what became of it"}
+        what = {"filter": f"filter {name} scans it", "reading": "reads it", "rules": "applies the rules", "writing": "writes the result"}
         return (
-            f"processor {now['processor']}: {what.get(now['doing'], 'has it')}, for {since}" if now["processor"] else "a processor gets it"
+            f"processor {now['processor']}: {what.get(now['doing'], 'has it')}, for {since}"
+            if now["processor"]
+            else "it goes to a processor"
         )
     if now["state"] == "waiting":
-        alone = ", and to run alone, as it was being worked on when the engine ended" if now["alone"] else ""
-        return f"waits for a processor for {since}: {now['older']} older {now['lane']} messages wait too{alone}"
+        alone = "; it then runs alone, as it was in work when the engine ended" if now["alone"] else ""
+        return f"waits for a processor, for {since}; {now['older']} older {now['lane']} messages wait before it{alone}"
     if now["state"] == "settling":
-        return "judged: waits for the disk to make durable what became of it"
+        return "decided: the result is being synced to the disk"
     reason = f": {now['reason']}" if now["reason"] else ""
     where = f"parked for filter {name}" if now["state"] == "parked" else f"deferred by filter {name}" if name else "put off"
     return f"{where} for {since}{reason}"
 
 
 def _filter(filter: dict[str, Any]) -> str:
-    """How it is, and how long it takes as a rule."""
+    """Its state, and how long it usually takes."""
     if filter["state"] is None:
-        return f"filter {filter['name']} is not configured any more"
+        return f"filter {filter['name']} is no longer configured"
     error = f", last error: {filter['last_error']}" if filter["last_error"] and filter["state"] != "ready" else ""
     times = "has not answered yet"
     if filter["median_s"] is not None:
-        times = f"as a rule answers within {show_short(filter['median_s'])}, 99 of 100 times within {show_short(filter['p99_s'])}"
+        times = f"usually answers within {show_short(filter['median_s'])}, 99 of 100 times within {show_short(filter['p99_s'])}"
     return f"filter {filter['name']} ({filter['state']}{error}) {times}"

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from typing import Annotated
@@ -11,13 +12,13 @@ import typer
 
 from enqueuer import exits
 from enqueuer.cli import config, demo, engine, filters, quarantine, queue, submit, tune
-from enqueuer.cli._common import CommandFailure
+from enqueuer.cli._common import CommandFailure, fold
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
 
 __all__ = ["app", "main"]
 
-HELP = """Enqueuer takes mail from every door, has each message judged by filters, and hands it on.
+HELP = """Queue mail, and have each message scanned by filters before it goes on.
 
 \b
 Examples:
@@ -27,8 +28,18 @@ Examples:
     cp mail.eml /var/spool/enqueuer/Submitted/
     enqueuer status                      what it does now
 """
-EXITS = """Exit codes are those of sysexits.h: 0 done, 64 usage, 65 bad data, 66 no such input, 69 no engine runs, 70 our
-own fault, 73 cannot create, 74 I/O, 75 try again, 77 permission, 78 configuration."""
+EXITS = """Exit codes are those of sysexits.h: 0 success, 64 usage, 65 bad data, 66 no such input, 69 no engine runs, 70 fault
+in Enqueuer, 73 cannot create, 74 I/O error, 75 try again later, 77 no permission, 78 configuration."""
+WORDS = (
+    (r"Invalid value for '?([^':]+)'?: ", r"\1: "),
+    (r"Invalid value: ", ""),
+    (r"Missing (?:argument|option) '([^']+)'", r"\1 is missing"),
+    (r"Input should be greater than or equal to (\S+)", r"write a number of at least \1"),
+    (r"Input should be less than or equal to (\S+)", r"write a number of at most \1"),
+    (r"Input should be a valid integer.*", "write a whole number"),
+    (r"Input should be a valid number.*", "write a number"),
+)
+"""What typer and pydantic say of a faulty option or argument, and our words for it."""
 
 OPTIONS = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -100,16 +111,19 @@ def _usage(error: typer.TyperException) -> int:
     """click says 2; sysexits.h says 64."""
     path = getattr(getattr(error, "ctx", None), "command_path", "enqueuer")
     text = error.format_message()
+    for theirs, ours in WORDS:
+        text = re.sub(theirs, ours, text)
     if "\n" in text:  # a group called without a command: its help page
         print(printable_lines(text), file=sys.stderr)
     else:
-        print(f"{path}: {printable_lines(text).rstrip('.')} (see `{path} --help`)", file=sys.stderr)
+        print(fold(f"{path}: {printable_lines(text).rstrip('.')} (see `{path} --help`)", 4, sys.stderr), file=sys.stderr)
     return exits.USAGE
 
 
 def _failed(error: Exception) -> int:
     text, code = _explain(error)
-    print(f"enqueuer: {printable_lines(text)}", file=sys.stderr)
+    for line in f"enqueuer: {printable_lines(text)}".split("\n"):
+        print(fold(line, 4, sys.stderr), file=sys.stderr)
     if code == exits.SOFTWARE and os.environ.get("ENQUEUER_TRACEBACK"):
         traceback.print_exception(error)
     return code
@@ -118,6 +132,7 @@ def _failed(error: Exception) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.basedir import BaseDirError
     from enqueuer.config.schema import ConfigError
+    from enqueuer.queue.directory.format import FormatError
     from enqueuer.system.accounts import RightsRefused
 
     match error:
@@ -125,7 +140,7 @@ def _explain(error: Exception) -> tuple[str, int]:
             return str(error), error.code
         case BaseDirError():
             return str(error), exits.NOINPUT
-        case ConfigError():
+        case ConfigError() | FormatError():
             return str(error), exits.CONFIG
         case RightsRefused():
             return str(error), exits.NOPERM

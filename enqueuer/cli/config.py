@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 
+TEXT = """Prints "ok" and exits with 0 if an engine would accept the file, else prints the first error and exits with 78. Warns of
+settings that are allowed but probably not meant. Needs no engine and changes nothing."""
+
+
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="Check the config file.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("check", **help("Say whether a config file can be taken.", "enqueuer config check", "enqueuer config check new.toml"))(
-        _check
-    )
+    group = typer.Typer(help="Check a config file.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("check", **help("Check a config file.", "enqueuer config check", "enqueuer config check new.toml", text=TEXT))(_check)
     app.add_typer(group, name="config")
 
 
 def _check(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Else the one of the base directory.")] = None, base: Base = None
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: the config file of the base directory.")] = None,
+    base: Base = None,
 ) -> int:
     from enqueuer import basedir
     from enqueuer.cli import _absent
@@ -34,7 +37,8 @@ def _check(
     from enqueuer.config import schema as configs
     from enqueuer.system import accounts
 
-    path, name = Path(basedir.CONFIG), str(file)
+    path = Path(basedir.CONFIG)
+    name = str(file)
     if file is None:
         name = str(enter(base) / basedir.CONFIG)
     elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to

@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to", "own_mail"]
 
-TEXT = """Makes about forty messages, good and bad ones, and shows what becomes of each. Needs no root, no server and no network.
+TEXT = """Scans about forty made messages, good and bad ones, and shows where each one ends. Needs no root, no server and no network.
 
-With --mail it takes copies of your own: a folder of files, an mbox or a Maildir, at most 1000 messages of 256 MiB together.
-They are only read, scanned with the rules in the box, and go nowhere; what names no recipient gets one.
+With --mail it scans copies of your own mail: a folder of files, an mbox or a Maildir, at most 1000 messages of 256 MiB together. It
+only reads your mail and sends nothing. A message that names no recipient gets one.
 
-Exit codes: 0 each went where it should (your own: came out once, unchanged), 66 no mail there, 70 not so."""
+Exit codes: 0 each message ended where it should (your own mail: came out once and unchanged), 66 no mail there, 70 one did not."""
 EXAMPLES = ("enqueuer demo", "enqueuer demo --keep", "enqueuer demo --mail ~/Maildir", "enqueuer demo --mail archive.mbox")
 NAMED = 10
 """Files named that are no messages; the others are counted."""
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("demo", **help("See it work, in a temporary folder.", *EXAMPLES, text=TEXT))(demo)
+    app.command("demo", **help("Run an engine on made messages, in a temporary folder.", *EXAMPLES, text=TEXT))(demo)
 
 
 def demo(
-    mail: Annotated[Path | None, typer.Option("--mail", metavar="PATH", help="Copies of your own mail: folder, mbox or Maildir.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the base directory and print its path.")] = False,
+    mail: Annotated[
+        Path | None, typer.Option("--mail", metavar="PATH", help="Scan copies of this mail: a folder, mbox or Maildir.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the base directory, and print its path.")] = False,
 ) -> int:
     """Run the demo; exit code 0 when each message went where it should."""
     from enqueuer.cli._demoview import DemoView
@@ -57,7 +59,7 @@ def own_mail(path: Path, most: "Most | None" = None) -> "MailFound":
     if len(found.skipped) > NAMED:
         _say(f"skipped: {len(found.skipped) - NAMED} more")
     if found.more:
-        _say(f"{printable(str(path))} holds more mail than is taken: {len(found.letters)} messages")
+        _say(f"{printable(str(path))} has more mail; only the first {len(found.letters)} messages are scanned")
     return found
 
 

@@ -18,22 +18,24 @@ __all__ = ["add_to"]
 def add_to(app: typer.Typer) -> None:
     app.command("init", **help("Make a base directory.", "enqueuer init /var/spool/enqueuer", text=INIT))(_init)
     app.command("run", **help("Run the engine in the foreground.", "enqueuer run --base /var/spool/enqueuer", text=RUN))(_run)
-    app.command("status", **help("Show what the engine does.", "enqueuer status", "enqueuer status --json | jq .queue"))(_status)
-    app.command("reload", **help("Have the engine take its config file.", "enqueuer reload", text=RELOAD))(_reload)
-    app.command("stop", **help("End the engine.", "enqueuer stop", "enqueuer stop --now", text=STOP))(_stop)
+    app.command("status", **help("Show what the running engine does.", "enqueuer status", "enqueuer status --json | jq .queue"))(_status)
+    app.command("reload", **help("Make the running engine read its config file now.", "enqueuer reload", text=RELOAD))(_reload)
+    app.command("stop", **help("Stop the running engine.", "enqueuer stop", "enqueuer stop --now", text=STOP))(_stop)
 
 
-INIT = """DIR may be missing or empty. What is there of a base directory already stays as it is, its config file too.
+INIT = """DIR may be missing, empty or a base directory. Files that are there already stay unchanged, the config file too.
 
---group opens Submitted/ to a group: its members drop mail, and cannot list the folder. The engine's account must be in the group."""
-RUN = """SIGTERM drains: messages in work are finished, the rest stays in the queue. A second one ends at once. SIGHUP reloads.
+--group lets the members of a group drop mail into Submitted/. They cannot list the folder. The account of the engine must be a member."""
+RUN = """SIGTERM drains: the engine finishes the messages in work and leaves the rest in the queue. A second SIGTERM ends it at once. SIGHUP
+reloads the config file.
 
-The log goes into SystemLogs, and is shown besides where this is a terminal."""
-RELOAD = (
-    "Exit code 0: the new configuration is in force. 78: it was refused and the old one stays; the reason is printed. "
-    "75: it was taken, but a helper with the new settings is not ready yet, and the old one judges meanwhile."
-)
-STOP = "Messages in work are finished first (drain_timeout); --now leaves them in the queue. Returns when the engine has ended."
+The log is written to SystemLogs. On a terminal it is also shown."""
+RELOAD = """A running engine also reads a changed config file by itself. This command waits for the result.
+
+Exit codes: 0 the new configuration is active. 78 it was refused, and the old one stays active; the reason is printed. 75 it was accepted,
+but a helper with the new settings is not ready yet; until it is, the old helper scans."""
+STOP = """The engine finishes the messages in work first, for at most drain_timeout. With --now it leaves them in the queue. The command
+returns when the engine has ended."""
 
 
 RELOAD_WITHIN = 30.0
@@ -43,8 +45,8 @@ STOP_WITHIN = 86400.0
 
 
 def _init(
-    dir: Annotated[Path, typer.Argument(metavar="DIR")],
-    group: Annotated[str | None, typer.Option("--group", metavar="GROUP", help="Accounts of this group may drop mail.")] = None,
+    dir: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    group: Annotated[str | None, typer.Option("--group", metavar="GROUP", help="Let the members of this group drop mail.")] = None,
 ) -> int:
     from enqueuer import basedir
 
@@ -59,7 +61,7 @@ def _init(
 def _run(
     base: Base = None,
     allow_writable_config: Annotated[
-        bool, typer.Option("--allow-writable-config", help="Start though other accounts may write the config file, its folder or DIR.")
+        bool, typer.Option("--allow-writable-config", help="Start even if other accounts may write the config file, its folder or DIR.")
     ] = False,
 ) -> int:
     path = enter(base)
@@ -71,7 +73,7 @@ def _run(
 def _status(
     base: Base = None,
     json: Json = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also where the time goes, step by step.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show also how long each step takes.")] = False,
 ) -> int:
     document = ask(enter(base), command="status")
     if json:
@@ -89,11 +91,11 @@ def _reload(base: Base = None) -> int:
     said = ask(enter(base), within=RELOAD_WITHIN, command="reload")
     if not said.get("ok"):
         raise CommandFailure(str(said.get("error") or "refused"), exits.TEMPFAIL if said.get("pending") else exits.CONFIG)
-    print("the new configuration is in force")
+    print("the new configuration is active")
     return exits.OK
 
 
-def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Do not wait for messages in work.")] = False) -> int:
+def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Leave messages in work in the queue.")] = False) -> int:
     from enqueuer.control import client
 
     path = enter(base)

@@ -10,11 +10,11 @@ __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="List and try the external filters.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", **help("List the filters and how they do.", "enqueuer filters list", "enqueuer filters list --json"))(_list)
+    group = typer.Typer(help="List and try external filters.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", **help("List the filters of the running engine.", "enqueuer filters list", "enqueuer filters list --json"))(_list)
     _tryout.add_to(group)
     app.add_typer(group, name="filters")
-    shipped = typer.Typer(help="A filter we ship, as a helper program on stdin and stdout.", no_args_is_help=True, rich_markup_mode=None)
+    shipped = typer.Typer(help="Run a filter that we ship, as a helper program.", no_args_is_help=True, rich_markup_mode=None)
     _yara.add_to(shipped)
     _scanners.add_to(shipped)
     _spam.add_to(shipped)

@@ -10,16 +10,17 @@ from enqueuer.cli._shelf import list_folder, show_message
 __all__ = ["add_to"]
 
 
+RELEASE = "It goes on after the filter that stopped it: the rest of that rule, then the next rules. Needs a running engine."
+
+
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="List, show, release and delete messages in quarantine.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", **help("List the quarantine, oldest first.", "enqueuer quarantine list", "enqueuer quarantine list --json"))(
-        _list
-    )
-    group.command("show", **help("Show a message, and why it was kept.", "enqueuer quarantine show 1764000000000000"))(_show)
-    group.command("release", **help("Let a message go on after the rule that kept it.", "enqueuer quarantine release 1764000000000000"))(
-        _release
-    )
-    group.command("delete", **help("Delete a message and its reason for good.", "enqueuer quarantine delete 1764000000000000"))(_delete)
+    group = typer.Typer(help="List, show, release or delete messages in quarantine.", no_args_is_help=True, rich_markup_mode=None)
+    group.command(
+        "list", **help("List the messages in quarantine, oldest first.", "enqueuer quarantine list", "enqueuer quarantine list --json")
+    )(_list)
+    group.command("show", **help("Show a message, and why it is in quarantine.", "enqueuer quarantine show 1764000000000000"))(_show)
+    group.command("release", **help("Let a message go on.", "enqueuer quarantine release 1764000000000000", text=RELEASE))(_release)
+    group.command("delete", **help("Delete a message for good.", "enqueuer quarantine delete 1764000000000000"))(_delete)
     app.add_typer(group, name="quarantine")
 
 

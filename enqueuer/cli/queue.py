@@ -11,34 +11,44 @@ from enqueuer.cli._shelf import list_folder, show_queued
 
 __all__ = ["add_to"]
 
-RETRY = "A message in Bad/ is judged anew, with no attempts to its name; a deferred one is offered at once. Needs a running engine."
+RETRY = """A message in Bad/ goes back to the queue, and its attempts are set to 0. A deferred message is tried again at once. Needs
+a running engine."""
 
-TEXT = "States: waiting = taken from Submitted, not begun; active = being scanned; deferred = waits for a filter that could not judge it."
+TEXT = """States: waiting = taken from Submitted, not started; active = being scanned; deferred = a filter could not scan it,
+and it is tried again later."""
 
-SHOW = """What it waits for, since when, and how long that takes as a rule, says a running engine; without one, what the files say. Of what
-has left the log tells. The name of a drop, as `submit` prints it, is as good as an id."""
+SHOW = """A running engine says what the message waits for, since when, and how long that usually takes. Without an engine the command shows
+what the files say. Of a message that has left the queue it prints the lines of the log."""
 
 SHOWN = ("enqueuer queue show 1764000000000000", "enqueuer queue show 1764000000000000000-4711-1.sub")
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="List, show and retry messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", **help("List the queue, oldest first.", "enqueuer queue list", "enqueuer queue list --json", text=TEXT))(_list)
-    group.command("show", **help("Show a message, and what it waits for.", *SHOWN, text=SHOW))(_show)
+    group = typer.Typer(help="List, show or retry messages in the queue.", no_args_is_help=True, rich_markup_mode=None)
     group.command(
-        "retry", **help("Have a message judged anew.", "enqueuer queue retry 1764000000000000", "enqueuer queue retry --all", text=RETRY)
+        "list", **help("List the messages in the queue, oldest first.", "enqueuer queue list", "enqueuer queue list --json", text=TEXT)
+    )(_list)
+    group.command("show", **help("Show where a message is, and what it waits for.", *SHOWN, text=SHOW))(_show)
+    group.command(
+        "retry",
+        **help(
+            "Scan a message again, from Bad/ or the queue.",
+            "enqueuer queue retry 1764000000000000",
+            "enqueuer queue retry --all",
+            text=RETRY,
+        ),
     )(_retry)
     app.add_typer(group, name="queue")
 
 
 def _retry(
-    id: Annotated[int | None, typer.Argument(metavar="[ID]", parser=message_id)] = None,
-    all: Annotated[bool, typer.Option("--all", help="Everything in Bad/.")] = False,
+    id: Annotated[int | None, typer.Argument(metavar="ID", parser=message_id, help="The id in the lists and in the log.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Retry all messages in Bad/.")] = False,
     base: Base = None,
     json: Json = False,
 ) -> int:
     if (id is None) != all:
-        fail("name one message, or --all", exits.USAGE)
+        fail("name one message: enqueuer queue retry ID, or all of Bad/: enqueuer queue retry --all", exits.USAGE)
     order(base, "retry", id or 0, json)
     return exits.OK
 
@@ -49,7 +59,9 @@ def _list(base: Base = None, json: Json = False) -> int:
 
 
 def _show(
-    message: Annotated[str, typer.Argument(metavar="ID", help="Or the name of its drop.")], base: Base = None, json: Json = False
+    message: Annotated[str, typer.Argument(metavar="ID", help="The id, or the name of the drop that `submit` printed.")],
+    base: Base = None,
+    json: Json = False,
 ) -> int:
     enter(base)
     show_queued(drop_id(message) if is_drop(message) else message_id(message), json)

@@ -30,23 +30,27 @@ FILTER_VARIABLE = "ENQUEUER_FILTER"
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("submit", **help("Put a message into the queue.", *EXAMPLES, text=TEXT))(_submit)
+    app.command("submit", **help("Put messages into the queue.", *EXAMPLES, text=TEXT))(_submit)
 
 
 EXAMPLES = (
     "enqueuer submit -f ann@example.com bob@example.com < mail.eml",
     "enqueuer submit -t --file one.eml --file two.eml",
 )
-TEXT = "Prints one line with its name per message. The message is on the disk for good when the command is done."
+TEXT = "Prints one name for each message; `queue show` takes it. When the command has ended, the messages are on the disk for good."
 
 
 def _submit(
-    recipients: Annotated[list[str] | None, typer.Argument(metavar="RECIPIENT", help="Else those of the header; - is stdin.")] = None,
-    sender: Annotated[
-        str | None, typer.Option("-f", metavar="SENDER", help='Return-path; "" is the null sender. Else that of the header.')
+    recipients: Annotated[
+        list[str] | None, typer.Argument(metavar="RECIPIENT", help="Default: the recipients of the header. - is stdin.")
     ] = None,
-    header: Annotated[bool, typer.Option("-t", help="Recipients from the header; further words are files.")] = False,
-    files: Annotated[list[str] | None, typer.Option("--file", metavar="FILE", help="May be given several times; - is stdin.")] = None,
+    sender: Annotated[
+        str | None, typer.Option("-f", metavar="SENDER", help='The envelope sender; "" is the null sender. Default: from the header.')
+    ] = None,
+    header: Annotated[bool, typer.Option("-t", help="Take the recipients from the header; each further word is a FILE.")] = False,
+    files: Annotated[
+        list[str] | None, typer.Option("--file", metavar="FILE", help="Read the message from FILE; repeat it for several. - is stdin.")
+    ] = None,
     base: Base = None,
 ) -> int:
     words = [word for word in recipients or [] if word != "-"]
@@ -83,9 +87,9 @@ def _address(text: str) -> bytes:
 
     address = os.fsencode(text.removeprefix("<").removesuffix(">"))
     if address and (_JUNK.search(address) or [address] != list(header.addresses(b"<%s>" % address))):
-        fail(f"{text!r} is no address: write it as user@example.com", exits.DATAERR)
+        fail(f"{text!r} is not an address: write it as user@example.com", exits.DATAERR)
     if len(address) > header.MAX_ADDRESS:
-        fail(f"an address of {len(address)} bytes: at most {header.MAX_ADDRESS} are taken", exits.DATAERR)
+        fail(f"an address has {len(address)} bytes: at most {header.MAX_ADDRESS} are allowed", exits.DATAERR)
     return address
 
 
@@ -133,7 +137,8 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
     eol = b"\r\n" if b"\r\n" in head else b"\n"
     ours = b"".join(field + eol for field in (*envelope, *_trace()))
     if head and not _FIELD.match(head):  # no header at all, e.g. `echo text | enqueuer submit bob@example.com`
-        head, ours = b"", ours + eol
+        head = b""
+        ours = ours + eol
     try:
         header.read(ours + head)
     except header.HeaderError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, CommandFailure, Json, answer, enter, expect_safe_config, fail, help, printable
+from enqueuer.cli._common import Base, CommandFailure, Json, answer, enter, expect_safe_config, fail, fold, help, printable
 from enqueuer.cli.demo import own_mail
 from enqueuer.queue.message.printable import printable_lines
 
@@ -19,29 +19,39 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandFailure", "add_to"]
 
-TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail in a temporary folder below Run/, and measures
-throughput and waiting time at 1, 2, 4 ... 64 processors. Says which thing is the bottleneck, and which `processors` and
-`max_in_flight` it recommends; changes nothing without --apply. An engine that runs meanwhile is not touched, but the two share
-the machine. Your filters judge thousands of copies: one that learns or counts (auto-learning, greylisting) sees them too.
+TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail, in a temporary folder below Run/. Measures
+throughput and waiting time with 1, 2, 4 ... 64 processors. Names the bottleneck, and recommends `processors` and `max_in_flight`.
+Changes nothing without --apply.
 
-q or ^C ends it early, with what there is; --apply then takes no processors away that were not tried. Exit codes: 0 done, 66 no such
-mail, 69 nothing could be measured (for --apply: too little), 130 stopped before that."""
+A running engine goes on, but the two share the machine. Your filters scan thousands of copies: a filter that learns or counts
+(auto-learning, greylisting) counts them too.
+
+Press q or ^C to end early, with the results so far. --apply then does not lower `processors` below counts that were not measured.
+
+Exit codes: 0 success, 66 no such mail, 69 nothing was measured (with --apply: too little), 130 stopped before the first result."""
 EXAMPLES = ("enqueuer tune", "enqueuer tune --mail ~/Maildir --seconds 120 --png tune.png", "enqueuer tune --apply")
-TOO_EARLY = "nothing was changed: it ended before processors = {}, as configured, was measured; let it go on, or give more --seconds"
+TOO_EARLY = "nothing was changed: it ended before processors = {}, the configured count, was measured; give more --seconds"
 GO_BACK = "to go back: mv {old} {file}"
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("tune", **help("Measure how many processors and slots you want.", *EXAMPLES, text=TEXT))(_tune)
+    app.command("tune", **help("Measure how many processors and filter slots are best.", *EXAMPLES, text=TEXT))(_tune)
 
 
 def _tune(
     base: Base = None,
-    mail: Annotated[Path | None, typer.Option("--mail", metavar="PATH", help="Copies of your own mail: folder, mbox or Maildir.")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=5, max=86400, help="How long to measure, about.")] = 60.0,
-    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the plot into this file, too.")] = None,
-    keep_slots: Annotated[bool, typer.Option("--keep-slots", help="Never ask a filter for more at once than is configured.")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Write what is recommended into the config file.")] = False,
+    mail: Annotated[
+        Path | None,
+        typer.Option(
+            "--mail",
+            metavar="PATH",
+            help="Use copies of this mail: a folder, mbox or Maildir. Default: mail that waits, else made messages.",
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=5, max=86400, metavar="N", help="Measure for about this long.")] = 60.0,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the plot into FILE.")] = None,
+    keep_slots: Annotated[bool, typer.Option("--keep-slots", help="Do not try more requests at once than max_in_flight allows.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the recommended values into the config file.")] = False,
     json: Json = False,
 ) -> int:
     from enqueuer.tune.png import MISSING, can_plot
@@ -53,7 +63,7 @@ def _tune(
     where = enter(base)
     expect_safe_config(where)
     if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
-        fail(f"--png {printable(str(png))}: its folder is not there, or not ours to write", exits.CANTCREAT)
+        fail(f"--png {printable(str(png))}: its folder does not exist, or you may not write there", exits.CANTCREAT)
     fed = _mail(where, mail)
     found = _measured(TunePlan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
     if not found.steps:
@@ -99,7 +109,7 @@ def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, app
     if json:
         answer(document(advice, facts, found.steps, found.raised))
     else:
-        print("\n".join(map(printable, lines(advice, facts, found.steps))))
+        print("\n".join(fold(printable(line), 2) for line in lines(advice, facts, found.steps)))
     if png is not None:
         plot(advice, found.steps, found.raised, png)
         _say(f"drawn: {printable(str(png))}")
@@ -110,7 +120,7 @@ def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, app
         processors, slots = settings(advice, facts)
         _apply(base, None if facts.auto else processors, slots)
     elif not early and settings(advice, facts) != (facts.configured, facts.filters):
-        _say("nothing was changed: --apply writes what is recommended into the config file")
+        _say("nothing was changed; --apply writes the recommended values into the config file")
     return exits.OK
 
 
@@ -141,14 +151,14 @@ def _notes(base: Path, found: "Measured") -> list[str]:
     notes = []
     try:
         client.ask(base, {"command": "status"}, here=Path())
-        notes.append("an engine runs on this base directory: the figures are those of a machine that it loads")
+        notes.append("an engine runs on this base directory and uses the same machine: the figures are lower for that")
     except client.NotRunning:
         pass
     if found.stopped:
         notes.append("it was stopped early: higher counts were not measured")
     if found.late:
         last = found.steps[-1].processors
-        notes.append(f"the time was over at {last} processors, and more may bring more: give more --seconds")
+        notes.append(f"the time was over at {last} processors; higher counts may be better: give more --seconds")
     if found.trouble:
         notes.append(f"it ended early: {printable(found.trouble.splitlines()[0])}")
     return notes
@@ -160,9 +170,9 @@ def _apply(base: Path, processors: int | None, slots: dict[str, int]) -> None:
 
     file = base / basedir.CONFIG
     if apply(base, processors, slots):
-        _say(f"{file}: written; an engine that runs takes it by itself; {GO_BACK.format(old=base / OLD, file=file)}")
+        _say(f"{file}: written; a running engine reads it by itself; {GO_BACK.format(old=base / OLD, file=file)}")
     else:
-        _say(f"{file}: says so already")
+        _say(f"{file}: has these values already")
 
 
 def _say(text: str) -> None:

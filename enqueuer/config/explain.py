@@ -62,7 +62,7 @@ def explain(text: str, raw: dict[str, Any], tables: Tables) -> str:
     if match := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
         return _joined(path, match[1], raw) + _did_you_mean(match[1], _keys(path, tables), tables)
     if match := re.fullmatch("Object missing required field `(.*)`", message):
-        return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'it has no default')}"
+        return _joined(path, match[1], raw) + f" is missing: {REQUIRED.get(match[1], 'write it, as it has no default')}"
     if message.startswith("Invalid enum value"):
         value = message[19:]
         new = RENAMED.get(value.strip("'"))
@@ -116,8 +116,8 @@ def _choices(table: type, key: str) -> str:
 
 def _did_you_mean(key: str, known: tuple[str, ...], tables: Tables) -> str:
     if close := difflib.get_close_matches(key, known, 1):
-        return f": no such key, did you mean {close[0]}?"
+        return f": no such key; did you mean {close[0]}?"
     for name, table in tables.items():
         if name and key in table.__struct_fields__:  # a line below the wrong [table]
-            return f": no such key here, it belongs below {f'[[{name[:-2]}]]' if name.endswith('[]') else f'[{name}]'}"
-    return f": no such key, there are {', '.join(known)}"
+            return f": no such key here; it belongs below {f'[[{name[:-2]}]]' if name.endswith('[]') else f'[{name}]'}"
+    return f": no such key; known keys: {', '.join(known)}"

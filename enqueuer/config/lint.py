@@ -65,9 +65,9 @@ def warnings(config: Config) -> list[str]:
         )
         found += [f'filter "{filter.name}": {problem}' for problem in problems]
     if not any(filter.enabled and filter.name in used for filter in config.filters):
-        found.append('no rule asks an enabled filter: mail goes on unscanned; have a rule name one: ["ExternalFilter", NAME]')
+        found.append('no rule asks an enabled filter, so mail goes on unscanned; write an action into a rule: ["ExternalFilter", NAME]')
     if (first := [route.recipient for route in config.routes].index("*")) < len(config.routes) - 1:
-        found.append(f'routes[{first}]: recipient = "*" takes all, so that the routes after it are never used: make it the last')
+        found.append(f'routes[{first}]: recipient = "*" matches all, so the routes after it are never used; make it the last one')
     return found
 
 
@@ -75,27 +75,28 @@ def _engine(config: Config) -> Iterator[str]:
     engine = config.enqueuer
     if engine.most_processors == 1:
         key = "auto_max" if engine.processors == "auto" else "processors"
-        yield f"enqueuer.{key} = 1: a large message keeps all others waiting; 2 or more keep a lane for small ones"
+        yield f"enqueuer.{key} = 1: a large message makes all others wait; with 2 or more there is a lane for small ones"
     if engine.processors != "auto" and (idle := _set(engine, "auto_min", "auto_max", "auto_idle")):
-        yield f'enqueuer.{", ".join(idle)}: of use only with processors = "auto"'
+        yield f'enqueuer.{", ".join(idle)}: used only with processors = "auto"'
     if engine.lanes.large_over >= config.spool.max_size:
-        over, most = show_size(engine.lanes.large_over), show_size(config.spool.max_size)
+        over = show_size(engine.lanes.large_over)
+        most = show_size(config.spool.max_size)
         yield (
-            f"enqueuer.lanes.large_over = {over}: spool.max_size = {most} lets no larger one in, so that no message is large and "
-            f"large ones may take all processors; write less, e.g. 1M"
+            f"enqueuer.lanes.large_over = {over}: spool.max_size = {most} refuses larger messages, so no message counts as large, "
+            f"and a few may occupy all processors; write less, e.g. 1M"
         )
     if not config.spool.min_free.endswith("%") and int(config.spool.min_free) < LITTLE:
         free = show_size(Size(config.spool.min_free))
-        yield f'spool.min_free = {free}: that is next to nothing; write a part of the disk, e.g. "2%", or a size, e.g. "5G"'
+        yield f'spool.min_free = {free}: this protects nothing; write a part of the disk, e.g. "2%", or a size, e.g. "5G"'
     if config.spool.max_size < LITTLE:
-        yield f"spool.max_size = {show_size(config.spool.max_size)}: nearly all mail is larger, and refused; write e.g. 256M"
+        yield f"spool.max_size = {show_size(config.spool.max_size)}: most mail is larger, and is refused; write e.g. 256M"
     if config.spool.durability == "off":
-        yield 'spool.durability = "off": nothing is synced, so that a power cut loses mail; write "group"'
+        yield 'spool.durability = "off": nothing is synced, so a power cut loses mail; write "group"'
 
 
 def _rule(rule: Rule) -> Iterator[str]:
     if rule.on_failure and not any(_asked(rule)):
-        yield f'on_failure = "{rule.on_failure}", but it asks no filter: it does nothing; write it into the rule that does'
+        yield f'on_failure = "{rule.on_failure}", but this rule asks no filter, so it has no effect; write it into the rule that asks one'
 
 
 def _asked(rule: Rule) -> Iterator[str]:
@@ -104,15 +105,15 @@ def _asked(rule: Rule) -> Iterator[str]:
 
 def _filter(filter: Filter, used: bool) -> Iterator[str]:
     if filter.enabled and not used:
-        yield "enabled, but no rule asks it: it does nothing; have a rule name it, or write enabled = false"
+        yield "enabled, but no rule asks it, so it does nothing; name it in a rule, or write enabled = false"
     if not filter.enabled and used:
-        yield "disabled, so that the rules that name it pass mail by it unscanned; write enabled = true, or take it out of them"
+        yield "disabled, so the rules that name it let mail go on unscanned; write enabled = true, or remove it from these rules"
     if filter.timeout == math.inf:
-        yield 'timeout = "never": a scan that hangs keeps its message for ever; write one, e.g. "2m"'
+        yield 'timeout = "never": a scan that hangs keeps its message without end; write a time, e.g. "2m"'
     elif filter.slow_after >= filter.timeout:
         yield (
             f"slow_after = {show_seconds(filter.slow_after)} is not below timeout = {show_seconds(filter.timeout)}: a helper is restarted "
-            f"before it counts as stalled, and processors wait for it so long; write less than half of timeout"
+            f"before it counts as stalled, and processors wait until then; write less than half of timeout"
         )
 
 
@@ -121,19 +122,19 @@ def _slots(filter: Filter, engine: EngineSettings) -> Iterator[str]:
     slots = filter.slots
     if slots == 1:
         yield (
-            "one request at a time (instances x max_in_flight = 1): a large scan keeps small messages waiting; "
-            "2 or more keep a lane for small ones"
+            "one request at a time (instances x max_in_flight = 1): a large scan makes small messages wait; "
+            "with 2 or more there is a lane for small ones"
         )
     elif engine.processors != "auto" and slots < engine.processors:
         yield (
-            f"instances x max_in_flight = {slots} are fewer than enqueuer.processors = {engine.processors}: it judges no more at once, and "
-            f"the other processors do nothing for it; write max_in_flight = {math.ceil(engine.processors / filter.instances)} if it "
-            f"can do so, or processors = {slots}"
+            f"instances x max_in_flight = {slots} are fewer than enqueuer.processors = {engine.processors}: it scans no more at once, and "
+            f"the other processors cannot use it; write max_in_flight = {math.ceil(engine.processors / filter.instances)} if it "
+            f"supports that, or processors = {slots}"
         )
     if 0 < filter.max_requests < filter.max_in_flight:
         yield (
             f"max_requests = {filter.max_requests} is less than max_in_flight = {filter.max_in_flight}: a helper is replaced before it has "
-            f"had as many as it takes at once; write more"
+            f"had as many requests as it may have open; write more"
         )
 
 
@@ -144,30 +145,30 @@ def _own(filter: Filter, config: Config) -> Iterator[str]:
     if own.timeout >= filter.timeout:
         yield (
             f"timeout = {show_seconds(filter.timeout)} is not longer than its own --timeout ({own.timeout:g} s): it is restarted before it "
-            f"can answer that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))}s to program, or write a "
+            f"can report that a scan took too long; add --timeout {max(1, math.floor(filter.timeout * 0.9))}s to program, or write a "
             f"longer timeout"
         )
     patience = sum(config.enqueuer.retry_after * 2**count for count in range(config.enqueuer.max_attempts + 1))
     if filter.words()[2] in DELAYING and filter.on_refused != "defer" and patience < LEAST_PATIENCE:
         yield (
-            f'on_refused = "{filter.on_refused}": it delays mail on purpose (greylisting, rate limits), and what it delays for longer '
-            f'than {show_seconds(patience)} is given up; write on_refused = "defer", or a longer enqueuer.retry_after'
+            f'on_refused = "{filter.on_refused}": it delays mail on purpose (greylisting, rate limits), and mail that it delays for over '
+            f'{show_seconds(patience)} is given up; write on_refused = "defer", or a longer enqueuer.retry_after'
         )
     if 0 < filter.memory_limit < own.memory:
         yield (
             f"memory_limit = {show_size(filter.memory_limit)} is below its own --memory ({show_size(own.memory)}), and the smaller one "
-            f"counts: add --memory {_written(filter.memory_limit)} to program, or write a larger memory_limit"
+            f"counts; add --memory {_written(filter.memory_limit)} to program, or write a larger memory_limit"
         )
     if filter.cpu_limit < own.cpu:
         yield (
-            f"cpu_limit = {show_seconds(filter.cpu_limit)} is below its own --cpu ({show_seconds(own.cpu)}), and the smaller one counts: "
+            f"cpu_limit = {show_seconds(filter.cpu_limit)} is below its own --cpu ({show_seconds(own.cpu)}), and the smaller one counts; "
             f"add --cpu {math.ceil(filter.cpu_limit)}s to program, or write a longer cpu_limit"
         )
     large = math.ceil(Lanes(0, config.enqueuer.lanes.large_share, filter.slots).limit / filter.instances)
     if own.workers and filter.slots > 1 and large >= own.workers:
         yield (
-            f"max_in_flight = {filter.max_in_flight} lets {large} large messages in at once, and its {own.option} are {own.workers}: they "
-            f"may keep all small ones waiting; write max_in_flight = {own.workers}, or add {own.option} {filter.max_in_flight} to program"
+            f"max_in_flight = {filter.max_in_flight} allows {large} large messages at once, and its {own.option} are {own.workers}: they "
+            f"can make all small ones wait; write max_in_flight = {own.workers}, or add {own.option} {filter.max_in_flight} to program"
         )
 
 
@@ -180,10 +181,12 @@ def _in_the_box(words: Sequence[str]) -> Own | None:
     """The limits of `enqueuer filter NAME OPTIONS`; None for any other command."""
     if len(words) < 3 or words[0].rpartition("/")[2] != "enqueuer" or words[1] != "filter" or words[2] not in IN_THE_BOX:
         return None
-    own, said = IN_THE_BOX[words[2]], dict(_options(words[3:]))
+    own = IN_THE_BOX[words[2]]
+    said = dict(_options(words[3:]))
     try:
         timeout = Seconds.option(said["--timeout"]) if "--timeout" in said else own.timeout
-        memory, cpu = Size.parse(said.get("--memory", own.memory)), Seconds.option(said.get("--cpu", "0s"))
+        memory = Size.parse(said.get("--memory", own.memory))
+        cpu = Seconds.option(said.get("--cpu", "0s"))
         return own._replace(timeout=timeout, workers=int(said.get(own.option, own.workers)), memory=memory, cpu=cpu)
     except ValueError:
         return None  # it says so itself when it is started

@@ -14,6 +14,7 @@ import msgspec
 
 from enqueuer.config.explain import explain, not_toml
 from enqueuer.policy import routes, rules
+from enqueuer.queue.message.printable import printable
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 
@@ -228,5 +229,5 @@ TABLES: dict[str, Any] = {
 
 def _one_line(text: str) -> str:
     """With both ends of what is too long: the place, and the cure."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if len(line) <= LINE else f"{line[: LINE // 2]} ... {line[-LINE // 3 :]}"

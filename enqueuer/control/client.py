@@ -70,7 +70,8 @@ class Peer:
 
     def __init__(self, base: Path, here: Path | None = None) -> None:
         """`here`: see ask(). Raises NotRunning."""
-        self._base, self._here = base, here or base
+        self._base = base
+        self._here = here or base
         with _reach(base, 5.0, here) as sock:
             self._seen = self._socket()
             self._pidfd = _pidfd(sock)

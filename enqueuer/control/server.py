@@ -64,7 +64,8 @@ class ControlServer:
     """
 
     def __init__(self, loop: Loop, handle: Callable[[CommandRequest, Reply], None]) -> None:
-        self._loop, self._handle = loop, handle
+        self._loop = loop
+        self._handle = handle
         self._open: dict[_Connection, None] = {}  # the oldest first
 
     def accept(self, sock: socket.socket) -> None:
@@ -84,8 +85,11 @@ class _Connection:
     ) -> None:
         self.sock = sock
         self.asked = False
-        self._loop, self._handle, self._gone = loop, handle, gone
-        self._read, self._unsent = b"", b""
+        self._loop = loop
+        self._handle = handle
+        self._gone = gone
+        self._read = b""
+        self._unsent = b""
         self._closed = False
         sock.setblocking(False)
         loop.watch(sock.fileno(), self._ready)

@@ -1,7 +1,6 @@
 """What every process of the engine gets at its fork, and how it sets itself up after the fork."""
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -18,12 +17,14 @@ from enqueuer.log import serverlog
 from enqueuer.policy.lanes import Lanes
 from enqueuer.system import inherited
 from filterlink.process.forked import die_with
+from filterlink.process.prctl import clear_ambient_capabilities
 from filterlink.wire.link import Channel, connect
 
 __all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "EngineEnded", "config_file", "load_config", "settle_in"]
 
-SUPERVISOR, MANAGER, FILTERLINK = "Run/supervisor.sock", "Run/manager.sock", "Run/filterlink.sock"
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+SUPERVISOR = "Run/supervisor.sock"
+MANAGER = "Run/manager.sock"
+FILTERLINK = "Run/filterlink.sock"
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
 """Signals that our processes ignore, because the supervisor ends them: ^C on a terminal or a kill of the group must not stop messages in
 work.
@@ -72,7 +73,8 @@ class Birth(msgspec.Struct):
     def take(self, revision: int) -> None:
         """Activate a revision of the configuration in this process. If the file is gone already, a newer revision has replaced it."""
         with contextlib.suppress(FileNotFoundError):
-            self.config, self.revision = load_config(revision), revision
+            self.config = load_config(revision)
+            self.revision = revision
         serverlog.set_level(self.config.enqueuer.log_level)
 
 
@@ -92,8 +94,8 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    die_with(parent)  # a stopped child never notices that its supervisor has gone, and would keep Run/lock
-    ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # no helper inherits the service's capabilities (CAP_LEASE)
+    die_with(parent)  # a stopped child never reads that its supervisor has gone, and would hold Run/lock for ever
+    clear_ambient_capabilities()  # what the service may do (CAP_LEASE) no helper inherits
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
         birth.board.born(birth.role, birth.slot, os.getpid())

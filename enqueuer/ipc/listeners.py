@@ -18,7 +18,8 @@ class Bound:
     """One listener and its path in Run/. `bind(path)` makes it. This process serves it, or a child does."""
 
     def __init__(self, path: str, bind: Callable[[str], socket.socket]) -> None:
-        self.path, self._bind = path, bind
+        self.path = path
+        self._bind = bind
         self.sock = bind(path)
         self._seen = _identity(path)
         self._here: tuple[Loop, Accept] | None = None
@@ -38,7 +39,8 @@ class Bound:
         """Bind the listener again if its name is missing or belongs to another file. Return True if it was so. Raises OSError."""
         if _identity(self.path) == self._seen:
             return False
-        old, self.sock = self.sock, self._bind(self.path)
+        old = self.sock
+        self.sock = self._bind(self.path)
         self._seen = _identity(self.path)
         if self._here is not None:
             loop, accept = self._here
@@ -65,7 +67,8 @@ class Served:
     """A listener in the child that serves it."""
 
     def __init__(self, sock: socket.socket, moves: socket.socket) -> None:
-        self.sock, self._moves = sock, moves
+        self.sock = sock
+        self._moves = moves
 
     def serve(self, loop: Loop, accept: Accept) -> None:
         serve(loop, self.sock, accept)
@@ -82,7 +85,8 @@ class Served:
             if not fds:  # the supervisor has ended, or no descriptor was free
                 loop.forget(self._moves.fileno())
                 return
-            old, self.sock = self.sock, socket.socket(fileno=fds[0])
+            old = self.sock
+            self.sock = socket.socket(fileno=fds[0])
             serve_instead(loop, old, self.sock, accept)
 
         loop.watch(self._moves.fileno(), moved)

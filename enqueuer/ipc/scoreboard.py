@@ -232,8 +232,9 @@ class Scoreboard:
     # ---- processors: each writes its own slot
 
     def work(self, slot: int, state: str, message: int = 0, *, large: bool = False, filter: str = "") -> None:
-        """Show what the processor in this slot does from now on."""
-        at, name = _SLOTS + slot * _SLOT, filter.encode()[:64]
+        """Say what the processor in this slot does from now on."""
+        at = _SLOTS + slot * _SLOT
+        name = filter.encode()[:64]
         self._words[at] = STATES.index(state)
         self._words[at + 1] = time.monotonic_ns()
         self._words[at + 2] = message

@@ -16,8 +16,9 @@ MANAGER = ("intake", "dispatch", "commit", "publish", "count", "unlink", "sync")
 line · sync: each one, in the committer's thread.
 """
 PROCESSOR = ("reading", "rules", "filter", "writing")
-"""The states that `status` shows: ingest the message and log it, decide, wait for the verdict, stage and answer."""
-MANAGER_WORDS, PROCESSOR_WORDS = 2 * len(MANAGER), 2 * len(PROCESSOR)
+"""The states that `status` shows: ingest and its log line, decide, wait for the verdict, stage and answer."""
+MANAGER_WORDS = 2 * len(MANAGER)
+PROCESSOR_WORDS = 2 * len(PROCESSOR)
 ALL = ("sync",)
 """Steps that are measured every time."""
 
@@ -30,7 +31,9 @@ class StageTimings:
         self._words = words
         self._at = {step: 2 * place for place, step in enumerate(steps)}
         self._running = False
-        self._step, self._wall, self._cpu = 0, 0, 0
+        self._step = 0
+        self._wall = 0
+        self._cpu = 0
         self._turns = 0
 
     def turn(self, step: str) -> None:
@@ -42,16 +45,21 @@ class StageTimings:
         """Begin a step of the message or turn with this number. A step without a later next() is not counted."""
         self._running = number % SAMPLE == 0
         if self._running:
-            self._step, self._wall, self._cpu = self._at[step], monotonic_ns(), thread_time_ns()
+            self._step = self._at[step]
+            self._wall = monotonic_ns()
+            self._cpu = thread_time_ns()
 
     def next(self, step: str) -> None:
         """End the step and begin another one. An unknown name begins none."""
         if self._running:
-            wall, cpu = monotonic_ns(), thread_time_ns()
+            wall = monotonic_ns()
+            cpu = thread_time_ns()
             self._words[self._step] += wall - self._wall
             self._words[self._step + 1] += cpu - self._cpu
             self._running = step in self._at
-            self._step, self._wall, self._cpu = self._at.get(step, 0), wall, cpu
+            self._step = self._at.get(step, 0)
+            self._wall = wall
+            self._cpu = cpu
 
 
 def read(words: memoryview, steps: tuple[str, ...]) -> Mapping[str, tuple[float, float]]:

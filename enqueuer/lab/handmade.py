@@ -18,6 +18,7 @@ from pathlib import Path
 from enqueuer.queue.directory.disk import Disk, Stamp
 from enqueuer.queue.directory.ingest import InvalidDrop, ingest, queue_path
 from enqueuer.queue.message import envelope
+from enqueuer.queue.message.timestamps import in_envelopes
 
 __all__ = ["Handmade", "handmade", "program"]
 
@@ -25,14 +26,17 @@ OWN = ("Queue", "Submitted")
 MODE = 0o640
 """Mode of queue files, as in the engine: so a trial shows whether a filter's account may read them."""
 _ENVELOPE = re.compile(rb"[PSAOR] ")
-_SENDER, _RECIPIENT = b"sender@example.org", b"recipient@example.org"
+_SENDER = b"sender@example.org"
+_RECIPIENT = b"recipient@example.org"
 
 
 class Handmade:
     """Gives each request a queue file of its own: a new name for one of the messages in turn."""
 
     def __init__(self, store: Path, files: Sequence[Path]) -> None:
-        self._disk, self._store, self._count = Disk(), store, len(files)
+        self._disk = Disk()
+        self._store = store
+        self._count = len(files)
         self._ids = itertools.count(time.time_ns() // 1000)
         self._given: dict[str, tuple[int, Stamp | None]] = {}
         for index, file in enumerate(files):
@@ -43,8 +47,9 @@ class Handmade:
         self._disk.close()
 
     def take(self, index: int) -> str:
-        """Return the name of a file for this request; the messages take turns."""
-        which, path = index % self._count, queue_path(next(self._ids))
+        """Name a file for this request; the messages come in turn."""
+        which = index % self._count
+        path = queue_path(next(self._ids))
         self._disk.link(str(self._store / f"{which}.lent"), path)
         self._given[path] = (which, self._disk.stamp(path))
         return path
@@ -59,14 +64,16 @@ class Handmade:
         return same
 
     def _renew(self, which: int) -> None:
-        kept, lent = self._store / f"{which}.kept", self._store / f"{which}.lent"
+        kept = self._store / f"{which}.kept"
+        lent = self._store / f"{which}.lent"
         lent.unlink(missing_ok=True)
         shutil.copy(kept, lent)
         os.chown(lent, -1, kept.stat().st_gid)
 
     def _make(self, file: Path) -> Path:
-        """Return a queue file as it is, or one made from a plain message. Raises OSError."""
-        id, at = next(self._ids), time.strftime("%d-%m-%Y %H:%M:%S")
+        """A queue file as it is, or one made of a plain message. Raises OSError."""
+        id = next(self._ids)
+        at = in_envelopes(time.time())
         path = Path(queue_path(id))
         with file.open("rb") as source:
             is_queue_file = _ENVELOPE.match(source.read(2))
@@ -91,10 +98,12 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
-    """Enter a temporary base directory that represents `where`, with these files as its messages; remove it at the end."""
-    files, before = [file.absolute() for file in files], Path.cwd()
+    """Enter a temporary base directory that stands for `where`, with these files as its messages; leave no trace of it."""
+    files = [file.absolute() for file in files]
+    before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="enqueuer-", ignore_cleanup_errors=True) as folder:
-        base, store = Path(folder, "base"), Path(folder, "store")
+        base = Path(folder, "base")
+        store = Path(folder, "store")
         os.chmod(folder, 0o711)
         for each in (base, store, *(base / name for name in OWN)):
             each.mkdir()

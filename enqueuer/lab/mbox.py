@@ -30,13 +30,17 @@ def is_separator(line: bytes) -> bool:
 def split(lines: Iterable[bytes], most: int) -> Iterator[Piece]:
     """Yield the messages, of at most `most` bytes each. A line may come in pieces. What is above the first message is skipped."""
     kept: list[bytes] = []
-    size, began, before = 0, False, b"\n"
+    size = 0
+    began = False
+    before = b"\n"
     for line in lines:
         if before in _EMPTY and is_separator(line):
             if began:
                 yield _piece(kept, size, most)
-            kept, size, began = [], 0, True
-            before = line  # not an empty line: the first line of a header is no separator
+            kept = []
+            size = 0
+            began = True
+            before = line  # not an empty line: the header's first line is no separator
             continue
         if began:
             size += len(line)

@@ -218,7 +218,8 @@ def _signed(content: bytes) -> bytes:
         body = b"".join(parts)
         return bytes([tag, 0x82]) + len(body).to_bytes(2, "big") + body
 
-    data, signed_data = bytes.fromhex("06092a864886f70d010701"), bytes.fromhex("06092a864886f70d010702")
+    data = bytes.fromhex("06092a864886f70d010701")
+    signed_data = bytes.fromhex("06092a864886f70d010702")
     inner = der(0x30, data, der(0xA0, der(0x04, content)))
     return der(0x30, signed_data, der(0xA0, der(0x30, b"\x02\x01\x01", der(0x31), inner, der(0x31))))
 

@@ -34,7 +34,9 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
     for line in lines:
         if (match := _LINE.match(line.rstrip("\n"))) is None:
             continue
-        at, id, text = _seconds(match), int(match[4]), match[5]
+        at = _seconds(match)
+        id = int(match[4])
+        text = match[5]
         if came := _FROM.fullmatch(text):
             found[id] = found.get(id, Story())._replace(name=came[1], came=at, dropper=int(came[2]) if came[2] else None)
         elif disposition := _FATE.fullmatch(text):

@@ -14,6 +14,7 @@ import time
 from typing import TextIO
 
 from enqueuer.log import logline
+from enqueuer.queue.message.timestamps import day
 
 __all__ = ["Formatter", "LogWriter"]
 
@@ -33,15 +34,18 @@ class LogWriter(logging.Handler):
     def __init__(self, folder: str, terminal: TextIO | None = None) -> None:
         super().__init__()
         self.setFormatter(Formatter())
-        self._folder, self._terminal = folder, terminal
-        self._path, self._file = "", -1
-        self._lost, self._torn = 0, False
+        self._folder = folder
+        self._terminal = terminal
+        self._path = ""
+        self._file = -1
+        self._lost = 0
+        self._torn = False
 
     def emit(self, record: logging.LogRecord | list[logline.Line]) -> None:
         """Write a record, or lines that came together. A full disk loses them, but does not end the process."""
         lines = record if isinstance(record, list) else [logline.line_of(record)]
         text = "".join(logline.shown(line) + "\n" for line in lines)
-        self._write(f"{self._folder}/{logline.day(int(lines[0].created))}.log", text)
+        self._write(f"{self._folder}/{day(int(lines[0].created))}.log", text)
         if self._terminal is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._terminal.write(text)
@@ -50,7 +54,8 @@ class LogWriter(logging.Handler):
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
-            self._path, self._file = "", -1
+            self._path = ""
+            self._file = -1
         super().close()
 
     def _write(self, path: str, text: str) -> None:
@@ -75,7 +80,8 @@ class LogWriter(logging.Handler):
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         if self._file >= 0:
             os.close(self._file)
-        self._path, self._file = path, opened
+        self._path = path
+        self._file = opened
 
 
 def _is(path: str, file: int) -> bool:

@@ -2,14 +2,14 @@
 
 import functools
 import logging
-import time
 
 import msgspec
 
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.message.timestamps import time_of_day
 from filterlink.config.settings import LEVELS
 
-__all__ = ["Line", "cut", "day", "encodable", "line_of", "shown"]
+__all__ = ["Line", "cut", "encodable", "line_of", "shown"]
 
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
 MAX_LINE = 8000
@@ -45,17 +45,7 @@ def shown(line: Line) -> str:
 
 def _clock(created: float) -> str:
     second, part = divmod(created, 1)
-    return f"{_time_of_day(int(second))}.{int(part * 1000):03d}"
-
-
-@functools.lru_cache(maxsize=2)
-def _time_of_day(second: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(second))
-
-
-@functools.lru_cache(maxsize=2)
-def day(second: int) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(second))
+    return f"{time_of_day(int(second))}.{int(part * 1000):03d}"
 
 
 @functools.cache

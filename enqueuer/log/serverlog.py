@@ -28,14 +28,16 @@ MAJOR = LEVELS["major"]
 _AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
 """Levels of lines that report a problem: they are sent at once, with all gathered lines."""
 MAX_RECORD = 150_000
-"""Bytes that are sent at once: the kernel refuses a SEQPACKET record of more than about 212 kB."""
-GATHER_TIME, NEVER = 0.010, 3600.0
-"""Seconds until gathered lines are sent."""
+"""Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
+GATHER_TIME = 0.010
+NEVER = 3600.0
+"""Seconds until lines that are kept are sent."""
 GATHERED = 10_000
 """Characters of gathered lines at which they are sent."""
 PATIENCE = struct.pack("ll", 1, 0)
-"""How long (1 s) a process that may wait does wait for a full channel. Then its record is dropped and counted."""
-_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(list[logline.Line]).decode
+"""How long (1 s) a process that may wait does wait for a full channel, before its record is dropped and counted."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))
 """A buffer for what is being read: to allocate it each time would cost more than a line."""
 
@@ -92,7 +94,9 @@ class _Channel:
         """Send the gathered lines as one record of the channel."""
         if not self._lines:
             return
-        lines, self._lines, self._size = self._lines, [], 0
+        lines = self._lines
+        self._lines = []
+        self._size = 0
         data = _encode(lines)
         if len(data) > MAX_RECORD:  # only one long line exceeds it, and that is cut when it is shown
             data = _encode([logline.cut(line) for line in lines])
@@ -168,7 +172,8 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         `gathers`: the process has a loop, and calls flush_due() at each turn.
         """
         self.channel.reader.close()
-        self.channel.waits, self.channel.gathers = waits, gathers
+        self.channel.waits = waits
+        self.channel.gathers = gathers
 
     @property
     def due(self) -> float:

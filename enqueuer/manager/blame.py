@@ -27,6 +27,7 @@ from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.attempts import Attempts
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import complete, queue_path
+from enqueuer.queue.message.timestamps import rfc3339, time_of_day
 from filterlink.config.settings import OnRefused
 from filterlink.log.complaints import Complaints
 
@@ -68,12 +69,18 @@ class Blame:
         self._circles = Circles()
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
-        self._disk, self._board, self._schedule, self._settle, self._refuse = disk, board, schedule, settle, refuse
-        self._put_off, self._complaints = put_off, Complaints(log, logging.ERROR)
+        self._disk = disk
+        self._board = board
+        self._schedule = schedule
+        self._settle = settle
+        self._refuse = refuse
+        self._put_off = put_off
+        self._complaints = Complaints(log, logging.ERROR)
         self._refusals = Complaints(log, burst=MOST_LINES)
 
     def configure(self, settings: EngineSettings) -> None:
-        self.most, self._circles.most = settings.max_attempts, settings.max_hops
+        self.most = settings.max_attempts
+        self._circles.most = settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
         """It goes to a processor, which is to know what goes in circles."""
@@ -207,7 +214,7 @@ class Blame:
         why: dict[str, object] = {"id": entry.id, "fate": disposition, "reason": reason, "filter": filter, "rule": entry.rule or None}
         why |= {
             "attempts": max(self.attempts.of(entry.id), entry.refusals),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "time": rfc3339(time.time()),
             "log": list(entry.notes),
         }
         stage.stage_why(self._disk, entry.id, entry.n, place, why)
@@ -220,4 +227,4 @@ class Blame:
         self._remember(entry, text)
 
     def _remember(self, entry: Entry, text: str) -> None:
-        entry.notes = (*entry.notes, f"{time.strftime('%H:%M:%S')} {text}")[-NOTES:]
+        entry.notes = (*entry.notes, f"{time_of_day(int(time.time()))} {text}")[-NOTES:]

@@ -37,7 +37,8 @@ class Committer(Generic[T]):
     """Takes what add() was given through the steps: whatever was written before add(item) is what the first sync is about."""
 
     def __init__(self, loop: Loop, steps: Sequence[CommitStep[T]]) -> None:
-        self._loop, self._steps = loop, steps
+        self._loop = loop
+        self._steps = steps
         self._gathered: list[T] = []
         self._batch: list[T] = []
         self._left: list[T] = []
@@ -72,7 +73,8 @@ class Committer(Generic[T]):
             self._loop.at(self._next, self._due)
             return
         self._next = now + INTERVAL
-        batch, self._gathered = self._gathered[:MOST], self._gathered[MOST:]
+        batch = self._gathered[:MOST]
+        self._gathered = self._gathered[MOST:]
         self._begin(0, batch)
 
     def close(self) -> None:
@@ -87,7 +89,8 @@ class Committer(Generic[T]):
         self.pump()
 
     def _begin(self, at: int, batch: list[T]) -> None:
-        self._at, self._batch = at, batch
+        self._at = at
+        self._batch = batch
         self._orders.put((self._steps[at], batch))
 
     def _work(self) -> None:
@@ -107,7 +110,8 @@ class Committer(Generic[T]):
             os.eventfd_read(self._ended)
             if self._fault is not None:
                 raise self._fault
-            self._handed, self._left = 0, []
+            self._handed = 0
+            self._left = []
             self._hand_out()
 
     def _hand_out(self) -> None:

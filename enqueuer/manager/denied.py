@@ -8,7 +8,8 @@ from enqueuer.queue.directory.intake import Candidate
 
 __all__ = ["FIRST_PAUSE", "MAX_DENIED", "MAX_PAUSE", "Denied"]
 
-FIRST_PAUSE, MAX_PAUSE = 0.5, 60.0
+FIRST_PAUSE = 0.5
+MAX_PAUSE = 60.0
 """A drop that cannot be taken (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to a minute."""
 MAX_DENIED = 20_000
 """Drops of which each has its own pause, some 300 bytes each. All others have the longest one, together."""
@@ -30,7 +31,8 @@ class DeniedDrop(msgspec.Struct):
 class Denied:
     def __init__(self) -> None:
         self._failures: dict[bytes, DeniedDrop] = {}
-        self._crowd, self._until = array("Q"), 0.0
+        self._crowd = array("Q")
+        self._until = 0.0
         """Marks of drops for which there was no room, and until when these are not tried. A drop without a mark is tried."""
 
     def __len__(self) -> int:
@@ -61,7 +63,8 @@ class Denied:
 
     def _join(self, candidate: Candidate, now: float) -> None:
         if now >= self._until:
-            self._crowd, self._until = array("Q", bytes(8 * MAX_CROWD)), now + MAX_PAUSE
+            self._crowd = array("Q", bytes(8 * MAX_CROWD))
+            self._until = now + MAX_PAUSE
         mark = _mark(candidate)
         self._crowd[mark % MAX_CROWD] = mark
 

@@ -15,13 +15,15 @@ class FilterPeer:
     """The multiplexer, as the queue manager sees it: the one that called last."""
 
     def __init__(self, schedule: Schedule, blame: Blame) -> None:
-        self._schedule, self._blame = schedule, blame
+        self._schedule = schedule
+        self._blame = blame
         self._link: Link | None = None
         self._backpressure = False
 
     def called(self, link: Link) -> None:
         """A new multiplexer knows of nobody: all that are parked ask again."""
-        self._link, self._backpressure = link, False
+        self._link = link
+        self._backpressure = False
         self._schedule.wake_all()
         link.handle(lambda _, frame: self._told(frame), self._lost)
 

@@ -104,9 +104,11 @@ class Circles:
         """Whether the row of this kind, with one more, is longer than it may be."""
         row = self._rows.pop(kind, None)
         if row is not None and max(row.began, row.before) <= created <= row.decided:
-            length, before = row.length + 1, row.tick
+            length = row.length + 1
+            before = row.tick
         else:
-            length, before = max(1, row.length - SET_BACK) if row is not None and least > LEAST else 1, 1
+            length = max(1, row.length - SET_BACK) if row is not None and least > LEAST else 1
+            before = 1
         self._rows[kind] = DiscardRun(length, before, began, now, tick)
         _trim(self._rows, MOST_KNOWN)
         return length > max(self.most, least)

@@ -48,7 +48,9 @@ def run(birth: Birth) -> None:
 
 class Manager:
     def __init__(self, birth: Birth) -> None:
-        self._birth, self._board, self._loop = birth, birth.board, Loop()
+        self._birth = birth
+        self._board = birth.board
+        self._loop = Loop()
         self._disk = Disk()
         self._store = Store(self._disk, sync.fitting(self._disk, birth.config.spool.durability, quiet=self._board.recovered))
         self._schedule = Schedule(self._birth.lanes)
@@ -58,12 +60,15 @@ class Manager:
         self._settler = Settler(self._loop, self._store, self._board, self._schedule, self._setbacks.put_off)
         self._timings = StageTimings(self._board.manager_timings, MANAGER)
         self._workers = Workers(birth.generation)
-        self._draining, self._ended, self._told_idle = birth.draining, False, False
+        self._draining = birth.draining
+        self._ended = False
+        self._told_idle = False
         self._blame = Blame(self._disk, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
         self._blame.given_up = self._filterlink.left
-        self._settler.ended, self._settler.give_back = self._blame.attempts.forget, self._setbacks.give_back
+        self._settler.ended = self._blame.attempts.forget
+        self._settler.give_back = self._setbacks.give_back
         self._setbacks.forgotten = self._forget
         self._returns = Returns(self._loop, self._disk, self._settler, self._schedule, self._board, self._blame, birth.config)
         self._spooler = self._setbacks.spooler = self._recover()
@@ -185,7 +190,8 @@ class Manager:
         self._workers.begin(worker, entry)
         drop = entry.drop.encode("utf-8", "surrogateescape") if entry.drop else b""
         about = entry.large, drop, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
-        circles, moves = self._blame.begin(entry), not self._store.sync.in_steps
+        circles = self._blame.begin(entry)
+        moves = not self._store.sync.in_steps
         job = frames.Job(entry.id, entry.n, self._birth.revision, *about, circles, moves, entry.own)
         worker.link.send(frames.encode(job))
 
@@ -224,14 +230,16 @@ class Manager:
         self._dispatch()  # before others of this turn are heard
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
-        entry.ingested, entry.stamp = self._settler.trusts(entry), stamp
+        entry.ingested = self._settler.trusts(entry)
+        entry.stamp = stamp
         if not entry.counted:
             entry.counted = True
             self._board.add("received")
 
     def _defer(self, entry: Entry, frame: frames.Deferred) -> None:
         self._blame.decided(entry, frame)
-        entry.verdicts, entry.own = frame.verdicts, entry.own or bool(frame.judged_by)
+        entry.verdicts = frame.verdicts
+        entry.own = entry.own or bool(frame.judged_by)
         if not entry.was_held:
             entry.was_held = True
             log.log(serverlog.MAJOR, "deferred: %s", frame.reason, extra=serverlog.message_tag(entry.id))

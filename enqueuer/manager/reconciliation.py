@@ -31,7 +31,10 @@ class Reconciliation:
     """Part of the queue manager. `unaccounted` is 0 as long as the books are right."""
 
     def __init__(self, loop: Loop, disk: DiskPort, schedule: Schedule, board: Scoreboard) -> None:
-        self._loop, self._disk, self._schedule, self._board = loop, disk, schedule, board
+        self._loop = loop
+        self._disk = disk
+        self._schedule = schedule
+        self._board = board
         self._doubtful: frozenset[int] = frozenset()
         self._wrong: frozenset[int] = frozenset()
         self._difference = 0
@@ -78,7 +81,8 @@ class Reconciliation:
 
     def _judge(self, doubtful: frozenset[int]) -> None:
         """Tell what was wrong in this audit and in the last one."""
-        wrong, self._doubtful = doubtful & self._doubtful, doubtful
+        wrong = doubtful & self._doubtful
+        self._doubtful = doubtful
         here = sum(entry.counted for entry in self._schedule.entries.values())
         totals = self._board.totals()
         difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
@@ -87,4 +91,5 @@ class Reconciliation:
             log.error("%d messages are unaccounted for, in the books or on disk only: %s", len(wrong), named)
         if difference and difference != self._difference:
             log.error("the totals differ from what is here by %d", difference)
-        self._wrong, self._difference = wrong, difference
+        self._wrong = wrong
+        self._difference = difference

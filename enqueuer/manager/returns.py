@@ -50,8 +50,13 @@ class Returns:
     def __init__(
         self, loop: Loop, disk: Disk, settler: Settler, schedule: Schedule, board: Scoreboard, blame: Blame, config: Config
     ) -> None:
-        self._disk, self._settler, self._schedule, self._board, self._blame = disk, settler, schedule, board, blame
-        self._loop, self._config = loop, config
+        self._disk = disk
+        self._settler = settler
+        self._schedule = schedule
+        self._board = board
+        self._blame = blame
+        self._loop = loop
+        self._config = config
         self._coming: set[int] = set()
         """Messages that are brought back, until they are in Queue/."""
 
@@ -96,10 +101,14 @@ class Returns:
 
     def _release(self, id: int, answer: Answer) -> None:
         why = self._why(id)
-        rule, filter, mark, text = why.get("rule"), why.get("filter"), envelopes.NO_MARK, "released: it is scanned again"
+        rule = why.get("rule")
+        filter = why.get("filter")
+        mark = envelopes.NO_MARK
+        text = "released: it is scanned again"
         if isinstance(rule, str) and isinstance(filter, str):
             with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair is no name of ours
-                mark, text = rules.mark(rule, filter), f'released: goes on after filter "{filter:.100}" in rule "{rule:.100}"'
+                mark = rules.mark(rule, filter)
+                text = f'released: goes on after filter "{filter:.100}" in rule "{rule:.100}"'
         self._bring_back(id, "quarantine", mark, text, answer)
 
     def _retry(self, id: int, answer: Answer) -> None:
@@ -163,7 +172,10 @@ class _Tally:
     """Counts the answers of many orders, and gives one for all."""
 
     def __init__(self, count: int, answer: Answer) -> None:
-        self._left, self._done, self._refused, self._answer = count, 0, "", answer
+        self._left = count
+        self._done = 0
+        self._refused = ""
+        self._answer = answer
         self._finish()
 
     def one(self, done: bool, text: str) -> None:

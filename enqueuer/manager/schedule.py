@@ -1,28 +1,30 @@
 """Which message goes next: lanes, and who is parked, deferred or active. Pure: no file, no clock; `now` is an argument.
 
-The oldest message whose lane has room goes first. A message is in one state:
+The oldest message whose lane has room goes first. A message is in one state, and each method is an event (states.py):
 
-    waiting -> active -> (settling -> gone | parked -> waiting | deferred -> waiting)
-
+new        the schedule does not have it yet
 waiting    may be dispatched
 active     a processor has it
 settling   its outcome waits for the next sync and its commit
 parked     waits for room in a filter
 deferred   a filter could not judge it; offered again at a time
+gone       it has left the queue
+
+An event that the state does not allow raises IllegalEvent.
 """
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
+from enqueuer.manager.states import COUNTED, Event, IllegalEvent, State, after
 from enqueuer.policy.lanes import Lanes
 from filterlink.wire.frames import VerdictFrame
 
-__all__ = ["Entry", "Place", "Schedule", "State"]
+__all__ = ["Entry", "Place", "Schedule"]
 
-State = Literal["waiting", "active", "settling", "parked", "deferred"]
 Place = Literal["bad", "quarantine"]
 """Where a message goes to that is given up."""
 
@@ -48,7 +50,7 @@ class Entry(msgspec.Struct):
     """It was counted as received."""
     stamp: tuple[int, int] | None = None
     verdicts: tuple[VerdictFrame, ...] = ()
-    state: State = "waiting"
+    state: State = "new"
     n: int = 0
     """The dispatch under way, or the last one."""
     large: bool = False
@@ -89,10 +91,10 @@ class Schedule:
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
         self.entries: dict[int, Entry] = {}
-        self.counts: dict[State, int] = {"waiting": 0, "active": 0, "settling": 0, "parked": 0, "deferred": 0}
+        self.counts: dict[State, int] = dict.fromkeys(COUNTED, 0)
         self._large = dict(self.counts)  # how many of each are large
         self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
-        self._alone = 0  # the suspect that was dispatched last
+        self._alone: Entry | None = None  # the suspect that was dispatched last
         self._parked: dict[tuple[str, bool], list[int]] = {}  # by filter and lane
         self._owed: dict[tuple[str, bool], int] = {}
         self._owed_ids: set[int] = set()  # of active messages
@@ -102,38 +104,41 @@ class Schedule:
         return len(self.entries)
 
     def add(self, entry: Entry) -> None:
-        """Take a message on; it waits."""
+        """Take a new message on; it waits."""
+        if entry.id in self.entries:
+            raise IllegalEvent(f"message {entry.id} is {self.entries[entry.id].state}: another one of this id cannot be added")
+        self._join_lane(entry, "add")
         self.entries[entry.id] = entry
-        self._enter_lane(entry)
 
     def next(self) -> Entry | None:
         """Make the oldest message whose lane has room active, and return it."""
         open_lanes = [SMALL]
         if self._large["active"] < self.lanes.limit:
             open_lanes.append(LARGE)
-        if (alone := self.entries.get(self._alone)) is None or alone.state != "active":
+        if not (self._alone is not None and self._alone.suspect and self._alone.state == "active"):
             open_lanes.append(SUSPECT)
         heads = [(id, lane) for lane in open_lanes if (id := self._head(self._ready[lane])) is not None]
         if not heads:
             return None
         chosen = self.entries[heapq.heappop(self._ready[min(heads)[1]])]
-        self._become(chosen, "active")
+        self._apply(chosen, "dispatch")
         if chosen.suspect:
-            self._alone = chosen.id
+            self._alone = chosen
         return chosen
 
     def suspect(self, entry: Entry) -> None:
-        """A waiting message is to run while no other suspect does."""
+        """Have a waiting message run while no other suspect does."""
+        self._apply(entry, "suspect")
         entry.suspect = True
         heapq.heappush(self._ready[SUSPECT], entry.id)
 
     def settle(self, entry: Entry) -> None:
-        """Its processor is done with it; its outcome is to be committed."""
-        self._owed_ids.discard(entry.id)
-        self._become(entry, "settling")
+        """Its outcome is to be committed: a processor gave it, or the message is given up."""
+        self._apply(entry, "settle")
 
     def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0, reason: str = "") -> None:
         """Set it aside until that filter wakes it, by its id where it is parked apart; the wake may have come before."""
+        after(entry.state, "park", entry.id)
         key = filter, entry.large
         if entry.id in self._owed_ids or (not apart and self._owed.get(key, 0) > 0):
             if entry.id not in self._owed_ids:
@@ -143,7 +148,7 @@ class Schedule:
             return
         self._set_aside(entry, filter, now, reason)
         entry.apart = apart
-        self._become(entry, "parked")
+        self._apply(entry, "park")
         if not apart:
             heapq.heappush(self._parked.setdefault(key, []), entry.id)
 
@@ -152,7 +157,7 @@ class Schedule:
         heap = self._parked.get((filter, large), [])
         while count and heap:
             entry = self.entries.get(heapq.heappop(heap))
-            if entry is not None and entry.state == "parked" and entry.filter == filter and not entry.apart:
+            if entry is not None and entry.state == "parked" and not entry.apart and (entry.filter, entry.large) == (filter, large):
                 self.wait(entry)
                 count -= 1
         owed = self._owed.get((filter, large), 0) + count
@@ -177,7 +182,7 @@ class Schedule:
         """Set it aside until a time."""
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
-        self._become(entry, "deferred")
+        self._apply(entry, "defer")
         self._offer_at(entry, until)
 
     def release_due(self, now: float) -> float | None:
@@ -206,8 +211,7 @@ class Schedule:
     def wait(self, entry: Entry) -> None:
         """Put a message back among those that wait."""
         entry.reason = ""
-        self._leave(entry)
-        self._enter_lane(entry)
+        self._join_lane(entry, "wait")
 
     def older(self, entry: Entry) -> int:
         """How many of its lane wait for a processor, and are before it."""
@@ -216,7 +220,7 @@ class Schedule:
     def remove(self, entry: Entry) -> None:
         """It has left the queue."""
         self._owed_ids.discard(entry.id)
-        self._leave(entry)
+        self._apply(entry, "remove")
         del self.entries[entry.id]
 
     def lane(self, state: State, *, large: bool) -> int:
@@ -237,21 +241,19 @@ class Schedule:
         lanes = waiting - large_waiting, active - large_active, large_waiting, large_active
         return (waiting, active + settling, parked, held, since, *lanes, settling)
 
-    def active(self) -> Iterator[Entry]:
-        return (entry for entry in self.entries.values() if entry.state == "active")
-
     def _set_aside(self, entry: Entry, filter: str, now: float, reason: str) -> None:
         if entry.filter != filter or not entry.aside:
-            entry.filter, entry.aside = filter, now
+            entry.filter = filter
+            entry.aside = now
         entry.reason = reason[:MAX_REASON]
 
     def _offer_at(self, entry: Entry, until: float) -> None:
         entry.until = until
         heapq.heappush(self._held, (until, entry.id))
 
-    def _enter_lane(self, entry: Entry) -> None:
-        entry.large = entry.size > self.lanes.large_over  # chosen anew each time: a changed large_over counts from now on
-        self._enter(entry, "waiting")
+    def _join_lane(self, entry: Entry, event: Event) -> None:
+        """Choose the lane by its size again: a changed large_over counts from now on."""
+        self._apply(entry, event, large=entry.size > self.lanes.large_over)
         heapq.heappush(self._ready[_lane(entry)], entry.id)
 
     def _head(self, lane: list[int]) -> int | None:
@@ -263,18 +265,18 @@ class Schedule:
             heapq.heappop(lane)
         return None
 
-    def _become(self, entry: Entry, state: State) -> None:
-        self._leave(entry)
-        self._enter(entry, state)
-
-    def _enter(self, entry: Entry, state: State) -> None:
+    def _apply(self, entry: Entry, event: Event, *, large: bool | None = None) -> None:
+        """Change the state as TRANSITIONS says, and the counts with it; `large`: also the lane. Raises IllegalEvent."""
+        state = after(entry.state, event, entry.id)
+        if entry.state in self.counts:
+            self.counts[entry.state] -= 1
+            self._large[entry.state] -= entry.large
+        if large is not None:
+            entry.large = large
         entry.state = state
-        self.counts[state] += 1
-        self._large[state] += entry.large
-
-    def _leave(self, entry: Entry) -> None:
-        self.counts[entry.state] -= 1
-        self._large[entry.state] -= entry.large
+        if state in self.counts:
+            self.counts[state] += 1
+            self._large[state] += entry.large
 
 
 def _lane(entry: Entry) -> int:

@@ -28,7 +28,10 @@ class Setbacks:
     """Takes refused drops back; there is none before recovery."""
 
     def __init__(self, store: Store, schedule: Schedule, machine: Machine, board: Scoreboard) -> None:
-        self._store, self._schedule, self._machine, self._board = store, schedule, machine, board
+        self._store = store
+        self._schedule = schedule
+        self._machine = machine
+        self._board = board
         self.forgotten: Callable[[int], None] = lambda _id: None
         """Called with the id of each message whose drop goes back to the drop folder."""
         self._unwiped: dict[int, int] = {}
@@ -47,14 +50,16 @@ class Setbacks:
     def refuse(self, entry: Entry, reason: str) -> None:
         """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
         try:
-            changed, last = self._store.changed(entry.drop, entry.taken), self._is_all_that_is_left(entry)
+            changed = self._store.changed(entry.drop, entry.taken)
+            last = self._is_all_that_is_left(entry)
         except OSError as error:
             self.put_off(entry, TROUBLE_PAUSE, str(error))
             return
         if changed:
             self.give_back(entry)
         elif last:
-            entry.drop, entry.ingested = None, True
+            entry.drop = None
+            entry.ingested = True
             self.put_off(entry, TROUBLE_PAUSE, reason)
         elif self.spooler.refuse_claimed(self._store, entry, reason):
             self._schedule.remove(entry)

@@ -76,7 +76,11 @@ class Settler:
     """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
 
     def __init__(self, loop: Loop, store: Store, board: Scoreboard, schedule: Schedule, put_off: Callable[[Entry, float], None]) -> None:
-        self._loop, self._store, self._board, self._schedule, self._put_off = loop, store, board, schedule, put_off
+        self._loop = loop
+        self._store = store
+        self._board = board
+        self._schedule = schedule
+        self._put_off = put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
         self.give_back: Callable[[Entry], None] = lambda _entry: None
@@ -175,7 +179,8 @@ class Settler:
             self._carry(item, goal)
 
     def _next(self, item: Settling) -> Progress:
-        entry, outcome = item.entry, item.outcome
+        entry = item.entry
+        outcome = item.outcome
         if outcome is None:
             return self._release(entry)
         if item.done is Progress.STAGED and self._store.changed(entry.drop, entry.taken):

@@ -26,7 +26,8 @@ from filterlink.wire.loop import Loop
 
 __all__ = ["Spooler", "tell_received"]
 
-log, log_of_queue = logging.getLogger("SPOOL"), logging.getLogger("QUEUE")
+log = logging.getLogger("SPOOL")
+log_of_queue = logging.getLogger("QUEUE")
 
 WINDOW = 1000
 """Claimed messages that wait in each lane. More would only move names from one folder to another."""
@@ -52,17 +53,27 @@ class Spooler:
     def __init__(
         self, loop: Loop, intake: Intake, ids: Ids, schedule: Schedule, config: configs.Config, refused: Callable[[], None]
     ) -> None:
-        self._loop, self._intake, self._ids, self._schedule, self._config = loop, intake, ids, schedule, config
+        self._loop = loop
+        self._intake = intake
+        self._ids = ids
+        self._schedule = schedule
+        self._config = config
         self._refused = refused
-        self._wanted, self._not_before, self._unhurried = True, time.monotonic() + UNWATCHED, 0.0
+        self._wanted = True
+        self._not_before = time.monotonic() + UNWATCHED
+        self._unhurried = 0.0
         self._listing: Iterator[list[Candidate]] | None = None
         self._began = 0.0
-        self._lanes, self._later = _lanes(), list[bytes]()
-        self._listed, self._listed_later = _lanes(), list[bytes]()
+        self._lanes = _lanes()
+        self._later = list[bytes]()
+        self._listed = _lanes()
+        self._listed_later = list[bytes]()
         self._denied = Denied()
-        self._refusals, self._refusals_until = 0, 0.0
+        self._refusals = 0
+        self._refusals_until = 0.0
         self._complaints = Complaints(log)
-        self._full, self._full_until = False, 0.0
+        self._full = False
+        self._full_until = 0.0
         self._again_set = False
         self._rescan()
 
@@ -79,7 +90,8 @@ class Spooler:
 
     def watched(self) -> None:
         """From now on somebody watches the folder; what came before nobody told."""
-        self._wanted, self._not_before = True, 0.0
+        self._wanted = True
+        self._not_before = 0.0
 
     def look(self) -> None:
         """Something may have happened in the folder."""
@@ -138,21 +150,30 @@ class Spooler:
     # ---- looks
 
     def _begin(self, now: float) -> None:
-        self._wanted, self._began, self._listing = False, now, self._intake.listing()
-        self._listed, self._listed_later = _lanes(), []
+        self._listing = self._intake.listing()
+        self._wanted = False
+        self._began = now
+        self._listed = _lanes()
+        self._listed_later = []
 
     def _list(self, listing: Iterator[list[Candidate]], now: float) -> None:
         try:
             self._sort(next(listing), now)
         except StopIteration:
-            self._listing, self._not_before, self._unhurried = None, now + LOOK_PAUSE, now + UNHURRIED * (now - self._began)
-            self._lanes, self._later = self._listed, self._listed_later
+            self._listing = None
+            self._not_before = now + LOOK_PAUSE
+            self._unhurried = now + UNHURRIED * (now - self._began)
+            self._lanes = self._listed
+            self._later = self._listed_later
             self._tell_unseen()
             self._denied.forget_unseen_since(self._began)
             self._try_later()
         except OSError as error:
             self._complaints.say("look", f"the drop folder cannot be read: {error.strerror}")
-            self._listing, self._wanted, self._not_before, self._unhurried = None, True, now + PAUSE, now + PAUSE
+            self._listing = None
+            self._wanted = True
+            self._not_before = now + PAUSE
+            self._unhurried = now + PAUSE
 
     def _sort(self, candidates: list[Candidate], now: float) -> None:
         """Put what was listed into the lanes, but for what could not be taken a moment ago."""
@@ -209,7 +230,8 @@ class Spooler:
     def _tell_refusal(self, text: str) -> None:
         """Each is named, as long as there are few."""
         if (now := time.monotonic()) >= self._refusals_until:
-            self._refusals, self._refusals_until = 0, now + 60
+            self._refusals = 0
+            self._refusals_until = now + 60
         self._refusals += 1
         if self._refusals <= MAX_REFUSALS:
             log.warning("%s", text)
@@ -225,7 +247,8 @@ class Spooler:
         """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""
         if no_room(error):
             self._complaints.say(str(error.errno), f"no drop can be taken: {error.strerror}; they stay where they are")
-            self._full, self._full_until = True, time.monotonic() + PAUSE
+            self._full = True
+            self._full_until = time.monotonic() + PAUSE
             self._fill(self._lanes, (candidate,))
             return
         self._denied.note(candidate, time.monotonic())
@@ -241,7 +264,8 @@ class Spooler:
     def _again(self) -> None:
         self._again_set = False
         now = time.monotonic()
-        later, self._later = self._later, []
+        later = self._later
+        self._later = []
         for at in range(0, len(later), SLICE):
             candidates = list(map(unpack, later[at : at + SLICE]))
             barred = {each.name for each in candidates if self._denied.bars(each, now)}
@@ -257,7 +281,8 @@ class Spooler:
             return False
         if now >= self._full_until:
             short = disk_full(self._config.spool.min_free)
-            self._full, self._full_until = short is not None, now + PAUSE
+            self._full = short is not None
+            self._full_until = now + PAUSE
             if short is not None:
                 self._complaints.say("disk", f"{short}: drops stay where they are")
         return not self._full

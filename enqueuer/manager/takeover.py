@@ -20,7 +20,8 @@ log = logging.getLogger("QUEUE")
 
 def take_over(store: Store, birth: Birth, schedule: Schedule, blame: Blame) -> int:
     """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
-    board, cold = birth.board, not birth.board.recovered
+    board = birth.board
+    cold = not birth.board.recovered
     _take_back(store, board)
     found = recovery.recover(
         store, cold=cold, decided=lambda id, _n, disposition: _decided(board, id, disposition), progress=board.recovering
@@ -76,7 +77,8 @@ def _is_there(store: Store, id: int) -> bool:
 
 def _schedule(found: recovery.Recovered, schedule: Schedule, cold: bool, distrusts: bool) -> int:
     """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
-    now, present = time.monotonic(), 0
+    now = time.monotonic()
+    present = 0
     for offer in found.offers:
         counted = offer.ingested and (not cold or offer.drop is None)
         present += counted

@@ -54,7 +54,8 @@ class Workers:
 
     def rest(self, worker: ProcessorLink) -> None:
         """It is done. One that is to leave does so now."""
-        worker.entry, generation = None, worker.hello.generation
+        worker.entry = None
+        generation = worker.hello.generation
         if generation in self._reaped:
             return
         if generation in self._leaving:

@@ -60,7 +60,8 @@ def _pattern(pattern: str) -> Callable[[bytes], bool]:
     def fits(address: bytes) -> bool:
         if len(address) < len(head) + len(tail) or not (address.startswith(head) and address.endswith(tail)):
             return False
-        at, end = len(head), len(address) - len(tail)
+        at = len(head)
+        end = len(address) - len(tail)
         for piece in middle:
             found = address.find(piece, at, end)
             if found < 0:

@@ -15,7 +15,7 @@ import msgspec
 
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.config.units import Size
-from filterlink.wire.frames import AnswerKind, VerdictFrame
+from filterlink.wire.frames import AnswerKind, FilterAnswer
 
 __all__ = ["AskFilter", "Disposition", "Facts", "Rule", "RuleOutcome", "Rules", "compile", "decide", "mark"]
 
@@ -89,7 +89,7 @@ Made = TypeVar("Made")
 class _Progress(msgspec.Struct):
     """What one walk through the rules has collected."""
 
-    verdicts: Mapping[str, VerdictFrame]
+    verdicts: Mapping[str, FilterAnswer]
     rule: str = ""
     fields: tuple[bytes, ...] = ()
     routes: tuple[bytes, ...] = ()
@@ -130,8 +130,8 @@ def mark(rule: str, filter: str) -> bytes:
     return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
 
 
-def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, VerdictFrame], after: bytes = b"") -> AskFilter | RuleOutcome:
-    """Return the filter to ask next, or the outcome. `verdicts`: those that exist already, by filter name.
+def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, FilterAnswer], after: bytes = b"") -> AskFilter | RuleOutcome:
+    """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
 
     `after`: the mark of the action after which a released message goes on. If no action has it, the walk begins at the start.
     """
@@ -185,7 +185,9 @@ def _make(what: str, line: Sequence[str], table: Mapping[str, Callable[..., Made
     name = line[0] if line else ""
     if name not in table:
         close = get_close_matches(name, table, 1)
-        raise ValueError(f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f": there are {_quoted(table)}"))
+        raise ValueError(
+            f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f"; known {what}s: {_quoted(table)}")
+        )
     try:
         return table[name](line[1:], *context)
     except ValueError as error:
@@ -220,8 +222,8 @@ def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Act
     if len(words) != 1:
         raise ValueError('write ["ExternalFilter", "name of the filter"]')
     if words[0] not in filters:
-        known = f"there are {_quoted(filters)}" if filters else "there are none: add a [[filters]] table"
-        raise ValueError(f'no filter is named "{words[0]}": {known}')
+        known = f"known filters: {_quoted(filters)}" if filters else "add a [[filters]] table with this name"
+        raise ValueError(f'no filter is named "{words[0]}"; {known}')
     filter = filters[words[0]]
     return lambda progress: _judge(progress, filter) if filter.enabled else None
 

@@ -31,7 +31,9 @@ class Fingerprints:
     def add(self, answer: Reported, job: frames.Job, message: ingest.MessageFile, asked: str) -> Reported:
         """Add fingerprints to an answer if a filter that was asked may have made the drop while it scanned another message."""
         if job.drop and asked and (created := self._made(job)):
-            answer.judged_by, answer.created, answer.kinds = asked, created, ingest.kinds(self._disk, message)
+            answer.kinds = ingest.kinds(self._disk, message)
+            answer.judged_by = asked
+            answer.created = created
         return answer
 
     def closed(self, job: frames.Job, message: ingest.MessageFile) -> str:

@@ -5,7 +5,6 @@ log, the message charged unless it waited for a filter); 10 s after the queue ma
 Only logged: OSError and ValueError over a message. It reports Trouble, and the message is tried again.
 """
 
-import functools
 import logging
 import select
 import socket
@@ -24,8 +23,9 @@ from enqueuer.queue.directory.store import drop_path
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.message.timestamps import in_envelopes, rfc3339
 from filterlink.wire.client import Client
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, Park, VerdictFrame
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame
 from filterlink.wire.link import Channel
 
 __all__ = ["Processor", "run"]
@@ -112,25 +112,31 @@ class Processor:
 
     def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
-        verdicts = {verdict.filter: verdict for verdict in job.verdicts}
+        verdicts = {verdict.filter: verdict.answer for verdict in job.verdicts}
         while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
             if isinstance(answer, Park):
-                return frames.Parked(job.id, job.n, result.filter, _fitting(verdicts), message.stamp, answer.apart, answer.reason[:200])
-            verdicts[result.filter] = answer
+                return frames.Parked(
+                    job.id, job.n, result.filter, _fitting(job, verdicts), message.stamp, answer.apart, answer.reason[:200]
+                )
+            verdicts[result.filter] = answer.answer
             self._say("rules", job)
         if result.disposition is rules.Disposition.DEFERRED:
             held_by = verdicts.pop(result.filter, None)
-            held = frames.Deferred(job.id, job.n, result.filter, result.reason[:2000], _fitting(verdicts), message.stamp, rule=result.rule)
+            held = frames.Deferred(
+                job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule
+            )
             if held_by is not None:
-                held.charge, held.refused = held_by.charge, held_by.kind is not AnswerKind.TIMEOUT
+                held.charge = held_by.charge
+                held.refused = held_by.kind is not AnswerKind.TIMEOUT
             return self._fingerprints.add(held, job, message, result.filter)
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
-        """Return the outcome of a message that is in a mail loop: Bad/. It is found before any filter can send the message around again."""
-        hops, filter = message.hops, ""
+        """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
+        hops = message.hops
+        filter = ""
         if hops.count > self._birth.config.enqueuer.max_hops:
             filter = printable(hops.filter)
             reason = f"mail loop: the message has passed {hops.count} hops" + (f", filter {filter} submitted it last" if filter else "")
@@ -145,12 +151,14 @@ class Processor:
         return frames.Outcome(job.id, job.n, result.disposition, ("bad", "bad-why"), reason, message.stamp)
 
     def _stage(
-        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]
+        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]
     ) -> frames.Outcome:
         """Stage the outputs side by side under Staged/: one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
-        why, envelope, copies = result.reason, message.envelope, tuple[str, ...]()
+        why = result.reason
+        envelope = message.envelope
+        copies = tuple[str, ...]()
         if result.disposition is rules.Disposition.ENQUEUED:
             envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
@@ -243,7 +251,8 @@ class Processor:
         self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
-        ingested, self._untold = self._untold, None
+        ingested = self._untold
+        self._untold = None
         self._send(frames.Judged(ingested, answer) if ingested else answer)
 
     def _send(self, frame: frames.ToManager) -> None:
@@ -256,13 +265,7 @@ class Processor:
 
 
 def _now() -> str:
-    """The current time in the form of the envelope lines."""
-    return _written(int(time.time()))
-
-
-@functools.lru_cache(maxsize=1)
-def _written(second: int) -> str:
-    return time.strftime("%d-%m-%Y %H:%M:%S", time.gmtime(second))
+    return in_envelopes(time.time())
 
 
 def _kind(error: OSError | ValueError) -> str:
@@ -273,18 +276,19 @@ def _copy_in(place: str) -> str:
     return place.partition(".")[0] + "(copy)"
 
 
-def _fitting(verdicts: dict[str, VerdictFrame]) -> tuple[VerdictFrame, ...]:
-    """Return the verdicts that fit into a frame with a message that waits. The filters are asked again for the others."""
-    kept, room = [], MAX_TEXT
-    for verdict in verdicts.values():
-        room -= len(verdict.text) * 4 + sum(map(len, verdict.fields + verdict.routes + verdict.copies))
+def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
+    """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
+    kept = []
+    room = MAX_TEXT
+    for filter, answer in verdicts.items():
+        room -= answer.size + 3 * len(answer.text)
         if room < 0:
             break
-        kept.append(verdict)
+        kept.append(VerdictFrame(job.id, job.n, filter, answer))
     return tuple(kept)
 
 
-def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, VerdictFrame]) -> dict[str, object]:
+def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]) -> dict[str, object]:
     return {
         "id": job.id,
         "fate": str(result.disposition),
@@ -292,7 +296,7 @@ def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome
         "filter": result.filter or None,
         "rule": result.rule or None,
         "attempts": 0,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": rfc3339(time.time()),
         "sender": printable(message.envelope.sender),
-        "log": [f"{v.filter}: {v.kind.upper()} {v.text}".strip() for v in verdicts.values()],
+        "log": [f"{filter}: {answer.kind.upper()} {answer.text}".strip() for filter, answer in verdicts.items()],
     }

@@ -56,8 +56,10 @@ class Autoscale:
     """The number of processors, adjusted from sample to sample."""
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
-        """Begin with `count`, limited to low ... high. `idle`: seconds for which fewer processors must have been enough before a shrink."""
-        self._low, self._high, self._idle = low, high, idle
+        """Begin with `count`, within low and high; `idle` is the least time in seconds for which fewer must have been enough."""
+        self._low = low
+        self._high = high
+        self._idle = idle
         self._patience = idle
         self.count = min(max(count, low), high)
         self._wished = 0
@@ -69,14 +71,17 @@ class Autoscale:
         """Take new settings. The next sample puts the count within them. The learned patience is kept unless `idle` changes."""
         if idle != self._idle:
             self._patience = idle
-        self._low, self._high, self._idle = low, high, idle
+        self._low = low
+        self._high = high
+        self._idle = idle
 
     def look(self, seen: LoadSample) -> str:
         """Set `count`; return the reason of the change, or "" if it did not change."""
         return self._keep_within() or self._grow(seen) or self._shrink(seen)
 
     def _keep_within(self) -> str:
-        before, self.count = self.count, min(max(self.count, self._low), self._high)
+        before = self.count
+        self.count = min(max(self.count, self._low), self._high)
         return "" if before == self.count else f"auto_min is {self._low}, auto_max {self._high}"
 
     def _grow(self, seen: LoadSample) -> str:
@@ -104,13 +109,15 @@ class Autoscale:
             self._calm_since = None
             return ""
         if self._calm_since is None:
-            self._calm_since, self._peak = seen.now, 0
+            self._calm_since = seen.now
+            self._peak = 0
         self._peak = max(self._peak, seen.busy)
         if seen.now - self._calm_since < self._patience:
             return ""
         why = f"at most {self._peak} busy in the last {self._patience:.0f} s"
         self.count = self._enough(self._peak)
-        self._shrunk_at, self._calm_since = seen.now, None
+        self._shrunk_at = seen.now
+        self._calm_since = None
         return why
 
     def _enough(self, busy: int) -> int:

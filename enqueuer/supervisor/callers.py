@@ -24,7 +24,9 @@ class Callers:
     """Ties each link to the child at its other end. What the child sends goes to `frame(child, frame)`."""
 
     def __init__(self, loop: Loop, listener: Bound, nursery: Children, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
-        self._loop, self._nursery, self._frame = loop, nursery, frame
+        self._loop = loop
+        self._nursery = nursery
+        self._frame = frame
         self._links: list[Link] = []
         listener.serve(loop, self._accepted)
 

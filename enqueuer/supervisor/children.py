@@ -22,6 +22,7 @@ from enqueuer import exits
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import Birth, settle_in
 from filterlink.process import orphans
+from filterlink.process.prctl import adopt_orphans
 from filterlink.wire.link import Link
 
 __all__ = ["END_WITHIN", "Child", "Children"]
@@ -77,7 +78,9 @@ class Child:
     """One of our processes, from its fork until it is reaped."""
 
     def __init__(self, birth: Birth, title: str, process: BaseProcess) -> None:
-        self.birth, self.title, self.process = birth, title, process
+        self.birth = birth
+        self.title = title
+        self.process = process
         self.born = time.monotonic()
         self.link: Link | None = None
         self.leaving = False
@@ -130,8 +133,8 @@ class Children:
         self.children: list[Child] = []
         self._generation = 0
         self._orphans: list[int] = []
-        """Processes killed at the last look."""
-        orphans.adopt()
+        """What was killed at the last look."""
+        adopt_orphans()
         if not os.path.exists("/proc/self"):
             log.warning("/proc is not mounted: the engine cannot find, and so cannot end, processes that a killed helper leaves behind")
 

@@ -60,7 +60,8 @@ class Commands:
         """Answer the `reload` commands that waited for a revision: a process has reported it as active."""
         children = [self._engine.children.one("manager"), self._engine.children.one("filterlink")]
         reached = min((child.in_force if child else 0) for child in children)
-        now, still = time.monotonic(), []
+        now = time.monotonic()
+        still = []
         for revision, until, reply in self._reloading:
             if reached >= revision:
                 reply({"ok": True, "revision": revision})
@@ -164,7 +165,8 @@ class Commands:
     def _status(self) -> Answer:
         engine = self._engine
         state = engine.shown_state
-        base, processors = str(engine.started.base), engine.children.of("processor")
+        base = str(engine.started.base)
+        processors = engine.children.of("processor")
         document = status.document(state, base, os.getpid(), engine.born, engine.file, engine.board, processors, self._processors.why)
         failing = msgspec.to_builtins(engine.pauses.failing(time.monotonic()))
         return document | {"failing": failing, "steps": status.steps(engine.board, self._processors.slots)}

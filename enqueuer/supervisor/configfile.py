@@ -6,7 +6,6 @@ only after a longer time without a change.
 """
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import os
@@ -20,6 +19,7 @@ from enqueuer import basedir, mounts
 from enqueuer.config import schema as configs
 from enqueuer.ipc.child import config_file
 from enqueuer.policy import routes
+from enqueuer.queue.message.timestamps import rfc3339
 from enqueuer.system import trust
 
 __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
@@ -66,7 +66,7 @@ class ConfigFile:
         self._raw = _read_patiently()
         self._expect_safe()
         self.config = configs.load(self._raw, FILE)
-        self.loaded_at = _now()
+        self.loaded_at = rfc3339(time.time())
 
     def keep(self) -> None:
         """Write the first revision for the processes that are forked next. Needs the locks. Raises OSError."""
@@ -94,7 +94,9 @@ class ConfigFile:
         On False, `error` or `waiting` has the reason; both are None if nothing differs. What the new revision needs on the
         disk is made first, so a revision becomes active whole or not at all.
         """
-        before, self._seen, self._changing = self._seen, self._look(), None
+        before = self._seen
+        self._seen = self._look()
+        self._changing = None
         self.waiting = self._again = None
         try:
             raw, _ = _read()
@@ -106,7 +108,8 @@ class ConfigFile:
                 make_modules(new)
                 self._store(raw, self.revision + 1)
         except BeingWritten as error:
-            self._seen, self.waiting = before, str(error)
+            self._seen = before
+            self.waiting = str(error)
             return False
         except configs.ConfigError as error:
             self.error = str(error)
@@ -118,10 +121,12 @@ class ConfigFile:
             self.error = f"{FILE} cannot become active: {why}; the engine tries it again"
             self._again = time.monotonic() + TRY_AGAIN
             return False
-        self.error, self.loaded_at = None, _now()
+        self.error = None
+        self.loaded_at = rfc3339(time.time())
         if new == self.config:
             return False
-        self.config, self._raw = new, raw
+        self.config = new
+        self._raw = raw
         self.revision += 1
         return True
 
@@ -255,8 +260,4 @@ def _lease(fd: int) -> bool:
 
 
 def _being_written() -> BeingWritten:
-    return BeingWritten(f"{FILE} is open for writing in another process: the engine takes it when that process closes it")
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return BeingWritten(f"{FILE} is open for writing in another process: it is taken when that process has closed it")

@@ -20,7 +20,8 @@ class Notifier:
     def from_environment(cls) -> Self | None:
         """Return None if no service manager wants reports. Remove the variables: helpers must not report in our name."""
         address = os.environ.pop("NOTIFY_SOCKET", "")
-        every, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
+        every = os.environ.pop("WATCHDOG_USEC", "")
+        pid = os.environ.pop("WATCHDOG_PID", "")
         ours = every.isdigit() and int(every) > 0 and pid in ("", str(os.getpid()))
         return cls(address, int(every) / 1e6 if ours else None) if address[:1] in ("/", "@") else None
 

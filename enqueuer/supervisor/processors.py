@@ -47,7 +47,8 @@ class Processors:
         """Take the active settings. Call fill() when every process that needs them has them."""
         settings = self._engine.file.config.enqueuer
         if settings.processors != "auto":
-            self._auto, self.why = None, ""
+            self._auto = None
+            self.why = ""
             self._engine.board.processors = settings.processors
             return
         bounds = settings.auto_min, settings.auto_max, settings.auto_idle
@@ -61,8 +62,9 @@ class Processors:
             self._loop.after(autoscale.LOOK, self._look)
 
     def fill(self) -> None:
-        """Fork the processors that are missing, and order the superfluous ones to leave."""
-        engine, slots = self._engine, []
+        """Fork those that are missing, tell those that are too many to leave."""
+        engine = self._engine
+        slots = []
         for child in engine.children.of("processor"):
             task = engine.board.task(child.birth.slot)
             slots.append(pool.Slot(child.birth.number, child.leaving, task.state != "idle", task.large))
@@ -101,8 +103,10 @@ class Processors:
         self._maintain()
 
     def _seen(self) -> autoscale.LoadSample:
-        engine, now = self._engine, time.monotonic()
-        gauges, config = engine.board.gauges(), engine.file.config
+        engine = self._engine
+        now = time.monotonic()
+        gauges = engine.board.gauges()
+        config = engine.file.config
         staying = (child for child in engine.children.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:

@@ -26,7 +26,8 @@ def engine_apart() -> int | None:
     if os.getpid() != 1 and not _has_children():
         return None
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_HANDED_ON, signal.SIGCHLD})
-    parent, engine = os.getpid(), os.fork()
+    parent = os.getpid()
+    engine = os.fork()
     if engine:
         return _attend(engine)
     die_with(parent)
@@ -57,8 +58,10 @@ def _attend(engine: int) -> int:
 
 
 def _reap(engine: int) -> int | None:
-    """Reap all processes that have ended; return the engine's status if it was among them."""
-    pid, status, found = -1, 0, None
+    """Reap all that has ended; return the engine's status, if it was among them."""
+    pid = -1
+    status = 0
+    found = None
     with contextlib.suppress(ChildProcessError):
         while pid != 0:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -15,6 +15,7 @@ from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
+from enqueuer.queue.directory import format
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.supervisor import reaper, ulimits
@@ -44,8 +45,12 @@ class Started:
     """What the supervisor holds from its start to its end."""
 
     def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
-        self.base, self.config = base, config
-        self._alone, self._family = alone, family
+        self.base = base
+        self.config = config
+        self.converted: list[str] = []
+        """What was done to a base directory of an older format, for the log."""
+        self._alone = alone
+        self._family = family
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
         self.control = Bound(CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
@@ -117,18 +122,22 @@ def apart() -> int | None:
 def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
     """Take the base directory, which is the current directory. `base` is its name in messages. Raises EngineCannotStart."""
     _expect_descriptors(base, ulimits.descriptors_needed())
+    absent = _check_format(base)
     _make_run(base)
-    _check_folders(base)
+    _check_folders(base, absent)
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
         family = _lock_folder("Queue", ORPHANS, base) + _lock("Run/lock", ORPHANS, base)
+        converted = list(format.convert())
         config = _config(allow_writable_config)
         _expect_descriptors(base, ulimits.descriptors_needed(config.config))
         if small := ulimits.small_files(config.config):
             complain(small)
         make_modules(config.config)
         _see_own_command()
-        return Started(base, config, alone, family)
+        started = Started(base, config, alone, family)
+        started.converted = converted
+        return started
     except mounts.Apart as error:
         raise EngineCannotStart(exits.CONFIG, f"{base}: {error}") from None
     except basedir.BaseDirError as error:
@@ -142,8 +151,22 @@ def complain(text: str) -> None:
     print(f"enqueuer: {printable(text)}", file=sys.stderr)
 
 
-def _check_folders(base: Path) -> None:
+def _check_format(base: Path) -> frozenset[str]:
+    """The folders that a conversion has to make. Before anything is made: this engine may be too old to touch the base directory."""
+    try:
+        return format.folders_since(format.expect_known(base))
+    except format.FormatError as error:
+        raise EngineCannotStart(exits.CONFIG, str(error)) from None
+    except OSError as error:
+        code = exits.NOPERM if isinstance(error, PermissionError) else exits.IOERR
+        raise EngineCannotStart(code, f"{base / format.FILE}: {error.strerror}") from None
+
+
+def _check_folders(base: Path, absent: frozenset[str]) -> None:
+    """`absent`: folders that need not be there yet."""
     for folder in basedir.FOLDERS:
+        if folder in absent and not os.path.lexists(folder):
+            continue
         try:
             os.stat(folder)
         except OSError as error:

@@ -96,6 +96,8 @@ class Supervisor:
     def run(self) -> int:
         started = self.engine.started
         log.log(serverlog.MAJOR, "Enqueuer %s starts on %s, pid %d", our_version(), started.base, os.getpid())
+        for done in started.converted:
+            log.log(serverlog.MAJOR, "%s", done)
         for doubt in trust.drop_folder(started.base / "Submitted"):
             log.warning("%s", doubt)
         self.maintain()
@@ -155,7 +157,8 @@ class Supervisor:
     def _died(self, child: Child) -> None:
         """Note an unexpected death, and act on it."""
         useful = bool(child.in_force) if child.role in ("manager", "filterlink") else child.link is not None
-        killed, now = child.process.exitcode == -signal.SIGKILL, time.monotonic()
+        killed = child.process.exitcode == -signal.SIGKILL
+        now = time.monotonic()
         if not child.leaving:
             log.warning("%s (pid %d) %s", child.title, child.pid, child.how)
             self.engine.pauses.died(child.role, now, now - child.born, useful=useful, killed=killed, title=child.title, how=child.how)
@@ -175,7 +178,8 @@ class Supervisor:
     def _look_around(self) -> None:
         """Check the config file, and whether a death or a signal was missed."""
         self.engine.started.mend()
-        waited, refused = self.engine.file.waiting, self.engine.file.error
+        waited = self.engine.file.waiting
+        refused = self.engine.file.error
         if self.engine.file.poll(time.monotonic()):
             self.reload(refused)
         elif self.engine.file.waiting and self.engine.file.waiting != waited:
@@ -249,11 +253,13 @@ class Supervisor:
     def _end(self, roles: tuple[str, ...], grace: float) -> None:
         for role in roles:
             self.engine.tell(role, frames.Exit())
-        until, killed = time.monotonic() + grace, False
+        until = time.monotonic() + grace
+        killed = False
         while any(self.engine.children.of(role) for role in roles):
             self._loop.turn(0.05)
             self._reap()
             if time.monotonic() > until:
                 for child in [child for role in roles for child in self.engine.children.of(role)]:
                     self.engine.children.end_late(child, killed)
-                until, killed = time.monotonic() + END_WITHIN, True
+                until = time.monotonic() + END_WITHIN
+                killed = True

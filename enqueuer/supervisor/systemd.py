@@ -64,7 +64,8 @@ class SystemdService:
         if state == "running" and engine.file.revision != self._revision:
             if self._said == "running":
                 notifier.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-            self._revision, self._said = engine.file.revision, "reloading"
+            self._revision = engine.file.revision
+            self._said = "reloading"
         if state == "running" and self._said == "reloading" and self._in_force():
             notifier.say("READY=1", f"STATUS={self._summary()}")
             self._said = state
@@ -74,8 +75,9 @@ class SystemdService:
             self._said = state
 
     def _in_force(self) -> bool:
-        """Return whether the revision is active. At a start filterlink does not count: READY does not wait for the filters."""
-        manager, host = self._engine.children.one("manager"), self._engine.children.one("filterlink")
+        """Not filterlink at a start: that filters are ready is no condition of READY."""
+        manager = self._engine.children.one("manager")
+        host = self._engine.children.one("filterlink")
         started = self._revision == 1 or (host is not None and host.in_force >= self._revision)
         return started and manager is not None and manager.in_force >= self._revision
 
@@ -97,8 +99,11 @@ class SystemdService:
         self._trouble = found
 
     def _look(self) -> HealthSample:
-        board, children = self._engine.board, self._engine.children
-        gauges, totals, manager = board.gauges(), board.totals(), children.one("manager")
+        board = self._engine.board
+        children = self._engine.children
+        gauges = board.gauges()
+        totals = board.totals()
+        manager = children.one("manager")
         busy = sum(board.task(child.birth.slot).state != "idle" for child in children.of("processor"))
         return HealthSample(
             manager.birth.generation if manager else 0,
@@ -112,7 +117,8 @@ class SystemdService:
         )
 
     def _summary(self) -> str:
-        gauges, totals = self._engine.board.gauges(), self._engine.board.totals()
+        gauges = self._engine.board.gauges()
+        totals = self._engine.board.totals()
         queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "deferred"))
         refused = "; the config file is refused, the old one stays active" if self._engine.file.error else ""
         return f"{self._engine.state}: {queue}, {sum(totals[disposition] for disposition in DISPOSITIONS)} done{refused}"

@@ -152,7 +152,8 @@ def _name(uid: int) -> str:
 def _walk(path: Path, *, make: bool = False, file: bool = False) -> _Way:
     """Open the folder (or any file) as the kernel does, one name after the other. The caller closes it."""
     way = _Way(os.open("/" if path.is_absolute() else ".", _FOLDER), file)
-    names, links = deque(path.parts), 0
+    names = deque(path.parts)
+    links = 0
     try:
         _note(way, "/" if path.is_absolute() else ".")
         while names:

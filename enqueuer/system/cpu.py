@@ -13,9 +13,13 @@ from typing import NamedTuple
 
 __all__ = ["ControlGroup", "CpuMeter", "allowed", "folders", "fullest", "groups", "our_folders", "parse", "used"]
 
-STAT, CGROUP, MOUNTS = Path("/proc/stat"), Path("/proc/self/cgroup"), Path("/proc/self/mountinfo")
-IDLE, IOWAIT, FIELDS = 3, 4, 8
-"""Fields of a line. Those after the eighth (guests) are contained in the first."""
+STAT = Path("/proc/stat")
+CGROUP = Path("/proc/self/cgroup")
+MOUNTS = Path("/proc/self/mountinfo")
+IDLE = 3
+IOWAIT = 4
+FIELDS = 8
+"""Places in a line; what follows the eighth (guests) is counted in the first already."""
 LONGEST = 5.0
 """Seconds: a share over a longer time says nothing about the present."""
 SHORTEST = 0.1
@@ -42,11 +46,17 @@ class CpuMeter:
         self._groups: dict[str, ControlGroup] = {}
 
     def share(self, now: float) -> float | None:
-        """Return the share since the last call, 0 ... 1; None if that call was too long or too short ago. `now`: monotonic seconds."""
-        (busy, total), found = parse(self._stat.read_text(), self._cores), groups(self._folders)
-        elapsed, in_use, spent = now - self._then, busy - self._busy, total - self._total
+        """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
+        busy, total = parse(self._stat.read_text(), self._cores)
+        found = groups(self._folders)
+        elapsed = now - self._then
+        in_use = busy - self._busy
+        spent = total - self._total
         limited = fullest(self._groups, found, elapsed)
-        self._then, self._busy, self._total, self._groups = now, busy, total, found
+        self._then = now
+        self._busy = busy
+        self._total = total
+        self._groups = found
         return max(in_use / spent, limited) if SHORTEST <= elapsed <= LONGEST and spent > 0 else None
 
 
@@ -72,7 +82,8 @@ def groups(names: Collection[str]) -> dict[str, ControlGroup]:
     """Return the groups of these folders that have a limit now: limits may change at any time."""
     found = {}
     for name in names:
-        cores, seconds = allowed(_text(Path(name, "cpu.max"))), used(_text(Path(name, "cpu.stat")))
+        cores = allowed(_text(Path(name, "cpu.max")))
+        seconds = used(_text(Path(name, "cpu.stat")))
         if cores is not None and seconds is not None:
             found[name] = ControlGroup(cores, seconds)
     return found

@@ -7,8 +7,10 @@ from enqueuer.tune.law import Law
 
 __all__ = ["chart"]
 
-WIDTH, HEIGHT = 60, 12
-MEASURED, LAW, BOTH = "●", "·", "●"
+WIDTH = 60
+HEIGHT = 12
+MEASURED = "●"
+LAW = "·"
 LABEL = 8
 """Columns left of the axis."""
 

@@ -91,7 +91,8 @@ class Measure:
         return statistics.median(took)
 
     def _one(self) -> float:
-        before, began = _done(self._rig.status()), time.monotonic()
+        before = _done(self._rig.status())
+        began = time.monotonic()
         self._pile.feed()
         limit = 30.0 + max((each.timeout for each in self._rig.config.filters if each.timeout < 3600), default=0.0)
         while _done(document := self._rig.status()) == before:
@@ -115,14 +116,17 @@ class Measure:
     # ---- more than it can take
 
     def _full(self, processors: int, slots: Mapping[str, int], seconds: float) -> TuneStep:
-        began, samples, before = time.monotonic(), list[StatusSample](), None
+        began = time.monotonic()
+        samples = list[StatusSample]()
+        before = None
         lately = collections.deque[StatusSample](maxlen=LATELY)
         while (now := time.monotonic()) < began + seconds or (len(_moved(samples)) < FEW and now < began + LONGEST * seconds):
             samples.append(self._look(now))
             lately.append(samples[-1])
             self._rate = max(self._rate, rate_of(lately))
             if before is None and now >= began + WARM * seconds:
-                samples, before = samples[-1:], machine.look()
+                samples = samples[-1:]
+                before = machine.look()
             self._feed(processors, samples[-1])
             self._rig.pause(POLL)
         assert before is not None
@@ -146,7 +150,8 @@ class Measure:
 
     def _look(self, now: float) -> StatusSample:
         document = self._rig.status()
-        queue, tasks = document["queue"], document["processors"]["tasks"]
+        queue = document["queue"]
+        tasks = document["processors"]["tasks"]
         return StatusSample(
             at=now,
             done=_done(document),
@@ -190,7 +195,9 @@ class Measure:
         """Measure random arrivals; return None if there are too few in the time."""
         if load * seconds < FEW:
             return None
-        chance, dropped, begin = random.Random(1), dict[str, float](), self._log_size()
+        chance = random.Random(1)
+        dropped = dict[str, float]()
+        begin = self._log_size()
         due = began = time.monotonic()
         while due < began + seconds:
             self._rig.pause(max(0.0, due - time.monotonic()))

@@ -22,10 +22,13 @@ class Pile:
         """Raises ValueError without a message."""
         if not messages:
             raise ValueError("no message to feed")
-        self._messages, self._suffix = messages, suffix
-        self._ready, self._submitted = base.parent / "ready", base / "Submitted"
+        self._messages = messages
+        self._suffix = suffix
+        self._ready = base.parent / "ready"
+        self._submitted = base / "Submitted"
         self._ready.mkdir(exist_ok=True)
-        self._written, self._fed = itertools.count(), 0
+        self._written = itertools.count()
+        self._fed = 0
         self._count = 0
         mean = max(1, sum(map(len, messages)) // len(messages))
         self._most = max(1, min(MOST, MOST_BYTES // mean))

@@ -28,7 +28,8 @@ def plot(advice: Advice, steps: Sequence[TuneStep], raised: Sequence[TuneStep], 
     counts = [step.processors for step in steps]
     cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
     curve = [counts[-1] ** (part / 100) for part in range(101)]
-    rates, errors = [step.rate for step in steps], [step.rate * step.spread for step in steps]
+    rates = [step.rate for step in steps]
+    errors = [step.rate * step.spread for step in steps]
     at.errorbar(counts, rates, yerr=errors, fmt="o", capsize=3, label="measured")
     at.plot(curve, [min(cap, advice.fit.law.at(n)) for n in curve], "-", label="universal scalability law")
     if raised:

@@ -84,7 +84,10 @@ def measure(plan: TunePlan, view: TuneListener, stop: Stop) -> Measured:
 
 class _Session:
     def __init__(self, plan: TunePlan, view: TuneListener, trial: Rig, found: Measured) -> None:
-        self._plan, self._view, self._trial, self._found = plan, view, trial, found
+        self._plan = plan
+        self._view = view
+        self._trial = trial
+        self._found = found
         self._measure = Measure(trial, plan.messages)
         self._end = time.monotonic() + plan.seconds
 
@@ -117,7 +120,8 @@ class _Session:
     def _raise(self, seconds: float) -> None:
         """Double the slots and the processors as long as that brings something."""
         before = max(self._found.steps, key=lambda step: step.rate)
-        factor, slots = 2, self._found.steps[-1].slots
+        factor = 2
+        slots = self._found.steps[-1].slots
         while slots * factor <= max(MOST, slots) and not self._late(seconds):
             raised = _raised(self._trial.config, factor)
             self._view.does(f"{slots * factor} processors, and max_in_flight {factor} times as much")
@@ -125,7 +129,8 @@ class _Session:
             self._tell(self._measure.step(slots * factor, raised, seconds), raised=True)
             if not gained(before, self._found.raised[-1]):
                 return
-            before, factor = self._found.raised[-1], factor * 2
+            before = self._found.raised[-1]
+            factor = factor * 2
 
     def _tell(self, step: TuneStep, raised: bool) -> None:
         (self._found.raised if raised else self._found.steps).append(step)

@@ -123,7 +123,8 @@ def _disk(step: TuneStep) -> Bottleneck | None:
 
 
 def _cpu(step: TuneStep) -> Bottleneck | None:
-    cpu, scanning = step.cpu, step.scanning >= 0.5
+    cpu = step.cpu
+    scanning = step.scanning >= 0.5
     if cpu.busy >= FULL:
         by = f"filters {cpu.helpers:.1f}, the engine {cpu.engine:.1f}, other programs {cpu.others:.1f}"
         used = f"{cpu.busy:.0%} of {cpu.cores:g} cores are in use: {by}"

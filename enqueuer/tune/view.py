@@ -17,7 +17,8 @@ class TuneView(TuneListener):
     """Rows on `console`, with a bar of the time below them on a terminal."""
 
     def __init__(self, seconds: float, console: Console) -> None:
-        self._seconds, self._console = seconds, console
+        self._seconds = seconds
+        self._console = console
         self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("q stops"), console=console, transient=True)
         self._task: TaskID | None = None
         self._began = time.monotonic()

@@ -92,8 +92,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Split `program` as a shell would. Raises ValueError where a quote is left open."""
         try:
             return shlex.split(self.program)
-        except ValueError as error:
-            raise ValueError(f'filter "{self.name}": program = {self.program!r}: {error}') from None
+        except ValueError:
+            raise ValueError(f'filter "{self.name}": program = {self.program!r}: a quote is not closed') from None
 
     def limit(self, size: int) -> float:
         """Seconds that the scan of a message of `size` bytes may take."""

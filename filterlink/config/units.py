@@ -67,7 +67,8 @@ def show_size(size: int) -> str:
     """Show a number of bytes in at most six characters: "812", "6.7K", "1.0M"."""
     if size < 1024:
         return str(size)
-    value, unit = size / 1024, "K"
+    value = size / 1024
+    unit = "K"
     for unit in "KMGT":
         if value < 999.5 or unit == "T":
             break

@@ -16,7 +16,9 @@ class Trials:
     """Which suspect has which helper for itself."""
 
     def __init__(self, suspects: Suspects, units: list[Unit], port: MuxPort) -> None:
-        self._suspects, self._units, self._port = suspects, units, port
+        self._suspects = suspects
+        self._units = units
+        self._port = port
         self._id = 0
         self._unit: Unit | None = None
         self._woken = math.inf  # when it was let come; it is not there yet
@@ -34,7 +36,8 @@ class Trials:
     def forget(self) -> None:
         if self._unit is not None:
             self._unit.kept = False
-        self._unit, self._woken = None, math.inf
+        self._unit = None
+        self._woken = math.inf
 
     def expire(self, before: float) -> None:
         """A suspect that was let come and does not keeps nobody waiting; it stays one, for when it comes."""
@@ -46,12 +49,14 @@ class Trials:
         if self._unit is None or self._id not in self._suspects or not self._unit.ready:
             self.forget()
             self._choose(answered, alone)
-        unit, suspect = self._unit, self._suspects.get(self._id)
+        unit = self._unit
+        suspect = self._suspects.get(self._id)
         if unit is None or suspect is None or unit.open or self._woken < math.inf:
             return None
         self._woken = now
         if suspect.request is not None:
-            request, suspect.request = suspect.request, None
+            request = suspect.request
+            suspect.request = None
             return unit, request
         suspect.away = False
         self._port.wake_one(self._id)
@@ -61,5 +66,6 @@ class Trials:
         ready = [unit for unit in self._units if unit.ready]
         suspect = self._suspects.next(answered, alone) if ready else None
         if suspect is not None:
-            self._id, self._unit = suspect.id, min(ready, key=lambda unit: len(unit.open))
+            self._id = suspect.id
+            self._unit = min(ready, key=lambda unit: len(unit.open))
             self._unit.kept = True

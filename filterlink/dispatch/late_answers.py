@@ -2,11 +2,9 @@
 
 from collections import OrderedDict
 
-import msgspec
+from filterlink.wire.frames import FilterAnswer
 
-from filterlink.wire.frames import AnswerKind
-
-__all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Kept", "LateAnswer"]
+__all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Kept"]
 
 MAX_KEPT = 10_000
 MAX_KEPT_BYTES = 16 << 20
@@ -15,36 +13,23 @@ OVERHEAD = 200
 """Bytes that an answer takes beside its text and fields."""
 
 
-class LateAnswer(msgspec.Struct, gc=False):
-    kind: AnswerKind
-    text: str = ""
-    fields: tuple[bytes, ...] = ()
-    charge: bool = False
-    routes: tuple[bytes, ...] = ()
-    copies: tuple[bytes, ...] = ()
-
-    @property
-    def size(self) -> int:
-        return OVERHEAD + len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
-
-
-class Kept(OrderedDict[int, LateAnswer]):
+class Kept(OrderedDict[int, FilterAnswer]):
     """Answers by message, the oldest first; they come by keep() and go by take()."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bytes = 0
 
-    def keep(self, id: int, answer: LateAnswer) -> None:
+    def keep(self, id: int, answer: FilterAnswer) -> None:
         self.take(id)
         self[id] = answer
-        self._bytes += answer.size
+        self._bytes += OVERHEAD + answer.size
         while len(self) > MAX_KEPT or self._bytes > MAX_KEPT_BYTES:
             self.take(next(iter(self)))
 
-    def take(self, id: int) -> LateAnswer | None:
+    def take(self, id: int) -> FilterAnswer | None:
         """The answer, which is kept no longer."""
         answer = self.pop(id, None)
         if answer is not None:
-            self._bytes -= answer.size
+            self._bytes -= OVERHEAD + answer.size
         return answer

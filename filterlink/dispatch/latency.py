@@ -35,7 +35,8 @@ class Pace:
     def grace(self, slow_after: float) -> float:
         """Seconds that a processor waits for an answer before it does something else meanwhile."""
         if self._fresh >= REFRESH or self._median is None:
-            self._median, self._fresh = self.quantile(0.5), 0
+            self._median = self.quantile(0.5)
+            self._fresh = 0
         if self._median is None:
             return min(slow_after, FIRST_GRACE)
         return min(slow_after, max(LEAST_GRACE, TIMES_MEDIAN * self._median))

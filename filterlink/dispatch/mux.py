@@ -12,13 +12,12 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.dispatch.isolation import Trials
-from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.replies import Desk
 from filterlink.dispatch.requests import WAKE_AGAIN, MuxPort, ScanRequest, Unit
 from filterlink.dispatch.slots import Slots
 from filterlink.dispatch.suspects import Doubt, Suspects
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import AnswerKind, Ask
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 
 __all__ = ["Gate"]
 
@@ -37,14 +36,19 @@ class Gate:
         self.backpressure = False
         """Other work waits for the processors: a scan past its grace goes on without one."""
         self.slots = Slots(settings, self.units, port)
-        self._settings, self._port, self._numbers, self._reason = settings, port, numbers, reason
+        self._settings = settings
+        self._port = port
+        self._numbers = numbers
+        self._reason = reason
         self._running: dict[int, ScanRequest] = {}
         self._suspects = Suspects()
         self._desk = Desk(settings, port, self.slots, self._suspects, reason)
-        self.pace, self._kept = self._desk.pace, self._desk.kept
+        self.pace = self._desk.pace
+        self._kept = self._desk.kept
         self._trials = Trials(self._suspects, self.units, port)
         self._down_since: float | None = now
-        self._doubt, self._heard = Doubt(), now
+        self._doubt = Doubt()
+        self._heard = now
 
     # What clients do
 
@@ -90,7 +94,8 @@ class Gate:
         self.slots.take_parked(old.slots)
         old.release()
         if not self.is_ready:
-            self._down_since, self.dead = now, all(unit.over for unit in self.units)
+            self._down_since = now
+            self.dead = all(unit.over for unit in self.units)
         if self.dead:
             self._give_up()
         self._advance(now)
@@ -104,7 +109,8 @@ class Gate:
 
     def replies(self, now: float, unit: int, replies: Sequence[HelperReply]) -> list[HelperReply]:
         """A helper answered; the replies whose numbers are not (or no longer) outstanding."""
-        open, unknown = self.units[unit].open, list[HelperReply]()
+        open = self.units[unit].open
+        unknown = list[HelperReply]()
         for reply in replies:
             if (request := open.pop(reply.number, None)) is None:
                 unknown.append(reply)
@@ -115,7 +121,8 @@ class Gate:
             self.pace.add(now - request.since)
             self._desk.answer(request, reply)
         if known := len(replies) - len(unknown):
-            self.answered, self._heard = self.answered + known, now
+            self.answered += known
+            self._heard = now
             self._doubt.answered()
             self.slots.doubt = self.failing = False
             self._advance(now)
@@ -123,8 +130,10 @@ class Gate:
 
     def ready(self, now: float, unit: int) -> None:
         """The helper has answered INTF."""
-        self.units[unit].ready, self.units[unit].over = True, False
-        self._down_since, self.dead = None, False
+        self.units[unit].ready = True
+        self.units[unit].over = False
+        self._down_since = None
+        self.dead = False
         self.slots.expire(now)
         self._advance(now)
 
@@ -142,8 +151,10 @@ class Gate:
     def gone(self, now: float, unit: int, over: bool = False, planned: bool = False) -> None:
         """The helper has ended and all its answers are read. `over`: it is not started again; `planned`: it is no fault."""
         self.leaving(now, unit)
-        lost, self.units[unit].open = list(self.units[unit].open.values()), {}
-        self.units[unit].over, self.units[unit].retiring = over, False
+        lost = list(self.units[unit].open.values())
+        self.units[unit].open = {}
+        self.units[unit].over = over
+        self.units[unit].retiring = False
         self._accuse(now, [request for request in lost if request.tried], planned)
         for request in reversed(lost):
             self._again(now, request)
@@ -205,7 +216,11 @@ class Gate:
         running = self._running[ask.id]
         if running.n == ask.n and running.client not in (None, client):
             return False
-        running.client, running.n, running.park, running.asked, running.late = client, ask.n, ask.park, now, False
+        running.client = client
+        running.n = ask.n
+        running.park = ask.park
+        running.asked = now
+        running.late = False
         return True
 
     def _admit(self, now: float, request: ScanRequest) -> None:
@@ -224,7 +239,9 @@ class Gate:
             self._advance(now)
 
     def _send(self, now: float, unit: Unit, request: ScanRequest) -> None:
-        request.number, request.since, request.tried = next(self._numbers), now, False
+        request.number = next(self._numbers)
+        request.since = now
+        request.tried = False
         unit.open[request.number] = request
         self._running[request.id] = request
         self._port.send(unit.index, request.number, request.id)
@@ -287,7 +304,7 @@ class Gate:
         unit.retiring = False
         self._port.restart(unit.index, text)
         for request in late:
-            self._desk.tell(request, LateAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
+            self._desk.tell(request, FilterAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
 
     def _give_up(self) -> None:
         """The filter is not there: whoever waits is told, and the parked come to be told."""

@@ -7,15 +7,17 @@ message, which stands in the queue manager's list meanwhile, is woken when the a
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from filterlink.config.settings import Filter
-from filterlink.dispatch.late_answers import Kept, LateAnswer
+from filterlink.dispatch.late_answers import Kept
 from filterlink.dispatch.latency import Pace
 from filterlink.dispatch.refusals import Refusals
 from filterlink.dispatch.requests import MuxPort, ScanRequest
 from filterlink.dispatch.slots import Slots
 from filterlink.dispatch.suspects import Suspects
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import AnswerKind, Ask
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 
 __all__ = ["MAX_WAITING", "Desk"]
 
@@ -31,7 +33,11 @@ class Desk:
         self.pace = Pace()
         self._refusals = Refusals()
         self.name = f'filter "{settings.name}"'
-        self._settings, self._port, self._slots, self._suspects, self._reason = settings, port, slots, suspects, reason
+        self._settings = settings
+        self._port = port
+        self._slots = slots
+        self._suspects = suspects
+        self._reason = reason
 
     def answer_kept(self, now: float, client: Any, ask: Ask) -> bool:
         """Give the answer that came while the message waited elsewhere."""
@@ -42,10 +48,12 @@ class Desk:
 
     def answer(self, request: ScanRequest, reply: HelperReply) -> None:
         """Give the answer of a helper; REJECTED is charged where the filter refuses this message for its own sake."""
-        charge = self._refusals.heard(request.id, reply.kind)
-        self.tell(request, LateAnswer(reply.kind, reply.text, reply.fields, charge, reply.routes, reply.copies))
+        answer = reply.answer
+        if self._refusals.heard(request.id, answer.kind):
+            answer = msgspec.structs.replace(answer, charge=True)
+        self.tell(request, answer)
 
-    def tell(self, request: ScanRequest, answer: LateAnswer) -> None:
+    def tell(self, request: ScanRequest, answer: FilterAnswer) -> None:
         """Give an answer to who waits for it; where that is the message, it is kept until it asks."""
         if request.client is not None:
             self._port.verdict(request, answer)
@@ -54,11 +62,12 @@ class Desk:
             self._port.wake_one(request.id)
 
     def unavailable(self, request: ScanRequest, how: str = "is not ready") -> None:
-        self.tell(request, LateAnswer(AnswerKind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
+        self.tell(request, FilterAnswer(AnswerKind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
 
     def wait(self, request: ScanRequest, ready: bool, *, first: bool = False) -> None:
         """Have a request that cannot be sent now come again, or keep it here."""
-        suspect, waiting = self._suspects.get(request.id), self._slots.lanes[request.large].waiting
+        suspect = self._suspects.get(request.id)
+        waiting = self._slots.lanes[request.large].waiting
         if request.late:
             self._missed(request)
         elif request.park:
@@ -70,7 +79,7 @@ class Desk:
         elif len(waiting) < MAX_WAITING:
             waiting.append(request)
         else:
-            self.tell(request, LateAnswer(AnswerKind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
+            self.tell(request, FilterAnswer(AnswerKind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
 
     def set_aside(self, now: float, requests: list[ScanRequest], stalled: bool) -> None:
         """Let the processors go that wait for longer than the filter takes as a rule, or for one that is stalled."""
@@ -78,7 +87,8 @@ class Desk:
         for request in requests:
             if request.client is not None and request.park and now - request.asked >= grace:
                 self._port.park(request, f"{self.name} takes its time", True)
-                request.client, request.late = None, True
+                request.client = None
+                request.late = True
 
     def _missed(self, request: ScanRequest) -> None:
         """The answer that a message waits for is lost with its helper."""

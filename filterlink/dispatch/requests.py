@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filterlink.dispatch.late_answers import LateAnswer
+from filterlink.wire.frames import FilterAnswer
 
 __all__ = ["WAKE_AGAIN", "Lane", "MuxPort", "ScanRequest", "Unit"]
 
@@ -53,7 +53,8 @@ class Unit:
         """The lines of these requests went into the helper's pipe: their time begins."""
         for number in numbers:
             if (request := self.open.get(number)) is not None:
-                request.since, request.tried = now, True
+                request.since = now
+                request.tried = True
 
     def overdue(self, now: float, limit: Callable[[int], float]) -> list[ScanRequest]:
         """The open requests that are overdue; `limit` says after how many seconds one of so many bytes is.
@@ -98,7 +99,7 @@ class MuxPort(Protocol):
     """What the multiplexer has done by others."""
 
     def send(self, unit: int, number: int, message: int) -> None: ...
-    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None: ...
+    def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None: ...
     def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None: ...
     def wake(self, count: int, large: bool = False) -> None: ...
     def wake_one(self, id: int) -> None: ...

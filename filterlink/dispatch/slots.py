@@ -19,7 +19,8 @@ class Slots:
         self.large_share = 0.5
         self.doubt = False
         """A helper ended over something, and nothing was answered since: each gets one request at a time."""
-        self._settings, self._port = settings, port
+        self._settings = settings
+        self._port = port
         self._served = False  # the lane that was served last
 
     @property
@@ -83,10 +84,12 @@ class Slots:
         """The helper with the fewest requests, if the lane has a free slot."""
         if large and self.room(large) <= 0:
             return None
-        found, fewest = None, 1 if self.doubt else self._settings.max_in_flight
+        found = None
+        fewest = 1 if self.doubt else self._settings.max_in_flight
         for unit in self.units:
             if unit.ready and not unit.kept and len(unit.open) < fewest:
-                found, fewest = unit, len(unit.open)
+                found = unit
+                fewest = len(unit.open)
         return found
 
     def room(self, large: bool) -> int:
@@ -130,7 +133,8 @@ class Slots:
 
     def _shares(self, free: int, most_large: int) -> tuple[int, int]:
         """How many of each lane get the free slots."""
-        small, large = self.lanes[0].parked, min(self.lanes[1].parked, max(0, most_large))
+        small = self.lanes[0].parked
+        large = min(self.lanes[1].parked, max(0, most_large))
         free = max(0, free)
         if small and large and free == 1:
             self._served = not self._served
@@ -141,6 +145,7 @@ class Slots:
     def wake_all(self) -> None:
         """All that are parked come."""
         for which, lane in enumerate(self.lanes):
-            count, lane.parked = lane.parked, 0
+            count = lane.parked
+            lane.parked = 0
             if count:
                 self._port.wake(count, bool(which))

@@ -17,6 +17,7 @@ from typing import Protocol
 from filterlink.helpers.spawn import HelperLimits, spawn
 from filterlink.helpers.unkillable import NoUser
 from filterlink.process import orphans
+from filterlink.process.prctl import adopt_orphans
 from filterlink.protocol.protocol import Event as Event
 from filterlink.protocol.protocol import Note, Reader
 from filterlink.wire.loop import Loop
@@ -69,14 +70,17 @@ class Helper:
         limits: HelperLimits = HelperLimits(),  # noqa: B008 (frozen)
     ) -> None:
         self._mark = orphans.new_mark()
-        orphans.adopt()
+        adopt_orphans()
         process = spawn(words, limits, self._mark)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self.pid = process.pid
         orphans.expect(self.pid)
-        self._loop, self._process, self._pipelining, self._user = loop, process, pipelining, user
+        self._loop = loop
+        self._process = process
+        self._pipelining = pipelining
+        self._user = user
         self._reader = Reader()
         self._unsent: deque[Line] = deque()
         self._drained = False  # the first "writable" says so
@@ -179,7 +183,8 @@ class Helper:
 
     def _take(self) -> list[Line]:
         """What goes into the pipe next."""
-        count, room = 0, WHOLE if self._pipelining else 0
+        count = 0
+        room = WHOLE if self._pipelining else 0
         for line, _ in self._unsent:
             room -= len(line)
             if count and room < 0:

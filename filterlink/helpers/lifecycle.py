@@ -83,7 +83,8 @@ class Life:
 
     def started(self, now: float) -> None:
         """The process runs and INTF is sent."""
-        self.phase, self.proven = Phase.STARTING, False
+        self.phase = Phase.STARTING
+        self.proven = False
         self.starts += 1
         self.due = now + min(self._settings.timeout / 2, INTF_WAIT)
 
@@ -91,7 +92,8 @@ class Life:
         """INTF was answered; True when the helper becomes ready by it."""
         if self.phase is not Phase.STARTING:
             return False
-        self.phase, self.due = Phase.READY, math.inf
+        self.phase = Phase.READY
+        self.due = math.inf
         return True
 
     def quit_answered(self, now: float) -> None:
@@ -103,9 +105,12 @@ class Life:
         """Begin to stop the process; with `final` it is never started again."""
         self._final = self._final or final
         if self.phase in (Phase.STARTING, Phase.READY):
-            self.phase, self.due, self._steps = Phase.STOPPING, now, list(steps)
+            self.phase = Phase.STOPPING
+            self.due = now
+            self._steps = list(steps)
         elif self.phase is Phase.PAUSED and self._final:
-            self.phase, self.due = Phase.OVER, math.inf
+            self.phase = Phase.OVER
+            self.due = math.inf
 
     @property
     def final(self) -> bool:
@@ -115,7 +120,8 @@ class Life:
     def ended(self, now: float, planned: bool = False) -> None:
         """The process has ended or could not be started. `planned`: it left by itself, status 0."""
         if self._final or not self._settings.restarts:
-            self.phase, self.due = Phase.OVER, math.inf
+            self.phase = Phase.OVER
+            self.due = math.inf
             return
         self._faults = 0 if self.proven else self._faults + 1
         self.phase = Phase.PAUSED

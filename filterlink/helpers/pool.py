@@ -18,7 +18,8 @@ class HelperPool:
 
     def __init__(self, settings: Filter, make: Callable[[int], HelperRunner]) -> None:
         self.runners: dict[int, HelperRunner] = {}
-        self._settings, self._make = settings, make
+        self._settings = settings
+        self._make = make
         self._sent: dict[int, int] = {}
         self._ready: dict[int, float] = {}
         """Since when the helper in that place is ready."""
@@ -59,7 +60,8 @@ class HelperPool:
 
     def ready(self, now: float, place: int, gate: Gate) -> None:
         """A helper is ready: the one that it replaces gets nothing more."""
-        self._ready[place], self._sent[place] = now, 0
+        self._ready[place] = now
+        self._sent[place] = 0
         gate.ready(now, place)
         if (twin := self._twin(place)) in self.runners and place not in self._retiring:
             self._retiring.add(twin)

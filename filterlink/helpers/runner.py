@@ -61,7 +61,8 @@ class Grumble:
         if second != self._second:
             if self._count > LINES_A_SECOND:
                 self._log.warning("%d more lines like these", self._count - LINES_A_SECOND)
-            self._second, self._count = second, 0
+            self._second = second
+            self._count = 0
         self._count += 1
         if self._count <= LINES_A_SECOND:
             self._log.warning("%s", text)
@@ -91,7 +92,12 @@ class HelperRunner:
         self.last_error: str | None = None
         self.startable = True
         """False: there is no such program, or it ended as its command line is wrong. Until one is ready, or ends in another way."""
-        self._loop, self._settings, self._index, self._numbers, self._log, self._owner = loop, settings, index, numbers, log, owner
+        self._loop = loop
+        self._settings = settings
+        self._index = index
+        self._numbers = numbers
+        self._log = log
+        self._owner = owner
         self._grumble = Grumble(log)
         self._helper: Helper | None = None
         self._reason = ""
@@ -184,7 +190,8 @@ class HelperRunner:
 
     def _abandon(self, helper: Helper) -> None:
         """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
-        name, pid = self._settings.name, helper.pid
+        name = self._settings.name
+        pid = helper.pid
         stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
         if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)
@@ -221,7 +228,7 @@ class HelperRunner:
         for event in events:
             if isinstance(event, HelperReply):
                 replies.append(event)
-                if event.complaints or event.kind is AnswerKind.FAILURE:
+                if event.complaints or event.answer.kind is AnswerKind.FAILURE:
                     amiss.append((event, self._owner.helper_asked(self._index, event.number)))
             elif isinstance(event, Interface):
                 self._greeted(event)
@@ -242,7 +249,7 @@ class HelperRunner:
             self._unasked(reply)
 
     def _complain(self, reply: HelperReply, message: int) -> None:
-        failed = (f"answered FAILURE: {reply.text}",) if reply.kind is AnswerKind.FAILURE else ()
+        failed = (f"answered FAILURE: {reply.answer.text}",) if reply.answer.kind is AnswerKind.FAILURE else ()
         for problem in failed + reply.complaints:
             self._grumble.problem(f"message {message}: {problem}")
 

@@ -1,6 +1,5 @@
 """Start a helper's process: in a group of its own, ended when we end, within its limits, with nothing of ours but its pipes."""
 
-import ctypes
 import errno
 import grp
 import math
@@ -20,6 +19,7 @@ import msgspec
 from filterlink.config.settings import Filter
 from filterlink.process import orphans, sandbox
 from filterlink.process.forked import die_with, restrain
+from filterlink.process.prctl import allow_no_new_privileges
 
 __all__ = ["NOT_ROOT", "HelperLimits", "environment", "fault", "find_program", "search_path", "spawn"]
 
@@ -35,8 +35,6 @@ NOT_ROOT = (
 )
 QUEUE = "Queue"
 """Where the messages are that a helper is to read."""
-_PR_SET_NO_NEW_PRIVS = 38
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class HelperLimits(msgspec.Struct, frozen=True):
@@ -158,7 +156,8 @@ def _expect_readable(account: pwd.struct_passwd) -> None:
     """
     if not os.path.isdir(QUEUE) or any(name.startswith("system.posix_acl") for name in os.listxattr(QUEUE)):
         return
-    folder, groups = os.stat(QUEUE), os.getgrouplist(account.pw_name, account.pw_gid)
+    folder = os.stat(QUEUE)
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
     base = os.stat(".")
     if not _enters(account, groups, base):
         raise PermissionError(
@@ -198,6 +197,6 @@ def _in_child(parent: int, limits: HelperLimits, mark: int) -> Callable[[], None
         if limits.writable is not None:
             sandbox.write_only_below(limits.writable)
         if not limits.new_privileges:
-            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            allow_no_new_privileges()
 
     return prepare

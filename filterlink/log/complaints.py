@@ -28,7 +28,9 @@ class Complaints:
     """Logs each kind of trouble at most `burst` times a minute. The first line of the next minute says how many were left out."""
 
     def __init__(self, log: logging.Logger, level: int = logging.WARNING, burst: int = 1) -> None:
-        self._log, self._level, self._burst = log, level, burst
+        self._log = log
+        self._level = level
+        self._burst = burst
         self._kinds: dict[str, ComplaintKind] = {}
 
     def say(self, about: str, text: str, tag: dict[str, str] | None = None) -> None:
@@ -36,12 +38,14 @@ class Complaints:
         now = time.monotonic()
         kind = self._kind(about, now)
         if now >= kind.since + COMPLAIN_EACH:
-            kind.since, kind.lines = now, 0
+            kind.since = now
+            kind.lines = 0
         if kind.lines >= self._burst:
             kind.unsaid += 1
             return
         kind.lines += 1
-        more, kind.unsaid = kind.unsaid, 0
+        more = kind.unsaid
+        kind.unsaid = 0
         self._log.log(self._level, "%s%s", text, f" ({more} more of this in the last minute)" if more else "", extra=tag)
 
     def _kind(self, about: str, now: float) -> ComplaintKind:

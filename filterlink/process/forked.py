@@ -1,21 +1,17 @@
 """What a child process does first, between fork and its work: it dies with its parent, and has limits."""
 
-import ctypes
 import os
 import resource
-import signal
 
+from filterlink.process.prctl import die_with_parent
 from filterlink.process.rlimits import lower
 
 __all__ = ["die_with", "restrain"]
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
-
 
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when `parent` ends; where it has ended already, end at once."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(127)
 

@@ -6,7 +6,6 @@ hand on, whatever becomes of environment, session and account: the soft RLIMIT_L
 """
 
 import contextlib
-import ctypes
 import itertools
 import os
 import resource
@@ -14,18 +13,11 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["adopt", "bearers", "carry", "children", "daemons", "end", "expect", "new_mark", "reap"]
+__all__ = ["bearers", "carry", "children", "daemons", "end", "expect", "new_mark", "reap"]
 
-_PR_SET_CHILD_SUBREAPER = 36
 _RLIMIT_LOCKS = 10
-_libc = ctypes.CDLL(None)
 _marks = itertools.count(1)
 _expected: set[int] = set()
-
-
-def adopt() -> None:
-    """Become the parent of what our children leave behind."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def new_mark() -> int:

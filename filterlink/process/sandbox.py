@@ -17,29 +17,40 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from filterlink.process.prctl import allow_no_new_privileges
+
 __all__ = ["confine", "interpreter", "missing", "no_landlock", "write_only_below"]
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_CREATE_RULESET = 444
+_ADD_RULE = 445
+_RESTRICT_SELF = 446
 """The numbers of Landlock's system calls on every architecture."""
 _VERSION: Final = 1
 _PATH_BENEATH = 1
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG = 1
 _CAPABILITIES = 0x20080522
 """The version of capget(2) with 64 capabilities."""
 _DAC_READ_SEARCH = 1 << 2
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_EXECUTE = 1
+_WRITE_FILE = 2
+_READ_FILE = 4
+_READ_DIR = 8
 _ALL_OF_ABI = (0, 0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
 """The rights on files that an ABI version knows, by version; later ones add none."""
 _OF_FILES = 1 | 2 | 4 | 1 << 14 | 1 << 15
 """The rights that a rule for a single file may have."""
 _BIND_AND_CONNECT = 1 | 2
-_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
+_ABSTRACT_SOCKETS = 1
+_SIGNALS = 2
 _READ = _READ_FILE | _READ_DIR
 
 LIBSECCOMP = "libseccomp.so.2"
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_NOT_EQUAL, _MASKED_EQUAL = 1, 7
-_EPERM, _ENOSYS = 1, 38
+_ALLOW = 0x7FFF0000
+_ERRNO = 0x00050000
+_NOT_EQUAL = 1
+_MASKED_EQUAL = 7
+_EPERM = 1
+_ENOSYS = 38
 _CLONE_NEW = 0x7E020000
 """The flags of clone(2) that make namespaces."""
 
@@ -142,7 +153,8 @@ def interpreter() -> list[str]:
 
 def _drop_privileges() -> None:
     """For a process that starts no other program. Where capset is refused they stay: systemd's filter does so (@privileged)."""
-    version, had = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
+    version = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
+    had = (ctypes.c_uint32 * 6)()
     _checked(_libc.capget(version, had))
     _libc.capset(version, (ctypes.c_uint32 * 6)(had[0] & _DAC_READ_SEARCH, had[1] & _DAC_READ_SEARCH))
 
@@ -161,7 +173,7 @@ def _restrict(abi: int, rules: dict[str, int], network: int, scope: int) -> None
     try:
         for place, rights in rules.items():
             _add(made, place, rights & files)
-        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        allow_no_new_privileges()
         _checked(_libc.syscall(_RESTRICT_SELF, made, 0))
     finally:
         os.close(made)

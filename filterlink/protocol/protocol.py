@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from filterlink.protocol.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
-from filterlink.wire.frames import MAX_TEXT, AnswerKind
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer
 
 __all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "HelperReply", "Interface", "Note", "Reader", "file", "intf", "quit"]
 
@@ -32,7 +32,7 @@ _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
 _GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
 _REPORTS = {b"ERROR": AnswerKind.ERROR, b"REJECTED": AnswerKind.REJECTED, b"FAILURE": AnswerKind.FAILURE}
 _PLAIN = {b"OK": AnswerKind.OK, b"DISCARD": AnswerKind.DISCARD}
-_OK = AnswerKind.OK
+_OK = FilterAnswer(AnswerKind.OK)
 _ROUTES = (b"MIRRORTO", b"ADDROUTE")
 
 
@@ -40,15 +40,9 @@ class HelperReply(msgspec.Struct, gc=False):
     """A numbered answer. `line` is the line as it came, empty for all but the first answer on one line."""
 
     number: int
-    kind: AnswerKind
-    text: str = ""
-    fields: tuple[bytes, ...] = ()
+    answer: FilterAnswer
     complaints: tuple[str, ...] = ()
     line: bytes = b""
-    routes: tuple[bytes, ...] = ()
-    """Recipients to add."""
-    copies: tuple[bytes, ...] = ()
-    """Who gets a copy of its own."""
 
 
 class Interface(msgspec.Struct, gc=False):
@@ -99,7 +93,8 @@ class Reader:
 
     def finish(self) -> Note | None:
         """The helper is gone: what is left of a line is no answer, since its end may be missing."""
-        rest, self._partial = bytes(self._partial), bytearray()
+        rest = bytes(self._partial)
+        self._partial = bytearray()
         return Note(rest, f"ended in the middle of a line: {_show(rest)}") if rest else None
 
     def _feed(self, data: bytes, events: list[Event]) -> None:
@@ -115,7 +110,7 @@ class Reader:
         for line in lines:
             number, _, answer = line.partition(b" ")
             if answer == b"OK" and number.isdigit() and len(number) <= 18:  # by far the most frequent line
-                events.append(HelperReply(int(number), _OK, "", (), (), line))
+                events.append(HelperReply(int(number), _OK, (), line))
             else:
                 events += _parse(line)
         if rest:
@@ -137,8 +132,8 @@ def _parse_cut(line: bytes) -> list[Event]:
     """A line whose end was thrown away lets no message pass: its verdict may have stood there."""
     events = _parse(line)
     for event in events:
-        if isinstance(event, HelperReply) and event.kind is AnswerKind.OK:
-            event.kind, event.text = AnswerKind.INVALID, "the line is too long"
+        if isinstance(event, HelperReply) and event.answer.kind is AnswerKind.OK:
+            event.answer = FilterAnswer(AnswerKind.INVALID, "the line is too long")
     return events
 
 
@@ -177,7 +172,9 @@ class _Answer:
     """A cursor over the modifiers and the verdict of one answer."""
 
     def __init__(self, text: bytes, start: int, at: int) -> None:
-        self.text, self.start, self.at = text, start, at
+        self.text = text
+        self.start = start
+        self.at = at
         self.fields: list[bytes] = []
         self.complaints: list[str] = []
         self.routes: list[bytes] = []
@@ -194,7 +191,8 @@ class _Answer:
         if self.refused:
             self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds {MAX_ROUTES} at the most")
         complaints = tuple(self.complaints[:MAX_COMPLAINTS])
-        return HelperReply(number, kind, report, tuple(self.fields), complaints, b"", tuple(self.routes), tuple(self.copies)), rest
+        answer = FilterAnswer(kind, report, tuple(self.fields), routes=tuple(self.routes), copies=tuple(self.copies))
+        return HelperReply(number, answer, complaints), rest
 
     def _complain(self, text: str, quoted: bytes) -> None:
         if len(self.complaints) < MAX_COMPLAINTS:
@@ -255,7 +253,8 @@ class _Answer:
         if (quoted := take_quoted(self.text, self.at)) is not None:
             value, self.at = quoted
             return value
-        value, self.at = self.text[self.at :], len(self.text)
+        value = self.text[self.at :]
+        self.at = len(self.text)
         if value.startswith(b'"'):
             self._complain("string without an end", self._line())
             return value[1:]

@@ -21,10 +21,10 @@ RULES = {
     "intf": "INTF is answered with `n INTF v`, before anything else is sent, within ten seconds",
     "version": "the version answered is a number from 1 to the one offered",
     "number": "a line begins with the number of the request that it answers, or with `*` for information",
-    "unasked": "a number that was not asked is not answered",
+    "unasked": "a number without a request is not answered",
     "once": "each request is answered once",
     "time-out": "each request is answered within the filter's time-out",
-    "flush": "each answer is flushed at once: to a pipe most languages write in blocks",
+    "flush": "each answer is flushed at once: by default most languages write to a pipe in blocks",
     "verdict": "the answer to FILE is OK, ERROR, REJECTED, DISCARD or FAILURE; modifiers before OK are ADDHEADER, MIRRORTO, ADDROUTE",
     "capitals": "words of the protocol are in capitals",
     "blanks": "there is one blank between the words of an answer, and none at its ends",
@@ -39,18 +39,18 @@ RULES = {
     "line-feed": "a line ends with a line feed alone, without a carriage return",
     "empty-line": "there are no empty lines",
     "whole-line": "the last line is written to its end before the program ends",
-    "stays": "the program does not end while requests are open, unless with exit status 0: then they are sent to the next one",
+    "stays": "the program does not end while requests are open, except with exit status 0: then the next process gets them",
     "pipes": "standard input and output stay open until the program ends",
     "queue-file": "the message file is read, never written, renamed or removed",
-    "stderr": "standard error is for last words: more than 64 KiB of them block the program where nobody reads them",
+    "stderr": "standard error is for a few last lines: more than 64 KiB block the program if the server does not read them",
     "quit": "QUIT is answered with `n OK`",
-    "quit-last": "what is open is answered before QUIT is, and nothing after it",
+    "quit-last": "open requests are answered before QUIT, and nothing after it",
     "ends": "the program ends within five seconds of QUIT's answer and the end of its input",
     "status": "after QUIT the exit status is 0",
-    "burst": "all requests that stand in the pipe are read, however many came in one piece",
-    "key": "KEY is answered, with OK as a rule",
-    "unknown": "a command that is not known is answered too, with FAILURE as a rule",
-    "missing": "a file that cannot be read is no OK: REJECTED has it offered again, FAILURE lets it pass with a word in the log",
+    "burst": "all requests in the pipe are read, even if many came in one piece",
+    "key": "KEY is answered, usually with OK",
+    "unknown": "an unknown command is answered too, usually with FAILURE",
+    "missing": "a file that cannot be read is not answered with OK: REJECTED defers it, FAILURE lets it pass and logs a problem",
 }
 """Every rule that can be broken, by the name under which it is told."""
 CHAOS = ("burst", "key", "unknown", "missing")
@@ -176,7 +176,7 @@ class Referee:
             elif not 1 <= event.version <= VERSION:
                 self.blame("version", f"INTF {event.version}")
         elif verb == "INTF":
-            self.blame("intf", f"INTF was answered with {event.kind.upper()}")
+            self.blame("intf", f"INTF was answered with {event.answer.kind.upper()}")
         elif verb == "QUIT":
             self._quit = True
             if self._open:

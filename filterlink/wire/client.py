@@ -26,7 +26,8 @@ class Client:
     """A persistent link to the multiplexer at `path`. Where it ends, it is made anew and the open question asked again."""
 
     def __init__(self, path: str, hello: Hello) -> None:
-        self._path, self._hello = path, encode(hello)
+        self._path = path
+        self._hello = encode(hello)
         self._channel: Channel | None = None
 
     def ask(self, question: Ask, wait: Callable[[int], None] = wait_readable) -> VerdictFrame | Park:

@@ -15,6 +15,7 @@ __all__ = [
     "AnswerKind",
     "Ask",
     "Backpressure",
+    "FilterAnswer",
     "FilterState",
     "Guilty",
     "Hello",
@@ -78,12 +79,9 @@ class Ask(Frame):
     """False: wait for a slot for as long as it takes instead of being told to park."""
 
 
-class VerdictFrame(Frame):
-    """filterlink -> processor: the one answer to an Ask that was not parked."""
+class FilterAnswer(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a filter said of a message, wherever it is on its way: from the helper's line to the rules."""
 
-    id: int
-    n: int
-    filter: str
     kind: AnswerKind
     text: str = ""
     fields: tuple[bytes, ...] = ()
@@ -95,6 +93,20 @@ class VerdictFrame(Frame):
     """Recipients to add (the protocol's ADDROUTE)."""
     copies: tuple[bytes, ...] = ()
     """Who gets a copy of its own (MIRRORTO)."""
+
+    @property
+    def size(self) -> int:
+        """Its characters and bytes, about."""
+        return len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
+
+
+class VerdictFrame(Frame):
+    """filterlink -> processor: the one answer to an Ask that was not parked."""
+
+    id: int
+    n: int
+    filter: str
+    answer: FilterAnswer
 
 
 class Park(Frame):

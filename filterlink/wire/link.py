@@ -118,7 +118,11 @@ class Link:
     ) -> None:
         sock.setblocking(False)
         self.peer: Any = None  # the Hello of the peer, or what the owner wants to remember of it
-        self._loop, self._sock, self._decode, self._on_frame, self._on_end = loop, sock, decode, on_frame, on_end
+        self._loop = loop
+        self._sock = sock
+        self._decode = decode
+        self._on_frame = on_frame
+        self._on_end = on_end
         self._unsent: deque[bytes] = deque()
         self._vital = vital
         self.closed = False
@@ -136,7 +140,8 @@ class Link:
 
     def handle(self, on_frame: Callable[["Link", Any], None], on_end: Callable[["Link"], None]) -> None:
         """From the next frame on, call these instead: the first frame said who the peer is."""
-        self._on_frame, self._on_end = on_frame, on_end
+        self._on_frame = on_frame
+        self._on_end = on_end
 
     @property
     def caller(self) -> int:
@@ -220,7 +225,8 @@ _complaints = [0, 0]
 
 def _complain(text: str) -> None:
     """Log a few lines a second: a caller may send garbage as fast as it can."""
-    second, count = int(time.monotonic()), _complaints[1]
+    second = int(time.monotonic())
+    count = _complaints[1]
     if second != _complaints[0]:
         if count > LINES_A_SECOND:
             log.error("%d more links were closed", count - LINES_A_SECOND)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 __all__ = ["READ", "STILL", "WRITE", "Alarm", "Loop", "Timer"]
 
-READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
 
 
 STILL = 1.0
@@ -121,7 +122,8 @@ class Loop:
         return left if left > 0 else 0.0
 
     def _run_soon(self) -> None:
-        actions, self._soon = self._soon, []
+        actions = self._soon
+        self._soon = []
         for action in actions:
             action()
 
@@ -138,7 +140,8 @@ class Alarm:
     """One action at the earliest of the times that were asked for. However often that is, there is one timer."""
 
     def __init__(self, loop: Loop, action: Callable[[], None]) -> None:
-        self._loop, self._action = loop, action
+        self._loop = loop
+        self._action = action
         self._timer = Timer(0.0, action)
         self._timer.cancel()
 

@@ -58,7 +58,10 @@ class FileCommand:
     __slots__ = ("index", "lent", "path", "reply", "since")
 
     def __init__(self, index: int, path: str, lent: bool = True) -> None:
-        self.index, self.path, self.lent, self.since = index, path, lent, math.inf
+        self.index = index
+        self.path = path
+        self.lent = lent
+        self.since = math.inf
         self.reply: HelperReply | None = None
 
 
@@ -67,7 +70,8 @@ class _Tap(Reader):
 
     def __init__(self, seen: Callable[[bytes], None]) -> None:
         super().__init__()
-        self._seen, self._rest = seen, b""
+        self._seen = seen
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[Event]:
         *lines, rest = (self._rest + data).split(b"\n")
@@ -89,7 +93,11 @@ class Dialogue:
         self.killed = False
         """By us: its end is no fault of its own."""
         self.last_words = b""
-        self._words, self._pipelining, self._limits, self._files, self._watch = words, pipelining, limits, files, watch
+        self._words = words
+        self._pipelining = pipelining
+        self._limits = limits
+        self._files = files
+        self._watch = watch
         self._loop = Loop()
         self._helper: Helper | None = None
         self._number = self._noise = 0
@@ -103,7 +111,9 @@ class Dialogue:
         "Start a process. Raises HelperCannotStart."
         self.answered.clear()
         self.referee.begin()
-        self.status, self.killed, self._noise = None, False, 0
+        self.status = None
+        self.killed = False
+        self._noise = 0
         try:
             self._helper = Helper(self._loop, self._words, self._pipelining, self, self._limits)
         except OSError as error:

@@ -116,19 +116,21 @@ class TestBench(Dialogue):
             self.report.stopped = str(reason)
         finally:
             self.close()
-            self.report.status, self.report.last_words = self.status, self.last_words
+            self.report.status = self.status
+            self.report.last_words = self.last_words
         return self.report
 
     def judged(self, request: FileCommand, seconds: float) -> None:
         if request.index >= 0 and request.reply is not None:
-            self.report.verdicts[request.reply.kind.upper()] += 1
+            self.report.verdicts[request.reply.answer.kind.upper()] += 1
             self.report.latencies.append(seconds)
 
     # The steps
 
     def _start(self) -> None:
         self.report.starts += 1
-        self._asked, self._since = 0, time.monotonic()
+        self._asked = 0
+        self._since = time.monotonic()
         self.begin()
         if not self.ask("INTF", str(protocol.VERSION), min(self._plan.timeout / 2, GREETING)):
             self.referee.blame("intf", "it ended instead" if self.is_gone else "no answer")
@@ -161,8 +163,8 @@ class TestBench(Dialogue):
         self.drop(list(self.open))
         if request.reply is None:
             self.referee.blame("missing", "it ended" if self.is_gone else "no answer")
-        elif request.reply.kind in ("ok", "discard"):
-            self.referee.blame("missing", f"a file that is not there was answered with {request.reply.kind.upper()}")
+        elif request.reply.answer.kind in ("ok", "discard"):
+            self.referee.blame("missing", f"a file that is not there was answered with {request.reply.answer.kind.upper()}")
 
     def _burst(self) -> None:
         """Many requests in one write."""
@@ -188,7 +190,8 @@ class TestBench(Dialogue):
                 if self._again:
                     request = self._again.popleft()
                 else:
-                    request, given = self.request(given), given + 1
+                    request = self.request(given)
+                    given = given + 1
                 self._asked += 1
                 self.ask_file(request)
             self.turn()

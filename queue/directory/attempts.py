@@ -13,7 +13,8 @@ __all__ = ["Attempts"]
 
 log = logging.getLogger("QUEUE")
 
-FILE, NEXT = "Queue/.attempts", "Queue/.attempts.tmp"
+FILE = "Queue/.attempts"
+NEXT = "Queue/.attempts.tmp"
 MAX_READ = 16 << 20
 """Bytes of it that are read: half a million messages."""
 

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
+from enqueuer.queue.directory.doorlock import held
 from enqueuer.queue.directory.rename import NO_LINK, rename_new
 
 __all__ = ["CHUNK", "MAX_TIME", "Disk", "DiskPort", "NoFolder", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
@@ -98,6 +99,9 @@ class DiskPort(Protocol):
     def odd(self, folder: str) -> list[str]:
         """The names in a folder that are no regular files: folders, links, FIFOs ..."""
 
+    def held(self, path: str) -> bool:
+        """Whether a living process holds the lock of a file."""
+
     def fsync(self, path: str) -> None:
         """Make a file's data, or a folder's names, durable."""
 
@@ -166,7 +170,8 @@ class Disk:
     def patch(self, path: str, offset: int, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.pwrite(fd, data, offset)
+            os.lseek(fd, offset, os.SEEK_SET)
+            _write(fd, data)
         finally:
             os.close(fd)
 
@@ -242,6 +247,9 @@ class Disk:
     def odd(self, folder: str) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if not _is_file(entry)]
+
+    def held(self, path: str) -> bool:
+        return held(path)
 
     def fsync(self, path: str) -> None:
         try:

@@ -64,7 +64,8 @@ def find_mount(mountinfo: str, mount_id: int) -> Mount | None:
     """The mount with this id; the fields before " - " vary in number, those after it do not."""
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
-        fields, kinds = left.split(), right.split()
+        fields = left.split()
+        kinds = right.split()
         if len(fields) > 2 and kinds and fields[0] == str(mount_id):
             return Mount(kinds[0], fields[2])
     return None

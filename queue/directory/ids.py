@@ -11,7 +11,8 @@ from enqueuer.queue.directory.disk import DiskPort, contents, replace
 
 __all__ = ["Ids"]
 
-BOUND, NEXT = "Queue/.ids", "Queue/.ids.tmp"
+BOUND = "Queue/.ids"
+NEXT = "Queue/.ids.tmp"
 AHEAD = 60_000_000
 """How far the bound is reserved ahead, in ids (microseconds). Half a minute before it is reached the next one is reserved."""
 AfterSync = Callable[..., None]
@@ -26,7 +27,8 @@ class Ids:
 
         With `after_sync` the next bound is made durable by others meanwhile; take() waits for the disk only where they are too slow.
         """
-        self._disk, self._after_sync = disk, after_sync
+        self._disk = disk
+        self._after_sync = after_sync
         self._reserving = False
         self._last = max(self._stored(), on_disk)
         self._bound = 0
@@ -45,7 +47,8 @@ class Ids:
         """Have a bound reserved. What the disk refuses is tried again with the next id."""
 
         def named() -> None:
-            self._bound, self._reserving = max(self._bound, bound), False
+            self._bound = max(self._bound, bound)
+            self._reserving = False
 
         def written() -> None:
             self._reserving = False

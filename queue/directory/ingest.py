@@ -7,6 +7,7 @@ Queue/<id>.tmp first.
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,12 +17,14 @@ from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["InvalidDrop", "MessageFile", "complete", "ingest", "kinds", "load", "queue_path"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "ingest", "kinds", "load", "queue_path", "whole"]
 
 FIRST = 64 << 10
 """Bytes read first: most messages whole, and nearly every header."""
 
 
+_FOREIGN = re.compile(rb"[PSA] [^\n\0]*\n(?:(?!O L v1 )[A-Za-z](?: [^\n\0]*)?\n)*\n")
+"""An envelope without an O line of ours: each line is a letter and words, which a PLACEHOLDER is not."""
 BODY = 4 << 10
 """Bytes of the body that a fingerprint is made of."""
 
@@ -57,7 +60,8 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
     The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
     """
-    was, number = disk.stamp(drop), disk.changes(drop)
+    was = disk.stamp(drop)
+    number = disk.changes(drop)
     with contextlib.closing(disk.chunks(drop, first=FIRST)) as source:
         chunks = _at_most(source, was[1] if was else 0)
         head, rest = _split(chunks)
@@ -79,12 +83,40 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
 
 def complete(disk: DiskPort, id: int) -> bool:
-    """Whether ingest() came to the end of Queue/<id>.msg: it is as long as its O line says, which is written last."""
-    if (stamp := disk.stamp(queue_path(id))) is None:
+    """Whether ingest() came to the end of Queue/<id>.msg."""
+    return finished(disk, queue_path(id))
+
+
+def finished(disk: DiskPort, path: str, *, of_others: bool = False) -> bool:
+    """Whether the writer of a message file came to its end: it is as long as its O line says, which is written last.
+
+    `of_others`: a file without an O line of ours is complete, too, if its envelope is.
+    """
+    if (stamp := disk.stamp(path)) is None:
         return False
+    with contextlib.closing(disk.chunks(path, first=FIRST)) as chunks:
+        head = _head(next(chunks, b""))
+    line = envelopes.parse_o(head)
+    return of_others and _FOREIGN.fullmatch(head) is not None if line is None else stamp[1] == line.length + envelopes.O_LENGTH
+
+
+def whole(disk: DiskPort, id: int) -> bool:
+    """Whether Queue/<id>.msg is as its O line says, its digest too. A file without an O line of ours is whole if its envelope is."""
     with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
-        line = envelopes.parse_o(next(chunks, b""))
-    return line is not None and stamp[1] == line.length + envelopes.O_LENGTH
+        start = next(chunks, b"")
+        line = envelopes.parse_o(_head(start))
+        if line is None:
+            return _FOREIGN.fullmatch(_head(start)) is not None
+        digest = envelopes.Digest(start[: line.offset], start[line.offset + envelopes.O_LENGTH :])
+        for chunk in chunks:
+            digest.feed(chunk)
+        return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
+
+
+def _head(start: bytes) -> bytes:
+    """The envelope of a message file, or the begin of a long one. An O line in the message below it is none of ours."""
+    end = envelopes.head_end(start)
+    return start if end < 0 else start[:end]
 
 
 def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
@@ -109,7 +141,8 @@ def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
     now = disk.stamp(queue_path(id))
     if now is None:
         raise FileNotFoundError(queue_path(id))
-    head, chunks = b"", disk.chunks(queue_path(id), first=FIRST)
+    head = b""
+    chunks = disk.chunks(queue_path(id), first=FIRST)
     try:
         while (end := envelopes.head_end(head)) < 0:
             chunk = next(chunks, b"")
@@ -156,14 +189,14 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
     """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
-    above, below = envelope.above, envelope.below
+    above = envelope.above
+    below = envelope.below
     while len(start) <= CHUNK and (chunk := next(rest, b"")):
         start += chunk
     digest = envelopes.Digest(above, below, start)
     if len(start) <= CHUNK:
         return _create(disk, id, (b"".join((above, digest.line(), below, start)),))
-    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
-    path = _create(disk, id, itertools.chain((above + blank + below + start,), digest.through(rest)))
+    path = _create(disk, id, itertools.chain((above + envelopes.PLACEHOLDER + below + start,), digest.through(rest)))
     disk.patch(path, len(above), digest.line())
     return path
 

@@ -23,12 +23,14 @@ from enqueuer.queue.directory.disk import MAX_TIME, Disk, Stamp
 from enqueuer.queue.directory.rest import PATIENCE, REST, Rests
 from enqueuer.queue.directory.sync import seen_by_this_kernel
 from enqueuer.queue.message.printable import printable
+from enqueuer.queue.message.timestamps import rfc3339
 
 __all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 
 log = logging.getLogger("SPOOL")
 
-FOLDER, TAKEN = "Submitted", "Submitted/.taken"
+FOLDER = "Submitted"
+TAKEN = "Submitted/.taken"
 SLICE = 2000
 """Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
@@ -99,7 +101,8 @@ class Intake:
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
-        path, owner = os.fsencode(FOLDER) + b"/" + name, NO_OWNER
+        path = os.fsencode(FOLDER) + b"/" + name
+        owner = NO_OWNER
         try:
             status = os.lstat(path)  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
             owner = status.st_uid
@@ -126,7 +129,7 @@ class Intake:
         The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
         Raises OSError; then nothing has changed.
         """
-        text = json.dumps({"name": printable(name), "reason": reason, "time": _utc()}, indent=1)
+        text = json.dumps({"name": printable(name), "reason": reason, "time": rfc3339(time.time())}, indent=1)
         for number in (*range(1, TRIED), time.time_ns()):
             bad, why = (os.fsencode(FOLDER) + b"/" + each for each in names.refused(name, number))
             try:
@@ -252,7 +255,8 @@ def _share(fd: int, drop: os.stat_result) -> None:
 
 def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None) -> bool:
     """Whether what was renamed is the file that was looked at, with no other name, and no writer came in between."""
-    now, there = os.fstat(fd), os.lstat(target)
+    now = os.fstat(fd)
+    there = os.lstat(target)
     same = (now.st_ino, now.st_dev) == (there.st_ino, there.st_dev) and now.st_nlink == 1
     if leased:
         return same and fcntl.fcntl(fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK
@@ -271,7 +275,3 @@ def _lease(fd: int) -> bool | None:
 def _kind(mode: int) -> str:
     kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISLNK, "a symbolic link"))
     return next((text for test, text in kinds if test(mode)), "a device")
-
-
-def _utc() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

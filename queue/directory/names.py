@@ -1,6 +1,8 @@
 """What the file names of the base directory mean, and how they are made. Pure: no file is touched here.
 
     Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
+    Incoming/<door>.<id>.msg       received by a door             incoming, parse_incoming
+    Incoming/<door>.lock           held as long as the door lives door_lock, parse_incoming
     Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
     Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
     where a place publishes to     Outbound, Quarantine, Bad      final, nth
@@ -17,14 +19,18 @@ from typing import Literal, NamedTuple
 __all__ = [
     "MAX_NAME",
     "PLACES",
+    "IncomingName",
     "Kind",
     "QueueName",
     "StagedName",
     "TakenName",
+    "door_lock",
     "final",
+    "incoming",
     "is_module",
     "nth",
     "odd",
+    "parse_incoming",
     "parse_queue",
     "parse_shelf",
     "parse_staged",
@@ -45,6 +51,7 @@ Kind = Literal["msg", "tmp", "done"]
 # At most 18 digits: an id is microseconds since 1970 (16 digits), and has to fit into 64 bits.
 _ID = r"([1-9][0-9]{0,17})"
 _N = r"(0|[1-9][0-9]{0,17})"
+_INCOMING = re.compile(rf"([a-z][a-z0-9]{{0,15}}-[1-9][0-9]{{0,3}})\.(?:{_ID}\.msg|lock)")
 _MODULE = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _QUEUE = re.compile(rf"{_ID}\.(?:(msg|tmp)|{_N}\.(done))")
 _PLACE = re.compile(rf"({_MODULE.pattern})(?:\.([2-9]|[1-9][0-9]{{1,3}}))?")
@@ -64,6 +71,13 @@ class QueueName(NamedTuple):
     kind: Kind
     n: int
     """The dispatch that was decided; 0 for what is not `done`."""
+
+
+class IncomingName(NamedTuple):
+    door: str
+    """One door process: a kind and a number, as "smtp-1"."""
+    id: int
+    """0 for the lock of the door."""
 
 
 class StagedName(NamedTuple):
@@ -101,6 +115,21 @@ def parse_queue(name: str) -> QueueName | None:
             return QueueName(int(found[1]), "done", int(found[3]))
         case found:
             return QueueName(int(found[1]), "msg" if found[2] == "msg" else "tmp", 0)
+
+
+def incoming(door: str, id: int) -> str:
+    """Name a message that a door receives."""
+    return f"{door}.{id}.msg"
+
+
+def door_lock(door: str) -> str:
+    """Name the file that is locked as long as the door lives."""
+    return f"{door}.lock"
+
+
+def parse_incoming(name: str) -> IncomingName | None:
+    match = _INCOMING.fullmatch(name)
+    return IncomingName(match[1], int(match[2] or 0)) if match else None
 
 
 def nth(module: str, number: int) -> str:

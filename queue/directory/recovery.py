@@ -9,23 +9,23 @@ Sorted numbers and one pass: a million messages take some 10 MB a folder.
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 
 import msgspec
 
-from enqueuer.queue.directory import names
+from enqueuer.queue.directory import incoming, names
 from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
-from enqueuer.queue.directory.ingest import FIRST, complete, queue_path
+from enqueuer.queue.directory.ingest import complete, finished, queue_path, whole
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
-from enqueuer.queue.message import envelope as envelopes
+from enqueuer.queue.message.printable import printable
 
-__all__ = ["Offer", "Recovered", "recover", "whole"]
+__all__ = ["Offer", "Recovered", "recover"]
 
 log = logging.getLogger("QUEUE")
 
-OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp")
+OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp", ".format", ".format.tmp")
 """Files of Queue/ that are no messages."""
+INCOMING = ("Incoming", names.parse_incoming)
 MAX_ODD = 100
 """Names that are tried for one thing that is set aside."""
 
@@ -85,9 +85,11 @@ def recover(
     `decided(id, n, disposition)` is called for each message that was committed, after its outputs are published and before its
     last name goes, `progress()` for every message that is looked at.
     """
-    seen, found = _look(store.disk), Recovered()
-    found.foreign = seen.foreign
-    found.highest = max((0, *seen.drops, *seen.messages, *seen.done, *seen.staged))
+    seen = _look(store.disk)
+    found = Recovered()
+    left = incoming.remove_dead(store.disk)
+    found.foreign = seen.foreign + left.foreign
+    found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
     if seen.done:
         store.sync.committed()  # whoever was killed may have had no time to
     for id, dispatches in sorted(seen.done.items()):
@@ -112,19 +114,6 @@ def recover(
     return found
 
 
-def whole(disk: DiskPort, id: int) -> bool:
-    """Whether Queue/<id>.msg is as its O line says. A file of somebody else, without an O line of ours, counts as whole."""
-    with closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
-        head = next(chunks, b"")
-        line = envelopes.parse_o(head[: max(envelopes.head_end(head), FIRST)])
-        if line is None:
-            return head[:2] in (b"P ", b"S ", b"A ") and b"\nO L v1 " not in head and envelopes.head_end(head) > 0
-        digest = envelopes.Digest(head[: line.offset], head[line.offset + envelopes.O_LENGTH :])
-        for chunk in chunks:
-            digest.feed(chunk)
-        return digest.line(line.mark) == envelopes.o_line(line.length, line.digest, line.mark)
-
-
 def _tried(path: str, action: Callable[[], object]) -> bool:
     """Do something with one entry. False: the disk refuses it, and the log says so. Raises OSError where the machine has no room."""
     try:
@@ -132,13 +121,9 @@ def _tried(path: str, action: Callable[[], object]) -> bool:
     except OSError as error:
         if no_room(error):
             raise
-        log.error("%s: %s; it is left as it is", _printable(path), error.strerror or error)
+        log.error("%s: %s; it is left as it is", printable(path), error.strerror or error)
         return False
     return True
-
-
-def _printable(path: str) -> str:
-    return path.encode("unicode_escape", "backslashreplace").decode()
 
 
 def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
@@ -149,7 +134,7 @@ def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
 def _set_odd_aside(disk: DiskPort) -> set[str]:
     """What has a name of ours and is no file gets another name; return the paths of what could not be renamed."""
     left = set()
-    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged)):
+    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged), INCOMING):
         for name in disk.odd(folder):
             if ours(name) and not _tried(f"{folder}/{name}", lambda name=name, folder=folder: _odd_aside(disk, folder, name)):  # type: ignore[misc]
                 left.add(f"{folder}/{name}")
@@ -163,7 +148,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is no file: it is %s now, and is not looked at", _printable(f"{folder}/{name}"), _printable(other))
+        log.error("%s is no file: it is %s now, and is not looked at", printable(f"{folder}/{name}"), printable(other))
         return
 
 
@@ -176,7 +161,8 @@ def _is_queue(name: str) -> object:
 
 
 def _look(disk: DiskPort) -> _Disk:
-    seen, odd = _Disk(), _set_odd_aside(disk)
+    seen = _Disk()
+    odd = _set_odd_aside(disk)
     for name in disk.names("Submitted/.taken"):
         if "Submitted/.taken/" + name in odd:
             continue
@@ -249,7 +235,9 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
     But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
     comes again under another id.
     """
-    ingested, taken, whole = id in seen.messages, store.disk.stamp(drop_path(drop)), list[bool]()
+    ingested = id in seen.messages
+    taken = store.disk.stamp(drop_path(drop))
+    whole = list[bool]()
     if ingested and not (_tried(queue_path(id), lambda: whole.append(complete(store.disk, id))) and whole[0]):
         seen.half.add(id)
     if ingested and (cold or id in seen.half):
@@ -264,8 +252,8 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
 
 
 def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
-    """A message file without a drop: held, from a door, or released. It is mail, so it is never wiped."""
-    if cold and (fault := _fault(store.disk, id)):
+    """A message file without a drop: held, from a door, or released. It is mail: it is never wiped, and offered only if it is whole."""
+    if fault := _fault(store.disk, id, cold):
         _set_aside(store.disk, id, fault)
         found.broken.append(id)
         return
@@ -273,10 +261,12 @@ def _alone(store: Store, id: int, cold: bool, found: Recovered) -> None:
     found.offers.append(Offer(id, None, ingested=True, size=stamp[1] if stamp else 0))
 
 
-def _fault(disk: DiskPort, id: int) -> str:
-    """What is wrong with a message file; "" where nothing is."""
+def _fault(disk: DiskPort, id: int, cold: bool) -> str:
+    """What is wrong with a message file; "" where nothing is. Only a power cut breaks what its writer came to the end of."""
     try:
-        return "" if whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
+        if not finished(disk, queue_path(id), of_others=True):
+            return "the file is not whole: its writer did not come to its end"
+        return "" if not cold or whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
     except OSError as error:
         if no_room(error):
             raise

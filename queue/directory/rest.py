@@ -118,12 +118,14 @@ class Rests:
 
     def _look(self, name: bytes, owner: int, state: tuple[int, ...]) -> DropSeen | None:
         """What is known of the name, which is in this state now. None: no more names are watched."""
-        seen, now = self._seen.get(name), time.monotonic()
+        seen = self._seen.get(name)
+        now = time.monotonic()
         if seen is None or (seen.state and state and seen.state[0] != state[0]):
             if seen is None and not self._room(owner):
                 return None
             seen = self._keep(name, DropSeen(state, owner, now))
         elif seen.state != state:
             seen.longest = max(seen.longest, now - seen.since)
-            seen.state, seen.since = state, now
+            seen.state = state
+            seen.since = now
         return seen

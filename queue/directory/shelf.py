@@ -73,7 +73,9 @@ def waiting(disk: Disk) -> Iterator[tuple[int, bytes]]:
 
 def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
     """Envelope lines and header of a message, both without the empty line behind them."""
-    data, end, blank = b"", -1, -1
+    data = b""
+    end = -1
+    blank = -1
     with contextlib.closing(disk.chunks(f"{folder}/{names.queue(id)}", first=FIRST)) as chunks:
         for chunk in chunks:
             data += chunk

@@ -31,7 +31,8 @@ def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -
 
 def places_of(copies: Iterable[bytes], module_of: Callable[[bytes], str], taken: Iterable[str]) -> dict[str, bytes]:
     """A place for each of these recipients' own copy: the next of its module, where `taken` are the modules with one file."""
-    counts, found = dict.fromkeys(taken, 1), dict[str, bytes]()
+    counts = dict.fromkeys(taken, 1)
+    found = dict[str, bytes]()
     for recipient in list(dict.fromkeys(copies))[:MAX_COPIES]:
         module = module_of(recipient)
         counts[module] = counts.get(module, 0) + 1
@@ -80,12 +81,12 @@ def stage_why(disk: DiskPort, id: int, n: int, place: str, why: dict[str, object
 
 
 def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
-    above, below = envelope.above, envelope.below
+    above = envelope.above
+    below = envelope.below
     digest = envelopes.Digest(above, below)
-    blank = b"O" * (envelopes.O_LENGTH - 1) + b"\n"
 
     def chunks() -> Iterator[bytes]:
-        yield above + blank + below
+        yield above + envelopes.PLACEHOLDER + below
         body = disk.chunks(queue_path(message.id), offset=message.head)
         first = next(body, b"")
         yield from digest.through((_on_top(fields, first), first))

@@ -12,11 +12,26 @@ from collections.abc import Iterable
 
 import msgspec
 
-__all__ = ["MAX_HEAD", "NO_MARK", "O_LENGTH", "Digest", "Envelope", "OLine", "head_end", "make", "o_line", "parse", "parse_o"]
+__all__ = [
+    "MAX_HEAD",
+    "NO_MARK",
+    "O_LENGTH",
+    "PLACEHOLDER",
+    "Digest",
+    "Envelope",
+    "OLine",
+    "head_end",
+    "make",
+    "o_line",
+    "parse",
+    "parse_o",
+]
 
 MAX_HEAD = 16 << 20
 """The longest envelope that is read: 50,000 recipients, more than a header may name, take about 7 MB."""
 O_LENGTH = 65
+PLACEHOLDER = b"O" * (O_LENGTH - 1) + b"\n"
+"""What stands in the place of the O line until all other bytes are written."""
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")
 _DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})\n")
@@ -76,7 +91,8 @@ class Digest:
     """Length and SHA-256 of the bytes fed: a queue file's, without its O line."""
 
     def __init__(self, *chunks: bytes) -> None:
-        self._hash, self.length = hashlib.sha256(), 0
+        self._hash = hashlib.sha256()
+        self.length = 0
         for chunk in chunks:
             self.feed(chunk)
 
@@ -107,7 +123,8 @@ def make(
     `dropper`: the account, if it is another one than the engine's. It is a second word of the A line: helpers count the
     lines, and take what is in brackets, on the S line and elsewhere, for an address or account of their own.
     """
-    when, recipients = at.encode(), tuple(recipients)
+    when = at.encode()
+    recipients = tuple(recipients)
     by = b"" if dropper is None else b" uid=%d" % dropper
     lines = [
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),

@@ -112,7 +112,8 @@ def _digest(fields: Iterable[tuple[bytes, bytes]], recipients: Iterable[bytes]) 
 def read(header: bytes) -> Header:
     """Read a header (without the empty line). Raises HeaderError when it names no recipient."""
     found: dict[bytes, list[bytes]] = {}
-    kept, at = [], 0
+    kept = []
+    at = 0
     for match in _FIELD.finditer(header):
         name = match[1].lower()
         found.setdefault(name, []).append(match[2])
@@ -136,7 +137,8 @@ def addresses(text: bytes) -> Iterator[bytes]:
 def _parsed(text: bytes) -> Iterator[bytes]:
     plain = bytearray()  # no list of tokens: a field may have millions of them
     angle: bytearray | None = None
-    open_angle, depth = False, 0
+    open_angle = False
+    depth = 0
     for match in _TOKEN.finditer(text):
         token = match[0]
         if token in (b"(", b")"):
@@ -148,11 +150,13 @@ def _parsed(text: bytes) -> Iterator[bytes]:
             angle += token
         elif token in (b",", b";"):
             yield from _address(plain, angle)
-            plain, angle = bytearray(), None
+            plain = bytearray()
+            angle = None
         elif token == b":":
             plain = bytearray()  # the name of a group
         elif token == b"<":
-            angle, open_angle = bytearray(), True
+            angle = bytearray()
+            open_angle = True
         elif token == b">":
             open_angle = False
         else:

@@ -7,6 +7,7 @@
     a kill                          of the processor (then REAPED), of the queue manager (warm recovery), of the engine (cold)
     a power cut                     what simdisk.py leaves of the disk, then a cold recovery
     a failed sync                   and what was written may be lost, whatever a later sync says
+    a door                          receives the message instead of a drop; it may die or outlive the engine (doors.py)
 
 explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
 wrong: a message must come to exactly one disposition, its outputs whole and once each, and nothing may stay behind. What a
@@ -19,6 +20,7 @@ import errno
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from enqueuer.queue.proof import doors
 from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, ModelEntry, Scenario, disposition, straight
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 from enqueuer.queue.proof.stepper import Call, FailedCall, Position, perform
@@ -37,12 +39,14 @@ class ModelReport(NamedTuple):
 
 def explore(scenario: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
     """Visit every world; at most so many, lest a wrong scenario never comes to an end, or `until` this end is found."""
-    moves, wrong = _Moves(scenario), dict[str, World]()
+    moves = _Moves(scenario)
+    wrong = dict[str, World]()
     came: dict[World, tuple[World, str] | None] = {start: None}
     todo = collections.deque([start])
     while todo and len(came) < most and not (until and until in wrong):
         world = todo.popleft()
-        complaint, alive = None, False
+        complaint = None
+        alive = False
         for label, following in moves.of(world):
             alive = alive or label.startswith("engine")
             if following not in came:
@@ -81,8 +85,8 @@ class _Moves:
             yield from self._killed(world._replace(bounds=world.bounds._replace(kills=world.bounds.kills - 1)))
         if world.bounds.cuts:
             bounds = world.bounds._replace(cuts=world.bounds.cuts - 1)
-            after = World(world.disk, bounds, ids=world.ids, written=world.written, least=world.least)
-            yield from (("power cut", after._replace(disk=disk)) for disk in world.disk.cuts())
+            after = World(world.disk, bounds, ids=world.ids, written=world.written, least=world.least, client=world.client)
+            yield from (("power cut", doors.cut(after._replace(disk=disk))) for disk in world.disk.cuts())
 
     def wrong(self, world: World) -> str | None:
         """What is wrong with an end."""
@@ -92,7 +96,10 @@ class _Moves:
             return f"stays behind: {', '.join(sorted(left)) or world.entry}"
         decided = [path.partition(".")[2] for path in files if path.startswith(DECIDED)]
         rights = self._rights[world.least : world.written + 1]
-        end, whole = disposition(files), {output for right in rights for outputs in right.values() for output in outputs}
+        if (complaint := doors.complaint(world, not decided and not disposition(files))) is not None:
+            return complaint or None
+        end = disposition(files)
+        whole = {output for right in rights for outputs in right.values() for output in outputs}
         cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
         outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
         right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
@@ -110,6 +117,10 @@ class _Moves:
                 judged = entry._replace(verdict=verdict)
                 position = self._position("process", judged)
                 yield f"engine: dispatch {n} ({verdict})", self._runs(world._replace(entry=judged, n=n), "processor", position)
+        for label, begun, role, begin in doors.begins(world):
+            yield label, self._runs(begun, role, self._position(*begin))
+        if world.client == "accepted":
+            yield "engine: the door answers 2xx", world._replace(client="answered")
         if not world.manager and (action := self._next(world)):
             yield f"engine: {action[0]}", self._runs(world, "manager", self._position(*action))
 
@@ -131,12 +142,12 @@ class _Moves:
 
     def _goes_on(self, world: World) -> Iterator[tuple[str, World]]:
         """One call of each process."""
-        for role in ("manager", "processor", "ghost"):
+        for role in ("manager", "processor", "ghost", "door"):
             position: Position | None = getattr(world, role)
             if position and (call := position.call):
                 what = f"{call.name} {' -> '.join(arg for arg in call.args if isinstance(arg, str))}".strip()
                 if call.name == "sync":
-                    yield from self._synced(world, position)
+                    yield from self._synced(world, role, position)
                     continue
                 simdisk = SimulatedDisk(world.disk)
                 after = position.after(perform(simdisk, call))
@@ -144,24 +155,26 @@ class _Moves:
                     simdisk.note(f"{DECIDED}{world.n}.{world.entry.verdict}")
                 yield f"engine: {role}: {what}", self._runs(world._replace(disk=simdisk.state), role, after)
 
-    def _synced(self, world: World, position: Position) -> Iterator[tuple[str, World]]:
-        """The queue manager syncs. A success says nothing of what was written before a failure: that counts as failed too."""
+    def _synced(self, world: World, role: str, position: Position) -> Iterator[tuple[str, World]]:
+        """The queue manager or a door syncs. A success says nothing of what was written before a failure: that counts as failed too."""
         simdisk = SimulatedDisk(world.disk)
         result = perform(simdisk, Call("sync", ()))
         late = self._scenario.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
-        after = position.after(FailedCall(errno.EIO) if late else result)
-        yield "engine: manager: sync", self._runs(world._replace(disk=simdisk.state), "manager", after)
+        after = position.after(FailedCall(errno.EIO) if late or (role == "door" and world.door_late) else result)
+        yield f"engine: {role}: sync", self._runs(world._replace(disk=simdisk.state), role, after)
         if world.bounds.fails:
             failed = self._sync_failed(world)
-            yield "the sync fails", self._runs(failed, "manager", position.after(FailedCall(errno.EIO)))
+            yield "the sync fails", self._runs(failed, role, position.after(FailedCall(errno.EIO)))
             if position.action[0] in ("settle", "hold"):
                 yield "the sync before it fails", failed
 
     def _sync_failed(self, world: World) -> World:
         """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
-        simdisk, entry = SimulatedDisk(world.disk), world.entry
+        simdisk = SimulatedDisk(world.disk)
+        entry = world.entry
         perform(simdisk, Call("fail_sync", ()))
-        world = world._replace(disk=simdisk.state, bounds=world.bounds._replace(fails=world.bounds.fails - 1))
+        bounds = world.bounds._replace(fails=world.bounds.fails - 1)
+        world = world._replace(disk=simdisk.state, bounds=bounds, door_late=world.door is not None)
         if not self._scenario.remembers:
             return world
         if entry and entry.drop:
@@ -170,7 +183,7 @@ class _Moves:
 
     def _runs(self, world: World, role: str, position: Position) -> World:
         """A process has come to a position. What it only reads it reads at once, where nobody else can be about."""
-        alone = sum(map(bool, (world.manager, world.processor, world.ghost))) - bool(getattr(world, role)) == 0
+        alone = sum(map(bool, (world.manager, world.processor, world.ghost, world.door))) - bool(getattr(world, role)) == 0
         while alone and position.call and position.call.reads:
             position = position.after(perform(SimulatedDisk(world.disk), position.call))
         if position.call:
@@ -204,7 +217,8 @@ class _Moves:
     def _process_ended(self, world: World, position: Position) -> World:
         assert world.entry
         trusted = world.entry.n > world.distrusted
-        entry, bounds = world.entry._replace(ingested=trusted or not world.entry.drop), world.bounds
+        entry = world.entry._replace(ingested=trusted or not world.entry.drop)
+        bounds = world.bounds
         match position.value:
             case "deferred" | "parked":
                 world = world._replace(entry=entry._replace(state="waiting"), bounds=bounds._replace(waits=bounds.waits - 1))
@@ -237,6 +251,15 @@ class _Moves:
         ingested = position.value and (entry.ingested or not self._scenario.knows_what_it_wrote)
         return world._replace(entry=entry._replace(state="waiting", ingested=ingested, places=()))
 
+    def _receive_ended(self, world: World, position: Position) -> World:
+        return doors.receive_ended(world, position)
+
+    def _accept_ended(self, world: World, position: Position) -> World:
+        return doors.accept_ended(world, position)
+
+    def _remove_dead_ended(self, world: World, _: Position) -> World:
+        return world
+
     # ---- the others
 
     def _taken(self, world: World) -> Iterator[tuple[str, World]]:
@@ -253,7 +276,8 @@ class _Moves:
         drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
         if not world.bounds.writes or drop is None:
             return
-        simdisk, written = SimulatedDisk(world.disk), world.written + 1
+        simdisk = SimulatedDisk(world.disk)
+        written = world.written + 1
         simdisk.append(drop, MORE)
         bounds = world.bounds._replace(writes=world.bounds.writes - 1)
         least = world.least if looked(world) else written
@@ -265,7 +289,13 @@ class _Moves:
             yield "the processor is killed", freed
             if not self._scenario.waits_for_reaped:
                 yield "the processor is taken for dead", freed._replace(ghost=world.processor)
-        if world.manager or world.entry:
+        yield from doors.killed(world)
+        if world.manager or world.entry or world.door or world.client in ("asks", "accepted"):
             gone = world._replace(manager=None, processor=None, ghost=None, entry=None, distrusted=0)
             yield "the queue manager is killed", gone._replace(recovers=world.recovers or "warm")
-            yield "the engine is killed", gone._replace(recovers="cold", n=0, distrusts=False)
+            if world.client == "accepted":
+                yield "the queue manager is killed, and its answer lost", gone._replace(recovers=world.recovers or "warm", client="asks")
+            gone = gone._replace(recovers="cold", n=0, distrusts=False)
+            yield "the engine is killed", doors.cut(gone)
+            if world.client:
+                yield "the engine is killed, and the door lives on", gone

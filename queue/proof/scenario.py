@@ -17,7 +17,8 @@ __all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry",
 
 MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
 MORE = b"what its writer wrote after a pause\n"
-DROPPED, NAME = "Submitted/a.eml", "a.eml"
+DROPPED = "Submitted/a.eml"
+NAME = "a.eml"
 ALL = None
 VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "one module": {"OUT": ALL},
@@ -107,7 +108,8 @@ class Scenario:
 
     def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         """Make it durable, look whether its writer went on, decide, carry out, forget. False: the sync failed."""
-        store, change = self.store(disk), Change(entry.id, entry.n, entry.places)
+        store = self.store(disk)
+        change = Change(entry.id, entry.n, entry.places)
         try:
             store.sync.staged([change])
         except OSError:
@@ -158,7 +160,8 @@ class Scenario:
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
     """The files of a message with which nothing goes wrong."""
-    simdisk, scenario = SimulatedDisk(), Scenario()
+    simdisk = SimulatedDisk()
+    scenario = Scenario()
     simdisk.create(DROPPED, (mail,))
     drop, taken = scenario.claim(simdisk, 1)
     entry = ModelEntry(1, drop, ingested=False, n=1, verdict=verdict, taken=taken)

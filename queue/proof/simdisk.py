@@ -39,6 +39,8 @@ class State(NamedTuple):
     log: tuple[Change, ...]
     """What changed since; a cut keeps any prefix."""
     files: tuple[tuple[int, File], ...]
+    locks: frozenset[str] = frozenset()
+    """The paths of lock files that a living process holds. A cut ends all processes."""
 
     def names(self) -> dict[str, int]:
         found = dict(self.durable)
@@ -84,13 +86,16 @@ class SimulatedDisk:
     """A filesystem in memory, from a state; `state` is what has become of it."""
 
     def __init__(self, state: State = EMPTY) -> None:
-        self._durable, self._log, self._files = state.durable, state.log, dict(state.files)
+        self._durable = state.durable
+        self._log = state.log
+        self._files = dict(state.files)
         self._names = state.names()
+        self._locks = state.locks
 
     @property
     def state(self) -> State:
         used = {number for _, number in self._durable} | {n for change in self._log for _, n in change if n is not None}
-        return State(self._durable, self._log, tuple((n, self._files[n]) for n in sorted(self._files) if n in used))
+        return State(self._durable, self._log, tuple((n, self._files[n]) for n in sorted(self._files) if n in used), self._locks)
 
     def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
         self.open_new(path) if new else self.open(path)
@@ -169,6 +174,13 @@ class SimulatedDisk:
     def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
         return []
 
+    def held(self, path: str) -> bool:
+        return path in self._locks
+
+    def hold(self, path: str, *, alive: bool = True) -> None:
+        """A process takes a lock; `alive` False: it has ended."""
+        self._locks = self._locks | {path} if alive else self._locks - {path}
+
     def fsync(self, path: str) -> None:
         self._settle({self._names[path]} if path in self._names else set())
 
@@ -200,7 +212,8 @@ class SimulatedDisk:
         _apply(self._names, addition)
 
     def _settle(self, numbers: set[int]) -> None:
-        self._durable, self._log = tuple(sorted(self._names.items())), ()
+        self._durable = tuple(sorted(self._names.items()))
+        self._log = ()
         for number in numbers:
             if (file := self._files[number]).care == "written":
                 self._files[number] = file._replace(care="durable")

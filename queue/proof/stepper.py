@@ -14,7 +14,7 @@ from enqueuer.queue.proof.simdisk import SimulatedDisk, stamp_of
 
 __all__ = ["Call", "FailedCall", "Position", "perform"]
 
-READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked"})
+READS = frozenset({"read", "stamp", "names", "odd", "changes", "marked", "held"})
 
 
 class Call(NamedTuple):
@@ -39,7 +39,9 @@ class Position:
     """Code at rest before its next disk call, or at its end."""
 
     def __init__(self, action: tuple[Any, ...], run: Callable[[DiskPort], object], results: tuple[Any, ...] = ()) -> None:
-        self.action, self._run, self._results = action, run, results
+        self.action = action
+        self._run = run
+        self._results = results
         self._after: dict[Any, Position] = {}
         self.call: Call | None = None
         """What it is about to do; None at its end."""
@@ -135,6 +137,9 @@ class _Playback:
 
     def odd(self, folder: str) -> list[str]:  # noqa: ARG002 (there are files only)
         return []
+
+    def held(self, path: str) -> bool:
+        return bool(self._do("held", path))
 
     def fsync(self, path: str) -> None:
         self._do("fsync", path)

@@ -44,6 +44,12 @@ class World(NamedTuple):
     written: int = 0
     """How often the writer went on, and how much of that the outputs must have."""
     least: int = 0
+    door: Position | None = None
+    """A door that receives (doors.py)."""
+    client: str = ""
+    """What its client knows; "": there is no door."""
+    door_late: bool = False
+    """A sync failed while the door received: its own sync fails, too. It has had the filesystem open since before."""
 
 
 def begin(bounds: FaultBounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
@@ -74,5 +80,7 @@ def put(world: World, role: str, position: Position | None) -> World:
             return world._replace(manager=position)
         case "processor":
             return world._replace(processor=position)
+        case "door":
+            return world._replace(door=position)
         case _:
             return world._replace(ghost=position)

@@ -50,7 +50,8 @@ def test_more_milliseconds_are_worse_and_more_messages_are_not() -> None:
 
 def test_the_exit_code_says_whether_something_became_slower(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """1 when something is worse, with its name, both figures and the noise; 0 when nothing is."""
-    base, new = tmp_path / "base.json", tmp_path / "new.json"
+    base = tmp_path / "base.json"
+    new = tmp_path / "new.json"
     base.write_text(json.dumps(document([1.0])))
     new.write_text(json.dumps(document([2.0])))
 
@@ -61,7 +62,8 @@ def test_the_exit_code_says_whether_something_became_slower(tmp_path: Path, caps
 
 def test_another_machine_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Runs of different filesystems are compared, with a word on what that is worth."""
-    base, new = tmp_path / "base.json", tmp_path / "new.json"
+    base = tmp_path / "base.json"
+    new = tmp_path / "new.json"
     base.write_text(json.dumps(document([1.0])))
     new.write_text(json.dumps(document([1.0]) | {"machine": MACHINE | {"filesystem": "xfs"}}))
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from enqueuer import basedir
 from enqueuer.config import schema
+from enqueuer.queue.directory import format
 
 
 def test_create_makes_all_and_a_config_that_loads(tmp_path: Path) -> None:
@@ -71,7 +73,8 @@ def test_a_spool_where_others_may_write_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str, mode: int
 ) -> None:
     """In /tmp it may be anyone's, with programs of his. One line says why, and how to take it all the same."""
-    here, other = tmp_path / "here", tmp_path / "other"
+    here = tmp_path / "here"
+    other = tmp_path / "other"
     here.mkdir()
     basedir.create(here / "spool")
     (here / folder).chmod(mode)
@@ -182,3 +185,30 @@ def test_make_modules_makes_queues_only(tmp_path: Path) -> None:
     assert basedir.make_modules(tmp_path, ["SMTP", "OUT"])
     assert not basedir.make_modules(tmp_path, ["SMTP", "../X"])
     assert sorted(os.listdir(tmp_path / "Outbound")) == ["OUT", "SMTP"]
+
+
+def test_init_gives_a_new_base_directory_the_newest_format(tmp_path: Path) -> None:
+    """It leaves the number of an older one alone: the start of an engine converts it. It refuses a newer one, and makes nothing."""
+    basedir.create(tmp_path)
+    number = tmp_path / "Queue/.format"
+    assert number.read_text() == f"{format.FORMAT}\n"
+
+    number.unlink()
+    (tmp_path / "Incoming").rmdir()
+    basedir.create(tmp_path)
+    assert not number.exists()
+
+    number.write_text(f"{format.FORMAT + 1}\n")
+    (tmp_path / "Staged").rmdir()
+    with pytest.raises(format.FormatError, match=r"Queue/\.format says format"):
+        basedir.create(tmp_path)
+    assert not (tmp_path / "Staged").exists()
+
+
+def test_a_queue_folder_that_is_made_again_has_its_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    basedir.create(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree("Queue")
+
+    assert basedir.make_again(()) == ["Queue"]
+    assert format.read() == format.FORMAT

@@ -23,7 +23,8 @@ class Flow:
     """Normal mail all the time, and how long each message took from its drop to the module queue."""
 
     def __init__(self, trial: Trial) -> None:
-        self._trial, self._count = trial, 0
+        self._trial = trial
+        self._count = 0
         self._began: dict[bytes, float] = {}
         self._known: set[Path] = set()
         self.seconds: list[float] = []
@@ -56,7 +57,8 @@ def test_normal_mail_goes_on_beside_hostile_mail(tmp_path: Path) -> None:
         trial.drop("first", NORMAL % 0)
         trial.wait(trial.outbound, "the filter is ready")
         for name, make in (hostile.MESSAGES | hostile.LARGE).items():
-            made, flow = make(), Flow(trial)
+            made = make()
+            flow = Flow(trial)
             trial.drop(name, made)
             while len(flow.seconds) < FEW or not _decided(trial, name):
                 flow.turn()

@@ -1,6 +1,9 @@
-"""README.md, "Your own filter": helper and config file as printed there, in a running engine."""
+"""Programs as our pages print them, in a running engine: README.md, "Your own filter", and docs/postfix.md."""
 
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +12,7 @@ from enqueuer.lab.trial import Trial
 from tests.helpers.paths import ROOT
 
 README = ROOT / "README.md"
+ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
 
 
 def blocks() -> list[str]:
@@ -24,7 +28,7 @@ def test_your_own_filter(trials: Callable[[str], Trial], mail: Callable[..., byt
     program.write_text(helper)
     program.chmod(0o755)
     assert 'program = "/usr/local/bin/nomoney"' in config
-    trial = trials(config.replace("/usr/local/bin/nomoney", str(program)) + '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n')
+    trial = trials(config.replace("/usr/local/bin/nomoney", str(program)) + ROUTES)
     trial.start()
     trial.drop("good", mail("good"))
     trial.drop("bad", mail("Free Money"))
@@ -33,3 +37,45 @@ def test_your_own_filter(trials: Callable[[str], Trial], mail: Callable[..., byt
 
     assert b"Subject: good" in trial.outbound()[0].read_bytes()
     assert "spam" in why.read_text()
+
+
+def script(name: str, folder: Path, **instead: str) -> Path:
+    """A script of docs/postfix.md, with other paths in it."""
+    [text] = re.findall(rf"`/usr/local/bin/{name}`.*?```sh\n(.*?)```", (ROOT / "docs/postfix.md").read_text(), re.DOTALL)
+    for old, new in instead.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_behind_postfix(trials: Callable[[str], Trial], tmp_path: Path) -> None:
+    """A message goes by both scripts to sendmail with its envelope and its bytes; its file is removed when sendmail took it."""
+    trial = trials("rules = []\n" + ROUTES)
+    (tmp_path / "sendmail").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.words"\ncat > "$0.mail"\n[ ! -e "$0.fails" ]\n')
+    (tmp_path / "sendmail").chmod(0o755)
+    (tmp_path / "sendmail.fails").touch()
+    into = script(
+        "to-enqueuer",
+        tmp_path,
+        **{"/var/spool/enqueuer": str(trial.base), "enqueuer submit": f"{sys.executable} -m enqueuer.cli.app submit"},
+    )
+    back = script("from-enqueuer", tmp_path, **{"/usr/sbin/sendmail": str(tmp_path / "sendmail")})
+    mail = b"Subject: hello\n\nbody\n\n.\nR W <no@example.com>\n"
+    recipients = ["bob@example.com", '"a * b"@example.com']
+    trial.start()
+    subprocess.run([into, "", "--", *recipients], input=mail, check=True, timeout=20)
+    trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+
+    assert subprocess.run([back, trial.base / "Outbound/OUT"], check=False, timeout=20).returncode != 0
+    assert len(trial.outbound()) == 1
+    os.unlink(tmp_path / "sendmail.fails")
+    assert subprocess.run([back, trial.base / "Outbound/OUT"], check=False, timeout=20).returncode == 0
+    assert trial.outbound() == []
+    assert (tmp_path / "sendmail.words").read_text().splitlines() == ["-G", "-i", "-f", "", "--", *recipients]
+    assert (tmp_path / "sendmail.mail").read_bytes() == mail
+    assert (
+        subprocess.run([into, "no address", "--", *recipients], input=mail, check=False, timeout=20, capture_output=True).returncode == 75
+    )

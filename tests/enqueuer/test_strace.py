@@ -33,7 +33,8 @@ def traced(trials: Callable[[str], Trial], config: Callable[..., str], tmp_path:
     """A running engine in `each` mode, and the file to which its queue manager's calls go."""
     if STRACE is None:
         pytest.skip("strace is not installed")
-    output, errors = tmp_path / "strace", tmp_path / "strace.err"
+    output = tmp_path / "strace"
+    errors = tmp_path / "strace.err"
     with trials(config(more='[spool]\ndurability = "each"')) as trial, errors.open("wb") as file:
         (manager,) = trial.pids("queue manager")
         command = [STRACE, "-f", "-y", "-e", CALLS, "-o", str(output), "-p", str(manager)]
@@ -50,7 +51,8 @@ def _calls(text: str, base: Path) -> list[str]:
     """The successful calls in short: name and paths below the base directory, with ID and N for this message's numbers."""
     found = []
     for line in re.findall(r"^\d+ +(\w+)\((.*)\) += 0$", _joined(text), re.MULTILINE):
-        name, arguments = re.sub(r"(at2?|data)$", "", line[0]), line[1]
+        name = re.sub(r"(at2?|data)$", "", line[0])
+        arguments = line[1]
         paths = re.findall(r'"([^"]+)"', arguments) or re.findall(r"<([^>]+)>", arguments)
         short = " ".join(path.removeprefix(f"{base}/") for path in paths)
         found.append(re.sub(r"ID\.\d+\.", "ID.N.", re.sub(r"\d{16}", "ID", f"{name} {short}")))

@@ -39,7 +39,10 @@ class _Asker:
     """A client that turns with the loop."""
 
     def __init__(self, loop: Loop, ids: Sequence[int], answers: dict[int, VerdictFrame]) -> None:
-        self._loop, self._ids, self._answers, self._channel = loop, iter(ids), answers, Channel(connect("link"))
+        self._loop = loop
+        self._ids = iter(ids)
+        self._answers = answers
+        self._channel = Channel(connect("link"))
         self._channel.send(encode(Hello("processor", 0, 1, os.getpid())))
         loop.watch(self._channel.fileno(), self._answered)
         self._next()

@@ -16,11 +16,12 @@ from filterlink.external import LAST_NUMBER, numbers_from
 from filterlink.wire.frames import AnswerKind, VerdictFrame
 
 Rigs = Callable[..., Any]
-OK, FAILURE = AnswerKind.OK, AnswerKind.FAILURE
+OK = AnswerKind.OK
+FAILURE = AnswerKind.FAILURE
 
 
 def kinds(answers: dict[int, VerdictFrame]) -> dict[AnswerKind, int]:
-    return dict(Counter(answer.kind for answer in answers.values()))
+    return dict(Counter(answer.answer.kind for answer in answers.values()))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_every_answer_is_understood(rig: Rigs, base: Path, said: str, kind: Answ
     (base / "Queue/5.msg").write_text(f"%N {said}\n")
     answer = rig("say.sh").ask(5)
 
-    assert (answer.kind, answer.text, answer.fields) == (kind, text, fields)
+    assert (answer.answer.kind, answer.answer.text, answer.answer.fields) == (kind, text, fields)
 
 
 def test_an_answer_before_the_file_is_read(rig: Rigs) -> None:
@@ -96,7 +97,7 @@ def test_a_gateway_that_goes_silent(rig: Rigs) -> None:
     answers = here.ask_many([1, 2, 3, 4, 5], clients=1)
 
     assert kinds(answers) == {OK: 4, AnswerKind.TIMEOUT: 1}
-    assert answers[3].kind == AnswerKind.TIMEOUT
+    assert answers[3].answer.kind == AnswerKind.TIMEOUT
 
 
 @pytest.mark.parametrize("manner", ["agrees", "refuses", "banner"])
@@ -112,7 +113,7 @@ def test_a_helper_that_leaves_at_once(rig: Rigs) -> None:
     here = rig("play.pl quits", timeout=1.0, auto_restart=0.0)
     answer = here.ask(1)
 
-    assert (answer.kind, "exit status 0" in answer.text) == (AnswerKind.UNAVAILABLE, True)
+    assert (answer.answer.kind, "exit status 0" in answer.answer.text) == (AnswerKind.UNAVAILABLE, True)
     assert here.states[0].restarts < 10
 
 

@@ -68,5 +68,7 @@ def test_it_judges_in_the_multiplexer(rig: Rigs, helper: Path) -> None:
         Path(f"Queue/{id}.msg").write_text("free money\n" if id % 2 else "hello\n")
     answers = rig(f"./{helper.name}").ask_many(range(1, 25), clients=8)
 
-    assert {id: AnswerKind.ERROR if id % 2 else AnswerKind.OK for id in range(1, 25)} == {id: answer.kind for id, answer in answers.items()}
-    assert answers[1].text == "spam"
+    assert {id: AnswerKind.ERROR if id % 2 else AnswerKind.OK for id in range(1, 25)} == {
+        id: answer.answer.kind for id, answer in answers.items()
+    }
+    assert answers[1].answer.text == "spam"

@@ -1,6 +1,6 @@
 """Demands on a filter whose settings change: mail does not feel that its helper is replaced, and from the report on the new settings judge.
 
-Each row of the table in DESIGN.md (Succession) has its test here.
+Each row of the table in DESIGN.md (Rollover) has its test here.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.wire.frames import AnswerKind, Ask, Park, Renewed, VerdictFrame, Wake
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Park, Renewed, VerdictFrame, Wake
 from filterlink.wire.link import Channel
 from tests.helpers.paths import PROGRAMS
 
@@ -24,7 +24,8 @@ class Reloads:
     """A server whose one filter is configured again and again; `reported` has which revision was said to be in force."""
 
     def __init__(self, here: Any, settings: Make) -> None:
-        self.here, self._settings = here, settings
+        self.here = here
+        self._settings = settings
         self.reported: list[int] = []
         self.revision = 0
         self.first = self.pids[0]
@@ -73,12 +74,12 @@ def test_the_old_helper_judges_until_the_new_one_is_ready(reloads: Callable[...,
     it.to("says.sh DISCARD go")
     it.until_beside()
     for id in range(5):
-        assert it.here.ask(id, park=True) == VerdictFrame(id, 1, "Test", AnswerKind.OK)
+        assert it.here.ask(id, park=True) == VerdictFrame(id, 1, "Test", FilterAnswer(AnswerKind.OK))
     assert (it.reported, it.here.states[0].state) == ([], "ready")
     Path("go").touch()
     it.until_reported()
 
-    assert it.here.ask(6, park=True) == VerdictFrame(6, 1, "Test", AnswerKind.DISCARD)
+    assert it.here.ask(6, park=True) == VerdictFrame(6, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
     it.until_ended(it.first)
     assert it.here.wakes == [] == [each for each in it.here.states if each.parked]
     assert it.here.renewed == [Renewed("Test")]
@@ -92,11 +93,11 @@ def test_what_the_old_one_was_asked_it_answers(reloads: Callable[..., Reloads], 
     it.here.until(lambda: it.here.states[0].in_flight == 1)
     it.to("says.sh DISCARD", timeout=30)
     it.until_reported()
-    assert it.here.ask(2) == VerdictFrame(2, 1, "Test", AnswerKind.DISCARD)
+    assert it.here.ask(2) == VerdictFrame(2, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
     with (base / "Queue/1.msg").open("w") as fifo:
         fifo.write("%N ERROR old\n")
 
-    assert it.here.answer(channel) == VerdictFrame(1, 1, "Test", AnswerKind.ERROR, "old")
+    assert it.here.answer(channel) == VerdictFrame(1, 1, "Test", FilterAnswer(AnswerKind.ERROR, "old"))
     it.until_ended(it.first)
 
 
@@ -118,13 +119,13 @@ def test_one_that_never_becomes_ready(reloads: Callable[..., Reloads], caplog: p
     """After the time-out the new settings hold all the same: messages are parked, and told UNAVAILABLE after another one."""
     it = reloads("says.sh OK", timeout=1)
     it.to("no-such-program", timeout=0.6)
-    assert it.here.ask(1).kind == AnswerKind.OK
+    assert it.here.ask(1).answer.kind == AnswerKind.OK
     it.until_reported()
     assert isinstance(it.here.ask(2, park=True), Park)
-    assert it.here.ask(3).kind == AnswerKind.UNAVAILABLE
+    assert it.here.ask(3).answer.kind == AnswerKind.UNAVAILABLE
     it.here.until(lambda: it.here.wakes)
 
-    assert it.here.ask(2, n=2, park=True).kind == AnswerKind.UNAVAILABLE
+    assert it.here.ask(2, n=2, park=True).answer.kind == AnswerKind.UNAVAILABLE
     assert "no new helper is ready after 0.6 s" in caplog.text
     it.until_ended(it.first)
 
@@ -136,7 +137,7 @@ def test_one_that_leaves_intf_unanswered(reloads: Callable[..., Reloads]) -> Non
     it.until_beside()
     assert it.reported == []
     it.until_reported()
-    assert (it.here.ask(1).kind, it.here.states[0].restarts) == (AnswerKind.OK, 0)
+    assert (it.here.ask(1).answer.kind, it.here.states[0].restarts) == (AnswerKind.OK, 0)
 
 
 def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
@@ -145,7 +146,7 @@ def test_a_program_that_is_not_there(reloads: Callable[..., Reloads]) -> None:
     it.to("./sh-that-comes -c 'exec sh ok'", timeout=30)
     it.here.until(lambda: it.here.states[0].state == "failed")
     assert "./sh-that-comes: No such file or directory" in it.here.states[0].last_error
-    assert (it.here.ask(1, park=True).kind, it.reported) == (AnswerKind.OK, [])
+    assert (it.here.ask(1, park=True).answer.kind, it.reported) == (AnswerKind.OK, [])
     Path("ok").write_bytes((PROGRAMS / "ok.sh").read_bytes())
     Path("sh-that-comes").symlink_to("/bin/sh")
     it.until_reported()
@@ -159,11 +160,11 @@ def test_one_whose_command_line_is_wrong(reloads: Callable[..., Reloads], status
     it.to(f"sh -c 'test -e mended || {{ echo no option -x >&2; exit {status}; }}; exec sh helpers/ok.sh'", timeout=30, auto_restart=0.3)
     it.here.until(lambda: it.here.states[0].state == "failed")
     assert f"ended with exit status {status}: no option -x" in it.here.states[0].last_error
-    assert (it.here.ask(1, park=True).kind, it.reported) == (AnswerKind.OK, [])
+    assert (it.here.ask(1, park=True).answer.kind, it.reported) == (AnswerKind.OK, [])
     Path("helpers").symlink_to(PROGRAMS)
     Path("mended").touch()
     it.until_reported()
-    assert it.here.ask(2).kind == AnswerKind.OK
+    assert it.here.ask(2).answer.kind == AnswerKind.OK
     assert it.first not in it.pids
 
 
@@ -185,7 +186,7 @@ def test_a_program_that_is_not_there_and_never_tried_again(reloads: Callable[...
     it.to("no-such-program", timeout=30, auto_restart=float("inf"))
     it.until_reported()
     assert it.here.wakes == [Wake("Test", 1)]
-    assert it.here.ask(2, n=2, park=True).kind == AnswerKind.UNAVAILABLE
+    assert it.here.ask(2, n=2, park=True).answer.kind == AnswerKind.UNAVAILABLE
 
 
 def test_one_that_runs_only_once(reloads: Callable[..., Reloads], caplog: pytest.LogCaptureFixture) -> None:
@@ -197,7 +198,7 @@ def test_one_that_runs_only_once(reloads: Callable[..., Reloads], caplog: pytest
     if isinstance(got, Park):
         it.here.until(lambda: it.here.wakes)
         got = it.here.ask(1, n=2)
-    assert got.kind == AnswerKind.DISCARD
+    assert got.answer.kind == AnswerKind.DISCARD
     assert "another one runs; it is started again when it is alone" in caplog.text
 
 
@@ -214,7 +215,7 @@ def test_the_old_one_dies_meanwhile(reloads: Callable[..., Reloads]) -> None:
     assert isinstance(it.here.ask(2, park=True), Park)
     Path("go").touch()
     it.here.until(lambda: sum(wake.count for wake in it.here.wakes) >= 2)
-    assert [it.here.ask(id, n=2, park=True).kind for id in (1, 2)] == [AnswerKind.OK] * 2
+    assert [it.here.ask(id, n=2, park=True).answer.kind for id in (1, 2)] == [AnswerKind.OK] * 2
 
 
 def test_an_old_one_that_hangs(reloads: Callable[..., Reloads]) -> None:
@@ -224,7 +225,7 @@ def test_an_old_one_that_hangs(reloads: Callable[..., Reloads]) -> None:
     it.here.until_state("stalled")
     it.to("says.sh OK", timeout=30)
     assert it.reported == [1]
-    assert it.here.ask(2).kind == AnswerKind.OK
+    assert it.here.ask(2).answer.kind == AnswerKind.OK
     assert Path(f"/proc/{it.first}").exists()
 
 
@@ -238,12 +239,12 @@ def test_a_second_and_a_third_reload(reloads: Callable[..., Reloads]) -> None:
         it.here.until(lambda: it.here.states[0].pids[1] not in seen or len(seen) == 1)
         seen.add(it.here.states[0].pids[1])
         assert len(running()) <= 2
-        assert it.here.ask(1).kind == AnswerKind.OK
+        assert it.here.ask(1).answer.kind == AnswerKind.OK
     it.to("says.sh ERROR")
     it.here.until(lambda: len(running()) <= 2 and it.reported)
 
     assert it.reported == [4]
-    assert it.here.ask(2).kind == AnswerKind.ERROR
+    assert it.here.ask(2).answer.kind == AnswerKind.ERROR
     it.until_ended(it.first, *seen)
     assert len(running()) == 1 == len(it.pids)
 
@@ -262,10 +263,10 @@ def test_a_reload_while_the_one_before_still_answers(reloads: Callable[..., Relo
     it.until_reported()
     it.to("says.sh DISCARD")
     it.here.until(lambda: it.here.states[0].pids)
-    assert it.here.ask(2).kind == AnswerKind.OK
+    assert it.here.ask(2).answer.kind == AnswerKind.OK
     assert len(running()) == 2
     it.until_reported()
-    assert it.here.ask(3).kind == AnswerKind.DISCARD
+    assert it.here.ask(3).answer.kind == AnswerKind.DISCARD
     it.until_ended(it.first)
 
 
@@ -277,7 +278,7 @@ def test_back_to_the_old_settings(reloads: Callable[..., Reloads]) -> None:
     it.to("says.sh OK")
     assert it.reported == [2]
     it.until_ended(new)
-    assert (it.pids, it.here.ask(1).kind) == ((it.first,), AnswerKind.OK)
+    assert (it.pids, it.here.ask(1).answer.kind) == ((it.first,), AnswerKind.OK)
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["removed", "disabled"])
@@ -314,9 +315,9 @@ def test_a_late_answer_is_not_anothers(reloads: Callable[..., Reloads], base: Pa
     it = reloads("say.sh", log_level="low-level")
     for id in range(1, 4):
         (base / f"Queue/{id}.msg").write_text("%N OK\n")
-        assert it.here.ask(id).kind == AnswerKind.OK
+        assert it.here.ask(id).answer.kind == AnswerKind.OK
     it.to("say.sh", timeout=5)
     it.until_reported()
     judging = it.here.server._succession.judging["Test"]
-    assert it.here.ask(3).kind == AnswerKind.OK
+    assert it.here.ask(3).answer.kind == AnswerKind.OK
     assert next(judging.numbers) > 5

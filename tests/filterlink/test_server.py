@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.wire.frames import AnswerKind, Ask, Park, VerdictFrame, Wake
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake
 from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
@@ -43,19 +43,19 @@ def test_a_ten_line_helper_judges(rig: Rigs) -> None:
     """Any helper that answers OK lets a message pass."""
     here = rig("ok.sh")
 
-    assert VerdictFrame(1, 7, "Test", AnswerKind.OK) == here.ask(1, n=7)
+    assert VerdictFrame(1, 7, "Test", FilterAnswer(AnswerKind.OK)) == here.ask(1, n=7)
 
 
 @pytest.mark.parametrize(
     ("said", "verdict"),
     [
-        ("%N OK", VerdictFrame(5, 1, "Test", AnswerKind.OK)),
-        ('%N ADDHEADER "X-A: 1\\eX-B: 2" OK', VerdictFrame(5, 1, "Test", AnswerKind.OK, "", (b"X-A: 1", b"X-B: 2"))),
-        ('%N ERROR "EICAR found"', VerdictFrame(5, 1, "Test", AnswerKind.ERROR, "EICAR found")),
-        ("%N REJECTED come again", VerdictFrame(5, 1, "Test", AnswerKind.REJECTED, "come again")),
-        ("%N DISCARD", VerdictFrame(5, 1, "Test", AnswerKind.DISCARD)),
-        ("%N FAILURE", VerdictFrame(5, 1, "Test", AnswerKind.FAILURE)),
-        ("%N FILE Queue/5.msg", VerdictFrame(5, 1, "Test", AnswerKind.FAILURE)),
+        ("%N OK", VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.OK))),
+        ('%N ADDHEADER "X-A: 1\\eX-B: 2" OK', VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.OK, "", (b"X-A: 1", b"X-B: 2")))),
+        ('%N ERROR "EICAR found"', VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.ERROR, "EICAR found"))),
+        ("%N REJECTED come again", VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.REJECTED, "come again"))),
+        ("%N DISCARD", VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.DISCARD))),
+        ("%N FAILURE", VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.FAILURE))),
+        ("%N FILE Queue/5.msg", VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.FAILURE))),
     ],
 )
 def test_verdicts_reach_who_asked(rig: Rigs, base: Path, said: str, verdict: VerdictFrame) -> None:
@@ -90,7 +90,7 @@ def test_pipelining_answers_all(rig: Rigs) -> None:
     here.until_state("ready")
     channels = [here.send(here.client(), Ask(id, 1, "Test", False, 1, False)) for id in range(1, 40)]
 
-    assert {AnswerKind.OK} == {here.answer(channel).kind for channel in channels}
+    assert {AnswerKind.OK} == {here.answer(channel).answer.kind for channel in channels}
 
 
 def test_a_mute_helper_times_out_and_is_replaced(rig: Rigs) -> None:
@@ -99,7 +99,7 @@ def test_a_mute_helper_times_out_and_is_replaced(rig: Rigs) -> None:
     pid = here.until_state("ready").pids[0]
     verdict = here.ask(1)
 
-    assert (verdict.kind, verdict.text) == (AnswerKind.TIMEOUT, 'filter "Test": no answer within 0.4 s')
+    assert (verdict.answer.kind, verdict.answer.text) == (AnswerKind.TIMEOUT, 'filter "Test": no answer within 0.4 s')
     here.until(lambda: here.states[0].state == "ready" and here.states[0].pids != (pid,))
     assert not alive(pid)
 
@@ -113,7 +113,7 @@ def test_a_helper_that_is_killed_is_replaced(rig: Rigs, base: Path) -> None:
     (base / "Queue/8.msg").write_text("%N DISCARD\n")
     os.kill(pid, signal.SIGKILL)
 
-    assert VerdictFrame(8, 1, "Test", AnswerKind.DISCARD) == here.answer(channel)
+    assert VerdictFrame(8, 1, "Test", FilterAnswer(AnswerKind.DISCARD)) == here.answer(channel)
     here.until(lambda: here.states[0].restarts == 1)
     assert "signal 9" in here.states[0].last_error
 
@@ -124,7 +124,7 @@ def test_who_ends_helpers_is_found(rig: Rigs) -> None:
     here.until_state("ready")
     channel = here.send(here.client(), Ask(13, 7, "Test", False, 1, False))
     for id in range(20, 25):
-        assert here.ask(id).kind == AnswerKind.OK
+        assert here.ask(id).answer.kind == AnswerKind.OK
     here.until(lambda: here.guilty)
 
     assert (here.guilty[0].id, here.guilty[0].n, here.guilty[0].filter) == (13, 7, "Test")
@@ -137,10 +137,10 @@ def test_a_filter_that_ends_over_all_it_is_asked_is_away(rig: Rigs) -> None:
     here = rig("dies.sh", timeout=0.6)
     verdict = here.ask(13)
 
-    assert verdict.kind == AnswerKind.UNAVAILABLE
-    assert "I cannot stand Queue/13.msg" in verdict.text
+    assert verdict.answer.kind == AnswerKind.UNAVAILABLE
+    assert "I cannot stand Queue/13.msg" in verdict.answer.text
     here.until_state("ready")
-    assert here.ask(14).kind == AnswerKind.OK
+    assert here.ask(14).answer.kind == AnswerKind.OK
     assert here.guilty == []
 
 
@@ -152,7 +152,7 @@ def test_parked_messages_are_woken(rig: Rigs) -> None:
     assert isinstance(answer, Park)
     here.until(lambda: here.wakes)
     assert [Wake("Test", 1)] == here.wakes
-    assert VerdictFrame(1, 2, "Test", AnswerKind.OK) == here.ask(1, n=2, park=True)
+    assert VerdictFrame(1, 2, "Test", FilterAnswer(AnswerKind.OK)) == here.ask(1, n=2, park=True)
 
 
 def test_a_program_that_is_not_there(rig: Rigs) -> None:
@@ -163,10 +163,10 @@ def test_a_program_that_is_not_there(rig: Rigs) -> None:
     assert isinstance(here.ask(1, park=True), Park)
 
     verdict = here.ask(2)
-    assert verdict.kind == AnswerKind.UNAVAILABLE
-    assert "no-such-program" in verdict.text
+    assert verdict.answer.kind == AnswerKind.UNAVAILABLE
+    assert "no-such-program" in verdict.answer.text
     here.until(lambda: here.wakes)
-    assert here.ask(1, n=2, park=True).kind == AnswerKind.UNAVAILABLE
+    assert here.ask(1, n=2, park=True).answer.kind == AnswerKind.UNAVAILABLE
 
 
 def test_auto_restart_never(rig: Rigs) -> None:
@@ -174,7 +174,7 @@ def test_auto_restart_never(rig: Rigs) -> None:
     here = rig("false", auto_restart=float("inf"))
 
     assert "exit status 1" in (here.until_state("failed").last_error or "")
-    assert here.ask(1, park=True).kind == AnswerKind.UNAVAILABLE
+    assert here.ask(1, park=True).answer.kind == AnswerKind.UNAVAILABLE
 
 
 def test_one_dead_filter_hurts_no_other(rig: Rigs, settings: Make) -> None:
@@ -183,27 +183,27 @@ def test_one_dead_filter_hurts_no_other(rig: Rigs, settings: Make) -> None:
     here.send(here.client(), Ask(1, 1, "Mute", False, 1, False))
     here.send(here.client(), Ask(1, 1, "Dead", False, 1, False))
 
-    assert here.ask(1).kind == AnswerKind.OK
+    assert here.ask(1).answer.kind == AnswerKind.OK
 
 
 def test_unknown_and_disabled_filters(rig: Rigs, settings: Make) -> None:
     """A filter that is not there is UNAVAILABLE, and no process is started for a disabled one."""
     here = rig(settings("ok.sh", enabled=False))
 
-    assert here.ask(1, filter="Nobody").text == 'filter "Nobody" is not configured or disabled'
+    assert here.ask(1, filter="Nobody").answer.text == 'filter "Nobody" is not configured or disabled'
     assert here.until_state("disabled").pids == ()
 
 
 def test_intf_unanswered(rig: Rigs) -> None:
     """A helper that leaves INTF unanswered is taken for an old one, and works."""
-    assert rig("silent.sh", timeout=0.3).ask(1).kind == AnswerKind.OK
+    assert rig("silent.sh", timeout=0.3).ask(1).answer.kind == AnswerKind.OK
 
 
 def test_a_planned_exit_is_no_fault(rig: Rigs) -> None:
     """A helper that leaves by itself after its answer is started again at once, and no error is told of."""
     here = rig("once.sh", auto_restart=60)
 
-    assert [here.ask(id).kind for id in range(1, 5)] == [AnswerKind.OK] * 4
+    assert [here.ask(id).answer.kind for id in range(1, 5)] == [AnswerKind.OK] * 4
     here.until(lambda: here.states and here.states[0].restarts >= 3)
     assert here.states[0].last_error is None
 
@@ -214,12 +214,12 @@ def test_a_filter_that_cannot_judge_says_why(rig: Rigs, base: Path) -> None:
     (base / "Queue/1.msg").write_text('%N REJECTED "clamd.sock: no such file"\n')
     (base / "Queue/2.msg").write_text("%N DISCARD\n")
 
-    assert here.ask(1).kind == AnswerKind.REJECTED
+    assert here.ask(1).answer.kind == AnswerKind.REJECTED
     here.until(lambda: here.states and here.states[0].last_error == "REJECTED: clamd.sock: no such file")
     assert here.states[0].state == "ready"
-    assert here.ask(2).kind == AnswerKind.DISCARD
+    assert here.ask(2).answer.kind == AnswerKind.DISCARD
     here.until(lambda: here.states[0].last_error is None)
-    assert here.ask(1).kind == AnswerKind.REJECTED
+    assert here.ask(1).answer.kind == AnswerKind.REJECTED
     os.kill(here.states[0].pids[0], signal.SIGKILL)
     here.until(lambda: "signal 9" in (here.states[0].last_error or ""))
 
@@ -228,7 +228,7 @@ def test_answers_of_a_dead_parents_child_count(rig: Rigs) -> None:
     """A helper's output is read to its end after its death, before anything is sent again."""
     here = rig("parent.sh")
 
-    assert here.ask(1).kind == AnswerKind.DISCARD
+    assert here.ask(1).answer.kind == AnswerKind.DISCARD
     here.until(lambda: here.states and here.states[0].answered == 1)
 
 
@@ -236,7 +236,7 @@ def test_a_stderr_flood_blocks_nobody(rig: Rigs, caplog: pytest.LogCaptureFixtur
     """stderr is drained all the time; the log gets a bounded part of it."""
     here = rig("flood.sh")
 
-    assert [here.ask(id).kind for id in range(1, 4)] == [AnswerKind.OK] * 3
+    assert [here.ask(id).answer.kind for id in range(1, 4)] == [AnswerKind.OK] * 3
     lines = [record.getMessage() for record in caplog.records if "something is odd" in record.getMessage()]
     assert 1 <= len(lines) <= 200
 
@@ -246,7 +246,7 @@ def test_a_second_answer_in_one_read(rig: Rigs, base: Path, caplog: pytest.LogCa
     here = rig("say.sh")
     (base / "Queue/1.msg").write_text("%N OK\n%N FAILURE too late\n")
 
-    assert here.ask(1).kind == AnswerKind.OK
+    assert here.ask(1).answer.kind == AnswerKind.OK
     here.until(lambda: "not outstanding" in caplog.text)
     assert "answered FAILURE" not in caplog.text
 
@@ -255,7 +255,7 @@ def test_garbage_is_logged_and_survived(rig: Rigs, caplog: pytest.LogCaptureFixt
     """Babble, wrong numbers and second answers change no verdict."""
     here = rig("garbage.pl")
 
-    assert [here.ask(id).kind for id in range(1, 4)] == [AnswerKind.OK] * 3
+    assert [here.ask(id).answer.kind for id in range(1, 4)] == [AnswerKind.OK] * 3
     here.until(lambda: here.states and here.states[0].answered == 3)
     assert "line without a number" in caplog.text
     assert "not outstanding" in caplog.text
@@ -334,7 +334,7 @@ def test_a_babbler_leaves_the_others_their_time(rig: Rigs, settings: Make) -> No
     here.until(lambda: [state.state for state in here.states] == ["ready", "ready"])
     before = time.monotonic()
 
-    assert [here.ask(id).kind for id in range(20)] == [AnswerKind.OK] * 20
+    assert [here.ask(id).answer.kind for id in range(20)] == [AnswerKind.OK] * 20
     assert time.monotonic() - before < 10
 
 
@@ -342,7 +342,7 @@ def test_who_closes_its_input_is_replaced(rig: Rigs) -> None:
     """A helper that can hear nothing more is stopped, and what it was asked goes to the next one, uncharged."""
     here = rig("deaf.sh", timeout=15)
 
-    assert here.ask(1).kind == AnswerKind.OK
+    assert here.ask(1).answer.kind == AnswerKind.OK
     here.until(lambda: here.states[0].restarts == 1)
     assert "closed its input, but does not end" in here.states[0].last_error
 
@@ -355,7 +355,7 @@ def test_the_dead_get_nothing(rig: Rigs, base: Path) -> None:
     here.until_state("restarting")
     channel = here.send(here.client(), Ask(1, 1, "Test", False, 1, False))
 
-    assert here.answer(channel) == VerdictFrame(1, 1, "Test", AnswerKind.OK)
+    assert here.answer(channel) == VerdictFrame(1, 1, "Test", FilterAnswer(AnswerKind.OK))
     here.until(lambda: here.states[0].restarts == 1)
 
 
@@ -386,7 +386,7 @@ def test_a_helper_is_replaced_after_so_many_requests(rig: Rigs) -> None:
     here = rig("ok.sh", max_requests=5)
     pids = {here.until_state("ready").pids[0]}
     for id in range(1, 41):
-        assert here.ask(id).kind == AnswerKind.OK
+        assert here.ask(id).answer.kind == AnswerKind.OK
         here.until(lambda id=id: here.states[0].answered == id)
         pids.update(here.states[0].pids)
 
@@ -404,11 +404,11 @@ def test_a_helper_is_replaced_when_it_is_old(rig: Rigs, base: Path) -> None:
     here.until(lambda: len(here.states[0].pids) == 2)
     (base / "Queue/2.msg").write_text("%N OK\n")
     here.until(lambda: here.server._succession.judging["Test"].gate.units[1].ready)
-    assert here.ask(2) == VerdictFrame(2, 1, "Test", AnswerKind.OK)
+    assert here.ask(2) == VerdictFrame(2, 1, "Test", FilterAnswer(AnswerKind.OK))
     with (base / "Queue/1.msg").open("w") as fifo:
         fifo.write("%N DISCARD\n")
 
-    assert here.answer(channel) == VerdictFrame(1, 1, "Test", AnswerKind.DISCARD)
+    assert here.answer(channel) == VerdictFrame(1, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
     here.until(lambda: old not in here.states[0].pids and not alive(old))
 
 
@@ -417,6 +417,6 @@ def test_one_that_hangs_on_its_way_out_is_ended(rig: Rigs) -> None:
     here = rig("mute.sh", max_age=1.0, timeout=2.5)
     old = here.until_state("ready").pids[0]
     here.until(lambda: len(here.states[0].pids) == 1)
-    assert here.ask(1).kind == AnswerKind.TIMEOUT
+    assert here.ask(1).answer.kind == AnswerKind.TIMEOUT
     here.until(lambda: not alive(old))
     here.until(lambda: here.states[0].pids and old not in here.states[0].pids)

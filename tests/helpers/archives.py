@@ -42,7 +42,9 @@ def end(count: int, size: int, at: int, comment: bytes = b"") -> bytes:
 
 def zipped(*members: tuple[bytes, Callable[[int], bytes] | None], begin: int = 0, comment: bytes = b"") -> bytes:
     """Each member: its header with the data, and what makes its entry of the place of that, or None. `begin`: what places count from."""
-    data, entries, count = b"", b"", 0
+    data = b""
+    entries = b""
+    count = 0
     for header, entry in members:
         if entry:
             entries += entry(begin + len(data))

@@ -8,7 +8,9 @@ from uuid import UUID
 
 __all__ = ["binhex", "cms", "der", "msg", "ole", "onenote", "package", "pdf", "properties", "rtf", "szdd", "tnef"]
 
-SIGNED, COMPRESSED, ENVELOPED = "2a864886f70d010702", "2a864886f70d0109100109", "2a864886f70d010703"
+SIGNED = "2a864886f70d010702"
+COMPRESSED = "2a864886f70d0109100109"
+ENVELOPED = "2a864886f70d010703"
 DATA = "2a864886f70d010701"
 
 
@@ -74,7 +76,9 @@ def ole(streams: Mapping[tuple[str, ...], bytes]) -> bytes:
     names: list[tuple[str, ...]] = [()]
     for path in streams:
         names += [path[:n] for n in range(1, len(path) + 1) if path[:n] not in names]
-    small, large, starts = bytearray(), list[bytes](), dict[tuple[str, ...], int]()
+    small = bytearray()
+    large = list[bytes]()
+    starts = dict[tuple[str, ...], int]()
     small_table: list[int] = []
     folder_sectors = -(-len(names) // 4)
     at = 1 + folder_sectors
@@ -88,8 +92,11 @@ def ole(streams: Mapping[tuple[str, ...], bytes]) -> bytes:
             starts[path] = len(small) // 64 if count else 0xFFFFFFFE
             small_table += [*range(len(small_table) + 1, len(small_table) + count), 0xFFFFFFFE][:count]
             small += data.ljust(count * 64, b"\0")
-    small_first, small_sectors, table_sectors = at, -(-len(small) // 512), -(-len(small_table) // 128)
-    tables, total = 1, at + small_sectors + table_sectors
+    small_first = at
+    small_sectors = -(-len(small) // 512)
+    table_sectors = -(-len(small_table) // 128)
+    tables = 1
+    total = at + small_sectors + table_sectors
     assert total <= 128 * tables
     table = [0xFFFFFFFD, *_chain(1, folder_sectors)]
     for data in large:
@@ -124,7 +131,8 @@ def _entry(
     text = (path[-1] if path else "Root Entry").encode("utf-16-le") + b"\0\0"
     kind = 2 if path in streams else 1 if path else 5
     start, size = (starts[path], len(streams[path])) if path in streams else small if not path else (0, 0)
-    right, child = later[0] if later else none, children[0] if children and path not in streams else none
+    right = later[0] if later else none
+    child = children[0] if children and path not in streams else none
     return struct.pack("<64sHBBIII36xIQ", text, len(text), kind, 1, none, right, child, start, size)
 
 

@@ -96,7 +96,8 @@ def zip_bomb() -> bytes:
 
 def overlapping_zip() -> bytes:
     """Eight thousand members of the same packed bytes, which unpack to nothing."""
-    packer, count = zlib.compressobj(9, zlib.DEFLATED, -15), 2000
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    count = 2000
     body = b"\0\0\0\xff\xff" * 100_000 + packer.compress(b"x") + packer.flush()
     heads = [struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, 0, 0, 0, (count - n - 1) * 30) for n in range(count)]
     entries = [struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, 9, 9, 0, 0, 0, 0, 0, 0, n * 30) for n in range(count)]
@@ -203,9 +204,11 @@ def ole_streams() -> bytes:
 
 
 def _ole(stream: bytes, count: int) -> bytes:
-    folders, sectors = -(-(count + 1) // 4), len(stream) // 512
+    folders = -(-(count + 1) // 4)
+    sectors = len(stream) // 512
     tables = -(-(folders + sectors + 100) // 128)
-    first, begin = tables, tables + folders
+    first = tables
+    begin = tables + folders
     table = [0xFFFFFFFD] * tables + [*range(first + 1, begin), 0xFFFFFFFE, *range(begin + 1, begin + sectors), 0xFFFFFFFE]
     table += [0xFFFFFFFF] * (tables * 128 - len(table))
     head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)

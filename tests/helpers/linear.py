@@ -14,7 +14,8 @@ UNNOTICED = 0.1
 def is_linear(call: Callable[[int], object], size: int = 1 << 20) -> bool:
     """Whether `call(2 * size)` takes less than three times as long as `call(size)`; the best of some runs counts."""
     for _ in range(4):
-        once, twice = _seconds(call, size), _seconds(call, 2 * size)
+        once = _seconds(call, size)
+        twice = _seconds(call, 2 * size)
         if twice < max(UNNOTICED, RATIO * once):
             return True
     return False

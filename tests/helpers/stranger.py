@@ -31,7 +31,8 @@ def warm_up() -> None:
     real = sys.stdin, sys.stdout
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(SystemExit):
         basedir.create(Path(folder))
-        sys.stdin, sys.stdout = io.TextIOWrapper(io.BytesIO(b"To: b@b.example\n\ntext\n")), io.StringIO()
+        sys.stdin = io.TextIOWrapper(io.BytesIO(b"To: b@b.example\n\ntext\n"))
+        sys.stdout = io.StringIO()
         sys.argv = ["enqueuer", "submit", "--base", folder, "-t"]
         app.main()
     sys.stdin, sys.stdout = real

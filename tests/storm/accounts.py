@@ -39,10 +39,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class Dropper:
     def __init__(self, base: str, work: str, _chance: random.Random) -> None:
-        self._folder, self._sent = f"{base}/Submitted", open(f"{work}/sent", "a", buffering=1)  # noqa: SIM115
+        self._folder = f"{base}/Submitted"
+        self._sent = open(f"{work}/sent", "a", buffering=1)  # noqa: SIM115
 
     def deed(self) -> None:
-        name, body = secrets.token_hex(8), secrets.token_hex(200)
+        name = secrets.token_hex(8)
+        body = secrets.token_hex(200)
         now = time.time_ns()
         mail = f"From: ann@a.example\nTo: bob@b.example\nSubject: {name}\nX-Sent: {now}\n\n{body}\n"
         fd = os.open(f"{self._folder}/{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -54,8 +56,11 @@ class Dropper:
 
 class Attacker:
     def __init__(self, base: str, work: str, chance: random.Random) -> None:
-        self.base, self.work, self.chance = base.encode(), work.encode(), chance
-        self.folder, self.count = self.base + b"/Submitted/", 0
+        self.base = base.encode()
+        self.work = work.encode()
+        self.chance = chance
+        self.folder = self.base + b"/Submitted/"
+        self.count = 0
         self.done: Counter[str] = Counter()
         self.deeds: list[Callable[[], object]] = [getattr(self, name) for name in dir(self) if name.startswith("try_")]
         self.open: list[int] = []
@@ -137,14 +142,16 @@ class Attacker:
         os.rename(self.work + b"/mounted", self.folder + b"mounted.eml")
 
     def try_in_and_out(self) -> None:
-        here, there = self.file(MAIL), self.place()
+        here = self.file(MAIL)
+        there = self.place()
         for _ in range(self.chance.randrange(1, 20)):
             os.rename(here, there)
             os.rename(there, here)
 
     def try_exchange(self) -> None:
         """A file and a link to a secret change places, again and again."""
-        there, link = self.place(), self.work + b"/l%d" % self.count
+        there = self.place()
+        link = self.work + b"/l%d" % self.count
         os.symlink(self.chance.choice(self.targets), link)
         os.rename(self.file(MAIL), there)
         for _ in range(self.chance.randrange(1, 50)):
@@ -219,7 +226,9 @@ def main() -> None:
     os.chdir(work)
     chance = random.Random(seed)
     account = Dropper(base, work, chance) if role == "drop" else Attacker(base, work, chance)
-    end, due, nothing = time.monotonic() + float(seconds), time.monotonic(), threading.Event()
+    end = time.monotonic() + float(seconds)
+    due = time.monotonic()
+    nothing = threading.Event()
     while (now := time.monotonic()) < end:
         account.deed()
         due += chance.expovariate(RATE[role])

@@ -24,7 +24,8 @@ class Fault:
         """`path`: only the calls on this path fail."""
         if STRACE is None:
             pytest.skip("strace is not installed")
-        self._output, self._since = folder / "strace.out", time.monotonic()
+        self._output = folder / "strace.out"
+        self._since = time.monotonic()
         only = ["-P", path] if path else []
         inject = f"inject={call}:error={error}:when={when}"
         self._command = [STRACE, "-qq", "-p", str(pid), "-o", str(self._output), *only, "-e", f"trace={call}", "-e", inject]

@@ -120,7 +120,8 @@ def _icap(pieces: list[bytes]) -> None:
 
 
 def _milter(pieces: list[bytes]) -> None:
-    packets, outcome = milterwire.Packets(), milterwire.MilterOutcome()
+    packets = milterwire.Packets()
+    outcome = milterwire.MilterOutcome()
     for piece in pieces:
         packets.feed(piece)
         while (found := packets.take()) is not None:
@@ -148,7 +149,7 @@ def _helper(pieces: list[bytes]) -> None:
     for piece in pieces:
         for event in reader.feed(piece):
             if isinstance(event, protocol.HelperReply):
-                assert all(b"\n" not in address for address in event.routes + event.copies)
+                assert all(b"\n" not in address for address in event.answer.routes + event.answer.copies)
                 assert all(text.isprintable() for text in event.complaints)
     reader.finish()
 

@@ -19,7 +19,8 @@ import pytest
 from enqueuer.lab.trial import Trial, signal_all
 from tests.storm import accounts, weather
 
-NORMAL, EVE = 4242, 4243
+NORMAL = 4242
+EVE = 4243
 CANARY = "canary-5d1f"
 PATIENCE = 60.0
 P99 = 1.0
@@ -27,7 +28,8 @@ P99 = 1.0
 RATIO = 10.0
 """What the p99 under attack may be of that without, as long as it is over NOISE."""
 NOISE = 0.5
-MS_NOSUID, MS_NODEV = 2, 4
+MS_NOSUID = 2
+MS_NODEV = 4
 
 pytestmark = [
     pytest.mark.alone,
@@ -86,7 +88,8 @@ def _prepare(trial: Trial, tmp_path: Path, mode: int) -> dict[Path, tuple[bytes,
     submitted = trial.base / "Submitted"
     os.chown(submitted, 0, accounts.GROUP)
     submitted.chmod(mode)
-    secret, config = trial.base / "secret", trial.base / "Settings/enqueuer.toml"
+    secret = trial.base / "secret"
+    config = trial.base / "Settings/enqueuer.toml"
     secret.write_text(f"To: {CANARY}@x.example\n\n{CANARY}\n")
     secret.chmod(0o600)
     trial.configure(f"# {CANARY}\n{config.read_text()}")

@@ -39,7 +39,9 @@ class Administrator:
     """Changes the file, and knows which good one was the last."""
 
     def __init__(self, trial: Trial, markers: Path, chance: random.Random) -> None:
-        self.trial, self._markers, self._chance = trial, markers, chance
+        self.trial = trial
+        self._markers = markers
+        self._chance = chance
         self.path = trial.base / basedir.CONFIG
         self.good: list[int] = [4]
         """How many processors each good file has asked for."""
@@ -114,8 +116,10 @@ class Administrator:
 @pytest.mark.parametrize("changes", [pytest.param(12, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp_path: Path) -> None:
     """However the file is changed, a good one is taken whole, a faulty one refused whole, and every message has its disposition."""
-    began, chance = time.monotonic(), weather.seeded("config storm")
-    markers, ledger = tmp_path / "markers", weather.Ledger(chance)
+    began = time.monotonic()
+    chance = weather.seeded("config storm")
+    markers = tmp_path / "markers"
+    ledger = weather.Ledger(chance)
     with Trial(tmp_path / "base", weather.config(markers)) as trial:
         administrator = Administrator(trial, markers, chance)
         work = _traffic(trial, ledger, chance)

@@ -21,7 +21,8 @@ from enqueuer import basedir
 from enqueuer.lab.trial import Trial, TrialError, signal_all, wait
 from tests.storm import disks, weather
 
-MEGABYTES, INODES = 128, 4000
+MEGABYTES = 128
+INODES = 4000
 RATE = 40
 ROUND = 3
 """Troubles until the filesystem is mounted anew, so that what came out is read from the disk and not from memory."""
@@ -31,7 +32,9 @@ class Stack:
     """The filesystems under one engine."""
 
     def __init__(self, folder: Path, outer: Path, stack: ExitStack) -> None:
-        self.outer, self.disk, self.base = outer, folder / "disk", folder / "base"
+        self.outer = outer
+        self.disk = folder / "disk"
+        self.base = folder / "base"
         self.mount(stack)
         basedir.create(self.disk / "base")
         for path in ("Submitted", "Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Outbound/SMTP", "Quarantine"):
@@ -121,7 +124,9 @@ class Dropper:
     """Drops with fsync; a message that could not be written is dropped again later, under the same name."""
 
     def __init__(self, folder: Path, ledger: weather.Ledger, chance: random.Random) -> None:
-        self._folder, self._ledger, self._chance = folder, ledger, chance
+        self._folder = folder
+        self._ledger = ledger
+        self._chance = chance
         self._again: list[weather.Mail] = []
         self._next = 0.0
 
@@ -160,7 +165,9 @@ class Dropper:
 def test_nothing_is_lost_when_the_disk_fails_and_all_goes_on_afterwards(kinds: tuple[str, ...], troubles: int, tmp_path: Path) -> None:
     """Each message comes out once, whole also on the disk, after any trouble; nobody has to do anything but to end the trouble."""
     disks.need("mkfs.ext4", "fstrim")
-    began, chance, seen = time.monotonic(), weather.seeded("disk storm"), Counter[str]()
+    began = time.monotonic()
+    chance = weather.seeded("disk storm")
+    seen = Counter[str]()
     ledger = weather.Ledger(chance)
     with ExitStack() as outer_stack, ExitStack() as stack:
         outer = outer_stack.enter_context(disks.mounted("tmpfs", tmp_path / "outer", f"size={MEGABYTES + 8}M", kind="tmpfs"))

@@ -57,7 +57,8 @@ class Subject:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._folder, self._numbers = folder, itertools.count()
+        self._folder = folder
+        self._numbers = itertools.count()
         self.trial = Trial(folder / "base", self._config())
         self.outcomes: Counter[str] = Counter()
 
@@ -184,7 +185,8 @@ def _recorded(subject: Subject, phase: str) -> dict[str, int]:
 
 def _cases(folder: Path, chance: random.Random) -> list[Case]:
     """Every call that is made in each phase, with every error: at its first time, and at one by chance."""
-    subject, found = Subject(folder), []
+    subject = Subject(folder)
+    found = []
     subject.trial.start()
     try:
         for phase in PHASES:
@@ -201,10 +203,13 @@ def _cases(folder: Path, chance: random.Random) -> list[Case]:
 
 def _blow(folder: Path, cases: Iterable[Case], seconds: float) -> Counter[str]:
     """All cases, by several workers with an engine each. What is not begun in time is counted as left."""
-    left, lock, until = iter(cases), threading.Lock(), time.monotonic() + seconds
+    left = iter(cases)
+    lock = threading.Lock()
+    until = time.monotonic() + seconds
 
     def work(number: int) -> Counter[str]:
-        subject, case = Subject(folder / f"w{number}"), None
+        subject = Subject(folder / f"w{number}")
+        case = None
         try:
             while True:
                 with lock:
@@ -229,7 +234,8 @@ def test_no_failed_call_leaves_a_deaf_engine(share: float, tmp_path: Path) -> No
     """Each call of the supervisor, each error, in each phase of its life."""
     if STRACE is None:
         pytest.skip("strace is not installed")
-    began, chance = time.monotonic(), weather.seeded("fault storm")
+    began = time.monotonic()
+    chance = weather.seeded("fault storm")
     cases = _cases(tmp_path / "recorded", chance)
     chosen = chance.sample(cases, max(12, int(len(cases) * share)))
     outcomes = _blow(tmp_path, chosen, 280)

@@ -14,7 +14,8 @@ from enqueuer.lab.trial import Trial
 from tests.storm import weather
 
 PROCESSORS = 4
-RATE, KILLS_PER_SECOND = 30, 8
+RATE = 30
+KILLS_PER_SECOND = 8
 WARM_UP = 200
 """Messages at once, so that every processor has had some and has connected to everybody."""
 BURST = 25
@@ -28,7 +29,9 @@ class Storm:
     """Drops messages, empties Outbound, and strikes."""
 
     def __init__(self, trial: Trial, chance: random.Random) -> None:
-        self.trial, self.chance, self.ledger = trial, chance, weather.Ledger(chance)
+        self.trial = trial
+        self.chance = chance
+        self.ledger = weather.Ledger(chance)
         self.struck: Counter[str] = Counter()
         self.stops = 0
         self._stopped: list[tuple[float, int]] = []
@@ -36,7 +39,8 @@ class Storm:
 
     def blow(self, kills: int, supervisor: bool) -> None:
         """Go on until that many have been killed, the supervisor at least once or not at all; then let everything settle."""
-        target, spared = self.struck.total() + kills, self.struck["supervisor"]
+        target = self.struck.total() + kills
+        spared = self.struck["supervisor"]
         while self.struck.total() < target:
             now = time.monotonic()
             self._revive()
@@ -91,7 +95,8 @@ class Storm:
             return
         if role == "queue manager":
             self._burst()
-        pid, stops = self.chance.choice(victims), self.chance.random() < 0.2
+        pid = self.chance.choice(victims)
+        stops = self.chance.random() < 0.2
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP if stops else signal.SIGKILL)
             if stops:
@@ -122,7 +127,8 @@ class Storm:
 @pytest.mark.parametrize("kills", [pytest.param(30, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path) -> None:
     """Each message has exactly one disposition, and it is right; nothing is left of whatever died; the totals and the log agree."""
-    began, chance = time.monotonic(), weather.seeded("kill storm")
+    began = time.monotonic()
+    chance = weather.seeded("kill storm")
     with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS)) as trial:
         storm = Storm(trial, chance)
         usual = _warmed_up(storm)
@@ -149,11 +155,13 @@ def _warmed_up(storm: Storm) -> dict[str, int]:
 
 
 def _one_round(storm: Storm, kills: int, *, supervisor: bool) -> None:
-    before, first = storm.trial.status()["totals"], len(storm.ledger.mails)
+    before = storm.trial.status()["totals"]
+    first = len(storm.ledger.mails)
     storm.blow(kills, supervisor)
     storm.calm()
     storm.trial.wait(lambda: weather.runs(storm.trial), "the engine runs")
-    totals, names = storm.trial.status()["totals"], list(storm.ledger.mails)
+    totals = storm.trial.status()["totals"]
+    names = list(storm.ledger.mails)
     assert storm.ledger.wrong(names) == []
     dispositions = ("enqueued", "discarded", "quarantined", "rejected", "bad")
     assert totals["received"] + totals["returned"] == sum(totals[disposition] for disposition in dispositions)

@@ -41,7 +41,8 @@ class Load(threading.Thread):
 
     def __init__(self, place: Path, ledger: weather.Ledger) -> None:
         super().__init__(name="load", daemon=True)
-        self._place, self._ledger = place, ledger
+        self._place = place
+        self._ledger = ledger
         self.dropped: list[str] = []
         self.consumed: list[str] = []
         self._over = threading.Event()
@@ -94,7 +95,10 @@ def _fsync(folder: Path) -> None:
 def test_what_was_durable_comes_out_once_after_a_power_cut(kind: str, cuts: int, tmp_path: Path) -> None:
     """Every drop that was durable before the cut comes out in its one place, whole; what a consumer took for good stays taken."""
     disks.need("mkfs.xfs", f"mkfs.{kind}")
-    began, chance, seen, messages = time.monotonic(), weather.seeded(f"power-cut storm on {kind}"), Counter[str](), 0
+    began = time.monotonic()
+    chance = weather.seeded(f"power-cut storm on {kind}")
+    seen = Counter[str]()
+    messages = 0
     with ExitStack() as stack:
         outer = _outer(tmp_path, stack)
         while seen["cuts"] < cuts:
@@ -118,7 +122,8 @@ def _outer(tmp_path: Path, stack: ExitStack) -> Path:
 
 def _live(kind: str, outer: Path, tmp_path: Path, ledger: weather.Ledger, chance: random.Random, cuts: int) -> list[Cut]:
     """Run an engine under load, and keep what the disk held at some instants."""
-    image, found = outer / "live.img", list[Cut]()
+    image = outer / "live.img"
+    found = list[Cut]()
     disks.make(kind, image)
     with ExitStack() as stack:
         place = stack.enter_context(disks.mounted(image, tmp_path / "live", *OPTIONS[kind]))
@@ -130,7 +135,8 @@ def _live(kind: str, outer: Path, tmp_path: Path, ledger: weather.Ledger, chance
             weather.until(time.monotonic() + chance.expovariate(CUTS_PER_SECOND))
             if chance.random() < 0.1:
                 signal_all(trial.pids("queue manager"))
-            dropped, consumed = frozenset(load.dropped), frozenset(load.consumed)
+            dropped = frozenset(load.dropped)
+            consumed = frozenset(load.consumed)
             found.append(_copy(image, Cut(image, dropped, consumed)))
     image.unlink()
     return found

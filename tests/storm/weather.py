@@ -102,7 +102,8 @@ class Ledger:
 
     def make(self) -> Mail:
         """A new message with a verdict by chance; one in ten has recipients in two modules, one in twenty is large."""
-        name, chance = f"m{len(self.mails):06}", self._chance
+        name = f"m{len(self.mails):06}"
+        chance = self._chance
         modules = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
         answer, dispositions = self._verdict(frozenset(modules))
         to = ", ".join({"OUT": "bob@b.example", "SMTP": "sue@smtp.example"}[module] for module in modules)
@@ -114,7 +115,9 @@ class Ledger:
         return mail
 
     def _verdict(self, modules: frozenset[str]) -> tuple[str, tuple[frozenset[str], ...]]:
-        passes, caught, gone = modules, frozenset({"Quarantine"}), frozenset[str]()
+        passes = modules
+        caught = frozenset({"Quarantine"})
+        gone = frozenset[str]()
         verdicts: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
             ("OK", (passes,)),
             ('ADDHEADER "X-Storm: seen" OK', (passes,)),
@@ -234,7 +237,7 @@ class Process(NamedTuple):
 
 
 def processes(pid: int) -> Iterator[Process]:
-    """A process and all below it; whatever is none of ours is a helper."""
+    """A process and all below it; whatever is not one of ours is a helper."""
     with contextlib.suppress(OSError):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -59,7 +59,10 @@ class Plan:
     def __init__(self, name: str, pauses: Sequence[float], *, keeps_open: bool = True) -> None:
         lines = [f"From: ann@a.example\nTo: bob@b.example\nSubject: {name}\n\n".encode()]
         lines += [f"piece {number} of {name}\n".encode() for number in range(len(pauses))]
-        self.name, self.pauses, self.pieces, self.keeps_open = name, list(pauses), lines, keeps_open
+        self.name = name
+        self.pauses = list(pauses)
+        self.pieces = lines
+        self.keeps_open = keeps_open
         self.file: BinaryIO | None = None
 
     @property
@@ -68,7 +71,8 @@ class Plan:
 
     def step(self, folder: Path, owner: int) -> float | None:
         """Write the next piece; the seconds until the one after it. None: it is complete."""
-        path, done = folder / f"{self.name}.eml", len(self.pieces) - len(self.pauses) - 1
+        path = folder / f"{self.name}.eml"
+        done = len(self.pieces) - len(self.pauses) - 1
         if self.file is None:
             self.file = path.open("ab", buffering=0)
             os.chown(path, owner, -1)

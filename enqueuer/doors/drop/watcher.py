@@ -151,7 +151,8 @@ class Watcher:
             self._events.stop()
             self._events.join()
         self._hints.lost = False
-        self._watched, self._events = (found.st_dev, found.st_ino), self._start()
+        self._events = self._start()
+        self._watched = (found.st_dev, found.st_ino)
         os.eventfd_write(self._flag, 1)
 
     def _start(self) -> _Events | None:

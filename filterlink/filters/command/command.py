@@ -65,7 +65,8 @@ class CommandFilter:
     """Scans messages with a program."""
 
     def __init__(self, settings: CommandSettings, folder: str) -> None:
-        self._settings, self._folder = settings, folder
+        self._settings = settings
+        self._folder = folder
         command = settings.profile.command
         self._copies = wants(command, FILE) or not wants(command, QUEUE_FILE)
 
@@ -89,7 +90,8 @@ class CommandFilter:
                 left.unlink(missing_ok=True)
 
     def _scan(self, copy: str, path: str) -> ScannerFinding:
-        profile, limits = self._settings.profile, self._settings.limits
+        profile = self._settings.profile
+        limits = self._settings.limits
         try:
             ended = run_limited(arguments(profile.command, copy, path), limits)
         except OSError as fault:

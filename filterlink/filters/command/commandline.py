@@ -13,7 +13,8 @@ from filterlink.filters.servers.clamdwire import OVER_LIMITS
 __all__ = ["FILE", "PROFILES", "QUEUE_FILE", "Profile", "arguments", "codes", "finding"]
 
 _CODES = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
-FILE, QUEUE_FILE = "{file}", "{queue_file}"
+FILE = "{file}"
+QUEUE_FILE = "{queue_file}"
 
 
 class Profile(NamedTuple):

@@ -66,8 +66,9 @@ def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
 
 
 def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Yield the members of this archive only, in every format that it may have."""
-    union, form = Union(budget), unpack.library_format(data)
+    """Yield the members of this archive alone, by every format that it may be taken for."""
+    union = Union(budget)
+    form = unpack.library_format(data)
     if kind := unpack.stream_kind(data):
         yield from union.first(unpack.stream(data, kind, name, budget))
     if form:

@@ -86,8 +86,9 @@ class _Walk:
         self._names: set[str] = set()
 
     def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Walk through a message: normally, with bare CR as a line end, and as the other readers read it."""
-        outer, self._strict = self._strict, strict.lines(data)
+        """Go through one, once more as those read it to whom a bare CR ends a line, and then as the other readers do."""
+        outer = self._strict
+        self._strict = strict.lines(data)
         for text in line_ends(data):
             yield from self.through(_Piece(Span(text, 0, len(text)), depth), origin)
         if not self._strict:
@@ -110,8 +111,9 @@ class _Walk:
             yield from self._encoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
 
     def _structure(self, message: _Piece, headers: dict[bytes, list[tuple[int, int]]], origin: _Origin) -> Iterator[Part]:
-        """Walk through a message and its pieces; note the start and end of the headers in each buffer."""
-        stack, number = [message], 0
+        """Go through a message and the pieces in it; note where the headers in each buffer begin and end."""
+        stack = [message]
+        number = 0
         while stack and not self._over:
             piece = stack.pop()
             number += 1
@@ -119,7 +121,8 @@ class _Walk:
             if self._ended(number, MAX_PARTS, origin) or (origin.budget and origin.budget.count()):
                 yield self._end(place, origin)
                 return
-            inner, found = dict[_Piece, None](), readings(*piece.span)
+            inner = dict[_Piece, None]()
+            found = readings(*piece.span)
             self._strict = self._strict and len(found) == 1 and strict.header(piece.span.buffer[piece.span.start : found[0][1]])
             for header, body in found:
                 headers.setdefault(piece.span.buffer, []).append((piece.span.start, body))
@@ -130,8 +133,9 @@ class _Walk:
         return number > most or min(self._bytes, self._search) < 0 or bool(origin.budget and origin.budget.members < 0)
 
     def _end(self, place: str, origin: _Origin) -> Part:
-        """Yield a part that marks more content. Open nothing more, of the archive or of the message."""
-        self._over, self._limited = origin.budget is None, True
+        """Say that there is more. Open nothing further, of the archive or of the message."""
+        self._over = origin.budget is None
+        self._limited = True
         return Part(place, (), "", b"", "limit")
 
     def _hidden(self, place: str, piece: _Piece, origin: _Origin) -> Iterator[Part]:
@@ -155,13 +159,15 @@ class _Walk:
             if not header.encoding:
                 return
         elif found:
-            flag, self._limited = "limit", True
+            flag = "limit"
+            self._limited = True
         for part in self._leaf(place, header, piece, body, origin):
             yield part._replace(flag=flag) if flag else part
 
     def _inner(self, piece: _Piece, header: PartHeader, body: int) -> tuple[list[_Piece], str]:
-        """Return the pieces in this one, none for a leaf, and the flag."""
-        (buffer, _, end), depth = piece.span, piece.depth + 1
+        """List the pieces inside of this one, none where it is a leaf, and the flag."""
+        buffer, _, end = piece.span
+        depth = piece.depth + 1
         if header.type.startswith("multipart"):
             self._search -= (end - body) * (1 + len(header.boundaries))
             split = multipart(Span(buffer, body, end), header)

@@ -62,7 +62,8 @@ class Macros:
 def _read(olevba: Any, data: bytes, file: BinaryIO) -> None:
     """Write the modules in the child as they are found; Excel 4 macros appear only after a search for them."""
     with warnings.catch_warnings(action="ignore"):
-        parser, size = olevba.VBA_Parser("part", data=data, disable_pcode=True), 0
+        parser = olevba.VBA_Parser("part", data=data, disable_pcode=True)
+        size = 0
         if parser.ole_file and _named(parser.ole_file) > MAX_NAMED * len(data):
             raise MemoryError
         parser.detect_macros()

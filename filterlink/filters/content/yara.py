@@ -208,16 +208,19 @@ class YaraFilter:
     """Scans messages with compiled rules."""
 
     def __init__(self, rules: yara_x.Rules, settings: YaraSettings = DEFAULTS) -> None:
-        self._rules, self._settings = rules, settings
+        self._rules = rules
+        self._settings = settings
         self._own: yara_x.Scanner | None = None
 
     def take(self, rules: yara_x.Rules) -> None:
-        """Use these rules from now on."""
-        self._rules, self._own = rules, None
+        """Judge by these rules from now on."""
+        self._rules = rules
+        self._own = None
 
     def judge(self, path: str) -> Verdict:
-        """Scan one queue file: first the parts, whose reports name the file, then the raw message for the rest."""
-        busy, end = used(), time.monotonic() + self._settings.timeout
+        """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
+        busy = used()
+        end = time.monotonic() + self._settings.timeout
         try:
             return self._decided(self._findings(open_message(path).data, end))
         except (yara_x.TimeoutError, TimeoutError):
@@ -241,8 +244,9 @@ class YaraFilter:
         return header(tuple(fields)) if fields else ok()
 
     def _findings(self, message: bytes, end: float) -> Iterator[RuleMatch]:
-        """Yield all matches. Raises TimeoutError of either kind."""
-        macros, flags = office.Macros(), set[str]()
+        """Raises TimeoutError of either kind."""
+        macros = office.Macros()
+        flags = set[str]()
         for part in parts(message, functools.partial(_look, end)):
             yield from self._of_flag(part)
             flags.add(part.flag)
@@ -265,7 +269,8 @@ class YaraFilter:
             yield RuleMatch(f"--stop {part.flag}", part.place, {"text": FLAGS[part.flag]})
 
     def _scan(self, part: Part, name: str, end: float) -> Iterator[RuleMatch]:
-        scanner, left = self._scanner(), end - time.monotonic()
+        scanner = self._scanner()
+        left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError
         scanner.set_timeout(math.ceil(left))  # it counts in whole seconds

@@ -17,7 +17,8 @@ from filterlink.process.forked import die_with, restrain
 
 __all__ = ["ChildOutput", "apart"]
 
-_BROKEN, _NO_MEMORY = 1, 3
+_BROKEN = 1
+_NO_MEMORY = 3
 
 
 class ChildOutput(NamedTuple):
@@ -33,7 +34,8 @@ def apart(work: Callable[[BinaryIO], None], limits: ChildLimits) -> ChildOutput:
     A child that used more than half of that counts as having reached the limit: libraries swallow MemoryError and go on.
     """
     with os.fdopen(os.memfd_create("apart"), "w+b", buffering=0) as file:
-        parent, used = os.getpid(), _used() if limits.memory else 0
+        parent = os.getpid()
+        used = _used() if limits.memory else 0
         pid = os.fork()
         if pid == 0:
             _be_child(work, file, limits, parent, used)

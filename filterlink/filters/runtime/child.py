@@ -76,7 +76,8 @@ def _confine(limits: ChildLimits, parent: int) -> None:
 def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:
     """Read its output until it has ended. Do not wait for a child of its own that keeps the pipe open."""
     assert process.stdout
-    out, exited = process.stdout.fileno(), os.pidfd_open(process.pid)
+    out = process.stdout.fileno()
+    exited = os.pidfd_open(process.pid)
     output = bytearray()
     poll = select.poll()
     poll.register(out, select.POLLIN)

@@ -26,11 +26,13 @@ class Handover:
 
     def __init__(self, path: str, before: bytes = b"") -> None:
         """Open the queue file. Raises Unreadable."""
-        self._path, self._before = path, before
+        self._path = path
+        self._before = before
         self._file = open_at_message(path)
         self._start = self._file.tell()
         told = os.fstat(self._file.fileno())
-        self.size, self.time = len(before) + max(0, told.st_size - self._start), told.st_mtime
+        self.size = len(before) + max(0, told.st_size - self._start)
+        self.time = told.st_mtime
         self._copy: IO[bytes] | None = None
 
     def __enter__(self) -> "Handover":

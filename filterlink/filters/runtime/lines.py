@@ -19,7 +19,9 @@ class Lines:
         self.ended = not data
         *lines, self._rest = (self._rest + (data or b"\n")).split(b"\n")
         if lines and self._skipping:
-            lines, self._skipping = lines[1:], False
+            lines = lines[1:]
+            self._skipping = False
         if self._skipping or len(self._rest) > MAX_LINE:
-            self._rest, self._skipping = b"", True
+            self._rest = b""
+            self._skipping = True
         return [line.strip() for line in lines if len(line) <= MAX_LINE]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 __all__ = ["room"]
 
-PREFIX, NEW_PREFIX = "enqueuer-copies-", "enqueuer-new-copies-"
-"""A folder gets the first name once it is locked: one of that name without a lock is left over from a killed helper."""
+PREFIX = "enqueuer-copies-"
+NEW_PREFIX = "enqueuer-new-copies-"
+"""A folder has the first name once it is locked: one of that name without a lock is left over from a helper that was killed."""
 NEW = 60.0
 """Seconds after which a folder with the second name is left over, too."""
 

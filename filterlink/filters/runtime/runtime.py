@@ -112,7 +112,10 @@ class _Helper:
     def __init__(
         self, judge: Judge, most: int, hire: Callable[[Judge, list[WorkerProcess]], WorkerProcess], renewed: Callable[[], bool] = bool
     ) -> None:
-        self._judge, self._most, self._hire, self._renewed = judge, most, hire, renewed
+        self._judge = judge
+        self._most = most
+        self._hire = hire
+        self._renewed = renewed
         self._input = Lines()
         self._version = VERSION
         self._waiting: dict[bool, deque[tuple[int, FilterRequest]]] = {False: deque(), True: deque()}
@@ -152,7 +155,8 @@ class _Helper:
             return False
         if self._quit is not None:
             _write(self._quit + b" OK")
-            self._quit, self._end = None, time.monotonic() + QUIT_GRACE
+            self._quit = None
+            self._end = time.monotonic() + QUIT_GRACE
         return self._input.ended or time.monotonic() >= self._end
 
     # Standard input

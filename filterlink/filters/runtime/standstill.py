@@ -32,7 +32,8 @@ class Awake:
     """A time-out that counts only while this process runs."""
 
     def __init__(self, seconds: float) -> None:
-        self._left, self._at = seconds, time.monotonic()
+        self._left = seconds
+        self._at = time.monotonic()
 
     def wait(self, poll: select.poll) -> list[int]:
         """Return the descriptors that are ready; none when the time is over."""

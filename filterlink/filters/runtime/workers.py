@@ -98,9 +98,11 @@ class WorkerProcess:
     """One process, as the helper sees it: give it a path, and its socket becomes readable with the reply."""
 
     def __init__(self, judge: Judge, others: Iterable["WorkerProcess"], bounds: ScanBounds = NO_BOUNDS) -> None:
-        """Fork. The child closes the sockets of `others`. Raises OSError or RuntimeError if that is impossible."""
-        self._bounds, self._busy = bounds, mmap.mmap(-1, _BUSY.size)
-        self._used, self._odd = 0.0, False
+        """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
+        self._bounds = bounds
+        self._busy = mmap.mmap(-1, _BUSY.size)
+        self._used = 0.0
+        self._odd = False
         self.sock, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self.pid = self._start(childs, judge, [self, *others])
@@ -162,7 +164,8 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
-        self._used, code = usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status)
+        self._used = usage.ru_utime + usage.ru_stime
+        code = os.waitstatus_to_exitcode(status)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 

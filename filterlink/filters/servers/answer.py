@@ -62,7 +62,8 @@ class ServerAnswer:
         status = _STATUS.match(head)
         if not status:
             raise BadAnswer(f"not understood: {head[:60].decode('utf-8', 'replace')}")
-        self.code, self.text = int(status[1]), (status[2] or b"").decode("utf-8", "replace").strip()
+        self.code = int(status[1])
+        self.text = (status[2] or b"").decode("utf-8", "replace").strip()
         for line in head[status.end() :].splitlines()[:MAX_FIELDS]:
             name, colon, value = line.decode("utf-8", "replace").partition(":")
             if colon:

@@ -229,7 +229,8 @@ def _watch(addresses: Sequence[Address]) -> None:
     known: dict[Address, str] = {}
     while True:
         for address in addresses:
-            text, before = _version(address), known.get(address, "")
+            text = _version(address)
+            before = known.get(address, "")
             if before != text:
                 known[address] = text
                 outage = text.startswith(AWAY) or before.startswith(AWAY)  # the start or the end of an outage: each log must have it

@@ -71,7 +71,8 @@ class Failover:
 
         `name`: that of the servers, for the log.
         """
-        self._name, self._timeout = name, timeout
+        self._name = name
+        self._timeout = timeout
         self._service = ServerGroup(addresses, wait)
         self._troubles: dict[Address, str] = {}
 
@@ -111,7 +112,9 @@ class Exchange:
     def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
         """As Failover. `half_close`: the end of what we write marks the end of the message."""
         self._attempts = Failover(name, addresses, terms.wait, terms.timeout)
-        self._name, self._terms, self._half_close = name, terms, half_close
+        self._name = name
+        self._terms = terms
+        self._half_close = half_close
 
     def judge(self, head: bytes, message: Handover, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
         """Return the verdict of one of the servers, or the one of the terms if there is none."""

@@ -94,7 +94,8 @@ def _respmod(address: Address, end: float, question: Question, message: Pieces, 
         reply = IcapReply()
         _converse(sock, _begin(question, message, wanted), reply, end)
         if reply.code == 100:
-            beyond, reply = bytes(reply.rest), IcapReply()
+            beyond = bytes(reply.rest)
+            reply = IcapReply()
             reply.feed(beyond)
             _converse(sock, question.rest(message), reply, end)
         return reply
@@ -120,8 +121,9 @@ def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, en
             continue
         try:
             unsent = unsent[sock.send(unsent) :]
-        except (BrokenPipeError, ConnectionResetError):  # the answer has the error
-            unsent, pieces = memoryview(b""), iter(())
+        except (BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+            unsent = memoryview(b"")
+            pieces = iter(())
 
 
 def _receive(sock: socket.socket) -> bytes:

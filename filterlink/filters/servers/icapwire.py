@@ -98,7 +98,8 @@ class Pieces:
     def take(self, size: int) -> bytes:
         while len(self._kept) < size and (piece := next(self._pieces, b"")):
             self._kept += piece
-        taken, self._kept = self._kept[:size], self._kept[size:]
+        taken = self._kept[:size]
+        self._kept = self._kept[size:]
         self._sum.update(taken)
         return taken
 
@@ -132,7 +133,8 @@ class IcapReply:
         self.complete = self.decided = False
         self.rest = bytearray()
         self._sum = hashlib.sha256()
-        self._headers, self._has_body = 0, False
+        self._headers = 0
+        self._has_body = False
         self._left = 0
         self._step: Callable[[], bool] = self._read_head
 
@@ -162,11 +164,13 @@ class IcapReply:
         status = _STATUS.match(head)
         if not status:
             raise BadIcapReply(f"not understood: {head[:60].decode('utf-8', 'replace')}")
-        self.code, self.text = int(status[1]), (status[2] or b"").decode("utf-8", "replace").strip()
+        self.code = int(status[1])
+        self.text = (status[2] or b"").decode("utf-8", "replace").strip()
         self.fields = _fields(head[status.end() :].decode("utf-8", "replace"))
         sections = _SECTION.findall(self.fields.get("encapsulated", "").lower())
         if sections and self.code not in (100, 204):
-            self._headers, self._has_body = int(sections[-1][1]), sections[-1][0] not in ("null-body", "opt-body")
+            self._headers = int(sections[-1][1])
+            self._has_body = sections[-1][0] not in ("null-body", "opt-body")
         if self._headers > MAX_HEAD:
             raise BadIcapReply("a large header in the answer")
         self._step = self._read_http
@@ -177,7 +181,8 @@ class IcapReply:
             return False
         found = _HTTP.search(self._take(self._headers))
         self.http_code = int(found[1]) if found else 0
-        self._step, self.complete = self._read_size, not self._has_body
+        self._step = self._read_size
+        self.complete = not self._has_body
         return not self._decide(self.http_code // 100 == 4)
 
     def _decide(self, decided: bool) -> bool:

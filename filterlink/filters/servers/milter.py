@@ -45,7 +45,8 @@ class MilterFilter:
 
     def __init__(self, addresses: Sequence[Address], settings: MilterSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._attempts = Failover("milter", addresses, terms.wait, terms.timeout)
-        self._settings, self._terms = settings, terms
+        self._settings = settings
+        self._terms = terms
         self._told: set[str] = set()
 
     def judge(self, path: str) -> Verdict:
@@ -92,7 +93,8 @@ class _Dialogue:
     """One message on one connection."""
 
     def __init__(self, sock: socket.socket, end: float) -> None:
-        self._sock, self._end = sock, end
+        self._sock = sock
+        self._end = end
         self._packets = Packets()
 
     def hold(self, mail: MilterMessage) -> Verdict | MilterOutcome:

@@ -32,7 +32,9 @@ MAX_PACKET = 1 << 20
 """Bytes. A milter's reply has one header field, or 64 KiB of a body."""
 CHUNK = 65535
 MAX_HEAD = 8 << 20
-VERSION, ACTIONS, PROTOCOL = 6, 0xFF, 0x1FFFFF
+VERSION = 6
+ACTIONS = 0xFF
+PROTOCOL = 0x1FFFFF
 LEADING_SPACE = 0x100000
 NOT_SENT = {b"C": 0x1, b"H": 0x2, b"M": 0x4, b"R": 0x8, b"B": 0x10, b"L": 0x20, b"N": 0x40, b"T": 0x200}
 NOT_ANSWERED = {b"C": 0x1000, b"H": 0x2000, b"M": 0x4000, b"R": 0x8000, b"B": 0x80000, b"L": 0x80, b"N": 0x40000, b"T": 0x10000}
@@ -106,7 +108,8 @@ class Packets:
             raise BadPacket(f"a packet of {size} bytes")
         if len(self._data) < 4 + size:
             return None
-        letter, data = self._data[4:5], self._data[5 : 4 + size]
+        letter = self._data[4:5]
+        data = self._data[5 : 4 + size]
         self._data = self._data[4 + size :]
         return letter, data
 

@@ -17,7 +17,8 @@ __all__ = ["Address", "Away", "ServerGroup", "Unavailable", "left", "parse"]
 T = TypeVar("T")
 CONNECT = 5.0
 """Seconds to connect in; on one machine or in one network it takes milliseconds."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
 SHUNNED = 10.0
 """Seconds for which a server that failed is asked last. One that drops packets would cost each message CONNECT seconds."""
 _HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?")
@@ -71,7 +72,8 @@ class ServerGroup:
     """Servers that do the same work. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], wait: float) -> None:
-        self._addresses, self._wait = addresses, wait
+        self._addresses = addresses
+        self._wait = wait
         self._failed: dict[Address, float] = {}
         self._down_since: float | None = None
 
@@ -80,7 +82,8 @@ class ServerGroup:
 
         No attempt begins after `within` seconds. Raises Away.
         """
-        pause, end = FIRST_PAUSE, time.monotonic() + within
+        pause = FIRST_PAUSE
+        end = time.monotonic() + within
         while True:
             faults: list[str] = []
             for address in self._in_order():

@@ -9,7 +9,7 @@ from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
 from filterlink.protocol.protocol import HelperReply
 from filterlink.protocol.referee import RULES, BrokenRule
-from filterlink.wire.frames import AnswerKind
+from filterlink.wire.frames import AnswerKind, FilterAnswer
 from filterlink.workbench.testbench import BenchReport
 
 
@@ -61,12 +61,12 @@ def test_the_dialogue_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_verdict_in_one_line() -> None:
-    "AnswerKind, report, added fields, time."
-    reply = HelperReply(1, AnswerKind.OK, "", (b"X-A: 1\n\tfolded",))
+    """Verdict, report, added fields, time."""
+    reply = HelperReply(1, FilterAnswer(AnswerKind.OK, "", (b"X-A: 1\n\tfolded",)))
 
     assert verdict(reply, 0.0042) == "OK, adds 'X-A: 1\\n\\tfolded' (4.2 ms)"
-    assert verdict(HelperReply(1, AnswerKind.ERROR, "EICAR"), 12.0) == 'ERROR "EICAR" (12.0 s)'
+    assert verdict(HelperReply(1, FilterAnswer(AnswerKind.ERROR, "EICAR")), 12.0) == 'ERROR "EICAR" (12.0 s)'
     assert verdict(None, 1.0) == "no verdict"
     filter = Filter(name="F", program="x", slow_after=Seconds(5), on_failure="pass")
-    assert verdict(HelperReply(1, AnswerKind.ERROR, "EICAR"), 12.0, filter) == 'ERROR "EICAR" (12.0 s, over slow_after)'
-    assert verdict(None, 1.0, filter) == 'no verdict; an engine does what on_failure = "pass" says'
+    assert verdict(HelperReply(1, FilterAnswer(AnswerKind.ERROR, "EICAR")), 12.0, filter) == 'ERROR "EICAR" (12.0 s, over slow_after)'
+    assert verdict(None, 1.0, filter) == 'no verdict; an engine follows on_failure = "pass"'

@@ -28,7 +28,7 @@ def test_a_bad_file_is_one_line_and_78(enqueuer: Any, tmp_path: Path) -> None:
 
     assert done.returncode == 78
     assert done.stdout == b""
-    assert done.stderr.decode() == f"enqueuer: {bad}: enqueuer.procesors: no such key, did you mean processors?\n"
+    assert done.stderr.decode() == f"enqueuer: {bad}: enqueuer.procesors: no such key; did you mean processors?\n"
 
 
 def test_doubts_are_warnings(enqueuer: Any, tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ to = "OUT"
     ("settings", "told"),
     [
         ('program = "nosuchprogram -x"', "program nosuchprogram is not on PATH: install it"),
-        ('program = "/usr/nosuch"', "program /usr/nosuch is not there: write the path"),
-        ('program = "./plain"', "program ./plain is no program that may be run: chmod +x ./plain"),
-        ('program = "./folder"', "program ./folder is no program"),
+        ('program = "/usr/nosuch"', "program /usr/nosuch does not exist; write the path"),
+        ('program = "./plain"', "program ./plain cannot be run: chmod +x ./plain"),
+        ('program = "./folder"', "program ./folder cannot be run"),
         ('program = "./helper"\nuser = "nosuchuser"', "user = nosuchuser: there is no such account"),
         ('program = "/usr/nosuch"\nenabled = false', ""),
         ('program = "./helper"', ""),

@@ -11,7 +11,8 @@ import pytest
 def test_init_makes_a_base_directory_once(enqueuer: Any, tmp_path: Path) -> None:
     """The second time there is nothing to do, and that is no failure."""
     target = tmp_path / "new"
-    first, second = enqueuer("init", str(target)), enqueuer("init", str(target))
+    first = enqueuer("init", str(target))
+    second = enqueuer("init", str(target))
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert b"ready;" in first.stdout

@@ -11,11 +11,11 @@ import pytest
         ("icap --host x", b"name the service, as in --service avscan"),
         ("icap --service x", b"no server: name one with"),
         ("icap --service x --host a:b", b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
-        ("icap --service x --host a --action drop", b"drop is none of error, discard, header"),
+        ("icap --service x --host a --action drop", b"drop is not one of error, discard, header"),
         ("milter", b"no server: name one with --socket or --host"),
-        ("milter --socket x --changes all", b"all is none of ignore, error"),
-        ("milter --socket x --quarantine all", b"all is none of ignore, error"),
-        ("milter --socket x --unscannable drop", b"drop is none of defer, error, pass"),
+        ("milter --socket x --changes all", b"all is not one of ignore, error"),
+        ("milter --socket x --quarantine all", b"all is not one of ignore, error"),
+        ("milter --socket x --unscannable drop", b"drop is not one of defer, error, pass"),
     ],
 )
 def test_wrong_options(enqueuer: Any, words: str, reason: bytes) -> None:

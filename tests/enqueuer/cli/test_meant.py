@@ -31,7 +31,7 @@ def test_a_message_has_many_names(enqueuer: Any, word: str) -> None:
     page = enqueuer("queue", "show", word)
 
     assert page.returncode == 66
-    assert b"the queue holds no message 17\n  2026-11-24 10:00:00.000 2 QUEUE([17]) from" in page.stderr
+    assert b"no message 17 in the queue\n  2026-11-24 10:00:00.000 2 QUEUE([17]) from" in page.stderr
     assert page.stderr.count(b"\n") == 3
 
 
@@ -45,9 +45,9 @@ def test_a_drop_that_is_being_judged_is_found_by_its_name(enqueuer: Any, base: P
 
 def test_a_drop_that_never_became_a_message(enqueuer: Any, base: Path) -> None:
     """Where it lies, or why it was refused."""
-    assert b"no message came as a.eml" in enqueuer("queue", "show", "a.eml").stderr
+    assert b"names a drop a.eml" in enqueuer("queue", "show", "a.eml").stderr
     (base / "Submitted/a.eml").touch()
-    assert b"a.eml lies in Submitted, and was not taken yet" in enqueuer("queue", "show", "a.eml").stderr
+    assert b"a.eml is in Submitted, and was not taken yet" in enqueuer("queue", "show", "a.eml").stderr
     (base / "Submitted/a.eml").unlink()
     (base / "Submitted/a.bad.why").write_text('{"reason": "no recipient"}')
     assert b"a.eml was refused: no recipient" in enqueuer("queue", "show", "a.eml").stderr
@@ -58,7 +58,7 @@ def test_what_is_no_id_is_told(enqueuer: Any, words: tuple[str, ...]) -> None:
     page = enqueuer(*words, "abc")
 
     assert page.returncode == 64
-    assert b"'abc' is no id of a message: ids are numbers" in page.stderr
+    assert b"'abc' is not the id of a message: an id is a number" in page.stderr
 
 
 def test_a_name_that_two_droppers_use_is_ambiguous(enqueuer: Any, log: Path) -> None:
@@ -86,7 +86,7 @@ def test_no_name_and_no_reason_answers_for_another_message(enqueuer: Any, log: P
         file.write(f"10:00:01.000 2 QUEUE([19]) {text}\n")
     done = enqueuer("queue", "show", DROP)
 
-    assert b"the queue holds no message 17" in done.stderr
+    assert b"no message 17 in the queue" in done.stderr
     assert b"QUEUE([19])" not in done.stderr
 
 
@@ -106,7 +106,7 @@ def test_a_planted_reason_hides_no_message(enqueuer: Any, base: Path) -> None:
     done = enqueuer("queue", "show", DROP)
 
     assert done.returncode == 65
-    assert b"was refused: fake (says a file of root (uid 0))" in done.stderr or os.geteuid() > 0
+    assert b"was refused: fake (this reason is in a file of root (uid 0))" in done.stderr or os.geteuid() > 0
     assert b"message 17, by the engine's account" in done.stderr
 
 

@@ -81,3 +81,26 @@ def test_show_names_the_dropper(enqueuer: Any, base: Path) -> None:
     assert b"dropped: by uid 4242\n" in enqueuer("queue", "show", "17").stdout
     assert b"dropped: by uid 4243\n" in enqueuer("queue", "show", "18").stdout
     assert json.loads(enqueuer("queue", "show", "--json", "18").stdout)["dropper"] == 4243
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("queue", "list"),
+        ("queue", "show", "1"),
+        ("quarantine", "list", "--json"),
+        ("quarantine", "show", "1"),
+        ("init",),
+    ],
+    ids=" ".join,
+)
+def test_a_base_directory_of_a_newer_version_is_not_read(enqueuer: Any, base: Path, words: tuple[str, ...]) -> None:
+    """One line with the place and the cure, and 78, as for the engine."""
+    for path in ("Queue/1.msg", "Quarantine/1.msg"):
+        put(base, path)
+    (base / "Queue/.format").write_text("3\n")
+
+    ended = enqueuer(*words, *([str(base)] if words == ("init",) else []))
+
+    assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (78, b"", 1)
+    assert b"/Queue/.format says format 3" in ended.stderr

@@ -1,11 +1,20 @@
 """The pages for people: the state first, then what hangs."""
 
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import termios
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from enqueuer.cli import _show
+from enqueuer.cli._common import fold
 
 
 @pytest.fixture
@@ -110,8 +119,8 @@ def test_steps_are_shown_a_message(document: dict[str, Any], capsys: pytest.Capt
     document["steps"] = [{"process": "processors", "step": "filter", "wall_s": 0.02, "cpu_s": 0.00035}]
     _show.steps(document)
     told = capsys.readouterr().out
-    assert "processors  filter        2000.0       35.0" in told
-    assert "one message in 16 is timed: of 10 that is too few to go by" in told
+    assert "processors  filter                  2000.0  35.0" in told
+    assert "10 messages are too few" in told
 
     document["totals"] = {"received": 1000, "returned": 0}
     _show.steps(document)
@@ -120,3 +129,65 @@ def test_steps_are_shown_a_message(document: dict[str, Any], capsys: pytest.Capt
     document["totals"] = {"received": 0, "returned": 0}
     _show.steps(document)
     assert "no message yet" in capsys.readouterr().out
+
+
+def on_a_terminal(show: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is printed where standard output is a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    for name in ("COLUMNS", "LINES", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    found = bytearray()
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while data := os.read(ours, 4096):
+                found.extend(data)
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    with open(theirs, "w") as stdout, contextlib.redirect_stdout(stdout):
+        monkeypatch.setattr("sys.__stdout__", stdout)  # where shutil looks
+        show()
+    reader.join(10)
+    os.close(ours)
+    return found.decode().replace("\r\n", "\n")
+
+
+def test_long_lines_break_at_words(monkeypatch: pytest.MonkeyPatch, document: dict[str, Any]) -> None:
+    """On a terminal of 80 columns no command leaves it to the terminal to cut a word in two."""
+    reason = "the scanner of the second data centre is not reachable at the moment, please try again later, says its server"
+    document["filters"][0] |= {"name": "A scanner in the other data centre", "last_error": reason}
+    document |= {"failing": [{"process": "queue manager", "times": 4, "last": reason}], "config": {"error": reason}}
+    entry = {"id": 17, "state": "bad", "age_s": 9, "size": 9, "sender": "a@b.c", "recipients": ["b"], "why": {"reason": reason}}
+
+    def show() -> None:
+        _show.status(document)
+        _show.messages([entry], "Quarantine")
+        _show.message(entry | {"dropper": None, "envelope": [], "header": [f"Subject: {reason}"]})
+
+    page = on_a_terminal(show, monkeypatch)
+
+    assert [line for line in page.splitlines() if len(line) > 80] == []
+    assert [page.count(word) for word in ("reachable", "moment", "please")] == [6, 6, 6]
+
+
+def test_what_is_not_known_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reason without a rule has no line for it; `None` is Python's."""
+    entry = {"id": 17, "state": "bad", "age_s": 9, "size": 9, "why": {"reason": "loop", "rule": None, "filter": None}}
+    _show.message(entry | {"dropper": None, "envelope": [], "header": []})
+    page = capsys.readouterr().out
+
+    assert "reason: loop" in page
+    assert "None" not in page
+
+
+def test_a_long_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal alone: a script that reads stderr gets one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal, open(os.devnull, "w") as pipe:
+        assert fold("word " * 40 + "end", 4, pipe).count("\n") == 0
+        assert [len(line) > 80 for line in fold("word " * 40 + "end", 4, terminal).split("\n")] == [False] * 3
+    os.close(ours)

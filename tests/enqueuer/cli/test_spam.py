@@ -12,8 +12,8 @@ import pytest
         ("spamd", 64, b"no server: name one with --socket or --host"),
         ("rspamd", 64, b"no server: name one with --socket or --host"),
         ("spamd --host a:b", 64, b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
-        ("spamd --socket x --add all", 64, b"all is none of headers, symbols, nothing"),
-        ("rspamd --socket x --unscannable drop", 64, b"drop is none of defer, error, pass"),
+        ("spamd --socket x --add all", 64, b"all is not one of headers, symbols, nothing"),
+        ("rspamd --socket x --unscannable drop", 64, b"drop is not one of defer, error, pass"),
         ("rspamd --socket x --max-size much", 64, b"'much' is no size"),
         (
             "spamd --socket x --wait long",

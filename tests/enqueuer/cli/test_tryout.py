@@ -78,8 +78,8 @@ def test_a_filter_tried_on_files(enqueuer: Any, base: Path, judge: Path, files: 
     assert (done.returncode, done.stderr) == (0, b"")
     assert [f"= {files[0]}: OK", f'= {files[1]}: ERROR "it is evil"', f"= {files[2]}: OK"] == verdicts
     assert lines[0] == "> 1 INTF 4"
-    assert "no rule was broken" in lines[-1]
-    assert (list((base / "Queue").iterdir()), list((base / "Submitted").glob("*.sub"))) == ([], [])
+    assert "rules of the protocol were kept" in lines[-1]
+    assert ([path.name for path in (base / "Queue").iterdir()], list((base / "Submitted").glob("*.sub"))) == ([".format"], [])
 
 
 def test_a_filter_that_judges_nothing_is_69(enqueuer: Any, base: Path, files: list[str]) -> None:
@@ -97,7 +97,7 @@ def test_an_unknown_filter(enqueuer: Any, judge: Path, files: list[str]) -> None
     done = enqueuer("filters", "test", "Judy", files[0])
 
     assert done.returncode == 66
-    assert done.stderr.endswith(b'enqueuer.toml has no filter "Judy": there are Judge\n')
+    assert done.stderr.endswith(b'enqueuer.toml has no filter "Judy"; its filters are: Judge\n')
 
 
 def test_bench_of_a_good_helper(enqueuer: Any, judge: Path, files: list[str]) -> None:

@@ -64,7 +64,7 @@ def test_too_little_is_not_applied(base: Path) -> None:
         told, complained = tune.communicate(timeout=30)
 
     assert tune.returncode == 69, complained
-    assert "nothing was changed: it ended before processors = 999, as configured, was measured" in complained
+    assert "nothing was changed: it ended before processors = 999, the configured count, was measured" in complained
     assert "The best so far: processors = 1 (now 999)" in told
     assert file.read_text() == CONFIG.replace("= 1 ", "= 999 ")
 

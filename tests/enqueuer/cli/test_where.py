@@ -31,29 +31,29 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        ({}, ["waits for a processor for 12 s: 17 older small messages wait too"]),
-        ({"alone": True}, ["to run alone, as it was being worked on when the engine ended"]),
+        ({}, ["waits for a processor, for 12 s; 17 older small messages wait before it"]),
+        ({"alone": True}, ["it then runs alone, as it was in work when the engine ended"]),
         (
             {"state": "active", "processor": 3, "doing": "filter", "filter": SCAN},
-            ["processor 3: filter Scan judges it, for 12 s", "(stalled, last"],
+            ["processor 3: filter Scan scans it, for 12 s", "(stalled, last"],
         ),
         ({"state": "active", "processor": 3, "doing": "reading"}, ["processor 3: reads it, for 12 s"]),
-        ({"state": "active"}, ["a processor gets it"]),
+        ({"state": "active"}, ["it goes to a processor"]),
         (
             {"state": "parked", "filter": SCAN, "reason": "no free slot"},
             ["parked for filter Scan for 12 s: no free slot", "within 20 ms, 99 of 100"],
         ),
         ({"state": "parked", "filter": SCAN | {"median_s": None, "p99_s": None}}, ["has not answered yet"]),
-        ({"state": "parked", "filter": SCAN | {"state": None}}, ["filter Scan is not configured any more"]),
+        ({"state": "parked", "filter": SCAN | {"state": None}}, ["filter Scan is no longer configured"]),
         (
             {"state": "deferred", "filter": SCAN, "reason": "later", "offered_in_s": 240.0},
             ["deferred by filter Scan for 12 s: later", "again in 4 min; at once with: enqueuer queue retry 4711"],
         ),
         ({"state": "deferred", "reason": "disk full", "offered_in_s": 5.0, "attempts": 2}, ["put off for 12 s: disk full", "2 attempts"]),
-        ({"state": "settling"}, ["waits for the disk"]),
-        ({"engine": "draining"}, ["nothing is begun any more"]),
-        ({"state": None}, ["does not have it in its books"]),
-        ({"state": None, "engine": "no engine runs on /s"}, ["not known: no engine runs on /s", "a filter deferred it"]),
+        ({"state": "settling"}, ["synced to the disk"]),
+        ({"engine": "draining"}, ["it starts no message"]),
+        ({"state": None}, ["does not have this message"]),
+        ({"state": None, "engine": "no engine runs on /s"}, ["is not known: no engine runs on /s", "it was deferred, or released"]),
     ],
 )
 def test_sentences(now: dict[str, Any], said: list[str]) -> None:
@@ -69,12 +69,12 @@ def test_without_an_engine_the_files_tell_what_they_can(enqueuer: Any, base: Pat
     page = enqueuer("queue", "show", "1")
 
     assert page.returncode == 0
-    assert f"not known: no engine runs on {base}: start it with: enqueuer run --base {base}".encode() in page.stdout
+    assert f"is not known: no engine runs on {base}: start it with: enqueuer run --base {base}".encode() in page.stdout
     assert json.loads(enqueuer("queue", "show", "1", "--json").stdout)["now"]["state"] is None
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1,"), ("Bad/1.msg", b"enqueuer queue retry 1\n")]
+    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1;"), ("Bad/1.msg", b"enqueuer queue retry 1\n")]
 )
 def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path: str, said: bytes) -> None:
     """Whoever asks need not know that it is in the queue no longer."""

@@ -26,7 +26,7 @@ def test_sizes_that_lack_a_unit() -> None:
     assert of_filter() == []
     assert [line.partition(":")[0] for line in of_filter(engine='[spool]\nmin_free = "2"')] == ["spool.min_free = 2"]
     (line,) = of_filter(engine='[spool]\nmax_size = "10"\n[enqueuer.lanes]\nlarge_over = "5"')
-    assert line.startswith("spool.max_size = 10: nearly all mail is larger")
+    assert line.startswith("spool.max_size = 10: most mail is larger")
 
 
 def test_what_fits_is_not_spoken_of() -> None:
@@ -38,9 +38,9 @@ def test_what_fits_is_not_spoken_of() -> None:
 @pytest.mark.parametrize(
     ("engine", "place", "cure"),
     [
-        ("processors = 1", "enqueuer.processors = 1: a large message keeps all others waiting", "2 or more"),
+        ("processors = 1", "enqueuer.processors = 1: a large message makes all others wait", "2 or more"),
         ('processors = "auto"\nauto_min = 1\nauto_max = 1', "enqueuer.auto_max = 1: a large message", "2 or more"),
-        ("auto_max = 16", "enqueuer.auto_max: of use only", 'processors = "auto"'),
+        ("auto_max = 16", "enqueuer.auto_max: used only", 'processors = "auto"'),
         ('[enqueuer.lanes]\nlarge_over = "256M"', "enqueuer.lanes.large_over = 256M: spool.max_size = 256M", "write less"),
     ],
 )
@@ -94,7 +94,7 @@ def test_what_grows_by_itself_may_have_more_processors_than_a_filter_has_slots()
         ("clamd --timeout 150s --host h", "", "its own --timeout (150 s)", "--timeout 108s"),
         ("milter --timeout=3m --host h", "", "its own --timeout (180 s)", "--timeout 108s"),
         ("rspamd --result-for-all --timeout=121 --host h", "", "its own --timeout (121 s)", "--timeout 108s"),
-        ("spamd --host h", "", "max_in_flight = 16 lets 8 large messages in at once, and its --threads are 8", "max_in_flight = 8"),
+        ("spamd --host h", "", "max_in_flight = 16 allows 8 large messages at once, and its --threads are 8", "max_in_flight = 8"),
         ("milter --host h --threads 4", "", "its --threads are 4", "--threads 16"),
         ("command --processes 2 clamscan {file}", "", "its --processes are 2", "max_in_flight = 2"),
     ],
@@ -122,7 +122,8 @@ def test_our_filters_are_known_as_they_are() -> None:
     for name, command in shipped.items():
         defaults = {option: each.default for each in command.params for option in each.opts}
         workers = next(option for option in ("--threads", "--processes") if option in defaults)
-        memory, cpu = Size.parse(defaults.get("--memory", 0)), Seconds.option(defaults.get("--cpu", "0s"))
+        memory = Size.parse(defaults.get("--memory", 0))
+        cpu = Seconds.option(defaults.get("--cpu", "0s"))
         found[name] = lint.Own(Seconds.option(defaults["--timeout"]), defaults[workers], workers, memory, cpu)
 
     assert found == lint.IN_THE_BOX
@@ -141,11 +142,11 @@ def test_filters_and_rules_that_do_nothing() -> None:
     )
 
     for doubt in (
-        'filter "Off": disabled, so that',
+        'filter "Off": disabled, so the rules',
         'filter "Idle": enabled, but no rule asks it',
         "no rule asks an enabled filter",
-        'rule "B": on_failure = "pass", but it asks no filter',
-        'routes[0]: recipient = "*" takes all',
+        'rule "B": on_failure = "pass", but this rule asks no filter',
+        'routes[0]: recipient = "*" matches all',
         'spool.durability = "off"',
     ):
         assert doubt in found

@@ -58,7 +58,7 @@ def test_the_documented_defaults() -> None:
         ("[enqueuer]\n=", "line 2", "not TOML"),
         ("x = " + "[" * 5000, "mail.toml", "nested too deep"),
         (LEAST + "[enqueuer]\nprocesors = 8", "enqueuer.procesors", "did you mean processors"),
-        (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "there are processors"),
+        (LEAST + "[enqueuer]\nzzz = 8", "enqueuer.zzz", "known keys: processors"),
         (LEAST + "[enqueuer]\nprocessors = 0", "enqueuer.processors = 0", "from 1 to 1000"),
         (LEAST + '[enqueuer]\nprocessors = "8"', "enqueuer.processors", 'a whole number without quotes, or "auto"'),
         (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_max = 1001', "enqueuer.auto_max = 1001", "from 1 to 1000"),
@@ -174,7 +174,8 @@ def test_changes_name_what_needs_a_restart() -> None:
 
 def test_whose_verdicts_may_differ_under_another_file() -> None:
     """A filter whose own table differs or is gone; all of them when a rule does; none for what judges nothing."""
-    one, two = FILTER, FILTER.replace("VirusScan", "Other")
+    one = FILTER
+    two = FILTER.replace("VirusScan", "Other")
     old = load(LEAST + one + two)
 
     assert schema.judges_anew(old, load(LEAST + one + two + "[spool]\nrescan = '9s'")) == frozenset()

@@ -123,7 +123,7 @@ def test_a_pipe_gets_plain_lines(base: Path) -> None:
     assert lines[2].split() == ["ok", "virus", "54", "quarantined", "a", "virus"]
     assert lines[5:] == [
         "3 messages, 149 bytes, in 0.5 s with 2 processors: 6 messages/s",
-        "1 enqueued, 1 quarantined, 1 refused. Each went where it should.",
+        "1 enqueued, 1 quarantined, 1 refused. Each ended where it should.",
     ]
     assert "\x1b" not in "".join(lines)
 
@@ -143,7 +143,7 @@ def test_what_went_wrong_is_said(base: Path) -> None:
 
     assert "WRONG virus" in text
     assert "lost, or not done in time" in text
-    assert "1 of them should have gone another way." in text
+    assert "1 of them should have ended elsewhere." in text
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -8,7 +8,8 @@ from enqueuer.lab.handmade import handmade, program
 
 def test_files_are_queue_files_each_time(tmp_path: Path) -> None:
     """A plain message gets an envelope, a queue file stays as it is, and each request has a name of its own."""
-    plain, queued = tmp_path / "plain", tmp_path / "queued"
+    plain = tmp_path / "plain"
+    queued = tmp_path / "queued"
     plain.write_bytes(b"To: b@b.example\n\ntext\n")
     queued.write_bytes(b"S DSN [0.0.0.0]\nP I x <>\n\nSubject: s\n\nt\n")
     with handmade(tmp_path, [plain, queued]) as made:

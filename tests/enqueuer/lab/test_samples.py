@@ -48,7 +48,7 @@ def test_each_has_the_fate_it_is_expected_to_have(sample: SampleMessage, tmp_pat
 
 
 def test_the_test_strings_are_right_and_not_in_the_source() -> None:
-    """They have their known length; the file itself is none of them."""
+    """They have their known length; the file itself is not one of them."""
     source = Path(module.__file__).read_bytes()
 
     assert (len(EICAR), len(GTUBE)) == (68, 68)

@@ -48,4 +48,4 @@ def test_flags_that_are_none(option: str) -> None:
     done = subprocess.run([*COMMAND, option, "broken,opened"], check=False, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 64
-    assert f"{option}: opened is none of ambiguous, bomb, broken, encrypted, limit, unopened" in " ".join(done.stderr.split())
+    assert f"{option}: opened is not one of ambiguous, bomb, broken, encrypted, limit, unopened" in " ".join(done.stderr.split())

@@ -22,7 +22,8 @@ LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} [0-5] \S+ .*")
 def root() -> Iterator[logging.Logger]:
     """The root logger, put back afterwards."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    level = root.level
     yield root
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -47,7 +47,8 @@ def test_what_kills_processors_ends_in_bad(trials: Trials, config: Config, mail:
         _kill_until(trial, ("writing",), lambda: trial.status()["totals"]["bad"] == 1)
         trial.drop("good", mail("good"))
         trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "others go on")
-        totals, why = trial.status()["totals"], _why(trial)
+        totals = trial.status()["totals"]
+        why = _why(trial)
 
     assert (totals["received"], totals["enqueued"], totals["bad"]) == (2, 1, 1)
     assert why["attempts"] == 3
@@ -145,7 +146,8 @@ def test_what_kills_helpers_ends_in_bad_and_the_others_pass(trials: Trials, conf
         for n in range(200):
             trial.drop(f"{n:03}", mail(str(n), "die" if n == 77 else "0.01 OK"))
         trial.wait(lambda: len(trial.outbound()) == 199 and trial.status()["totals"]["bad"] == 1, "all are decided", 60)
-        why, filter = _why(trial), trial.status()["filters"][0]
+        why = _why(trial)
+        filter = trial.status()["filters"][0]
         attempts = (trial.base / "Queue/.attempts").exists()
 
     assert b"Subject: 77" in (trial.base / f"Bad/{why['id']}.msg").read_bytes()
@@ -209,7 +211,8 @@ def test_what_a_filter_refuses_for_its_own_sake_ends_in_bad(trials: Trials, conf
     with trials(_short(config)) as trial:
         trial.drop("odd", mail("odd", REFUSED))
         _beside_others(trial, mail, lambda: trial.status()["totals"]["bad"] == 1)
-        why, scans = _why(trial), trial.log().count("of 3 times): cannot read it")
+        why = _why(trial)
+        scans = trial.log().count("of 3 times): cannot read it")
 
     assert (why["filter"], why["attempts"]) == ("Judge", 3)
     assert "Judge refused it 3 times, while it scanned others: cannot read it" in why["reason"]

@@ -9,7 +9,8 @@ from enqueuer.queue.directory.intake import Candidate
 
 
 def test_pauses_grow_until_the_drop_is_changed() -> None:
-    drops, now = Denied(), 100.0
+    drops = Denied()
+    now = 100.0
     for pause in (0.5, 1.0, 2.0, 4.0):
         drops.note(Candidate(1, 1, b"a"), now)
         assert drops.bars(Candidate(1, 1, b"a"), now + pause - 0.1)

@@ -37,14 +37,16 @@ def burst(trial: Trial, mail: Make, tag: str, count: int) -> float:
 @pytest.mark.alone
 def test_a_hung_filter_stops_no_mail_that_does_not_need_it(trials: Trials, config: Config, mail: Make) -> None:
     """With 4 processors and 12 messages in a hung filter 200 others pass at the speed that they have without it."""
-    free, hung = trials(config(more=HUNG)), trials(config(more=HUNG))
+    free = trials(config(more=HUNG))
+    hung = trials(config(more=HUNG))
     with free, hung:
         for n in range(12):
             hung.drop(f"long{n}", mail(f"long{n}", size=20_000))
         hung.wait(lambda: hung.status()["filters"][1]["state"] == "stalled", "it is stalled")
         burst(hung, mail, "first", 20)
         pairs = [(burst(free, mail, f"r{n}-", 200), burst(hung, mail, f"r{n}-", 200)) for n in range(3)]
-        filter, queue = hung.status()["filters"][1], hung.status()["queue"]
+        filter = hung.status()["filters"][1]
+        queue = hung.status()["queue"]
 
     assert statistics.median(there / here for here, there in pairs) < 1.2
     assert (filter["in_flight"], filter["parked"], queue["parked"]) == (12, 12, 12)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from enqueuer.ipc.frames import LOOP_SAMPLE
-from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SURE, WATCHED, Circles
+from enqueuer.manager.loops import FORGET, LEAST, MINUTE, MOST_CLOSED, MOST_KNOWN, OFTEN, SET_BACK, SURE, WATCHED, Circles
 
 SECOND = 10**9
 
@@ -48,7 +48,10 @@ def test_the_same_file_dropped_again_and_again_is_none() -> None:
 
 def _judged(interval: float, latency: float) -> Iterator[tuple[int, int, int]]:
     """One message dropped 2000 times, through four processors: when each was decided, made, and begun; by whole ticks of 4 ms."""
-    chance, free, made, found = random.Random(1), [0.0] * 4, 0.0, list[tuple[float, float, float]]()
+    chance = random.Random(1)
+    free = [0.0] * 4
+    made = 0.0
+    found = list[tuple[float, float, float]]()
     for _ in range(2000):
         made += chance.expovariate(1 / interval)
         first = free.index(min(free))
@@ -122,7 +125,8 @@ def test_what_passes_and_comes_again_is_watched_and_then_found() -> None:
 
 def test_what_only_comes_often_is_watched_for_a_while() -> None:
     """One message dropped any number of times: then it is left alone, for as many."""
-    circles, now = _circles(), 0
+    circles = _circles()
+    now = 0
     watched = []
     for n in range(OFTEN + 2 * WATCHED):
         now = n * SECOND
@@ -172,3 +176,95 @@ def test_memory_is_bounded(count: int) -> None:
     assert len(closed) == MOST_CLOSED
     assert closed[-1] == (b"%d" % (count - 1), "Loop")
     assert len(circles._rows) == MOST_KNOWN
+
+
+def test_the_numbers_are_those_that_were_measured() -> None:
+    """Rows by chance were measured with these (docstrings of loops.py): another number needs another measurement."""
+    assert (LEAST, SURE, SET_BACK, OFTEN, WATCHED) == (30, 100, 8, 8, 1000)
+    assert (MOST_KNOWN, MOST_CLOSED, MINUTE, FORGET) == (4096, 100, 60 * SECOND, 3600 * SECOND)
+    assert LOOP_SAMPLE == 17
+    assert Circles().most == 50
+
+
+def test_a_circle_is_closed_to_the_last_moment_of_its_time() -> None:
+    circles = _circles()
+    _around(circles, LEAST + 1)
+    last = (LEAST + 1) * SECOND - 1  # when the last copy was decided
+
+    assert circles.closed(last + FORGET) == ((b"A", "Loop"),)
+    assert circles.closed(last + FORGET + 1) == ()
+
+
+def test_what_is_watched_is_so_for_a_minute_from_its_last_copy() -> None:
+    circles = _circles()
+    for n in range(OFTEN + 1):
+        circles.passed(b"A", "F", 0, SECOND, SECOND, n * SECOND)
+
+    assert circles.closed(OFTEN * SECOND + MINUTE) == ((b"A", ""),)
+    assert circles.closed(OFTEN * SECOND + MINUTE + 1) == ()
+
+
+def test_a_row_that_breaks_is_set_back_and_no_further_than_to_its_beginning() -> None:
+    """A long row that breaks once needs SET_BACK more copies; one that has just begun begins again."""
+    circles = _circles()
+    found = [circles.deferred(b"A", "F", *_round(n)) for n in range(50)]
+    found += [circles.deferred(b"A", "F", *_round(n)) for n in range(100, 170)]
+    assert found.index(True) == SURE + SET_BACK + 1
+
+    assert [circles.deferred(b"B", "F", *_round(2 * n)) for n in range(3)] == [False] * 3
+    found = [circles.deferred(b"B", "F", *_round(n)) for n in range(100, 100 + SURE + 1)]
+    assert found.index(True) == SURE
+
+
+def test_a_short_row_that_breaks_begins_again() -> None:
+    """What a filter stopped is a circle sooner, so nothing is left of the row."""
+    circles = _circles()
+    _around(circles, LEAST)
+
+    assert _around(circles, LEAST + 1, start=1000 * SECOND) == [False] * LEAST + [True]
+
+
+@pytest.mark.parametrize(("created", "longer"), [(-1, False), (0, True), (SECOND - 1, True), (SECOND, False)])
+def test_a_copy_was_made_while_the_one_before_was_scanned(created: int, longer: bool) -> None:
+    """From the tick in which that one began to the tick in which it was decided; what is beside them breaks the row."""
+    circles = _circles()
+    _around(circles, LEAST)
+    began = (LEAST - 1) * SECOND
+
+    assert circles.stopped((b"A",), "Loop", began + created, began + 2 * SECOND, began + 3 * SECOND, began + 3 * SECOND) is longer
+
+
+def test_a_copy_is_not_older_than_the_end_of_the_last_but_one() -> None:
+    """Two processors: the one before began early. A copy that was made before the last but one was decided proves no row."""
+    circles = _circles()
+    _around(circles, LEAST - 1)
+    end = (LEAST - 1) * SECOND - 1  # when the last but one was decided
+    circles.stopped((b"A",), "Loop", end, 0, end + SECOND, end + SECOND)
+
+    assert not circles.stopped((b"A",), "Loop", end - 1, end + SECOND, end + 2 * SECOND, end + 2 * SECOND)
+
+
+def test_a_closed_kind_is_watched_no_more() -> None:
+    """Each kind is named once to the processors."""
+    circles = _circles()
+    for n in range(OFTEN):
+        circles.passed(b"A", "F", *_round(2 * n))
+    assert circles.closed(OFTEN * SECOND) == ((b"A", ""),)
+
+    _around(circles, LEAST + 1, start=100 * SECOND)
+    assert circles.closed(140 * SECOND) == ((b"A", "Loop"),)
+
+
+def test_the_watched_and_the_counted_are_bounded() -> None:
+    """The kinds that were reported last are known; one that comes again counts as seen last."""
+    circles = _circles()
+    for n in range(MOST_CLOSED + 1):
+        for _ in range(OFTEN):
+            circles.passed(b"%d" % n, "F", 0, SECOND, SECOND, SECOND)
+    watched = [kind for kind, _ in circles.closed(SECOND)]
+    assert watched == [b"%d" % n for n in range(1, MOST_CLOSED + 1)]
+
+    for n in range(MOST_KNOWN + 1):
+        circles.passed(b"once %d" % n, "F", 0, SECOND, SECOND, SECOND)
+        circles.passed(b"again", "F", 0, SECOND, SECOND, SECOND) if n < OFTEN - 2 else None
+    assert len(circles._told) == MOST_KNOWN

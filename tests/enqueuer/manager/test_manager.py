@@ -30,7 +30,8 @@ done
 
 def _seconds(trial: Trial, count: int, drop: Callable[[], object]) -> float:
     """How long it takes until `count` more messages are in Outbound."""
-    before, began = len(trial.outbound()), time.monotonic()
+    before = len(trial.outbound())
+    began = time.monotonic()
     drop()
     trial.wait(lambda: len(trial.outbound()) >= before + count, f"{count} more are enqueued", 60)
     return time.monotonic() - began
@@ -71,11 +72,13 @@ def test_small_messages_do_not_wait_for_large_ones(trials: Trials, config: Confi
         def burst(tag: str) -> float:
             return _seconds(trial, 100, lambda: _drop_all(trial, mail, tag, 100, "0.1 OK"))
 
-        alone, burst_alone = [one(n) for n in range(9)], burst("a")
+        alone = [one(n) for n in range(9)]
+        burst_alone = burst("a")
         for n in range(8):
             trial.drop(f"large{n}", mail(f"large{n}", "30 OK", size=2 << 20))
         trial.wait(lambda: trial.status()["lanes"]["large"]["active"] == 2, "two large ones are scanned")
-        beside, burst_beside = [one(100 + n) for n in range(9)], burst("b")
+        beside = [one(100 + n) for n in range(9)]
+        burst_beside = burst("b")
         lanes = trial.status()["lanes"]
 
     assert statistics.median(beside) < 1.5 * statistics.median(alone)

@@ -20,7 +20,8 @@ from filterlink.wire.loop import Loop
 def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reconciliation]:
     basedir.create(tmp_path / "base")
     monkeypatch.chdir(tmp_path / "base")
-    loop, disk = Loop(), Disk()
+    loop = Loop()
+    disk = Disk()
     yield Reconciliation(loop, disk, Schedule(Lanes(1000, 0.5, 4)), Scoreboard())
     disk.close()
     loop.close()

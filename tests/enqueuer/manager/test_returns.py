@@ -124,7 +124,8 @@ def test_a_released_message_outlives_a_restart(trials: Trials, config: Config, m
 def test_a_broken_reason_costs_only_itself(trials: Trials, config: Config, mail: Make, why: bytes, text: str) -> None:
     """The message is released; without a mark it is scanned again. The queue manager lives on, and reads no more than 1 MiB."""
     with trials(config()) as trial:
-        path, managers = _quarantined(trial, mail("caught", '0 ERROR "a virus"')), trial.pids("queue manager")
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        managers = trial.pids("queue manager")
         path.with_suffix(".why").write_bytes(why)
         done = _enqueuer(trial, "quarantine", "release", path.stem)
 
@@ -176,7 +177,8 @@ def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: C
     """A question that comes after the order is answered before it is carried out; then all messages have come back, once."""
     with trials(config()) as trial:
         path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
-        clean, count = path.read_bytes().replace(b"0 ERROR", b"0 OK   "), 3000
+        clean = path.read_bytes().replace(b"0 ERROR", b"0 OK   ")
+        count = 3000
         for n in range(count):
             (trial.base / "Bad" / f"{int(path.stem) + 1 + n}.msg").write_bytes(clean)
         with _asked(trial, {"command": "retry", "id": 0}) as order, _asked(trial, {"command": "where", "id": 1}) as question:

@@ -39,7 +39,8 @@ def schedule() -> Schedule:
 def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
     """Nothing can be staged: the message is put off, and given up when there is room again."""
     (base / "Queue/7.msg").write_bytes(b"message")
-    settled, put_off = list[frames.Outcome](), list[float]()
+    settled = list[frames.Outcome]()
+    put_off = list[float]()
 
     def later(entry: Entry, seconds: float, reason: str) -> None:
         put_off.append(seconds)
@@ -62,7 +63,8 @@ def test_giving_up_waits_for_the_disk(base: Path, schedule: Schedule) -> None:
 
 def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second later. Up to the dispatch that came to nothing, and no later one's."""
-    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard()), schedule.entries[7]
+    setbacks = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard())
+    entry = schedule.entries[7]
     for n in (1, 2, 3):
         (base / f"Staged/7.{n}.OUT").touch()
     entry.n = 2
@@ -80,11 +82,13 @@ def test_what_was_staged_goes_when_the_folder_can_be_read(base: Path, schedule: 
 
 def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedule: Schedule) -> None:
     """It is all that is left of the message."""
-    setbacks, entry = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard()), schedule.entries[7]
+    setbacks = Setbacks(Store(Disk()), schedule, Machine(log), Scoreboard())
+    entry = schedule.entries[7]
     Path("Submitted/.taken/7.a.eml").write_bytes(b"To: b@b.example\n\ntext\n")
     ingest.ingest(Disk(), 7, "Submitted/.taken/7.a.eml", "01-01-2026 00:00:00", "a.example")
     Path("Submitted/.taken/7.a.eml").unlink()
-    entry.drop, entry.ingested = "7.a.eml", False
+    entry.drop = "7.a.eml"
+    entry.ingested = False
     setbacks.refuse(entry, "it was removed before it could be read")
 
     assert Path("Queue/7.msg").exists()
@@ -94,9 +98,12 @@ def test_a_message_file_whose_drop_has_gone_is_never_unlinked(base: Path, schedu
 
 def test_a_name_that_stays_keeps_no_other(base: Path, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     """It alone is tried again, a second later, and the folder is listed no more often."""
-    disk, clock, listed = Disk(), [100.0], list[str]()
+    disk = Disk()
+    clock = [100.0]
+    listed = list[str]()
     setbacks = Setbacks(Store(disk), schedule, Machine(log), Scoreboard())
-    names, entries = disk.names, [Entry(id, None, 10, 0.0, ingested=True, n=1) for id in (8, 9, 10)]
+    names = disk.names
+    entries = [Entry(id, None, 10, 0.0, ingested=True, n=1) for id in (8, 9, 10)]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def counted(folder: str) -> list[str]:

@@ -55,7 +55,9 @@ class _Disk(Disk):
 
 class _Bench:
     def __init__(self, durability: Durability) -> None:
-        self.loop, self.board, self.disk = Loop(), Scoreboard(), _Disk()
+        self.loop = Loop()
+        self.board = Scoreboard()
+        self.disk = _Disk()
         self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
         self.store = Store(self.disk, sync.start(self.disk, durability))
         self.put_off: list[tuple[int, float]] = []
@@ -64,6 +66,7 @@ class _Bench:
     def _put_off(self, entry: Entry, seconds: float) -> None:
         self.store.wipe({entry.id: entry.n})
         self.put_off.append((entry.id, seconds))
+        self.schedule.defer(entry, "", seconds)
 
     def message(self, id: int) -> Entry:
         """A message that a processor is done with: drop, message file and output are there."""
@@ -74,12 +77,17 @@ class _Bench:
         return entry
 
     def stage(self, entry: Entry) -> None:
-        entry.n, entry.ingested = self.board.next_dispatch(), True
+        entry.n = self.board.next_dispatch()
+        entry.ingested = True
         entry.taken = self.disk.create(f"Submitted/.taken/{entry.drop}", (b"drop",))
         self.disk.create(f"Queue/{entry.id}.msg", (b"text",))
         self.disk.link(f"Queue/{entry.id}.msg", f"Staged/{entry.id}.{entry.n}.OUT")
 
     def outcome(self, entry: Entry) -> None:
+        """Give its outcome; a message that was put off is dispatched first."""
+        if entry.state == "deferred":
+            self.schedule.wait(entry)
+            assert self.schedule.next() is entry
         self.schedule.settle(entry)
         self.settler.add(entry, frames.Outcome(entry.id, entry.n, "enqueued", ("OUT",), "OUT(1)", STAMP))
 
@@ -251,7 +259,8 @@ def test_what_was_written_before_a_failed_sync_is_never_trusted(bench: Callable[
 def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[Durability], _Bench], held: bool) -> None:
     """It was written before the failure, and the sync that is its own succeeds."""
     b = bench("group")
-    first, second = b.message(1), b.message(2)
+    first = b.message(1)
+    second = b.message(2)
     b.disk.broken = "all"
     b.outcome(first)
     b.settler.pump()
@@ -268,7 +277,7 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
 
     assert [id for id, _ in b.put_off] == ([1] if held else [1, 2])
     assert second.drop == "2.a.eml"
-    assert set(b.disk.names("Queue")) == {"1.msg", "2.msg"}
+    assert set(b.disk.names("Queue")) == {".format", "1.msg", "2.msg"}
     assert b.disk.names("Outbound/OUT") == []
     assert not second.ingested
 
@@ -276,7 +285,8 @@ def test_what_gathers_while_a_sync_fails_is_not_trusted_either(bench: Callable[[
 def test_what_a_message_without_drop_staged_before_a_failed_sync_is_staged_again(bench: Callable[[Durability], _Bench]) -> None:
     """Its own file has long been durable; copies and reasons that were staged of it have not."""
     b = bench("group")
-    first, second = b.message(1), b.message(2)
+    first = b.message(1)
+    second = b.message(2)
     second.drop = None
     b.disk.broken = "all"
     b.outcome(first)
@@ -334,7 +344,8 @@ def test_a_last_name_that_does_not_go_is_not_counted_twice(bench: Callable[[Dura
     monkeypatch.setattr("enqueuer.manager.settler.REPEAT", 0.05)
     b = bench("group")
     entry = b.message(1)
-    forget, tried = b.store.forget, []
+    forget = b.store.forget
+    tried = []
 
     def refuse(id: int, n: int) -> None:
         tried.append(id)

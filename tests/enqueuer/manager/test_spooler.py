@@ -200,7 +200,8 @@ def test_a_folder_that_lets_nobody_take_anything(trials: Trials, config: Config,
     """A drop whose rename is denied stays, is named once a minute and tried after growing pauses; all goes on when it may."""
     trial = trials(config(more='[spool]\nrescan = "100ms"'))
     trial.prefix = ORDINARY
-    folder, nobody = trial.base / "Submitted", pwd.getpwnam("nobody").pw_uid
+    folder = trial.base / "Submitted"
+    nobody = pwd.getpwnam("nobody").pw_uid
     os.chown(folder, nobody, 0)
     folder.chmod(0o777)
     trial.start()
@@ -211,7 +212,8 @@ def test_a_folder_that_lets_nobody_take_anything(trials: Trials, config: Config,
         (folder / f"{name}.eml").chmod(0o644)
     trial.wait(lambda: "cannot be taken" in trial.log(), "it is said")
     (manager,) = trial.pids("queue manager")
-    used, until = _seconds_used(manager), time.monotonic() + 7
+    used = _seconds_used(manager)
+    until = time.monotonic() + 7
     trial.wait(lambda: time.monotonic() > until, "time passes")
 
     assert _seconds_used(manager) - used < 0.7
@@ -228,7 +230,9 @@ class _Bench:
     """A spooler on a real folder, with nobody who works on what it claims."""
 
     def __init__(self, base: Path, config: str) -> None:
-        self.loop, self.disk, self.schedule = Loop(), Disk(), Schedule(Lanes(1 << 20, 0.5, 4))
+        self.loop = Loop()
+        self.disk = Disk()
+        self.schedule = Schedule(Lanes(1 << 20, 0.5, 4))
         settings = load(config.encode())
         self.intake = Intake(self.disk, settings.spool.suffixes, settings.spool.max_size)
         self.spooler = Spooler(self.loop, self.intake, Ids(self.disk), self.schedule, settings, lambda: None)
@@ -277,7 +281,10 @@ def test_a_hundred_thousand_in_one_burst(bench: _Bench) -> None:
 @pytest.mark.parametrize("hinted", [False, True])
 def test_names_that_wait_are_listed_once(bench: _Bench, monkeypatch: pytest.MonkeyPatch, hinted: bool) -> None:
     """Without a hint the folder is read once for all of them; however many hints come, reading it anew takes a small part of the time."""
-    names, claimed, looks, listing = 20_000, 0, list[float](), bench.intake.listing
+    names = 20_000
+    claimed = 0
+    looks = list[float]()
+    listing = bench.intake.listing
     for n in range(names):
         os.mknod(f"Submitted/{n:06}.eml")
         os.truncate(f"Submitted/{n:06}.eml", 5)
@@ -305,10 +312,12 @@ def test_names_that_wait_are_listed_once(bench: _Bench, monkeypatch: pytest.Monk
 @pytest.mark.alone
 def test_a_start_lists_the_drop_folder_once(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
     """The first look waits for the watcher, or all that came meanwhile would be listed again."""
-    strace, output = shutil.which("strace"), tmp_path / "strace"
+    strace = shutil.which("strace")
+    output = tmp_path / "strace"
     if strace is None:
         pytest.skip("strace is not installed")
-    trial, names = trials(config()), 1500
+    trial = trials(config())
+    names = 1500
     for n in range(names):
         trial.drop(str(n), mail(str(n)))
     trial.prefix = (strace, "-f", "--seccomp-bpf", "-e", "trace=openat", "-o", str(output))
@@ -373,7 +382,8 @@ def test_a_flood_of_drops_that_can_be_no_mail(bench: _Bench, caplog: pytest.LogC
 def test_a_flood_of_drops_that_cannot_be_taken(bench: _Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A line a minute, a bounded memory, and a small part of the time; what comes meanwhile is taken."""
     monkeypatch.setattr(denied, "MAX_DENIED", 1000)
-    claim, tried = bench.intake.claim, 0
+    claim = bench.intake.claim
+    tried = 0
 
     def some(name: bytes, id: int) -> Claim:
         nonlocal tried

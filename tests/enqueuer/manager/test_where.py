@@ -135,7 +135,7 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
         document, page = _show(trial, behind)
         assert (document["now"]["state"], document["now"]["filter"]["name"]) == ("parked", "Judge")
         assert "has no free slot" in page
-        assert "as a rule answers within" in page
+        assert "usually answers within" in page
         document, page = _show(trial, slow)
         assert document["now"]["filter"]["name"] == "Judge"
         assert document["now"]["filter"]["p99_s"] < 10
@@ -148,4 +148,4 @@ def test_a_running_engine_says_what_its_messages_wait_for(trials: Trials, config
 
     assert document["now"]["state"] is None
     assert "no engine runs on" in page
-    assert "by its files" in page
+    assert "its files say" in page

@@ -5,7 +5,7 @@ import pytest
 from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
 from enqueuer.policy.rules import AskFilter, Disposition, Facts, RuleOutcome
-from filterlink.wire.frames import AnswerKind, VerdictFrame
+from filterlink.wire.frames import AnswerKind, FilterAnswer, VerdictFrame
 
 FACTS = Facts(20_000, b"ann@example.com", 1)
 TWO = """
@@ -20,11 +20,11 @@ def config(text: str) -> Config:
 
 
 def decide(text: str, *verdicts: VerdictFrame, facts: Facts = FACTS) -> AskFilter | RuleOutcome:
-    return rules.decide(rules.compile(config(text)), facts, {verdict.filter: verdict for verdict in verdicts})
+    return rules.decide(rules.compile(config(text)), facts, {verdict.filter: verdict.answer for verdict in verdicts})
 
 
 def says(filter: str, kind: AnswerKind, text: str = "", *fields: bytes) -> VerdictFrame:
-    return VerdictFrame(1, 1, filter, kind, text, fields)
+    return VerdictFrame(1, 1, filter, FilterAnswer(kind, text, fields))
 
 
 def test_no_rule_asks_nobody() -> None:
@@ -53,7 +53,7 @@ def test_fields_gather_newest_on_top() -> None:
 
 def test_added_recipients_and_copies_are_told_apart() -> None:
     """Of copies also who wants them, for the trace."""
-    said = VerdictFrame(1, 1, "A", AnswerKind.OK, routes=(b"r",), copies=(b"c",))
+    said = VerdictFrame(1, 1, "A", FilterAnswer(AnswerKind.OK, routes=(b"r",), copies=(b"c",)))
 
     assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED, routes=(b"r",), copies=(("A", b"c"),))
 

@@ -58,7 +58,8 @@ def test_a_deferred_message_keeps_who_dropped_it() -> None:
     """Its drop has gone by then: only what may be a filter's own copy is kept from the filters."""
     text = b"From: a@a.example\nMessage-ID: <1@a>\n"
     made = envelope.make(b"a@a.example", (b"b@b.example",), "01-01-2026 00:00:00", "a.example")
-    message, (kind, *_) = MessageFile(1, made, 0, 0, (0, 0), header=text), header.kinds(text, (b"b@b.example",))
+    message = MessageFile(1, made, 0, 0, (0, 0), header=text)
+    (kind, *_) = header.kinds(text, (b"b@b.example",))
     job = frames.Job(1, 1, 1, False, b"", True, False, None, (), ((kind, "Judge"),))
     disk = Disk()
 

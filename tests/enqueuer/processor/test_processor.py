@@ -37,7 +37,7 @@ def _message(path: Path) -> bytes:
 def _gone(trial: Trial) -> bool:
     """Nothing is in the queue any more, and nothing is left of it."""
     names = [name for folder in ("Submitted/.taken", "Queue", "Staged") for name in os.listdir(trial.base / folder)]
-    return names == [".ids"]
+    return sorted(names) == [".format", ".ids"]
 
 
 def test_each_verdict_has_its_outcome(trials: Trials, config: Config, mail: Make) -> None:
@@ -101,7 +101,8 @@ def test_each_module_gets_its_recipients(trials: Trials, config: Config, mail: M
 def _envelope(path: Path) -> tuple[bytes, ...]:
     """The recipients of an output, whose O line is true of it."""
     data = path.read_bytes()
-    line, end = envelope.parse_o(data), envelope.head_end(data)
+    line = envelope.parse_o(data)
+    end = envelope.head_end(data)
     assert line is not None
     rest = data[: line.offset] + data[line.offset + envelope.O_LENGTH :]
     assert envelope.Digest(rest).line() == envelope.o_line(line.length, line.digest)
@@ -323,7 +324,8 @@ def test_what_is_held_and_goes_around_is_found(trials: Trials, config: Config, m
         trial.drop("around", b"X-Around: 1\n" + mail("around"))
         trial.wait(lambda: trial.status()["totals"]["bad"] > SURE, "they are found", 60)
         trial.wait(lambda: _gone(trial), "nothing goes around any more")
-        totals, log = trial.status()["totals"], trial.log()
+        totals = trial.status()["totals"]
+        log = trial.log()
 
     assert (totals["bad"], totals["received"] < 10 * SURE) == (totals["received"], True)
     assert "filter Judge submits it anew, again and again" in log

@@ -20,7 +20,12 @@ class World:
     """An engine in numbers: messages arrive, a filter of `slots` takes `seconds` for each and `cpu` seconds of one of `cores`."""
 
     def __init__(self, load: Load, *, seconds: float = 0.2, slots: int = 64, cpu: float = 0.001, cores: int = 2, steps: int = 10) -> None:
-        self.load, self.seconds, self.slots, self.cpu, self.cores, self.steps = load, seconds, slots, cpu, cores, steps
+        self.load = load
+        self.seconds = seconds
+        self.slots = slots
+        self.cpu = cpu
+        self.cores = cores
+        self.steps = steps
         self.auto = Autoscale(2, 2, 32, IDLE)
         self.there = self.now = 0.0
         self.changes: list[tuple[float, int, str]] = []
@@ -33,7 +38,9 @@ class World:
         return self
 
     def _turn(self, now: float) -> None:
-        step, scanned, rate = LOOK / self.steps, 0.0, 0.0
+        step = LOOK / self.steps
+        scanned = 0.0
+        rate = 0.0
         for n in range(self.steps):
             self.there += self.load(now + n * step) * step
             scanned = min(self.there, self.auto.count, self.slots)
@@ -41,7 +48,8 @@ class World:
             self.there -= rate * step
         # what the filter has no slot for is parked: it waits for no processor
         waiting = 0 if self.auto.count > self.slots else math.floor(max(0.0, self.there - self.auto.count))
-        busy, used = math.ceil(scanned - 1e-6), rate * self.cpu / self.cores
+        busy = math.ceil(scanned - 1e-6)
+        used = rate * self.cpu / self.cores
         if why := self.auto.look(LoadSample(now, waiting, busy, self.auto.count - busy, used, Room("F", max(0, self.slots - busy)))):
             self.changes.append((now, self.auto.count, why))
 

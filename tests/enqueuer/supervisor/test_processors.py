@@ -83,7 +83,8 @@ def test_the_filter_with_the_most_room_counts() -> None:
         filters = [{name = "A", program = "a"}, {name = "B", program = "b", instances = 2, max_in_flight = 5}, {name = "C", program = "c"}]
         routes = [{recipient = "*", to = "OUT"}]
     """
-    a, b = FilterState("A", "ready", in_flight=12), FilterState("B", "ready", in_flight=3)
+    a = FilterState("A", "ready", in_flight=12)
+    b = FilterState("B", "ready", in_flight=3)
 
     assert room(load(text), (a, b)) == Room("B", 7)
     assert room(load(text), (a, FilterState("B", "stalled", in_flight=3))) == Room("A", 4)

@@ -175,4 +175,31 @@ def test_a_taken_of_another_account_is_no_start(trials: Trials, config: Config) 
     os.chown(trial.base / "Submitted/.taken", 65534, 65534)
 
     assert trial.launch().wait(20) == 77
-    assert "Submitted/.taken belongs to account 65534, which could read all mail" in trial.output.read_text()
+    assert "Submitted/.taken belongs to account 65534, which would have all mail" in trial.output.read_text()
+
+
+def test_a_base_directory_of_a_newer_version_is_refused(trials: Trials, config: Config) -> None:
+    """Before anything is made or converted: one line with the place and the cure."""
+    trial = trials(config())
+    (trial.base / "Queue/.format").write_text("3\n")
+    (trial.base / "Run").rmdir()
+
+    ended = subprocess.run((*ENGINE, "run", "--base", str(trial.base)), capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (78, 1)
+    assert f"{trial.base}/Queue/.format says format 3, and this version of Enqueuer knows formats up to 2: use" in ended.stderr
+    assert not (trial.base / "Run").exists()
+
+
+def test_an_older_base_directory_is_converted_at_the_start(trials: Trials, config: Config, mail: Make) -> None:
+    """Format 1 has no number and no Incoming/. The log says what was done, once."""
+    trial = trials(config(processors=1))
+    (trial.base / "Queue/.format").unlink()
+    (trial.base / "Incoming").rmdir()
+    for _ in range(2):
+        with trial:
+            assert (trial.base / "Queue/.format").read_text() == "2\n"
+            assert (trial.base / "Incoming").is_dir()
+            assert trial.stop() == 0
+    assert trial.log().count("the base directory is converted from format 1 to 2: Incoming/ made") == 1
+    assert "none of ours" not in trial.log()

@@ -309,6 +309,7 @@ def _settled(trial: Trial) -> bool:
     return totals["received"] + totals["returned"] == sum(totals[disposition] for disposition in DISPOSITIONS) and set(files) <= {
         ".ids",
         ".attempts",
+        ".format",
     }
 
 

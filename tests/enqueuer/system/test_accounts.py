@@ -39,12 +39,13 @@ FILES = (
     *(f"Run/{name}" for name in ("pid", "lock", "supervisor", "config.1", "config.2", "control.sock", "manager.sock", "filterlink.sock")),
     *("Run/supervisor.sock", "Queue/.ids", "Queue/.attempts", "Queue/1.msg", "Quarantine/1.msg", "Quarantine/1.why", "Bad/1.msg"),
     *("Bad/1.why", "Staged/1.1.OUT", "Submitted/a.eml", "Submitted/b.tmp", "Submitted/a.bad", "Submitted/a.bad.why", "Submitted/z.bad.why"),
-    *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml"),
+    *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml", "Queue/.format"),
 )
 """Names that commands and engine write to, or read mail from."""
 FOLDERS = (
     "Submitted",
     "Submitted/.taken",
+    "Incoming",
     "Queue",
     "Staged",
     "Outbound",
@@ -145,7 +146,8 @@ class Starter:
         command = [sys.executable, "-P", "-c", STARTER, str(theirs.fileno())]
         self._process = subprocess.Popen(command, cwd="/", env=os.environ | {"NO_COLOR": "1"}, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._orders, self._told = ours, ours.makefile("rb")
+        self._orders = ours
+        self._told = ours.makefile("rb")
 
     def close(self) -> None:
         self._told.close()
@@ -164,7 +166,9 @@ class Begun:
     """A command that a Starter runs."""
 
     def __init__(self, pid: int, told: BinaryIO, files: Sequence[int]) -> None:
-        self._pid, self._told, self._files = pid, told, files
+        self._pid = pid
+        self._told = told
+        self._files = files
 
     def poll(self) -> int | None:
         return 0 if select.select([self._told], [], [], 0)[0] else None

@@ -31,7 +31,8 @@ def _burn(seconds: float) -> None:
 
 def test_the_share_is_of_the_time_between_two_looks() -> None:
     """From 0 to 1; nothing is known at the first look, nor a moment or a long time after the last."""
-    meter, now = CpuMeter(), time.monotonic()
+    meter = CpuMeter()
+    now = time.monotonic()
     assert meter.share(now) is None
     _burn(0.3)
 
@@ -76,10 +77,8 @@ def test_where_limits_stand(cgroup: str, mountinfo: str, found: tuple[str, ...])
 
 def test_the_fullest_group_counts() -> None:
     """A new one is known at the second look."""
-    before, after = (
-        {"a": ControlGroup(2.0, 10.0), "b": ControlGroup(1.0, 5.0)},
-        {"a": ControlGroup(2.0, 11.0), "b": ControlGroup(1.0, 5.75), "c": ControlGroup(1.0, 9.0)},
-    )
+    before = {"a": ControlGroup(2.0, 10.0), "b": ControlGroup(1.0, 5.0)}
+    after = {"a": ControlGroup(2.0, 11.0), "b": ControlGroup(1.0, 5.75), "c": ControlGroup(1.0, 9.0)}
     assert fullest(before, after, 1.0) == 0.75
     assert fullest(before, after, 0.5) == 1.0
     assert fullest({}, after, 1.0) == 0.0
@@ -97,9 +96,12 @@ def test_a_limit_is_read_each_time(tmp_path: Path) -> None:
 
 def test_the_fuller_one_counts_the_machine_or_the_limit(tmp_path: Path) -> None:
     """Files as the kernel's: of an idle machine a tenth of a core, all of it used; then of a busy one."""
-    core, stat, usage = min(os.sched_getaffinity(0)), tmp_path / "stat", tmp_path / "cpu.stat"
+    core = min(os.sched_getaffinity(0))
+    stat = tmp_path / "stat"
+    usage = tmp_path / "cpu.stat"
     (tmp_path / "cpu.max").write_text("10000 100000\n")
-    meter, found = CpuMeter(stat, [str(tmp_path)]), []
+    meter = CpuMeter(stat, [str(tmp_path)])
+    found = []
     for now, busy, idle, spent in ((1.0, 0, 0, 0), (1.5, 5, 45, 50_000), (2.0, 50, 50, 60_000)):
         stat.write_text(f"cpu 0\ncpu{core} {busy} 0 0 {idle} 0 0 0 0 0 0\n")
         usage.write_text(f"usage_usec {spent}\nuser_usec 0\n")

@@ -33,7 +33,8 @@ def test_what_is_so_already_is_not_touched() -> None:
 )
 def test_files_of_other_forms(text: str) -> None:
     """No table yet, inline tables, dotted keys, line ends of Windows: the keys are in force afterwards, the rest as it was."""
-    before, after = configs.load(text.encode()), configs.load(edited(text, processors=9, slots={"F": 7}).encode())
+    before = configs.load(text.encode())
+    after = configs.load(edited(text, processors=9, slots={"F": 7}).encode())
 
     assert after.enqueuer.processors == 9
     assert [each.max_in_flight for each in after.filters] == [7 for _ in before.filters]

@@ -15,7 +15,8 @@ class Teller(TuneListener):
     """Notes what was told; says stop after some steps."""
 
     def __init__(self, enough: int = 99) -> None:
-        self.enough, self.counts = enough, list[tuple[int, bool]]()
+        self.enough = enough
+        self.counts = list[tuple[int, bool]]()
 
     def step(self, step: TuneStep, raised: bool) -> None:
         self.counts.append((step.processors, raised))
@@ -38,7 +39,8 @@ def test_full_slots_are_found_and_doubled(make_base: Callable[..., Path]) -> Non
     """Two slots of a filter that waits: two processors are what they want, and more slots bring more."""
     view = Teller()
     found = measure(plan(make_base(seconds=0.04, slots=2), 9.0), view, Stop())
-    last, counts = found.steps[-1], [each.processors for each in found.steps]
+    last = found.steps[-1]
+    counts = [each.processors for each in found.steps]
 
     # other tests have the CPU, perhaps: so no more than the evidence is held to its values, and rates only to their order
     assert last.processors > last.slots == 2
@@ -55,7 +57,8 @@ def test_full_slots_are_found_and_doubled(make_base: Callable[..., Path]) -> Non
 
 def test_who_stops_it_has_what_there_is(make_base: Callable[..., Path]) -> None:
     """And leaves nothing behind."""
-    view, base = Teller(enough=1), make_base()
+    view = Teller(enough=1)
+    base = make_base()
     found = measure(plan(base, 9.0), view, Enough(view))
 
     assert (found.stopped, len(found.steps)) == (True, 1)

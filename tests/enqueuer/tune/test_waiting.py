@@ -39,7 +39,10 @@ def test_more_load_is_more_wait(servers: int, part: float) -> None:
 
 def test_a_simulation_says_the_same() -> None:
     """Eight servers at 0.8: a hundred thousand customers wait what the formula says."""
-    chance, free, now, waited = random.Random(1), [0.0] * 8, 0.0, 0.0
+    chance = random.Random(1)
+    free = [0.0] * 8
+    now = 0.0
+    waited = 0.0
     for _ in range(100_000):
         now += chance.expovariate(6.4)
         begin = max(now, heapq.heappop(free))

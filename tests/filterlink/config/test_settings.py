@@ -46,7 +46,7 @@ def test_every_log_level_has_a_number() -> None:
         ({"name": "a\nb"}, "printable"),
         ({"name": "ü" * 31}, "at most 60 bytes"),
         ({"program": " "}, "write the command"),
-        ({"program": "a 'b"}, "No closing quotation"),
+        ({"program": "a 'b"}, "a quote is not closed"),
         ({"instances": 0}, "from 1 to 64"),
         ({"max_in_flight": 1001}, "from 1 to 1000"),
         ({"timeout": Seconds(0)}, "longer than 0s"),

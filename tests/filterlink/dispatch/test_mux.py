@@ -10,12 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
-from filterlink.dispatch.late_answers import LateAnswer
 from filterlink.dispatch.mux import Gate
 from filterlink.dispatch.requests import ScanRequest
 from filterlink.dispatch.suspects import LEAVES, ROW
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import AnswerKind, Ask
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 
 Gates = Callable[..., tuple[Gate, "Book"]]
 
@@ -39,7 +38,7 @@ class Book:
     def send(self, unit: int, number: int, message: int) -> None:
         self.sent.append((unit, number, message))
 
-    def verdict(self, request: ScanRequest, answer: LateAnswer) -> None:
+    def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         self.verdicts.append((request.client, request.id, request.n, answer.kind))
         self.text = answer.text
         self.told(request)
@@ -81,7 +80,7 @@ def test_slots_then_parking() -> None:
     gate, book = make()
     for id in (1, 2, 3):
         gate.ask(1.0, "c", ask(id))
-    gate.replies(2.0, 0, [HelperReply(2, AnswerKind.DISCARD)])
+    gate.replies(2.0, 0, [HelperReply(2, FilterAnswer(AnswerKind.DISCARD))])
 
     assert book.sent == [(0, 1, 1), (0, 2, 2)]
     assert (book.parks, book.wakes, gate.parked) == ([3], [1], 0)
@@ -94,7 +93,7 @@ def test_who_may_not_park_waits_first() -> None:
     gate.ask(1.0, "c", ask(1))
     gate.ask(1.0, "c", ask(2))
     gate.ask(1.0, "c", ask(3, park=False))
-    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))])
 
     assert [message for _, _, message in book.sent] == [1, 3]
     assert book.wakes == []
@@ -105,8 +104,8 @@ def test_no_more_are_woken_than_there_are_slots() -> None:
     gate, book = make()
     for id in range(1, 11):
         gate.ask(1.0, "c", ask(id))
-    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
-    gate.replies(2.1, 0, [HelperReply(2, AnswerKind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))])
+    gate.replies(2.1, 0, [HelperReply(2, FilterAnswer(AnswerKind.OK))])
     assert book.wakes == [1, 1]
     gate.tick(2.5)
     assert book.wakes == [1, 1]
@@ -160,9 +159,9 @@ def test_late_and_double_answers_count_for_nothing() -> None:
     gate, book = make()
     gate.ask(1.0, "c", ask(1))
 
-    assert gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)]) == []
-    assert gate.replies(2.0, 0, [HelperReply(1, AnswerKind.ERROR)]) == [HelperReply(1, AnswerKind.ERROR)]
-    assert gate.replies(2.0, 0, [HelperReply(99, AnswerKind.ERROR)]) == [HelperReply(99, AnswerKind.ERROR)]
+    assert gate.replies(2.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))]) == []
+    assert gate.replies(2.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.ERROR))]) == [HelperReply(1, FilterAnswer(AnswerKind.ERROR))]
+    assert gate.replies(2.0, 0, [HelperReply(99, FilterAnswer(AnswerKind.ERROR))]) == [HelperReply(99, FilterAnswer(AnswerKind.ERROR))]
     assert (len(book.verdicts), gate.answered) == (1, 1)
 
 
@@ -172,10 +171,10 @@ def test_many_answers_of_one_read() -> None:
     for id in range(1, 6):
         gate.ask(1.0, f"c{id}", ask(id, park=False))
     read = [
-        HelperReply(2, AnswerKind.OK),
-        HelperReply(9, AnswerKind.ERROR),
-        HelperReply(1, AnswerKind.DISCARD),
-        HelperReply(2, AnswerKind.FAILURE),
+        HelperReply(2, FilterAnswer(AnswerKind.OK)),
+        HelperReply(9, FilterAnswer(AnswerKind.ERROR)),
+        HelperReply(1, FilterAnswer(AnswerKind.DISCARD)),
+        HelperReply(2, FilterAnswer(AnswerKind.FAILURE)),
     ]
 
     assert gate.replies(2.0, 0, read) == [read[1], read[3]]
@@ -187,7 +186,7 @@ def answered(gate: Gate, now: float, unit: int = 0) -> list[int]:
     """Everything that is open in a helper is answered OK; the messages."""
     found = [(number, request.id) for number, request in gate.units[unit].open.items()]
     for number, _ in found:
-        gate.replies(now, unit, [HelperReply(number, AnswerKind.OK)])
+        gate.replies(now, unit, [HelperReply(number, FilterAnswer(AnswerKind.OK))])
     return [id for _, id in found]
 
 
@@ -303,7 +302,7 @@ def test_who_is_open_whenever_helpers_leave_is_tried_alone() -> None:
     for id in range(2, 2 + LEAVES):
         gate.ask(1.0, "c", ask(id, park=False))
         number = next(number for number, request in gate.units[0].open.items() if request.id == id)
-        gate.replies(1.0, 0, [HelperReply(number, AnswerKind.OK)])
+        gate.replies(1.0, 0, [HelperReply(number, FilterAnswer(AnswerKind.OK))])
         leave(gate, 1.0)
     gate.ask(2.0, "c", ask(10, park=False))
 
@@ -321,7 +320,7 @@ def test_helpers_that_answer_one_and_leave_make_nobody_guilty() -> None:
     rounds = 0
     while gate.in_flight:
         rounds += 1
-        gate.replies(1.0, 0, [HelperReply(next(iter(gate.units[0].open)), AnswerKind.OK)])
+        gate.replies(1.0, 0, [HelperReply(next(iter(gate.units[0].open)), FilterAnswer(AnswerKind.OK))])
         leave(gate, 1.0)
 
     assert (rounds, len(book.verdicts), book.charged) == (20, 20, [])
@@ -401,9 +400,9 @@ def test_large_messages_leave_slots_to_small_ones() -> None:
     for id in (5, 6, 7):
         gate.ask(1.0, "c", ask(id))
     assert ([message for _, _, message in book.sent], book.parks) == ([1, 2, 5, 6], [3, 4, 7])
-    gate.replies(2.0, 0, [HelperReply(3, AnswerKind.OK)])  # a small one leaves
+    gate.replies(2.0, 0, [HelperReply(3, FilterAnswer(AnswerKind.OK))])  # a small one leaves
     assert (book.wakes, book.large_wakes) == ([1], [])
-    gate.replies(2.0, 0, [HelperReply(1, AnswerKind.OK)])
+    gate.replies(2.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))])
     assert (book.wakes, book.large_wakes) == ([1], [1])
 
 
@@ -429,7 +428,7 @@ def test_past_its_grace_a_scan_goes_on_without_a_processor() -> None:
     gate.backpressure = True
     gate.tick(14.1)
     assert (book.aparts, gate.parked, gate.in_flight) == ([1], 1, 1)
-    gate.replies(16.0, 0, [HelperReply(1, AnswerKind.ERROR, "bad", (b"X-A: 1",))])
+    gate.replies(16.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.ERROR, "bad", (b"X-A: 1",)))])
     assert (book.calls, book.verdicts) == ([1], [])
     gate.ask(16.1, "d", ask(1, n=2))
 
@@ -443,7 +442,7 @@ def test_grace_follows_the_median() -> None:
     gate.backpressure = True
     for round in range(20):
         gate.ask(round * 10.0, "c", ask(round))
-        gate.replies(round * 10.0 + 0.5, 0, [HelperReply(round + 1, AnswerKind.OK)])
+        gate.replies(round * 10.0 + 0.5, 0, [HelperReply(round + 1, FilterAnswer(AnswerKind.OK))])
     gate.ask(300.0, "c", ask(50))
     gate.tick(301.9)
     assert book.aparts == []
@@ -491,7 +490,7 @@ def test_a_client_that_left() -> None:
     gate.ask(1.0, "old", ask(1))
     gate.client_gone("old")
     gate.ask(2.0, "new", ask(1, n=2))
-    gate.replies(3.0, 0, [HelperReply(1, AnswerKind.OK)])
+    gate.replies(3.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))])
 
     assert book.sent == [(0, 1, 1)]
     assert book.verdicts == [("new", 1, 2, AnswerKind.OK)]
@@ -549,10 +548,10 @@ def test_lost_wakes_are_made_good_under_load() -> None:
     gate, book = make()
     for id in range(1, 40):
         gate.ask(0.0, "c", ask(id))
-    gate.replies(0.0, 0, [HelperReply(1, AnswerKind.OK)])  # the one that is woken for it never comes
+    gate.replies(0.0, 0, [HelperReply(1, FilterAnswer(AnswerKind.OK))])  # the one that is woken for it never comes
     for step in range(1, 21):
         now = step / 10
-        gate.replies(now, 0, [HelperReply(next(iter(gate.units[0].open)), AnswerKind.OK)])
+        gate.replies(now, 0, [HelperReply(next(iter(gate.units[0].open)), FilterAnswer(AnswerKind.OK))])
         gate.ask(now, "c", ask(100 + step))
         gate.tick(now)
 
@@ -619,8 +618,9 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def reply(self, unit: int, choices: list[int], kind: AnswerKind) -> None:
         """Some of what it has in work, some of it twice, or what it has not."""
-        numbers, before = list(self.gate.units[unit].open) or [0], self.gate.answered
-        read = [HelperReply(numbers[choice % len(numbers)], kind) for choice in choices]
+        numbers = list(self.gate.units[unit].open) or [0]
+        before = self.gate.answered
+        read = [HelperReply(numbers[choice % len(numbers)], FilterAnswer(kind)) for choice in choices]
         unknown = self.gate.replies(self.now, unit, read)
         assert self.gate.answered - before == len(read) - len(unknown) == len({each.number for each in read} - {0})
 
@@ -696,7 +696,7 @@ class Crowd(RuleBasedStateMachine):
     @rule(unit=st.integers(0, 1), choices=st.sets(st.integers(0, 2), min_size=1))
     def reply(self, unit: int, choices: set[int]) -> None:
         if numbers := list(self.gate.units[unit].open):
-            read = [HelperReply(number, AnswerKind.OK) for number in {numbers[choice % len(numbers)] for choice in choices}]
+            read = [HelperReply(number, FilterAnswer(AnswerKind.OK)) for number in {numbers[choice % len(numbers)] for choice in choices}]
             assert not self.gate.replies(self.now, unit, read)
 
     @rule(unit=st.integers(0, 1), count=st.integers(0, 3))
@@ -758,7 +758,7 @@ class Crowd(RuleBasedStateMachine):
             self.gate.tick(self.now)
             for unit in (0, 1):
                 for number in list(self.gate.units[unit].open):
-                    self.gate.replies(self.now, unit, [HelperReply(number, AnswerKind.OK)])
+                    self.gate.replies(self.now, unit, [HelperReply(number, FilterAnswer(AnswerKind.OK))])
         assert self.owed == {}
 
 

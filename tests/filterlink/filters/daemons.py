@@ -42,7 +42,8 @@ class Daemon:
     """A server with a Unix socket and a port, and all its children in one process group."""
 
     def __init__(self, folder: Path, *command: str) -> None:
-        self.folder, self.command = folder, command
+        self.folder = folder
+        self.command = command
         self.socket = str(folder / "socket")
         self.log = folder / "log"
         self.port = free_port()

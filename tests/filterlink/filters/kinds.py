@@ -87,8 +87,10 @@ def large_virus() -> bytes:
 
 
 class ClamdKind(Kind):
-    name, called = "clamd", "clamd"
-    clean, caught = (mail(b"harmless"), ok()), (mail(EICAR), error(VIRUS))
+    name = "clamd"
+    called = "clamd"
+    clean = (mail(b"harmless"), ok())
+    caught = (mail(EICAR), error(VIRUS))
 
     def server(self, folder: Path, behind: ExitStack) -> Clamd:
         return Clamd(folder)
@@ -125,7 +127,8 @@ class ClamdByTcp(ClamdKind):
 
 
 class SpamdKind(Kind):
-    name, called = "spamd", "spamd"
+    name = "spamd"
+    called = "spamd"
     clean = FUN, header(("X-Spam-Status: No, score=2.5 required=5.0 tests=FUN", "X-Spam-Level: **", VERSION))
     caught = (
         SPAM,
@@ -154,8 +157,10 @@ class SpamdKind(Kind):
 
 
 class RspamdKind(Kind):
-    name, called = "rspamd", "rspamd"
-    clean, caught = (CLEAN, ok()), (SPAM, error("Gtube pattern"))
+    name = "rspamd"
+    called = "rspamd"
+    clean = (CLEAN, ok())
+    caught = (SPAM, error("Gtube pattern"))
 
     def server(self, folder: Path, behind: ExitStack) -> Daemon:
         return make_rspamd(folder)
@@ -178,8 +183,10 @@ class RspamdKind(Kind):
 
 
 class IcapKind(Kind):
-    name, called = "icap", "ICAP server"
-    clean, caught = ClamdKind.clean, ClamdKind.caught
+    name = "icap"
+    called = "ICAP server"
+    clean = ClamdKind.clean
+    caught = ClamdKind.caught
 
     def server(self, folder: Path, behind: ExitStack) -> Daemon:
         if not any(Path("/usr/lib").glob("*/c_icap/virus_scan.so")):
@@ -215,7 +222,8 @@ def clamd_behind(folder: Path, behind: ExitStack) -> Clamd:
 
 
 class OpendkimKind(Kind):
-    name, called = "opendkim", "milter"
+    name = "opendkim"
+    called = "milter"
     clean = PLAIN, header(("Authentication-Results: here; dkim=none; dkim-atps=neutral",))
     caught = SIGNED + PLAIN, error("550 5.7.0 DKIM key retrieval failed")
 
@@ -255,7 +263,8 @@ class _AskingAgain:
 
 class ClamavMilterKind(OpendkimKind):
     name = "clamav-milter"
-    clean, caught = ClamdKind.clean, (mail(EICAR), error(f"550 5.7.1 virus {VIRUS}"))
+    clean = ClamdKind.clean
+    caught = (mail(EICAR), error(f"550 5.7.1 virus {VIRUS}"))
 
     def __init__(self) -> None:
         self._clamds: dict[Path, Clamd] = {}

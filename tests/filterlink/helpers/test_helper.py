@@ -120,7 +120,7 @@ def test_started_in_the_base_directory_with_nothing_of_ours(start: Start, base: 
 
     (answer,) = owned.told
     assert isinstance(answer, HelperReply)
-    assert answer.text == f"{base} True 3 True"
+    assert answer.answer.text == f"{base} True 3 True"
 
 
 def test_a_program_that_cannot_be_run(start: Start, base: Path) -> None:
@@ -156,7 +156,8 @@ def test_pipelining_writes_at_once(start: Start) -> None:
 
 def test_lines_of_one_turn_are_one_write(start: Start) -> None:
     """With pipelining; as many as a pipe takes whole, the others in the next write. Without it each line has its own."""
-    together, apart = shell(start, "cat", pipelining=True), shell(start, "cat")
+    together = shell(start, "cat", pipelining=True)
+    apart = shell(start, "cat")
     for owned in (together, apart):
         _send_500(owned)
 
@@ -299,7 +300,8 @@ print("1 OK", flush=True)
 def test_a_daemon_ends_with_its_helper(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not before: it may work for it. No other process is touched."""
     monkeypatch.chdir(tmp_path)
-    owned, other = start(sys.executable, "-c", DAEMON), start("sleep", "1000")
+    owned = start(sys.executable, "-c", DAEMON)
+    other = start("sleep", "1000")
     owned.helper.send(b"1 FILE a\n", 1)
     owned.until(lambda: owned.told)
     daemon = int((tmp_path / "daemon").read_text())

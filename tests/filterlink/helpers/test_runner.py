@@ -83,7 +83,8 @@ UNSPAWNABLE = {
 @pytest.mark.parametrize("settings", UNSPAWNABLE.values(), ids=UNSPAWNABLE)
 def test_a_helper_that_cannot_be_spawned_is_its_filters_fault(settings: dict[str, str]) -> None:
     """Whatever Python says of it: no exception reaches the loop, on which all filters turn."""
-    loop, owner = Loop(), Owner()
+    loop = Loop()
+    owner = Owner()
     runner = HelperRunner(loop, Filter(**({"name": "F", "program": "true"} | settings)), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
     end = time.monotonic() + 5
     while not owner.gone and time.monotonic() < end:
@@ -97,7 +98,8 @@ def test_a_helper_that_cannot_be_spawned_is_its_filters_fault(settings: dict[str
 @pytest.mark.parametrize("limit", [{"memory_limit": Size(1 << 70)}, {"cpu_limit": Seconds(1e30)}, {"memory_limit": Size((1 << 64) - 1)}])
 def test_a_limit_beyond_the_kernels_range_is_none(limit: dict[str, Size]) -> None:
     """The config file cannot say it; the kernel is asked for the most that it can say."""
-    loop, owner = Loop(), Owner()
+    loop = Loop()
+    owner = Owner()
     runner = HelperRunner(loop, Filter(name="F", program="cat", **limit), 0, itertools.count(1), LOG, owner)  # type: ignore[arg-type]
     end = time.monotonic() + 5
     while not owner.ready and time.monotonic() < end:

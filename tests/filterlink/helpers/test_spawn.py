@@ -64,7 +64,8 @@ def test_another_account() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
 def test_an_account_that_may_not_read_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not started, and the cure that is named is one; where there are access lists nobody is doubted."""
-    base, queue = tmp_path / "base", tmp_path / "base/Queue"
+    base = tmp_path / "base"
+    queue = tmp_path / "base/Queue"
     base.mkdir(mode=0o700)
     queue.mkdir(mode=0o750)
     monkeypatch.chdir(base)

@@ -111,7 +111,9 @@ def test_only_a_few_are_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(unkillable, "MOST", 2)
     monkeypatch.setattr("filterlink.helpers.runner.HASTY", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
     monkeypatch.setattr("filterlink.helpers.runner.GENTLE", ((_step("KILL"), 0.2), (_step("ABANDON"), 0.1)))
-    loop, owner, pids = Loop(), Owner(), list[int]()
+    loop = Loop()
+    owner = Owner()
+    pids = list[int]()
     place.hang()
     settings = Filter(name="F", program=f"cat {place.mount}/file", auto_restart=0.0)  # type: ignore[arg-type]
     runner = HelperRunner(loop, settings, 0, itertools.count(1), logging.getLogger("F"), owner)  # type: ignore[arg-type]

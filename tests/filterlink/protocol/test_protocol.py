@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from filterlink.protocol import protocol
 from filterlink.protocol.protocol import MAX_ROUTES, Event, HelperReply, Interface, Note, Reader
 from filterlink.protocol.strings import MAX_COMPLAINTS
-from filterlink.wire.frames import MAX_TEXT, AnswerKind
+from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer
 
 
 def read(data: bytes, step: int = 0, max_line: int = protocol.MAX_LINE) -> list[Event]:
@@ -59,7 +59,7 @@ def test_commands() -> None:
 )
 def test_verdicts(line: bytes, kind: AnswerKind, text: str, fields: tuple[bytes, ...]) -> None:
     """Every form of an answer that a known helper writes gives its verdict, and no complaint."""
-    assert read(line + b"\n") == [HelperReply(7, kind, text, fields, (), line.rstrip(b"\r"))]
+    assert read(line + b"\n") == [HelperReply(7, FilterAnswer(kind, text, fields), (), line.rstrip(b"\r"))]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_unknown_answers(line: bytes, kind: AnswerKind) -> None:
     """An unknown word is a fault of the filter, an echo of the request is FAILURE; both with a complaint that is safe to log."""
     [reply] = read(line + b"\n")
     assert isinstance(reply, HelperReply)
-    assert reply.kind == kind
+    assert reply.answer.kind == kind
     assert ("taken as FAILURE" if kind is AnswerKind.FAILURE else "no answer of the protocol") in reply.complaints[0]
     assert reply.complaints[0].isprintable()
 
@@ -87,9 +87,9 @@ def test_routes(verb: str, address: str) -> None:
     [reply] = read(f'7 {verb} {address} ADDHEADER "X-A: 1" {verb} c OK\n'.encode())
 
     assert isinstance(reply, HelperReply)
-    found, other = (reply.routes, reply.copies) if verb.upper() == "ADDROUTE" else (reply.copies, reply.routes)
-    assert (reply.kind, found, other) == (AnswerKind.OK, (b"a@b.example", b"c"), ())
-    assert (reply.fields, reply.complaints) == ((b"X-A: 1",), ())
+    found, other = (reply.answer.routes, reply.answer.copies) if verb.upper() == "ADDROUTE" else (reply.answer.copies, reply.answer.routes)
+    assert (reply.answer.kind, found, other) == (AnswerKind.OK, (b"a@b.example", b"c"), ())
+    assert (reply.answer.fields, reply.complaints) == ((b"X-A: 1",), ())
 
 
 @pytest.mark.parametrize("address", ['""', '"a b@c"', '"a@b\\nR W <x@y>"', '"a\x01@b"', "a" * 1001, '"a>b@c"', '"a@b\\eBcc: x"'])
@@ -98,7 +98,7 @@ def test_no_address_reaches_the_envelope_that_would_break_it(address: str) -> No
     [reply] = read(f"7 MIRRORTO {address} OK\n".encode())
 
     assert isinstance(reply, HelperReply)
-    assert (reply.kind, reply.routes, reply.copies, len(reply.complaints)) == (AnswerKind.OK, (), (), 1)
+    assert (reply.answer.kind, reply.answer.routes, reply.answer.copies, len(reply.complaints)) == (AnswerKind.OK, (), (), 1)
     assert "address of MIRRORTO refused" in reply.complaints[0]
 
 
@@ -107,7 +107,7 @@ def test_a_flood_of_recipients_is_cut() -> None:
     [reply] = read(b"7 " + b"".join(b"ADDROUTE a%d@b MIRRORTO a%d@c " % (n, n) for n in range(MAX_ROUTES)) + b"OK\n")
 
     assert isinstance(reply, HelperReply)
-    assert (reply.kind, len(reply.routes), len(reply.copies)) == (AnswerKind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
+    assert (reply.answer.kind, len(reply.answer.routes), len(reply.answer.copies)) == (AnswerKind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
     assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds {MAX_ROUTES} at the most",)
 
 
@@ -116,7 +116,7 @@ def test_refused_fields_keep_the_verdict() -> None:
     [reply] = read(b'7 ADDHEADER "X-A: 1\\enonsense\\eX-B: \\r2" OK\n')
 
     assert isinstance(reply, HelperReply)
-    assert (reply.kind, reply.fields, len(reply.complaints)) == (AnswerKind.OK, (b"X-A: 1",), 2)
+    assert (reply.answer.kind, reply.answer.fields, len(reply.complaints)) == (AnswerKind.OK, (b"X-A: 1",), 2)
 
 
 def test_information_and_stray_lines() -> None:
@@ -155,7 +155,7 @@ def test_glued_answers(line: bytes, answers: list[tuple[int, AnswerKind]]) -> No
     """Two threads that write at once lose no answer; the line itself is told once."""
     replies = [event for event in read(line) if isinstance(event, HelperReply)]
 
-    assert [(reply.number, reply.kind) for reply in replies] == answers
+    assert [(reply.number, reply.answer.kind) for reply in replies] == answers
     assert [bool(reply.line) for reply in replies] == [True] + [False] * (len(answers) - 1)
 
 
@@ -163,7 +163,7 @@ def test_long_answers_come_whole() -> None:
     """The protocol's 4096 bytes bind helpers, not us."""
     report = "x" * 50_000
     assert read(f'7 ERROR "{report}"\n'.encode(), step=1000)[0] == HelperReply(
-        7, AnswerKind.ERROR, report, (), (), f'7 ERROR "{report}"'.encode()
+        7, FilterAnswer(AnswerKind.ERROR, report, ()), (), f'7 ERROR "{report}"'.encode()
     )
 
 
@@ -181,7 +181,7 @@ def test_a_line_without_end_is_cut() -> None:
         events = read(b"7 ERROR " + b"x" * 500 + b"\n8 OK\n", step, max_line=100)
         assert isinstance(events[0], Note)
         assert "line of more than 100 bytes" in events[0].complaint
-        assert [(event.number, event.kind) for event in events[1:] if isinstance(event, HelperReply)] == [
+        assert [(event.number, event.answer.kind) for event in events[1:] if isinstance(event, HelperReply)] == [
             (7, AnswerKind.ERROR),
             (8, AnswerKind.OK),
         ]
@@ -219,7 +219,7 @@ def test_no_line_takes_long(line: bytes) -> None:
 
     assert time.process_time() - began < 5
     assert all(len(event.complaints) <= MAX_COMPLAINTS for event in events if isinstance(event, HelperReply))
-    assert all(sum(map(len, event.fields)) <= MAX_TEXT for event in events if isinstance(event, HelperReply))
+    assert all(sum(map(len, event.answer.fields)) <= MAX_TEXT for event in events if isinstance(event, HelperReply))
 
 
 PIECES = st.sampled_from(
@@ -275,4 +275,4 @@ def test_what_follows_added_fields_is_a_verdict_or_no_answer(line: bytes) -> Non
     """The modifier alone is the answer of old helpers; with anything behind it that is no verdict nothing passes."""
     replies = [event for event in read(line + b"\n") if isinstance(event, HelperReply)]
 
-    assert [(reply.number, reply.kind) for reply in replies] == [(7, AnswerKind.INVALID)]
+    assert [(reply.number, reply.answer.kind) for reply in replies] == [(7, AnswerKind.INVALID)]

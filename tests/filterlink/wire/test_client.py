@@ -9,7 +9,7 @@ import pytest
 
 from filterlink.server import MultiplexerServer
 from filterlink.wire.client import Client, wait_readable
-from filterlink.wire.frames import AnswerKind, Ask, Hello, Park, VerdictFrame, encode
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Hello, Park, VerdictFrame, encode
 from filterlink.wire.link import Channel, listen
 
 Rigs = Callable[..., Any]
@@ -57,16 +57,20 @@ def test_hello_comes_first_and_once(peer: Peer, client: Client) -> None:
     def wait(fd: int) -> None:
         channel = peer.channel or peer.accept()
         assert channel.receive() == encode(question)
-        channel.send(encode(VerdictFrame(1, 1, "F", AnswerKind.OK)))
+        channel.send(encode(VerdictFrame(1, 1, "F", FilterAnswer(AnswerKind.OK))))
         wait_readable(fd)
 
-    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", AnswerKind.OK)
-    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", AnswerKind.OK)
+    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", FilterAnswer(AnswerKind.OK))
+    assert client.ask(question, wait) == VerdictFrame(1, 1, "F", FilterAnswer(AnswerKind.OK))
 
 
 def test_answers_to_other_questions_are_passed_over(peer: Peer, client: Client) -> None:
     """A late answer to an abandoned dispatch, message or filter is not the answer."""
-    others = [VerdictFrame(1, 1, "F", AnswerKind.ERROR), VerdictFrame(2, 2, "F", AnswerKind.ERROR), Park(1, 2, "G")]
+    others = [
+        VerdictFrame(1, 1, "F", FilterAnswer(AnswerKind.ERROR)),
+        VerdictFrame(2, 2, "F", FilterAnswer(AnswerKind.ERROR)),
+        Park(1, 2, "G"),
+    ]
 
     def wait(fd: int) -> None:
         if peer.channel is None:
@@ -89,10 +93,10 @@ def test_asked_again_when_the_link_ends(peer: Peer, client: Client) -> None:
         if len(links) < 3:
             peer.close()
         else:
-            links[-1].send(encode(VerdictFrame(1, 2, "F", AnswerKind.DISCARD)))
+            links[-1].send(encode(VerdictFrame(1, 2, "F", FilterAnswer(AnswerKind.DISCARD))))
         wait_readable(fd)
 
-    assert client.ask(question, wait) == VerdictFrame(1, 2, "F", AnswerKind.DISCARD)
+    assert client.ask(question, wait) == VerdictFrame(1, 2, "F", FilterAnswer(AnswerKind.DISCARD))
     assert len(links) == 3
 
 
@@ -105,10 +109,10 @@ def test_abandoned(peer: Peer, client: Client) -> None:
     with pytest.raises(InterruptedError):
         client.ask(Ask(1, 1, "F", False, 10), leave)
     channel = peer.accept()
-    channel.send(encode(VerdictFrame(1, 1, "F", AnswerKind.ERROR, "late")))
-    channel.send(encode(VerdictFrame(2, 1, "F", AnswerKind.OK)))
+    channel.send(encode(VerdictFrame(1, 1, "F", FilterAnswer(AnswerKind.ERROR, "late"))))
+    channel.send(encode(VerdictFrame(2, 1, "F", FilterAnswer(AnswerKind.OK))))
 
-    assert client.ask(Ask(2, 1, "F", False, 10)) == VerdictFrame(2, 1, "F", AnswerKind.OK)
+    assert client.ask(Ask(2, 1, "F", False, 10)) == VerdictFrame(2, 1, "F", FilterAnswer(AnswerKind.OK))
 
 
 def test_the_next_multiplexer_answers(rig: Rigs, base: Path) -> None:
@@ -129,4 +133,4 @@ def test_the_next_multiplexer_answers(rig: Rigs, base: Path) -> None:
         else:
             here.wait(fd)
 
-    assert here.client().ask(Ask(4, 1, "Test", False, 10, False), wait).kind == AnswerKind.DISCARD
+    assert here.client().ask(Ask(4, 1, "Test", False, 10, False), wait).answer.kind == AnswerKind.DISCARD

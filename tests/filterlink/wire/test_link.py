@@ -219,7 +219,8 @@ def test_garbage_ends_the_link_once(peers: Peers, caplog: pytest.LogCaptureFixtu
     ended: list[Link] = []
     for _ in range(50):
         channel, link = peers.connect()
-        link._decode, link._on_end = _garbled, ended.append
+        link._decode = _garbled
+        link._on_end = ended.append
         channel.send(b"good")
         channel.send(b"\xc1")
         channel.send(b"more")

@@ -136,7 +136,8 @@ def test_stop_ends_the_run(loop: Loop) -> None:
 
 def test_time_in_which_the_loop_stood_still_does_not_count(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waited, and while it did something: its clock never goes back, and never runs for longer than STILL without a look."""
-    clock, readings = [1000.0], list[float]()
+    clock = [1000.0]
+    readings = list[float]()
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     loop.turn(0)
     readings.append(loop.now())

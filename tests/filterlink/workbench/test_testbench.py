@@ -25,7 +25,8 @@ class Files:
     """Message files that say what the helper say.sh is to answer; it remembers which were changed."""
 
     def __init__(self, says: str) -> None:
-        self.says, self.count = says, 0
+        self.says = says
+        self.count = 0
 
     def take(self, index: int) -> str:
         self.count += 1
@@ -196,7 +197,8 @@ def test_a_plan_of_a_filter() -> None:
 
 def test_a_process_that_has_had_its_share_is_replaced() -> None:
     """By max_requests as by max_age, with QUIT, and that is no fault."""
-    by_count, by_age = bench("ok.sh", count=10, max_requests=4), bench("ok.sh", count=3, concurrency=1, max_age=0.0001)
+    by_count = bench("ok.sh", count=10, max_requests=4)
+    by_age = bench("ok.sh", count=3, concurrency=1, max_age=0.0001)
 
     assert (by_count.starts, by_count.verdicts["OK"], broken(by_count), by_count.stopped) == (3, 10, set(), "")
     assert (by_age.starts > 1, by_age.verdicts["OK"], broken(by_age)) == (True, 3, set())

@@ -11,7 +11,8 @@ __all__ = ["is_payload", "opened"]
 
 ROUNDS = 5
 """How deep archives in archives and messages in archives are opened."""
-SMALLEST, LARGEST = 16, 1 << 20
+SMALLEST = 16
+LARGEST = 1 << 20
 """Bytes of a file that is opened further."""
 _MAIL = (".eml", ".mht", ".mhtml")
 _EICAR, _PROGRAM, _NAME = PAYLOADS

@@ -117,7 +117,8 @@ def _answers(file: Any) -> Iterator[list[File]]:
             lengths = file.readline().split()
             if len(lengths) != 2:
                 return
-            name, data = file.read(int(lengths[0])), file.read(int(lengths[1]))
+            name = file.read(int(lengths[0]))
+            data = file.read(int(lengths[1]))
             if len(data) < int(lengths[1]):
                 return
             found.append(File(name.decode("utf-8", "replace"), data))

@@ -91,7 +91,8 @@ def _rar5(payload: Payload) -> bytes:
         body = _number(len(fields)) + fields
         return struct.pack("<I", zlib.crc32(body)) + body
 
-    size, name = _number(len(payload.data)), payload.name
+    size = _number(len(payload.data))
+    name = payload.name
     main = block(_number(1) + _number(0) + _number(0))
     told = _number(4) + size + _number(0x20) + struct.pack("<I", zlib.crc32(payload.data)) + _number(0) + _number(1)
     file = block(_number(2) + _number(2) + size + told + _number(len(name)) + name)

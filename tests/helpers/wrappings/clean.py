@@ -80,7 +80,9 @@ def _charsets() -> Iterator[tuple[str, bytes]]:
 
 def _composed(*files: tuple[str, str, bytes], text: bytes = b"see the file\n") -> bytes:
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = "ann@a.example", "bob@b.example", "files"
+    message["From"] = "ann@a.example"
+    message["To"] = "bob@b.example"
+    message["Subject"] = "files"
     message.set_content(text.decode())
     for name, kind, data in files:
         main, _, sub = kind.partition("/")
@@ -90,7 +92,8 @@ def _composed(*files: tuple[str, str, bytes], text: bytes = b"see the file\n") -
 
 def _multiparts() -> Iterator[tuple[str, bytes]]:
     message = EmailMessage()
-    message["From"], message["Subject"] = "ann@a.example", "both"
+    message["From"] = "ann@a.example"
+    message["Subject"] = "both"
     message.set_content("Hello\n")
     message.add_alternative("<p>Hello</p>", subtype="html")
     yield "alternative", message.as_bytes()
@@ -99,7 +102,8 @@ def _multiparts() -> Iterator[tuple[str, bytes]]:
     message.add_attachment(PDF, "application", "pdf", filename="Rechnung März.pdf")
     yield "alternative, picture and PDF", message.as_bytes()
     invitation = EmailMessage()
-    invitation["From"], invitation["Subject"] = "ann@a.example", "meeting"
+    invitation["From"] = "ann@a.example"
+    invitation["Subject"] = "meeting"
     invitation.set_content("come\n")
     invitation.add_alternative(CALENDAR.decode(), subtype="calendar")
     yield "invitation", invitation.as_bytes()

@@ -79,7 +79,8 @@ def _ways() -> list[Way]:
 
 def composed(chance: random.Random) -> Composed:
     """Make a message of one payload."""
-    file, ways = chance.choice(PAYLOADS), list[str]()
+    file = chance.choice(PAYLOADS)
+    ways = list[str]()
     for _ in range(chance.choice((0, 0, 0, 1, 1, 2, 3))):
         way = chance.choice(_ways())
         if len(file.data) > (200 if way.file[-1] == "Z" or way.name in SMALL else LARGE):
@@ -147,10 +148,13 @@ def _around(chance: random.Random, inner: bytes, level: int) -> bytes:
     ordinary = (b"multipart/mixed; boundary=b1", b"b1")
     type, boundary = chance.choice(list(structure.BOUNDARIES.values())) if chance.random() < 0.4 else ordinary
     other = b"q%d" % level
-    type, delimiter = type.replace(b"b1", other), b"--" + boundary.replace(b"b1", other)
+    type = type.replace(b"b1", other)
+    delimiter = b"--" + boundary.replace(b"b1", other)
     begin = chance.choice((b"", b"", b"", *structure.BEGINNINGS.values())) if chance.random() < 0.3 else b""
     if way < 0.25:
-        type, begin, inner = b"multipart/digest; boundary=" + other, b"", chance.choice((b"\n", b"X-Y: z\n\n")) + HEAD + inner
+        type = b"multipart/digest; boundary=" + other
+        begin = b""
+        inner = chance.choice((b"\n", b"X-Y: z\n\n")) + HEAD + inner
         delimiter = b"--" + other
     pieces = [delimiter + b"\nContent-Type: text/plain\n\nsee the file\n"] * chance.choice((0, 1, 1, 2))
     pieces.insert(chance.randint(0, len(pieces)), delimiter + _tail(chance) + b"\n" + begin + inner)
@@ -175,7 +179,8 @@ def _shuffled(chance: random.Random, message: bytes) -> bytes:
     lines = message.split(b"\n")
     for _ in range(chance.randint(1, 2)):
         places = [at for at, line in enumerate(lines) if b":" in line or b"=" in line or line.startswith(b"--") or not line] or [0]
-        at, way = chance.choice(places), chance.randint(0, 4)
+        at = chance.choice(places)
+        way = chance.randint(0, 4)
         if way == 0:
             lines.insert(at, chance.choice((b"", b" ", b"\t", b"x", b":", lines[at], b"X-Y: z", b"--", b"\r", b"\0")))
         elif way == 1 and len(lines) > 1:
@@ -236,7 +241,8 @@ def _programs() -> tuple[str, ...]:
 
 def smallest(message: bytes, chain: str) -> bytes:
     """Take lines away, and bytes where no archive would break, as long as these programs open it and the filter lets it pass."""
-    only, end = chain.split(" > "), time.monotonic() + SECONDS
+    only = chain.split(" > ")
+    end = time.monotonic() + SECONDS
     message = _smaller(message, _lines, only, end)
     if len(only) > 1 or len(message) > 1000:
         return message
@@ -272,7 +278,8 @@ def _smaller(message: bytes, cut: Callable[[bytes], Lines], only: Sequence[str],
 
 
 def main() -> None:
-    seconds, seed = float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+    seconds = float(sys.argv[1])
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
     for passed in passing(seconds, seed):
         print(f"seed {passed.seed} | {', '.join(passed.chains)} | {' > '.join(passed.ways)}\n{passed.message!r}\n", flush=True)
 

@@ -160,7 +160,8 @@ def _yenc(payload: Payload) -> bytes:
     for byte in payload.data:
         char = (byte + 42) % 256
         out += bytes([61, (char + 64) % 256]) if char in (0, 10, 13, 61) else bytes([char])
-    name, size = payload.name, len(payload.data)
+    name = payload.name
+    size = len(payload.data)
     return b"=ybegin line=128 size=%d name=%b\r\n%b\r\n=yend size=%d crc32=%08x\r\n" % (
         size,
         name,
@@ -208,9 +209,13 @@ _TEXTS: dict[str, Build] = {
 def fat(payload: Payload) -> bytes:
     """A disk with FAT12, 64 sectors, and one file in it."""
     boot = bytearray(512)
-    boot[:3], boot[3:11] = b"\xeb\x3c\x90", b"MSDOS5.0"
+    boot[:3] = b"\xeb\x3c\x90"
+    boot[3:11] = b"MSDOS5.0"
     struct.pack_into("<HBHBHHBHHHII", boot, 11, 512, 1, 1, 1, 16, 64, 0xF8, 1, 1, 1, 0, 0)
-    boot[38], boot[43:54], boot[54:62], boot[510:] = 0x29, b"NO NAME    ", b"FAT12   ", b"\x55\xaa"
+    boot[38] = 0x29
+    boot[43:54] = b"NO NAME    "
+    boot[54:62] = b"FAT12   "
+    boot[510:] = b"\x55\xaa"
     stem, _, suffix = payload.file.upper().rpartition(".")
     entry = f"{stem[:8]:8}{suffix:3}".encode() + b"\x20" + bytes(14) + struct.pack("<HI", 2, len(payload.data))
     table = b"\xf8\xff\xff\xff\x0f\0".ljust(512, b"\0")

@@ -28,7 +28,8 @@ def clean_faults() -> Iterator[str]:
     """Yield a line for each clean message that is stopped or flagged."""
     shipped = Shipped.one()
     for name, message in clean.messages():
-        says, flags = shipped.says(message), shipped.flags(message)
+        says = shipped.says(message)
+        flags = shipped.flags(message)
         if says != "OK" or flags:
             yield f"clean | {name} | {says} | flags: {', '.join(flags)}\n"
 

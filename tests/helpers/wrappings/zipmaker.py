@@ -63,7 +63,8 @@ def deflated(data: bytes) -> bytes:
 
 def zipped(*entries: Entry, layout: Layout = Layout()) -> bytes:  # noqa: B008 - it never changes
     """Write a zip."""
-    out, central = bytearray(layout.prefix), bytearray()
+    out = bytearray(layout.prefix)
+    central = bytearray()
     base = 0 if layout.shifted else len(layout.prefix)
     for entry in entries:
         at = len(out) - base if entry.offset is None else entry.offset
@@ -78,7 +79,9 @@ def zipped(*entries: Entry, layout: Layout = Layout()) -> bytes:  # noqa: B008 -
             record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(central), start)
             locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(out) - base, 1)
             out += record + locator
-            count, start, size = 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF
+            count = 0xFFFF
+            start = 0xFFFFFFFF
+            size = 0xFFFFFFFF
         else:
             size = len(central)
         length = len(layout.comment) if layout.comment_length is None else layout.comment_length

@@ -62,7 +62,8 @@ class _Counting(Disk):
 
 def test_the_next_bound_is_reserved_before_it_is_needed(disk: Disk) -> None:
     """By the committer's syncs: nothing waits for the disk. The bound counts when its name is durable."""
-    counting, later = _Counting(), _Later()
+    counting = _Counting()
+    later = _Later()
     ids = Ids(counting, after_sync=later)
     ids.take(1000)
     assert counting.syncs == 2, "the first bound of all"

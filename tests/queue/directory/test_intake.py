@@ -315,7 +315,8 @@ def test_without_leases_a_drop_rests_by_our_clock(unleased: Intake, clock: _Cloc
 
 def test_a_drop_rests_for_longer_than_its_writer_pauses(unleased: Intake, clock: _Clock) -> None:
     """Three times the longest pause that was seen, two minutes at most."""
-    name, pauses = _drop("a.eml"), (8.0, 1.0)
+    name = _drop("a.eml")
+    pauses = (8.0, 1.0)
     assert unleased.claim(name, 7) == "later"
     for pause in pauses:
         clock.now += pause
@@ -366,7 +367,8 @@ def test_a_drop_that_was_changed_after_it_was_taken_has_to_rest(
     intake: Intake, clock: _Clock, leased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its writer opens and closes it again and again, or paused for longer than it rested: for three times as long then."""
-    name, pause = _drop("a.eml"), 5.0
+    name = _drop("a.eml")
+    pause = 5.0
     assert intake.claim(name, 7) == "taken"
     os.rename("Submitted/.taken/7.a.eml", "Submitted/a.eml")
     monkeypatch.setattr(intake, "_leases", leased)
@@ -523,7 +525,8 @@ def test_a_reason_is_for_those_who_may_read_the_drop(intake: Intake, mode: int, 
     finally:
         os.seteuid(0)
         os.umask(before)
-    bad, why = os.stat("Submitted/a.bad"), os.stat("Submitted/a.bad.why")
+    bad = os.stat("Submitted/a.bad")
+    why = os.stat("Submitted/a.bad.why")
 
     assert (stat.S_IMODE(bad.st_mode), bad.st_uid) == (mode, 4242)
     assert (oct(stat.S_IMODE(why.st_mode)), why.st_uid) == (oct(readers), owner)

@@ -89,3 +89,17 @@ def test_refused_drops_are_numbered() -> None:
 def test_refused_names_fit(name: bytes, number: int) -> None:
     """Neither of the pair passes the longest file name."""
     assert all(len(made) <= names.MAX_NAME for made in names.refused(name, number))
+
+
+def test_names_of_doors() -> None:
+    assert names.incoming("smtp-1", 7) == "smtp-1.7.msg"
+    assert names.door_lock("smtp-1") == "smtp-1.lock"
+    assert names.parse_incoming("smtp-1.7.msg") == names.IncomingName("smtp-1", 7)
+    assert names.parse_incoming("smtp-12.lock") == names.IncomingName("smtp-12", 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["7.msg", "smtp.7.msg", "smtp-1.msg", "SMTP-1.7.msg", "smtp-0.7.msg", "smtp-1.07.msg", "smtp-1.7.lock", "-1.lock"]
+)
+def test_no_names_of_doors(name: str) -> None:
+    assert names.parse_incoming(name) is None

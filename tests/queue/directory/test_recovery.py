@@ -16,7 +16,9 @@ from enqueuer.queue.directory.store import Store
 from enqueuer.queue.message import envelope
 
 MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
-DROP, MSG, OUT = "Submitted/.taken/7.a.eml", "Queue/7.msg", "Outbound/OUT/7.msg"
+DROP = "Submitted/.taken/7.a.eml"
+MSG = "Queue/7.msg"
+OUT = "Outbound/OUT/7.msg"
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def _msg(disk: DiskPort, *, keep_drop: bool = True) -> ingest.MessageFile:
 
 def _files() -> set[str]:
     folders = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Quarantine", "Bad")
-    return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name != ".ids"}
+    return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name not in (".ids", ".format")}
 
 
 def _recover(store: Store, *, cold: bool) -> tuple[recovery.Recovered, list[tuple[int, int, str]]]:
@@ -182,6 +184,42 @@ def test_a_message_file_that_is_not_whole_is_set_aside(store: Store) -> None:
     assert found.broken == [7]
     assert _files() == {"Bad/7.msg", "Bad/7.why"}
     assert "digest" in json.loads(Path("Bad/7.why").read_text())["reason"]
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("rest", [0, 100, -1], ids=["empty", "half", "a byte is missing"])
+def test_a_message_file_that_is_half_is_never_offered(store: Store, rest: int, cold: bool) -> None:
+    """A process was writing it, and no drop is there to ingest it from. When only the queue manager is new, too."""
+    _msg(store.disk, keep_drop=False)
+    os.truncate(MSG, rest if rest >= 0 else os.stat(MSG).st_size - 1)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert (found.offers, found.broken) == ([], [7])
+    assert _files() == {"Bad/7.msg", "Bad/7.why"}
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_placeholder_is_no_o_line(store: Store, cold: bool) -> None:
+    """The writer died before it wrote the O line into its place: all bytes may be there, or not."""
+    message = _msg(store.disk, keep_drop=False)
+    store.disk.patch(MSG, len(message.envelope.above), envelope.PLACEHOLDER)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert (found.offers, found.broken) == ([], [7])
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_queue_file_of_others_is_offered(store: Store, cold: bool) -> None:
+    """It has no O line of ours. Each line of its envelope must be a letter and words."""
+    text = "S SMTP [10.0.0.1]\nP I 24-11-2026 10:00:00 0000 ____ ____ <a@a.example>\nR W 0000 <b@b.example>\nO L\n\n"
+    Path(MSG).write_bytes(text.encode() + MAIL)
+    Path("Queue/8.msg").write_bytes(text.replace("O L", "O\0L").encode() + MAIL)
+
+    found, _ = _recover(store, cold=cold)
+
+    assert ([offer.id for offer in found.offers], found.broken) == ([7], [8])
 
 
 def test_foreign_files_are_left_alone_and_named(store: Store) -> None:
@@ -361,7 +399,8 @@ def test_what_the_disk_refuses_of_one_message_stops_no_other(
     if path not in (DROP, MSG):
         Path(path).write_bytes(b"x")
     _good(disk)
-    disk.path, disk.code = path, code
+    disk.path = path
+    disk.code = code
 
     Attempts(disk)
     found, decided = _recover(Store(disk), cold=cold)
@@ -380,7 +419,8 @@ def test_what_the_machine_refuses_is_no_message_s_fault(base: Path, code: int) -
     """A read-only disk, no descriptor: nothing is set aside for it, the next queue manager tries again."""
     disk = _Failing()
     _msg(disk)
-    disk.path, disk.code = MSG, code
+    disk.path = MSG
+    disk.code = code
 
     with pytest.raises(OSError, match="Queue"):
         _recover(Store(disk), cold=True)

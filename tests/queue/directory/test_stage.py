@@ -22,7 +22,8 @@ def message(disk: Disk) -> ingest.MessageFile:
 
 def _read(path: str) -> tuple[envelope.Envelope, bytes]:
     data = Path(path).read_bytes()
-    end, line = envelope.head_end(data), envelope.parse_o(data)
+    end = envelope.head_end(data)
+    line = envelope.parse_o(data)
     assert line is not None
     rest = data[: line.offset] + data[line.offset + envelope.O_LENGTH :]
     assert envelope.Digest(rest).line() == envelope.o_line(line.length, line.digest)

@@ -227,7 +227,8 @@ def test_stations_are_counted_and_the_last_filter_named() -> None:
 
 def test_a_changed_copy_is_of_the_same_kind() -> None:
     """Message-ID and recipients make it; without Message-ID From, Date and Subject. What else a filter changes does not matter."""
-    one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example", b"c@b.example"]
+    one = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n"
+    to = [b"b@b.example", b"c@b.example"]
     same, by_id, by_sender = header.kinds(one, to)
 
     changed = b"DKIM-Signature: v=1;\n\tb=xyz\n" + one.replace(b"Subject: x", b"Subject: [spam] x")
@@ -240,8 +241,9 @@ def test_a_changed_copy_is_of_the_same_kind() -> None:
 
 
 def test_one_thing_that_stays_is_enough() -> None:
-    """The Message-ID alone, or From, recipients and body. Where there is none of it, there is no fingerprint that all such mail has."""
-    one, to = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n", [b"b@b.example"]
+    """The Message-ID alone, or From, recipients and body. Where there is not one of it, there is no fingerprint that all such mail has."""
+    one = b"From: a@a.example\nMessage-ID: <1@a>\nSubject: x\n"
+    to = [b"b@b.example"]
     _, by_id, by_sender = header.kinds(one, to, b"text")
 
     assert header.kinds(one.replace(b"a@a", b"b@a"), [b"c@c.example"])[1] == by_id
@@ -252,7 +254,8 @@ def test_one_thing_that_stays_is_enough() -> None:
 
 def test_sender_and_recipients_alone_are_no_fingerprint() -> None:
     """A remote sender can forge both."""
-    one, to = b"From: a@a.example\nMessage-ID: <1@a>\n", [b"b@b.example"]
+    one = b"From: a@a.example\nMessage-ID: <1@a>\n"
+    to = [b"b@b.example"]
 
     assert header.kinds(one, to, b"spam")[2] != header.kinds(one, to, b"mail")[2]
     assert header.kinds(one, to, b"\r\n")[2] == b""

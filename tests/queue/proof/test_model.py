@@ -312,7 +312,8 @@ def _moved(store: Store, entry: ModelEntry) -> bool:
     return True
 
 
-CUT, KILL = FaultBounds(kills=0, cuts=1, waits=0), FaultBounds(kills=1, cuts=0, waits=0)
+CUT = FaultBounds(kills=0, cuts=1, waits=0)
+KILL = FaultBounds(kills=1, cuts=0, waits=0)
 STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
 WRONG: list[tuple[type[Scenario], World, str]] = [
     (NoSync, begin(CUT), "one module, but comes to OUT (broken)"),

@@ -43,7 +43,8 @@ class _InSteps(scenario.Scenario):
 
 def _engine(loop: Loop, store: Store, entry: scenario.ModelEntry, *, moved: bool) -> schedule.Entry | None:
     """Have the engine's settler do what is left; the message, if it is still in the queue."""
-    board, scheduled = Scoreboard(), schedule.Schedule(Lanes(1 << 20, 0.5, 4))
+    board = Scoreboard()
+    scheduled = schedule.Schedule(Lanes(1 << 20, 0.5, 4))
     settler = Settler(loop, store, board, scheduled, lambda *_: None)
 
     def give_back(given: schedule.Entry) -> None:

@@ -13,6 +13,8 @@ from enqueuer.queue.proof.simdisk import EMPTY, SimulatedDisk, State, broken
 
 @pytest.fixture(params=["real", "simdisk"])
 def port(request: pytest.FixtureRequest, disk: Disk) -> DiskPort:
+    """Both are empty."""
+    os.unlink("Queue/.format")
     return disk if request.param == "real" else SimulatedDisk()
 
 
@@ -123,7 +125,8 @@ def test_a_change_gives_another_number(disk: Disk) -> None:
     """Whatever times the writer gives its file back."""
     for port, append in ((disk, _append), (simdisk := SimulatedDisk(), lambda path: simdisk.append(path, b"more"))):
         port.create("Queue/7.msg", (b"x",))
-        number, stamp = port.changes("Queue/7.msg"), port.stamp("Queue/7.msg")
+        number = port.changes("Queue/7.msg")
+        stamp = port.stamp("Queue/7.msg")
         while port.changes("Queue/7.msg") == number:  # a tick of the filesystem's clock is some milliseconds
             append("Queue/7.msg")
         assert port.stamp("Queue/7.msg") != stamp
@@ -217,3 +220,14 @@ def test_a_twin_goes_on_from_a_state() -> None:
     assert before.read() == {"a": b"x"}
     assert again.state.read() == {}
     assert SimulatedDisk().state == EMPTY
+
+
+def test_a_cut_ends_the_processes_that_hold_locks() -> None:
+    simdisk = SimulatedDisk()
+    simdisk.hold("Incoming/smtp-1.lock")
+    simdisk.sync()
+
+    assert SimulatedDisk(simdisk.state).held("Incoming/smtp-1.lock")
+    assert [SimulatedDisk(cut).held("Incoming/smtp-1.lock") for cut in simdisk.state.cuts()] == [False]
+    simdisk.hold("Incoming/smtp-1.lock", alive=False)
+    assert not simdisk.held("Incoming/smtp-1.lock")

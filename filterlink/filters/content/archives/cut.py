@@ -41,7 +41,8 @@ def _zstd(data: bytes, start: int) -> bytes:
         end = at + 3 + (1 if block & 6 == 2 else block >> 3)
         if end > len(data) or block & 6 == 6:
             break
-        last, at = at, end
+        last = at
+        at = end
         if block & 1:
             break
     if last < 0:

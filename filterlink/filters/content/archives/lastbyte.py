@@ -39,13 +39,17 @@ def rescued(data: bytes, at: int, known: int, most: int) -> bytes | None:
     """Return the content of the stream at `at` after `known` bytes, about `most` at most; None if libbz2 is not accessible."""
     if (library := _library()) is None:
         return None
-    text, out, buffer = ctypes.c_char_p(data), bytearray(), ctypes.create_string_buffer(_PIECE)
+    text = ctypes.c_char_p(data)
+    out = bytearray()
+    buffer = ctypes.create_string_buffer(_PIECE)
     stream = _BzStream(next_in=(ctypes.cast(text, ctypes.c_void_p).value or 0) + at, avail_in=min(len(data) - at, 0xFFFFFFFF))
     if library.BZ2_bzDecompressInit(ctypes.byref(stream), 0, 0) != 0:
         return None
-    total, code = 0, 0
+    total = 0
+    code = 0
     while code == 0 and len(out) < most:
-        stream.next_out, stream.avail_out = ctypes.addressof(buffer), _PIECE
+        stream.next_out = ctypes.addressof(buffer)
+        stream.avail_out = _PIECE
         code = library.BZ2_bzDecompress(ctypes.byref(stream))
         written = _PIECE - stream.avail_out
         out += memoryview(buffer)[max(0, known - total) : written]

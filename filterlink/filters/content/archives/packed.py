@@ -69,7 +69,9 @@ def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator
 
     Some unpackers end where no stream follows, some search further. Rubbish after a stream is not called broken.
     """
-    at, left, first = start, MAX_STREAMS, True
+    at = start
+    left = MAX_STREAMS
+    first = True
     while at >= 0:
         found, at, left = _following(data, kind, at, left, budget)
         if kind == "zlib" and found.flag == "broken":
@@ -80,22 +82,30 @@ def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator
             yield found._replace(flag="ambiguous")
         if found.flag in ENDS:
             return
-        first, following = False, _MAGIC[kind].search(data, at) if kind in _MAGIC else None
+        first = False
+        following = _MAGIC[kind].search(data, at) if kind in _MAGIC else None
         at = following.start() if following else -1
 
 
 def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tuple[Unpacked, int, int]:
-    """Unpack streams that follow each other; return their content, where to go on, and how many more there may be."""
-    flag, out, names = budget.count(), bytearray(), list[str]()
-    begin, known, unpacker = at, 0, unpacker_of(kind)
+    """Unpack streams that follow each other; return what they hold, where to go on, and how many more there may be."""
+    flag = budget.count()
+    out = bytearray()
+    names = list[str]()
+    begin = at
+    known = 0
+    unpacker = unpacker_of(kind)
     try:
         while not flag:
-            begin, known, left = at, len(out), left - 1
+            begin = at
+            known = len(out)
+            left = left - 1
             if left < 0:
                 flag = "limit"
                 break
             names += [gzip_name(data, at)] if kind == "gzip" else []
-            unpacker, at = unpacker_of(kind), _body(data, kind, at)
+            unpacker = unpacker_of(kind)
+            at = _body(data, kind, at)
             while not flag and not unpacker.eof:
                 chunk, at = step(unpacker, data, at)
                 out += chunk
@@ -104,7 +114,8 @@ def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tu
             if not (_MAGIC[kind].match(data, at) if kind in _MAGIC else kind == "lzma" and _is_lzma(data, at)):
                 break
     except BROKEN as fault:
-        flag, at = flag_of(fault), begin + 1
+        flag = flag_of(fault)
+        at = begin + 1
         out += unpacker.rescued if isinstance(unpacker, Inflate) else rest(kind, data, begin, len(out) - known)
     return Unpacked(bytes(out), flag, tuple(filter(None, names))), at, left
 
@@ -132,7 +143,8 @@ def _body(data: bytes, kind: str, at: int) -> int:
         return at + 2
     if kind != "gzip" or at + 10 > len(data):
         return at
-    flags, at = data[at + 3], _behind_extra(data, at)
+    flags = data[at + 3]
+    at = _behind_extra(data, at)
     for flag in (8, 16):
         if flags & flag:
             end = data.find(b"\0", at)

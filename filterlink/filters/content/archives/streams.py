@@ -52,7 +52,8 @@ class Inflate:
         return self._zlib.unused_data
 
     def decompress(self, data: bytes, most: int) -> bytes:
-        data, before = self._zlib.unconsumed_tail + data, self._zlib.copy()
+        data = self._zlib.unconsumed_tail + data
+        before = self._zlib.copy()
         try:
             out = self._zlib.decompress(data, most)
         except zlib.error:
@@ -116,7 +117,8 @@ class ZipLzma:
 
     def decompress(self, data: bytes, most: int) -> bytes:
         if (missing := _ZIP_LZMA_HEAD - len(self._head)) > 0:
-            self._head, data = self._head + data[:missing], data[missing:]
+            self._head = self._head + data[:missing]
+            data = data[missing:]
             if len(self._head) < _ZIP_LZMA_HEAD:
                 return b""
             data = self._head[4:] + struct.pack("<q", self._size) + data
@@ -147,8 +149,9 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def rest_64(data: bytes, start: int, fault: int) -> bytes:
-    """Return the rest of a Deflate64 stream from `start` after `fault`, the start of a piece that ended with an error."""
-    out, unpacker = bytearray(), Inflate64()
+    """What Deflate64 from `start` still holds behind `fault`, where a piece begins that ended with an error."""
+    out = bytearray()
+    unpacker = Inflate64()
     with contextlib.suppress(*BROKEN):
         for at in range(start, fault, PIECE_64):
             unpacker.decompress(data[at : at + PIECE_64], STEP)
@@ -158,8 +161,9 @@ def rest_64(data: bytes, start: int, fault: int) -> bytes:
 
 
 def _faulty_piece(kind: str, data: bytes, at: int) -> int:
-    """Return where the piece of input begins at which the stream at `at` fails."""
-    unpacker, begin = unpacker_of(kind), at
+    """Where the piece of input begins with which the stream at `at` fails."""
+    unpacker = unpacker_of(kind)
+    begin = at
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof:
             begin = at if unpacker.needs_input else begin
@@ -171,8 +175,10 @@ def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     """Return the rest of the stream at `at` after `known` bytes: at a wrong checksum one call loses all that it unpacked."""
     if kind == "bzip2" and (found := rescued(data, at, known, STEP)) is not None:
         return found
-    out, fault = bytearray(), _faulty_piece(kind, data, at)
-    unpacker, done = unpacker_of(kind), 0
+    out = bytearray()
+    fault = _faulty_piece(kind, data, at)
+    unpacker = unpacker_of(kind)
+    done = 0
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof and len(out) < STEP:
             length = PIECE if at < fault else 1  # so that the last byte comes before the error after it

@@ -25,7 +25,8 @@ _NOT_EMPTY = re.compile(rb"[^\0]")
 _RECORD = re.compile(rb"\d{1,9} (path|linkpath|size|GNU\.sparse\.name)=([^\n]*)\n")
 _WITHOUT_SIGN = bytes(range(128))
 _UNKNOWN = -1
-_EXTENDED, _LONG_NAMES = b"xgX", b"L"
+_EXTENDED = b"xgX"
+_LONG_NAMES = b"L"
 
 
 class _Header(NamedTuple):
@@ -89,7 +90,8 @@ def _size(field: bytes) -> int:
 
 def members(data: bytes, budget: Budget) -> Iterator[Member]:
     """Yield each file under each of its names."""
-    names, sizes = list[str](), [0]
+    names = list[str]()
+    sizes = [0]
     if (at := _first(data)) < 0:
         yield Member("", b"", "limit")
         return
@@ -113,7 +115,8 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
             yield Member(first, body, flag)
             for name in others:
                 yield Member(name, b"", budget.count())
-            names, sizes = [], [0]
+            names = []
+            sizes = [0]
         at = start - -max(0, header.size) // BLOCK * BLOCK
 
 

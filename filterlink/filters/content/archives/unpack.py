@@ -110,7 +110,8 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
                 if content or flag in ENDS:
                     yield Member(_plain_name(name), content, flag if flag in ENDS else "broken")
         return
-    plain, names = _plain_name(name), dict[str, None]()
+    plain = _plain_name(name)
+    names = dict[str, None]()
     for found in packed.unpacked(data, kind, budget):
         yield Member(plain, found.data, found.flag)
         names |= dict.fromkeys(found.names)
@@ -135,7 +136,8 @@ def _again(data: bytes, kind: str, budget: Budget) -> Iterator[tuple[bytes, str]
 def _compressed_twice(data: bytes) -> bool:
     """Return whether a compressed file holds another one, or may hide it: codes of nine bits, of which 256 begins again."""
     codes = int.from_bytes(data[3:6], "little")
-    first, second = codes & 511, codes >> 9 & 511
+    first = codes & 511
+    second = codes >> 9 & 511
     return bytes((first & 255, second & 255)) == _COMPRESS or (256 in (first, second) and data[2] & 0x80 > 0)
 
 
@@ -196,9 +198,11 @@ def unopened(data: bytes) -> str:
 
 
 def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int = 0) -> Iterator[Member]:
-    """Unpack an archive of the format `form` that begins at `start`. `layer`: the number of the filter to remove first."""
-    ffi, text = _ffi(), ctypes.c_char_p(data)
-    archive, entry = ffi.read_new(), ffi.entry_new()
+    """Unpack an archive of the format `form` that begins at `start`; `layer`: the number of the filter that is to be taken off first."""
+    ffi = _ffi()
+    text = ctypes.c_char_p(data)
+    archive = ffi.read_new()
+    entry = ffi.entry_new()
     try:
         if form == "raw" and not layer:
             ffi.get_read_filter_function("compress")(archive)
@@ -220,16 +224,20 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
 
 
 def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bool]:
-    """Read one member; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
-    flag, out, block, goes_on = budget.count(), bytearray(), ctypes.create_string_buffer(_BLOCK), True
+    """Read one; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
+    flag = budget.count()
+    out = bytearray()
+    block = ctypes.create_string_buffer(_BLOCK)
+    goes_on = True
     try:
         while not flag and (length := ffi.read_data(archive, block, _BLOCK)) > 0:
             out += memoryview(block)[:length]
             flag = budget.take(length)
             ctypes.memset(block, 0, _BLOCK)
     except ffi.ArchiveError as fault:
-        flag, goes_on = _flag(fault), fault.retcode != ffi.ARCHIVE_FATAL
-        out += block.raw.rstrip(b"\0")  # unpacked before the error, as of a file that is cut
+        flag = _flag(fault)
+        goes_on = fault.retcode != ffi.ARCHIVE_FATAL
+        out += block.raw.rstrip(b"\0")  # what it had unpacked before the fault, as of a file that is cut
     return Member(name, bytes(out), flag), goes_on
 
 

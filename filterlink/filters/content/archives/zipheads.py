@@ -13,21 +13,24 @@ from filterlink.filters.content.limits.member import MAX_NAME
 
 __all__ = ["CENTRAL", "DESCRIPTOR", "END", "LOCAL", "MAX_COMMENT", "Head", "Plain", "central", "ends", "first_local", "local", "strict"]
 
-LOCAL, CENTRAL, END, DESCRIPTOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\7\x08"
+LOCAL = b"PK\3\4"
+CENTRAL = b"PK\1\2"
+END = b"PK\5\6"
+DESCRIPTOR = b"PK\7\x08"
 MAX_ENDS = 10_000
 """End records that are checked for the start of the archive; a zip has one, plus one for each zip that is stored in it."""
 MAX_COMMENT = 65_535
 _PLAUSIBLE = re.compile(rb"PK\x03\x04[\0-\x3f\xff].{3}(?:[\0-\x14]|[\x5d-\x63])\0.{16}(?!\0\0).[\0-\x03]", re.DOTALL)
 """A local header: version and method are valid, and a name of under 1 KiB follows."""
 _UNKNOWN = 0xFFFFFFFF
-_ZIP64, _AES, _UNICODE_PATH = 1, 0x9901, 0x7075
-_ENCRYPTED, _MARKED, _LATER, _UTF_8, _STRANGE = (
-    1,
-    2,
-    8,
-    0x800,
-    0x2061,
-)  # encrypted, lzma's mark, sizes behind the data, UTF-8; encrypted in other ways, patches
+_ZIP64 = 1
+_AES = 0x9901
+_UNICODE_PATH = 0x7075
+_ENCRYPTED = 1
+_MARKED = 2
+_LATER = 8
+_UTF_8 = 0x800
+_STRANGE = 0x2061  # encrypted, lzma's mark, sizes behind the data, UTF-8; encrypted in other ways, patches
 
 
 class Head(NamedTuple):
@@ -111,7 +114,8 @@ def _long(field: bytes, *values: int) -> list[int]:
     found = list(values)
     for number, value in enumerate(values):
         if value == _UNKNOWN and len(field) >= 8:
-            found[number], field = int.from_bytes(field[:8], "little"), field[8:]
+            found[number] = int.from_bytes(field[:8], "little")
+            field = field[8:]
     return found
 
 
@@ -123,8 +127,10 @@ def first_local(data: bytes, most: int) -> int:
 
 
 def ends(data: bytes) -> tuple[list[int], list[int]]:
-    """Return where end records are, and where the archive of each begins, by the position and size of its directory."""
-    places, begins, at = list[int](), list[int](), data.find(END)
+    """Where end records are, and where the archive of each begins by the place and size of the directory that it gives."""
+    places = list[int]()
+    begins = list[int]()
+    at = data.find(END)
     while at >= 0 and at + 22 <= len(data) and len(places) < MAX_ENDS:
         size, offset = struct.unpack_from("<II", data, at + 12)
         places.append(at)
@@ -148,7 +154,9 @@ def strict(data: bytes) -> list[Plain] | None:
     disk, first, here, count, size, offset, comment = struct.unpack_from("<4H2IH", data, end + 4)
     if (disk, first, here, offset + size, end + 22 + comment) != (0, 0, count, end, len(data)) or b"PK" in data[end + 4 :]:
         return None
-    entry, at, found = offset, 0, list[Plain]()
+    entry = offset
+    at = 0
+    found = list[Plain]()
     for _ in range(count):
         if (plain := _plain(data, entry, at)) is None:
             return None
@@ -163,7 +171,8 @@ def _plain(data: bytes, entry: int, at: int) -> tuple[Plain, int, int] | None:
         return None
     flags, method, checksum, packed, size, name, extra, comment, disk, offset = struct.unpack_from("<HH4xIIIHHHH6xI", data, entry + 8)
     here = struct.unpack_from("<HH4xIIIHH", data, at + 6)
-    raw, start = data[at + 30 : at + 30 + here[5]], at + 30 + here[5] + here[6]
+    raw = data[at + 30 : at + 30 + here[5]]
+    start = at + 30 + here[5] + here[6]
     later = flags & _LATER and method
     told = (0, 0, 0) if later and here[2:5] == (0, 0, 0) else (checksum, packed, size)
     same = here[:2] == (flags, method) and here[2:5] == told and raw == data[entry + 46 : entry + 46 + name]

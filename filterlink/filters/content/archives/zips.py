@@ -60,7 +60,8 @@ def plain(data: bytes, budget: Budget) -> Iterator[Member]:
         if entry.method:
             member, at = _unpacked(data, entry.start, entry.name, unpacker_of(""), budget)
         else:
-            member, at = _taken(data, entry.start, end, entry.name, budget), end
+            member = _taken(data, entry.start, end, entry.name, budget)
+            at = end
         checked = (at, len(member.data), zlib.crc32(member.data)) == (end, entry.sizes[1], entry.checksum)
         if not member.flag and not checked:
             raise NotPlain
@@ -72,7 +73,8 @@ def members(data: bytes, infos: list[zipfile.ZipInfo], budget: Budget) -> Iterat
 
     Members packed in a way that is not unpacked here are `unopened`.
     """
-    entries, known = _entries(data, infos), dict[int, int]()
+    entries = _entries(data, infos)
+    known = dict[int, int]()
     listed = {info.header_offset for info in infos}
     for at in [at for at in entries if at in listed]:
         yield from _visit(data, at, entries[at], known, budget)
@@ -116,7 +118,9 @@ def _entries(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[int, list[Head]]
         told = Head((info.filename,), info.compress_type, bool(info.flag_bits & 1), (info.compress_size, info.file_size), 0)
         if _is_local(data, info.header_offset):
             found.setdefault(info.header_offset, []).append(told)
-    (places, begins), first, at = ends(data), data.find(LOCAL), data.find(CENTRAL)
+    places, begins = ends(data)
+    first = data.find(LOCAL)
+    at = data.find(CENTRAL)
     while at >= 0:
         if head := central(data, at):
             number = bisect.bisect_left(places, at)
@@ -141,12 +145,14 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
     names.sort(key=lambda name: not has_mail_name(name))  # a message is opened under such a name
     for other in names[1:]:
         yield _Found(Member(other, b"", budget.count()))
-    said, opened = {head.method for head in heads}, False
+    said = {head.method for head in heads}
+    opened = False
     encrypted = [head.encrypted for head in heads]
     methods = sorted((said if told else said | {zipfile.ZIP_DEFLATED}) & READABLE.keys(), reverse=True)
     differ = _differ(heads) or len(methods) > 1
     for method in methods if here and not all(encrypted) else ():
-        kind, start = READABLE[method], here.at if here else 0
+        kind = READABLE[method]
+        start = here.at if here else 0
         if method:
             found = _unpacked(data, start, names[0], unpacker_of(kind, _size(heads)), budget, kind)
         else:
@@ -177,8 +183,10 @@ def _size(heads: list[Head]) -> int:
 
 
 def _unpacked(data: bytes, start: int, name: str, unpacker: Any, budget: Budget, kind: str = "") -> _Found:
-    """Unpack up to the end that the packed data has."""
-    flag, out, at = budget.count(), bytearray(), start
+    """Unpack to where the packed data says that it ends."""
+    flag = budget.count()
+    out = bytearray()
+    at = start
     try:
         while not flag and not unpacker.eof:
             before = at
@@ -210,7 +218,8 @@ def _unsized(data: bytes, start: int, budget: Budget) -> int:
     following = _SIGNATURE.search(data, start)
     at = end = following.start() if following else len(data)
     for _ in range(MAX_DESCRIPTORS):
-        before, at = at, data.find(DESCRIPTOR, at)
+        before = at
+        at = data.find(DESCRIPTOR, at)
         if at < 0 or budget.read(at - before):
             break
         if _is_described(data, start, at):

@@ -43,7 +43,8 @@ def _file(text: bytes, budget: Budget) -> Iterator[Member]:
     head = out[length + 12 : length + 20]
     sizes = int.from_bytes(head[:4]), int.from_bytes(head[4:])
     start = length + 22
-    fork, resource = out[start : start + sizes[0]], out[start + sizes[0] + 2 : start + sizes[0] + 2 + sizes[1]]
+    fork = out[start : start + sizes[0]]
+    resource = out[start + sizes[0] + 2 : start + sizes[0] + 2 + sizes[1]]
     yield Member(name, fork, budget.count() or flag or ("" if len(fork) == sizes[0] else "broken"))
     if resource:
         yield Member(f"{name}.rsrc", resource, budget.count())
@@ -57,13 +58,15 @@ def _filled(text: bytes) -> bytes:
 def _expanded(data: bytes, budget: Budget) -> tuple[bytes, str]:
     """Expand repeated bytes: 0x90 and a count repeat the byte before; a count of 0 is 0x90 itself."""
     first, *others = data.split(bytes([_REPEAT]))
-    out, taken = bytearray(first), 0
+    out = bytearray(first)
+    taken = 0
     for each in others:
         count = each[0] if each else 1
         out += out[-1:] * (count - 1) if count else bytes([_REPEAT])
         out += each[1:]
         if len(out) - taken > STEP:
-            flag, taken = budget.take(len(out) - taken), len(out)
+            flag = budget.take(len(out) - taken)
+            taken = len(out)
             if flag:
                 return bytes(out), flag
     return bytes(out), budget.take(len(out) - taken)

@@ -20,8 +20,13 @@ _OPENED = {_PKCS7 + b"\1", _PKCS7 + b"\2", _PKCS7 + b"\5", _SMIME + b"\2", _SMIM
 """data, signed, digested, authenticated, compressed, time-stamped."""
 _SECRET = {_PKCS7 + b"\3", _PKCS7 + b"\4", _PKCS7 + b"\6", _SMIME + b"\x17"}
 """enveloped, signed and enveloped, encrypted, authenticated and enveloped."""
-_COMPRESSED, _STAMPED = _SMIME + b"\x09", _SMIME + b"\x1f"
-_SEQUENCE, _OID, _PLAIN, _CHUNKS, _EXPLICIT = 0x30, 0x06, 0x04, 0x24, 0xA0
+_COMPRESSED = _SMIME + b"\x09"
+_STAMPED = _SMIME + b"\x1f"
+_SEQUENCE = 0x30
+_OID = 0x06
+_PLAIN = 0x04
+_CHUNKS = 0x24
+_EXPLICIT = 0xA0
 _OCTETS = (_PLAIN, _CHUNKS)
 MAX_TEXT = 64 << 10
 """Bytes in which PEM armour, or the first line of base64, may begin."""
@@ -88,8 +93,9 @@ def _oid(data: bytes, outer: _Element) -> bytes:
 
 
 def _content(data: bytes, budget: Budget) -> tuple[bytes | None, str]:
-    """Go down to the content; return it, and the flag; None if there is none."""
-    info, packed = _element(data, 0, len(data)), False
+    """Go down to the content, and give it, and the flag; None where there is none."""
+    info = _element(data, 0, len(data))
+    packed = False
     for _ in range(MAX_NESTING):
         if info is None or not (kind := _oid(data, info)):
             return None, "broken"
@@ -138,7 +144,9 @@ def _element(data: bytes, at: int, end: int) -> _Element | None:
     """Read the header of an element; None at an end, or if it is none. One that is longer than the data is cut."""
     if at + 2 > end or not data[at] or data[at] & 0x1F == 0x1F:
         return None
-    tag, length, start = data[at], data[at + 1], at + 2
+    tag = data[at]
+    length = data[at + 1]
+    start = at + 2
     if length == 0x80:
         return _Element(at, tag, start, end, True)
     if length > 0x80:
@@ -151,10 +159,12 @@ def _behind(data: bytes, element: _Element) -> int:
     """Return where the next element begins. It passes the content of one of indefinite length once, at any depth."""
     if not element.indefinite:
         return element.end
-    at, open_ends = element.start, 1
+    at = element.start
+    open_ends = 1
     while open_ends and at + 2 <= element.end:
         if not data[at]:
-            open_ends, at = open_ends - 1, at + 2
+            open_ends = open_ends - 1
+            at = at + 2
             continue
         inner = _element(data, at, element.end)
         if inner is None:
@@ -168,11 +178,14 @@ def _octets(data: bytes, element: _Element) -> tuple[bytes, str]:
     """Join the chunks of an OCTET STRING, in any nesting; the flag shows that the last one is cut."""
     if element.tag == _PLAIN:
         return data[element.start : element.end], _cut(data, element)
-    chunks, flag = list[bytes](), ""
-    at, open_ends = element.start, int(element.indefinite)
+    chunks = list[bytes]()
+    flag = ""
+    at = element.start
+    open_ends = int(element.indefinite)
     while at + 2 <= element.end:
         if not data[at]:
-            at, open_ends = at + 2, open_ends - 1
+            at = at + 2
+            open_ends = open_ends - 1
             if open_ends == 0 and element.indefinite:
                 return b"".join(chunks), flag
             continue

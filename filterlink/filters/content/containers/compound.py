@@ -34,7 +34,8 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
     except _BAD:
         yield Member("", b"", "broken")
         return
-    streams, read = list(ole.streams()), 0
+    streams = list(ole.streams())
+    read = 0
     titles = _titles(ole, streams)
     for stream in streams:
         if any(part.startswith(_NOT_FILES) for part in stream.path):
@@ -62,7 +63,8 @@ def _titles(ole: Ole, streams: list[Stream]) -> dict[tuple[str, ...], str]:
 
 
 def _stream(ole: Ole, stream: Stream, title: str, budget: Budget) -> Iterator[Member]:
-    content, name = ole.read(stream), stream.path[-1]
+    content = ole.read(stream)
+    name = stream.path[-1]
     if flag := budget.take(len(content)):
         yield Member("", b"", flag)
     elif name == "EncryptedPackage":
@@ -72,7 +74,7 @@ def _stream(ole: Ole, stream: Stream, title: str, budget: Budget) -> Iterator[Me
     elif name == _NATIVE:
         yield from native(content[4:], budget)
     else:
-        yield Member(_printable(name), content, budget.count())
+        yield Member(_file_name(name), content, budget.count())
         if name == _SLIDES:
             yield from _objects(content, budget)
 
@@ -116,10 +118,11 @@ def _objects(data: bytes, budget: Budget) -> Iterator[Member]:
             at += 8
             continue
         if kind == _EMBEDDED:
-            content, flag = data[at + 8 : at + 8 + length], budget.count()
+            content = data[at + 8 : at + 8 + length]
+            flag = budget.count()
             yield Member("object", *inflated(content, 4, budget)) if version >> 4 and not flag else Member("object", content, flag)
         at += 8 + length
 
 
-def _printable(name: str) -> str:
+def _file_name(name: str) -> str:
     return "".join(letter if letter.isprintable() and letter != "/" else "_" for letter in name)

@@ -10,8 +10,11 @@ _PIECE = 64 << 10
 
 
 def inflated(data: bytes, start: int, budget: Budget) -> tuple[bytes, str]:
-    """Unpack up to the end of the stream; return the output, and the flag."""
-    out, unpacker, at, flag = bytearray(), zlib.decompressobj(), start, ""
+    """Unpack to where the stream says that it ends; give what came out, and the flag."""
+    out = bytearray()
+    unpacker = zlib.decompressobj()
+    at = start
+    flag = ""
     try:
         while not flag and not unpacker.eof and (at < len(data) or unpacker.unconsumed_tail):
             piece = unpacker.unconsumed_tail or data[at : at + _PIECE]

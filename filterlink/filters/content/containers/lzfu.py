@@ -8,7 +8,8 @@ __all__ = ["decompressed", "is_szdd", "szdd"]
 
 MAX_UNPACKED = 4 << 20
 """Bytes of one text: this runs at some 5 MB/s. An RTF body of Outlook has some ten thousand."""
-_PACKED, _STORED = b"LZFu", b"MELA"
+_PACKED = b"LZFu"
+_STORED = b"MELA"
 _SZDD = b"SZDD\x88\xf0\x27\x33"
 _START = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor "
@@ -44,8 +45,10 @@ def szdd(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _lz(data: bytes, at: int, window: bytearray, position: int, rtf: bool, budget: Budget) -> tuple[bytes, str]:
-    """Unpack bytes and references with a window of 4096. RTF's bits and numbers are in the opposite order, and it marks its end."""
-    out, size, taken = bytearray(), len(data), 0
+    """Unpack bytes and references into a window of 4096; RTF's bits and numbers are the other way round, and it marks its end."""
+    out = bytearray()
+    size = len(data)
+    taken = 0
     while at < size:
         control = data[at]
         at += 1
@@ -60,7 +63,8 @@ def _lz(data: bytes, at: int, window: bytearray, position: int, rtf: bool, budge
                 continue
             if at + 2 > size:
                 return bytes(out), "broken"
-            first, second = data[at], data[at + 1]
+            first = data[at]
+            second = data[at + 1]
             at += 2
             offset, length = (first << 4 | second >> 4, (second & 15) + 2) if rtf else (first | (second & 0xF0) << 4, (second & 15) + 3)
             if rtf and offset == position:
@@ -69,9 +73,11 @@ def _lz(data: bytes, at: int, window: bytearray, position: int, rtf: bool, budge
                 byte = window[offset]
                 out.append(byte)
                 window[position] = byte
-                offset, position = offset + 1 & 4095, position + 1 & 4095
+                offset = offset + 1 & 4095
+                position = position + 1 & 4095
         if len(out) - taken > STEP:
-            flag, taken = budget.take(len(out) - taken), len(out)
+            flag = budget.take(len(out) - taken)
+            taken = len(out)
             if flag or len(out) > MAX_UNPACKED:
                 return bytes(out), flag or "limit"
     return bytes(out), budget.take(len(out) - taken)

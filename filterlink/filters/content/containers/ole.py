@@ -15,7 +15,9 @@ MAX_ENTRIES = 20_000
 """Streams and storages; a .msg with a thousand attachments has some twenty thousand."""
 _FREE = 0xFFFFFFFA
 """Sector numbers from here on have other meanings."""
-_STORAGE, _STREAM, _ROOT = 1, 2, 5
+_STORAGE = 1
+_STREAM = 2
+_ROOT = 5
 
 
 class Stream(NamedTuple):
@@ -46,7 +48,8 @@ class Ole:
         shift, small_shift = struct.unpack_from("<HH", data, 30)
         if not 7 <= shift <= 16 or not 4 <= small_shift < shift:
             raise ValueError("strange sectors")
-        self._size, self._small_size = 1 << shift, 1 << small_shift
+        self._size = 1 << shift
+        self._small_size = 1 << small_shift
         directory, self._cutoff, small, _, difat = struct.unpack_from("<I4xIIII", data, 48)
         self._sectors = -(-len(data) // self._size)
         self._table = self._read_table(difat)
@@ -67,17 +70,21 @@ class Ole:
         size = min(stream.size, len(self._data))
         if stream.size >= self._cutoff:
             return self._chain(stream.start, -(-size // self._size))[:size]
-        chunks, at, left = list[bytes](), stream.start, -(-size // self._small_size)
+        chunks = list[bytes]()
+        at = stream.start
+        left = -(-size // self._small_size)
         while left > 0 and at * self._small_size < len(self._small):
             chunks.append(self._small[at * self._small_size : (at + 1) * self._small_size])
-            at, left = self._small_table[at] if at < len(self._small_table) else _FREE, left - 1
+            at = self._small_table[at] if at < len(self._small_table) else _FREE
+            left = left - 1
         return b"".join(chunks)[:size]
 
     def _sector(self, number: int) -> bytes:
         return self._data[(number + 1) * self._size : (number + 2) * self._size]
 
     def _chain(self, start: int, most: int) -> bytes:
-        chunks, at = list[bytes](), start
+        chunks = list[bytes]()
+        at = start
         for _ in range(min(most, self._sectors)):
             if at >= _FREE or at >= self._sectors:
                 break

@@ -44,7 +44,9 @@ def is_pdf(data: bytes) -> bool:
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
     """Yield each attachment, then all names that files have in it."""
     streams = list(_streams(data))
-    texts, named, secret = [data], set[bytes](), "encrypted" if b"/Encrypt" in data else ""
+    texts = [data]
+    named = set[bytes]()
+    secret = "encrypted" if b"/Encrypt" in data else ""
     packed = [stream for stream in streams if b"ObjStm" in stream.head]
     for stream in packed[:MAX_PACKED]:
         text, flag = _decoded(data, stream, budget)
@@ -80,15 +82,18 @@ def _streams(data: bytes) -> Iterator[_PdfStream]:
 
 
 def _decoded(data: bytes, stream: _PdfStream, budget: Budget) -> tuple[bytes, str]:
-    """Undo the stream's filters, in their order."""
-    content, flag, first = data, "", True
+    """Take the stream's filters off, in their order."""
+    content = data
+    flag = ""
+    first = True
     told = _FILTER.search(stream.head)
     for filter in re.findall(rb"/(\w+)", told[1]) if told else ():
         if filter in (b"FlateDecode", b"Fl"):
             content, flag = inflated(content, stream.start if first else 0, budget)
         elif filter in _PLAIN:
             text = _raw(data, stream) if first else content
-            content, flag = _PLAIN[filter](text), budget.read(len(text))
+            content = _PLAIN[filter](text)
+            flag = budget.read(len(text))
         else:
             return b"", "unopened"
         first = False

@@ -24,8 +24,9 @@ def is_rtf(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each object: the file in a package, else the OLE file, else all that its digits encode."""
-    starts, at = list[int](), data.find(_MARK)
+    """Yield each object: of a package the file in it, else the OLE file, else all that its digits say."""
+    starts = list[int]()
+    at = data.find(_MARK)
     while at >= 0 and len(starts) <= MAX_OBJECTS:
         starts.append(at + len(_MARK))
         at = data.find(_MARK, at + 1)
@@ -40,7 +41,8 @@ def _digits(text: bytes) -> bytes:
     if binary := _BINARY.search(text):
         start = binary.end()
         return _digits(text[: binary.start()] + b"}") + text[start : start + int(binary[1])]
-    depth, end = 0, len(text)
+    depth = 0
+    end = len(text)
     for brace in re.finditer(rb"[{}]", text):
         depth += 1 if brace[0] == b"{" else -1
         if depth < 0:
@@ -55,7 +57,8 @@ def _object(content: bytes, budget: Budget) -> Iterator[Member]:
     if flag:
         yield Member("", b"", flag)
         return
-    package, inner = content.find(_PACKAGE, 0, 100), content.find(MAGIC, 0, 4096)
+    package = content.find(_PACKAGE, 0, 100)
+    inner = content.find(MAGIC, 0, 4096)
     if package >= 0:
         yield from native(content[package + len(_PACKAGE) + 12 :], budget)
     elif inner >= 0:

@@ -19,10 +19,12 @@ _TITLE, _DATA, _METAFILE, _RENDERED, _TRANSPORT, _PROPERTIES, _ATTACHMENT, _BODY
 )
 NAMES = {0x3707: "long file name", 0x3704: "file name", 0x3001: "display name"}
 """MAPI's properties that name an attachment."""
-CONTENT, HTML, TEXT, RTF = 0x3701, 0x1013, 0x1000, 0x1009
+CONTENT = 0x3701
+HTML = 0x1013
+TEXT = 0x1000
+RTF = 0x1009
 _OBJECT = 0x000D
 _SIZES = {2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 4, 20: 8, 64: 8, 72: 16}
-_TEXTS = {0x1E: "utf-8", 0x1F: "utf-16-le"}
 _VARIABLE = (_OBJECT, 0x1E, 0x1F, 0x102)
 MAX_ATTRIBUTES = 100_000
 """Attributes of one file, and properties of one attribute; Outlook writes some hundred."""
@@ -40,7 +42,9 @@ def is_tnef(data: bytes) -> bool:
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
     """Yield the bodies, and each attachment with its names."""
-    names, contents, at = list[str](), list[bytes](), 6
+    names = list[str]()
+    contents = list[bytes]()
+    at = 6
     for _ in range(MAX_ATTRIBUTES):
         if at + 9 > len(data):
             break
@@ -50,7 +54,8 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
         flag = budget.count()
         if id == _RENDERED:
             yield from _attachment(names, contents, budget)
-            names, contents = [], []
+            names = []
+            contents = []
         elif id in (_TITLE, _TRANSPORT):
             names.append(text(value))
         elif id in (_DATA, _METAFILE):
@@ -124,7 +129,8 @@ def _property(data: bytes, at: int, found: list[_Property]) -> int:
         if kind:
             (length,) = struct.unpack_from("<I", data, at - 4)
             at += length + -length % 4
-    count, plain = 1, type & ~0x1000
+    count = 1
+    plain = type & ~0x1000
     if type & 0x1000 or plain in _VARIABLE:
         (count,) = struct.unpack_from("<I", data, at)
         at += 4

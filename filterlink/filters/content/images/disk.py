@@ -39,7 +39,8 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
         image = vhdx(data) or vhd(data) or Image(data, 0, len(data))
         places = list(partitions(image))
     except BAD:
-        image, places = Image(data, 0, len(data)), []
+        image = Image(data, 0, len(data))
+        places = []
     found = False
     for place in places:
         files = ImageFiles(place, budget)

@@ -11,7 +11,9 @@ __all__ = ["exfat", "is_exfat", "is_fat", "opened"]
 
 MAX_FOLDER = 2 << 20
 """Bytes of one folder; 65,536 entries."""
-_LONG, _VOLUME, _FOLDER = 0x0F, 0x08, 0x10
+_LONG = 0x0F
+_VOLUME = 0x08
+_FOLDER = 0x10
 
 
 class _FatVolume(NamedTuple):
@@ -28,7 +30,9 @@ class _FatVolume(NamedTuple):
 
         No more than the file with the image may have.
         """
-        found, at, budget = list[Extent](), start, self.files.budget
+        found = list[Extent]()
+        at = start
+        budget = self.files.budget
         for _ in range(min(-(-size // self.cluster), len(self.files.image.data) // self.cluster + 1)):
             where = self.first + (at - 2) * self.cluster
             if at < 2 or where >= self.files.image.size:
@@ -70,8 +74,10 @@ def opened(files: ImageFiles) -> Iterator[Member]:
     """Go through the folders of a FAT volume. Raises one of image.BAD."""
     boot = files.image.read(0, 512)
     sector, per, reserved, tables, roots, total = struct.unpack_from("<HBHBHH", boot, 11)
-    (size,), (large, size_large) = struct.unpack_from("<H", boot, 22), struct.unpack_from("<II", boot, 32)
-    size, total = size or size_large, total or large
+    (size,) = struct.unpack_from("<H", boot, 22)
+    large, size_large = struct.unpack_from("<II", boot, 32)
+    size = size or size_large
+    total = total or large
     root = reserved * sector + tables * size * sector
     first = root + -(-roots * 32 // sector) * sector
     count = max(0, min(total * sector, files.image.size) - first) // (per * sector) + 2
@@ -82,13 +88,15 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _folders(files: ImageFiles, volume: _FatVolume, root: list[Extent]) -> Iterator[Member]:
-    seen, todo = set[Extent](), [(root, "")]
+    seen = set[Extent]()
+    todo = [(root, "")]
     while todo and not files.over:
         extents, path = todo.pop()
         if not extents or extents[0] in seen:
             continue
         seen.add(extents[0])
-        data, long = files.folder(extents, MAX_FOLDER), dict[int, str]()
+        data = files.folder(extents, MAX_FOLDER)
+        long = dict[int, str]()
         for at in range(0, len(data) - 31, 32):
             entry = data[at : at + 32]
             if entry[0] == 0:
@@ -96,7 +104,8 @@ def _folders(files: ImageFiles, volume: _FatVolume, root: list[Extent]) -> Itera
             if entry[11] & 0x3F == _LONG:
                 long[entry[0] & 0x3F] = (entry[1:11] + entry[14:26] + entry[28:32]).decode("utf-16-le", "replace")
                 continue
-            names, long = _names(entry, long), {}
+            names = _names(entry, long)
+            long = {}
             if entry[0] == 0xE5 or entry[11] & _VOLUME or entry[0] == ord("."):
                 continue
             start = int.from_bytes(entry[26:28], "little") | int.from_bytes(entry[20:22], "little") << 16
@@ -124,7 +133,8 @@ def exfat(files: ImageFiles) -> Iterator[Member]:
     sector = 1 << min(boot[108], 12)
     cluster = sector << min(boot[109], 25)
     volume = _FatVolume(files, table * sector, 32, heap * sector, cluster)
-    seen, todo = set[Extent](), [(volume.chain(root, MAX_FOLDER), "")]
+    seen = set[Extent]()
+    todo = [(volume.chain(root, MAX_FOLDER), "")]
     while todo and not files.over:
         extents, path = todo.pop()
         if not extents or extents[0] in seen:

@@ -21,8 +21,10 @@ BAD: tuple[type[Exception], ...] = (struct.error, ValueError, LookupError, Overf
 """Exceptions while a damaged image is read."""
 SECTOR = 512
 _EXTENDED = (0x05, 0x0F, 0x85)
-_BAT, _METADATA = bytes.fromhex("6677c22d23f600429d64115e9bfd4a08"), bytes.fromhex("06a27c8b90479a4bb8fe575f050f886e")
-_PARAMETERS, _SECTOR_SIZE = bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b"), bytes.fromhex("1dbf41816fa90947ba47f233a8faab5f")
+_BAT = bytes.fromhex("6677c22d23f600429d64115e9bfd4a08")
+_METADATA = bytes.fromhex("06a27c8b90479a4bb8fe575f050f886e")
+_PARAMETERS = bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b")
+_SECTOR_SIZE = bytes.fromhex("1dbf41816fa90947ba47f233a8faab5f")
 
 Extent = tuple[int, int]
 """The position of bytes in an image, and their number."""
@@ -56,14 +58,16 @@ class Image(NamedTuple):
             many = min(self.block - within, length)
             place = self.places[number] if number < len(self.places) else -1
             yield (self.data[place + within : place + within + many] if place >= 0 else b"").ljust(many, b"\0")
-            at, length = at + many, length - many
+            at = at + many
+            length = length - many
 
 
 class ImageFiles:
     """Reads the files of an image; a file that several folders name is read once."""
 
     def __init__(self, image: Image, budget: Budget) -> None:
-        self.image, self.budget = image, budget
+        self.image = image
+        self.budget = budget
         self.over = False
         """A limit was exceeded: nothing more is read."""
         self._seen = set[tuple[Extent, int]]()
@@ -88,8 +92,9 @@ class ImageFiles:
         return b"" if self.over else self.joined(extents, length)
 
     def joined(self, extents: Sequence[Extent], most: int) -> bytes:
-        chunks, left = list[bytes](), most
-        for at, length in extents:  # an extent before the image is a hole
+        chunks = list[bytes]()
+        left = most
+        for at, length in extents:  # one before the image is a hole
             if left <= 0:
                 break
             chunks.append(self.image.read(at, min(length, left)) if at >= 0 else bytes(min(length, left)))
@@ -119,10 +124,12 @@ def vhdx(data: bytes) -> Image | None:
     if not data.startswith(b"vhdxfile"):
         return None
     regions = _table(data, 192 << 10, 8, 16, "<QI")
-    (bat, length), (metadata, _) = regions[_BAT], regions[_METADATA]
+    bat, length = regions[_BAT]
+    metadata, _ = regions[_METADATA]
     (count,) = struct.unpack_from("<H", data, metadata + 10)
     items = {data[at : at + 16]: metadata + struct.unpack_from("<I", data, at + 16)[0] for at in _steps(metadata + 32, count)}
-    (block,), (sector,) = struct.unpack_from("<I", data, items[_PARAMETERS]), struct.unpack_from("<I", data, items[_SECTOR_SIZE])
+    (block,) = struct.unpack_from("<I", data, items[_PARAMETERS])
+    (sector,) = struct.unpack_from("<I", data, items[_SECTOR_SIZE])
     if block < MIN_BLOCK:
         raise ValueError("blocks are too small")
     ratio = (sector << 23) // block
@@ -147,7 +154,9 @@ def partitions(image: Image) -> Iterator[Image]:
     first = image.read(0, SECTOR)
     if first[510:] != b"\x55\xaa":
         return
-    found, todo, seen = 0, [(0, 0)], set[int]()
+    found = 0
+    todo = [(0, 0)]
+    seen = set[int]()
     while todo and found < MAX_PARTITIONS:
         at, extended = todo.pop()
         sector = image.read(at * SECTOR, SECTOR)

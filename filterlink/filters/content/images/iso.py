@@ -14,7 +14,8 @@ MAX_FOLDER = 4 << 20
 """Bytes of one folder: some 40,000 files."""
 _SECTOR = 2048
 _JOLIET = (b"%/@", b"%/C", b"%/E")
-_FOLDER, _MORE = 2, 0x80
+_FOLDER = 2
+_MORE = 0x80
 
 
 def is_iso(files: ImageFiles) -> bool:
@@ -34,8 +35,9 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _tree(files: ImageFiles, root: bytes, block: int, joliet: bool) -> Iterator[Member]:
-    """Walk through the folders, each once."""
-    seen, todo = set[Extent](), [(extent, "") for extent in _places(root, block)]
+    """Go through the folders, each once."""
+    seen = set[Extent]()
+    todo = [(extent, "") for extent in _places(root, block)]
     while todo and not files.over:
         extent, path = todo.pop()
         if extent in seen:
@@ -99,7 +101,8 @@ def _names(files: ImageFiles, record: bytes, block: int, joliet: bool) -> list[s
 
 def _rock_ridge(files: ImageFiles, area: bytes, block: int) -> str:
     """Read the name in the system's part of a record, which may go on elsewhere."""
-    name, next = b"", b""
+    name = b""
+    next = b""
     for _ in range(4):
         at = 0
         while at + 5 <= len(area) and area[at + 2] >= 4:
@@ -110,5 +113,6 @@ def _rock_ridge(files: ImageFiles, area: bytes, block: int) -> str:
                 where, offset, length = (struct.unpack_from("<I", entry, place)[0] for place in (4, 12, 20))
                 next = files.image.read(where * block + offset, min(length, _SECTOR))
             at += len(entry)
-        area, next = next, b""
+        area = next
+        next = b""
     return name.decode("utf-8", "replace")

@@ -14,8 +14,10 @@ __all__ = ["is_ntfs", "opened"]
 MAX_RECORDS = 100_000
 """Files and folders; an empty volume has 30."""
 _OWN = 24
-"""Records below this number are NTFS's own."""
-_NAME, _DATA, _END = 0x30, 0x80, 0xFFFFFFFF
+"""Records below are NTFS's own."""
+_NAME = 0x30
+_DATA = 0x80
+_END = 0xFFFFFFFF
 
 
 def is_ntfs(files: ImageFiles) -> bool:
@@ -93,10 +95,13 @@ def _name(attribute: bytes) -> str:
 
 
 def _runs(attribute: bytes, cluster: int) -> list[Extent]:
-    """Return where the clusters of an attribute are; a run without a position is all zeros, and is skipped."""
-    at, place, found = int.from_bytes(attribute[32:34], "little"), 0, list[Extent]()
+    """Where the clusters of an attribute are; a run without a place is all zeros, and none of ours."""
+    at = int.from_bytes(attribute[32:34], "little")
+    place = 0
+    found = list[Extent]()
     while at < len(attribute) and attribute[at]:
-        count, width = attribute[at] & 15, attribute[at] >> 4
+        count = attribute[at] & 15
+        width = attribute[at] >> 4
         length = int.from_bytes(attribute[at + 1 : at + 1 + count], "little")
         place += int.from_bytes(attribute[at + 1 + count : at + 1 + count + width], "little", signed=True)
         found.append((place * cluster if width else -1, length * cluster))

@@ -16,8 +16,18 @@ MAX_DESCRIPTORS = 64
 MAX_EXTENTS = 256
 """Extents of a volume's metadata; all are checked for each file."""
 _SECTORS = (2048, 512, 4096)
-_ANCHOR, _PARTITION, _LOGICAL, _FILES, _NAME, _MORE, _ENTRY, _LONG_ENTRY, _STOP = 2, 5, 6, 256, 257, 258, 261, 266, 8
-_FOLDER, _DELETED, _PARENT = 2, 4, 8
+_ANCHOR = 2
+_PARTITION = 5
+_LOGICAL = 6
+_FILES = 256
+_NAME = 257
+_MORE = 258
+_ENTRY = 261
+_LONG_ENTRY = 266
+_STOP = 8
+_FOLDER = 2
+_DELETED = 4
+_PARENT = 8
 _TYPE_FOLDER = 4
 
 
@@ -29,8 +39,9 @@ class _UdfVolume(NamedTuple):
     maps: list[list[Extent]]
 
     def place(self, number: int, partition: int, length: int) -> list[Extent]:
-        """Return where a run of blocks is."""
-        at, found = number * self.block, list[Extent]()
+        """Where a run of blocks is."""
+        at = number * self.block
+        found = list[Extent]()
         for base, size in self.maps[partition] if partition < len(self.maps) else []:
             if length > 0 and at < size:
                 found.append((base + at, min(length, size - at)))
@@ -77,12 +88,14 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfVolume, list[Extent]]:
-    """Read the sequence that describes the volume; return it, and where its root folder's entry is."""
-    starts, logical = dict[int, Extent](), b""
+    """Read the sequence that describes the volume; give it, and where its root folder's entry is."""
+    starts = dict[int, Extent]()
+    logical = b""
     for number in range(at, at + min(length // sector, MAX_DESCRIPTORS)):
         found = files.image.read(number * sector, sector)
         if _tag(found) == _PARTITION:
-            (partition,), (first, count) = struct.unpack_from("<H", found, 22), struct.unpack_from("<II", found, 188)
+            (partition,) = struct.unpack_from("<H", found, 22)
+            first, count = struct.unpack_from("<II", found, 188)
             starts[partition] = first * sector, count * sector
         elif _tag(found) == _LOGICAL:
             logical = found
@@ -101,10 +114,12 @@ def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfV
 
 
 def _fill(volume: _UdfVolume, logical: bytes, starts: dict[int, Extent]) -> None:
-    """Add where each partition is; a partition of metadata is a file in another one."""
-    (count,), at = struct.unpack_from("<I", logical, 268), 440
+    """Add where each partition is; one of metadata is a file in another one."""
+    (count,) = struct.unpack_from("<I", logical, 268)
+    at = 440
     for _ in range(min(count, 8)):
-        kind, length = logical[at], logical[at + 1]
+        kind = logical[at]
+        length = logical[at + 1]
         (partition,) = struct.unpack_from("<H", logical, at + (4 if kind == 1 else 38))
         volume.maps.append([starts[partition]] if partition in starts else [])
         if b"*UDF Metadata" in logical[at : at + 32]:
@@ -115,7 +130,9 @@ def _fill(volume: _UdfVolume, logical: bytes, starts: dict[int, Extent]) -> None
 
 
 def _tree(volume: _UdfVolume, root: list[Extent]) -> Iterator[Member]:
-    files, seen, todo = volume.files, set[Extent](), [(root, "")]
+    files = volume.files
+    seen = set[Extent]()
+    todo = [(root, "")]
     while todo and not files.over:
         place, path = todo.pop()
         if not place or place[0] in seen:
@@ -138,7 +155,8 @@ def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Exten
     """Yield the name and the entry of each file in a folder."""
     at = 0
     while at + 38 <= len(data):
-        marks, length = data[at + 18], data[at + 19]
+        marks = data[at + 18]
+        length = data[at + 19]
         size, number, partition, more = *struct.unpack_from("<IIH", data, at + 20), *struct.unpack_from("<H", data, at + 36)
         name = data[at + 38 + more : at + 38 + more + length]
         if not marks & (_DELETED | _PARENT):
@@ -148,15 +166,17 @@ def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Exten
 
 
 def _contents(volume: _UdfVolume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
-    """Return the content in the entry itself, or where it is, and its size."""
-    size, kind = int.from_bytes(entry[56:64], "little"), entry[34] & 7
+    """Give the content that is in the entry itself, or where it is, and its size."""
+    size = int.from_bytes(entry[56:64], "little")
+    kind = entry[34] & 7
     begin = 168 if _tag(entry) == _ENTRY else 208
     attributes, length = struct.unpack_from("<II", entry, begin)
     start = begin + 8 + attributes
     area = entry[start : start + length]
     if kind == 3:
         return area[:size], [], size
-    extents, width = list[Extent](), 8 if kind == 0 else 16
+    extents = list[Extent]()
+    width = 8 if kind == 0 else 16
     for _ in range(MAX_DESCRIPTORS):
         more: list[Extent] = []
         for at in range(0, len(area) - width + 1, width):

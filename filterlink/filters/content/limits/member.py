@@ -81,7 +81,8 @@ class Union:
     """
 
     def __init__(self, budget: Budget) -> None:
-        self._budget, self._begin = budget, copy.copy(budget)
+        self._budget = budget
+        self._begin = copy.copy(budget)
         self._whole = False
         """Whether a first reader found a file."""
 
@@ -100,8 +101,10 @@ class Union:
         archive.
         """
         for member in members:
-            digest, seen = _digest(member.data), self._budget.seen
-            new, name = bool(member.data) and digest not in seen, _name(member)
+            digest = _digest(member.data)
+            seen = self._budget.seen
+            new = bool(member.data) and digest not in seen
+            name = _name(member)
             if not (new or name not in seen or member.flag in ENDS) or (not new and member.flag == "broken" and self._whole):
                 continue
             seen |= {digest, name}

@@ -22,8 +22,9 @@ _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\
 MAX_INDENTED = 100
 """Blanks before a field of a header outside of the structure."""
 MAX_HIDDEN = 10_000
-"""Blocks of Content- fields with an encoding outside of the structure."""
-_CONTENT, _ENCODING = b"content-", b"content-transfer-encoding"
+"""Blocks of Content- fields with an encoding that no structure shows."""
+_CONTENT = b"content-"
+_ENCODING = b"content-transfer-encoding"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"content-(?:transfer-encoding|disposition|type)[ \t]*+:")
 _NEXT_DELIMITER = re.compile(rb"\n--[^\s-]")
@@ -53,8 +54,10 @@ def line_ends(data: bytes) -> Iterator[bytes]:
 
 
 def multipart(body: Span, header: PartHeader) -> Split:
-    """Split at each boundary, also decoded if it has an encoding; guess one if none of them is in the body."""
-    found, flag, plain = dict[Span, None](), "", False
+    """Split at each boundary, also decoded where it has an encoding; guess one where none of them is in the body."""
+    found = dict[Span, None]()
+    flag = ""
+    plain = False
     for boundary in header.boundaries:
         spans, over, plain = _spans(*body, boundary)
         found |= dict.fromkeys(spans)
@@ -76,7 +79,8 @@ def _spans(buffer: bytes, start: int, end: int, boundary: bytes) -> Split:
     """
     delimiter = b"--" + boundary
     lines: list[tuple[int, int, bool]] = []
-    exact, closed = None, 0
+    exact = None
+    closed = 0
     at = start if buffer.startswith(delimiter, start, end) else _next_line(buffer, delimiter, start, end)
     while at >= 0 and len(lines) <= MAX_PARTS:
         exact = _DELIMITER_END.match(buffer, at + len(delimiter), end)
@@ -105,12 +109,15 @@ def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
     that looks like a delimiter. `known`: start and end of each header that was read.
     """
     buffer, start, stop = within
-    text, headers, delimiters = buffer[start:stop].lower(), iter(sorted(known)), _NEXT_DELIMITER.finditer(buffer, start, stop)
+    text = buffer[start:stop].lower()
+    headers = iter(sorted(known))
+    delimiters = _NEXT_DELIMITER.finditer(buffer, start, stop)
     begin = end = until = -1
     at = text.find(_CONTENT)
     while at >= 0:
         while end <= start + at and (header := next(headers, None)):
-            begin, end = header[0], max(end, header[1])
+            begin = header[0]
+            end = max(end, header[1])
         behind = at + len(_CONTENT)
         if not begin <= start + at < end and _begins_line(text, at) and _FIELD.match(text, at):
             while until <= start + at:

@@ -47,8 +47,10 @@ def clean_name(name: str) -> str:
 
 
 def parameters(value: bytes) -> tuple[list[Parameter], bool]:
-    """Return the name, filename and boundary parameters of a field, and whether there are more than MAX_PARAMETERS."""
-    found, quotes, quoted_until = list[Parameter](), _QUOTED.finditer(value), 0
+    """List the name, filename and boundary parameters of a field, and say whether there are more than MAX_PARAMETERS."""
+    found = list[Parameter]()
+    quotes = _QUOTED.finditer(value)
+    quoted_until = 0
     opened = len(value)
     for match in _PARAMETER.finditer(value):
         if len(found) >= MAX_PARAMETERS:
@@ -146,7 +148,8 @@ def _together(ordered: list[tuple[bytes, bool]]) -> Iterator[str]:
     if not any(extended for _, extended in ordered):
         yield from _plain(b"".join(raw for raw, _ in ordered))
         return
-    first, charset = ordered[0][0], b"utf-8"
+    first = ordered[0][0]
+    charset = b"utf-8"
     if ordered[0][1] and first.count(b"'") >= 2:
         charset, _, first = first.split(b"'", 2)
     pieces = [(first, ordered[0][1]), *ordered[1:]]

@@ -52,9 +52,14 @@ def interpret(text: bytes, flag: str = "") -> list[PartHeader]:
 
     Lines that are not fields are skipped. `flag`: that of all readings.
     """
-    types, others, encodings, plain_names, seen = list[_Value](), list[_Value](), list[str](), list[str](), 0
+    types = list[_Value]()
+    others = list[_Value]()
+    encodings = list[str]()
+    plain_names = list[str]()
+    seen = 0
     for match in _CONTENT.finditer(_unfolded(text)):
-        name, value = match[1].lower(), match[2]
+        name = match[1].lower()
+        value = match[2]
         seen += 1
         flag = "limit" if len(value) > MAX_VALUE or seen > MAX_FIELDS else flag
         if seen > MAX_FIELDS:

@@ -94,7 +94,9 @@ def by_email(message: bytes, look: Look) -> Iterator[LeafFound]:
 
 
 def _leaf(part: Any) -> Iterator[LeafFound]:
-    name, type, data = "", "", None
+    name = ""
+    type = ""
+    data = None
     with contextlib.suppress(*_SPOILED):
         type = part.get_content_type()
     with contextlib.suppress(*_SPOILED):

@@ -70,7 +70,8 @@ def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
 
 
 def _read(data: bytes, begin: int, stop: int) -> list[PartHeader]:
-    text, flag = data[begin : min(stop, begin + MAX_HEADER)], "limit" if stop - begin > MAX_HEADER else ""
+    text = data[begin : min(stop, begin + MAX_HEADER)]
+    flag = "limit" if stop - begin > MAX_HEADER else ""
     found = interpret(text, flag)
     bare = b"\r" in text and _BARE_CR.search(text)
     return found + interpret(_BARE_CR.sub(b"\n", text), flag) + interpret(_BARE_CR.sub(b"", text), flag) if bare else found

@@ -52,7 +52,8 @@ def _field(name: bytes, text: bytes) -> bool:
     value = _VALUE.match(text)
     if value is None or b"=?" in text:
         return False
-    word, rest = value[1].lower(), text[value.end() :]
+    word = value[1].lower()
+    rest = text[value.end() :]
     if name == b"transfer-encoding":
         return word in _ENCODINGS and not rest.strip(b"\r\n")
     if (b"/" in word) != (name == b"type") or word.startswith(b"message/") or word == b"multipart/digest":

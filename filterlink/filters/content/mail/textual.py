@@ -92,7 +92,8 @@ def _marked(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 yield _decoded(first, data[first.end() : mark.start()])
             begun = first = None
         else:
-            begun, first = mark, first or mark
+            begun = mark
+            first = first or mark
     if begun:
         yield _decoded(begun, data[begun.end() :])
     if first and first is not begun:
@@ -129,8 +130,10 @@ def _uu_readings(text: bytes) -> list[bytes]:
 
 
 def _held(lines: list[bytes]) -> bytes:
-    """Decode as GMime does: the rest of a line goes on in the next one, an excess is one more, and every character counts."""
-    out, left, more = bytearray(), b"", MAX_PIECES
+    """Decode as GMime does: what is left of a line goes on in the next one, what is too much is one more, and every character counts."""
+    out = bytearray()
+    left = b""
+    more = MAX_PIECES
     for line in lines:
         at = 0
         while at < len(line) and more > 0 and (length := line[at] - 32 & 63):
@@ -138,7 +141,9 @@ def _held(lines: list[bytes]) -> bytes:
             text = left + line[at + 1 : end].rstrip(b"\r").translate(_SIX_BITS)
             whole = len(text) // 4 * 4
             out += uu_line(bytes([32 + min(length, whole // 4 * 3)]) + text[:whole])
-            left, at, more = text[whole:], end, more - 1
+            left = text[whole:]
+            at = end
+            more = more - 1
     return bytes(out) + uu_line(bytes([32 + len(left) * 3 // 4]) + left)
 
 

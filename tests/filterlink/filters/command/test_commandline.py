@@ -4,7 +4,8 @@ from filterlink.filters.command.commandline import PROFILES, Profile, arguments,
 from filterlink.filters.runtime.finding import ScannerFinding
 from tests.helpers.linear import is_linear
 
-CLAMSCAN, UVSCAN = PROFILES["clamscan"], PROFILES["uvscan"]
+CLAMSCAN = PROFILES["clamscan"]
+UVSCAN = PROFILES["uvscan"]
 
 
 @pytest.mark.parametrize(("text", "found"), [("0", {0}), ("1,13", {1, 13}), ("1-4, 9", {1, 2, 3, 4, 9}), ("", set())])

@@ -84,7 +84,8 @@ def test_no_directory_is_trusted(method: int, central: dict[int, bytes], local: 
 
 def test_a_member_without_an_entry_in_the_directory() -> None:
     """Unpackers that read from the start find it; also its name, where the directory has another."""
-    first, second = packed({"a.exe": b"hidden" * 9}), packed({"b": b"x"})
+    first = packed({"a.exe": b"hidden" * 9})
+    second = packed({"b": b"x"})
     assert b"hidden" * 9 in [one.data for one in members(first[: first.index(b"PK\1\2")] + second)]
 
     data = packed({"a.txt": b"x"})

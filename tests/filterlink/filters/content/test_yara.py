@@ -182,7 +182,8 @@ def test_rules_that_come_to_no_end(tmp_path: Path, unscannable: str, word: str) 
 
 def test_a_message_is_not_to_blame_for_a_freeze(tmp_path: Path) -> None:
     """The worker was stopped until the time was over: nothing was scanned, and the message waits."""
-    path, rule = tmp_path / "1.msg", tmp_path / "any.yar"
+    path = tmp_path / "1.msg"
+    rule = tmp_path / "any.yar"
     path.write_bytes(b"P I 01-01-2026 00:00:00 0000 ____ ____ <a@b>\nR W x <c@d>\n\n\nhello\n")
     rule.write_text("rule r { condition: true }")
     code = (

@@ -43,7 +43,8 @@ def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         assert process.stdout
-        worker, until = int(process.stdout.readline()), time.monotonic() + 2.5
+        worker = int(process.stdout.readline())
+        until = time.monotonic() + 2.5
         while time.monotonic() < until:
             select.select([], [], [], 0.1)
         os.kill(process.pid, signal.SIGCONT)

@@ -94,7 +94,8 @@ class Helper:
         )
         assert self.process.stdin
         assert self.process.stdout
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.stdin = self.process.stdin
+        self.stdout = self.process.stdout
         self.greeting = self.read()
 
     def mail(self, name: str, size: int = 20) -> bytes:

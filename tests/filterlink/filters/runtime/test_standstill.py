@@ -12,7 +12,9 @@ from filterlink.filters.runtime.standstill import Awake, stood_still, used
 
 def test_a_time_out_comes() -> None:
     """In time, whether nothing is ready or something is all the time."""
-    poll, began, clock = select.poll(), time.monotonic(), Awake(0.3)
+    poll = select.poll()
+    began = time.monotonic()
+    clock = Awake(0.3)
     assert clock.wait(poll) == []
     assert 0.3 <= time.monotonic() - began < 5
 

@@ -117,7 +117,8 @@ def test_new_signatures_are_loaded_meanwhile(
 
 def test_a_clamd_that_hangs(clamds: Any, asking: Asking, address: AddressOf, mail: Mail, queued: Queued) -> None:
     """Its message is deferred when its time is over, and the next one is scanned by the other clamd."""
-    slow, other = clamds().start(), clamds().start()
+    slow = clamds().start()
+    other = clamds().start()
     judge = asking(address(slow), address(other), timeout=1).judge
     assert judge(queued(mail())) == ok()
     slow.send(signal.SIGSTOP)
@@ -169,7 +170,8 @@ class Dying:
     """A server that ends each connection when the whole message is there."""
 
     def __init__(self, server: socket.socket) -> None:
-        self.server, self.scans = server, 0
+        self.server = server
+        self.scans = 0
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -237,14 +239,16 @@ class Proxy:
     """A Unix socket in front of clamd's that passes on bytes, and no descriptors."""
 
     def __init__(self, path: Path, behind: str) -> None:
-        self._listener, self._behind = socket.create_server(str(path), family=socket.AF_UNIX), behind
+        self._listener = socket.create_server(str(path), family=socket.AF_UNIX)
+        self._behind = behind
         self._open = [self._listener]
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, far = self._listener.accept()[0], socket.socket(socket.AF_UNIX)
+                near = self._listener.accept()[0]
+                far = socket.socket(socket.AF_UNIX)
                 self._open += [near, far]
                 far.connect(self._behind)
                 for ends in ((near, far), (far, near)):

@@ -225,7 +225,8 @@ def test_a_byte_now_and_then_is_no_answer(serving: Serving, queued: Callable[[by
     assert set(done) == {"let go"}
 
 
-PASS, PATIENT = Policy(unscannable="pass"), Terms(unscannable="pass")
+PASS = Policy(unscannable="pass")
+PATIENT = Terms(unscannable="pass")
 PROXIED: dict[str, Callable[[Address], Any]] = {
     "clamd": lambda address: ClamdFilter([address], clamd.ClamdSettings(PASS)),
     "spamd": lambda address: SpamdFilter([address], terms=PATIENT),

@@ -98,7 +98,8 @@ def test_options_are_read() -> None:
 )
 def test_the_preview_is_what_it_says(preview: int | None, first: bytes, rest: bytes) -> None:
     """A message that is in it whole says so; every byte is counted once."""
-    question, pieces = Question("a:1", "b", 6, "1.eml"), Pieces([b"abcd", b"ef"])
+    question = Question("a:1", "b", 6, "1.eml")
+    pieces = Pieces([b"abcd", b"ef"])
 
     assert b"".join(question.preview(pieces, Options(preview))) == first
     assert b"".join(question.rest(pieces)) == rest

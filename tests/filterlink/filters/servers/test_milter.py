@@ -91,7 +91,8 @@ def test_by_tcp(serving: Serving, judging: Judging) -> None:
 def test_each_answer_of_clamav_milter(serving: Serving, asking: Judging, clamds: Callable[..., Clamd]) -> None:
     """What it does by default with a virus is quarantine; all of its other answers; what it adds; its trouble holds the mail."""
     clamd = clamds().start()
-    virus, clean = mail(EICAR), mail(b"harmless")
+    virus = mail(EICAR)
+    clean = mail(b"harmless")
 
     def milter(action: str) -> Daemon:
         return serving(make_clamav_milter, clamd, f"OnInfected {action}\nAddHeader Replace\nReportHostname here").start()

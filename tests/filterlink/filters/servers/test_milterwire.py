@@ -62,7 +62,9 @@ def test_bodies_in_parts_and_mail_from_inside() -> None:
 @pytest.mark.parametrize("step", [1, 1000])
 def test_packets(step: int) -> None:
     """Read in any pieces; what is none is told."""
-    data, packets, found = b"\0\0\0\x01c\0\0\0\x03qx\0", Packets(), []
+    data = b"\0\0\0\x01c\0\0\0\x03qx\0"
+    packets = Packets()
+    found = []
     for at in range(0, len(data), step):
         packets.feed(data[at : at + step])
         while packet := packets.take():

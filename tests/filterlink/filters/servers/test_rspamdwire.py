@@ -9,7 +9,8 @@ from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
 from filterlink.filters.servers.rspamdwire import MAX_RCPT, ActionRules, BadResult, RspamdResult, read_result, request, verdict
 
-YOUNG, OLD = 1.0, 1000.0
+YOUNG = 1.0
+OLD = 1000.0
 
 
 def result(action: str, score: float = 7.0, **more: Any) -> RspamdResult:

@@ -9,7 +9,8 @@ import pytest
 
 from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, parse
 
-ONE, TWO = Address("one", 1), Address("two", 2)
+ONE = Address("one", 1)
+TWO = Address("two", 2)
 
 
 def test_addresses_as_options_give_them() -> None:

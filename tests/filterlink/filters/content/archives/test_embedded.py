@@ -67,7 +67,8 @@ def test_real_archives(name: str) -> None:
 
 def test_a_file_that_is_several_archives() -> None:
     """All that fit are opened."""
-    tar, end = tarred(b"a", b"one"), zipped((local(b"b", b"two"), lambda at: central(b"b", b"two", at)))
+    tar = tarred(b"a", b"one")
+    end = zipped((local(b"b", b"two"), lambda at: central(b"b", b"two", at)))
     found = [(one.name, one.data) for one in members(tar + bytes(1024) + seven(b"six") + bytes(99) + end)]
 
     assert {("a", b"one"), ("b", b"two"), ("invoice.exe", b"six")} <= set(found)

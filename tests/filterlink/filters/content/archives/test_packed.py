@@ -19,7 +19,8 @@ def packed_64(data: bytes) -> bytes:
 
 def test_deflate64_in_pieces() -> None:
     """A piece of the largest bomb is some megabytes, and what is before a fault in a piece is rescued."""
-    bomb, unpacker = packed_64(bytes(100 << 20)), Inflate64()
+    bomb = packed_64(bytes(100 << 20))
+    unpacker = Inflate64()
     sizes = [len(unpacker.decompress(bomb[at : at + PIECE_64], 0)) for at in range(0, len(bomb), PIECE_64)]
     assert (sum(sizes), max(sizes) < 4 << 20, unpacker.eof) == (100 << 20, True, True)
     stored = b"\0\x06\0\xf9\xffhidden" * 20 + b"\7" * 40  # each block has 11 bytes; a piece begins at 128, in the twelfth
@@ -57,7 +58,9 @@ def test_what_gunzip_goes_on_with() -> None:
 def test_lzma_in_a_zip() -> None:
     """Ended by a mark or by its size, in pieces of one byte, cut."""
     packed = lzma.compress(TEXT, lzma.FORMAT_ALONE)
-    body, unpacker, out = b"\x09\x14\x05\0" + packed[:5] + packed[13:], ZipLzma(-1), b""
+    body = b"\x09\x14\x05\0" + packed[:5] + packed[13:]
+    unpacker = ZipLzma(-1)
+    out = b""
     for at in range(len(body)):
         out += unpacker.decompress(body[at : at + 1], -1)
     assert (out, unpacker.eof) == (TEXT, True)

@@ -11,8 +11,10 @@ from filterlink.filters.content.archives.tars import members as own
 from filterlink.filters.content.limits.member import Budget
 from tests.helpers.archives import tarred
 
-HARM, NAME = b"HARM and some more of it " * 40, b"invoice.exe"
-GOOD, END = tarred(b"good.txt", b"harmless"), bytes(1024)
+HARM = b"HARM and some more of it " * 40
+NAME = b"invoice.exe"
+GOOD = tarred(b"good.txt", b"harmless")
+END = bytes(1024)
 ONE = tarred(NAME, HARM)
 
 

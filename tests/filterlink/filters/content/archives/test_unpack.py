@@ -159,7 +159,9 @@ def lzip(data: bytes) -> bytes:
 
 def lzw(data: bytes, first: tuple[int, ...] = ()) -> bytes:
     """As compress writes it; `first`: codes before its own. At most a few hundred bytes: all codes have nine bits."""
-    table, codes, word = {bytes([n]): n for n in range(256)}, list(first), b""
+    table = {bytes([n]): n for n in range(256)}
+    codes = list(first)
+    word = b""
     for at in range(len(data)):
         longer = word + data[at : at + 1]
         if longer in table:
@@ -214,7 +216,10 @@ def test_what_is_compressed_twice_is_not_opened(data: bytes) -> None:
 
 def test_a_bomb_of_compress() -> None:
     """Each code stands for one byte more than the last: 2 GB in 120 KB, of which no more is unpacked than harms nobody."""
-    out, number, used, width = bytearray(b"\x1f\x9d\x90"), 0, 0, 9
+    out = bytearray(b"\x1f\x9d\x90")
+    number = 0
+    used = 0
+    width = 9
     for at, code in enumerate([0, *range(257, 65536)]):
         if at + 256 > (1 << width) - 1 and width < 16:
             used += -(used // width) % 8 * width  # a group has eight codes of one width
@@ -270,7 +275,8 @@ def test_what_is_no_archive_at_all() -> None:
 def test_streams_behind_something_else() -> None:
     """Zeros are filling; what is behind rubbish some look for, and all names are there."""
     for kind, pack in PACKERS.items():
-        one, two = pack(b"harmless"), pack(b"HARM")
+        one = pack(b"harmless")
+        two = pack(b"HARM")
         if kind != "zlib":
             assert [one.data for one in unpacked(one + two)] == [b"harmlessHARM"], kind
         if kind not in ("lzma", "zlib"):

@@ -23,7 +23,8 @@ def test_what_a_header_says() -> None:
 
 def test_what_is_cut_is_no_header() -> None:
     """Nor what is nowhere."""
-    head, listed = header(b"name", b""), entry(b"name", b"", 7)
+    head = header(b"name", b"")
+    listed = entry(b"name", b"", 7)
     assert [local(head[:at], 0) for at in range(34)] == [None] * 34
     assert [central(listed[:at], 0) for at in range(46)] == [None] * 46
     assert local(head, -1) is None
@@ -47,7 +48,8 @@ def test_the_first_header_that_may_be_one() -> None:
 
 def test_the_strict_grammar() -> None:
     """Members one behind the other, then the directory in the same order, then the end."""
-    first, second = header(b"a", b"x" * 99), header(b"b", b"y", 0)
+    first = header(b"a", b"x" * 99)
+    second = header(b"b", b"y", 0)
     later = header(b"c", b"z" * 50, 8, 8, crc=0, packed=0, size=0) + descriptor(b"z" * 50)
     listed = (
         lambda at: entry(b"a", b"x" * 99, at),

@@ -14,7 +14,8 @@ from filterlink.filters.content.archives.zips import NotPlain, plain
 from filterlink.filters.content.limits.member import Budget
 from tests.helpers.archives import central, descriptor, end, extra, local, unicode_path, zipped
 
-HARM, NAME = b"HARM and some more of it " * 20, b"invoice.exe"
+HARM = b"HARM and some more of it " * 20
+NAME = b"invoice.exe"
 GOOD = b"harmless " * 20
 Entry = Callable[[int], bytes]
 
@@ -32,7 +33,8 @@ BLOCK = b"\1" + struct.pack("<HH", len(RAW), len(RAW) ^ 0xFFFF) + RAW  # a defla
 
 
 def zip64() -> bytes:
-    head, listed = local(NAME, HARM), central(NAME, HARM, 0)
+    head = local(NAME, HARM)
+    listed = central(NAME, HARM, 0)
     record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, len(listed), len(head))
     return head + listed + record + struct.pack("<4sIQI", b"PK\6\7", 0, len(head + listed), 1) + end(0xFFFF, SPAN, SPAN)
 

@@ -30,7 +30,7 @@ def test_no_content_is_no_flag() -> None:
 @pytest.mark.parametrize("chunk", [0, 7, 100])
 @pytest.mark.parametrize("indefinite", [False, True])
 def test_any_form_of_length(chunk: int, indefinite: bool) -> None:
-    """Chunks may hold chunks; what follows the content is none of it."""
+    """Chunks may hold chunks; what follows the content is not one of it."""
     assert contents(made(TEXT, chunk=chunk, indefinite=indefinite)) == [(TEXT, "")]
     nested = der(0x24, der(0x24, der(4, b"a"), der(4, b"b"), indefinite=True), der(0x24, der(4, b"c")), indefinite=indefinite)
     value = der(0x30, der(6, bytes.fromhex("2a864886f70d010701")), der(0xA0, nested))

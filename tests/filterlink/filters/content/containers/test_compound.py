@@ -10,7 +10,8 @@ def found(data: bytes) -> list[tuple[str, bytes, str]]:
 
 def test_each_stream() -> None:
     """Small and large, in any storage; one that no storage names, too."""
-    large, small = bytes(range(256)) * 20, b"small"
+    large = bytes(range(256)) * 20
+    small = b"small"
     data = ole({("a",): small, ("b", "c", "d"): large, ("b", "e/\1"): b"x" * 65})
     named = found(data)
     hidden = found(data[:1024] + data[1024:].replace(struct.pack("<II", 0xFFFFFFFF, 1), struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF), 1))

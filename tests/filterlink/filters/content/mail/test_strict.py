@@ -155,7 +155,8 @@ def mutated(chance: random.Random) -> bytes:
     parts = chance.sample((inner, quoted, CODED, CODED.replace(b"a/b", b'a/b; name="x y.bin"'), b"\nplain\n"), chance.randint(1, 5))
     message = bytearray((HEAD + b"--b\n".join(parts) + b"--b--\n").replace(b"\n", ends))
     for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
-        at, length = chance.randrange(len(message)), chance.choice((0, 0, 1, 2, 9))
+        at = chance.randrange(len(message))
+        length = chance.choice((0, 0, 1, 2, 9))
         message[at : at + length] = chance.choice((b"", *PIECES, bytes(message[at : at + chance.randint(1, 60)]) * 2))
     return bytes(message)
 
@@ -167,7 +168,8 @@ def normal(data: bytes) -> bytes:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_follows_the_grammar_is_read_alike(asked: list[bytes], seed: int) -> None:
     """Of mutated mail that the other readers are not asked for: they find the same contents, and no other name."""
-    chance, alike = random.Random(seed), 0
+    chance = random.Random(seed)
+    alike = 0
     for _ in range(1500):
         message = mutated(chance)
         asked.clear()

@@ -21,7 +21,8 @@ def yenc(data: bytes) -> bytes:
     return b"\r\n".join(bytes(out[at : at + 128]) for at in range(0, len(out), 128))
 
 
-UU, LINK = b"begin 644 a.exe\n" + uu(DATA) + b"end\n", b"<a href='data:a/b;base64," + base64.b64encode(DATA) + b"'>"
+UU = b"begin 644 a.exe\n" + uu(DATA) + b"end\n"
+LINK = b"<a href='data:a/b;base64," + base64.b64encode(DATA) + b"'>"
 TEXTS = {
     "uuencode": (UU, ["a.exe"]),
     "two of them": (b"text\n" + UU + b"text\n" + UU.replace(b"a.exe", b"b c.exe"), ["a.exe", "b c.exe"]),

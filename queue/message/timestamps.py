@@ -1,0 +1,33 @@
+"""Points of time as text, in each form that the engine writes. The seconds since 1970 are the argument. Pure."""
+
+import functools
+from datetime import UTC, datetime
+
+__all__ = ["day", "in_envelopes", "rfc3339", "time_of_day"]
+
+
+def rfc3339(second: float) -> str:
+    """Format a time for JSON documents: `2026-11-24T10:00:00Z`."""
+    return datetime.fromtimestamp(int(second), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def in_envelopes(second: float) -> str:
+    """Format a time for envelope lines: `24-11-2026 10:00:00`, in UTC."""
+    return _in_envelopes(int(second))
+
+
+@functools.lru_cache(maxsize=1)
+def _in_envelopes(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%d-%m-%Y %H:%M:%S")
+
+
+@functools.lru_cache(maxsize=2)
+def time_of_day(second: int) -> str:
+    """Format a time for a line of the log: `10:00:00`, in local time."""
+    return datetime.fromtimestamp(second).strftime("%H:%M:%S")
+
+
+@functools.lru_cache(maxsize=2)
+def day(second: int) -> str:
+    """Format the day that names a file of the log: `2026-11-24`, in local time."""
+    return datetime.fromtimestamp(second).strftime("%Y-%m-%d")
