@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def run(file: str, form: str, select: str = "") -> bool:
-    """Run one file and keep its results; False if something in it failed."""
+    """Run one file and keep its results; return False if something in it failed."""
     skips = Skips()
     begun = time.monotonic()
     with tempfile.NamedTemporaryFile(suffix=".json") as data:

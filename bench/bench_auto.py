@@ -56,7 +56,7 @@ def waved() -> Iterator[Trial]:
 @pytest.mark.benchmark(group="a square wave of 3 s on, 5 s off, helper of 200 ms")
 @pytest.mark.parametrize("wave", range(1, WAVES + 1))
 def test_a_square_wave(benchmark: BenchmarkFixture, waved: Trial, wave: int) -> None:
-    """Changes of the number within each wave and its pause."""
+    """Count the changes within each wave and its pause."""
     before = len(CHANGE.findall(waved.log()))
     enqueued = waved.status()["totals"]["enqueued"]
     note(benchmark, {"wave": wave}, plot=["changes", "processors at its end"], judged=[])

@@ -35,7 +35,7 @@ ENOUGH = 0.95
 
 @contextlib.contextmanager
 def slow_disk(where: Path) -> Iterator[Path]:
-    """An ext4 of its own on a throttled loop device."""
+    """Yield a folder on an ext4 of its own on a throttled loop device."""
     image = where / "image"
     place = where / "slow"
     with image.open("wb") as file:
@@ -107,7 +107,7 @@ def held_against(benchmark: BenchmarkFixture, name: str, kind: str, advice: Advi
     ],
 )
 def test_a_filter(benchmark: BenchmarkFixture, name: str, program: str, kind: str, counts: tuple[int, ...], each: int) -> None:
-    """A filter that waits wants its slots filled, one that computes a core."""
+    """Compare: a filter that waits needs its slots filled, one that computes needs a core."""
     text = config(4, helper(program), slots=16)
     data = message(8192)
     with folder() as path:

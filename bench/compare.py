@@ -16,7 +16,7 @@ __all__ = ["Change", "changes", "main"]
 
 FLOOR = 0.10
 ALONE = 0.30
-"""The least noise that is believed; of one round nobody knows what the next would differ by."""
+"""The least noise that is assumed; a single round does not show its spread."""
 SAME = ("cores", "cpu", "filesystem", "python")
 
 

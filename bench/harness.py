@@ -115,7 +115,7 @@ class Pile:
 
 
 def until(trial: Trial, enqueued: int) -> None:
-    """Wait until the engine has enqueued so many. Raises TimeoutError with its last words."""
+    """Wait until the engine has enqueued this many. Raises TimeoutError with its last words."""
     begun = time.monotonic()
     first = trial.status()["totals"]["enqueued"]
     while (done := trial.status()["totals"]["enqueued"]) < enqueued:

@@ -47,13 +47,13 @@ class Result(NamedTuple):
         return statistics.median(self.values[value])
 
     def spread(self, value: str) -> float:
-        """Half the distance between the best and the worst round, as a part of the median."""
+        """Return half the distance between the best and the worst round, relative to the median."""
         data = self.values[value]
         median = self.median(value)
         return (max(data) - min(data)) / 2 / abs(median) if median else 0.0
 
     def is_worse(self, value: str, base: "Result") -> float:
-        """How much worse than a stored run, as a part of it; negative if it is better."""
+        """Return how much worse it is than a stored run, relative to that run; negative if it is better."""
         now = self.median(value)
         then = base.median(value)
         if not then or not now:

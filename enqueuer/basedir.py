@@ -38,7 +38,7 @@ MOST = (1 << 20) + 1
 
 FOLDERS = {
     "Submitted": 0o755,  # the administrator may open it to other writers
-    "Submitted/.taken": 0o700,  # ours alone: what is in it has been taken
+    "Submitted/.taken": 0o700,  # for the engine only: what is in it has been taken
     "Incoming": 0o750,
     "Queue": 0o750,
     "Staged": 0o750,
@@ -130,7 +130,7 @@ def _expect_base(path: Path) -> None:
         raise BaseDirError(f"{path} is not a folder: name a base directory with --base DIR")
     if _readable(path):
         raise BaseDirError(f"{path} is not a base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
-    raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
+    raise BaseDirError(f"this user cannot read {path}: run the command as the user of the engine")
 
 
 def create(path: Path, group: str | None = None) -> bool:

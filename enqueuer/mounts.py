@@ -17,7 +17,7 @@ from enqueuer.queue.directory.names import is_module
 __all__ = ["Apart", "expect_renames"]
 
 FOLDERS = ("Queue", "Incoming", "Submitted/.taken", "Submitted", "Staged", "Bad", "Quarantine", "Outbound")
-"""Settings, SystemLogs and Run are not among them: no message moves there."""
+"""Folders through which messages move. None moves through Settings, SystemLogs and Run."""
 
 
 class Apart(BaseDirError):

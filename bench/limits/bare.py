@@ -141,7 +141,7 @@ def multiplexer(clients: Sequence[Channel], to_helper: int, from_helper: int) ->
 
 
 def committer(channel: Channel, durability: str) -> None:
-    """Make durable, publish and forget each batch of (id, drop)."""
+    """Make each batch of (id, drop) durable, publish it and forget it."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = os.open(".", os.O_RDONLY)
     while frame := channel.recv(FRAME):

@@ -15,7 +15,7 @@ BATCH = 128
 
 
 def rate(base: Path, messages: int, data: bytes) -> float:
-    """Messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
+    """Return messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = os.open(base, os.O_RDONLY)
     begun = time.monotonic()

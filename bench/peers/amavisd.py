@@ -41,7 +41,7 @@ def amavisd(folder: Path, servers: int) -> Iterator[Route]:
     entrance = free_port()
     out = free_port()
     home = folder / "home"
-    config = folder / "config"  # it refuses a file of settings in a folder of its own
+    config = folder / "config"  # it refuses a config file in its own home folder
     folder.mkdir()
     for each in (home, home / "tmp", home / "db"):
         each.mkdir()

@@ -94,8 +94,8 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    die_with(parent)  # a stopped child never reads that its supervisor has gone, and would hold Run/lock for ever
-    clear_ambient_capabilities()  # what the service may do (CAP_LEASE) no helper inherits
+    die_with(parent)  # a stopped child never notices that its supervisor has gone, and would keep Run/lock
+    clear_ambient_capabilities()  # no helper inherits the service's capabilities (CAP_LEASE)
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
         birth.board.born(birth.role, birth.slot, os.getpid())

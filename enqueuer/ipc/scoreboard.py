@@ -232,7 +232,7 @@ class Scoreboard:
     # ---- processors: each writes its own slot
 
     def work(self, slot: int, state: str, message: int = 0, *, large: bool = False, filter: str = "") -> None:
-        """Say what the processor in this slot does from now on."""
+        """Show what the processor in this slot does from now on."""
         at = _SLOTS + slot * _SLOT
         name = filter.encode()[:64]
         self._words[at] = STATES.index(state)

@@ -16,7 +16,7 @@ MANAGER = ("intake", "dispatch", "commit", "publish", "count", "unlink", "sync")
 line · sync: each one, in the committer's thread.
 """
 PROCESSOR = ("reading", "rules", "filter", "writing")
-"""The states that `status` shows: ingest and its log line, decide, wait for the verdict, stage and answer."""
+"""The states that `status` shows: ingest the message and log it, decide, wait for the verdict, stage and answer."""
 MANAGER_WORDS = 2 * len(MANAGER)
 PROCESSOR_WORDS = 2 * len(PROCESSOR)
 ALL = ("sync",)

@@ -47,7 +47,7 @@ class Handmade:
         self._disk.close()
 
     def take(self, index: int) -> str:
-        """Name a file for this request; the messages come in turn."""
+        """Return the name of a file for this request; the messages take turns."""
         which = index % self._count
         path = queue_path(next(self._ids))
         self._disk.link(str(self._store / f"{which}.lent"), path)
@@ -71,7 +71,7 @@ class Handmade:
         os.chown(lent, -1, kept.stat().st_gid)
 
     def _make(self, file: Path) -> Path:
-        """A queue file as it is, or one made of a plain message. Raises OSError."""
+        """Return a queue file as it is, or one made from a plain message. Raises OSError."""
         id = next(self._ids)
         at = in_envelopes(time.time())
         path = Path(queue_path(id))
@@ -98,7 +98,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
-    """Enter a temporary base directory that stands for `where`, with these files as its messages; leave no trace of it."""
+    """Enter a temporary base directory that represents `where`, with these files as its messages; remove it at the end."""
     files = [file.absolute() for file in files]
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="enqueuer-", ignore_cleanup_errors=True) as folder:

@@ -40,7 +40,7 @@ def split(lines: Iterable[bytes], most: int) -> Iterator[Piece]:
             kept = []
             size = 0
             began = True
-            before = line  # not an empty line: the header's first line is no separator
+            before = line  # not an empty line: the first line of a header is no separator
             continue
         if began:
             size += len(line)

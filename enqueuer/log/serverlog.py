@@ -28,14 +28,14 @@ MAJOR = LEVELS["major"]
 _AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
 """Levels of lines that report a problem: they are sent at once, with all gathered lines."""
 MAX_RECORD = 150_000
-"""Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
+"""Bytes that are sent at once: the kernel refuses a SEQPACKET record of more than about 212 kB."""
 GATHER_TIME = 0.010
 NEVER = 3600.0
-"""Seconds until lines that are kept are sent."""
+"""Seconds until gathered lines are sent."""
 GATHERED = 10_000
 """Characters of gathered lines at which they are sent."""
 PATIENCE = struct.pack("ll", 1, 0)
-"""How long (1 s) a process that may wait does wait for a full channel, before its record is dropped and counted."""
+"""How long (1 s) a process that may wait does wait for a full channel. Then its record is dropped and counted."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))

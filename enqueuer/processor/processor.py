@@ -134,7 +134,7 @@ class Processor:
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
-        """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
+        """Return the outcome of a message that is in a mail loop: Bad/. It is found before any filter can send the message around again."""
         hops = message.hops
         filter = ""
         if hops.count > self._birth.config.enqueuer.max_hops:
@@ -277,7 +277,7 @@ def _copy_in(place: str) -> str:
 
 
 def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
-    """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
+    """Return the verdicts that fit into a frame with a message that waits. The filters are asked again for the others."""
     kept = []
     room = MAX_TEXT
     for filter, answer in verdicts.items():

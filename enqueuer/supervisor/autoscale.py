@@ -56,7 +56,7 @@ class Autoscale:
     """The number of processors, adjusted from sample to sample."""
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
-        """Begin with `count`, within low and high; `idle` is the least time in seconds for which fewer must have been enough."""
+        """Begin with `count`, limited to low ... high. `idle`: seconds for which fewer processors must have been enough before a shrink."""
         self._low = low
         self._high = high
         self._idle = idle

@@ -133,7 +133,7 @@ class Children:
         self.children: list[Child] = []
         self._generation = 0
         self._orphans: list[int] = []
-        """What was killed at the last look."""
+        """Processes killed at the last look."""
         adopt_orphans()
         if not os.path.exists("/proc/self"):
             log.warning("/proc is not mounted: the engine cannot find, and so cannot end, processes that a killed helper leaves behind")

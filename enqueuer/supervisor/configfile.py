@@ -260,4 +260,4 @@ def _lease(fd: int) -> bool:
 
 
 def _being_written() -> BeingWritten:
-    return BeingWritten(f"{FILE} is open for writing in another process: it is taken when that process has closed it")
+    return BeingWritten(f"{FILE} is open for writing in another process: the engine takes it when that process closes it")

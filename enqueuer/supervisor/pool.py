@@ -71,7 +71,7 @@ class Throttle:
         return max(0.0, self._until - now)
 
     def worked(self) -> None:
-        """Note that a process was of use: the next death is the first again."""
+        """Note that a process was of use: the next death counts as the first."""
         self._pause = 0.0
         self._killed = False
         self._until = 0.0

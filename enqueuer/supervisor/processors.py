@@ -62,7 +62,7 @@ class Processors:
             self._loop.after(autoscale.LOOK, self._look)
 
     def fill(self) -> None:
-        """Fork those that are missing, tell those that are too many to leave."""
+        """Fork the processors that are missing, and order the superfluous ones to leave."""
         engine = self._engine
         slots = []
         for child in engine.children.of("processor"):

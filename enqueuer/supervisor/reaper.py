@@ -58,7 +58,7 @@ def _attend(engine: int) -> int:
 
 
 def _reap(engine: int) -> int | None:
-    """Reap all that has ended; return the engine's status, if it was among them."""
+    """Reap all processes that have ended; return the engine's status if it was among them."""
     pid = -1
     status = 0
     found = None

@@ -21,7 +21,7 @@ __all__ = ["document", "steps"]
 def document(
     state: str, base: str, pid: int, born: float, file: ConfigFile, board: Scoreboard, processors: Sequence[Child], why: str = ""
 ) -> dict[str, Any]:
-    """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
+    """Return the document. `born`: time.monotonic() of the engine's start. `why`: the last change of the number of processors by `auto`."""
     now = time.monotonic()
     gauges = board.gauges()
     settings = file.config.enqueuer

@@ -75,7 +75,7 @@ class SystemdService:
             self._said = state
 
     def _in_force(self) -> bool:
-        """Not filterlink at a start: that filters are ready is no condition of READY."""
+        """Return whether the revision is active. At a start filterlink does not count: READY does not wait for the filters."""
         manager = self._engine.children.one("manager")
         host = self._engine.children.one("filterlink")
         started = self._revision == 1 or (host is not None and host.in_force >= self._revision)

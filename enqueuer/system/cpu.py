@@ -19,7 +19,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 IDLE = 3
 IOWAIT = 4
 FIELDS = 8
-"""Places in a line; what follows the eighth (guests) is counted in the first already."""
+"""Fields of a line. Those after the eighth (guests) are contained in the first."""
 LONGEST = 5.0
 """Seconds: a share over a longer time says nothing about the present."""
 SHORTEST = 0.1
@@ -46,7 +46,7 @@ class CpuMeter:
         self._groups: dict[str, ControlGroup] = {}
 
     def share(self, now: float) -> float | None:
-        """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
+        """Return the share since the last call, 0 ... 1; None if that call was too long or too short ago. `now`: monotonic seconds."""
         busy, total = parse(self._stat.read_text(), self._cores)
         found = groups(self._folders)
         elapsed = now - self._then

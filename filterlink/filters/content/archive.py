@@ -66,7 +66,7 @@ def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
 
 
 def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Yield the members of this archive alone, by every format that it may be taken for."""
+    """Yield the members of this archive only, in every format that it may have."""
     union = Union(budget)
     form = unpack.library_format(data)
     if kind := unpack.stream_kind(data):

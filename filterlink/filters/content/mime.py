@@ -86,7 +86,7 @@ class _Walk:
         self._names: set[str] = set()
 
     def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Go through one, once more as those read it to whom a bare CR ends a line, and then as the other readers do."""
+        """Walk through a message: normally, with bare CR as a line end, and as the other readers read it."""
         outer = self._strict
         self._strict = strict.lines(data)
         for text in line_ends(data):
@@ -111,7 +111,7 @@ class _Walk:
             yield from self._encoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
 
     def _structure(self, message: _Piece, headers: dict[bytes, list[tuple[int, int]]], origin: _Origin) -> Iterator[Part]:
-        """Go through a message and the pieces in it; note where the headers in each buffer begin and end."""
+        """Walk through a message and its pieces; note the start and end of the headers in each buffer."""
         stack = [message]
         number = 0
         while stack and not self._over:
@@ -133,7 +133,7 @@ class _Walk:
         return number > most or min(self._bytes, self._search) < 0 or bool(origin.budget and origin.budget.members < 0)
 
     def _end(self, place: str, origin: _Origin) -> Part:
-        """Say that there is more. Open nothing further, of the archive or of the message."""
+        """Yield a part that marks more content. Open nothing more, of the archive or of the message."""
         self._over = origin.budget is None
         self._limited = True
         return Part(place, (), "", b"", "limit")
@@ -165,7 +165,7 @@ class _Walk:
             yield part._replace(flag=flag) if flag else part
 
     def _inner(self, piece: _Piece, header: PartHeader, body: int) -> tuple[list[_Piece], str]:
-        """List the pieces inside of this one, none where it is a leaf, and the flag."""
+        """Return the pieces in this one, none for a leaf, and the flag."""
         buffer, _, end = piece.span
         depth = piece.depth + 1
         if header.type.startswith("multipart"):

@@ -213,12 +213,12 @@ class YaraFilter:
         self._own: yara_x.Scanner | None = None
 
     def take(self, rules: yara_x.Rules) -> None:
-        """Judge by these rules from now on."""
+        """Use these rules from now on."""
         self._rules = rules
         self._own = None
 
     def judge(self, path: str) -> Verdict:
-        """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
+        """Scan one queue file: first the parts, whose reports name the file, then the raw message for the rest."""
         busy = used()
         end = time.monotonic() + self._settings.timeout
         try:
@@ -244,7 +244,7 @@ class YaraFilter:
         return header(tuple(fields)) if fields else ok()
 
     def _findings(self, message: bytes, end: float) -> Iterator[RuleMatch]:
-        """Raises TimeoutError of either kind."""
+        """Yield all matches. Raises TimeoutError of either kind."""
         macros = office.Macros()
         flags = set[str]()
         for part in parts(message, functools.partial(_look, end)):

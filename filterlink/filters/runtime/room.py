@@ -17,7 +17,7 @@ __all__ = ["room"]
 
 PREFIX = "enqueuer-copies-"
 NEW_PREFIX = "enqueuer-new-copies-"
-"""A folder has the first name once it is locked: one of that name without a lock is left over from a helper that was killed."""
+"""A folder gets the first name once it is locked: one of that name without a lock is left over from a killed helper."""
 NEW = 60.0
 """Seconds after which a folder with the second name is left over, too."""
 

@@ -98,7 +98,7 @@ class WorkerProcess:
     """One process, as the helper sees it: give it a path, and its socket becomes readable with the reply."""
 
     def __init__(self, judge: Judge, others: Iterable["WorkerProcess"], bounds: ScanBounds = NO_BOUNDS) -> None:
-        """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
+        """Fork. The child closes the sockets of `others`. Raises OSError or RuntimeError if that is impossible."""
         self._bounds = bounds
         self._busy = mmap.mmap(-1, _BUSY.size)
         self._used = 0.0

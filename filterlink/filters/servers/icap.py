@@ -121,7 +121,7 @@ def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, en
             continue
         try:
             unsent = unsent[sock.send(unsent) :]
-        except (BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+        except (BrokenPipeError, ConnectionResetError):  # the answer has the error
             unsent = memoryview(b"")
             pieces = iter(())
 

@@ -88,7 +88,7 @@ def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator
 
 
 def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tuple[Unpacked, int, int]:
-    """Unpack streams that follow each other; return what they hold, where to go on, and how many more there may be."""
+    """Unpack streams that follow each other; return their content, where to go on, and how many more there may be."""
     flag = budget.count()
     out = bytearray()
     names = list[str]()

@@ -149,7 +149,7 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def rest_64(data: bytes, start: int, fault: int) -> bytes:
-    """What Deflate64 from `start` still holds behind `fault`, where a piece begins that ended with an error."""
+    """Return the rest of a Deflate64 stream from `start` after `fault`, the start of a piece that ended with an error."""
     out = bytearray()
     unpacker = Inflate64()
     with contextlib.suppress(*BROKEN):
@@ -161,7 +161,7 @@ def rest_64(data: bytes, start: int, fault: int) -> bytes:
 
 
 def _faulty_piece(kind: str, data: bytes, at: int) -> int:
-    """Where the piece of input begins with which the stream at `at` fails."""
+    """Return where the piece of input begins at which the stream at `at` fails."""
     unpacker = unpacker_of(kind)
     begin = at
     with contextlib.suppress(*BROKEN):

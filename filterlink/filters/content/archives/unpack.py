@@ -198,7 +198,7 @@ def unopened(data: bytes) -> str:
 
 
 def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int = 0) -> Iterator[Member]:
-    """Unpack an archive of the format `form` that begins at `start`; `layer`: the number of the filter that is to be taken off first."""
+    """Unpack an archive of the format `form` that begins at `start`. `layer`: the number of the filter to remove first."""
     ffi = _ffi()
     text = ctypes.c_char_p(data)
     archive = ffi.read_new()
@@ -224,7 +224,7 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
 
 
 def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bool]:
-    """Read one; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
+    """Read one member; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
     flag = budget.count()
     out = bytearray()
     block = ctypes.create_string_buffer(_BLOCK)
@@ -237,7 +237,7 @@ def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bo
     except ffi.ArchiveError as fault:
         flag = _flag(fault)
         goes_on = fault.retcode != ffi.ARCHIVE_FATAL
-        out += block.raw.rstrip(b"\0")  # what it had unpacked before the fault, as of a file that is cut
+        out += block.raw.rstrip(b"\0")  # unpacked before the error, as of a file that is cut
     return Member(name, bytes(out), flag), goes_on
 
 

@@ -127,7 +127,7 @@ def first_local(data: bytes, most: int) -> int:
 
 
 def ends(data: bytes) -> tuple[list[int], list[int]]:
-    """Where end records are, and where the archive of each begins by the place and size of the directory that it gives."""
+    """Return where end records are, and where the archive of each begins, by the position and size of its directory."""
     places = list[int]()
     begins = list[int]()
     at = data.find(END)

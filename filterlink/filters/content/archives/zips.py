@@ -183,7 +183,7 @@ def _size(heads: list[Head]) -> int:
 
 
 def _unpacked(data: bytes, start: int, name: str, unpacker: Any, budget: Budget, kind: str = "") -> _Found:
-    """Unpack to where the packed data says that it ends."""
+    """Unpack up to the end that the packed data has."""
     flag = budget.count()
     out = bytearray()
     at = start

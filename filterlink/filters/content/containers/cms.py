@@ -93,7 +93,7 @@ def _oid(data: bytes, outer: _Element) -> bytes:
 
 
 def _content(data: bytes, budget: Budget) -> tuple[bytes | None, str]:
-    """Go down to the content, and give it, and the flag; None where there is none."""
+    """Go down to the content; return it, and the flag; None if there is none."""
     info = _element(data, 0, len(data))
     packed = False
     for _ in range(MAX_NESTING):

@@ -22,7 +22,7 @@ _UNOPENED = (
     b"QFI\xfb",  # disks of QEMU and VMware
     b"KDMV",
 )
-"""What kinds begin with that hold files and that no module here opens."""
+"""The first bytes of kinds that hold files and that no module here opens."""
 _SIS = b"\x19\x04\0\x10"
 _DMG = b"koly"
 """Marks of Symbian's installer, at 8, and of macOS' images, in their last 512 bytes."""

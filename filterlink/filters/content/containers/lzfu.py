@@ -45,7 +45,7 @@ def szdd(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _lz(data: bytes, at: int, window: bytearray, position: int, rtf: bool, budget: Budget) -> tuple[bytes, str]:
-    """Unpack bytes and references into a window of 4096; RTF's bits and numbers are the other way round, and it marks its end."""
+    """Unpack bytes and references with a window of 4096. RTF's bits and numbers are in the opposite order, and it marks its end."""
     out = bytearray()
     size = len(data)
     taken = 0

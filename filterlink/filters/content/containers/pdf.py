@@ -82,7 +82,7 @@ def _streams(data: bytes) -> Iterator[_PdfStream]:
 
 
 def _decoded(data: bytes, stream: _PdfStream, budget: Budget) -> tuple[bytes, str]:
-    """Take the stream's filters off, in their order."""
+    """Undo the stream's filters, in their order."""
     content = data
     flag = ""
     first = True

@@ -24,7 +24,7 @@ def is_rtf(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each object: of a package the file in it, else the OLE file, else all that its digits say."""
+    """Yield each object: the file in a package, else the OLE file, else all that its digits encode."""
     starts = list[int]()
     at = data.find(_MARK)
     while at >= 0 and len(starts) <= MAX_OBJECTS:

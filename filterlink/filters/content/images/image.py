@@ -94,7 +94,7 @@ class ImageFiles:
     def joined(self, extents: Sequence[Extent], most: int) -> bytes:
         chunks = list[bytes]()
         left = most
-        for at, length in extents:  # one before the image is a hole
+        for at, length in extents:  # an extent before the image is a hole
             if left <= 0:
                 break
             chunks.append(self.image.read(at, min(length, left)) if at >= 0 else bytes(min(length, left)))

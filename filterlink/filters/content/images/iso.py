@@ -35,7 +35,7 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _tree(files: ImageFiles, root: bytes, block: int, joliet: bool) -> Iterator[Member]:
-    """Go through the folders, each once."""
+    """Walk through the folders, each once."""
     seen = set[Extent]()
     todo = [(extent, "") for extent in _places(root, block)]
     while todo and not files.over:

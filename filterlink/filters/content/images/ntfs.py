@@ -14,7 +14,7 @@ __all__ = ["is_ntfs", "opened"]
 MAX_RECORDS = 100_000
 """Files and folders; an empty volume has 30."""
 _OWN = 24
-"""Records below are NTFS's own."""
+"""Records below this number are NTFS's own."""
 _NAME = 0x30
 _DATA = 0x80
 _END = 0xFFFFFFFF
@@ -95,7 +95,7 @@ def _name(attribute: bytes) -> str:
 
 
 def _runs(attribute: bytes, cluster: int) -> list[Extent]:
-    """Where the clusters of an attribute are; a run without a place is all zeros, and none of ours."""
+    """Return where the clusters of an attribute are; a run without a position is all zeros, and is skipped."""
     at = int.from_bytes(attribute[32:34], "little")
     place = 0
     found = list[Extent]()

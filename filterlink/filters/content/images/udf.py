@@ -39,7 +39,7 @@ class _UdfVolume(NamedTuple):
     maps: list[list[Extent]]
 
     def place(self, number: int, partition: int, length: int) -> list[Extent]:
-        """Where a run of blocks is."""
+        """Return where a run of blocks is."""
         at = number * self.block
         found = list[Extent]()
         for base, size in self.maps[partition] if partition < len(self.maps) else []:
@@ -88,7 +88,7 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfVolume, list[Extent]]:
-    """Read the sequence that describes the volume; give it, and where its root folder's entry is."""
+    """Read the sequence that describes the volume; return it, and where its root folder's entry is."""
     starts = dict[int, Extent]()
     logical = b""
     for number in range(at, at + min(length // sector, MAX_DESCRIPTORS)):
@@ -114,7 +114,7 @@ def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfV
 
 
 def _fill(volume: _UdfVolume, logical: bytes, starts: dict[int, Extent]) -> None:
-    """Add where each partition is; one of metadata is a file in another one."""
+    """Add where each partition is; a partition of metadata is a file in another one."""
     (count,) = struct.unpack_from("<I", logical, 268)
     at = 440
     for _ in range(min(count, 8)):
@@ -166,7 +166,7 @@ def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Exten
 
 
 def _contents(volume: _UdfVolume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
-    """Give the content that is in the entry itself, or where it is, and its size."""
+    """Return the content in the entry itself, or where it is, and its size."""
     size = int.from_bytes(entry[56:64], "little")
     kind = entry[34] & 7
     begin = 168 if _tag(entry) == _ENTRY else 208

@@ -22,7 +22,7 @@ _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\
 MAX_INDENTED = 100
 """Blanks before a field of a header outside of the structure."""
 MAX_HIDDEN = 10_000
-"""Blocks of Content- fields with an encoding that no structure shows."""
+"""Blocks of Content- fields with an encoding outside of the structure."""
 _CONTENT = b"content-"
 _ENCODING = b"content-transfer-encoding"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -54,7 +54,7 @@ def line_ends(data: bytes) -> Iterator[bytes]:
 
 
 def multipart(body: Span, header: PartHeader) -> Split:
-    """Split at each boundary, also decoded where it has an encoding; guess one where none of them is in the body."""
+    """Split at each boundary, also decoded if it has an encoding; guess one if none of them is in the body."""
     found = dict[Span, None]()
     flag = ""
     plain = False

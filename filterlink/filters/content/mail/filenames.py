@@ -47,7 +47,7 @@ def clean_name(name: str) -> str:
 
 
 def parameters(value: bytes) -> tuple[list[Parameter], bool]:
-    """List the name, filename and boundary parameters of a field, and say whether there are more than MAX_PARAMETERS."""
+    """Return the name, filename and boundary parameters of a field, and whether there are more than MAX_PARAMETERS."""
     found = list[Parameter]()
     quotes = _QUOTED.finditer(value)
     quoted_until = 0

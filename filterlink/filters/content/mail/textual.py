@@ -130,7 +130,7 @@ def _uu_readings(text: bytes) -> list[bytes]:
 
 
 def _held(lines: list[bytes]) -> bytes:
-    """Decode as GMime does: what is left of a line goes on in the next one, what is too much is one more, and every character counts."""
+    """Decode as GMime does: the rest of a line goes on in the next one, an excess is one more, and every character counts."""
     out = bytearray()
     left = b""
     more = MAX_PIECES
