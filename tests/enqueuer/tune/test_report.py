@@ -47,7 +47,7 @@ def test_what_people_want_to_know_is_said() -> None:
     told = text(advise(STEPS, [], 4))
 
     assert "Bottleneck: filter slots. With 32 processors" in told
-    assert 'Recommended: processors = 16 (now 4)\n             max_in_flight = 8 of filter "F", as it is' in told
+    assert 'Recommended: processors = 16 (now 4)\n             max_in_flight = 8 of filter "F", unchanged' in told
     assert "With processors = 4, as configured, the bottleneck is processors: 16 do 4.0 times as much." in told
     assert "Knee: 16.0 processors" in told
     assert "Today's load is 100/s (a log)" in told

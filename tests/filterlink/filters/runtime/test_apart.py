@@ -50,7 +50,7 @@ def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGCONT)
         select.select([], [], [], 0.3)  # it looks at its clock before the other goes on
         os.kill(worker, signal.SIGCONT)
-        assert process.stdout.read() == b"Done(output=b'all', flag='')\n"
+        assert process.stdout.read() == b"ChildOutput(output=b'all', flag='')\n"
 
 
 def hungry(_file: BinaryIO) -> None:

@@ -53,7 +53,7 @@ def test_time_in_which_we_stand_still_is_not_counted(tmp_path: Path) -> None:
         select.select([], [], [], 0.3)  # it looks at its clock before the other goes on
         os.kill(int(pid.read_text()), signal.SIGCONT)
         assert process.stdout
-        assert process.stdout.read() == b"Ended(code=3, output=b'', late=False)\n"
+        assert process.stdout.read() == b"ChildExit(code=3, output=b'', late=False)\n"
 
 
 def test_processor_time_and_memory_are_limited() -> None:
