@@ -1,15 +1,15 @@
-"""`python -m bench`: run the suite, then say in tables and plots what it found.
+"""`python -m bench`: run the suite, then report the results in tables and plots.
 
     python -m bench                    the short form (make bench): about two minutes
     python -m bench --full             all of it (make bench-full): under half an hour
     python -m bench --full bench_size.py -k 1MiB     a part of it; the results of the other parts stay
-    python -m bench report [--full]    the report once more, from what was measured
+    python -m bench report [--full]    the report again, from the stored results
     python -m bench ratio              engine and bare loop in turns
     python -m bench compare BASE       what became slower
     python -m bench profile            where the CPU goes
 
-Results go to bench/results (not committed): short.json or full.json, the report beside it as .md, the plots in a folder beside it as
-SVG and PNG. --publish copies tables and plots to docs/. How a file of benchmarks is written: bench/record.py.
+Results go to bench/results (not committed): short.json or full.json, the report beside it as .md, the plots in a folder beside it as SVG
+and PNG. --publish copies tables and plots to docs/. How to write a file of benchmarks: bench/record.py.
 """
 
 import argparse
@@ -39,7 +39,7 @@ BENCHMARK = (
 
 
 class Skips:
-    """A plugin of pytest's that keeps why something did not run."""
+    """A plugin for pytest that keeps the reason of each skip."""
 
     def __init__(self) -> None:
         self.why: dict[str, str] = {}
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def run(file: str, form: str, select: str = "") -> bool:
-    """Run one file and keep its results; False if something in it failed."""
+    """Run one file and keep its results; return False if something in it failed."""
     skips = Skips()
     begun = time.monotonic()
     with tempfile.NamedTemporaryFile(suffix=".json") as data:
@@ -95,7 +95,7 @@ def again(arguments: list[str]) -> int:
 
 
 def show(form: str, *, publish: bool, only: Sequence[str] = ()) -> None:
-    """Write report and plots, print the tables (those of some files only)."""
+    """Write report and plots, and print the tables (those of some files only)."""
     if not (RESULTS / f"{form}.json").exists():
         return
     document = load(RESULTS / f"{form}.json")

@@ -1,10 +1,11 @@
-"""`processors = "auto"`: does it find the number that the load wants, and does it come to rest?
+"""`processors = "auto"`: does it find the number that the load needs, and does it settle?
 
-A filter of 200 ms that judges any number at once, so processors are all that is short. First a pile of messages, with fixed numbers and
-with auto, which begins with 2: what the way up costs. Then a square wave, 60 messages/s for 3 s and nothing for 5 s, again and again, with
-`auto_idle = "2s"`: the worst that there is for it, since each pause is long enough to let processors go and each wave wants them back.
-It may swing a few times; then the wait is longer than the pauses, and nothing changes any more. A round of the wave is 8 s by design.
-With the usual `auto_idle = "30s"` the same happens with pauses of minutes.
+The filter takes 200 ms and scans any number of messages at the same time, so only processors are scarce. The first table is a pile
+of messages, with fixed numbers and with auto, which begins with 2. It shows the cost of growing. The second is a square wave, 60
+messages/s for 3 s and nothing for 5 s, again and again, with `auto_idle = "2s"`. This is the worst case: each pause is long enough
+to let processors go, and each wave needs them again. The number may swing a few times. Then the patience is longer than the pauses,
+and the number stays. A round of the wave takes 8 s by design. With the usual `auto_idle = "30s"` the same happens with pauses of
+minutes.
 """
 
 import re
@@ -46,7 +47,7 @@ def test_a_pile(benchmark: BenchmarkFixture, processors: str) -> None:
 
 @pytest.fixture(scope="module")
 def waved() -> Iterator[Trial]:
-    """One engine for all waves: what it remembers of the last one is the point."""
+    """Run one engine for all waves, because it remembers the last one."""
     with engine(text('"auto"', "2s")) as trial:
         yield trial
 
@@ -55,7 +56,7 @@ def waved() -> Iterator[Trial]:
 @pytest.mark.benchmark(group="a square wave of 3 s on, 5 s off, helper of 200 ms")
 @pytest.mark.parametrize("wave", range(1, WAVES + 1))
 def test_a_square_wave(benchmark: BenchmarkFixture, waved: Trial, wave: int) -> None:
-    """Changes of the number within each wave and its pause."""
+    """Count the changes within each wave and its pause."""
     before = len(CHANGE.findall(waved.log()))
     enqueued = waved.status()["totals"]["enqueued"]
     note(benchmark, {"wave": wave}, plot=["changes", "processors at its end"], judged=[])

@@ -1,10 +1,9 @@
 """Backlog: does a full drop folder make the engine slow, or large?
 
-The answer says what an outage of an hour costs afterwards. So many messages of 1 KiB lie in the drop folder when the engine starts
+The answer shows what an outage of an hour costs afterwards. The drop folder holds this many messages of 1 KiB when the engine starts
 (4 processors, a helper that answers at once). The rate is that of the first 20,000 that it publishes, or of all, once it has listed
-the folder; memory is the queue manager's private one then, over that of an engine without a backlog; "listed" is how long it took
-from "running" to knowing all the names. The largest is a
-million, or as many names as the filesystem has inodes for.
+the folder. Memory is the queue manager's private memory at that time, beyond that of an engine without a backlog. "listed" is the time
+from "running" until it knows all names. The largest backlog is a million, or as many names as the filesystem has inodes for.
 """
 
 import os
@@ -22,13 +21,13 @@ from enqueuer.lab.trial import Trial
 MOST = 20_000
 MILLION = 1_000_000
 AHEAD = 2000
-"""Messages that are claimed ahead at the most; beyond them names wait in the drop folder."""
+"""The most messages that are claimed ahead; further names wait in the drop folder."""
 
 
 @pytest.mark.benchmark(group="backlog, 4 processors")
 @pytest.mark.parametrize("names", [1000, *(pytest.param(n, marks=pytest.mark.full) for n in (10_000, 100_000, MILLION))])
 def test_backlog(benchmark: BenchmarkFixture, names: int) -> None:
-    """What waits is in the drop folder, not in the queue: 1000 are claimed ahead."""
+    """The backlog is in the drop folder, not in the queue: 1000 are claimed ahead."""
     with folder() as path:
         trial = Trial(path / "base", config(4, helper("noop")))
         with trial:
@@ -50,7 +49,7 @@ def test_backlog(benchmark: BenchmarkFixture, names: int) -> None:
 
 
 def _room(path: Path) -> int:
-    """Files for which there are inodes, with some left for what the engine writes, and for others."""
+    """Return the number of files for which there are inodes, with a reserve for the engine and other programs."""
     return int(os.statvfs(path).f_favail * 0.9)
 
 

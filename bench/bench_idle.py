@@ -1,9 +1,9 @@
 """Idle: what does an engine cost that has nothing to do?
 
-The answer decides whether many processors may be left standing on a small machine. Wake-ups are those of all threads of a role, CPU
-is in percent of one core, private memory is what would be free if the process ended (what all share with the supervisor is not in
-it). Taken over ten seconds on an engine that has done a thousand messages before; helpers are not counted, they are the
-administrator's own.
+The answer decides whether a small machine can keep many processors. Wake-ups are those of all threads of a role. CPU
+is in percent of one core. Private memory is what would be free if the process ended (without the memory that all share with the
+supervisor). The figures cover ten seconds of an engine that has done a thousand messages before. Helpers are not counted, because they
+are the administrator's choice.
 """
 
 import time
@@ -21,10 +21,10 @@ ROLES = ("supervisor", "queue manager", "filterlink", "watcher", "logger", "proc
 
 
 def idle() -> dict[str, dict[str, float]]:
-    """By role, and of all together."""
+    """Return the use by role, and of all together."""
     with engine(config(PROCESSORS, helper("noop"))) as trial:
         Pile(trial, 1000, message(8192)).run()
-        time.sleep(2)  # what was held open or planned for a second has passed
+        time.sleep(2)  # timers and caches of a second have expired
         found = roles(trial)
         before = {role: uses(pids) for role, pids in found.items()}
         time.sleep(SECONDS)
@@ -46,7 +46,7 @@ def table() -> dict[str, dict[str, float]]:
 @pytest.mark.benchmark(group="an idle engine, 8 processors")
 @pytest.mark.parametrize("role", [*ROLES, "all"])
 def test_idle(benchmark: BenchmarkFixture, role: str, table: dict[str, dict[str, float]]) -> None:
-    """Once it has been busy."""
+    """Measure an engine that was busy before."""
     note(benchmark, {"process": role}, plot=["CPU %"])
     sample(benchmark, table[role])
     benchmark.pedantic(lambda: None, rounds=1)  # type: ignore[no-untyped-call]

@@ -1,10 +1,10 @@
 """What do the engine's own clocks cost (`enqueuer status --verbose`)?
 
-Asked twice, since the answer is small. Engines with and without them are started in turns and get the same pile; what counts is the CPU
-time of all processes of an engine, a message, as the kernel has it. One start differs from the next by some percent whatever is in it,
-so the medians of two dozen starts tell a cost of several percent, not one below 1 %. The calls that one message makes, replayed a
-hundred thousand times, tell that one: compare it with the CPU of a message. Measuring each message instead of one in 16 shows what the
-sample saves.
+The answer is small, so it is measured twice. Engines with and without clocks are started in turns and get the same pile. The measure is
+the CPU time of all processes of an engine per message, as the kernel counts it. Starts differ by some percent in any case.
+So the medians of two dozen starts show a cost of several percent, but not one below 1 %. The calls of one message, repeated a
+hundred thousand times, show that one: compare it with the CPU of a message. The row that measures each message, instead of one in
+16, shows what the sample saves.
 """
 
 import sys
@@ -23,12 +23,12 @@ from enqueuer.lab import trial as trials
 MESSAGES = 2000
 ROUNDS = 12
 START = "import sys; from enqueuer.ipc import timings; {change}; from enqueuer.cli.app import main; sys.exit(main())"
-WAYS = {"without": "timings.Laps.start = timings.Laps.next = timings.Laps.turn = lambda *_: None", "with": "pass"}
+WAYS = {"without": "timings.StageTimings.start = timings.StageTimings.next = timings.StageTimings.turn = lambda *_: None", "with": "pass"}
 
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, list[tuple[float, float]]]:
-    """Way -> CPU microseconds a message and messages/s of each start, taken in turns."""
+    """Return, for each way, CPU microseconds a message and messages/s of each start, taken in turns."""
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for n in range(ROUNDS):
         for way in sorted(WAYS, reverse=n % 2 == 0):
@@ -56,7 +56,7 @@ def _once(change: str) -> tuple[float, float]:
 @pytest.mark.benchmark(group="engines with and without their own clocks")
 @pytest.mark.parametrize("way", WAYS)
 def test_engines(benchmark: BenchmarkFixture, measured: dict[str, list[tuple[float, float]]], way: str) -> None:
-    """4 processors, a helper that answers at once, 8 KiB."""
+    """Measure 4 processors, a helper that answers at once, 8 KiB."""
     note(benchmark, {"clocks": way}, plot=["CPU us a message"])
     for cpu, rate in measured[way]:
         sample(benchmark, {"CPU us a message": cpu, "messages/s": rate})
@@ -66,7 +66,7 @@ def test_engines(benchmark: BenchmarkFixture, measured: dict[str, list[tuple[flo
 @pytest.mark.benchmark(group="the calls of one message")
 @pytest.mark.parametrize("every", [timings.SAMPLE, 1])
 def test_the_calls_of_one_message(benchmark: BenchmarkFixture, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As processor and queue manager make them, a turn of its loop for each message included."""
+    """Measure the calls of processor and queue manager, with a turn of its loop for each message."""
     monkeypatch.setattr(timings, "SAMPLE", every)
     board = Scoreboard()
     count = 100_000

@@ -1,10 +1,9 @@
-"""Life cycle: how long does it take to start, to recover, to reload, to change the number of processors, and what does mail feel of
-it?
+"""Life cycle: how long do a start, a recovery, a reload and a change of the number of processors take, and how do they affect mail?
 
-The answer says what a restart costs a busy server, and whether the configuration may be changed in the middle of the day. Start-up
-is from the command to the state "running"; recovery is the same after SIGKILL of a whole engine with so many messages in the queue
-(a filter holds them all). The last table is mail at 500 messages/s while something is done: the times from drop to Outbound, and
-how long it took.
+The answer shows what a restart costs a busy server, and whether the configuration can change in the middle of the day. Start-up
+is from the command to the state "running". Recovery is the same after SIGKILL of a whole engine with this many messages in the queue
+(a filter defers them all). The last table is mail at 500 messages/s during an action: the times from drop to Outbound, and
+how long the action took.
 """
 
 import threading
@@ -28,7 +27,7 @@ RELOAD_PATIENCE = 20.0
 @pytest.mark.benchmark(group="start-up")
 @pytest.mark.parametrize("processors", [4, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 16, 64))])
 def test_start(benchmark: BenchmarkFixture, processors: int) -> None:
-    """An empty base directory."""
+    """Start on an empty base directory."""
     note(benchmark, {"processors": processors})
     with folder() as path:
         trial = Trial(path / "base", config(processors, helper("noop")))
@@ -39,7 +38,7 @@ def test_start(benchmark: BenchmarkFixture, processors: int) -> None:
 @pytest.mark.benchmark(group="start after SIGKILL, with messages in the queue")
 @pytest.mark.parametrize("held", [0, 1000, 10_000])
 def test_recovery(benchmark: BenchmarkFixture, held: int) -> None:
-    """Each message's file is found, read and put in order again."""
+    """Recover: the engine finds, reads and orders each message's file."""
     note(benchmark, {"messages in the queue": held})
     with engine(config(4, helper("rejected"))) as trial:
         lay(trial.base / "ready", held, message(2048))
@@ -54,7 +53,7 @@ def nothing(_trial: Trial) -> None:
 
 
 def reload(trial: Trial) -> None:
-    """Another filter setting: the helper is replaced."""
+    """Change a setting of the filter: the helper is replaced."""
     trial.configure(config(4, helper("noop"), slots=100))
     client.ask(trial.base, {"command": "reload"}, RELOAD_PATIENCE)
 
@@ -72,7 +71,7 @@ ACTIONS: dict[str, Callable[[Trial], None]] = {"nothing": nothing, "reload, the 
 @pytest.mark.benchmark(group="500 messages/s while something is done, 4 processors")
 @pytest.mark.parametrize("action", ACTIONS)
 def test_loaded(benchmark: BenchmarkFixture, action: str) -> None:
-    """What mail feels of it."""
+    """Measure how the action affects mail."""
     with engine(config(4, helper("noop"))) as trial:
         Pile(trial, 500, message(8192)).run()  # warm
         note(benchmark, {"meanwhile": action}, plot=["p50 ms", "p99 ms"])

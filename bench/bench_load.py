@@ -1,8 +1,8 @@
-"""Steady load: how long does a message take from the drop folder to Outbound, durable, while so many come each second?
+"""Steady load: how long does a message take from the drop folder to Outbound, durably, at this many messages a second?
 
-The answer says what load this machine carries: as long as p99 stays low, the engine keeps up; where the median rises too, messages
-queue. A no-op helper, so a filter's own time comes on top. A group sync begins each 10 ms at the most: the wait for it is in all figures.
-Each row is one run of some seconds; the time is from the rename into the drop folder to inotify's word that the file is in
+The answer shows what load this machine can take. As long as p99 stays low, the engine keeps up. Where the median rises too, messages
+queue. The helper does nothing, so a filter's own time comes on top. A group sync begins at most each 10 ms: the wait for it is in all
+figures. Each row is one run of some seconds. The time is from the rename into the drop folder to inotify's event for the file in
 Outbound.
 """
 
@@ -20,7 +20,7 @@ FULL = [pytest.param(rate, marks=pytest.mark.full) for rate in (500, 2000, 3000,
 @pytest.mark.benchmark(group="from drop to Outbound under steady load, 8 processors")
 @pytest.mark.parametrize("rate", [1000, *FULL])
 def test_steady_load(benchmark: BenchmarkFixture, rate: int) -> None:
-    """`rate` messages of 8 KiB are dropped each second, evenly."""
+    """Drop `rate` messages of 8 KiB each second, evenly."""
     data = message(8192)
     with engine(config(8, helper("noop"))) as trial:
         Pile(trial, 500, data).run()  # warm

@@ -1,9 +1,9 @@
-"""The multiplexer alone: how many questions a second do so many askers get answered, with no files and no engine?
+"""The multiplexer alone: how many questions a second does it answer for many clients, with no files and no engine?
 
-The answer says whether filterlink, or one helper behind it, is ever the bottleneck. Each client is a process that asks, waits for
+The answer shows whether filterlink, or one helper behind it, is ever the bottleneck. Each client is a process that asks, waits for
 its verdict, and asks again, as a processor does; one helper process answers at once. With `pipelining = true` several questions
-stand in the helper's pipe; without it (the default, for helpers that read one line a wake-up) one does. Clients and helper are
-Python on the same cores, and at few clients it is their waking that counts.
+are in the helper's pipe. Without it (the default, for helpers that read one line a wake-up) there is one. Clients and helper are
+Python on the same cores, and with few clients their wake-ups dominate.
 """
 
 import os
@@ -34,7 +34,7 @@ def counts() -> list[object]:
 
 
 class Crowd:
-    """Clients that are connected and wait for a word; `run` is what is timed."""
+    """Connected clients that wait for a start signal; `run` is timed."""
 
     def __init__(self, clients: int, questions: int) -> None:
         self._starting, starter = os.pipe()
@@ -46,7 +46,7 @@ class Crowd:
         os.close(readies)
 
     def run(self) -> None:
-        """Have all ask, wait until all have their last verdict. Raises RuntimeError where one had not."""
+        """Let all ask, and wait until all have their last verdict. Raises RuntimeError if one has none."""
         os.close(self._starter)
         failed = [pid for pid in self._pids if os.waitpid(pid, 0)[1]]
         os.close(self._starting)
@@ -75,7 +75,7 @@ class Crowd:
 @pytest.mark.parametrize("clients", counts())
 @pytest.mark.parametrize("pipelining", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_multiplexer(benchmark: BenchmarkFixture, clients: int, pipelining: bool) -> None:
-    """All ask as fast as they get answers."""
+    """Let all clients ask as fast as they get answers."""
     note(benchmark, {"clients": clients}, messages=QUESTIONS, series="pipelining" if pipelining else "one line at a time")
     with multiplexer(pipelining):
 
@@ -87,7 +87,7 @@ def test_multiplexer(benchmark: BenchmarkFixture, clients: int, pipelining: bool
 
 @contextmanager
 def multiplexer(pipelining: bool) -> Iterator[None]:
-    """A server in a process of its own, in a base directory that is the current one meanwhile."""
+    """Run a server in a process of its own, in a base directory that is the current one meanwhile."""
     back = os.getcwd()
     with folder() as path:
         os.chdir(path)

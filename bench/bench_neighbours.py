@@ -1,10 +1,11 @@
-"""Neighbours: does small mail wait for large, slow or hung scans?
+"""Neighbours: do small messages wait for large, slow or hung scans?
 
-The answer decides whether `processors` must be raised for fear of slow scans: lanes, parking and grace should keep small messages
-moving whatever stands beside them. 4 processors, a filter that takes 20 ms for a small message, 40 of them a second; times are from
-the drop to Outbound. "Over its own time" is what is left when the filter's 20 ms are taken off; some of it is the wait for a group
-sync. Each slow small scan holds a processor for 100 ms (its grace) before it is set aside, each for a filter that is not known to
-hang yet for 1 s: so slow scans that come all at once are felt for a moment, and large ones, which have their own lane, are not.
+The answer decides whether slow scans require more `processors`. Lanes, parking and grace should keep small messages
+moving beside any others. 4 processors, a filter that takes 20 ms for a small message, 40 of them a second; times are from
+the drop to Outbound. "Over its own time" is the rest after the filter's 20 ms; a part of it is the wait for a group
+sync. A slow small scan holds a processor for 100 ms (its grace) before it is set aside. A scan by a filter that is not known to
+hang yet holds it for 1 s. So slow scans that come all at once have an effect for a moment. Large ones, which have their own lane, have
+none.
 """
 
 import pytest
@@ -48,7 +49,7 @@ to = "OUT"
 
 
 def delayed(milliseconds: int, size: int) -> bytes:
-    """A message that the helper takes so long for."""
+    """Return a message for which the helper takes this long."""
     return b"X-Delay: %d\n" % milliseconds + message(size)
 
 
@@ -64,7 +65,7 @@ CASES = {
 @pytest.mark.benchmark(group="small messages beside others, 4 processors")
 @pytest.mark.parametrize("beside", [name if n < 2 else pytest.param(name, marks=pytest.mark.full) for n, name in enumerate(CASES)])
 def test_small_messages(benchmark: BenchmarkFixture, beside: str) -> None:
-    """240 small messages at 40 a second, after the others were dropped."""
+    """Drop the others, then 240 small messages at 40 a second."""
     with engine(SCANS.format(program=helper(f"told:{OWN}"))) as trial:
         Pile(trial, 20, message(SMALL)).run()  # warm
         note(benchmark, {"beside": beside}, plot=["p50 ms", "p99 ms"])

@@ -1,24 +1,25 @@
-"""Beside the peers: how does Enqueuer stand beside what one runs today?
+"""Beside the peers: how does Enqueuer compare with what people run today?
 
 Each figure is measured in turns with the peer, on the same machine and filesystem, in the same run; `times` is the median of the
-ratios of the rounds. The peers are Debian's (`apt install mimedefang amavisd-new postfix gcc`, as root), set up to be as fast as they
-can be: nothing scanned, no log, no pauses, idle workers enough.
+ratios of the rounds. The peers are Debian's (`apt install mimedefang amavisd-new postfix gcc`, as root), configured to be as fast as
+possible: nothing scanned, no log, no pauses, enough idle workers.
 
-What is not equal:
+What differs:
 
 - Multiplexers: both ask the same helper, a C program that answers at once, for clients that ask one question after the other, each a
-  process of its own. Clients in C cost next to nothing, so the multiplexers are compared alone. Our processors are Python: clients in
-  Python, the leanest that speak each protocol, show what that leaves of the difference.
-  MIMEDefang's is a C program, ours Python. Its protocol connects anew for each question and it gives a worker one at a time, so it has a
-  worker for each client (with fewer, some questions stay in its queue for seconds while all workers are idle), and in a column of its
-  own a pool of 16. Ours has one helper. `paced` is our default, one line in the helper's pipe at a time;
-  `pipelined` is `pipelining = true`. `bare` is the same in Python without any duty (bench/limits/mux.py), the most that can be had of it.
-- On two cores most of what a single client waits for is the waking of idle cores, hop by hop. Where all share one core there is none of it.
-- Mail: 8 KiB messages, 8 SMTP sessions that stay open, smtp-source to smtp-sink. The peers speak SMTP at both ends; Enqueuer takes
-  files that are renamed into its drop folder, has the C helper judge them, and leaves files in Outbound: no network in it.
-- amavisd-new has no queue and syncs nothing: it answers once the next server has the message. Enqueuer syncs (group) before it publishes.
-- Postfix has each message in its queue twice, synced each time, as behind any content filter that gives mail back; the filter itself
-  is left out. Enqueuer has it once, and syncs in groups.
+  process of its own. Clients in C cost next to nothing, so the multiplexers are compared alone. Our processors are Python. Clients in
+  Python, the leanest that speak each protocol, show how much of the difference they leave. MIMEDefang's multiplexer is a C program, ours
+  Python. Its protocol connects again for each question, and it gives a worker one question at a time. So it has a worker for each client
+  (with fewer, some questions stay in its queue for seconds while all workers are idle), and in a column of its own a pool of 16. Ours
+  has one helper. `paced` is our default, one line in the helper's pipe at a time; `pipelined` is `pipelining = true`. `bare` is the same
+  in Python without any other duty (bench/limits/mux.py): it is the most that Python can reach.
+- On two cores a single client mostly waits for idle cores to wake up, hop by hop. Where all share one core there are no such waits.
+- Mail: 8 KiB messages, 8 SMTP sessions that stay open, smtp-source to smtp-sink. The peers speak SMTP at both ends. Enqueuer takes files
+  that are renamed into its drop folder, lets the C helper scan them, and leaves files in Outbound: it uses no network.
+- amavisd-new has no queue and syncs nothing: it answers once the next server has the message. Enqueuer syncs (group) before it
+  publishes.
+- Postfix has each message in its queue twice, synced each time, as behind any content filter that gives mail back; the filter itself is
+  left out. Enqueuer has it once, and syncs in groups.
 """
 
 import time
@@ -44,9 +45,9 @@ MAIL_ROUNDS = 3
 MESSAGES = 2000
 SIZE = 8192
 POOL = 16
-"""Workers of a MIMEDefang whose pool is not cut to the load of the moment."""
+"""Workers of a MIMEDefang whose pool does not adapt to the load."""
 CHILDREN = 4
-"""Of amavisd-new: on two cores 2 and 8 were not faster."""
+"""Children of amavisd-new: on two cores 2 and 8 were not faster."""
 full = pytest.mark.full
 
 
@@ -84,7 +85,7 @@ def multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int, core: 
 @pytest.mark.benchmark(group="multiplexers, two cores")
 @pytest.mark.parametrize("clients", [1, 8, 16, 160])
 def test_multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
-    """filterlink and MIMEDefang's."""
+    """Compare filterlink and MIMEDefang's multiplexer."""
     multiplexers(benchmark, folder, clients, None, POOL)
 
 
@@ -92,7 +93,7 @@ def test_multiplexers(benchmark: BenchmarkFixture, folder: Path, clients: int) -
 @pytest.mark.benchmark(group="multiplexers, clients and helpers on one core")
 @pytest.mark.parametrize("clients", [1, 8, 16, 160])
 def test_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
-    """Who needs less of a processor for a question, all told."""
+    """Compare the processor time of a question, with all processes."""
     multiplexers(benchmark, folder, clients, 0, 0)
 
 
@@ -100,7 +101,7 @@ def test_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) ->
 @pytest.mark.benchmark(group="multiplexers, clients in Python, two cores")
 @pytest.mark.parametrize("clients", [1, 8, 16, 160])
 def test_clients_in_python(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
-    """filterlink and MIMEDefang's, asked by Python as our processors are."""
+    """Compare both with clients in Python, as our processors are."""
     multiplexers(benchmark, folder, clients, None, POOL, python=True)
 
 
@@ -108,14 +109,14 @@ def test_clients_in_python(benchmark: BenchmarkFixture, folder: Path, clients: i
 @pytest.mark.benchmark(group="multiplexers, clients in Python, all on one core")
 @pytest.mark.parametrize("clients", [1, 8, 16, 160])
 def test_clients_in_python_on_one_core(benchmark: BenchmarkFixture, folder: Path, clients: int) -> None:
-    """The same without the waking of idle cores."""
+    """Compare the same without the wake-ups of idle cores."""
     multiplexers(benchmark, folder, clients, 0, 0, python=True)
 
 
 def beside(
     benchmark: BenchmarkFixture, folder: Path, processors: int, name: str, start: Callable[[], AbstractContextManager[Route]]
 ) -> None:
-    """Enqueuer and a mail server, with the same number of messages of the same size."""
+    """Compare Enqueuer and a mail server, with the same number of messages of the same size."""
     with ExitStack() as stack:
         try:
             noop = compiled("noop", folder)
@@ -141,7 +142,7 @@ def beside(
 
 
 def rate(trial: Trial, pile: Pile) -> float:
-    """Messages/s from the first rename into the drop folder to the last message in Outbound."""
+    """Return messages/s from the first rename into the drop folder to the last message in Outbound."""
     begun = time.time()
     pile.run()
     return MESSAGES / (published(trial.base)[-1] - begun)

@@ -1,11 +1,11 @@
-"""Throughput against processors: does another processor help, and where does the engine itself end?
+"""Throughput against processors: does another processor help, and where is the engine's own limit?
 
 The answer decides `processors` in the config file. As long as the filter waits for something else (a network, a daemon), throughput
-rises with the count, up to what the engine can do on this machine; a filter that computes wants as many processors as it has cores.
-Messages of 8 KiB, each durable before it is published. The rate is that from the first rename into the drop folder to the last
-message in Outbound. The measuring helpers are tight Python loops that read nothing of the message (bench/helper.py), so a real
-scanner's own work comes on top; YARA-X and ClamAV (with one signature, so it scans faster than with the usual eight million) are
-that work.
+rises with their number, up to the limit of the engine on this machine. A filter that computes needs as many processors as there are
+cores. Messages of 8 KiB, each durable before it is published. The rate is that from the first rename into the drop folder to the
+last message in Outbound. The measuring helpers are tight Python loops that do not read the message (bench/helper.py), so a real
+scanner's own work comes on top. YARA-X and ClamAV show that work (ClamAV with one signature, so it scans faster than with the usual
+eight million).
 """
 
 import os
@@ -48,14 +48,14 @@ def measure(benchmark: BenchmarkFixture, processors: int, text: str, messages: i
 @pytest.mark.parametrize("processors", counts((1, 4), 2, 8, 16, 64))
 @pytest.mark.parametrize("program", [None, helper("noop")], ids=["no filter", "noop"])
 def test_the_engine_itself(benchmark: BenchmarkFixture, processors: int, program: str | None) -> None:
-    """What the engine can do at all: processors beyond the cores add little."""
+    """Measure the engine's own limit: processors beyond the cores add little."""
     measure(benchmark, processors, config(processors, program), 3000, series="helper that answers at once" if program else "no filter")
 
 
 @pytest.mark.benchmark(group="helper of 20 ms")
 @pytest.mark.parametrize("processors", counts((1, 16), 4, 8, 32, 64))
 def test_helper_of_20_ms(benchmark: BenchmarkFixture, processors: int) -> None:
-    """N processors should do N / 20 ms, until the engine's own limit."""
+    """N processors should do N / 20 ms, up to the engine's own limit."""
     measure(benchmark, processors, config(processors, helper("sleep:20")), 40 * processors, processors / 0.02)
 
 
@@ -71,7 +71,7 @@ def test_helper_of_200_ms(benchmark: BenchmarkFixture, processors: int) -> None:
 @pytest.mark.benchmark(group=f"helper that computes for {BUSY} ms, a process of it for each core")
 @pytest.mark.parametrize("processors", [1, 2, 4, 8])
 def test_helper_that_computes(benchmark: BenchmarkFixture, processors: int) -> None:
-    """The cores are the limit: more processors than those must not make it slower."""
+    """The cores are the limit: more processors than cores must not make it slower."""
     text = config(processors, helper(f"busy:{BUSY}"), instances=CORES)
     measure(benchmark, processors, text, 200, min(processors, CORES) / BUSY * 1000)
 
@@ -80,7 +80,7 @@ def test_helper_that_computes(benchmark: BenchmarkFixture, processors: int) -> N
 @pytest.mark.benchmark(group="real scanners")
 @pytest.mark.parametrize("processors", [1, 2, 4, 8])
 def test_yara(benchmark: BenchmarkFixture, processors: int) -> None:
-    """`enqueuer filter yara` with the rules in the box: it computes, in as many processes as there are cores."""
+    """Measure `enqueuer filter yara` with its own rules: it computes, in as many processes as there are cores."""
     program = f"{shlex.quote(sys.executable)} -m enqueuer.cli.app filter yara"
     measure(benchmark, processors, config(processors, program, slots=16), 400, series="yara")
 
@@ -97,6 +97,6 @@ def clamd() -> Iterator[Clamd]:
 @pytest.mark.benchmark(group="real scanners")
 @pytest.mark.parametrize("processors", [1, 2, 4, 8])
 def test_clamd(benchmark: BenchmarkFixture, processors: int, clamd: Clamd) -> None:
-    """`enqueuer filter clamd` before ClamAV's daemon on a Unix socket."""
+    """Measure `enqueuer filter clamd` with ClamAV's daemon on a Unix socket."""
     program = f"{shlex.quote(sys.executable)} -m enqueuer.cli.app filter clamd --socket {shlex.quote(clamd.socket)}"
     measure(benchmark, processors, config(processors, program, slots=16), 400, series="clamd")

@@ -1,7 +1,7 @@
-"""The filter in the box: what do three readers of mail cost, and what does the grammar save?
+"""The built-in filter: what do three readers of mail cost, and what does the grammar save?
 
-8 KiB of ordinary mail with a text, an HTML text and an attachment follows the grammar of filterlink/filters/content/mail/strict.py, and is
-read once. The same mail with a comment in one type is read by all three readers. The peers are the email package alone,
+8 KiB of ordinary mail with a text, an HTML text and an attachment follows the grammar of filterlink/filters/content/mail/strict.py,
+and is read once. The same mail with a comment in one type is read by all three readers. The peers are the email package alone,
 which reads and decodes the parts, and our own reader alone. One process, without the helper around it.
 """
 
@@ -26,7 +26,7 @@ MESSAGES = 200
 
 
 def ordinary() -> bytes:
-    """A message of 8 KiB, as mail programs write it."""
+    """Return a message of 8 KiB, as mail programs write it."""
     received = b"Received: from a.example.com by b.example.com; Tue, 24 Nov 2026 06:40:00 +0000\r\n" * 4
     attached = base64.encodebytes(random.Random(1).randbytes(2500)).replace(b"\n", b"\r\n")
     return (
@@ -73,7 +73,7 @@ WORK: dict[str, Callable[[Path], Callable[[], object]]] = {
 @pytest.mark.benchmark(group="reading 8 KiB of mail, one process")
 @pytest.mark.parametrize("work", WORK)
 def test_reading(benchmark: BenchmarkFixture, work: str, tmp_path: Path) -> None:
-    """Messages a second of one process."""
+    """Measure messages a second of one process."""
     call = WORK[work](tmp_path)
 
     def rounds() -> None:
@@ -97,7 +97,7 @@ print(json.dumps([verdict.word, time.monotonic() - began, resource.getrusage(res
 @pytest.mark.benchmark(group="reading 20 MiB of mail, a process of its own")
 @pytest.mark.parametrize("kind", ["ordinary", "all readers", "all readers, text"])
 def test_large(benchmark: BenchmarkFixture, kind: str, tmp_path: Path) -> None:
-    """Seconds for the verdict, and the most memory that the process had."""
+    """Measure the seconds until the verdict, and the peak memory of the process."""
     attached = base64.encodebytes(random.Random(1).randbytes(15 << 20)).replace(b"\n", b"\r\n")
     head, _, _ = (ORDINARY if kind == "ordinary" else ODD).rpartition(b"\r\n\r\n")
     file = tmp_path / "message.eml"

@@ -1,7 +1,7 @@
 """Rules and log: what do Server-Wide Rules and a louder Server Log cost?
 
-The answer says how many rules may stand in the file before they count, and what `log_level` costs when it is raised to look for a
-fault. 4 processors, 8 KiB, a helper that answers at once; the rules stand before the one that scans, have two conditions each, and
+The answer shows from how many rules on the file becomes slow, and what a higher `log_level` costs during a search for a
+fault. 4 processors, 8 KiB, a helper that answers at once. The rules come before the one that scans, have two conditions each, and
 none of them holds, so all are tried. The default level is "problems": two lines a message; "all" has about ten.
 """
 
@@ -32,7 +32,7 @@ def measure(benchmark: BenchmarkFixture, text: str, x: dict[str, float | str]) -
 @pytest.mark.benchmark(group="rules that do not hold, 4 processors")
 @pytest.mark.parametrize("count", [0, 20, 200])
 def test_rules(benchmark: BenchmarkFixture, count: int) -> None:
-    """Each message is compared with all of them."""
+    """Compare each message with all of them."""
     measure(benchmark, config(4, helper("noop"), rules="".join(RULE.format(n=n + 1) for n in range(count))), {"rules": count})
 
 
@@ -40,6 +40,6 @@ def test_rules(benchmark: BenchmarkFixture, count: int) -> None:
 @pytest.mark.benchmark(group="log levels, 4 processors")
 @pytest.mark.parametrize("level", ["crashes", "problems", "low-level", "all"])
 def test_log_levels(benchmark: BenchmarkFixture, level: str) -> None:
-    """Of the engine and of the filter."""
+    """Set the level of the engine and of the filter."""
     text = config(4, helper("noop"), log_level=level).replace('name = "F"', f'name = "F"\nlog_level = "{level}"')
     measure(benchmark, text, {"log_level": level})

@@ -1,10 +1,11 @@
-"""`enqueuer tune`: does it name the right bottleneck, and a count as good as the best?
+"""`enqueuer tune`: does it name the right bottleneck, and a number as good as the best?
 
-The answer decides whether its advice may be followed. Three set-ups whose bottleneck is known: a helper that sleeps for 20 ms, with
-16 slots (filter slots), one that computes for 20 ms, one message after the other (scanner CPU), and a disk that does 300 writes a second
-(disk; a loop device that the kernel throttles, which takes root). Beside each, piles of messages with fixed counts, measured as the other
-benchmarks do. "best of the piles" is the smallest count that reaches 0.95 of the highest rate; tune's is right within a doubling of it.
-`--keep-slots` here: otherwise the first goes on to 64 slots, and recommends them. A wrong bottleneck fails.
+The answer decides whether to follow its advice. Three set-ups have a known bottleneck: a helper that sleeps for 20 ms, with 16
+slots (filter slots); one that computes for 20 ms, one message after the other (scanner CPU); and a disk that does 300 writes a
+second (disk; a loop device that the kernel throttles, as root). For comparison, piles of messages with fixed numbers are measured
+as in the other benchmarks. "best of the piles" is the smallest number that reaches 0.95 of the highest rate; tune's is right within
+a doubling of it.
+`--keep-slots` is set here: otherwise the first goes on to 64 slots, and recommends them. A wrong bottleneck fails.
 """
 
 import contextlib
@@ -27,14 +28,14 @@ from enqueuer.tune.session import TuneListener, TunePlan, measure
 
 THROTTLE = Path("/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device")
 WRITES = 300
-"""A second; a disk of the last century."""
+"""Writes a second, as on a disk of the last century."""
 SECONDS = 40.0
 ENOUGH = 0.95
 
 
 @contextlib.contextmanager
 def slow_disk(where: Path) -> Iterator[Path]:
-    """An ext4 of its own on a throttled loop device."""
+    """Yield a folder on an ext4 of its own on a throttled loop device."""
     image = where / "image"
     place = where / "slow"
     with image.open("wb") as file:
@@ -66,7 +67,7 @@ def tuned(base: Path, text: str, data: bytes) -> Advice:
 
 
 def piles(text: str, counts: tuple[int, ...], each: int, data: bytes) -> dict[int, float]:
-    """Messages/s by count: the median of three piles."""
+    """Return messages/s by number: the median of three piles."""
     rates = {}
     for count in counts:
         with engine(text.replace("processors = 4", f"processors = {count}")) as trial:
@@ -85,7 +86,7 @@ def _seconds(pile: Pile) -> float:
 
 
 def held_against(benchmark: BenchmarkFixture, name: str, kind: str, advice: Advice, rates: dict[int, float]) -> None:
-    """Note what tune said beside what the piles did."""
+    """Note tune's advice beside the results of the piles."""
     best = min(count for count, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
     count = advice.step.processors
     note(benchmark, {"set-up": name}, plot=["processors of tune", "best of the piles"], judged=["throughput there, ratio"])
@@ -106,7 +107,7 @@ def held_against(benchmark: BenchmarkFixture, name: str, kind: str, advice: Advi
     ],
 )
 def test_a_filter(benchmark: BenchmarkFixture, name: str, program: str, kind: str, counts: tuple[int, ...], each: int) -> None:
-    """A filter that waits wants its slots filled, one that computes a core."""
+    """Compare: a filter that waits needs its slots filled, one that computes needs a core."""
     text = config(4, helper(program), slots=16)
     data = message(8192)
     with folder() as path:
@@ -117,7 +118,7 @@ def test_a_filter(benchmark: BenchmarkFixture, name: str, program: str, kind: st
 @pytest.mark.full
 @pytest.mark.benchmark(group="tune beside piles of messages")
 def test_a_slow_disk(benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One processor is as good as many."""
+    """Compare on a slow disk: one processor is as good as many."""
     if os.geteuid() or not THROTTLE.exists():
         pytest.skip("a slow disk takes root and the blkio controller of cgroup v1")
     text = config(4, helper("noop"), slots=16)

@@ -1,7 +1,7 @@
 """`python -m bench compare BASE.json [NEW.json]`: what became slower than a stored run, beyond the noise of both.
 
-Noise is the larger one of 10 % (30 % for what was measured in one round only) and what the rounds of either run differ by. Runs of
-different machines or filesystems are compared with a warning: they say little.
+Noise is the larger one of 10 % (30 % for a single round) and the spread of the rounds in either run. Runs of
+different machines or filesystems are compared with a warning, because they show little.
 """
 
 import argparse
@@ -16,7 +16,7 @@ __all__ = ["Change", "changes", "main"]
 
 FLOOR = 0.10
 ALONE = 0.30
-"""The least noise that is believed; of one round nobody knows what the next would differ by."""
+"""The least noise that is assumed; a single round does not show its spread."""
 SAME = ("cores", "cpu", "filesystem", "python")
 
 
@@ -26,7 +26,7 @@ class Change(NamedTuple):
     then: float
     now: float
     worse: float
-    """As a part of what it was."""
+    """The change, relative to the old value."""
     noise: float
 
     @property
@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 def changes(base: Document, new: Document) -> Iterator[Change]:
-    """Of each value that both runs have."""
+    """Yield the change of each value that both runs have."""
     before = {(each.file, each.name): each for each in results_of(base)}
     for each in results_of(new):
         old = before.get((each.file, each.name))
@@ -54,7 +54,7 @@ def _change(old: Result, new: Result, value: str) -> Change:
 
 
 def main(arguments: list[str]) -> int:
-    """1 when something is worse."""
+    """Print the comparison; return 1 if something is worse."""
     parser = argparse.ArgumentParser(
         prog="python -m bench compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""What the benchmarks share: an engine, a pile of messages, and when each of them came into Outbound.
+"""What the benchmarks share: an engine, a pile of messages, and the time at which each of them reached Outbound.
 
-Nothing here may cost the engine under test more than a look at `status` now and then: waiting is done by a few looks whose pauses
-follow the rate that was seen, and times are read from the files afterwards (publishing is a rename, which sets a file's ctime).
+Nothing here may cost the engine under test more than an occasional look at `status`. The pauses between looks follow the
+rate, and times are read from the files afterwards (publishing is a rename, which sets a file's ctime).
 """
 
 import contextlib
@@ -39,11 +39,11 @@ to = "OUT"
 HELPER = Path(__file__).with_name("helper.py")
 PATIENCE = 120.0
 LOOKS = (0.005, 0.05)
-"""Seconds between two looks at `status`, the least and the most."""
+"""The least and the most seconds between two looks at `status`."""
 
 
 def helper(kind: str) -> str:
-    """The command of the measuring helper: noop, sleep:MS, busy:MS."""
+    """Return the command of the measuring helper: noop, sleep:MS, busy:MS."""
     return f"{shlex.quote(sys.executable)} {shlex.quote(str(HELPER))} {kind}"
 
 
@@ -57,7 +57,7 @@ def config(
     durability: str = "group",
     log_level: str = "problems",
 ) -> str:
-    """A configuration with one filter; `program` None: no rule names it. `rules` come before the one that does."""
+    """Return a configuration with one filter; `program` None: no rule names it. `rules` come before the one that does."""
     scan = '{name = "scan", actions = [["ExternalFilter", "F"]]},' if program else ""
     return CONFIG.format(
         processors=processors,
@@ -72,18 +72,18 @@ def config(
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A new folder under $TMPDIR, which decides the filesystem."""
+    """Yield a new folder under $TMPDIR, which decides the filesystem."""
     path = Path(tempfile.mkdtemp(prefix="enqueuer-bench-"))
     try:
         yield path
     finally:
         shutil.rmtree(path)
-        os.sync()  # nobody else's writes in the next measurement
+        os.sync()  # writes of other programs must not fall into the next measurement
 
 
 @contextlib.contextmanager
 def engine(text: str) -> Iterator[Trial]:
-    """A running engine with this configuration, its filter ready if a rule names it."""
+    """Yield a running engine with this configuration; its filter is ready if a rule names it."""
     with folder() as path, Trial(path / "base", text) as trial:
         if '["ExternalFilter", "F"]' in text:
             trial.wait(lambda: trial.status()["filters"][0]["state"] == "ready", "the helper is ready")
@@ -91,7 +91,7 @@ def engine(text: str) -> Iterator[Trial]:
 
 
 def lay(where: Path, count: int, data: bytes) -> None:
-    """Write a pile of messages that nobody takes yet, and have it on the disk."""
+    """Write a pile of messages under names that the engine does not take yet, and sync them."""
     where.mkdir(exist_ok=True)
     for n in range(count):
         (where / f"{n:07}.eml").write_bytes(data)
@@ -99,7 +99,7 @@ def lay(where: Path, count: int, data: bytes) -> None:
 
 
 class Pile:
-    """Messages that are dropped together; `run` is what is timed."""
+    """Messages that are dropped together; `run` is timed."""
 
     def __init__(self, trial: Trial, count: int, data: bytes) -> None:
         self._trial = trial
@@ -108,14 +108,14 @@ class Pile:
         lay(trial.base / "ready", count, data)
 
     def run(self) -> None:
-        """Drop all, wait until all are in Outbound."""
+        """Drop all messages, and wait until all are in Outbound."""
         for n in range(self._count):
             os.rename(self._trial.base / f"ready/{n:07}.eml", self._trial.base / f"Submitted/{self._before}-{n:07}.eml")
         until(self._trial, self._before + self._count)
 
 
 def until(trial: Trial, enqueued: int) -> None:
-    """Wait until the engine has enqueued so many. Raises TimeoutError with its last words."""
+    """Wait until the engine has enqueued this many. Raises TimeoutError with its last words."""
     begun = time.monotonic()
     first = trial.status()["totals"]["enqueued"]
     while (done := trial.status()["totals"]["enqueued"]) < enqueued:
@@ -127,12 +127,12 @@ def until(trial: Trial, enqueued: int) -> None:
 
 
 def published(base: Path) -> list[float]:
-    """When each message came into Outbound, in seconds since 1970, sorted."""
+    """Return when each message reached Outbound, in seconds since 1970, sorted."""
     with os.scandir(base / "Outbound/OUT") as entries:
         return sorted(entry.stat().st_ctime_ns / 1e9 for entry in entries if entry.name.endswith(".msg"))
 
 
 def rate(times: list[float], skip: float = 0.1) -> float:
-    """Messages/s from the times of their coming, without the first part of them, in which all had to get going."""
+    """Return messages/s from these times, without the first part of them, during which all processes warm up."""
     first = int(len(times) * skip)
     return (len(times) - 1 - first) / (times[-1] - times[first])

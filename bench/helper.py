@@ -1,13 +1,13 @@
 """The measuring helper: `helper.py noop | header | rejected | sleep:MS | told:MS | busy:MS`.
 
-It reads nothing of the message (but told does), so what it costs is the asking alone.
+It does not read the message (except for told), so it shows the cost of the question alone.
 
-noop answers at once, in a tight loop (about 5 us a request, one read and one write for all lines that stand in the pipe).
+noop answers at once, in a tight loop (about 5 us a request, one read and one write for all lines in the pipe).
 header does the same with a header field to add, so that mail is not published as it came.
-rejected cannot judge: the message is deferred.
-sleep takes MS milliseconds for each and judges any number at once, as a scanner that waits for a network does.
-told does the same, but for a message that says "X-Delay: MS" near its top: that takes so long.
-busy computes for MS milliseconds of CPU, one after the other: its processes are what can be had of it at once.
+rejected cannot scan: the message is deferred.
+sleep takes MS milliseconds for each message and scans any number at the same time, like a scanner that waits for a network.
+told does the same, but a message with "X-Delay: MS" near its top takes that long.
+busy computes for MS milliseconds of CPU, one message after the other: each of its processes scans one at a time.
 """
 
 import heapq
@@ -26,7 +26,7 @@ def answer(line: bytes) -> bytes:
 
 
 def lines_of(serve: Callable[[Lines], None]) -> None:
-    """Give `serve` the lines that are there, until the input ends."""
+    """Give `serve` the available lines, until the input ends."""
     tail = b""
     while data := os.read(0, 65536):
         *lines, tail = (tail + data).split(b"\n")
@@ -57,7 +57,7 @@ def busy(seconds: float) -> Callable[[Lines], None]:
 
 
 def delay(line: bytes) -> float:
-    """What the message says of itself, in seconds; -1 where it says nothing."""
+    """Return the delay that the message names, in seconds; -1 if it names none."""
     _, _, path = line.split(b" ", 2)
     fd = os.open(path, os.O_RDONLY)
     _, found, after = os.read(fd, 1024).partition(b"X-Delay: ")
@@ -75,7 +75,7 @@ def sleep(seconds: float, told: bool) -> Callable[[bytes], tuple[float, bytes]]:
 
 
 def later(judge: Callable[[bytes], tuple[float, bytes]]) -> None:
-    """Give each line the answer that `judge` has for it, after the seconds that it says: any number at once, in any order."""
+    """Answer each line with what `judge` returns for it, after its seconds: any number at the same time, in any order."""
     due: list[tuple[float, bytes]] = []
     tail = b""
     while True:

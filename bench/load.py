@@ -1,7 +1,7 @@
-"""Steady load on a running engine, and how long each message took from its drop to Outbound.
+"""Put a steady load on a running engine, and measure each message from its drop to Outbound.
 
-A process of its own drops at the rate asked for (a rename each, of messages that were written before, noting the time); this one hears
-of each file that comes into Outbound from inotify. ctimes would not do: the kernel's clock for them moves in steps of milliseconds.
+A process of its own drops messages at the given rate (one rename each, of messages written before, with the time noted). This
+process gets an inotify event for each file in Outbound. ctimes are not exact enough: the kernel's clock for them moves in milliseconds.
 """
 
 import ctypes
@@ -26,21 +26,21 @@ EVENT = struct.Struct("iIII")
 CHUNK = 1 << 20
 NUMBER = re.compile(rb"^X-Number: (\d+)", re.MULTILINE)
 HEAD = 4096
-"""Bytes of an output in which its number is found."""
+"""Bytes of an output in which its number is searched."""
 
 
 def numbered(data: bytes, number: int) -> bytes:
-    """The message with its number on top."""
+    """Return the message with its number on top."""
     return b"X-Number: %d\n" % number + data
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """Of sorted values, the one that a part of q are not over."""
+    """Return the value of sorted values that a part q of them does not exceed."""
     return values[min(int(len(values) * q), len(values) - 1)]
 
 
 def latencies(trial: Trial, messages: Sequence[bytes], rate: float) -> list[float]:
-    """Drop these, so many a second; the milliseconds that each took, in their order. All must come within PATIENCE."""
+    """Drop these at `rate` a second; return the milliseconds of each, in their order. All must arrive within PATIENCE."""
     ready = trial.base / "ready"
     ready.mkdir(exist_ok=True)
     for n, data in enumerate(messages):
@@ -58,7 +58,7 @@ def latencies(trial: Trial, messages: Sequence[bytes], rate: float) -> list[floa
 
 
 def _ours(arrivals: "Arrivals", folder: Path, count: int, deadline: float) -> dict[int, float]:
-    """When each numbered message came. Files are read only once there are enough, as the engine wants the processor until then."""
+    """Return when each numbered message arrived. Files are read only once there are enough, to leave the processor to the engine."""
     found: dict[int, float] = {}
     with arrivals:
         while len(found) < count:
@@ -68,7 +68,7 @@ def _ours(arrivals: "Arrivals", folder: Path, count: int, deadline: float) -> di
 
 
 def _drop(base: Path, count: int, rate: float, dropped: mmap.mmap) -> None:
-    """In the child: one rename after the other, none early; it ends the process."""
+    """Rename one message after the other in the child, none early; then end the process."""
     code = 1
     try:
         begun = time.monotonic()
@@ -82,14 +82,14 @@ def _drop(base: Path, count: int, rate: float, dropped: mmap.mmap) -> None:
 
 
 def _number(path: Path) -> int | None:
-    """None: it is none of those that were dropped here."""
+    """Return the number of a message; None if it was not dropped here."""
     with path.open("rb") as file:
         found = NUMBER.search(file.read(HEAD))
     return int(found[1]) if found else None
 
 
 class Arrivals:
-    """Hears when files come into a folder."""
+    """Receives inotify events for files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -104,7 +104,7 @@ class Arrivals:
         os.close(self._fd)
 
     def take(self, count: int, deadline: float) -> dict[str, float]:
-        """The time (time.monotonic) of each of the next files, `count` of them at the least. Raises TimeoutError."""
+        """Return the time (time.monotonic) of each of the next files, at least `count` of them. Raises TimeoutError."""
         came: dict[str, float] = {}
         while len(came) < count:
             if not select.select([self._fd], [], [], max(0.0, deadline - time.monotonic()))[0]:

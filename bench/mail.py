@@ -1,4 +1,4 @@
-"""The messages that are measured with. Pure: bytes, no files."""
+"""The messages for measurements. Pure: bytes, no files."""
 
 __all__ = ["message"]
 
@@ -11,5 +11,5 @@ LINE = b"The quick brown fox jumps over the lazy dog, and the lazy dog does not 
 
 
 def message(size: int) -> bytes:
-    """An ordinary message of `size` bytes (a header at the least)."""
+    """Return an ordinary message of `size` bytes (at least a header)."""
     return (HEAD + LINE * (size // len(LINE) + 1))[: max(size, len(HEAD))]

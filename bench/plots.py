@@ -1,4 +1,4 @@
-"""One plot a group, as SVG and PNG: curves where what varies is a number, bars where it is a name."""
+"""Draw one plot a group, as SVG and PNG: curves if x is a number, bars if it is a name."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,7 +73,7 @@ def _bars(axes: Any, results: Sequence[Result]) -> None:
 
 
 def _lines(results: Sequence[Result]) -> dict[str, list[tuple[Result, str]]]:
-    """What is drawn, by the name of its line."""
+    """Return what to draw, by the name of its line."""
     lines: dict[str, list[tuple[Result, str]]] = {}
     for each in results:
         for value in each.plot:

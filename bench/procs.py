@@ -1,4 +1,4 @@
-"""What the processes of a running engine use, by role, as the kernel counts it: memory, processor time, wake-ups."""
+"""Measure what the processes of a running engine use, by role, as the kernel counts it: memory, processor time, wake-ups."""
 
 import contextlib
 import re
@@ -17,14 +17,14 @@ class Use(NamedTuple):
     cpu: float
     """Seconds."""
     wakeups: int
-    """How often a thread of it got a processor."""
+    """How often one of its threads got a processor."""
 
     def since(self, before: "Use") -> "Use":
         return Use(self.cpu - before.cpu, self.wakeups - before.wakeups)
 
 
 def roles(trial: Trial) -> dict[str, list[int]]:
-    """Process ids by what ps shows, the number taken off: "processor" has several. Helpers are not among them."""
+    """Return process ids by the title in ps, without the number: "processor" has several. Helpers are not among them."""
     found: dict[str, list[int]] = {}
     for pid in trial.pids(""):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode()
@@ -33,7 +33,7 @@ def roles(trial: Trial) -> dict[str, list[int]]:
 
 
 def uses(pids: list[int]) -> Use:
-    """Of all their threads."""
+    """Return the use of all their threads."""
     total: Counter[str] = Counter()
     for task in (task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()):
         with contextlib.suppress(FileNotFoundError):
@@ -44,6 +44,6 @@ def uses(pids: list[int]) -> Use:
 
 
 def private_mib(pid: int) -> float:
-    """Memory that would be free if it ended."""
+    """Return the memory that would be free if it ended."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024

@@ -1,8 +1,8 @@
-"""`make profile`: where the CPU goes, a message. A running engine under a no-op filter, measured twice.
+"""`make profile`: where the CPU goes, per message. It measures a running engine with a no-op filter twice.
 
 First without a profiler: what the kernel charged each process (/proc/PID/task/*/schedstat) and the machine (/proc/stat)
 while N messages went through. Then again under py-spy, whose samples divide each process's time among its steps. The
-profiler slows the engine down, so that only the shares of the second run count, and the times of the first.
+profiler slows the engine down, so only the shares of the second run count, and the times of the first.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
     seconds: float
     roles: dict[str, Cpu]
     machine: float
-    """Seconds that all cores together were not idle."""
+    """Seconds in which cores were not idle, of all cores together."""
     steps: dict[tuple[str, str], tuple[float, float]]
     """Seconds of wall and of processor time by process and step: the engine's own clocks."""
 
@@ -104,7 +104,7 @@ def _timings(trial: Trial) -> dict[tuple[str, str], tuple[float, float]]:
 
 
 def _spy(trial: Trial, messages: int, data: bytes, raw: Path) -> str:
-    """Run the load once more under py-spy; say why there are no samples, if there are none."""
+    """Run the load again under py-spy; return why there are no samples, if there are none."""
     assert trial.process is not None
     pile = Pile(trial, messages, data)
     program = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
@@ -113,7 +113,7 @@ def _spy(trial: Trial, messages: int, data: bytes, raw: Path) -> str:
     command = [program, "record", "--pid", str(trial.process.pid), "--subprocesses", "--format", "raw", "--rate", str(RATE)]
     spy = subprocess.Popen([*command, "--output", str(raw)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     pile.run()
-    spy.send_signal(signal.SIGINT)  # as a ^C does: it writes what it has
+    spy.send_signal(signal.SIGINT)  # like a ^C: it writes what it has
     return f"No table of steps: py-spy said: {spy.communicate(timeout=60)[1].decode(errors='replace').strip()[-300:]}"
 
 
@@ -121,7 +121,7 @@ def _spy(trial: Trial, messages: int, data: bytes, raw: Path) -> str:
 
 
 def _roles(trial: Trial) -> dict[str, Cpu]:
-    """Processor time by role, of the engine, its helpers and this program."""
+    """Return processor time by role, of the engine, its helpers and this program."""
     assert trial.process is not None
     found = {"this benchmark": _cpu(os.getpid())}
     for pid in _tree(trial.process.pid):
@@ -131,7 +131,7 @@ def _roles(trial: Trial) -> dict[str, Cpu]:
 
 
 def engine_cpu(trial: Trial) -> float:
-    """Seconds of processor time that all processes of the engine have used, its helpers not."""
+    """Return the processor seconds of all processes of the engine, without its helpers."""
     return sum(cpu.total for role, cpu in _roles(trial).items() if role not in ("helper", "this benchmark"))
 
 
@@ -142,14 +142,14 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _cpu(pid: int) -> Cpu:
-    """`total` to the nanosecond; the division into user and system by the clock's ticks is rougher."""
+    """Read `total` to the nanosecond; the division into user and system by clock ticks is less exact."""
     nanoseconds = sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return Cpu(nanoseconds / 1e9, int(fields[11]) / TICK, int(fields[12]) / TICK)
 
 
 def _machine_busy() -> float:
-    """Seconds since boot that the cores were neither idle nor waiting for the disk."""
+    """Return the seconds since boot in which the cores were neither idle nor waiting for the disk."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     return (sum(fields[:8]) - fields[3] - fields[4]) / TICK
 
@@ -178,8 +178,8 @@ def _by_process(measured: Measured) -> Iterator[str]:
 
 
 def _by_lap(measured: Measured) -> Iterator[str]:
-    """The engine's own clocks; what is left of a process is waking up, links between processes, log lines between steps."""
-    yield "| process | step, by the engine's own clocks | CPU us a message | from its begin to its end |"
+    """Yield the engine's own clocks. The rest of a process is wake-ups, links between processes, and log lines between steps."""
+    yield "| process | step, by the engine's own clocks | CPU us a message | from its start to its end |"
     yield "|---|---|---:|---:|"
     each = 1e6 / measured.messages
     for process in dict.fromkeys(process for process, _ in measured.steps):
@@ -192,7 +192,7 @@ def _by_lap(measured: Measured) -> Iterator[str]:
 
 
 def _by_step(measured: Measured, samples: list[steps.Sample]) -> Iterator[str]:
-    """Divide each process's time as its samples are; those in waits say how often it waited, not what that cost."""
+    """Divide each process's time by its samples. Samples in waits show how often it waited, not the cost of waiting."""
     found = steps.by_step(samples)
     sizes: Counter[str] = Counter()
     for (role, step), count in found.items():

@@ -1,8 +1,8 @@
-"""`python -m bench ratio`: the engine beside the bare loop, in turns, on the same filesystem, from the same pile of messages.
+"""`python -m bench ratio`: the engine beside the bare loop, in turns, on the same filesystem, with the same pile of messages.
 
-Both find the messages in the drop folder when they start, and both rates are read from the ctimes of what they published, the first
-tenth left out. So start-up is in neither, nor is whoever drops mail. With --live the messages are renamed into a
-running engine's drop folder (its watcher has work then), and its rate is that from the first rename to the last message in Outbound.
+Both find the messages in the drop folder when they start, and both rates are read from the ctimes of what they published, without the
+first tenth. So they include neither start-up nor the program that drops mail. With --live the messages are renamed into a
+running engine's drop folder (so its watcher has work), and its rate is that from the first rename to the last message in Outbound.
 
 Which work is compared:
     --helper noop            the engine publishes unchanged mail by hard link, the bare loop copies it with one header field more
@@ -30,7 +30,7 @@ __all__ = ["Case", "Pair", "beside", "main", "pairs"]
 
 
 class Case(NamedTuple):
-    """What both do."""
+    """The work that both do."""
 
     processors: int = 4
     messages: int = 6000
@@ -54,7 +54,7 @@ class Pair(NamedTuple):
 
 
 def pairs(case: Case, rounds: int, first: int = 0) -> list[Pair]:
-    """Measure in turns, each round in the other order, as a machine's speed drifts."""
+    """Measure in turns, each round in the opposite order, because a machine's speed drifts."""
     found = []
     for n in range(first, first + rounds):
         if n % 2:
@@ -67,7 +67,7 @@ def pairs(case: Case, rounds: int, first: int = 0) -> list[Pair]:
 
 
 def beside(benchmark: BenchmarkFixture, x: Mapping[str, float | str], case: Case, *, series: str = "", rounds: int = 3) -> None:
-    """Have a benchmark measure pairs, for a table with the ratio of each row."""
+    """Measure pairs in a benchmark, for a table with the ratio of each row."""
     note(benchmark, x, series=series, plot=["engine/s", "bare loop/s"], judged=["ratio"])
     turns = iter(range(rounds))
 

@@ -1,6 +1,6 @@
-"""The report: Markdown from a document of results. Pure but for the docstrings that it reads.
+"""The report: Markdown from a document of results. Pure, except for the docstrings that it reads.
 
-Each file of benchmarks is a section: its docstring, the command, and for each of its groups a table and a plot (bench/record.py has
+Each file of benchmarks is a section: its docstring, the command, and a table and a plot for each of its groups (bench/record.py has
 the convention). `publish` puts the sections into docs/performance.md, between two marks.
 """
 
@@ -15,11 +15,11 @@ __all__ = ["BEGIN", "END", "by_group", "figure", "number", "slug", "splice", "ta
 BEGIN = "<!-- bench: begin -->"
 END = "<!-- bench: end -->"
 NOISE = 0.02
-"""A spread over this stands beside the median."""
+"""A larger spread is shown beside the median."""
 
 
 def text(document: Document, form: str, plots: str) -> str:
-    """All sections; `plots` is the folder of the plots, as links have it."""
+    """Return all sections; `plots` is the folder of the plots, as in links."""
     results = results_of(document)
     files = list(dict.fromkeys([each.file for each in results] + [name.partition("::")[0] for name in document["skipped"]]))
     parts = [about(document), *(_section(file, form, results, document, plots) for file in sorted(files))]
@@ -27,7 +27,7 @@ def text(document: Document, form: str, plots: str) -> str:
 
 
 def about(document: Document) -> str:
-    """The machine in a sentence, and what spoils the figures."""
+    """Describe the machine in a sentence, and what distorts the figures."""
     machine = document["machine"]
     head = (
         f"{machine['cores']} cores ({machine['cpu']}), {machine['memory']}, {machine['filesystem']}, Linux {machine['kernel']}, "
@@ -59,7 +59,7 @@ def by_group(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Rows are what varies; columns are the values of each series."""
+    """Return a table: rows are x, columns are the values of each series."""
     columns = list(dict.fromkeys((each.series, value) for each in results for value in each.values))
     many = len({series for series, _ in columns}) > 1
     alone = len({value for _, value in columns}) == 1
@@ -73,13 +73,13 @@ def table(results: Sequence[Result]) -> str:
 
 
 def ordered(results: Sequence[Result]) -> list[float | str]:
-    """What varies: numbers by size, names as they came."""
+    """Return the values of x: numbers by size, names in their order."""
     numbers = sorted({each.x for each in results if not isinstance(each.x, str)})
     return [*numbers, *dict.fromkeys(each.x for each in results if isinstance(each.x, str))]
 
 
 def figure(result: Result, value: str) -> str:
-    """The median in three digits or more, with the spread of the rounds if it counts."""
+    """Return the median in three digits or more, with the spread of the rounds if it is large."""
     spread = result.spread(value)
     return number(result.median(value)) + (f" ±{spread:.0%}" if spread > NOISE else "")
 
@@ -95,12 +95,12 @@ def _label(x: float | str) -> str:
 
 
 def slug(group: str) -> str:
-    """A group's name as that of a file."""
+    """Return a group's name as the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
 
 
 def splice(page: str, sections: str) -> str:
-    """The page with these sections between its marks. Raises ValueError where it has none."""
+    """Return the page with these sections between its marks. Raises ValueError if it has no marks."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -113,7 +113,7 @@ def _one_line(paragraph: str) -> str:
 
 
 def _paragraphs(rest: str) -> str:
-    """Docstring lines are as long as code allows; those of one paragraph become one."""
+    """Join the lines of each docstring paragraph into one."""
     return "\n\n".join(_joined(part) for part in rest.strip().split("\n\n"))
 
 
@@ -123,5 +123,5 @@ def _joined(paragraph: str) -> str:
 
 
 def without_plots(page: str) -> str:
-    """For a terminal."""
+    """Return the page for a terminal."""
     return "\n".join(line for line in page.splitlines() if not line.startswith("!["))

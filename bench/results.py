@@ -1,7 +1,7 @@
-"""What was measured, as a document: written after each file of benchmarks, read by report and comparison. No measuring here.
+"""Results as a document: written after each file of benchmarks, read by report and comparison. It measures nothing.
 
 bench/results/short.json and full.json hold the last run of each benchmark of that form, with the machine it ran on. A part of the
-suite that is run again (`python -m bench --full bench_size.py`) replaces its own entries only.
+suite that runs again (`python -m bench --full bench_size.py`) replaces its own entries only.
 """
 
 import json
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 class Result(NamedTuple):
-    """One benchmark: a cell or some of its group's table."""
+    """One benchmark: one or several cells of its group's table."""
 
     file: str
     name: str
@@ -47,13 +47,13 @@ class Result(NamedTuple):
         return statistics.median(self.values[value])
 
     def spread(self, value: str) -> float:
-        """Half the distance between the best and the worst round, as a part of the median."""
+        """Return half the distance between the best and the worst round, relative to the median."""
         data = self.values[value]
         median = self.median(value)
         return (max(data) - min(data)) / 2 / abs(median) if median else 0.0
 
     def is_worse(self, value: str, base: "Result") -> float:
-        """How much worse than a stored run, as a part of it; negative if it is better."""
+        """Return how much worse it is than a stored run, relative to that run; negative if it is better."""
         now = self.median(value)
         then = base.median(value)
         if not then or not now:
@@ -62,13 +62,13 @@ class Result(NamedTuple):
 
 
 def load(path: Path) -> Document:
-    """Raises FileNotFoundError, ValueError."""
+    """Read a document. Raises FileNotFoundError, ValueError."""
     document: Document = json.loads(path.read_text())
     return document
 
 
 def add(path: Path, file: str, benchmarks: list[dict[str, Any]], skipped: dict[str, str], *, whole: bool = False) -> Document:
-    """Put what the benchmarks of one file said in the place of what they said before; `whole`: there are no others in it."""
+    """Replace the entries of one file by its new results; `whole`: all of its benchmarks ran."""
     known: Document = load(path) if path.exists() else {"benchmarks": [], "skipped": {}}
     fresh = [_entry(file, each) for each in benchmarks]
     names = {_place(each) for each in fresh} | set(skipped)
@@ -89,12 +89,12 @@ def results_of(document: Document) -> list[Result]:
 
 
 def _place(entry: dict[str, Any]) -> str:
-    """As pytest names it."""
+    """Return its name in pytest."""
     return f"{entry['file']}::{entry['name']}"
 
 
 def _entry(file: str, each: dict[str, Any]) -> dict[str, Any]:
-    """Of pytest-benchmark's entry what is needed."""
+    """Return the needed part of pytest-benchmark's entry."""
     when = time.strftime("%Y-%m-%d %H:%M:%S")
     return {
         "file": file,
@@ -134,7 +134,7 @@ def _result(entry: dict[str, Any]) -> Result:
 
 
 def machine() -> dict[str, Any]:
-    """What figures depend on."""
+    """Return what the figures depend on."""
     return {
         "cores": os.cpu_count(),
         "cpu": _first_line("/proc/cpuinfo", "model name"),
@@ -149,16 +149,16 @@ def machine() -> dict[str, Any]:
 
 
 def warning() -> str:
-    """Why figures measured under $TMPDIR would mislead; "" when they do not."""
+    """Return why figures measured under $TMPDIR would mislead; "" if they do not."""
     remark = sync.choose_for("group", tempfile.gettempdir()).remark
-    return f"{remark} (TMPDIR={tempfile.gettempdir()}): figures from there say nothing of a mail spool" if remark else ""
+    return f"{remark} (TMPDIR={tempfile.gettempdir()}): figures from there do not apply to a mail spool" if remark else ""
 
 
 def _filesystem() -> str:
-    """The type of the filesystem under $TMPDIR: of all mount points above it the longest counts."""
+    """Return the type of the filesystem under $TMPDIR: the longest mount point above it counts."""
     path = Path(tempfile.gettempdir()).resolve()
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    found = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]  # in a chroot none may be
+    found = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]  # in a chroot there may be none
     return max(found, default=("", "unknown"))[1]
 
 

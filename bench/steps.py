@@ -1,7 +1,7 @@
-"""Which step of a message's way a stack of Python frames belongs to. Pure: the samples of py-spy are text here.
+"""Find the step of a message's way for a stack of Python frames. Pure: the samples of py-spy are text here.
 
 A line of `py-spy record --format raw` is `process PID:"title";...;outer (file.py:1);inner (file.py:2) COUNT`. The innermost
-frame that STEPS knows decides; the rest is "other", so that a table which has fallen behind the code shows itself.
+frame in STEPS decides. The rest is "other": a large "other" shows that the table is out of date.
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 __all__ = ["OTHER", "STEPS", "WAIT", "Sample", "by_function", "by_step", "parse", "role_of", "step_of"]
 
 WAIT = "wait"
-"""For work, or for a core once there is work: py-spy takes whoever is ready to run for one that runs."""
+"""Waits for work, or for a core once there is work: py-spy counts a process that is ready to run as running."""
 OTHER = "other"
 STEPS = {
     WAIT: "Loop.turn Processor._wait Committer._work Watcher._hear Condition.wait InotifyFD._check_inotify_fd",
@@ -21,12 +21,12 @@ STEPS = {
     "intake: look": "Spooler._list Spooler._begin Spooler._fill Spooler._sort Intake.listing Backlog.add Backlog.pop",
     "intake: claim": "Spooler._take Spooler._claim Intake.claim Ids.take",
     "dispatch": "Manager._dispatch Manager._send_job Schedule.next Blame.admit",
-    "hear outcomes": "Manager._told Link._read_one Link._ready",
+    "receive outcomes": "Manager._told Link._read_one Link._ready",
     "sync": "Committer.pump Committer._begin Disk.sync Settler._noted.<locals>.run Committer._synced",
-    "commit": "Store.commit Store.move Settler._move Board.decide",
-    "publish": "Store.finish Store.publish Board.announce",
+    "commit": "Store.commit Store.move Settler._move Scoreboard.decide",
+    "publish": "Store.finish Store.publish Scoreboard.announce",
     "unlink, forget": "Store.forget Schedule.remove",
-    "gauges": "Manager._show Board.set_gauges Schedule.gauges",
+    "gauges": "Manager._show Scoreboard.set_gauges Schedule.gauges",
     "the loop's round": "Manager._pump Spooler.pump Settler.pump Settler._next Settler._carry Loop._run_timers",
     "take the job": "Processor.work",
     "read, ingest": "Processor._message ingest load",
@@ -34,12 +34,13 @@ STEPS = {
     "ask the filter": "Client.ask Client._answer",
     "stage": "Processor._stage stage_file stage_why modules_of",
     "answer": "Processor._send",
-    "say on the board": "Processor._say Board.work",
-    "take requests": "Server._asked Gate.ask",
-    "talk to helpers": "Helper.send Helper._write Helper._readable Helper._read Keeper.send Crew.send",
+    "update the scoreboard": "Processor._say Scoreboard.work",
+    "take requests": "MultiplexerServer._asked Gate.ask",
+    "talk to helpers": "Helper.send Helper._write Helper._readable Helper._read HelperRunner.send HelperPool.send",
     "answer processors": "Desk.tell ExternalFilter.verdict",
-    "states, ticks": "Server._tick Server._tell ExternalFilter.state Server._changed Board.publish_filters",
-    "hear the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
+    "states, ticks": "MultiplexerServer._tick MultiplexerServer._tell ExternalFilter.state "
+    "MultiplexerServer._changed Scoreboard.publish_filters",
+    "read the folder's events": "InotifyFD.run EventEmitter.run EventDispatcher.run",
     "hint": "_Hints.on_event",
     "status, config": "Commands._command ConfigFile.poll Supervisor._look_around _Connection._ready _Connection._reply",
 }
@@ -50,7 +51,7 @@ _PROCESS = re.compile(r'process \d+:"(.*)')
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One line: how often a stack was seen in a process of this role."""
+    """One line: how often a stack was found in a process of this role."""
 
     role: str
     frames: tuple[tuple[str, str], ...]
@@ -59,7 +60,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def role_of(title: str) -> str:
-    """The role of a process by the title that ps shows: `enqueuer: processor 3` is one of the processors."""
+    """Return the role of a process by its title in ps: `enqueuer: processor 3` is one of the processors."""
     if not title.startswith("enqueuer: "):
         return "helper"
     role = title.removeprefix("enqueuer: ")
@@ -67,7 +68,7 @@ def role_of(title: str) -> str:
 
 
 def parse(lines: Iterable[str]) -> Iterator[Sample]:
-    """Read what py-spy wrote."""
+    """Read the output of py-spy."""
     for line in lines:
         stack, _, count = line.rstrip().rpartition(" ")
         parts = stack.split(";")
@@ -78,12 +79,12 @@ def parse(lines: Iterable[str]) -> Iterator[Sample]:
 
 
 def step_of(sample: Sample) -> str:
-    """The step that the innermost known frame begins."""
+    """Return the step that the innermost known frame begins."""
     return next((_STEP_OF[function] for function, _ in reversed(sample.frames) if function in _STEP_OF), OTHER)
 
 
 def by_step(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
-    """Samples by (role, step)."""
+    """Return samples by (role, step)."""
     counts: Counter[tuple[str, str]] = Counter()
     for sample in samples:
         counts[sample.role, step_of(sample)] += sample.count
@@ -91,7 +92,7 @@ def by_step(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
 
 
 def by_function(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
-    """Samples by (role, `function (file)`) of the innermost frame, where the time itself is spent; without waits."""
+    """Return samples by (role, `function (file)`) of the innermost frame, which uses the time itself; without waits."""
     counts: Counter[tuple[str, str]] = Counter()
     for sample in samples:
         if sample.frames and step_of(sample) != WAIT:

@@ -1,4 +1,4 @@
-"""The base directory: which one is meant, its folders, and how it is made. No file in it but the first config file."""
+"""The base directory: find it, its folders, and make it. Only the first config file is written here."""
 
 import contextlib
 import functools
@@ -34,29 +34,29 @@ __all__ = [
 ]
 
 MOST = (1 << 20) + 1
-"""Bytes of a config file that are read: one more than such a file may have."""
+"""Bytes of a config file that are read: one more than it may have."""
 
 FOLDERS = layout.FOLDERS | {"Settings": 0o750, "SystemLogs": 0o750, "Run": 0o750}
-"""The folders and their modes when made; an existing folder keeps what its administrator gave it."""
+"""The folders and the modes with which they are made. An existing folder keeps the mode that its administrator set."""
 SHARED = 0o3730
-"""A drop folder for a group: setgid, so that drops get the group; sticky, so that each has its own drops only."""
+"""A drop folder for a group: setgid, so that drops get the group; sticky, so that each account can remove only its own drops."""
 CONFIG = "Settings/enqueuer.toml"
 DEFAULT_BASE = "/var/spool/enqueuer"
 
 
 class BaseDirError(Exception):
-    """There is no usable base directory; the text says what to do."""
+    """There is no usable base directory. The text has the cure."""
 
 
 def is_base(path: Path) -> bool:
-    """Say whether `path` is a base directory: by its folders, for who lost the config file must still be able to see and stop an engine."""
+    """Return whether `path` is a base directory, by its folders: without its config file, an engine must still be visible and stoppable."""
     return all((path / folder).is_dir() for folder in ("Submitted", "Queue", "Settings"))
 
 
 def find(base: str | None) -> Path:
-    """The base directory of a command: --base, else $ENQUEUER_BASE, else ./spool if it is the caller's, else /var/spool/enqueuer.
+    """Return the base directory of a command: --base, else $ENQUEUER_BASE, else ./spool if it is the caller's, else /var/spool/enqueuer.
 
-    Raises BaseDirError where what was named is none.
+    Raises BaseDirError if the named folder is not a base directory.
     """
     path = _named(base)
     _expect_base(path)
@@ -64,9 +64,10 @@ def find(base: str | None) -> Path:
 
 
 def enter(base: str | None) -> Path:
-    """Go into the base directory of a command, with the rights of its account (enqueuer/system/accounts.py). Raises BaseDirError, Refused.
+    """Go into the base directory of a command, with the rights of its account (enqueuer/system/accounts.py). Raises BaseDirError,
+    RightsRefused.
 
-    What is returned is its name, for people: all else is done from inside.
+    Return its name for people: all else is done from inside.
     """
     path = _named(base)
     _default()
@@ -83,7 +84,7 @@ def enter(base: str | None) -> Path:
 
 
 def _named(base: str | None) -> Path:
-    """Which folder is meant, be it a base directory or not."""
+    """Return which folder is meant, even if it is not a base directory."""
     if named := base or os.environ.get("ENQUEUER_BASE"):
         return Path(named).absolute()
     here = Path("spool")
@@ -92,7 +93,7 @@ def _named(base: str | None) -> Path:
     why = next(filter(None, (accounts.not_alone(folder) for folder in (Path(), here, here / "Settings"))), "")
     if not why:
         return here.absolute()
-    why = f"./spool is not taken, as {why}; to take it: --base ./spool"
+    why = f"./spool is not used, because {why}; to use it: --base ./spool"
     if not is_base(Path(DEFAULT_BASE)):
         raise BaseDirError(why)
     print(f"enqueuer: {why}", file=sys.stderr)
@@ -100,26 +101,28 @@ def _named(base: str | None) -> Path:
 
 
 def _expect_roots(path: Path) -> None:
-    """In root's base directory nothing may be another account's that tells root what to do. Drops may be. Raises Refused."""
+    """Raise RightsRefused if in root's base directory another account owns something that root obeys. Drops may be another account's."""
     for folder in FOLDERS:
         with contextlib.suppress(FileNotFoundError):
             if (owner := os.stat(folder).st_uid) and not folder.startswith("Submitted"):
-                raise accounts.RightsRefused(f"{path} belongs to root, and {folder} in it to the account {owner}: chown one of them")
+                raise accounts.RightsRefused(
+                    f"{path} belongs to root, but {folder} in it belongs to the account {owner}: chown one of them"
+                )
 
 
 def _expect_base(path: Path) -> None:
-    """Raises BaseDirError with what to do."""
+    """Raise BaseDirError with the cure if `path` is not a base directory."""
     if is_base(path):
         return
     if path.exists() and not path.is_dir():
         raise BaseDirError(f"{path} is not a folder: name a base directory with --base DIR")
     if _readable(path):
         raise BaseDirError(f"{path} is not a base directory: make one with `enqueuer init {path}`, or name another with --base DIR")
-    raise BaseDirError(f"{path} cannot be read by this user: run the command as the user of the engine")
+    raise BaseDirError(f"this user cannot read {path}: run the command as the user of the engine")
 
 
 def create(path: Path, group: str | None = None) -> bool:
-    """Make `path` a base directory and have it on the disk for good; True if there was something to make.
+    """Make `path` a base directory and sync it; return True if there was something to make.
 
     What is there stays as it is. `group`: the accounts that may drop mail, see share().
     Raises BaseDirError where `path` holds something else, FormatError where a newer version made it, and OSError.
@@ -134,14 +137,14 @@ def create(path: Path, group: str | None = None) -> bool:
 
 
 def init(path: Path, group: str | None = None) -> bool:
-    """The same for a command, which goes there: as root with the rights of its account. Raises Refused, too."""
+    """Make a base directory for a command, and go into it: as root with the rights of its account. Raises RightsRefused, too."""
     _default()
     try:
         accounts.enter(path, make=True)
     except (FileExistsError, NotADirectoryError):
         raise _in_the_way(path) from None
     made = _complete(Path(), path, group)
-    with contextlib.suppress(PermissionError):  # the account may enter the folder above, and not read it
+    with contextlib.suppress(PermissionError):  # the account may enter the folder above, but not read it
         fsync_folder("..")
     return made
 
@@ -170,9 +173,9 @@ def _complete(path: Path, name: Path, group: str | None) -> bool:
 
 
 def share(folder: Path, group: str) -> bool:
-    """Let the members of a group drop mail into the drop folder, and neither list it nor touch the drops of others.
+    """Let the members of a group drop mail into the drop folder, but neither list it nor touch the drops of others.
 
-    True if that was not so. Raises BaseDirError and OSError.
+    Return True if this changed something. Raises BaseDirError and OSError.
     """
     try:
         number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
@@ -188,7 +191,7 @@ def share(folder: Path, group: str) -> bool:
         if stat.S_IMODE(os.fstat(fd).st_mode) != SHARED:
             raise PermissionError
     except PermissionError:
-        text = f"{folder} cannot be given to group {group}: run as root, or make the account of the engine a member of it"
+        text = f"the group of {folder} cannot become {group}: run as root, or make the account of the engine a member of it"
         raise BaseDirError(text) from None
     finally:
         os.close(fd)
@@ -196,7 +199,7 @@ def share(folder: Path, group: str) -> bool:
 
 
 def make_modules(base: Path, modules: Iterable[str]) -> bool:
-    """Make the module queues of `modules` in Outbound; True if one was missing."""
+    """Make the module queues of `modules` in Outbound; return True if one was missing."""
     names = [name for name in modules if is_module(name)]
     made = [_make(base / layout.module_folder(name), 0o750) for name in names]
     if any(made):
@@ -205,9 +208,9 @@ def make_modules(base: Path, modules: Iterable[str]) -> bool:
 
 
 def make_again(modules: Iterable[str]) -> list[str]:
-    """Make the folders below the current directory that are gone, but Run; return their names. Raises OSError.
+    """Make missing folders below the current directory again, except Run; return their names. Raises OSError.
 
-    What was in them is lost, and so are the rights that an administrator gave them. A `.taken` of another account's is moved away.
+    Their content is lost, and so are the modes that an administrator set. A `.taken` of another account is moved away.
     """
     if trust.foreign_taken() is not None:
         os.rename(layout.TAKEN, f"{layout.TAKEN}.{time.time_ns()}")
@@ -232,7 +235,7 @@ def _make(folder: Path, mode: int) -> bool:
 
 
 def _write_default(path: Path) -> bool:
-    """Write the commented default, whole or not at all; never over a file of the administrator's."""
+    """Write the commented default, whole or not at all. It never replaces a file of the administrator."""
     config = path / CONFIG
     if config.exists():
         return False
@@ -242,14 +245,14 @@ def _write_default(path: Path) -> bool:
 
 @functools.cache
 def _default() -> bytes:
-    """The commented default. Read before root becomes an account that may not be allowed to read the installation."""
+    """Return the commented default. It is read before root becomes an account that may not read the installation."""
     return resources.files("enqueuer.config").joinpath("default.toml").read_bytes()
 
 
 def replace(path: Path, data: bytes, like: Path | None = None) -> None:
-    """Write a file under another name and rename it over `path`; with mode and owner of `like`. On the disk for good but its name.
+    """Write a file under another name and rename it over `path`, with mode and owner of `like`. All but the name is synced.
 
-    No link is followed and no file opened that is there: what another account put in the way is replaced.
+    It follows no link and opens no existing file: what another account put there is replaced.
     """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
@@ -270,7 +273,7 @@ def _make_like(fd: int, status: os.stat_result) -> None:
 
 
 def fsync_folder(folder: str | Path) -> None:
-    """Have the names in a folder on the disk for good. Raises OSError."""
+    """Sync the names in a folder. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -283,6 +286,6 @@ def _readable(path: Path) -> bool:
 
 
 def read_config(path: Path) -> bytes:
-    """Read a config file, or its begin where it is too large for one. Raises OSError."""
+    """Read a config file, or the start of one that is too large. Raises OSError."""
     with open_plain(path) as file:
         return file.read(MOST)

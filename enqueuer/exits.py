@@ -1,4 +1,4 @@
-"""Exit codes: those of sysexits.h, so that scripts and systemd can tell what to do next. Numbers only."""
+"""Exit codes: those of sysexits.h, so that scripts and systemd know what to do next. Numbers only."""
 
 __all__ = [
     "CANTCREAT",
@@ -21,13 +21,13 @@ USAGE = 64
 DATAERR = 65
 """The input was wrong, e.g. a message without a recipient."""
 NOINPUT = 66
-"""The input is not there: no such file, message or base directory."""
+"""The input does not exist: no such file, message or base directory."""
 UNAVAILABLE = 69
 """No engine answers."""
 SOFTWARE = 70
 """Our own fault."""
 CANTCREAT = 73
-"""A file or folder cannot be made."""
+"""The program cannot make a file or folder."""
 IOERR = 74
 """The disk fails."""
 TEMPFAIL = 75
@@ -35,6 +35,6 @@ TEMPFAIL = 75
 NOPERM = 77
 """Not permitted to this user."""
 CONFIG = 78
-"""The config file cannot be taken."""
+"""The config file is not valid."""
 INTERRUPTED = 130
 """Ctrl-C, as a shell counts it: 128 + SIGINT."""

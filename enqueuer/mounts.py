@@ -1,6 +1,6 @@
-"""Whether messages can move between the folders of a base directory, tried by what the store does: a rename.
+"""Check that messages can move between the folders of a base directory, with what the store does: a rename.
 
-st_dev does not tell: two bind mounts or volumes of one filesystem have the same, and a rename between them is refused.
+st_dev does not help: two bind mounts or volumes of one filesystem have the same one, and a rename between them fails.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from enqueuer.queue.directory.names import is_module
 __all__ = ["Apart", "expect_renames"]
 
 FOLDERS = layout.MOVES
-"""Settings, SystemLogs and Run are not among them: no message moves there."""
+"""Folders through which messages move. None moves through Settings, SystemLogs and Run."""
 
 
 class Apart(BaseDirError):
@@ -26,9 +26,9 @@ class Apart(BaseDirError):
 
 
 def expect_renames(base: Path, modules: Iterable[str]) -> None:
-    """Have an empty file go through all folders that messages go through. Raises Apart where two are apart, and OSError.
+    """Move an empty file through all folders that messages go through. Raises Apart if two are on different mounts, and OSError.
 
-    Its name is one that no other account can put in the way in the drop folder.
+    No other account can make a file of this name in the drop folder.
     """
     probe = f".rename-{secrets.token_hex(8)}"
     here = base / FOLDERS[0] / probe

@@ -2,13 +2,13 @@
 
     python -m bench.limits.bare --processors 4 --messages 10000 --size 8192 --helper noop --durability group
 
-A message goes the engine's way: claimed by a rename, read, written to Queue/ with an envelope, judged through a multiplexer by a
+A message takes the engine's way: claimed by a rename, read, written to Queue/ with an envelope, scanned through a multiplexer by a
 helper program, staged with one header field more (--links: unchanged, as a hard link), synced in groups, published by a rename, its
-source unlinked last. It has no rules, lanes, log, recovery, limits, board or watcher, it trusts every answer, and it knows
-of one filter; all messages lie in the drop folder before the clock starts. One JSON line says how fast it was, and
-what CPU each process used. Compare only what ran on the same filesystem, in turns (`python -m bench ratio`).
+source unlinked last. The loop has no rules, lanes, log, recovery, limits, scoreboard or watcher, it trusts every answer, and it knows
+one filter. All messages are in the drop folder before the clock starts. One JSON line reports its rate, and
+the CPU of each process. Compare only runs on the same filesystem, in turns (`python -m bench ratio`).
 
-Unequal: ids are 1, 2, 3; the digest is computed before the file is written, not patched in; Queue/<id>.msg gets its name at once.
+Differences: ids are 1, 2, 3; the digest is computed before the file is written, not patched in; Queue/<id>.msg gets its name at once.
 """
 
 import argparse
@@ -40,9 +40,9 @@ HELPER = Path(__file__).parent.parent / "helper.py"
 FOLDERS = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT")
 FRAME = 1 << 16
 BATCH = 1000
-"""Messages that are synced together at the most; their frame must be shorter than FRAME."""
+"""The most messages that are synced together; their frame must be shorter than FRAME."""
 LINGER = 0.01
-"""Seconds between the beginnings of two syncs, as the engine has it."""
+"""Seconds between the beginnings of two syncs, as in the engine."""
 ADDRESS = re.compile(rb"^(return-path|to|cc):[^<\n]*<?([^\s<>,]+@[^\s<>,]+)", re.IGNORECASE | re.MULTILINE)
 
 encode = msgspec.msgpack.Encoder().encode
@@ -86,7 +86,7 @@ def read(path: str) -> bytes:
 
 
 def envelope_of(data: bytes) -> bytes:
-    """Sender, recipients, length and digest, and the empty line."""
+    """Return sender, recipients, length and digest, and the empty line."""
     found = ADDRESS.findall(data, 0, data.find(b"\n\n") + 1)
     senders = [b"P I <%s>\n" % address for name, address in found if name.lower() == b"return-path"]
     recipients = [b"R W <%s>\n" % address for name, address in found if name.lower() != b"return-path"]
@@ -141,7 +141,7 @@ def multiplexer(clients: Sequence[Channel], to_helper: int, from_helper: int) ->
 
 
 def committer(channel: Channel, durability: str) -> None:
-    """Make durable, publish and forget each batch of (id, drop)."""
+    """Make each batch of (id, drop) durable, publish it and forget it."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = os.open(".", os.O_RDONLY)
     while frame := channel.recv(FRAME):
@@ -168,7 +168,7 @@ def sync_each(files: Sequence[str], folder: str) -> None:
 
 
 class Manager:
-    """Claims and dispatches, oldest first; gathers what the processors have done for the committer."""
+    """Claims and dispatches, oldest first; collects the processors' results for the committer."""
 
     def __init__(self, processors: Sequence[Channel], commits: Channel, durability: str) -> None:
         self._processors = {channel.fileno(): channel for channel in processors}
@@ -210,7 +210,7 @@ class Manager:
             self._idle.popleft().send(encode((id, name)))
 
     def _commit(self) -> float | None:
-        """Hand over what was gathered, or return the seconds until that may be done (None: until something happens)."""
+        """Hand over the collected results, or return the seconds until that is allowed (None: until something happens)."""
         now = time.monotonic()
         if not self._gathered or self._committing or now < self._not_before:
             return self._not_before - now if self._gathered and not self._committing else None
@@ -227,7 +227,7 @@ class Manager:
 
 @contextlib.contextmanager
 def base_directory(given: str) -> Iterator[None]:
-    """Work in a base directory: `given`, which stays, or one under $TMPDIR, which goes."""
+    """Work in a base directory: `given`, which stays, or one under $TMPDIR, which is removed."""
     base = given or tempfile.mkdtemp(prefix="enqueuer-bare-")
     os.chdir(base)
     for folder in FOLDERS:
@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--helper", default="noop", help="noop, header, sleep:MS or busy:MS")
     parser.add_argument("--durability", choices=("group", "each", "off"), default="group")
     parser.add_argument("--links", action="store_true", help="mail goes on unchanged: a hard link, no copy")
-    parser.add_argument("--base", default="", help="an existing folder, with messages in Submitted/ or not; it is left as it is then")
+    parser.add_argument("--base", default="", help="an existing folder, with or without messages in Submitted/; it is kept")
     options = parser.parse_args()
     with base_directory(options.base):
         if not any(name.endswith(".eml") for name in os.listdir("Submitted")):

@@ -1,4 +1,4 @@
-"""The processes of a yardstick: forked, each with its own ends of the socket pairs only, and what CPU each used."""
+"""The processes of a bare program: forked, each with its own ends of the socket pairs only, and with its CPU use."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ Channel = socket.socket
 
 
 class Crew:
-    """The processes, by name. Each keeps of the sockets only its own."""
+    """The processes, by name. Each keeps only its own sockets."""
 
     def __init__(self) -> None:
         self.pids: dict[str, int] = {}
@@ -44,7 +44,7 @@ class Crew:
             os._exit(code)
 
     def reap(self) -> dict[str, dict[str, float]]:
-        """CPU seconds of each kind of process, once all have ended."""
+        """Return the CPU seconds of each kind of process, once all have ended."""
         used: dict[str, dict[str, float]] = {}
         for name, pid in self.pids.items():
             usage = os.wait4(pid, 0)[2]

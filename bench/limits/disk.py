@@ -1,7 +1,7 @@
-"""The disk alone: what a mail queue's files and names cost with nobody judging, claiming or asking. One process, no Python to speak of.
+"""The disk alone: what a mail queue's files and names cost without scans, claims or questions. One process with little Python.
 
-For each message two files are written (as Queue/ and Staged/), the second is published by a rename after one syncfs for a batch of
-them, and both the first and a source are unlinked: the same calls as the bare loop's (bench/limits/bare.py), in one thread.
+For each message two files are written (as Queue/ and Staged/). The second is published by a rename after one syncfs for a batch of
+them, and both the first and a source are unlinked: the same calls as those of the bare loop (bench/limits/bare.py), in one thread.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ BATCH = 128
 
 
 def rate(base: Path, messages: int, data: bytes) -> float:
-    """Messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
+    """Return messages/s in a folder that has a source for each message, 0 to messages - 1, and folders q and out."""
     libc = ctypes.CDLL(None, use_errno=True)
     here = os.open(base, os.O_RDONLY)
     begun = time.monotonic()

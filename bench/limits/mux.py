@@ -1,10 +1,10 @@
-"""The bare multiplexer: what a multiplexer in Python can reach here at the most, as the bare loop is for the engine.
+"""The bare multiplexer: the most that a multiplexer in Python can reach here, as the bare loop is for the engine.
 
     python -m bench.limits.mux FOLDER PROGRAM
 
 It speaks filterlink's frames with its clients on FOLDER/link and the helper protocol with one PROGRAM, all request lines of a turn
-in one write, and that is all: it has no lanes, slots, time-outs, restarts, log, suspects or status, it trusts every answer and knows
-one verdict. What filterlink is slower by is what its duties cost; what this is slower than a multiplexer in C by is what Python costs.
+in one write, and nothing else. It has no lanes, slots, time-outs, restarts, log, suspects or status, it trusts every answer and knows
+one verdict. The difference to filterlink is the cost of filterlink's duties; the difference to a multiplexer in C is the cost of Python.
 """
 
 import os
@@ -27,7 +27,7 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 class Bare:
-    """All of it."""
+    """The bare multiplexer's loop."""
 
     def __init__(self, listener: socket.socket, to_helper: int, from_helper: int) -> None:
         self._poll = select.epoll()
@@ -47,7 +47,7 @@ class Bare:
         self._poll.register(fd, select.EPOLLIN)
 
     def run(self) -> None:
-        """For ever."""
+        """Serve without an end."""
         ready = self._ready
         while True:
             for fd, _ in self._poll.poll():

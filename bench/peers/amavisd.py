@@ -1,5 +1,6 @@
-"""amavisd-new of the Debian package: SMTP in, SMTP out to smtp-sink, nothing scanned. It keeps no queue and syncs nothing: it answers its
-client once the next server has taken the message."""
+"""amavisd-new of the Debian package: SMTP in, SMTP out to smtp-sink, nothing scanned. It keeps no queue and syncs nothing. It answers
+its client once the next server has taken the message.
+"""
 
 import contextlib
 import grp
@@ -30,7 +31,7 @@ $forward_method = 'smtp:[127.0.0.1]:{sink}'; $notify_method = $forward_method;
 
 @contextlib.contextmanager
 def amavisd(folder: Path, servers: int) -> Iterator[Route]:
-    """It runs, with so many child processes."""
+    """Run it with this many child processes."""
     program = need("amavisd-new", "amavisd")
     need_root("amavisd-new, which changes to its own account,")
     try:
@@ -40,7 +41,7 @@ def amavisd(folder: Path, servers: int) -> Iterator[Route]:
     entrance = free_port()
     out = free_port()
     home = folder / "home"
-    config = folder / "config"  # it refuses a file of settings in a folder of its own
+    config = folder / "config"  # it refuses a config file in its own home folder
     folder.mkdir()
     for each in (home, home / "tmp", home / "db"):
         each.mkdir()

@@ -1,7 +1,7 @@
-"""`python -m bench.peers.load link|defang SOCKET CLIENTS REQUESTS`: what load.c does, by clients in Python.
+"""`python -m bench.peers.load link|defang SOCKET CLIENTS REQUESTS`: the same as load.c, with clients in Python.
 
-Each client is a process, as the processors of an engine are. Both kinds do what their protocol wants and nothing else: the first
-encodes, sends, receives and decodes a frame as the engine's client does, on one link for all questions; the other connects for each
+Each client is a process, as the processors of an engine are. Both kinds do only what their protocol requires. The first
+encodes, sends, receives and decodes a frame as the engine's client does, on one link for all questions. The other connects for each
 question, sends a line and reads until the multiplexor closes. The output is that of load.c.
 """
 
@@ -19,7 +19,7 @@ from filterlink.wire.link import connect
 
 ROOM = 4096
 TALLY = struct.Struct("qq")
-"""How many of a client's questions were answered, how many refused."""
+"""How many of a client's questions were answered, and how many refused."""
 
 _decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 
@@ -63,11 +63,11 @@ def main() -> int:
     for n in range(clients):
         if os.fork() == 0:
             os.close(starter)
-            os.read(start, 1)  # the end of the pipe is the starting shot
+            os.read(start, 1)  # the end of the pipe is the start signal
             answered = KINDS[kind](path, n + 1, requests // clients)
             TALLY.pack_into(tally, n * TALLY.size, answered, requests // clients - answered)
             os._exit(0)
-    time.sleep(0.02)  # all of them wait for the shot
+    time.sleep(0.02)  # all of them wait for the signal
     since = time.monotonic()
     os.close(start)
     os.close(starter)

@@ -1,10 +1,10 @@
 """filterlink, the bare multiplexer (bench/limits/mux.py) and MIMEDefang's, all with one helper in C that answers at once (noop.c).
 
-Who asks is in C (load.c) or in Python (load.py), for all of them in the same way.
+The clients are in C (load.c) or in Python (load.py), the same for all of them.
 
-MIMEDefang's takes a new connection for each question, and gives each worker one at a time: so is its protocol. It gets as many workers as
-there are clients, its best: with fewer, some questions stay in its queue for seconds while all workers are idle (seen with 8 workers and 9
-clients), or are refused where it has no queue.
+MIMEDefang's protocol takes a new connection for each question, and it gives each worker one question at a time. It gets as many workers
+as there are clients, its best. With fewer, some questions stay in its queue for seconds while all workers are idle (seen with 8 workers
+and 9 clients), or are refused if it has no queue.
 """
 
 import contextlib
@@ -20,37 +20,37 @@ __all__ = ["Asked", "Programs", "bare", "filterlink", "mimedefang"]
 
 NOBODY = "nobody"
 FOR_EVER = "1000000000"
-"""Requests after which a worker is replaced: none is."""
+"""Requests after which a worker is replaced: so many that none is."""
 BACKLOG = "1024"
 ROOT = SOURCES.parent.parent
 
 
 class Programs(NamedTuple):
-    """What runs beside a multiplexer."""
+    """The programs beside a multiplexer."""
 
     noop: Path
     load: tuple[str, ...]
-    """The command that asks."""
+    """The command of the clients."""
     before: tuple[str, ...]
     """Words before each command: where it is to run."""
 
     @classmethod
     def in_folder(cls, folder: Path, core: int | None, *, python: bool = False) -> "Programs":
-        """`core`: the only one that all may use. `python`: who asks is written in it, as our processors are."""
+        """Return the programs. `core`: the only one that all may use. `python`: the clients are in Python, as our processors are."""
         before = () if core is None else (need("util-linux", "taskset"), "--cpu-list", str(core))
         load = (sys.executable, "-m", "bench.peers.load") if python else (str(compiled("load", folder)),)
         return cls(compiled("noop", folder), load, before)
 
 
 class Asked(NamedTuple):
-    """A multiplexer that runs, as clients see it."""
+    """A running multiplexer, as clients see it."""
 
     programs: Programs
     kind: str
     socket: Path
 
     def rate(self, clients: int, requests: int) -> float:
-        """Answers/s that so many clients get who ask at once, each one question after the other."""
+        """Return the answers/s of this many clients at the same time, each with one question after the other."""
         words = [*self.programs.before, *self.programs.load, self.kind, str(self.socket), str(clients), str(requests)]
         done = subprocess.run(words, check=True, capture_output=True, timeout=PATIENCE, cwd=ROOT)
         answered, refused, seconds = done.stdout.split()
@@ -60,18 +60,18 @@ class Asked(NamedTuple):
 
 
 def filterlink(programs: Programs, folder: Path, *, pipelining: bool) -> contextlib.AbstractContextManager[Asked]:
-    """Enqueuer's multiplexer by itself."""
+    """Run Enqueuer's multiplexer by itself."""
     return _links(programs, folder, "bench.peers.filterlink", str(int(pipelining)))
 
 
 def bare(programs: Programs, folder: Path) -> contextlib.AbstractContextManager[Asked]:
-    """The bare multiplexer, for the same clients and helper."""
+    """Run the bare multiplexer, for the same clients and helper."""
     return _links(programs, folder, "bench.limits.mux")
 
 
 @contextlib.contextmanager
 def _links(programs: Programs, folder: Path, module: str, *words: str) -> Iterator[Asked]:
-    """A multiplexer that is asked by links, as a process of its own."""
+    """Run a multiplexer with links, as a process of its own."""
     folder.mkdir()
     with running([*programs.before, sys.executable, "-m", module, folder, programs.noop, *words], folder / "log", cwd=ROOT):
         until((folder / "link").exists, "the multiplexer's socket", folder / "log")
@@ -82,7 +82,7 @@ def _links(programs: Programs, folder: Path, module: str, *words: str) -> Iterat
 
 @contextlib.contextmanager
 def mimedefang(programs: Programs, folder: Path, workers: int) -> Iterator[Asked]:
-    """mimedefang-multiplexor of the Debian package, in the foreground."""
+    """Run mimedefang-multiplexor of the Debian package, in the foreground."""
     program = need("mimedefang", "mimedefang-multiplexor")
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)

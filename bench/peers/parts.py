@@ -1,7 +1,7 @@
-"""What the drivers of the peers share: what must be installed, what is compiled, and servers that end with their benchmark.
+"""What the drivers of the peers share: requirements, compilation, and servers that end with their benchmark.
 
-Peers run from their Debian packages, with configurations of their own in a temporary folder, on Unix sockets and loopback ports; nothing
-that they are given ever leaves the machine. The packages' own services are neither used nor started.
+Peers run from their Debian packages, with configurations of their own in a temporary folder, on Unix sockets and loopback ports. Nothing
+that they get ever leaves the machine. The packages' own services are neither used nor started.
 """
 
 import contextlib
@@ -25,23 +25,23 @@ PATIENCE = 30.0
 
 
 class Missing(Exception):
-    """A peer cannot run here; the text says why, and the cure."""
+    """A peer cannot run here. The text has the reason and the cure."""
 
 
 def need(package: str, program: str) -> str:
-    """Where a program of a Debian package is. Raises Missing."""
+    """Return the path of a program of a Debian package. Raises Missing."""
     if (found := shutil.which(program, path=PLACES)) is None:
-        raise Missing(f"{program} is not here: apt install {package}")
+        raise Missing(f"{program} is missing: apt install {package}")
     return found
 
 
 def need_root(what: str) -> None:
     if os.geteuid() != 0:
-        raise Missing(f"{what} starts as root only")
+        raise Missing(f"{what} can be started by root only")
 
 
 def compiled(name: str, folder: Path) -> Path:
-    """Compile bench/peers/NAME.c. Raises Missing where there is no compiler."""
+    """Compile bench/peers/NAME.c. Raises Missing if there is no compiler."""
     program = folder / name
     words = [need("gcc libc6-dev", "cc"), "-O2", "-D_GNU_SOURCE", "-o", str(program), str(SOURCES / f"{name}.c")]
     subprocess.run(words, check=True, timeout=PATIENCE)
@@ -50,7 +50,7 @@ def compiled(name: str, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def public_folder() -> Iterator[Path]:
-    """A new folder under $TMPDIR that other accounts may enter: peers run as such."""
+    """Yield a new folder under $TMPDIR that other accounts may enter: peers run under them."""
     with folder() as path:
         path.chmod(0o755)
         yield path
@@ -58,7 +58,7 @@ def public_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def running(words: Sequence[str | Path], log: Path, *, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in a process group of its own, which is ended as a whole."""
+    """Run a server in a process group of its own, which is ended as a whole."""
     with log.open("ab") as out:
         server = subprocess.Popen([*map(str, words)], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, process_group=0)
     try:
@@ -74,7 +74,7 @@ def running(words: Sequence[str | Path], log: Path, *, cwd: Path | None = None) 
 
 
 def until(condition: Callable[[], bool], what: str, log: Path, look: float = 0.02) -> None:
-    """Wait for it. Raises TimeoutError with what the peer said last."""
+    """Wait for a condition. Raises TimeoutError with the last words of the peer."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
@@ -89,7 +89,7 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody has now."""
+    """Return a port on loopback that no process uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

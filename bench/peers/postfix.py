@@ -1,7 +1,8 @@
 """Postfix of the Debian package as an instance of its own: smtpd, queue, content filter, smtpd, queue, smtp to smtp-sink.
 
-The content filter is the cheapest that there can be: none. What the first smtpd takes goes by `content_filter` straight to the second,
-where a real filter would give it back, so each message is in the queue twice, as behind any content filter. Postfix syncs each queue file.
+The content filter is the cheapest possible: none. What the first smtpd takes goes by `content_filter` straight to the second,
+where a real filter would give it back. So each message is in the queue twice, as behind any content filter. Postfix syncs each queue
+file.
 """
 
 import contextlib

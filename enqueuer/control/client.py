@@ -1,4 +1,4 @@
-"""The commands' end of the way to a running engine: Run/control.sock, one JSON request a connection, one JSON answer."""
+"""Ask a running engine over Run/control.sock: one JSON request a connection, one JSON answer."""
 
 import contextlib
 import json
@@ -16,22 +16,22 @@ __all__ = ["CONTROL", "Answer", "NotRunning", "Peer", "ask"]
 
 CONTROL = "Run/control.sock"
 MAX_ANSWER = 16 << 20
-"""Bytes of an answer that a command reads; the status of 256 processors and 1000 filters takes less than one MiB."""
+"""Bytes of an answer that a command reads. The status of 256 processors and 1000 filters takes less than one MiB."""
 SO_PEERPIDFD = 77
 """Linux 6.5; Python has no name for it yet."""
 LOOK_EACH = 0.05
-"""Seconds between two looks at the socket of an engine whose process cannot be seen."""
+"""Seconds between two looks at the socket of an engine whose process is not visible from here."""
 Answer = dict[str, Any]
 
 
 class NotRunning(Exception):
-    """No engine answers at this base directory; the text says so for people."""
+    """No engine answers at this base directory. The text says so for people."""
 
 
 def ask(base: Path, request: Answer, timeout: float = 5.0, *, here: Path | None = None) -> Answer:
-    """Send one request to the engine that runs on `base` and return its answer, of printable text alone. Raises NotRunning.
+    """Send one request to the engine that runs on `base`; return its answer, with printable text only. Raises NotRunning.
 
-    `here` is another name of `base`: a command is in that folder, and looks up no name twice.
+    `here`: another name of `base`, for a command whose current directory it is. Then the path is not resolved twice.
     """
     until = time.monotonic() + timeout
     data = b""
@@ -54,7 +54,7 @@ def ask(base: Path, request: Answer, timeout: float = 5.0, *, here: Path | None 
 
 
 def _plain(found: Any) -> Any:
-    """What was read, with each text printable: the engine of a base directory may be another's, and steers no terminal."""
+    """Make each text in an answer printable: another account's engine must not control our terminal."""
     match found:
         case str():
             return printable(found)
@@ -66,7 +66,7 @@ def _plain(found: Any) -> Any:
 
 
 class Peer:
-    """The process that answers at a base directory, by the kernel's word: its own number may be another one here."""
+    """The process that answers at a base directory, as the kernel knows it: its pid may be another one in our namespace."""
 
     def __init__(self, base: Path, here: Path | None = None) -> None:
         """`here`: see ask(). Raises NotRunning."""
@@ -77,7 +77,7 @@ class Peer:
             self._pidfd = _pidfd(sock)
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait until it has ended, without taking the lock from an engine that starts next. False: it has not."""
+        """Wait until the process has ended, without taking the lock from an engine that starts next. False: it still runs."""
         if self._pidfd is not None:
             return bool(select.select([self._pidfd], [], [], seconds)[0])
         until = time.monotonic() + seconds
@@ -86,7 +86,7 @@ class Peer:
         return not here
 
     def _is_here(self) -> bool:
-        """A process that cannot be seen from here has ended when its socket is gone, another's, or served by no process."""
+        """Return whether a process that is not visible from here runs. It has ended when its socket is gone, replaced, or not served."""
         if self._socket() != self._seen:
             return False
         try:
@@ -106,7 +106,7 @@ class Peer:
 
 
 def _pidfd(sock: socket.socket) -> int | None:
-    """A descriptor for the process at the other end; None where the kernel is old and that process is in another namespace."""
+    """Return a descriptor for the process at the other end; None if the kernel is old and that process is in another namespace."""
     try:
         return sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError:
@@ -128,7 +128,9 @@ def _nobody(base: Path) -> NotRunning:
 
 
 def _connect(base: Path, timeout: float) -> socket.socket:
-    """By way of /proc/self/fd: a socket's path ends at 108 bytes, a base directory's does not. Without /proc it must be shorter."""
+    """Connect over /proc/self/fd: a socket's path has at most 108 bytes, and a base directory's may have more. Without /proc it must be
+    shorter.
+    """
     folder = os.open(base / "Run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -1,6 +1,6 @@
-"""The engine's end of the way that commands take: Run/control.sock, one JSON request a connection, one JSON answer.
+"""Answer commands over Run/control.sock: one JSON request a connection, one JSON answer.
 
-A stream socket, since a status of many processors does not fit into one record of the other links.
+A stream socket, because the status of many processors does not fit into one record of the other links.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from filterlink.wire.loop import READ, WRITE, Loop
 __all__ = ["MAX_OPEN", "MAX_REQUEST", "CommandRequest", "ControlServer", "Reply", "listen", "read_request"]
 
 MAX_REQUEST = 4096
-"""Bytes of a request, which is a few words; a caller that sends more is cut off."""
+"""Bytes of a request, which is a few words. A caller that sends more is disconnected."""
 REQUEST_WITHIN = 5.0
-"""Seconds in which a caller must have sent its request, and in which it must have taken its answer."""
+"""Seconds in which a caller must send its request, and seconds in which it must read the answer."""
 MAX_OPEN = 128
-"""Connections that are open at once. One more costs the oldest that has asked nothing, else the oldest."""
+"""Connections that may be open at once. One more closes the oldest without a request, else the oldest."""
 Reply = Callable[[Answer], None]
 
 
 class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a command asks for. An unknown key is refused: `nwo` must not mean its default."""
+    """The request of a command. An unknown key is refused: a typing error such as `nwo` must not mean the default of `now`."""
 
     command: str
     id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
@@ -36,11 +36,11 @@ class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_request(line: bytes) -> CommandRequest:
-    """Raises ValueError with what a request is."""
+    """Decode a request. Raises ValueError with a description of a valid one."""
     try:
         return _decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ValueError(f"a request is one JSON object on one line, with the keys command, id and now: {error}") from None
+        raise ValueError(f"a request must be one JSON object on one line, with the keys command, id and now: {error}") from None
 
 
 _decode = msgspec.json.Decoder(CommandRequest).decode
@@ -59,7 +59,9 @@ def listen(path: str = CONTROL) -> socket.socket:
 
 
 class ControlServer:
-    """Hands each request to `handle(request, reply)`, which calls reply once, now or later. Never blocks. It serves no listener yet."""
+    """Passes each request to `handle(request, reply)`, which calls reply once, now or later. It never blocks. serve() gives it a
+    listener.
+    """
 
     def __init__(self, loop: Loop, handle: Callable[[CommandRequest, Reply], None]) -> None:
         self._loop = loop
@@ -72,7 +74,7 @@ class ControlServer:
         self._open[_Connection(self._loop, sock, self._handle, self._open.pop)] = None
 
     def abandon(self) -> None:
-        """In a child: close what the supervisor talks over, without a word."""
+        """Close in a child what the supervisor uses, without an answer to any caller."""
         for connection in self._open:
             connection.sock.close()
 
@@ -120,7 +122,7 @@ class _Connection:
             self._dispatch(line)
 
     def _receive(self) -> bytes | None:
-        """The request, once it is there to its end."""
+        """Return the request when it is complete, else None."""
         data = self.sock.recv(MAX_REQUEST)
         self._read += data
         line, newline, _ = self._read.partition(b"\n")

@@ -1,4 +1,4 @@
-"""What every process of the engine is born with, and how it settles in after the fork."""
+"""What every process of the engine gets at its fork, and how it sets itself up after the fork."""
 
 import contextlib
 import logging
@@ -26,27 +26,29 @@ SUPERVISOR = "Run/supervisor.sock"
 MANAGER = "Run/manager.sock"
 FILTERLINK = "Run/filterlink.sock"
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGIO)
-"""Ours end by order: a terminal's ^C or a kill of the group must not take messages in hand down."""
+"""Signals that our processes ignore, because the supervisor ends them: ^C on a terminal or a kill of the group must not stop messages in
+work.
+"""
 
 
 class EngineEnded(Exception):
-    """The supervisor, or whom this process works for, is gone or said that it is time to go."""
+    """The engine ends, or the process that this one works for: it has gone, or has ordered this process to end."""
 
 
 class Birth(msgspec.Struct):
-    """Given to a process at its fork."""
+    """What a process gets at its fork."""
 
     role: str
     number: int
     slot: int
-    """Its slot on the board (processors)."""
+    """Its slot on the scoreboard (processors)."""
     generation: int
     config: configs.Config
     revision: int
     board: Scoreboard
     log: serverlog.LogHandler
     listener: Served | None = None
-    """The one that it serves."""
+    """The listener that it serves."""
     suspects: tuple[int, ...] = ()
     """Messages that processors worked on when the last queue manager died."""
     draining: bool = False
@@ -58,18 +60,18 @@ class Birth(msgspec.Struct):
 
     @property
     def lanes(self) -> Lanes:
-        """As the configuration in force and the number of processors that there are to be have them."""
+        """The lanes, from the active configuration and the intended number of processors."""
         lanes = self.config.enqueuer.lanes
         return Lanes(lanes.large_over, lanes.large_share, self.board.processors)
 
     def call(self, path: str) -> socket.socket:
-        """Connect to another of our processes and say hello."""
+        """Connect to another of our processes and send a Hello."""
         sock = connect(path)
         Channel(sock).send(frames.encode(self.hello))
         return sock
 
     def take(self, revision: int) -> None:
-        """Put an revision of the configuration in force in this process; one that is gone already was overtaken by the next."""
+        """Activate a revision of the configuration in this process. If the file is gone already, a newer revision has replaced it."""
         with contextlib.suppress(FileNotFoundError):
             self.config = load_config(revision)
             self.revision = revision
@@ -81,19 +83,19 @@ def config_file(revision: int) -> str:
 
 
 def load_config(revision: int) -> configs.Config:
-    """Read an revision that the supervisor has checked before."""
+    """Read a revision that the supervisor has checked before."""
     with open(config_file(revision), "rb") as file:  # noqa: PTH123  (relative to the base directory, as all paths here)
         return configs.load(file.read())
 
 
 def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
-    """Right after the fork. `waits`: this process may wait for a full log channel."""
-    inherited.fill_standard()  # multiprocessing has closed standard input, and opens /dev/null only where there is one
+    """Set up a process right after its fork. `waits`: it may wait while the log channel is full."""
+    inherited.fill_standard()  # multiprocessing has closed standard input, and opens /dev/null only if that exists
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    die_with(parent)  # a stopped child never reads that its supervisor has gone, and would hold Run/lock for ever
-    clear_ambient_capabilities()  # what the service may do (CAP_LEASE) no helper inherits
+    die_with(parent)  # a stopped child never notices that its supervisor has gone, and would keep Run/lock
+    clear_ambient_capabilities()  # no helper inherits the service's capabilities (CAP_LEASE)
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
         birth.board.born(birth.role, birth.slot, os.getpid())

@@ -1,4 +1,4 @@
-"""Every frame between the engine's own processes, beside those of the multiplexer (filterlink.frames). Pure.
+"""All frames between the engine's own processes, except those of the multiplexer (filterlink.wire.frames). Pure.
 
 S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. Each link begins with Hello.
 """
@@ -50,20 +50,20 @@ __all__ = [
 ]
 
 LOOP_SAMPLE = 17
-"""A processor reports the fingerprint of one enqueued message in this many (by dispatch number), and of all that are stopped.
+"""A processor reports the fingerprint of one enqueued message in this many (by dispatch number), and of every message that was stopped.
 
-Each report costs a look at the header. The number is not 16: ipc/timings.py would see each of them.
+Each report reads the header. The number is not 16, because ipc/timings.py would then measure all of these messages.
 """
 
 
 class ConfigRevision(Frame):
-    """S -> all: Run/config.<revision> is to be in force."""
+    """S -> all: activate Run/config.<revision>."""
 
     revision: int
 
 
 class Drain(Frame):
-    """S -> Q: dispatch nothing more."""
+    """S -> Q: dispatch no more messages."""
 
 
 class Exit(Frame):
@@ -71,7 +71,7 @@ class Exit(Frame):
 
 
 class Reaped(Frame):
-    """S -> Q: this processor is dead and gone. Nothing else frees its message: a pipe's end proves nothing."""
+    """S -> Q: this processor has died and was reaped. Only this frame frees its message: the end of a pipe proves nothing."""
 
     generation: int
     waiting: bool = False
@@ -85,11 +85,11 @@ class Leave(Frame):
 
 
 class Resized(Frame):
-    """S -> Q: the board has another number of processors that there are to be."""
+    """S -> Q: the scoreboard shows a new intended number of processors."""
 
 
 class Order(Frame):
-    """S -> Q: an administrator orders release, retry or delete of one message; retry of 0 = of all in Bad/."""
+    """S -> Q: an administrator releases, retries or deletes one message. A retry of 0 means all in Bad/."""
 
     token: int
     verb: str
@@ -97,7 +97,7 @@ class Order(Frame):
 
 
 class CommandAnswer(Frame):
-    """Q -> S: what became of an Order."""
+    """Q -> S: the result of an Order."""
 
     token: int
     ok: bool
@@ -105,43 +105,43 @@ class CommandAnswer(Frame):
 
 
 class Seek(Frame):
-    """S -> Q: somebody asks where this message is, and what it waits for."""
+    """S -> Q: where is this message, and what does it wait for?"""
 
     token: int
     id: int
 
 
 class WhereAnswer(Frame):
-    """Q -> S: the answer to a Seek. Seconds are counted back from now."""
+    """Q -> S: the answer to a Seek. Durations are in seconds, up to now."""
 
     token: int
     state: str = ""
-    """That of the schedule; empty = the queue manager does not have it."""
+    """The state in the schedule; empty = the queue manager does not have the message."""
     here_s: float = 0.0
-    """Since it came, or since this queue manager found it."""
+    """Time since the message came, or since this queue manager found it."""
     since_s: float = 0.0
-    """Since it waits for what it waits for."""
+    """Time since the message began to wait for its present reason."""
     filter: str = ""
     reason: str = ""
-    """Why it is parked or deferred."""
+    """Why the message is parked or deferred."""
     offered_s: float | None = None
-    """Until it is offered again; None = it is woken."""
+    """Time until the message is offered again; None = a Wake does it."""
     large: bool = False
     older: int = 0
-    """How many older ones of its lane wait for a processor too."""
+    """Number of older messages of its lane that also wait for a processor."""
     suspect: bool = False
     attempts: int = 0
     notes: tuple[str, ...] = ()
 
 
 class InForce(Frame):
-    """all -> S: this revision of the configuration is in force here; from Q the first one means that recovery is done."""
+    """all -> S: this revision of the configuration is active here. The first one from Q means that recovery is complete."""
 
     revision: int
 
 
 class Idle(Frame):
-    """Q -> S: drained: no message is active, no outcome uncommitted."""
+    """Q -> S: drained: no message is active, every outcome is committed."""
 
 
 class SpoolChanged(Frame):
@@ -149,45 +149,46 @@ class SpoolChanged(Frame):
 
 
 class Job(Frame):
-    """Q -> P: judge this message."""
+    """Q -> P: scan this message."""
 
     id: int
     n: int
     revision: int
     large: bool
     ref: bytes
-    """What the store knows its source by; b"" when the message file stands alone."""
+    """By which the store knows the source of the message; b"" = the message file has no source."""
     ingested: bool
-    """Its message file is there."""
+    """The message file exists."""
     first: bool
-    """Nobody has counted it as received."""
+    """The message is not counted as received yet."""
     stamp: tuple[int, int] | None
     """The message file as it was when ingested."""
     verdicts: tuple[VerdictFrame, ...]
     circles: tuple[tuple[bytes, str], ...] = ()
-    """Kinds of messages that go in circles, and the filter that submits them anew: no filter is to be asked for them. "": those
-    that perhaps do, and of which is to be told."""
+    """Fingerprints of messages in a mail loop, and the filter that submits them again: no filter is asked for these messages. An empty
+    filter: a suspected loop, whose messages are to be reported.
+    """
     moves: bool = False
-    """The message file itself may be the output, where nothing differs from it."""
+    """The message file itself may become the output, if the output has the same content."""
     own: bool = False
-    """Its drop, which is not there any more, may have been written by a filter."""
+    """A filter may have written its drop, which is no longer there."""
 
 
 class Ingested(Frame):
-    """P -> Q: the message file is there, for the first time."""
+    """P -> Q: the message file exists, for the first time."""
 
     id: int
     n: int
     stamp: tuple[int, int]
     sender: bytes
     size: int
-    """Bytes of the message, without envelope."""
+    """Size of the message in bytes, without the envelope."""
     dropper: int | None = None
-    """Its account, where it is not the engine's."""
+    """Account that wrote the drop, if it is not the engine's."""
 
 
 class Outcome(Frame):
-    """P -> Q: decided, and everything it needs is staged."""
+    """P -> Q: the outcome is decided, and all that it needs is staged."""
 
     id: int
     n: int
@@ -196,15 +197,15 @@ class Outcome(Frame):
     reason: str
     stamp: tuple[int, int]
     moved: bool = False
-    """Nothing is staged: the message file itself is to come to the one place."""
+    """Nothing is staged: the message file itself moves to its only destination."""
     judged_by: str = ""
-    """The filters that may have submitted it anew: then it is told when its drop was written, and of what kinds the message is."""
+    """The filters that may have submitted the message again. If set, the frame also has the time of its drop and its fingerprints."""
     created: int = 0
     kinds: tuple[bytes, ...] = ()
 
 
 class Deferred(Frame):
-    """P -> Q: a filter could not judge it; offer it again after retry_after."""
+    """P -> Q: a filter could not scan it; offer it again after retry_after."""
 
     id: int
     n: int
@@ -213,19 +214,19 @@ class Deferred(Frame):
     verdicts: tuple[VerdictFrame, ...]
     stamp: tuple[int, int]
     charge: bool = False
-    """The filter answered others meanwhile: the message may be the one to blame."""
+    """The filter answered others meanwhile: this message may be the cause."""
     judged_by: str = ""
-    """As in Outcome, where it has its drop still."""
+    """As in Outcome, while the message still has its drop."""
     created: int = 0
     kinds: tuple[bytes, ...] = ()
     refused: bool = False
-    """The filter refused it (REJECTED, or no answer of the protocol), and did not let its time pass."""
+    """The filter refused the message (REJECTED, or a line that is no answer). False after a time-out."""
     rule: str = ""
     """The rule that asked the filter."""
 
 
 class Parked(Frame):
-    """P -> Q: that filter has no room; a Wake will follow."""
+    """P -> Q: that filter has no free slot; a Wake will follow."""
 
     id: int
     n: int
@@ -233,7 +234,7 @@ class Parked(Frame):
     verdicts: tuple[VerdictFrame, ...]
     stamp: tuple[int, int]
     apart: bool = False
-    """The Wake will name it."""
+    """The Wake will name this message."""
     reason: str = ""
 
 
@@ -246,19 +247,19 @@ class DropRefused(Frame):
 
 
 class Trouble(Frame):
-    """P -> Q: this machine could not do it now (disk full, I/O error ...); nothing is staged, try again later."""
+    """P -> Q: the machine could not do it now (disk full, I/O error ...). Nothing is staged; try again later."""
 
     id: int
     n: int
     reason: str
     machine: bool = False
-    """It is the machine's state, and would be so for any other message."""
+    """The cause is the state of the machine, and would stop any other message too."""
     kind: str = ""
-    """What went wrong, without a name of a file or message: the log has a line a kind and minute."""
+    """The kind of error, without the name of a file or message: the log has one line a kind and minute."""
 
 
 class Judged(Frame):
-    """P -> Q: both at once, where the answer came soon."""
+    """P -> Q: Ingested and the answer in one frame, because the answer came soon."""
 
     ingested: Ingested
     answer: Outcome | Deferred | Parked | DropRefused | Trouble

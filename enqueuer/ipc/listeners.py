@@ -1,7 +1,7 @@
-"""The engine's sockets in Run/: bound at the start, and again where a cleaner has removed them. Part of the supervisor.
+"""The engine's sockets in Run/: bind them at the start, and again if a cleaner has removed them. Part of the supervisor.
 
-A child inherits the listener that it serves at its fork. One that is bound later goes to it through a socket pair, so a
-cleaner in Run/ costs no process.
+A child inherits the listener that it serves at its fork. It gets one that is bound later through a socket pair. So a
+cleaner in Run/ does not force the restart of a process.
 """
 
 import os
@@ -15,7 +15,7 @@ __all__ = ["Bound", "Served"]
 
 
 class Bound:
-    """One listener, and its place in Run/. `bind(path)` makes it. It is served by this process, or by a child."""
+    """One listener and its path in Run/. `bind(path)` makes it. This process serves it, or a child does."""
 
     def __init__(self, path: str, bind: Callable[[str], socket.socket]) -> None:
         self.path = path
@@ -32,11 +32,11 @@ class Bound:
         serve(loop, self.sock, accept)
 
     def lend(self) -> "Served":
-        """Return what a child needs to serve it."""
+        """Return what a child needs to serve the listener."""
         return Served(self.sock, self._theirs)
 
     def mend(self) -> bool:
-        """Bind it again where its name is gone or another's; True: it was so. Raises OSError."""
+        """Bind the listener again if its name is missing or belongs to another file. Return True if it was so. Raises OSError."""
         if _identity(self.path) == self._seen:
             return False
         old = self.sock
@@ -52,14 +52,14 @@ class Bound:
         return True
 
     def abandon(self, serving: "Served | None") -> None:
-        """In a child: close all of it but what that child serves."""
+        """Close all of it in a child, except what that child serves."""
         self._ours.close()
         if serving is None or serving.sock is not self.sock:
             self.sock.close()
             self._theirs.close()
 
     def remove(self) -> None:
-        """The engine has ended: the name goes. Raises OSError."""
+        """Remove the name of a listener: the engine has ended. Raises OSError."""
         os.unlink(self.path)
 
 
@@ -75,7 +75,7 @@ class Served:
         self.follow(loop, accept)
 
     def follow(self, loop: Loop, accept: Accept) -> None:
-        """Serve each listener that the supervisor binds in the place of this one."""
+        """Serve this listener, and each one that the supervisor binds in its place."""
 
         def moved(_events: int) -> None:
             try:

@@ -1,7 +1,7 @@
-"""The board: one shared page of memory on which every process says what it does, and on which the totals stand.
+"""The scoreboard: a shared page of memory on which every process shows what it does, and which holds the totals.
 
-Forked processes write it without a lock and without a system call, so the supervisor can tell what goes on even when the
-queue manager hangs, and what a killed queue manager had counted is still there. Each word has one writer.
+Forked processes write it without a lock and without a system call. So the supervisor sees what goes on even when the
+queue manager hangs, and the counts of a killed queue manager survive. Each word has one writer.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from filterlink.wire.frames import FilterState
 __all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "Scoreboard", "Task"]
 
 HEARTBEAT = 0.5
-"""Seconds within which the loops of queue manager and filterlink turn, if only to show that they do."""
+"""Seconds within which the loops of queue manager and filterlink turn, if only to show that they run."""
 MAX_PROCESSORS = 1000
 MAX_SLOTS = 2 * MAX_PROCESSORS
-"""Those that leave still occupy a slot while their successors start."""
+"""Slots for twice the processors: leaving ones occupy theirs while their successors start."""
 TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 DISPOSITIONS = TOTALS[2:7]
 GAUGES = (
@@ -43,7 +43,7 @@ _DISPATCH, _RECOVERED, _FATE_ID, _FATE_KIND, _FATE_OLD, _DISTRUST, _DECISIONS = 
 _MOVING, _TURNS, _RECOVERING, _FILTER_TURNS, _SYNCING, _PROCESSORS, _TOLD = range(7, 14)
 _TOTALS = 16
 _GAUGES = _TOTALS + len(TOTALS)
-_CALLERS = {"filterlink": 40, "watcher": 41}  # the pids of those that have no slot, and call the queue manager
+_CALLERS = {"filterlink": 40, "watcher": 41}  # the pids of callers of the queue manager that have no slot
 _SLOTS = 64  # in words of 8 bytes
 _SLOT = 16  # state, since, message, large, generation, length of the filter's name, the name (64 bytes), pid, 1 free
 _PID = 14  # within a slot
@@ -51,13 +51,13 @@ _FILTERS = _SLOTS + MAX_SLOTS * _SLOT
 _FILTERS_BYTES = 256 << 10
 _DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and disposition
 MAX_DECIDED = 4096
-"""More messages than are ever between their commit and their count (committer.MOST, and a few that the disk refused)."""
+"""More messages than ever are between their commit and their count (committer.MOST, and a few that the disk refused)."""
 _LAPS = _DECIDED + 2 * MAX_DECIDED  # the queue manager's, then each processor's
 _SIZE = (_LAPS + MANAGER_WORDS + MAX_SLOTS * PROCESSOR_WORDS) * 8
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What one processor does."""
+    """What one processor does now."""
 
     state: str
     since: float
@@ -68,7 +68,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Scoreboard:
-    """An anonymous shared mapping; made before the first fork."""
+    """An anonymous shared mapping, made before the first fork."""
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, _SIZE)
@@ -93,20 +93,22 @@ class Scoreboard:
         return {name: self._words[_GAUGES + at] for at, name in enumerate(GAUGES)}
 
     def set_gauges(self, values: Sequence[int]) -> None:
-        """A turn of its loop: all gauges, in the order of GAUGES; `oldest` is time.monotonic_ns() of its arrival, 0 = nothing waits."""
+        """Set all gauges, in the order of GAUGES, at a turn of the queue manager's loop. `oldest`: time.monotonic_ns() of its arrival, 0
+        = nothing waits.
+        """
         for at, value in enumerate(values, _GAUGES):
             self._words[at] = value
         self._words[_TURNS] += 1
 
     def recovering(self) -> None:
-        """One message more has been looked at."""
+        """Count one more message that the recovery has examined."""
         self._words[_RECOVERING] += 1
 
     def filterlink_turned(self) -> None:
         self._words[_FILTER_TURNS] += 1
 
     def heartbeat(self) -> tuple[int, int, int]:
-        """What moves while the engine lives: the queue manager's turns, what it recovers, filterlink's turns."""
+        """Return what changes while the engine runs: the queue manager's turns, the messages it has recovered, filterlink's turns."""
         return self._words[_TURNS], self._words[_RECOVERING], self._words[_FILTER_TURNS]
 
     @property
@@ -114,7 +116,7 @@ class Scoreboard:
         return self._words[_DISPATCH]
 
     def decide(self, id: int, disposition: str) -> None:
-        """Before a commit: what a successor is to call the outcome that it finds decided."""
+        """Note the disposition of a message before its commit, for a successor that finds the outcome decided."""
         at = _DECIDED + self._words[_DECISIONS] % MAX_DECIDED * 2
         self._words[at] = 0
         self._words[at + 1] = TOTALS.index(disposition)
@@ -122,23 +124,23 @@ class Scoreboard:
         self._words[_DECISIONS] += 1
 
     def decided(self, id: int) -> str | None:
-        """The disposition of a message that was committed lately."""
+        """Return the disposition of a message that was committed a short time ago."""
         ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
         return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
 
     def told(self) -> None:
-        """The log has heard of all decisions so far."""
+        """Note that the log has all decisions so far."""
         self._words[_TOLD] = self._words[_DECISIONS]
 
     def untold(self) -> list[tuple[int, str]]:
-        """Messages decided of which the log may not have heard, and their dispositions."""
+        """Return messages, with their dispositions, whose decision may be missing in the log."""
         first = max(self._words[_TOLD], self._words[_DECISIONS] - MAX_DECIDED, 0)
         slots = [_DECIDED + number % MAX_DECIDED * 2 for number in range(first, self._words[_DECISIONS])]
         return [(self._words[at], TOTALS[self._words[at + 1]]) for at in slots]
 
     @property
     def moving(self) -> int:
-        """The message whose file is being moved to its place, and that is counted after it; 0: none."""
+        """Return the message whose file is being moved to its destination, and which is counted after that; 0: none."""
         return self._words[_MOVING]
 
     @moving.setter
@@ -146,25 +148,25 @@ class Scoreboard:
         self._words[_MOVING] = id
 
     def distrust(self) -> int:
-        """A sync failed: return the last dispatch number given. Whatever was written up to it is not trusted."""
+        """Note that a sync failed; return the last dispatch number given. Nothing written up to that dispatch is trusted."""
         self._words[_DISTRUST] = 1
         self._words[_SYNCING] = 0
         return self._words[_DISPATCH]
 
     @property
     def distrusts(self) -> bool:
-        """A sync of this engine has once failed, or nobody lived to hear whether it did."""
+        """Return whether a sync of this engine has failed, or its process died before the result was known."""
         return bool(self._words[_DISTRUST] or self._words[_SYNCING])
 
     @contextlib.contextmanager
     def syncing(self) -> Iterator[None]:
-        """While a sync runs. The kernel tells of an error once: one told to a queue manager that was killed then is never told again."""
+        """Show that a sync runs. The kernel reports an error only once: if the queue manager is killed then, the error is lost."""
         self._words[_SYNCING] = 1
         yield
-        self._words[_SYNCING] = 0  # after an error it stays until distrust() has said so for good
+        self._words[_SYNCING] = 0  # after an error it stays set until distrust() has noted the error
 
     def announce(self, id: int, disposition: str) -> None:
-        """Before a total rises: which one, for whom, and from what. The id comes last: it makes the rest count."""
+        """Note, before a total rises, which one, for which message, and its old value. The id is written last: it makes the rest valid."""
         kind = TOTALS.index(disposition)
         self._words[_FATE_ID] = 0
         self._words[_FATE_KIND] = kind
@@ -173,33 +175,35 @@ class Scoreboard:
 
     @property
     def announced(self) -> int:
-        """The message whose disposition was announced last: its total may have risen, or not yet; 0: none."""
+        """Return the message whose disposition was announced last: its total may have risen or not; 0: none."""
         return self._words[_FATE_ID]
 
     def take_back(self) -> None:
-        """Put the total announced last back to what it was: its message is counted anew. May be repeated."""
+        """Reset the total announced last to its old value: its message is counted again. May be repeated."""
         self._words[_TOTALS + self._words[_FATE_KIND]] = self._words[_FATE_OLD]
         self._words[_FATE_ID] = 0
 
     def next_dispatch(self) -> int:
-        """A dispatch number that this engine never gave before, whichever queue manager asks."""
+        """Return a dispatch number that this engine never gave before, in any of its queue managers."""
         self._words[_DISPATCH] += 1
         return self._words[_DISPATCH]
 
     def born(self, role: str, slot: int, pid: int) -> None:
-        """Note the pid of a process that is to call the queue manager; by itself at its birth, 0 by the supervisor when it is reaped."""
+        """Note the pid of a process that will call the queue manager. The process sets it at its birth; the supervisor sets 0 when it is
+        reaped.
+        """
         if role == "processor":
             self._words[_SLOTS + slot * _SLOT + _PID] = pid
         elif role in _CALLERS:
             self._words[_CALLERS[role]] = pid
 
     def is_ours(self, pid: int) -> bool:
-        """Whether a process of that pid was born and is not reaped. No helper writes here."""
+        """Return whether one of our processes has this pid and is not reaped yet. No helper writes here."""
         return pid > 0 and (pid in self._words[40:42] or pid in self._words[_SLOTS + _PID : _FILTERS : _SLOT])
 
     @property
     def recovered(self) -> bool:
-        """A recovery of this engine has once run to its end: from then on only the queue manager can be new."""
+        """Note that a recovery of this engine has run to its end: from then on only the queue manager can be new."""
         return bool(self._words[_RECOVERED])
 
     @recovered.setter
@@ -208,7 +212,7 @@ class Scoreboard:
 
     @property
     def processors(self) -> int:
-        """How many there are to be now. Written by the supervisor."""
+        """The intended number of processors. Written by the supervisor."""
         return self._words[_PROCESSORS]
 
     @processors.setter
@@ -228,7 +232,7 @@ class Scoreboard:
     # ---- processors: each writes its own slot
 
     def work(self, slot: int, state: str, message: int = 0, *, large: bool = False, filter: str = "") -> None:
-        """Say what the processor in this slot does from now on."""
+        """Show what the processor in this slot does from now on."""
         at = _SLOTS + slot * _SLOT
         name = filter.encode()[:64]
         self._words[at] = STATES.index(state)
@@ -240,7 +244,7 @@ class Scoreboard:
             self._map[(at + 6) * 8 : (at + 6) * 8 + len(name)] = name
 
     def task(self, slot: int) -> Task:
-        """Read a slot. A processor that writes at this instant may show a mixture; the next look is right."""
+        """Read a slot. If its processor writes at this instant, the result may be mixed; the next read is right."""
         at = _SLOTS + slot * _SLOT
         state, since, message, large, _, length = self._words[at : at + 6]
         name = self._map[(at + 6) * 8 : (at + 6) * 8 + min(length, 64)].decode("utf-8", "replace")
@@ -249,7 +253,7 @@ class Scoreboard:
     # ---- filters: written by filterlink
 
     def publish_filters(self, states: Sequence[FilterState]) -> None:
-        """Store the filters' states whole: an odd version says that somebody writes, or died writing."""
+        """Store the filters' states as a whole. An odd version shows that a writer is at work, or died at it."""
         data = msgspec.msgpack.encode(states)
         if len(data) > _FILTERS_BYTES - 16:
             return
@@ -261,7 +265,7 @@ class Scoreboard:
         self._words[_FILTERS] = version + 1
 
     def filters(self) -> tuple[FilterState, ...]:
-        """The states published last, or the last ones read whole."""
+        """Return the states published last, or the last ones that were read whole."""
         start = (_FILTERS + 2) * 8
         before = self._words[_FILTERS]
         data = self._map[start : start + self._words[_FILTERS + 1]]

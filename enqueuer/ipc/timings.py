@@ -1,7 +1,7 @@
-"""Where the time goes, by the engine's own clocks: wall and processor time of each step of one message in SAMPLE.
+"""Measure where the time goes, by the engine's own clocks: wall and processor time of each step of one message in SAMPLE.
 
-Two clocks and a few words of shared memory a step cost about a microsecond, so most messages are passed over: the sums
-are multiplied instead. What stands here is a stopwatch and how its words are read; the words are the board's.
+Two clocks and a few words of shared memory a step cost about a microsecond. So most messages are not measured, and the
+sums are multiplied. This module has the stopwatch and the reading of its words; the words are part of the scoreboard.
 """
 
 from collections.abc import Mapping
@@ -10,23 +10,24 @@ from time import monotonic_ns, thread_time_ns
 __all__ = ["MANAGER", "MANAGER_WORDS", "PROCESSOR", "PROCESSOR_WORDS", "SAMPLE", "StageTimings", "read"]
 
 SAMPLE = 16
-"""Of the messages (by dispatch number) and of the queue manager's turns, one in so many is measured."""
+"""One message (by dispatch number) or turn of the queue manager in this many is measured."""
 MANAGER = ("intake", "dispatch", "commit", "publish", "count", "unlink", "sync")
-"""intake: look and claim · commit: or all that follows, where the message file itself is the output · count: total and disposition line ·
-sync: in the committer's thread, each one."""
+"""intake: look and claim · commit: includes all later steps where the message file itself is the output · count: total and disposition
+line · sync: each one, in the committer's thread.
+"""
 PROCESSOR = ("reading", "rules", "filter", "writing")
-"""The states that `status` shows: ingest and its log line, decide, wait for the verdict, stage and answer."""
+"""The states that `status` shows: ingest the message and log it, decide, wait for the verdict, stage and answer."""
 MANAGER_WORDS = 2 * len(MANAGER)
 PROCESSOR_WORDS = 2 * len(PROCESSOR)
 ALL = ("sync",)
-"""Measured each time."""
+"""Steps that are measured every time."""
 
 
 class StageTimings:
     """A stopwatch for steps that follow each other in one thread."""
 
     def __init__(self, words: memoryview, steps: tuple[str, ...]) -> None:
-        """`words`: two for each of the steps, nanoseconds of wall and of processor time. This process alone writes them."""
+        """`words`: two for each step, nanoseconds of wall and of processor time. Only this process writes them."""
         self._words = words
         self._at = {step: 2 * place for place, step in enumerate(steps)}
         self._running = False
@@ -36,12 +37,12 @@ class StageTimings:
         self._turns = 0
 
     def turn(self, step: str) -> None:
-        """A turn of a loop comes to a step: start() with a number of our own."""
+        """Begin a step in a turn of a loop: start() with a number of our own."""
         self._turns += 1
         self.start(self._turns, step)
 
     def start(self, number: int, step: str) -> None:
-        """A message or turn of this number comes to a step. What was not ended by next() counts for nothing."""
+        """Begin a step of the message or turn with this number. A step without a later next() is not counted."""
         self._running = number % SAMPLE == 0
         if self._running:
             self._step = self._at[step]
@@ -49,7 +50,7 @@ class StageTimings:
             self._cpu = thread_time_ns()
 
     def next(self, step: str) -> None:
-        """The step ends, and another begins; one that is not known: none does."""
+        """End the step and begin another one. An unknown name begins none."""
         if self._running:
             wall = monotonic_ns()
             cpu = thread_time_ns()
@@ -62,7 +63,7 @@ class StageTimings:
 
 
 def read(words: memoryview, steps: tuple[str, ...]) -> Mapping[str, tuple[float, float]]:
-    """Step -> seconds of wall and of processor time, for all messages, as far as those measured stand for the others."""
+    """Return step -> seconds of wall and of processor time, extrapolated from the measured messages to all."""
     found = {}
     for place, step in enumerate(steps):
         times = 1 if step in ALL else SAMPLE

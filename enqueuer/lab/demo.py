@@ -1,7 +1,7 @@
-"""`enqueuer demo`: the main job in a temporary base directory, on made messages or copies of the reader's own; and whether all is well.
+"""Run `enqueuer demo`: the main job in a temporary base directory, on made messages or copies of the user's own; then check the results.
 
-Runs the engine as everybody does, as a process of its own, and looks at it from outside only: the control socket and
-the base directory. What it looks like is in enqueuer.cli._demoview.
+It runs the engine as users do, as a process of its own, and looks at it from outside only: the control socket and the
+base directory. enqueuer.cli._demoview shows it.
 """
 
 import json
@@ -27,7 +27,7 @@ __all__ = ["DemoListener", "DemoResult", "SampleEnd", "collect", "compare", "cop
 PATIENCE = 60.0
 """Seconds for all messages; the made ones take about 5 on one slow processor."""
 PATIENCE_EACH = 0.5
-"""Seconds for each of many."""
+"""Seconds for each message where there are many."""
 POLL = 0.1
 
 Document = dict[str, Any]
@@ -42,7 +42,7 @@ class SampleEnd(NamedTuple):
 
 
 class DemoResult(NamedTuple):
-    """A sample, what became of it, and what is wrong with that ("" = nothing)."""
+    """A sample, how it ended, and what is wrong with that ("" = nothing)."""
 
     sample: SampleMessage
     disposition: SampleEnd | None
@@ -50,22 +50,22 @@ class DemoResult(NamedTuple):
 
 
 class DemoListener:
-    """Somebody to tell what happens; this one says nothing."""
+    """Gets reports of what happens; this base class ignores them."""
 
     def status(self, document: Document) -> None:
-        """The engine's status, several times a second."""
+        """Take the engine's status, several times a second."""
 
     def done(self, results: Sequence[DemoResult], seconds: float, document: Document) -> None:
-        """What became of each message."""
+        """Take the result of each message."""
 
 
 def copies(letters: Sequence[Letter]) -> list[SampleMessage]:
-    """The reader's own mail as samples: whatever a filter says of them is right, if each comes out once and unchanged."""
+    """Return the user's own mail as samples: any verdict is right, if each message comes out once and unchanged."""
     return [SampleMessage(f"mail-{number:04}", addressed(letter.data), "any", letter.name) for number, letter in enumerate(letters, 1)]
 
 
 def run(samples: Sequence[SampleMessage], view: DemoListener, keep: bool = False, say: Callable[[str], None] = print) -> int:
-    """Run the demo and return the exit code: 0 when each disposition is the expected one."""
+    """Run the demo; return the exit code: 0 if each disposition is the expected one."""
     folder = Path(tempfile.mkdtemp(prefix="enqueuer-demo-"))
     try:
         return _run(folder, samples, view)
@@ -96,7 +96,7 @@ def _run(folder: Path, samples: Sequence[SampleMessage], view: DemoListener) -> 
 
 
 def _watch(trial: Trial, count: int, view: DemoListener) -> Document:
-    """Show the status until every message has a disposition, or patience ends."""
+    """Report the status until every message has a disposition, or the time is over."""
     deadline = time.monotonic() + max(PATIENCE, PATIENCE_EACH * count)
     while True:
         finished = sum(1 for _ in _outcomes(trial.base)) >= count or time.monotonic() > deadline
@@ -111,7 +111,7 @@ def _watch(trial: Trial, count: int, view: DemoListener) -> Document:
 
 
 def drop(base: Path, samples: Sequence[SampleMessage]) -> None:
-    """Submit the messages as any program may: written under another name first, then renamed."""
+    """Submit the messages as any program may: written under another name, then renamed."""
     folder = base / "Submitted"
     for sample in samples:
         (folder / f"{sample.name}.tmp").write_bytes(sample.data)
@@ -127,7 +127,7 @@ def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
 
 
 def collect(base: Path) -> dict[str, list[SampleEnd]]:
-    """Find what became of each sample, by the name that the Server Log gives for an id."""
+    """Return how each sample ended, by the name that the Server Log gives for an id."""
     log = (line for path in sorted((base / "SystemLogs").glob("*.log")) for line in path.read_text(errors="replace").splitlines())
     names = {id: story.name for id, story in history.stories(log).items()}
     found: dict[str, list[SampleEnd]] = {}
@@ -146,7 +146,7 @@ def _reason(path: Path) -> str:
 
 
 def compare(samples: Sequence[SampleMessage], found: dict[str, list[SampleEnd]]) -> list[DemoResult]:
-    """Hold each sample against what became of it: the disposition, that it came out once, and that its body is unchanged."""
+    """Compare each sample with its end: the disposition is right, it came out once, and its body is unchanged."""
     return [
         DemoResult(sample, next(iter(found.get(sample.name, ())), None), _wrong(sample, found.get(sample.name, []))) for sample in samples
     ]
@@ -164,7 +164,7 @@ def _wrong(sample: SampleMessage, dispositions: list[SampleEnd]) -> str:
 
 
 def _body(data: bytes) -> bytes:
-    """The empty line after the header and all that follows."""
+    """Return the empty line after the header and all that follows."""
     end = header_end(data)
     return data[end:] if end >= 0 else b""
 

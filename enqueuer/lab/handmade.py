@@ -1,7 +1,7 @@
-"""Queue files by hand: a temporary base directory in which a helper can be asked about files from anywhere.
+"""Make queue files by hand: a temporary base directory in which a helper can scan files from anywhere.
 
-It looks to the helper like the directory that it would run in, since all that is there stands in it as links; but Queue/
-and Submitted/ are its own: what a filter submits again while it is tried must not go out.
+To the helper it looks like the directory it would run in, because links show all that is there. But Queue/ and
+Submitted/ are its own: what a filter submits during a trial must not go out.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ __all__ = ["Handmade", "handmade", "program"]
 
 OWN = ("Queue", "Submitted")
 MODE = 0o640
-"""Of queue files: whether a filter's account may read them shows here as in the engine."""
+"""Mode of queue files, as in the engine: so a trial shows whether a filter's account may read them."""
 _ENVELOPE = re.compile(rb"[PSAOR] ")
 _SENDER = b"sender@example.org"
 _RECIPIENT = b"recipient@example.org"
@@ -47,7 +47,7 @@ class Handmade:
         self._disk.close()
 
     def take(self, index: int) -> str:
-        """Name a file for this request; the messages come in turn."""
+        """Return the name of a file for this request; the messages take turns."""
         which = index % self._count
         path = queue_path(next(self._ids))
         self._disk.link(str(self._store / f"{which}.lent"), path)
@@ -55,7 +55,7 @@ class Handmade:
         return path
 
     def back(self, path: str) -> bool:
-        """Put the file away; False when it is not as it was given: then those to come are of a new copy."""
+        """Put the file away. Return False if the filter changed it; then later ones come from a new copy."""
         which, stamp = self._given.pop(path)
         same = self._disk.stamp(path) == stamp
         self._disk.unlink(path)
@@ -71,7 +71,7 @@ class Handmade:
         os.chown(lent, -1, kept.stat().st_gid)
 
     def _make(self, file: Path) -> Path:
-        """A queue file as it is, or one made of a plain message. Raises OSError."""
+        """Return a queue file as it is, or one made from a plain message. Raises OSError."""
         id = next(self._ids)
         at = in_envelopes(time.time())
         path = Path(queue_path(id))
@@ -82,14 +82,14 @@ class Handmade:
             return path
         try:
             ingest(self._disk, id, str(file), at, "localhost")
-        except InvalidDrop:  # no recipient, as a rule: any will do
+        except InvalidDrop:  # usually it has no recipient: any will do
             lines = envelope.make(_SENDER, [_RECIPIENT], at, "localhost")
             _write(path, lines.above + b"O L\n" + lines.below + file.read_bytes())
         return path
 
 
 def _write(path: Path, data: bytes) -> None:
-    """A new file: in Queue/ a filter's account may write, too, and plant a link there."""
+    """Write a new file. In Queue/ a filter's account may write, too, and could plant a link there."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
     with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor)
         os.fchmod(fd, MODE)
@@ -98,7 +98,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
-    """Enter a temporary base directory that stands for `where`, with these files as its messages; leave no trace of it."""
+    """Enter a temporary base directory that represents `where`, with these files as its messages; remove it at the end."""
     files = [file.absolute() for file in files]
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="enqueuer-", ignore_cleanup_errors=True) as folder:
@@ -121,9 +121,9 @@ def handmade(where: Path, files: Sequence[Path]) -> Iterator[Handmade]:
 
 
 def _make_alike(folder: Path, model: Path) -> None:
-    """Give it group and mode of the other, if that is there: new files take the group where it says so (setgid).
+    """Give a folder the group and mode of `model`, if that exists: new files take the group if it is setgid.
 
-    A stranger's folder says nothing: its mode may let all write.
+    Another account's folder is not copied: its mode may let all write.
     """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         told = model.stat()
@@ -134,5 +134,5 @@ def _make_alike(folder: Path, model: Path) -> None:
 
 
 def program(words: Sequence[str], where: Path) -> list[str]:
-    """The words of a command, those that lead out of `where` as whole paths: from elsewhere they would lead elsewhere."""
+    """Return the words of a command, with absolute paths for those that lead out of `where`."""
     return [str(where.absolute() / word) if word.startswith("../") and (where / word).exists() else word for word in words]

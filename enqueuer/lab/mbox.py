@@ -1,7 +1,7 @@
-"""An mbox as the messages in it. Pure: lines are its argument.
+"""Split an mbox into its messages. Pure: lines are its argument.
 
-A message begins at a line `From ...` that stands first or after an empty line and names a time and a year, as those of all
-writers do. `>From ` in a text loses one `>`: the quoting of mboxrd, which mboxo's cannot be told from.
+A message begins at a line `From ...` with a time and a year, at the start of the file or after an empty line, as all
+writers make it. `>From ` in a text loses one `>`: this is the quoting of mboxrd, and mboxo cannot be distinguished from it.
 """
 
 import re
@@ -16,19 +16,19 @@ _EMPTY = (b"\n", b"\r\n")
 
 
 class Piece(NamedTuple):
-    """One message: its bytes, or none where it has more than were wanted; and how many it has in the file."""
+    """One message: its bytes, or none if there are more than wanted; and its size in the file."""
 
     data: bytes
     size: int
 
 
 def is_separator(line: bytes) -> bool:
-    """Say whether a message may begin at this line; a header begins with `From:` instead."""
+    """Return whether a message may begin at this line; a header begins with `From:` instead."""
     return _SEPARATOR.match(line) is not None
 
 
 def split(lines: Iterable[bytes], most: int) -> Iterator[Piece]:
-    """Yield the messages, of at most `most` bytes each; a line may come in pieces. What stands above the first one is none."""
+    """Yield the messages, of at most `most` bytes each. A line may come in pieces. What is above the first message is skipped."""
     kept: list[bytes] = []
     size = 0
     began = False
@@ -40,7 +40,7 @@ def split(lines: Iterable[bytes], most: int) -> Iterator[Piece]:
             kept = []
             size = 0
             began = True
-            before = line  # not an empty line: the header's first line is no separator
+            before = line  # not an empty line: the first line of a header is no separator
             continue
         if began:
             size += len(line)
@@ -55,5 +55,5 @@ def _piece(kept: list[bytes], size: int, most: int) -> Piece:
     if size > most:
         return Piece(b"", size)
     if kept and kept[-1] in _EMPTY:
-        kept.pop()  # the empty line between two messages is the file's
+        kept.pop()  # the empty line between two messages belongs to the mbox
     return Piece(_QUOTED.sub(rb"\1", b"".join(kept)), size)

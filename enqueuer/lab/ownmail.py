@@ -1,7 +1,7 @@
-"""The reader's own mail, read and never touched: a folder of files, an mbox, a Maildir, or one message.
+"""Read the user's own mail, and never touch it: a folder of files, an mbox, a Maildir, or one message.
 
-Files are opened for reading only, and where that is allowed without a new access time, by which mail programs tell new mail
-from old. Nothing is locked, renamed or written. What is no message is named and left out.
+Files are opened for reading only, and without a new access time if that is allowed: mail programs find new mail by it.
+No file is locked, renamed or written. Files that are not messages are skipped and named.
 """
 
 import contextlib
@@ -21,23 +21,23 @@ __all__ = ["MOST", "SOMEBODY", "Letter", "MailFound", "NoMail", "addressed", "re
 LINE = 64 << 10
 """Bytes of a line that are read at once."""
 SOMEBODY = b"postmaster@localhost"
-"""Who gets what names no recipient: delivered mail often does not."""
+"""The recipient of a message that names none: delivered mail often does not."""
 _FIELD = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
 
 class NoMail(Exception):
-    """There is no message to be read; the text says where, and what would be one."""
+    """There is no message to read. The text says where, and what would be one."""
 
 
 class Letter(NamedTuple):
-    """A message, and where it comes from, for people."""
+    """A message, and its origin, for people."""
 
     name: str
     data: bytes
 
 
 class Most(NamedTuple):
-    """How much is read: messages, their bytes together, and the bytes of one."""
+    """Limits: messages, their bytes together, and the bytes of one."""
 
     messages: int = 1000
     total: int = 256 << 20
@@ -48,7 +48,7 @@ MOST = Most()
 
 
 class MailFound(NamedTuple):
-    """The messages, what was left out and why, and how many there are that were not looked at."""
+    """The messages, what was skipped and why, and how many files were not read."""
 
     letters: list[Letter]
     skipped: list[tuple[str, str]]
@@ -56,7 +56,7 @@ class MailFound(NamedTuple):
 
 
 def read(path: Path, most: Most = MOST) -> MailFound:
-    """Read copies of the mail at `path`: of many files some from everywhere. Raises NoMail, and OSError for `path` itself."""
+    """Read copies of the mail at `path`; of many files, a sample from the whole list. Raises NoMail, and OSError for `path` itself."""
     found = MailFound([], [], False)
     files, more = _spread(_files(path), most.messages)
     taken = 0
@@ -72,7 +72,7 @@ def read(path: Path, most: Most = MOST) -> MailFound:
 
 
 def addressed(data: bytes) -> bytes:
-    """The message, with a recipient where its header names none; the engine takes the added field out again."""
+    """Return the message, with a recipient if its header names none. The engine removes the added field again."""
     end = headers.header_end(data)
     try:
         headers.read(data if end < 0 else data[:end])
@@ -87,7 +87,7 @@ def _nothing(path: Path, found: MailFound) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files in which messages may be, in the order of their names."""
+    """Return the files that may hold messages, in the order of their names."""
     if not path.is_dir():
         return [path]
     folders = [path / "new", path / "cur"]
@@ -98,14 +98,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def _spread(files: list[Path], most: int) -> tuple[list[Path], bool]:
-    """At most so many of them, from everywhere in the list, and whether others are left."""
+    """Return at most this many of the files, spread over the whole list, and whether others are left."""
     if len(files) <= most:
         return files, False
     return [files[at * len(files) // most] for at in range(most)], True
 
 
 def _letters(file: Path, root: Path, most: Most, skipped: list[tuple[str, str]]) -> Iterator[Letter]:
-    """The messages of one file; a reason in `skipped` where there is none. The named file itself fails loudly."""
+    """Yield the messages of one file; add a reason to `skipped` if there is none. For the named file itself it raises."""
     name = str(file.relative_to(root)) if file != root else file.name
     try:
         with _opened(file) as source:
@@ -141,14 +141,14 @@ def _checked(name: str, data: bytes, size: int, most: Most, skipped: list[tuple[
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open for reading; what is no file is not waited for, and no file. Raises OSError."""
+    """Open a file for reading. A FIFO or device is refused at once. Raises OSError."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
         fd = os.open(path, flags | os.O_NOATIME)
-    except PermissionError:  # a new access time is forbidden to all but the owner; perhaps the file is too
+    except PermissionError:  # only the owner may avoid a new access time; perhaps the file is unreadable, too
         fd = os.open(path, flags)
     if not stat.S_ISREG(mode := os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "is a folder" if stat.S_ISDIR(mode) else "is no regular file", str(path))
+        raise OSError(errno.EINVAL, "is a folder" if stat.S_ISDIR(mode) else "is not a regular file", str(path))
     with open(fd, "rb") as source:  # noqa: PTH123  (a descriptor)
         yield source

@@ -1,7 +1,7 @@
-"""The messages of `enqueuer demo`: about forty, made anew each time, the same for the same seed. Pure.
+"""Make the messages of `enqueuer demo`: about forty, made again each time, and the same for the same seed. Pure.
 
-The test strings of virus and spam filters are put together here while the program runs: standing whole in a file, they
-would have other scanners take the file away.
+The test strings of virus and spam filters are put together here at run time. As whole strings in a file, they would
+make other scanners remove that file.
 """
 
 import base64
@@ -24,7 +24,7 @@ MIB = 1 << 20
 
 
 class SampleMessage(NamedTuple):
-    """One message: the name of its file, its bytes, what has to become of it, and what it is."""
+    """One message: the name of its file, its bytes, its expected disposition, and a description."""
 
     name: str
     data: bytes
@@ -33,7 +33,7 @@ class SampleMessage(NamedTuple):
 
 
 def samples(seed: int = 1) -> list[SampleMessage]:
-    """Make them all, mixed as mail is."""
+    """Make all of them, in a mixed order."""
     chance = random.Random(seed)
     made = [*_ordinary(), *_large(chance), *_envelopes(), *_malformed(), *_dangerous(), *_wrapped(), *_refused()]
     chance.shuffle(made)
@@ -44,7 +44,7 @@ def samples(seed: int = 1) -> list[SampleMessage]:
 
 
 def _mail(name: str, body: bytes, header: str = "", to: str = "To: Bob <bob@example.com>") -> bytes:
-    """A message with the header that all have, and these fields besides."""
+    """Return a message with the common header and these extra fields."""
     fields = ["From: Ann <ann@example.org>", to, f"Subject: {name}", f"Message-ID: <demo.{name}@example.org>", header]
     return "\n".join(field for field in fields if field).encode() + b"\n\n" + body
 
@@ -59,14 +59,14 @@ def _mixed(name: str, *parts: bytes) -> bytes:
 
 
 def _file(name: str, data: bytes, type: str = "application/octet-stream") -> bytes:
-    """An attachment; its name is given as it has to stand in the header."""
+    """Return an attachment; `name` is given in the form in which it appears in the header."""
     name = name if name.startswith("filename") else f'filename="{name}"'
     head = f"Content-Type: {type}\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; {name}\n\n"
     return head.encode() + base64.encodebytes(data)
 
 
 def _zip(**files: bytes) -> bytes:
-    """A zip file; a double underscore in a name stands for its dot. Its times are constant, as all of a sample is."""
+    """Return a zip file; a double underscore in a name means its dot. Its times are constant, as all of a sample is."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -185,7 +185,7 @@ def _dangerous() -> Iterator[SampleMessage]:
 
 
 def _wrapped() -> Iterator[SampleMessage]:
-    """What some mail programs and unpackers open, and others do not."""
+    """Yield messages that some mail programs and unpackers open, and others do not."""
     empty = _mail("empty-boundary", _multipart(_file("a.txt", EICAR), boundary=b""), 'Content-Type: multipart/mixed; boundary=""')
     blanks = _mail("blanks", _multipart(_file("a.txt", EICAR), boundary=b"x"), "Content-Type: multipart / mixed; boundary=x")
     name = _mixed("name-and-words", _file("filename=invoice.exe is attached", b"x"))
@@ -201,7 +201,7 @@ def _wrapped() -> Iterator[SampleMessage]:
 
 
 def _unicode_path(name: str, other: str) -> bytes:
-    """A zip with one file that has a second name in the extra field 0x7075 of Info-ZIP."""
+    """Return a zip with one file that has a second name in the extra field 0x7075 of Info-ZIP."""
     info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
     field = b"\1" + zlib.crc32(name.encode()).to_bytes(4, "little") + other.encode()
     info.extra = b"\x75\x70" + len(field).to_bytes(2, "little") + field
@@ -212,7 +212,7 @@ def _unicode_path(name: str, other: str) -> bytes:
 
 
 def _signed(content: bytes) -> bytes:
-    """Wrap it as CMS signedData (RFC 5652), without a signer."""
+    """Wrap the content as CMS signedData (RFC 5652), without a signer."""
 
     def der(tag: int, *parts: bytes) -> bytes:
         body = b"".join(parts)
@@ -225,5 +225,7 @@ def _signed(content: bytes) -> bytes:
 
 
 def _refused() -> Iterator[SampleMessage]:
-    yield SampleMessage("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "nobody to send it to")
-    yield SampleMessage("undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "a group of nobody")
+    yield SampleMessage("no-recipient", _mail("no-recipient", b"x\n", to=""), "refused", "no recipient")
+    yield SampleMessage(
+        "undisclosed", _mail("undisclosed", b"x\n", to="To: undisclosed-recipients:;"), "refused", "an empty group of recipients"
+    )

@@ -1,4 +1,4 @@
-"""`enqueuer filter yara --self-test`: what the filter in the box can open on this machine, and whether it does."""
+"""Run `enqueuer filter yara --self-test`: show what the built-in filter can open on this machine, and test that it does."""
 
 import platform
 import shutil
@@ -24,15 +24,15 @@ OPENED = (
 
 
 def run() -> int:
-    """Print it, and return the exit code: 0 where each made message gets the verdict that it should."""
+    """Print the result; return the exit code: 0 if each made message gets the right verdict."""
     for name, text in _there():
         _show(name, text)
     for text in lacking():
         _show("missing", text)
-    tried = [sample for sample in samples() if sample.expect != "refused"]  # a filter is asked for these
+    tried = [sample for sample in samples() if sample.expect != "refused"]  # the rules ask a filter for these
     wrong = list(_wrong(tried))
     for sample, said in wrong:
-        _show("WRONG", f"{sample.name} ({sample.why}): should be {sample.expect}, and the filter says {said}")
+        _show("WRONG", f"{sample.name} ({sample.why}): should be {sample.expect}, but the filter says {said}")
     dangerous = sum(sample.expect == "quarantined" for sample in tried)
     _show("tried", f"{dangerous} dangerous messages and {len(tried) - dangerous} others: {len(wrong) or 'none'} wrong")
     return exits.SOFTWARE if wrong else exits.OK

@@ -1,6 +1,6 @@
-"""An engine on trial: a process of its own on a base directory of its own, driven as an administrator would.
+"""Run an engine on trial: a process of its own on a base directory of its own, driven as an administrator would.
 
-What the demo, the benchmarks and the tests share. It looks at the engine from outside only.
+The demo, the benchmarks and the tests share it. It looks at the engine from outside only.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from enqueuer.control import client
 __all__ = ["Trial", "TrialError", "signal_all", "wait"]
 
 ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "enqueuer.cli.app")
-"""-P: nothing is imported from the current directory, which may be anyone's."""
+"""-P: nothing is imported from the current directory, which may belong to another account."""
 START_PATIENCE = 20.0
 STOP_PATIENCE = 30.0
-"""Longer than the engine's own drain_timeout."""
+"""Seconds; longer than the engine's own drain_timeout."""
 POLL = 0.01
 T = TypeVar("T")
 
 
 class TrialError(Exception):
-    """The engine did not do what was waited for; the text is for people and has the engine's last words."""
+    """The engine did not do what was waited for. The text is for people, and has the engine's last words."""
 
 
 def wait(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Look at the condition until it is true, and return what it said. Raises TrialError."""
+    """Check the condition until it is true; return its value. Raises TrialError."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TrialError(f"after {seconds:.0f} s still not so: {what}")
+            raise TrialError(f"after {seconds:.0f} s still not true: {what}")
         time.sleep(POLL)
     return found
 
@@ -45,7 +45,7 @@ class Trial:
     """One base directory, and the engine that runs on it between start() and stop()."""
 
     NEW = "new"
-    """What a config file is called in Settings/ before it gets its name."""
+    """Name of a new config file in Settings/ before it is renamed."""
 
     def __init__(self, base: Path, config: str | None = None) -> None:
         """Make the base directory; `config` replaces the default file."""
@@ -53,7 +53,7 @@ class Trial:
         self.output = base.parent / f"{base.name}.out"
         self.process: subprocess.Popen[bytes] | None = None
         self.prefix: tuple[str, ...] = ()
-        """A command that starts the engine's, e.g. one that takes privileges away."""
+        """A command that starts the engine, e.g. one that removes privileges."""
         self.arguments: tuple[str, ...] = ()
         """Options of `enqueuer run`."""
         basedir.create(base)
@@ -70,7 +70,7 @@ class Trial:
     # ---- the engine
 
     def launch(self) -> "subprocess.Popen[bytes]":
-        """Start the process and wait for nothing. A ^C of the terminal does not reach it."""
+        """Start the process, and do not wait. A ^C of the terminal does not reach it."""
         with self.output.open("ab") as file:
             arguments = [*self.prefix, *ENGINE, "run", "--base", str(self.base), *self.arguments]
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
@@ -84,7 +84,7 @@ class Trial:
             raise TrialError(f"the engine ended at once, with exit code {process.returncode}\n{self.last_words()}")
 
     def stop(self, *, now: bool = False) -> int:
-        """Stop the engine as `enqueuer stop` does; return its exit code. Raises TrialError when it does not end."""
+        """Stop the engine as `enqueuer stop` does; return its exit code. Raises TrialError if it does not end."""
         assert self.process is not None
         with contextlib.suppress(client.NotRunning):
             client.ask(self.base, {"command": "stop", "now": now}, STOP_PATIENCE)
@@ -100,7 +100,7 @@ class Trial:
         self.process.wait()
 
     def end(self) -> None:
-        """Whatever state it is in: there is no engine afterwards."""
+        """End the engine in whatever state it is."""
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(TrialError):
                 self.stop(now=True)
@@ -108,16 +108,16 @@ class Trial:
                 self.kill()
 
     def status(self) -> dict[str, Any]:
-        """The status document. Raises control.NotRunning."""
+        """Return the status document. Raises NotRunning."""
         return client.ask(self.base, {"command": "status"})
 
     def pids(self, title: str) -> list[int]:
-        """Process ids of this engine by the title that ps shows, e.g. "processor 3", "helper"."""
+        """Return process ids of this engine by the title that ps shows, e.g. "processor 3", "helper"."""
         assert self.process is not None
         return [pid for pid, shown in _tree(self.process.pid) if shown.startswith(f"enqueuer: {title}")]
 
     def processes(self) -> list[int]:
-        """Process ids of the supervisor and all below it, helpers included."""
+        """Return the process ids of the supervisor and of all processes below it, helpers included."""
         assert self.process is not None
         return [pid for pid, _ in _tree(self.process.pid)]
 
@@ -129,7 +129,7 @@ class Trial:
     # ---- messages and settings
 
     def drop(self, name: str, data: bytes) -> None:
-        """Submit a message as programs do: written under another name first, then renamed."""
+        """Submit a message as programs do: written under another name, then renamed."""
         temporary = self.base / "Submitted" / f"{name}.tmp"
         temporary.write_bytes(data)
         temporary.rename(temporary.with_name(f"{name}.eml"))
@@ -141,16 +141,16 @@ class Trial:
         """Replace the config file as an editor does: written beside it, then renamed."""
         new = self.base / "Settings" / self.NEW
         new.unlink(missing_ok=True)
-        new.touch(0o600, exist_ok=False)  # whatever the umask, and no wider than any file that it is a copy of
+        new.touch(0o600, exist_ok=False)  # whatever the umask, and not wider than any file whose copy it is
         new.write_text(text)
         new.rename(self.base / basedir.CONFIG)
 
     def log(self) -> str:
-        """The whole Server Log."""
+        """Return the whole Server Log."""
         return "".join(path.read_text() for path in sorted((self.base / "SystemLogs").glob("*.log")))
 
     def wait(self, condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
-        """Wait for something of the engine. Raises TrialError with its last words."""
+        """Wait for a condition of the engine. Raises TrialError with its last words."""
         try:
             return wait(condition, seconds, what)
         except TrialError as error:
@@ -163,7 +163,7 @@ class Trial:
 
 
 def _tree(pid: int) -> Iterator[tuple[int, str]]:
-    """A process and all below it: (pid, title)."""
+    """Yield a process and all below it: (pid, title)."""
     with contextlib.suppress(OSError):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
         yield pid, title
@@ -172,7 +172,7 @@ def _tree(pid: int) -> Iterator[tuple[int, str]]:
 
 
 def signal_all(pids: list[int], number: int = signal.SIGKILL) -> None:
-    """Send a signal to each that still lives."""
+    """Send a signal to each process that still runs."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -1,6 +1,6 @@
-"""The Server Log read again: which message came under which name, when, and what became of it. Pure.
+"""Read the Server Log: which message came under which name, when, and how it ended. Pure.
 
-Only what the log promises at level 2 (major) is read here: one line when a message is received, one when its disposition is decided.
+It reads only what the log promises at level 2 (major): one line when a message is received, one with its disposition.
 """
 
 import re
@@ -16,20 +16,20 @@ _FATE = re.compile(r"(enqueued|discarded|quarantined|rejected|bad): (.*)", re.DO
 
 
 class Story(NamedTuple):
-    """What is told of one message; times are seconds since midnight."""
+    """What the log says about one message. Times are seconds since midnight."""
 
     name: str = ""
-    """The drop's, as the log shows it."""
+    """The drop's name, as the log shows it."""
     came: float | None = None
     disposition: str = ""
     reason: str = ""
     decided: float | None = None
     dropper: int | None = None
-    """Its account, where it is not the engine's."""
+    """Account that wrote the drop, if it is not the engine's."""
 
 
 def stories(lines: Iterable[str]) -> dict[int, Story]:
-    """Tell of each message by its id. The two lines of one may stand in any order: two processes write them."""
+    """Return what the log says about each message, by id. The two lines of a message may come in any order: two processes write them."""
     found: dict[int, Story] = {}
     for line in lines:
         if (match := _LINE.match(line.rstrip("\n"))) is None:
@@ -45,7 +45,7 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
 
 
 def arrivals(lines: Iterable[str]) -> list[float]:
-    """The times at which messages were received."""
+    """Return the times at which messages were received."""
     matches = (_LINE.match(line) for line in lines if "]) from <" in line)
     return [_seconds(match) for match in matches if match is not None]
 

@@ -1,7 +1,10 @@
-"""The Server Log's file: one a day, written by the logger process alone.
+"""The file of the Server Log: one a day, written by the logger process alone.
 
-The file is looked up by its name at each write, so a rotation by rename needs no signal. Lines are whole or not there: what a
-full disk cut short is closed with a line end before the next line, and the lines that were lost are counted in the log.
+The file is opened by its name at each write if the name now means another file, so a rotation by rename needs no signal. A line is
+written whole or not at all. A line that a full disk has cut ends with a line end before the next line. The log counts lost lines.
+
+What ends the logger: the end of all other processes at a stop; any exception but OSError while it writes. What it does not end for: a
+full disk, or an unwritable folder. The lines are lost, and the next line that can be written announces how many.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ __all__ = ["Formatter", "LogWriter"]
 
 
 class Formatter(logging.Formatter):
-    """`HH:MM:SS.mmm L TAG text`; a traceback follows its line, each line with the same head. Control characters are escaped."""
+    """Formats `HH:MM:SS.mmm L TAG text`. A traceback follows its line, each line with the same head. Control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.exc_info and not record.exc_text:
@@ -26,7 +29,7 @@ class Formatter(logging.Formatter):
 
 
 class LogWriter(logging.Handler):
-    """Writes SystemLogs/YYYY-MM-DD.log, a new file each day, and a terminal where there is one."""
+    """Writes SystemLogs/YYYY-MM-DD.log, a new file each day, and also a terminal if there is one."""
 
     def __init__(self, folder: str, terminal: TextIO | None = None) -> None:
         super().__init__()
@@ -39,7 +42,7 @@ class LogWriter(logging.Handler):
         self._torn = False
 
     def emit(self, record: logging.LogRecord | list[logline.Line]) -> None:
-        """Write a record, or lines that came together, whole. A disk that is full loses them, never the process."""
+        """Write a record, or lines that came together. A full disk loses them, but does not end the process."""
         lines = record if isinstance(record, list) else [logline.line_of(record)]
         text = "".join(logline.shown(line) + "\n" for line in lines)
         self._write(f"{self._folder}/{day(int(lines[0].created))}.log", text)
@@ -71,7 +74,7 @@ class LogWriter(logging.Handler):
         self._lost += min(left.count(b"\n"), text.count("\n"))
 
     def _open(self, path: str) -> None:
-        """Have the file of this name open: it may be another day's, or have been moved away. Raises OSError."""
+        """Open the file of this name if it is not the open one: the day may be another, or the file was moved away. Raises OSError."""
         if path == self._path and _is(path, self._file):
             return
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -89,7 +92,7 @@ def _is(path: str, file: int) -> bool:
 
 
 def _written(file: int, data: bytes) -> bytes:
-    """Write it, as far as there is room for; return the rest."""
+    """Write as much as there is room for; return the rest."""
     with contextlib.suppress(OSError):
         while data:
             data = data[os.write(file, data) :]
@@ -97,5 +100,5 @@ def _written(file: int, data: bytes) -> bytes:
 
 
 def _gap(count: int) -> str:
-    text = f"{count} log lines were lost here: they could not be written (is the disk full?)"
+    text = f"{count} log lines were lost here: the log could not be written (is the disk full?)"
     return logline.shown(logline.Line(time.time(), logging.WARNING, "LOG", text)) + "\n"

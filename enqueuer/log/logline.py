@@ -13,11 +13,11 @@ __all__ = ["Line", "cut", "encodable", "line_of", "shown"]
 
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
 MAX_LINE = 8000
-"""Characters of one line of the log; what is longer is cut, and says so."""
+"""Characters of one line of the log. A longer line is cut, and says so."""
 
 
 class Line(msgspec.Struct, array_like=True):
-    """What is left of a record on its way to the logger."""
+    """The part of a record that travels to the logger."""
 
     created: float
     level: int
@@ -32,12 +32,12 @@ def line_of(record: logging.LogRecord) -> Line:
 
 
 def encodable(text: str) -> str:
-    """Bytes that are no text travel as surrogates in a str, which no encoding takes."""
+    """Escape surrogates: bytes that are not text travel as surrogates in a str, which no encoding accepts."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(line: Line) -> str:
-    """A line as it stands in the file, its traceback below it."""
+    """Return a line as it appears in the file, with its traceback below it."""
     head = f"{_clock(line.created)} {_digit(line.level)} {line.tag} "
     texts = [line.text, *(line.trace.splitlines() if line.trace else ())]
     return "\n".join(_clean(head + text) for text in texts)

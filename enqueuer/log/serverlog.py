@@ -1,8 +1,8 @@
 """The Server Log: one file a day from all processes, each line `HH:MM:SS.mmm L TAG text`.
 
-Every process has multiprocessing-logging's handler on its root logger, over a channel of ours: the package's own queue has
-one lock for all writers, which a SIGKILLed writer holds for ever. A SEQPACKET pair has no lock and no partial record. Its
-receive loop runs in the logger process, in no thread, so that the supervisor stays free of threads and can always fork.
+Every process has multiprocessing-logging's handler on its root logger, over a channel of our own. The package's own queue
+has one lock for all writers, and a writer that is killed keeps it. A SEQPACKET pair has no lock and no partial
+record. The receive loop runs in the logger process without a thread, so the supervisor has no threads and can always fork.
 """
 
 import logging
@@ -26,29 +26,29 @@ __all__ = ["MAJOR", "LogHandler", "LogWriter", "install", "message_tag", "set_le
 
 MAJOR = LEVELS["major"]
 _AT_ONCE = frozenset(level for name, level in LEVELS.items() if name in ("crashes", "failures", "problems"))
-"""Levels of the lines that tell of a problem: with them goes all that was gathered."""
+"""Levels of lines that report a problem: they are sent at once, with all gathered lines."""
 MAX_RECORD = 150_000
-"""Bytes of what is sent at once; a SEQPACKET record of more than about 212 kB would not be sent."""
+"""Bytes that are sent at once: the kernel refuses a SEQPACKET record of more than about 212 kB."""
 GATHER_TIME = 0.010
 NEVER = 3600.0
-"""Seconds until lines that are kept are sent."""
+"""Seconds until gathered lines are sent."""
 GATHERED = 10_000
-"""Characters of the lines that are kept until they are sent together."""
+"""Characters of gathered lines at which they are sent."""
 PATIENCE = struct.pack("ll", 1, 0)
-"""How long (1 s) a process that may wait does wait for a full channel, before its record is dropped and counted."""
+"""How long (1 s) a process that may wait does wait for a full channel. Then its record is dropped and counted."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))
-"""For what is being read: room that is made anew costs more than a line."""
+"""A buffer for what is being read: to allocate it each time would cost more than a line."""
 
 
 def message_tag(id: int) -> dict[str, str]:
-    """`extra=` for a record about one message: its tag is QUEUE([id])."""
+    """Return the `extra=` for a record about one message: its tag is QUEUE([id])."""
     return {"tag": f"QUEUE([{id}])"}
 
 
 def tell(log: logging.Logger, id: int, text: str) -> None:
-    """What `log.log(MAJOR, "%s", text, extra=message_tag(id))` does, in a tenth of its time: every message has two such lines."""
+    """Do what `log.log(MAJOR, "%s", text, extra=message_tag(id))` does, in a tenth of its time: every message has two such lines."""
     handlers = logging.root.handlers
     if len(handlers) != 1 or not isinstance(handlers[0], LogHandler):
         log.log(MAJOR, "%s", text, extra=message_tag(id))
@@ -57,16 +57,16 @@ def tell(log: logging.Logger, id: int, text: str) -> None:
 
 
 class _Channel:
-    """What multiprocessing-logging asks of a queue, on a SEQPACKET pair."""
+    """The queue that multiprocessing-logging asks for, on a SEQPACKET pair."""
 
     def __init__(self) -> None:
         self.reader, self.writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, PATIENCE)
         self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.waits = True
-        self.stop_fd = -1  # readable when the logger is to end
+        self.stop_fd = -1  # readable when the logger must end
         self.gathers = False
-        """Lines are sent by flush(), together, but for those that tell of a problem."""
+        """flush() sends lines together, except those that report a problem."""
         self._lines: list[logline.Line] = []
         self._size = 0
         self._dropped = 0
@@ -82,23 +82,23 @@ class _Channel:
 
     @property
     def empty(self) -> bool:
-        """Nothing was gathered."""
+        """Return whether no line waits to be sent."""
         return not self._lines
 
     @property
     def due(self) -> float:
-        """Seconds until what was gathered is to be sent."""
+        """Return the seconds until gathered lines must be sent."""
         return self._lines[0].created + GATHER_TIME - time.time() if self._lines else NEVER
 
     def flush(self) -> None:
-        """Send what was gathered, as one record of the channel."""
+        """Send the gathered lines as one record of the channel."""
         if not self._lines:
             return
         lines = self._lines
         self._lines = []
         self._size = 0
         data = _encode(lines)
-        if len(data) > MAX_RECORD:  # a line of its own makes it so: it is cut when it is shown anyway
+        if len(data) > MAX_RECORD:  # only one long line exceeds it, and that is cut when it is shown
             data = _encode([logline.cut(line) for line in lines])
         if self._dropped and self._send(_encode([_gap(self._dropped)])):
             self._dropped = 0
@@ -106,7 +106,7 @@ class _Channel:
             self._dropped += len(lines)
 
     def get(self, timeout: float) -> list[logline.Line]:
-        """The next lines. Waits for longer than asked: the end is told by stop_fd, and an idle logger is to sleep."""
+        """Return the next lines. It may wait longer than `timeout`: stop_fd reports the end, and an idle logger should sleep."""
         watched = [self.reader.fileno()] if self.stop_fd < 0 else [self.reader.fileno(), self.stop_fd]
         ready = select.select(watched, [], [], max(timeout, 3600.0))[0]
         if self.reader.fileno() not in ready:
@@ -138,7 +138,7 @@ def _gap(count: int) -> logline.Line:
 class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
     """Sends records to the logger process. Made once, before the first fork.
 
-    The package's own __init__ is left out: it makes a semaphore, which needs a writable /dev/shm, and starts a thread.
+    The package's own __init__ is not called: it makes a semaphore, which needs a writable /dev/shm, and starts a thread.
     """
 
     def __init__(self, writer: LogWriter) -> None:
@@ -160,15 +160,16 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         MultiProcessingHandler._receive(self)
 
     def drain(self) -> None:
-        """Write what is in the channel now. In a supervisor without a logger only."""
+        """Write what is in the channel now. Only in a supervisor without a logger."""
         self.channel.flush()
         while self.channel.qsize():
             self._writer.emit(self.channel.get(0))
 
     def in_child(self, *, waits: bool, gathers: bool = False) -> None:
-        """In a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops at once.
+        """Set up the handler in a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops the
+        record at once.
 
-        `gathers`: it turns on a loop, and calls flush_due() each time.
+        `gathers`: the process has a loop, and calls flush_due() at each turn.
         """
         self.channel.reader.close()
         self.channel.waits = waits
@@ -176,11 +177,11 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
 
     @property
     def due(self) -> float:
-        """Seconds until flush_due() has something to do."""
+        """Return the seconds until flush_due() has something to do."""
         return self.channel.due
 
     def flush_due(self, *, at_once: bool = False) -> bool:
-        """Flush what has waited for GATHER_TIME, or `at_once` all; True: nothing waits."""
+        """Send lines that have waited for GATHER_TIME, or all of them if `at_once`. Return True if nothing waits."""
         if self.channel.empty:
             return True
         if at_once or self.channel.due <= 0:
@@ -196,12 +197,12 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
 
 
 def install(writer: LogWriter, level: str) -> LogHandler:
-    """Send everything that is logged in this process, and in those forked from it, to the logger process."""
+    """Send all log records of this process, and of those forked from it, to the logger process."""
     handler = LogHandler(writer)
     handler.channel.waits = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # what no line of ours shows is not found out for each (the logging module's documentation, "Optimization")
+    # do not collect what our lines never show (the logging module's documentation, "Optimization")
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)
@@ -209,10 +210,10 @@ def install(writer: LogWriter, level: str) -> LogHandler:
 
 
 def set_level(level: str) -> None:
-    """Take a level of the config file; the digit is inclusive."""
+    """Set a level of the config file. Lines of that level are included."""
     logging.getLogger().setLevel(LEVELS[level])
 
 
 def terminal() -> TextIO | None:
-    """Standard error, where somebody looks at it."""
+    """Return standard error if it is a terminal."""
     return sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None

@@ -1,4 +1,4 @@
-"""How much of the processors large messages may take: [enqueuer.lanes] with the number of processors there are. Pure."""
+"""Limit how many processors large messages may take: [enqueuer.lanes] with the number of processors. Pure."""
 
 import msgspec
 
@@ -18,5 +18,5 @@ class Lanes(msgspec.Struct, frozen=True):
 
 
 def large_limit(share: float, processors: int) -> int:
-    """Processors that large messages may occupy: at least one, and never all but where there is only one."""
+    """Return how many processors large messages may occupy: at least one, and never all, unless there is only one."""
     return min(max(1, int(processors * share)), max(1, processors - 1))

@@ -1,6 +1,6 @@
-"""Which module queue a recipient goes to: the [[routes]] of the config file. Pure.
+"""Choose the module queue of a recipient: the [[routes]] of the config file. Pure.
 
-The first route whose pattern fits the whole address wins, and the last one takes all: no recipient is without a way.
+The first route whose pattern matches the whole address wins. The last one takes all, so every recipient has a route.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One [[routes]] table."""
 
     recipient: str
-    """An address; `*` stands for any text, and case does not matter."""
+    """An address; `*` matches any text, and case does not matter."""
     to: str
     """The module: its queue is the folder of that name in Outbound/."""
 
@@ -30,13 +30,13 @@ class Routes:
         """Each module once, in the order of the file."""
 
     def module_of(self, recipient: bytes) -> str:
-        """Say which module takes `recipient`: the first that fits."""
+        """Return the module of `recipient`: that of the first matching route."""
         address = recipient.lower()
         return next(module for fits, module in self._table if fits(address))
 
 
 def compile(routes: Sequence[Route]) -> Routes:
-    """Raises ValueError with the cure where a route has no module, or the last does not take all."""
+    """Compile the table. Raises ValueError with the cure if a route has no module, or the last does not take all."""
     if not routes or routes[-1].recipient != "*":
         raise ValueError('routes: the last route must take all: add recipient = "*" with the module for everything else')
     return Routes([(_pattern(route.recipient), _module(index, route.to)) for index, route in enumerate(routes)])
@@ -46,12 +46,12 @@ def _module(index: int, to: str) -> str:
     if is_module(to):
         return to
     if "(" in to:
-        raise ValueError(f'routes[{index}].to = "{to}": MODULE(queue)address is not there yet: write the module alone, e.g. "OUT"')
-    raise ValueError(f'routes[{index}].to = "{to}" is no module: write capital letters, digits, - and _, at most 32, e.g. "OUT"')
+        raise ValueError(f'routes[{index}].to = "{to}": MODULE(queue)address is not supported yet: write the module alone, e.g. "OUT"')
+    raise ValueError(f'routes[{index}].to = "{to}" is not a module: write capital letters, digits, - and _, at most 32, e.g. "OUT"')
 
 
 def _pattern(pattern: str) -> Callable[[bytes], bool]:
-    """Match by pieces and not by a regular expression: the time stays linear, whatever address comes."""
+    """Match by pieces, not by a regular expression: so the time is linear for any address."""
     head, *rest = pattern.encode().lower().split(b"*")
     if not rest:
         return head.__eq__

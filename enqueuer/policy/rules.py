@@ -1,8 +1,8 @@
-"""Server-Wide Rules: which filters a message is shown to, and what follows from their verdicts. Pure.
+"""Server-Wide Rules: which filters scan a message, and what follows from their verdicts. Pure.
 
-`decide` starts from the beginning each time with the verdicts so far, and says what is missing or how it ends. So a
-message may stop at any filter, wait for hours, and go on in another process and under changed rules: all there is to
-keep are the verdicts. Conditions are functions compiled once from the file; a new one is one more line in CONDITIONS.
+`decide` starts from the first rule each time, with the verdicts so far. It returns the next filter to ask, or the outcome. So
+a message may stop at any filter, wait for hours, and go on in another process and under changed rules: only the
+verdicts are kept. Conditions are functions compiled once from the file; a new one is one more line in CONDITIONS.
 """
 
 import enum
@@ -25,11 +25,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: str
     priority: int = 5
-    """0 switches the rule off; the higher go first, equal ones in the order of the file."""
+    """0 switches the rule off. Higher ones go first, equal ones in the order of the file."""
     conditions: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; none means every message."""
     on_failure: Literal["", "defer", "pass", "quarantine", "reject"] = ""
-    """What follows where a filter that this rule asks gives no answer; "" = what the filter's own on_failure says."""
+    """What follows if a filter that this rule asks gives no answer; "" = the filter's own on_failure."""
     actions: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
@@ -66,20 +66,20 @@ class AskFilter(msgspec.Struct, frozen=True):
 
 
 class RuleOutcome(msgspec.Struct, frozen=True):
-    """The end of it: what to do with the message, and why."""
+    """The outcome: what to do with the message, and why."""
 
     disposition: Disposition
     reason: str = ""
     filter: str = ""
-    """The filter whose verdict decided; empty where a rule did, or nothing stopped the message."""
+    """The filter whose verdict decided; empty if a rule did, or nothing stopped the message."""
     rule: str = ""
-    """The rule that ended it; empty where all rules were gone through."""
+    """The rule that ended it; empty if the message went through all rules."""
     fields: tuple[bytes, ...] = ()
     """Header fields to add on top of the header, newest first."""
     routes: tuple[bytes, ...] = ()
     """Recipients to add."""
     copies: tuple[tuple[str, bytes], ...] = ()
-    """Who gets a copy of its own: the filter that wants it so, and the address."""
+    """Separate copies: the filter that asks for the copy, and the address."""
 
 
 Condition = Callable[[Facts], bool]
@@ -87,7 +87,7 @@ Made = TypeVar("Made")
 
 
 class _Progress(msgspec.Struct):
-    """What one walk through the rules has gathered."""
+    """What one walk through the rules has collected."""
 
     verdicts: Mapping[str, FilterAnswer]
     rule: str = ""
@@ -96,7 +96,7 @@ class _Progress(msgspec.Struct):
     copies: tuple[tuple[str, bytes], ...] = ()
     seen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """Filters that could not judge and were passed over: the reason of an enqueued message."""
+    """Filters that could not scan and were skipped: the reason of an enqueued message."""
 
 
 Action = Callable[[_Progress], AskFilter | RuleOutcome | None]
@@ -126,14 +126,14 @@ class _Source(Protocol):
 
 
 def mark(rule: str, filter: str) -> bytes:
-    """Return the 8 hex digits that the O line of a released message has: it goes on after this filter's action in this rule."""
+    """Return the 8 hex digits in the O line of a released message: it goes on after this filter's action in this rule."""
     return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
 
 
 def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, FilterAnswer], after: bytes = b"") -> AskFilter | RuleOutcome:
     """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
 
-    `after`: the mark of the action that a released message goes on after. Where no action has it, the walk begins at the start.
+    `after`: the mark of the action after which a released message goes on. If no action has it, the walk begins at the start.
     """
     progress = _Progress(verdicts)
     first, done = _resume(rules, after)
@@ -162,7 +162,7 @@ def _passed(progress: _Progress, rule: str = "") -> RuleOutcome:
 
 
 def compile(config: _Source) -> Rules:
-    """Turn the file's tables into what decide() walks. Raises ValueError with rule and cure; rules that are off are checked too."""
+    """Compile the file's tables for decide(). Raises ValueError with rule and cure; rules that are off are checked too."""
     filters = {filter.name: filter for filter in config.filters}
     compiled = [_compile(rule, filters) for rule in config.rules]
     order = sorted((n for n, rule in enumerate(config.rules) if rule.priority), key=lambda n: (-config.rules[n].priority, n))
@@ -170,7 +170,7 @@ def compile(config: _Source) -> Rules:
 
 
 def _compile(rule: Rule, filters: Mapping[str, Filter]) -> _Compiled:
-    if rule.on_failure:  # for this rule the filters are as it says
+    if rule.on_failure:  # this rule's on_failure replaces that of the filters
         filters = {name: msgspec.structs.replace(filter, on_failure=rule.on_failure) for name, filter in filters.items()}
     try:
         conditions = tuple(_make("condition", line, CONDITIONS) for line in rule.conditions)
@@ -202,7 +202,7 @@ def _quoted(names: Mapping[str, object]) -> str:
 
 
 def _message_size(words: Sequence[str]) -> Condition:
-    """["Message Size", "greater than" | "less than", "10K"]: without the envelope."""
+    """Compile ["Message Size", "greater than" | "less than", "10K"]: the size without the envelope."""
     if len(words) != 2 or words[0] not in ("greater than", "less than"):
         raise ValueError('write ["Message Size", "greater than", "10K"] or ["Message Size", "less than", "10K"]')
     limit = Size.parse(words[1])
@@ -218,7 +218,7 @@ CONDITIONS: Mapping[str, Callable[[Sequence[str]], Condition]] = {"Message Size"
 
 
 def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Action:
-    """["ExternalFilter", NAME]: ask the filter once, and act on its verdict; a disabled filter does nothing."""
+    """Compile ["ExternalFilter", NAME]: ask the filter once, and act on its verdict; a disabled filter does nothing."""
     if len(words) != 1:
         raise ValueError('write ["ExternalFilter", "name of the filter"]')
     if words[0] not in filters:
@@ -257,7 +257,7 @@ VERDICTS: Mapping[AnswerKind, Disposition] = {
     AnswerKind.REJECTED: Disposition.DEFERRED,
     AnswerKind.DISCARD: Disposition.DISCARDED,
 }
-"""The verdicts that decide by themselves. OK goes on; so does FAILURE, as the protocol wants it, unless `failure_passes` is false."""
+"""The verdicts that decide by themselves. OK goes on. FAILURE goes on, too, as the protocol requires, unless `failure_passes` is false."""
 NO_ANSWER = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE, AnswerKind.INVALID)
 NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
     "defer": Disposition.DEFERRED,
@@ -265,8 +265,9 @@ NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
     "quarantine": Disposition.QUARANTINED,
     "reject": Disposition.REJECTED,
 }
-"""on_failure: what follows where the filter gave none in time, gave none of the protocol, or could not be started. Each rule that
-asks it has its own say."""
+"""on_failure: what follows if the filter gave no answer in time, gave none of the protocol, or could not be started. Each rule that asks
+it has its own setting.
+"""
 
 
 def _judge(progress: _Progress, filter: Filter) -> AskFilter | RuleOutcome | None:

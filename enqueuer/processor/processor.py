@@ -1,4 +1,9 @@
-"""An ENQUEUER processor: one message at a time from claim to staged outcome. It decides nothing about order and commits nothing."""
+"""A processor: take one message at a time from claim to staged outcome. It decides no order and commits nothing.
+
+Ends: by Exit; by garbage from a peer; by an exception other than OSError and ValueError (exit code 70, a traceback in the
+log, the message charged unless it waited for a filter); 10 s after the queue manager's death, if no kill comes.
+Only logged: OSError and ValueError over a message. It reports Trouble, and the message is tried again.
+"""
 
 import logging
 import select
@@ -28,17 +33,18 @@ __all__ = ["Processor", "run"]
 log = logging.getLogger("ENQUEUER")
 
 LINK_GRACE = 10.0
-"""Seconds that the supervisor gets to end a processor whose queue manager is gone."""
+"""Seconds that the supervisor gets to end a processor whose queue manager has died."""
 SOON_MS = 2
-"""A message whose verdict comes within this time is told of in one frame. No longer: should the queue manager die meanwhile, nobody has
-heard of it, and the log gets no line of its coming."""
+"""Milliseconds. If the verdict comes within this time, one frame reports the message file and the verdict. It must be short: if the
+queue manager dies meanwhile, it does not know of the message file, and the log has no line about its arrival.
+"""
 Answer = frames.Outcome | frames.Deferred | frames.Parked | frames.DropRefused | frames.Trouble
 Places = dict[str, frozenset[bytes] | None]
-"""Where a message goes to, and with which of its recipients; None: all."""
+"""Destinations of a message, each with its recipients; None: all recipients."""
 
 
 def run(birth: Birth) -> None:
-    """The life of a processor process."""
+    """Run a processor process from start to end."""
     processor = Processor(birth)
     try:
         while True:
@@ -60,12 +66,12 @@ class Processor:
         self._timings = StageTimings(birth.board.processor_timings(birth.slot), PROCESSOR)
         self._polls: dict[int, select.poll] = {}
         self._untold: frames.Ingested | None = None
-        """What the queue manager does not know yet: that there is a message file."""
+        """A message file that the queue manager does not know of yet."""
         self._compile()
         self._say("idle")
 
     def work(self) -> None:
-        "Wait for one job and do it. Raises EngineEnded when there will be none."
+        """Wait for one job and do it. Raises EngineEnded when no more jobs will come."""
         self._wait(self._manager.fileno())
         data = self._manager.receive()
         if not data:
@@ -81,7 +87,7 @@ class Processor:
                 self._say("idle")
 
     def _judge(self, job: frames.Job) -> Answer:
-        """What becomes of a message, everything staged that it needs. Errors of the disk are an answer, not our end."""
+        """Scan a message, stage what its outcome needs, and return the answer. A disk error is an answer, too."""
         try:
             message = self._message(job)
             return self._circling(job, message) or self._decide(job, message)
@@ -127,16 +133,14 @@ class Processor:
         return self._stage(job, message, result, verdicts)
 
     def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
-        """What has come by too often goes in circles: to Bad/, before any filter has a chance to send it around again."""
+        """Return the outcome of a message that is in a mail loop: Bad/. It is found before any filter can send the message around again."""
         hops = message.hops
         filter = ""
         if hops.count > self._birth.config.enqueuer.max_hops:
             filter = printable(hops.filter)
-            reason = f"it has come by {hops.count} stations: it goes in circles" + (
-                f", filter {filter} submitted it last" if filter else ""
-            )
+            reason = f"mail loop: the message has passed {hops.count} hops" + (f", filter {filter} submitted it last" if filter else "")
         elif job.circles and (filter := self._fingerprints.closed(job, message)):
-            reason = f"it goes in circles: filter {filter} has submitted many like it anew"
+            reason = f"mail loop: filter {filter} has submitted many messages like this one again"
         else:
             return None
         log.warning("%s", reason, extra=serverlog.message_tag(job.id))
@@ -148,7 +152,7 @@ class Processor:
     def _stage(
         self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]
     ) -> frames.Outcome:
-        """Put the outputs beside each other under Staged/: from there one rename each publishes them."""
+        """Stage the outputs side by side under Staged/: one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
         why = result.reason
@@ -173,7 +177,7 @@ class Processor:
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
     def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:
-        """Whether the message file can be moved to where its only output is for: no file is written then."""
+        """Return whether the message file can be moved to its only destination, so that no file is written."""
         if len(places) != 1:
             return False
         (recipients,) = places.values()
@@ -182,19 +186,21 @@ class Processor:
     def _stage_copies(
         self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, taken: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """A file of its own for whoever a filter mirrors the message to, with a trace of the filter; the places."""
+        """Stage a file for each place a filter mirrors the message to, with a trace field; return the places."""
         by = {address: filter for filter, address in reversed(result.copies)}
         places = stage.places_of(by, self._routes.module_of, taken)
         if cut := [by[address] for address in list(by)[len(places) :]]:
             told = len(cut), len(by), ", ".join(dict.fromkeys(cut)), len(places)
-            log.warning("%d of %d copies that filters want are left out (%s): %d at the most", *told, extra=serverlog.message_tag(job.id))
+            log.warning(
+                "%d of %d copies that filters want are left out (%s): at most %d are made", *told, extra=serverlog.message_tag(job.id)
+            )
         for place, address in places.items():
             fields = (TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
             stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))
         return tuple(places)
 
     def _wait(self, fd: int) -> None:
-        """Wait until `fd` is readable, and hear meanwhile what the supervisor says. Raises Ended when our world has ended."""
+        """Wait until `fd` is readable, and read the supervisor's frames meanwhile. Raises EngineEnded at the engine's end."""
         poll = self._polls.get(fd) or self._poll(fd)
         while True:
             ready = dict(poll.poll(SOON_MS if self._untold else None))
@@ -209,17 +215,17 @@ class Processor:
                 self._await_the_end()
 
     def _poll(self, fd: int) -> select.poll:
-        """What waits for `fd`; made once for each number."""
+        """Return the poll object for `fd`; each number gets one."""
         poll = self._polls[fd] = select.poll()
-        poll.register(self._manager.fileno(), 0)  # its end only: told as a hang-up
+        poll.register(self._manager.fileno(), 0)  # no events: a hang-up is reported anyway
         poll.register(self._supervisor.fileno(), select.POLLIN)
         poll.register(fd, select.POLLIN)
         return poll
 
     def _await_the_end(self) -> NoReturn:
-        """The queue manager is gone. The supervisor kills us for it, and is to find on the board what we were working on.
+        """Wait for the supervisor's kill: the queue manager has died, and the scoreboard must show which message we worked on.
 
-        If it does not, the queue manager lives and has closed our link: raises, since a processor without a link does nothing.
+        If no kill comes, the queue manager lives and has closed our link. Then raise: a processor without a link does nothing.
         """
         while select.select([self._supervisor.fileno()], [], [], LINK_GRACE)[0]:
             self._hear()
@@ -270,7 +276,7 @@ def _copy_in(place: str) -> str:
 
 
 def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
-    """The verdicts that go along with a message that waits; those that do not fit into a frame are asked for again."""
+    """Return the verdicts that fit into a frame with a message that waits. The filters are asked again for the others."""
     kept = []
     room = MAX_TEXT
     for filter, answer in verdicts.items():

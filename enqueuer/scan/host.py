@@ -1,4 +1,11 @@
-"""The process in which the filter multiplexer runs: it ties filterlink, which knows nothing of the engine, to the engine's links."""
+"""The filterlink process: connect filterlink, which does not know the engine, to the engine's links.
+
+What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; any exception in its loop (exit code
+70, a traceback in the log). The supervisor starts another one, and the open scans are asked for again.
+
+What it only logs: a helper that cannot be started (that filter has failed); garbage from a client, whose link it closes. If its
+link to the queue manager ends, it connects again.
+"""
 
 import logging
 
@@ -14,11 +21,11 @@ __all__ = ["run"]
 log = logging.getLogger("ENQUEUER")
 
 NUMBERS = 1_000_000
-"""Request numbers between the first ones of two multiplexers: a helper's gateway that outlives one may answer the next."""
+"""The distance between the first request numbers of two multiplexers: the gateway of an old helper may answer the new multiplexer."""
 
 
 def run(birth: Birth) -> None:
-    """The life of the filterlink process."""
+    """Run the filterlink process from start to end."""
     FilterHost(birth).loop.run()
 
 
@@ -50,14 +57,14 @@ class FilterHost:
         self.loop.after(HEARTBEAT, self._turned)
 
     def _call_manager(self) -> Link:
-        """The link on which parked messages are woken; its Hello alone wakes all of them."""
+        """Connect to the queue manager, which wakes parked messages over this link. The Hello alone wakes all of them."""
         return Link(
             self.loop, self._birth.call(MANAGER), frames.decode_to_filterlink, lambda _, frame: self._told(frame), self._lost_manager
         )
 
     def _lost_manager(self, _link: Link) -> None:
         self._server.press(False)
-        self._server.forget_parked()  # its successor dispatches all of them again
+        self._server.forget_parked()  # the next queue manager dispatches all of them again
         self._manager = self._call_manager()
 
     def _told(self, frame: frames.ToFilterlink) -> None:
@@ -82,5 +89,5 @@ class FilterHost:
         self._supervisor.send(frames.encode(frames.InForce(revision)))
 
     def _stop(self) -> None:
-        """Stop the helpers in steps, then end."""
+        """Stop the helpers step by step, then end."""
         self._server.stop(self.loop.stop)

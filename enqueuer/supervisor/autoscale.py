@@ -1,8 +1,9 @@
-"""`processors = "auto"`: how many processors there should be now, and why. Pure: what was seen and the time are arguments.
+"""Decide how many processors there should be under `processors = "auto"`, and why.
 
-Policy only, as in pool.py: nothing here looks, forks or logs. It grows while messages wait for nothing but a processor, and
-shrinks when fewer were enough for a while. Growing is quick, shrinking is slow, and slower still where it was regretted:
-so no load makes the count swing for long.
+Policy only, as in pool.py: this module reads no clock, forks nothing and logs nothing. Samples and times are arguments.
+The count grows while messages wait for a processor and for nothing else. It shrinks when fewer processors were enough
+for a while. It grows quickly and shrinks slowly. After a shrink that came too early it shrinks even more slowly, so a
+steady load does not make the count swing. Pure.
 """
 
 import math
@@ -12,50 +13,50 @@ import msgspec
 __all__ = ["LOOK", "Autoscale", "LoadSample", "Room"]
 
 LOOK = 0.5
-"""Seconds between two looks."""
+"""Seconds between two samples."""
 STEADY = 2
-"""Looks in a row that must ask for more: those forked for the last growth have begun by then, and a blink is no load."""
+"""Samples in a row that must ask for more processors: by then the last ones forked have begun, and a short peak is over."""
 CPU_LIMIT = 0.85
-"""Share of all cores in use above which another processor would only take turns with the others."""
+"""Share of all cores in use. Above it, one more processor would only take CPU time from the others."""
 IDLE_SHARE = 8
-"""One in so many may be idle while more are wanted: if more are idle, processors are not what messages wait for."""
+"""At most one processor in this many may be idle for the count to grow: more idle ones show that processors are not the bottleneck."""
 SPARE = 1.25
-"""Times as many as were ever busy stay: the next burst is rarely the same."""
+"""Processors that stay, as a multiple of the most that were busy: the next burst is rarely the same."""
 REGRET = 20
-"""A growth within so many times the patience after a shrink says that the shrink came too early; a later one that it was right."""
+"""A shrink came too early if the count grows again within this many times the patience."""
 MOST_PATIENCE = 20
-"""Times auto_idle that patience grows to at the most: 10 minutes where it is 30 s."""
+"""The patience grows to at most this many times auto_idle: 10 minutes where auto_idle is 30 s."""
 
 
 class Room(msgspec.Struct, frozen=True):
-    """Of the filters that rules ask, the one with the most free slots (0 in one that is not ready)."""
+    """The filter with the most free slots, among those that rules ask. A filter that is not ready has 0 free slots."""
 
     filter: str
     free: int
 
 
 class LoadSample(msgspec.Struct, frozen=True):
-    """The engine at one look."""
+    """One sample of the engine's load."""
 
     now: float
     """Seconds of a monotonic clock."""
     waiting: int
     """Messages that wait for a processor and for nothing else."""
     busy: int
-    """Processors that have a message; of those that are to stay."""
+    """Processors that work on a message, without those that are leaving."""
     idle: int
-    """Processors that could take one of those that wait: where only large ones do, what their lane has left."""
+    """Processors that could take one of the waiting messages. Where only large ones wait: what the large lane has left."""
     cpu: float | None = None
-    """Share of all cores in use since the last look; None: not known."""
+    """Share of all cores in use since the last sample; None: unknown."""
     room: Room | None = None
-    """None: no filter is asked."""
+    """None: the rules ask no filter."""
 
 
 class Autoscale:
-    """The count, from look to look."""
+    """The number of processors, adjusted from sample to sample."""
 
     def __init__(self, count: int, low: int, high: int, idle: float) -> None:
-        """Begin with `count`, within low and high; `idle` is the least time in seconds for which fewer must have been enough."""
+        """Begin with `count`, limited to low ... high. `idle`: seconds for which fewer processors must have been enough before a shrink."""
         self._low = low
         self._high = high
         self._idle = idle
@@ -67,7 +68,7 @@ class Autoscale:
         self._shrunk_at: float | None = None
 
     def configure(self, low: int, high: int, idle: float) -> None:
-        """Take other settings; the count is put within them at the next look. What was learned holds as long as `idle` does."""
+        """Take new settings. The next sample puts the count within them. The learned patience is kept unless `idle` changes."""
         if idle != self._idle:
             self._patience = idle
         self._low = low
@@ -75,7 +76,7 @@ class Autoscale:
         self._idle = idle
 
     def look(self, seen: LoadSample) -> str:
-        """Set `count`; return why it changed, "" where it did not."""
+        """Set `count`; return the reason of the change, or "" if it did not change."""
         return self._keep_within() or self._grow(seen) or self._shrink(seen)
 
     def _keep_within(self) -> str:
@@ -100,7 +101,7 @@ class Autoscale:
         return f"{_messages(seen.waiting)}, {_free(seen.room)}, CPU {100 * (seen.cpu or 0):.0f} %"
 
     def _short(self, seen: LoadSample) -> bool:
-        """Whether processors, and nothing else, are what messages wait for."""
+        """Return whether messages wait for processors and for nothing else."""
         return seen.waiting > 0 and seen.idle * IDLE_SHARE <= self.count
 
     def _shrink(self, seen: LoadSample) -> str:
@@ -128,4 +129,4 @@ def _messages(count: int) -> str:
 
 
 def _free(room: Room | None) -> str:
-    return "no filter is asked" if room is None else f'filter "{room.filter}" has {room.free} free slots'
+    return "the rules ask no filter" if room is None else f'filter "{room.filter}" has {room.free} free slots'

@@ -1,6 +1,6 @@
-"""The supervisor's links: who calls is found among its children, all others are refused. Part of the supervisor.
+"""The supervisor's links: find the child at the other end of each, and refuse all other callers. Part of the supervisor.
 
-A caller that sends what is no frame, or says nothing, loses its link and nothing else happens.
+A caller that sends no valid frame, or nothing at all, loses its link. Nothing else happens.
 """
 
 import socket
@@ -15,13 +15,13 @@ from filterlink.wire.loop import Loop
 __all__ = ["Callers"]
 
 HELLO_WITHIN = 5.0
-"""Seconds in which a caller must have said who it is."""
+"""Seconds within which a caller must send its Hello."""
 LINK_GRACE = 10.0
-"""Seconds in which a child whose link has ended must have ended, too. Then it is killed: no order would reach it."""
+"""Seconds within which a child must end after its link has ended. Then it is killed, because no frame can reach it."""
 
 
 class Callers:
-    """Ties each link to the child at its other end; `frame(child, frame)` gets what the child sends."""
+    """Ties each link to the child at its other end. What the child sends goes to `frame(child, frame)`."""
 
     def __init__(self, loop: Loop, listener: Bound, nursery: Children, frame: Callable[[Child, frames.ToSupervisor], None]) -> None:
         self._loop = loop
@@ -31,12 +31,12 @@ class Callers:
         listener.serve(loop, self._accepted)
 
     def abandon(self) -> None:
-        """In a new child: let go of all links. Siblings that hold our ends would hide our death from each other."""
+        """Close all links in a new child. Otherwise siblings that hold our ends would hide our death from each other."""
         for link in self._links:
             link.abandon()
 
     def reaped(self, child: Child) -> None:
-        """Take what a dead child has sent, and forget its link and its pid."""
+        """Read what a dead child has sent, then forget its link and its pid."""
         child.birth.board.born(child.role, child.birth.slot, 0)
         if child.link is not None:
             child.link.read_to_end()
@@ -62,7 +62,7 @@ class Callers:
         child.greeted(link)
 
     def _cut_off(self, child: Child, link: Link) -> None:
-        """Its link has ended, and so it ends by itself; one that does not is killed."""
+        """Expect a child whose link has ended to end by itself; kill it if it does not."""
         self._forget(link)
         self._loop.after(LINK_GRACE, lambda: child.kill() if child in self._nursery.children else None)
 

@@ -1,8 +1,8 @@
-"""Birth and death of our processes: fork, reap, kill. Mechanism only; who is to live is the supervisor's to say.
+"""Fork, reap and kill the engine's processes. Mechanism only: the supervisor decides which processes exist.
 
-Children are multiprocessing processes of the fork context. They are waited for by pid: waitpid(-1) would take their ends
-away from multiprocessing. What helpers leave behind comes to us as well (we are a child subreaper) and is ended.
-Children of other programs never come to us (reaper.py).
+Children are multiprocessing processes of the fork context. Each is waited for by its pid: waitpid(-1) would take exit
+codes away from multiprocessing. The supervisor is a child subreaper, so orphans of helpers become its children; it
+kills them. Children of other programs never become its children (reaper.py).
 """
 
 import contextlib
@@ -30,13 +30,13 @@ __all__ = ["END_WITHIN", "Child", "Children"]
 log = logging.getLogger("ENQUEUER")
 
 END_WITHIN = 2.5
-"""Seconds in which killed processes end; what is in the kernel for longer dies with us, by PDEATHSIG."""
+"""Seconds within which killed processes should end. A process that hangs in the kernel for longer dies with the engine, by PDEATHSIG."""
 LOGGER_GRACE = 1.0
 """Seconds that the logger gets to write the last lines."""
 
 
 class _Popen(popen_fork.Popen):
-    """As multiprocessing's own, but a fork that fails leaves no pipe open."""
+    """The Popen of multiprocessing, with one difference: a fork that fails leaves no pipe open."""
 
     def _launch(self, process_obj: BaseProcess) -> None:
         pipes: list[int] = []
@@ -85,7 +85,7 @@ class Child:
         self.link: Link | None = None
         self.leaving = False
         self.in_force = 0
-        """The revision of the configuration that it last said is in force there; 0 = not ready yet."""
+        """The revision of the configuration that the child last reported as active; 0 = not ready yet."""
         self._unsent: list[frames.FromSupervisor] = []
 
     @property
@@ -97,7 +97,7 @@ class Child:
         return self.process.pid or 0
 
     def tell(self, frame: frames.FromSupervisor) -> None:
-        """Send it, or keep it until the child has said hello."""
+        """Send a frame, or keep it until the child has sent its Hello."""
         if self.link is None:
             self._unsent.append(frame)
         else:
@@ -114,36 +114,36 @@ class Child:
 
     @property
     def is_reaped(self) -> bool:
-        """Whether its exit code is known already."""
+        """Whether its exit code is already known."""
         return self.process._popen.returncode is not None  # type: ignore[attr-defined]
 
     @property
     def how(self) -> str:
-        """How it ended, in words."""
+        """Describe in words how it ended."""
         code = self.process.exitcode or 0
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 class Children:
-    """All children that live."""
+    """All children that are not reaped yet."""
 
     def __init__(self, let_go: Callable[[Birth], None]) -> None:
-        """`let_go` closes, in a new child, every descriptor that is the supervisor's own."""
+        """`let_go` closes, in a new child, every descriptor that only the supervisor needs."""
         self._let_go = let_go
         self.children: list[Child] = []
         self._generation = 0
         self._orphans: list[int] = []
-        """What was killed at the last look."""
+        """Processes killed at the last look."""
         adopt_orphans()
         if not os.path.exists("/proc/self"):
-            log.warning("/proc is not mounted: processes that a killed helper leaves behind are not found, and so not ended")
+            log.warning("/proc is not mounted: the engine cannot find, and so cannot end, processes that a killed helper leaves behind")
 
     def next_generation(self) -> int:
         self._generation += 1
         return self._generation
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> Child:
-        """Bring a process into the world. `live` is its life; it ends when that returns. Raises OSError where there is no room."""
+        """Fork a process that runs `live`. It ends when `live` returns. Raises OSError if the machine cannot start it."""
         process = _Process(target=_live, args=(birth, title, live, self._let_go, os.getpid(), waits), name=title)
         process.start()
         child = Child(birth, title, process)
@@ -157,7 +157,7 @@ class Children:
         return next((child for child in self.children if child.role == role), None)
 
     def reap(self) -> Iterator[Child]:
-        """Each child that has ended, once; and quietly whatever was left to us by others."""
+        """Yield each child that has ended, once. Also reap orphans, without a report."""
         ended = [child for child in self.children if child.process.exitcode is not None]
         for child in ended:
             self.children.remove(child)
@@ -166,9 +166,9 @@ class Children:
         self._reap_orphans()
 
     def has_ended(self) -> bool:
-        """Whether reap() has something to do: a lost SIGCHLD must not leave a dead process in its place.
+        """Return whether reap() has something to do: after a lost SIGCHLD a dead process would never be replaced.
 
-        multiprocessing itself reaps whom it finds dead at a fork, and says nothing of it.
+        multiprocessing reaps dead children at each fork, and does not report them.
         """
         if any(child.is_reaped for child in self.children):
             return True
@@ -177,38 +177,39 @@ class Children:
         return False
 
     def end_orphans(self) -> bool:
-        """Kill what a dead filterlink's helpers left behind: processes that are our children, but none of ours. Whether there were any.
+        """Kill what a dead filterlink's helpers left behind: our child processes that are none of our own. Return whether there were
+        any.
 
-        The children of those that it kills become ours only then.
+        Their children become ours only after that.
         """
         ours = {child.pid for child in self.children}
         strangers = [pid for pid in orphans.children(os.getpid()) if pid not in ours]
         for pid in strangers:
             if pid not in self._orphans:
-                log.warning("pid %d, left behind by a helper, is ended", pid)
+                log.warning("pid %d, which a helper left behind, was killed", pid)
             _kill(pid)
         self._orphans = strangers
         return bool(strangers)
 
     def end_late(self, child: Child, killed: bool) -> None:
-        """Kill a child that has not ended in time. One that was `killed` the kernel holds: the engine ends without it.
+        """Kill a child that has not ended in time. If it was `killed` before, the kernel holds it, and the engine ends without it.
 
-        It dies when the kernel lets it go, and holds its locks until then. multiprocessing would wait for it at our exit.
+        It keeps its locks until the kernel lets it go; then it dies. multiprocessing would wait for it at our exit.
         """
         if not killed:
-            log.warning("%s (pid %d) did not end in time and is killed", child.title, child.pid)
+            log.warning("%s (pid %d) did not end in time and was killed", child.title, child.pid)
             child.kill()
             return
-        text = f"{child.title} (pid {child.pid}) does not end by SIGKILL, a disk or server does not answer: the engine ends without it"
+        text = f"{child.title} (pid {child.pid}) does not end after SIGKILL (a disk or server does not answer): the engine ends without it"
         log.error("%s", text)
         print(f"enqueuer: {text}", file=sys.stderr)
         self.children.remove(child)
         multiprocessing.process._children.discard(child.process)  # type: ignore[attr-defined]
 
     def end_all(self) -> None:
-        """Kill every process below us, and reap it: the last thing that a supervisor does which has failed. Never raises.
+        """Kill and reap every process below us: the last act of a supervisor that has failed. Never raises.
 
-        The logger has some time to write what the others said.
+        The logger gets some time to write what the others logged.
         """
         loggers = {child.pid for child in self.of("logger")}
         for child in self.children:
@@ -231,7 +232,7 @@ class Children:
         with contextlib.suppress(OSError):
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if found.si_pid in ours:
-                    return  # the next reap() takes it by its own way
+                    return  # the next reap() reports it
                 os.waitpid(found.si_pid, 0)
 
 
@@ -248,7 +249,7 @@ def _kill(pid: int) -> None:
 
 
 def _live(birth: Birth, title: str, live: Callable[[Birth], None], let_go: Callable[[Birth], None], parent: int, waits: bool) -> None:
-    """A child's whole life. A fault of ours is in the log with its traceback, and only its first line on the terminal."""
+    """Run a child from start to end. A fault of ours is logged with its traceback; the terminal shows its first line only."""
     signal.set_wakeup_fd(-1)
     try:
         let_go(birth)

@@ -1,4 +1,4 @@
-"""What the commands `status`, `reload`, `stop` and those about one message make the supervisor do and answer."""
+"""Carry out `status`, `reload`, `stop` and the commands about one message in the supervisor, and answer them."""
 
 import itertools
 import os
@@ -17,21 +17,22 @@ from enqueuer.supervisor.processors import Processors
 __all__ = ["Commands"]
 
 IN_FORCE_WITHIN = 12.0
-"""Seconds that queue manager and filterlink get to put an revision of the configuration in force: more than the longest wait for INTF,
-since filterlink says so when the new helpers are ready."""
+"""Seconds that the queue manager and filterlink get to activate a revision of the configuration. This is more than the longest wait for
+INTF, because filterlink reports the revision when the new helpers are ready.
+"""
 
 
 ANSWER_WITHIN = 30.0
-"""Seconds that the queue manager gets for an order; retry --all of thousands of messages takes some."""
+"""Seconds that the queue manager gets for a command. `retry --all` of thousands of messages takes long."""
 SEEN_WITHIN = 3.0
-"""Seconds that it gets to say where a message is; the command itself waits for 5."""
+"""Seconds that the queue manager gets to say where a message is. The command itself waits for 5."""
 
 
 class Commands:
-    """Part of the supervisor: its end of the control socket."""
+    """The supervisor's end of the control socket."""
 
     def __init__(self, engine: Engine, processors: Processors, *, reload: Callable[[], None], stop: Callable[..., None]) -> None:
-        """`reload()` and `stop(now=...)` are what the supervisor does for these commands."""
+        """Carry out commands with `reload()` and `stop(now=...)` of the supervisor."""
         self._engine = engine
         self._loop = engine.loop
         self._processors = processors
@@ -46,17 +47,17 @@ class Commands:
         self._tokens = itertools.count(1)
 
     def abandon(self) -> None:
-        """In a forked child: let go of it without a word."""
+        """Close the socket in a forked child, without an answer to any command."""
         self._server.abandon()
 
     def stopped(self) -> None:
-        """The engine has ended: tell those who asked for it."""
+        """Answer the `stop` commands: the engine has ended."""
         for reply in self._stopping:
             reply({"ok": True})
         self._loop.turn(0)
 
     def in_force(self) -> None:
-        """Somebody put an revision in force: answer those who waited for it."""
+        """Answer the `reload` commands that waited for a revision: a process has reported it as active."""
         children = [self._engine.children.one("manager"), self._engine.children.one("filterlink")]
         reached = min((child.in_force if child else 0) for child in children)
         now = time.monotonic()
@@ -71,10 +72,10 @@ class Commands:
         self._reloading = still
 
     def _not_yet(self) -> str:
-        """Why an revision that was taken is not in force."""
+        """Return why a revision that was taken is not active everywhere."""
         failed = [f'filter "{each.name}" {each.last_error}' for each in self._engine.board.filters() if each.state == "failed"]
-        why = "; ".join(failed) or "a helper is not ready, or a part of the engine is being restarted"
-        return f"the new configuration is taken, but not in force everywhere yet: {why}. Until it is, the old settings judge"
+        why = "; ".join(failed) or "a helper is not ready, or a part of the engine is restarting"
+        return f"the new configuration was accepted, but is not active everywhere yet: {why}. Until then the old settings apply"
 
     def _command(self, request: CommandRequest, reply: Reply) -> None:
         match request.command:
@@ -93,17 +94,22 @@ class Commands:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
     def answered(self, answer: frames.CommandAnswer | frames.WhereAnswer) -> None:
-        """The queue manager has carried out an order, or says where a message is."""
+        """Pass on an answer of the queue manager: to a command, or where a message is."""
         if isinstance(answer, frames.WhereAnswer):
             self._seen(answer)
         elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
 
     def _order(self, verb: str, id: int, reply: Reply) -> None:
-        """Hand it to the queue manager. Where that one dies over the order, abandoned() answers."""
+        """Send a command to the queue manager. If that dies over it, abandoned() answers."""
         manager = self._engine.children.one("manager")
         if manager is None or (id == 0 and verb != "retry"):
-            reply({"ok": False, "text": "the queue manager is being restarted: try again" if manager is None else f"{id} is no message"})
+            reply(
+                {
+                    "ok": False,
+                    "text": "the queue manager is restarting: try again" if manager is None else f"{id} is not the id of a message",
+                }
+            )
             return
         token = next(self._tokens)
         self._orders[token] = reply
@@ -114,7 +120,7 @@ class Commands:
         """Ask the queue manager where a message is."""
         manager = self._engine.children.one("manager")
         if manager is None:
-            reply({"ok": False, "text": "the queue manager is being restarted"})
+            reply({"ok": False, "text": "the queue manager is restarting"})
             return
         token = next(self._tokens)
         self._sought[token] = (id, reply)
@@ -122,9 +128,13 @@ class Commands:
         self._loop.after(SEEN_WITHIN, lambda: self._unseen(token))
 
     def abandoned(self) -> None:
-        """The queue manager has died: answer what it was asked. Its successor does not hear of it."""
+        """Answer open commands after the queue manager's death. Its successor does not get them."""
         for token in list(self._orders):
-            self.answered(frames.CommandAnswer(token, False, "the queue manager died over this: see what became of it, and try again"))
+            self.answered(
+                frames.CommandAnswer(
+                    token, False, "the queue manager died during this command: check what became of the message, and try again"
+                )
+            )
         for token in list(self._sought):
             self._unseen(token)
 
@@ -133,7 +143,7 @@ class Commands:
             asked[1]({"ok": False, "text": "the queue manager does not answer"})
 
     def _seen(self, found: frames.WhereAnswer) -> None:
-        """What works on the message stands on the board."""
+        """Answer with where the message is. The scoreboard shows which processor and filter work on it."""
         if (asked := self._sought.pop(found.token, None)) is None:
             return
         id, reply = asked

@@ -1,7 +1,8 @@
-"""The config file of a running engine: seen when it changes, taken whole or not at all, numbered by revisions.
+"""The config file of a running engine: notice its changes, take it whole or not at all, number its revisions.
 
-A file that another process writes must not be taken half: rules that are not written yet scan nothing. So a file that is
-open for writing is never taken. A file in which a rule or a filter is missing is taken by itself only after a rest.
+A file that another process still writes must not be taken: rules that are not written yet would scan nothing. So a file
+that is open for writing is never taken. A file that lacks a rule or a filter of the active revision is taken by itself
+only after a longer time without a change.
 """
 
 import contextlib
@@ -25,15 +26,15 @@ __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
 
 FILE = "Settings/enqueuer.toml"
 RESTED = 0.2
-"""Seconds without a change after which a file counts as written, where a lease shows that no process has it open for writing."""
+"""Seconds without a change after which a file counts as complete, if a lease shows that no process has it open for writing."""
 UNLEASED = 1.0
-"""The same where the engine gets no lease: the file belongs to another account, or its filesystem has none."""
+"""The same where the engine gets no lease: another account owns the file, or its filesystem has no leases."""
 MISSING = 5.0
-"""The same where a rule or a filter of the configuration in force is missing: a writer may add it in a moment."""
+"""The same where a rule or a filter of the active revision is missing: a writer may add it in a moment."""
 START_PATIENCE = 5.0
 """Seconds that the start of an engine waits for a file that is open for writing."""
 TRY_AGAIN = 5.0
-"""Seconds after which a file is tried again that was refused for the state of the disk, not for what it says."""
+"""Seconds after which a file is tried again that was refused because of the disk, not because of its content."""
 
 Seen = tuple[int, int, int]
 
@@ -43,21 +44,21 @@ class BeingWritten(configs.ConfigError):
 
 
 class Unsafe(configs.ConfigError):
-    """Other accounts may write it."""
+    """Other accounts may write the file."""
 
 
 class ConfigFile:
-    """The file, the revision of it that is in force, and why a newer one is not. Works in the base directory."""
+    """The config file, its active revision, and the reason why a newer one is not active. Works in the base directory."""
 
     def __init__(self, *, allow_writable: bool = False) -> None:
-        """Take the file for a start. Raises ConfigError. `allow_writable`: other accounts may write it."""
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word for "a writer waits for your lease"; its default ends us
+        """Read the file for a start. Raises ConfigError. `allow_writable`: other accounts may be able to write it."""
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent when a writer waits for our lease; its default action ends the process
         self.path = str(Path(FILE).absolute())
         self.revision = 0
         self.error: str | None = None
         """Why the file was refused."""
         self.waiting: str | None = None
-        """Why a changed file is not taken yet."""
+        """Why a changed file has not been taken yet."""
         self._allow_writable = allow_writable
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
@@ -68,14 +69,14 @@ class ConfigFile:
         self.loaded_at = rfc3339(time.time())
 
     def keep(self) -> None:
-        """Write the first revision for the processes that are forked now. Needs the locks. Raises OSError."""
+        """Write the first revision for the processes that are forked next. Needs the locks. Raises OSError."""
         for old in Path("Run").glob("config.*"):
             old.unlink()
         self._store(self._raw, 1)
         self.revision = 1
 
     def poll(self, now: float) -> bool:
-        """Whether the file is to be taken: it has changed, and is written to its end. `now` is monotonic."""
+        """Return whether the file should be taken: it has changed, and is complete. `now` is monotonic."""
         found = self._look()
         if found == self._seen:
             self._changing = self.waiting = None
@@ -88,10 +89,10 @@ class ConfigFile:
         return rested >= RESTED and self.waiting is None
 
     def take(self) -> bool:
-        """Take the file as it is now; True when an revision came of it.
+        """Take the file as it is now. Return True if it made a new revision.
 
-        On False `error` says why, or `waiting`, or nothing differs. What the new revision needs on the disk is made before
-        it counts: an revision is in force whole, or not at all.
+        On False, `error` or `waiting` has the reason; both are None if nothing differs. What the new revision needs on the
+        disk is made first, so a revision becomes active whole or not at all.
         """
         before = self._seen
         self._seen = self._look()
@@ -102,7 +103,7 @@ class ConfigFile:
             self._expect_safe()
             new = configs.load(raw, FILE)
             if fixed := configs.changes(self.config, new):
-                raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot be changed while the engine runs: restart it")
+                raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot change while the engine runs: restart the engine")
             if new != self.config:
                 make_modules(new)
                 self._store(raw, self.revision + 1)
@@ -112,12 +113,12 @@ class ConfigFile:
             return False
         except configs.ConfigError as error:
             self.error = str(error)
-            if isinstance(error, Unsafe):  # a chmod changes nothing that poll() looks at
+            if isinstance(error, Unsafe):  # a chmod changes nothing that poll() checks
                 self._again = time.monotonic() + TRY_AGAIN
             return False
         except (OSError, basedir.BaseDirError) as error:
             why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-            self.error = f"{FILE} cannot be put in force: {why}; it is tried again"
+            self.error = f"{FILE} cannot become active: {why}; the engine tries it again"
             self._again = time.monotonic() + TRY_AGAIN
             return False
         self.error = None
@@ -130,25 +131,25 @@ class ConfigFile:
         return True
 
     def keep_again(self) -> None:
-        """Write the revision in force where a cleaner has removed it. Raises OSError."""
+        """Write the active revision again if a cleaner has removed it. Raises OSError."""
         if not os.path.exists(config_file(self.revision)):
             self._store(self._raw, self.revision)
 
     def _expect_safe(self) -> None:
-        """An account that may write the file runs programs as the engine. Raises Unsafe."""
+        """Raise Unsafe if another account may write the file: that account could run programs as the engine."""
         if self._allow_writable:
             return
         try:
             problem = trust.config(Path(self.path), os.geteuid())
         except OSError as error:
-            raise Unsafe(f"{FILE}: {error.strerror}: its owner cannot be looked at") from None
+            raise Unsafe(f"{FILE}: {error.strerror}: the engine cannot read who owns it") from None
         if problem:
             raise Unsafe(f"{problem} (or start the engine with --allow-writable-config)")
 
     def _store(self, raw: bytes, revision: int) -> None:
-        """Keep what was checked, where every process reads it: the file itself may change again.
+        """Store the checked bytes in Run/, where every process reads them: the file itself may change again.
 
-        The engine's account alone reads the copy: the file may hold what no other account should read.
+        Only the engine's account can read the copy, because the file may contain secrets.
         """
         path = Path(config_file(revision))
         try:
@@ -172,14 +173,14 @@ class ConfigFile:
 
 
 def make_modules(config: configs.Config) -> None:
-    """Make the module queues that the routes name, and see that messages can move to them. Raises OSError and BaseDirError."""
+    """Make the module queues that the routes name, and check that messages can move to them. Raises OSError and BaseDirError."""
     names = routes.compile(config.routes).modules
     basedir.make_modules(Path(), names)
     mounts.expect_renames(Path(), names)
 
 
 def _read_patiently() -> bytes:
-    """Read the file for a start. Raises ConfigError."""
+    """Read the file for a start; wait while it is open for writing. Raises ConfigError."""
     until = time.monotonic() + START_PATIENCE
     while True:
         try:
@@ -191,7 +192,7 @@ def _read_patiently() -> bytes:
 
 
 def _unfinished(old: configs.Config, rested: float) -> str | None:
-    """Why a changed file should not be taken yet. What is wrong with it otherwise, take() says."""
+    """Return why a changed file should not be taken yet, or None. take() reports all other errors in it."""
     try:
         raw, leased = _read()
         new = configs.load(raw, FILE)
@@ -202,7 +203,7 @@ def _unfinished(old: configs.Config, rested: float) -> str | None:
     if not leased and rested < UNLEASED:
         return f"{FILE} was changed a moment ago"
     if rested < MISSING and (missing := ", ".join(_missing(old, new))):
-        return f"{FILE}: {missing} is missing: it is taken after a rest of {MISSING:.0f} s, at once with: enqueuer reload"
+        return f"{FILE}: {missing} is missing: the file is taken after {MISSING:.0f} s without a change, or at once with: enqueuer reload"
     return None
 
 
@@ -213,12 +214,12 @@ def _missing(old: configs.Config, new: configs.Config) -> Iterator[str]:
 
 
 def _read() -> tuple[bytes, bool]:
-    """The file's bytes, and whether a lease proved that no process had it open for writing. Raises ConfigError."""
+    """Return the file's bytes, and whether a lease proved that no process had it open for writing. Raises ConfigError."""
     try:
-        fd = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO in its place would hang us
+        fd = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a FIFO of this name would block us
     except FileNotFoundError:
-        raise configs.ConfigError(f"{FILE} is gone: put it back, or have `enqueuer init` write the default one") from None
-    except BlockingIOError:  # its owner holds a write lease
+        raise configs.ConfigError(f"{FILE} is missing: put it back, or let `enqueuer init` write the default one") from None
+    except BlockingIOError:  # the owner of the file holds a write lease
         raise _being_written() from None
     except OSError as error:
         raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
@@ -233,7 +234,7 @@ def _read() -> tuple[bytes, bool]:
 def _read_open(fd: int) -> tuple[bytes, bool]:
     before = os.fstat(fd)
     if not stat.S_ISREG(before.st_mode):
-        raise configs.ConfigError(f"{FILE} is no regular file: put one in its place")
+        raise configs.ConfigError(f"{FILE} is not a regular file: replace it with one")
     leased = _lease(fd)
     data = b""
     while len(data) <= configs.MAX_FILE and (more := os.read(fd, configs.MAX_FILE)):
@@ -248,7 +249,7 @@ def _read_open(fd: int) -> tuple[bytes, bool]:
 
 
 def _lease(fd: int) -> bool:
-    """False: no lease is to be had for this file. Raises BeingWritten."""
+    """Take a read lease. Return False if this file allows none. Raises BeingWritten."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
@@ -259,4 +260,4 @@ def _lease(fd: int) -> bool:
 
 
 def _being_written() -> BeingWritten:
-    return BeingWritten(f"{FILE} is open for writing in another process: it is taken when that process has closed it")
+    return BeingWritten(f"{FILE} is open for writing in another process: the engine takes it when that process closes it")

@@ -1,6 +1,7 @@
-"""What the parts of the supervisor share: the state of the engine, its settings, its processes, and how one is started or told.
+"""What the parts of the supervisor share: the state of the engine, its settings and processes, how to start one, and how to send it a
+frame.
 
-It decides nothing. supervisor.py decides; commands.py, processors.py and systemd.py read it and call what they were given.
+It decides nothing. supervisor.py decides. commands.py, processors.py and systemd.py read it and call the functions they were given.
 """
 
 import logging
@@ -24,7 +25,9 @@ State = Literal["starting", "running", "draining", "stopping"]
 
 
 class Engine:
-    """`let_go` closes in a new child what is the supervisor's alone; `maintain` starts what is missing, after a pause."""
+    """State and processes of one engine. `let_go` closes in a new child what only the supervisor needs. `maintain` starts missing
+    processes, after a pause.
+    """
 
     def __init__(
         self, started: startup.Started, loop: Loop, let_go: Callable[[Birth], None], maintain: Callable[[], None], *, born: float
@@ -40,24 +43,24 @@ class Engine:
         self.pauses = pool.Pauses()
         self.suspects: tuple[int, ...] = ()
         """Messages that processors worked on when the last queue manager died."""
-        self._waking = Alarm(loop, maintain)  # one for all roles that pause
+        self._waking = Alarm(loop, maintain)  # one alarm for all roles that pause
 
     @property
     def shown_state(self) -> str:
-        """The state as commands show it: what ends is draining."""
+        """The state as commands show it: a stopping engine is draining."""
         return "draining" if self.state == "stopping" else self.state
 
     def may_start(self, role: str) -> bool:
-        """Whether a process of this role may be started now. Where it pauses, `maintain` is called after the pause."""
+        """Return whether a process of this role may start now. If the role pauses, `maintain` is called after the pause."""
         if role == "manager" and self.children.of("processor"):
-            return False  # each processor works for one queue manager; they are being killed
+            return False  # each processor works for one queue manager; these are being killed
         pause = self.pauses.left(role, time.monotonic())
         if pause > 0:
             self._waking.after(pause)
         return pause <= 0
 
     def fork(self, birth: Birth, title: str, live: Callable[[Birth], None], *, waits: bool) -> bool:
-        """Start a process. Where the machine has no room for it, the role pauses as after a death."""
+        """Start a process. If the machine cannot, the role pauses as after a death."""
         self.started.mend()
         try:
             self.children.fork(birth, title, live, waits=waits)
@@ -69,7 +72,7 @@ class Engine:
         return True
 
     def birth(self, role: str, number: int = 0) -> Birth:
-        """What a new process of this role gets; `number` is that of a processor."""
+        """Return what a new process of this role gets at its fork. `number`: that of a processor."""
         served = {"manager": self.started.manager, "filterlink": self.started.filterlink}.get(role)
         return Birth(
             role,

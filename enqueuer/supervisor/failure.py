@@ -1,6 +1,6 @@
-"""The end of an engine whose supervisor has failed. Without its supervisor an engine answers nothing and replaces nothing.
+"""End an engine whose supervisor has failed. Without its supervisor an engine answers no command and replaces no process.
 
-multiprocessing waits for its children at exit, so a failed supervisor that only raised would hang there for as long as they live.
+multiprocessing waits for its children at exit. A failed supervisor that only raised would hang there as long as they run.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ __all__ = ["end_engine"]
 log = logging.getLogger("ENQUEUER")
 
 WITHIN = 4.0
-"""Seconds after which the engine ends, whatever hangs: a full pipe on stderr, a disk. What lives then dies by PDEATHSIG."""
+"""Seconds after which the engine ends, even if a step hangs (a full pipe on stderr, a disk). PDEATHSIG then ends what is left."""
 
 
 def end_engine(nursery: Children | None) -> NoReturn:
-    """End every process of the engine, then this one with 70. Called in an except clause: the log gets its traceback."""
+    """End every process of the engine, then this one with exit code 70. Call it in an except clause: it logs the traceback."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(exits.SOFTWARE))
     signal.setitimer(signal.ITIMER_REAL, WITHIN)
     error = sys.exception()
@@ -38,7 +38,7 @@ def end_engine(nursery: Children | None) -> NoReturn:
 def _report() -> None:
     if not any(isinstance(each, LogHandler) for each in logging.root.handlers):  # it failed before it had a log
         install(LogWriter("SystemLogs"), "problems")
-    log.critical("the supervisor failed, the engine ends: this is a fault in Enqueuer, please report it", exc_info=True)
+    log.critical("the supervisor failed and the engine ends: this is a fault in Enqueuer, please report it", exc_info=True)
 
 
 def _end(nursery: Children | None) -> None:
@@ -50,11 +50,11 @@ def _end(nursery: Children | None) -> None:
 
 
 def _write_rest() -> None:
-    """Write what no logger has written."""
+    """Write the log lines that no logger has written."""
     for handler in logging.root.handlers:
         if isinstance(handler, LogHandler):
             handler.drain()
 
 
 def _complain(error: BaseException | None) -> None:
-    startup.complain(f"the supervisor failed, the engine has ended: {type(error).__name__}: {error} (SystemLogs has the traceback)")
+    startup.complain(f"the supervisor failed and the engine has ended: {type(error).__name__}: {error} (SystemLogs has the traceback)")

@@ -1,6 +1,6 @@
-"""How many processors there should be, which of them leave, and when a dead one may start again. Pure: now is an argument.
+"""Decide how many processors there should be, which of them leave, and when a dead one may start again. Pure.
 
-Policy only: nothing here forks, kills or waits.
+Policy only: this module forks, kills and waits for nothing. The time is an argument.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ __all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "Failing", "Pauses", "PoolPlan", "
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Long enough that a process which cannot start costs next to nothing, short enough that a cured fault is soon forgotten."""
+"""Seconds. A process that cannot start costs almost nothing at this rate, and a cured fault is noticed soon."""
 
 SOON = 1.0
-"""Seconds: a process that has failed within these was of no use, whatever it had said by then."""
+"""Seconds. A process that has failed within them was of no use, even if it had reported itself ready."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -24,21 +24,21 @@ class Slot(msgspec.Struct, frozen=True):
     leaving: bool = False
     busy: bool = False
     large: bool = False
-    """Busy with a large message."""
+    """It works on a large message."""
 
 
 class PoolPlan(msgspec.Struct, frozen=True):
-    """What brings the pool to its size."""
+    """What to do so that the pool has its size."""
 
     start: int = 0
     leave: tuple[int, ...] = ()
 
 
 def plan(configured: int, slots: Sequence[Slot]) -> PoolPlan:
-    """Compare what there is with what is wanted; those that are leaving already count for nothing.
+    """Compare the existing processors with the configured number. Those that are leaving do not count.
 
-    Those busy with large messages leave first, then the busy, then the idle: who stays is who is free soonest, so that
-    small mail flows on. Among equals the highest number leaves.
+    Processors with large messages leave first, then the other busy ones, then the idle ones. So those stay that are free
+    soonest, and small messages go on. Among equals the one with the highest number leaves.
     """
     staying = [slot for slot in slots if not slot.leaving]
     surplus = len(staying) - configured
@@ -51,9 +51,9 @@ def plan(configured: int, slots: Sequence[Slot]) -> PoolPlan:
 class Throttle:
     """The pause before a process of one kind is started again.
 
-    A death before the process was of use (ready, first job done) hints at a fault that the next one will have too; the
-    pause doubles with each. One SIGKILL is somebody's doing and does not count; a second in a row does (the OOM killer
-    comes back).
+    A death before the process was of use (ready, first job done) suggests a fault that its successor will have too: the
+    pause doubles with each one. A single SIGKILL usually comes from an administrator and does not count. A second one in a
+    row does: it may be the OOM killer.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Throttle:
         self._until = 0.0
 
     def died(self, now: float, early: bool, killed: bool) -> float:
-        """Note a death; say how long to wait before the next start."""
+        """Note a death; return the seconds to wait before the next start."""
         forgiven = killed and not self._killed
         self._killed = killed
         if early and not forgiven:
@@ -71,7 +71,7 @@ class Throttle:
         return max(0.0, self._until - now)
 
     def worked(self) -> None:
-        """Note that a process was of use: the next death is the first again."""
+        """Note that a process was of use: the next death counts as the first."""
         self._pause = 0.0
         self._killed = False
         self._until = 0.0
@@ -89,7 +89,7 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class Pauses:
-    """The throttle of each role, and until when the role pauses."""
+    """The throttle of each role, and the time until which the role pauses."""
 
     def __init__(self) -> None:
         self._throttles: dict[str, Throttle] = {}
@@ -97,9 +97,10 @@ class Pauses:
         self._failing: dict[str, tuple[float, Failing]] = {}
 
     def died(self, role: str, now: float, lived: float, *, useful: bool, killed: bool, title: str = "", how: str = "") -> float:
-        """Note a death; say how long to wait before the next start. `title` and `how` are told by failing().
+        """Note a death; return the seconds to wait before the next start. failing() reports `title` and `how`.
 
-        `useful`: it had said that it works. One that has failed right after that is no better: its work is what it failed over.
+        `useful`: it had reported that it works. A process that failed right after that report counts as not useful: its work is what it
+        failed over.
         """
         throttle = self._throttles.setdefault(role, Throttle())
         if lived > LONGEST_PAUSE * 2:
@@ -115,10 +116,10 @@ class Pauses:
         return pause
 
     def failing(self, now: float) -> list[Failing]:
-        """Those that ended at least twice in a row before they were of use, the last time a moment ago."""
+        """Return the roles whose processes ended at least twice in a row before they were of use, most recently a moment ago."""
         recent = 2 * LONGEST_PAUSE
         return [each for when, each in self._failing.values() if each.times > 1 and now - when < recent]
 
     def left(self, role: str, now: float) -> float:
-        """Seconds until a process of this role may be started."""
+        """Return the seconds until a process of this role may start."""
         return max(0.0, self._until.get(role, now) - now)

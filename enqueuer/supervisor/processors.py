@@ -1,6 +1,6 @@
-"""The processors: as many as the configuration says, or as `auto` finds right. Part of the supervisor.
+"""Keep the number of processors that the configuration or `auto` asks for. Part of the supervisor.
 
-What is decided elsewhere (pool.py: who leaves; auto.py: how many) is done here.
+pool.py decides which processors leave, and autoscale.py how many there are. This module carries it out.
 """
 
 import logging
@@ -26,7 +26,7 @@ class Processors:
     """Keeps the pool at its size."""
 
     def __init__(self, engine: Engine, maintain: Callable[[], None]) -> None:
-        """`maintain` starts what is missing."""
+        """`maintain` starts missing processes."""
         self._engine = engine
         self._maintain = maintain
         self._loop = engine.loop
@@ -34,7 +34,7 @@ class Processors:
         self._auto: autoscale.Autoscale | None = None
         self._watching = False
         self.slots = 0
-        """Slots of the board that were ever in use."""
+        """Slots of the scoreboard that were ever in use."""
         self.why = ""
         """The last change that `auto` made, with its reason."""
         self.configure()
@@ -44,7 +44,7 @@ class Processors:
         return self._engine.board.processors
 
     def configure(self) -> None:
-        """Take the settings in force; call fill() when all who have to know of them do."""
+        """Take the active settings. Call fill() when every process that needs them has them."""
         settings = self._engine.file.config.enqueuer
         if settings.processors != "auto":
             self._auto = None
@@ -62,7 +62,7 @@ class Processors:
             self._loop.after(autoscale.LOOK, self._look)
 
     def fill(self) -> None:
-        """Fork those that are missing, tell those that are too many to leave."""
+        """Fork the processors that are missing, and order the superfluous ones to leave."""
         engine = self._engine
         slots = []
         for child in engine.children.of("processor"):
@@ -110,7 +110,7 @@ class Processors:
         staying = (child for child in engine.children.of("processor") if not child.leaving)
         busy = sum(engine.board.task(child.birth.slot).state != "idle" for child in staying)
         if not gauges["waiting"]:
-            return autoscale.LoadSample(now, 0, busy, self.wanted - busy)  # an engine that has nothing to do reads nothing
+            return autoscale.LoadSample(now, 0, busy, self.wanted - busy)  # an idle engine reads no statistics
         only_large = gauges["small_waiting"] == 0
         taken, most = (gauges["large_active"], self._large_limit()) if only_large else (busy, self.wanted)
         waiting = gauges["waiting"] + gauges["spool"]
@@ -121,7 +121,7 @@ class Processors:
 
 
 def room(config: Config, states: tuple[FilterState, ...]) -> autoscale.Room | None:
-    """The filter with the most room of those that rules in force ask; None where they ask none."""
+    """Return the filter with the most free slots, among those that the active rules ask; None if they ask none."""
     asked = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
     in_flight = {state.name: state.in_flight for state in states if state.state == "ready"}
     rooms = [

@@ -1,8 +1,8 @@
 """The process that stays behind where an engine is process 1 of a container, or was started with children of another program.
 
-Orphans of a container come to its process 1, and an entry script that says `clamd & exec enqueuer run` leaves clamd to us. The
-supervisor ends whatever is its child and none of its own, so it must not be the process that these come to. This one has
-nothing to do with mail: it hands each signal on, reaps all that comes to it, and ends as the engine has ended.
+Orphans in a container become children of process 1, and an entry script with `clamd & exec enqueuer run` makes clamd our
+child. The supervisor kills each child that is not its own, so those must not become its children. The reaper handles no
+mail. It passes each signal on to the engine, reaps all its own children, and exits as the engine exited.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ _HANDED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, sign
 
 
 def engine_apart() -> int | None:
-    """Return None in the process that is to become the engine. In one that stays behind, return the exit code at its end.
+    """Return None in the process that becomes the engine. In the process that stays behind, return the exit code at its end.
 
-    Raises OSError where the machine has no room for one more process.
+    Raises OSError if the machine cannot start one more process.
     """
     if os.getpid() != 1 and not _has_children():
         return None
@@ -31,7 +31,7 @@ def engine_apart() -> int | None:
     if engine:
         return _attend(engine)
     die_with(parent)
-    os.setpgid(0, 0)  # a ^C reaches it through the other one, and once
+    os.setpgid(0, 0)  # a ^C then reaches the engine through the reaper, and only once
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return None
 
@@ -45,7 +45,7 @@ def _has_children() -> bool:
 
 
 def _attend(engine: int) -> int:
-    """Hand signals on and reap until the engine has ended; return its exit code, or 128 and the signal that ended it."""
+    """Pass signals on and reap until the engine has ended. Return its exit code, or 128 plus the signal that ended it."""
     setproctitle.setproctitle("enqueuer: reaper")
     while True:
         number = signal.sigwait({*_HANDED_ON, signal.SIGCHLD})
@@ -58,7 +58,7 @@ def _attend(engine: int) -> int:
 
 
 def _reap(engine: int) -> int | None:
-    """Reap all that has ended; return the engine's status, if it was among them."""
+    """Reap all processes that have ended; return the engine's status if it was among them."""
     pid = -1
     status = 0
     found = None

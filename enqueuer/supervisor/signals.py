@@ -1,4 +1,4 @@
-"""The signals of the supervisor: noted by handlers, acted on in its loop."""
+"""Note the supervisor's signals in handlers, and act on them in its loop."""
 
 import contextlib
 import signal
@@ -14,15 +14,15 @@ CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Signals:
-    """Calls `act(number, twice)` for each signal that came; `twice`: it came again before it could be acted on.
+    """Calls `act(number, twice)` for each signal. `twice`: it came again before it could be acted on.
 
-    A handler only notes the number, which comes through a pipe.
+    A handler only notes the number, which arrives through a pipe.
     """
 
     def __init__(self, loop: Loop, act: Callable[[int, bool], None]) -> None:
         self._act = act
         self._arrived: dict[int, float] = {}
-        """What was not acted on yet, and when it came: a full pipe may lose one."""
+        """Signals not acted on yet, and when each came: a full pipe may lose one."""
         self._ends = socket.socketpair()
         for end in self._ends:
             end.setblocking(False)
@@ -32,11 +32,11 @@ class Signals:
         loop.watch(self._ends[0].fileno(), lambda _: self._received())
 
     def act_on_lost(self, seconds: float) -> None:
-        """Act on those that came longer than that ago."""
+        """Act on signals that came more than `seconds` ago."""
         self._act_on(bytes(number for number, when in self._arrived.items() if time.monotonic() - when > seconds))
 
     def abandon(self) -> None:
-        """In a new child: they are not for it."""
+        """Stop handling signals in a new child: they are meant for the supervisor."""
         for end in self._ends:
             end.close()
 

@@ -1,4 +1,4 @@
-"""What must be true before an engine may run on a base directory: locks, folders, sockets, a config file that can be taken."""
+"""Prepare all that an engine needs on a base directory: locks, folders, sockets, and a valid config file."""
 
 import contextlib
 import fcntl
@@ -30,11 +30,11 @@ __all__ = ["EngineCannotStart", "Started", "apart", "complain", "prepare"]
 log = logging.getLogger("ENQUEUER")
 
 ORPHANS = 15.0
-"""Seconds that the processes of a killed engine get to end before a new one gives up."""
+"""Seconds that the processes of a killed engine get to end before a new engine gives up."""
 
 
 class EngineCannotStart(Exception):
-    """The engine can't run here now; the text says why and what would help, `code` is the exit code."""
+    """The engine cannot run here now. The text has the reason and the cure; `code` is the exit code."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class EngineCannotStart(Exception):
 
 
 class Started:
-    """What the supervisor holds for its whole life."""
+    """What the supervisor holds from its start to its end."""
 
     def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
         self.base = base
@@ -59,12 +59,12 @@ class Started:
         _write_pid()
 
     def mend(self) -> None:
-        """Make folders again that were removed, and what a cleaner took from Run/. What cannot be made is in the log, and tried again."""
+        """Make removed folders again, and what a cleaner removed from Run/. Log what cannot be made; the next call tries it again."""
         try:
             for name in basedir.make_again(self._modules()):
-                self._complaints.say(f"gone {name}", f"{name}/ was removed by another program; the engine made it again, and it is empty")
+                self._complaints.say(f"gone {name}", f"{name}/ was removed by another program; the engine made it again, empty")
         except OSError as error:
-            self._complaints.say("gone", f"{error.filename}/ was removed, and cannot be made again: {error.strerror}")
+            self._complaints.say("gone", f"{error.filename}/ was removed, and the engine cannot make it again: {error.strerror}")
         try:
             if not os.path.isdir("Run"):
                 os.mkdir("Run", basedir.FOLDERS["Run"])
@@ -75,33 +75,33 @@ class Started:
             _write_pid()
             self._lock_again()
         except OSError as error:
-            self._complaints.say("mend", f"Run/ was emptied, and cannot be made again: {error.filename or 'Run'}: {error.strerror}")
+            self._complaints.say("mend", f"Run/ was emptied, and the engine cannot restore it: {error.filename or 'Run'}: {error.strerror}")
             return
         self._complaints.say(
-            "run", "Run/ was emptied by another program, the engine made it again: take it out of what that program cleans"
+            "run", "Run/ was emptied by another program, and the engine restored it: exclude Run/ from what that program cleans"
         )
 
     def _modules(self) -> tuple[str, ...]:
-        """Those of the configuration in force; read from it once."""
+        """The modules of the active configuration; read from it once."""
         if self._known[0] != self.config.revision:
             self._known = self.config.revision, routes.compile(self.config.config.routes).modules
         return self._known[1]
 
     def _lock_again(self) -> None:
-        """Where folders cannot be locked, the new file is what keeps a second engine off."""
+        """Lock the new file. Where folders cannot be locked, only this lock keeps a second engine out."""
         for fd in self._alone[1:]:
             os.close(fd)
         self._alone[1:] = _try_lock("Run/supervisor")
 
     def abandon(self, keep: Served | None) -> None:
-        """In a child: close all but the listener that it serves. The family's locks stay open in every child, and so held."""
+        """Close all sockets in a child except the listener that it serves. Every child keeps the locks open, and so holds them."""
         for fd in self._alone:
             os.close(fd)
         for listener in self._all:
             listener.abandon(keep)
 
     def close(self) -> None:
-        """The engine has ended: its sockets and its pid file go, then its locks."""
+        """Remove the sockets and the pid file of an engine that has ended, then release its locks."""
         for listener in self._all:
             with contextlib.suppress(OSError):
                 listener.remove()
@@ -112,15 +112,15 @@ class Started:
 
 
 def apart() -> int | None:
-    "The exit code in a process that stays behind, None in the one that goes on as the engine. Raises EngineCannotStart."
+    """Return the exit code in a process that stays behind, None in the one that becomes the engine. Raises EngineCannotStart."""
     try:
         return reaper.engine_apart()
     except OSError as error:
-        raise EngineCannotStart(exits.TEMPFAIL, f"no process can be started: {error.strerror}") from None
+        raise EngineCannotStart(exits.TEMPFAIL, f"the machine cannot start a process: {error.strerror}") from None
 
 
 def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
-    """Take the base directory, which the process is in; `base` is its name for people. Raises CannotStart."""
+    """Take the base directory, which is the current directory. `base` is its name in messages. Raises EngineCannotStart."""
     _expect_descriptors(base, ulimits.descriptors_needed())
     absent = _check_format(base)
     _make_run(base)
@@ -172,21 +172,23 @@ def _check_folders(base: Path, absent: frozenset[str]) -> None:
         except OSError as error:
             raise EngineCannotStart(exits.NOINPUT, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise EngineCannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run as the user who made it")
+            raise EngineCannotStart(exits.NOPERM, f"{base / folder} is not writable for this user: run the engine as the user who made it")
     if (owner := trust.foreign_taken()) is not None:
-        text = f"{base / layout.TAKEN} belongs to account {owner}, which would have all mail: move it away, then: enqueuer init {base}"
+        text = f"{base / layout.TAKEN} belongs to account {owner}, which could read all mail: move it away, then: enqueuer init {base}"
         raise EngineCannotStart(exits.NOPERM, text)
     os.umask(0o027)
 
 
 def _expect_descriptors(base: Path, needed: int) -> None:
-    "Raises EngineCannotStart where this process may have fewer."
+    """Raise EngineCannotStart if this process may not open enough descriptors."""
     if (most := ulimits.raise_descriptors()) < needed:
-        raise EngineCannotStart(exits.CONFIG, f"only {most} descriptors may be open (ulimit -n), and an engine on {base} needs {needed}")
+        raise EngineCannotStart(
+            exits.CONFIG, f"this process may open only {most} descriptors (ulimit -n), but an engine on {base} needs {needed}"
+        )
 
 
 def _make_run(base: Path) -> None:
-    """Nothing in Run/ outlives an engine: a cleaner may have removed the folder, too."""
+    """Make Run/ again and empty it: nothing in it outlives an engine, and a cleaner may have removed it."""
     try:
         os.mkdir("Run", basedir.FOLDERS["Run"])
     except FileExistsError:
@@ -196,7 +198,7 @@ def _make_run(base: Path) -> None:
 
 
 def _lock(path: str, patience: float, base: Path) -> list[int]:
-    """Take the lock of a file. Its content says who has it, for people."""
+    """Take the lock of a file, and write our pid into it for people to read."""
     fd = _take(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), patience, base)
     os.ftruncate(fd, 0)
     os.write(fd, b"%d\n" % os.getpid())
@@ -204,7 +206,7 @@ def _lock(path: str, patience: float, base: Path) -> list[int]:
 
 
 def _lock_folder(folder: str, patience: float, base: Path) -> list[int]:
-    """Take the lock of a folder, which no cleaner removes. On NFS there is none: then the file's in Run/ must do."""
+    """Take the lock of a folder, which no cleaner removes. NFS has no such lock: there only the lock of the file in Run/ is used."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return [_take(fd, patience, base)]
@@ -214,7 +216,7 @@ def _lock_folder(folder: str, patience: float, base: Path) -> list[int]:
 
 
 def _try_lock(path: str) -> list[int]:
-    """Take the lock of a file that was made again. Its old one, with no name now, stays locked."""
+    """Take the lock of a file that was made again. The old file has no name now and stays locked."""
     try:
         return _lock(path, 0.0, Path())
     except EngineCannotStart:
@@ -222,7 +224,7 @@ def _try_lock(path: str) -> list[int]:
 
 
 def _take(fd: int, patience: float, base: Path) -> int:
-    """Raises CannotStart where another process has that lock for longer than `patience`, OSError where there are no locks."""
+    """Take a lock. Raises EngineCannotStart if another process holds it for longer than `patience`, OSError if there are no locks."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -257,5 +259,5 @@ def _config(allow_writable: bool) -> ConfigFile:
 
 
 def _see_own_command() -> None:
-    """Filters say `enqueuer filter yara`: the command that runs is to find itself first, whatever PATH says."""
+    """Put the folder of the running command first in PATH: a filter's `enqueuer filter yara` then finds this very command."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), search_path(os.environ)])

@@ -1,4 +1,4 @@
-"""The status document: what `enqueuer status --json` prints, made from the board and from what the supervisor knows."""
+"""Build the status document, which `enqueuer status --json` prints, from the scoreboard and from what the supervisor knows."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ __all__ = ["document", "steps"]
 def document(
     state: str, base: str, pid: int, born: float, file: ConfigFile, board: Scoreboard, processors: Sequence[Child], why: str = ""
 ) -> dict[str, Any]:
-    """`born` is time.monotonic() of the engine's start, `why` the last change of the number of processors by itself."""
+    """Return the document. `born`: time.monotonic() of the engine's start. `why`: the last change of the number of processors by `auto`."""
     now = time.monotonic()
     gauges = board.gauges()
     settings = file.config.enqueuer
@@ -52,7 +52,7 @@ def document(
 
 
 def steps(board: Scoreboard, slots: int) -> list[dict[str, Any]]:
-    """Where the time went since the engine's start, in queue manager and processors (of which `slots` were there at the most)."""
+    """Return the time per step since the engine's start, of the queue manager and the processors (at most `slots` at once)."""
     sums: dict[str, tuple[float, float]] = dict.fromkeys(timings.PROCESSOR, (0.0, 0.0))
     for slot in range(slots):
         for step, (wall, cpu) in timings.read(board.processor_timings(slot), timings.PROCESSOR).items():
@@ -66,14 +66,14 @@ def steps(board: Scoreboard, slots: int) -> list[dict[str, Any]]:
 
 
 def _filters(file: ConfigFile, board: Scoreboard) -> Any:
-    """Every filter of the file, in its order; those that nothing was heard of yet are starting."""
+    """Return every filter of the file, in its order. A filter without a report yet counts as starting."""
     heard = {state.name: state for state in board.filters()}
     quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
     return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
 
 
 def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:
-    """Within which bounds the number of processors goes by the load; None: it is fixed."""
+    """Return the bounds within which the number of processors follows the load; None: the number is fixed."""
     return {"min": settings.auto_min, "max": settings.auto_max, "last_change": why or None} if settings.processors == "auto" else None
 
 

@@ -1,7 +1,13 @@
-"""The supervisor: forks, watches and replaces all other processes, takes the config file, answers the commands. It owns no message.
+"""The supervisor: fork, watch and replace all other processes, take the config file, and answer commands. It owns no message.
 
-It is single-threaded for ever, because it must be able to fork at any time: no watchdog, no asyncio, no live display here.
-Any exception here ends the whole engine with 70 (failure.py). DESIGN.md says what is only logged.
+It has one thread, because it must be able to fork at any time: no watchdog, no asyncio, no live display here.
+
+What ends it: `enqueuer stop`, SIGTERM or SIGINT, with exit code 0 after a drain; a second signal skips the drain. Before
+it starts, EngineCannotStart ends it with the exit code of its reason: 66 to 78, as in sysexits.h. Any other exception
+ends the whole engine with 70 (failure.py).
+
+What it only logs: the death of another process, which it replaces after a pause; a process that cannot be started; a config
+file that it refuses, while the active one stays; folders or sockets that another program removed, which it makes again.
 """
 
 import logging
@@ -41,7 +47,7 @@ STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "orphans": 2.0, "logger": 5.0}
 
 
 def _write_log(birth: Birth) -> None:
-    """The life of the logger's process: write what comes, until the supervisor says that all others have ended."""
+    """Run the logger's process: write what comes, until the supervisor reports that all others have ended."""
     supervisor = birth.call(SUPERVISOR)
     birth.log.serve(supervisor.fileno())
 
@@ -52,11 +58,11 @@ SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
     "manager": ("queue manager", manager.run, False),
     "watcher": ("watcher", watcher.run, True),
 }
-"""Role -> title, life, and whether it may wait for a full log. In the order of their start."""
+"""Role -> title, function to run, and whether it may wait for a full log. In the order of their start."""
 
 
 def run(base: Path, *, allow_writable_config: bool = False) -> int:
-    """Run an engine on `base` until it is told to stop; return the exit code."""
+    """Run an engine on `base` until a command or signal ends it; return the exit code."""
     inherited.heed()
     try:
         if (code := startup.apart()) is not None:
@@ -75,7 +81,7 @@ def run(base: Path, *, allow_writable_config: bool = False) -> int:
 
 
 class Supervisor:
-    """Decides who lives, and carries out what signals and commands ask for."""
+    """Decides which processes exist, and carries out signals and commands."""
 
     def __init__(self, started: startup.Started) -> None:
         self._loop = Loop()
@@ -105,7 +111,7 @@ class Supervisor:
     # ---- births
 
     def maintain(self) -> None:
-        """Bring everything to life that should live and does not."""
+        """Start every process that should run and does not."""
         engine = self.engine
         if engine.state == "stopping":
             return
@@ -116,7 +122,7 @@ class Supervisor:
             self._processors.fill()
 
     def _let_go(self, birth: Birth) -> None:
-        """In a new child: close what is the supervisor's alone."""
+        """Close in a new child what only the supervisor needs."""
         self.engine.started.abandon(birth.listener)
         self._callers.abandon()
         self._commands.abandon()
@@ -133,7 +139,7 @@ class Supervisor:
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.engine.state == "starting":
                 self.engine.state = "running"
-                log.log(serverlog.MAJOR, "running: recovery is done, drops are taken")
+                log.log(serverlog.MAJOR, "running: recovery is complete, drops are accepted")
             child.in_force = frame.revision
             if child.role == "manager":
                 self.engine.tell("filterlink", frames.ConfigRevision(frame.revision))
@@ -149,7 +155,7 @@ class Supervisor:
         self.maintain()
 
     def _died(self, child: Child) -> None:
-        """Note a death that nobody ordered, and what follows from it."""
+        """Note an unexpected death, and act on it."""
         useful = bool(child.in_force) if child.role in ("manager", "filterlink") else child.link is not None
         killed = child.process.exitcode == -signal.SIGKILL
         now = time.monotonic()
@@ -170,32 +176,35 @@ class Supervisor:
     # ---- configuration
 
     def _look_around(self) -> None:
-        """Look at the config file, and whether a death or a signal was missed."""
+        """Check the config file, and whether a death or a signal was missed."""
         self.engine.started.mend()
         waited = self.engine.file.waiting
         refused = self.engine.file.error
         if self.engine.file.poll(time.monotonic()):
             self.reload(refused)
         elif self.engine.file.waiting and self.engine.file.waiting != waited:
-            log.warning("a changed configuration waits, the old one is in force: %s", self.engine.file.waiting)
+            log.warning("a changed configuration waits, the old one stays active: %s", self.engine.file.waiting)
         if self.engine.children.end_orphans() or self.engine.children.has_ended():
             self._reap()
         self._signals.act_on_lost(LOOK_EACH / 2)
         self._loop.after(LOOK_EACH, self._look_around)
 
     def reload(self, known: str | None = None) -> None:
-        """Take the file, if it can be taken; then tell everybody. `known`: why it was refused before, which is not logged again."""
+        """Take the config file if it is valid, then send its revision to all processes. `known`: the last reason of a refusal, which is
+        not logged again.
+        """
         before = self._processors.wanted
         if not self.engine.file.take():
             if (why := self.engine.file.error or self.engine.file.waiting) and why != known:
-                log.warning("configuration refused, the old one stays in force: %s", why)
+                log.warning("configuration refused, the old one stays active: %s", why)
             return
         serverlog.set_level(self.engine.file.config.enqueuer.log_level)
         self._processors.configure()
         resized = f": processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
-        log.log(serverlog.MAJOR, "configuration %d is taken%s", self.engine.file.revision, resized)
+        log.log(serverlog.MAJOR, "configuration %d accepted%s", self.engine.file.revision, resized)
         for child in self.engine.children.children:
-            # filterlink follows the queue manager: nobody may ask for a filter that is gone. The logger takes any frame for its end.
+            # filterlink follows the queue manager: no processor may ask for a filter that is gone. The logger takes any frame as its
+            # end.
             if child.role not in ("filterlink", "logger"):
                 child.tell(frames.ConfigRevision(self.engine.file.revision))
         self.maintain()
@@ -213,14 +222,14 @@ class Supervisor:
     # ---- the end
 
     def stop(self, *, now: bool) -> None:
-        """Drain: no new work, what is under way is finished within drain_timeout. `now`: not even that."""
+        """Drain: take no new work, and finish messages in work within drain_timeout. `now`: stop at once."""
         if now or self.engine.state == "starting":
             self._stop_now = now
             self._loop.stop()
         elif self.engine.state == "running":
             self.engine.state = "draining"
             timeout = self.engine.file.config.enqueuer.drain_timeout
-            log.log(serverlog.MAJOR, "draining: what is under way is finished, for at most %.0f s", timeout)
+            log.log(serverlog.MAJOR, "draining: messages in work are finished, for at most %.0f s", timeout)
             self.engine.tell("manager", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 
@@ -229,7 +238,7 @@ class Supervisor:
             self._loop.stop()
 
     def _stop_everybody(self) -> None:
-        """End all processes, the logger last; whoever does not end in time is killed."""
+        """End all processes, the logger last. A process that does not end in time is killed."""
         self.engine.state = "stopping"
         self._systemd.look()
         self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])

@@ -1,6 +1,6 @@
-"""The engine as a service of systemd: says when it is ready, reloads, stops, what it does, and that it is well.
+"""The engine as a service of systemd: report when it is ready, reloads, stops, what it does, and that it is well.
 
-Looks at the supervisor's state from outside, a few times a second, and only where a manager wants to be told.
+It samples the supervisor's state a few times a second, and only where a service manager wants reports.
 """
 
 import logging
@@ -18,15 +18,15 @@ log = logging.getLogger("ENQUEUER")
 TICK = 0.25
 STATUS_EACH = 5.0
 EXTEND = 30.0
-"""Seconds more that a start may take while recovery goes on, and a stop beyond drain_timeout."""
+"""Seconds more that a start may take while recovery makes progress, and a stop beyond drain_timeout."""
 LONGEST_DRAIN = 3650 * 86400.0
-"""Seconds that are asked for where drain_timeout is "never": systemd takes a number only."""
+"""Seconds to ask for where drain_timeout is "never": systemd takes only a number."""
 PINGS = 3
-"""Looks within the watchdog's time: one that comes late, or falls into the replacement of a process, must not end the engine."""
+"""Samples within the watchdog's time: a late one, or one during the replacement of a process, must not end the engine."""
 
 
 class SystemdService:
-    """Part of the supervisor."""
+    """Part of the supervisor that talks to systemd."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -41,7 +41,7 @@ class SystemdService:
             self._tick(self._notifier)
 
     def look(self) -> None:
-        """Tell at once what has changed in the engine's state: it may be over before the next tick."""
+        """Report a change of the engine's state at once: it may be over before the next tick."""
         if self._notifier is not None:
             self._tell_state(self._notifier)
 
@@ -75,14 +75,14 @@ class SystemdService:
             self._said = state
 
     def _in_force(self) -> bool:
-        """Not filterlink at a start: that filters are ready is no condition of READY."""
+        """Return whether the revision is active. At a start filterlink does not count: READY does not wait for the filters."""
         manager = self._engine.children.one("manager")
         host = self._engine.children.one("filterlink")
         started = self._revision == 1 or (host is not None and host.in_force >= self._revision)
         return started and manager is not None and manager.in_force >= self._revision
 
     def _extend(self, notifier: Notifier) -> None:
-        """A large queue takes time to recover; more is granted only as long as recovery goes on."""
+        """Ask for more time for the recovery of a large queue, only as long as recovery makes progress."""
         look = self._look()
         if self._before is None or self._before.recovering != look.recovering or self._before.generation != look.generation:
             notifier.say(f"EXTEND_TIMEOUT_USEC={int(EXTEND * 1e6)}")
@@ -95,7 +95,7 @@ class SystemdService:
         if not found:
             notifier.say("WATCHDOG=1")
         elif found != self._trouble:
-            log.error("the watchdog is not told that all is well: %s", found)
+            log.error("the watchdog gets no sign of life: %s", found)
         self._trouble = found
 
     def _look(self) -> HealthSample:
@@ -120,5 +120,5 @@ class SystemdService:
         gauges = self._engine.board.gauges()
         totals = self._engine.board.totals()
         queue = ", ".join(f"{gauges[name]} {name}" for name in ("waiting", "active", "parked", "deferred"))
-        refused = "; the config file is refused, the old one is in force" if self._engine.file.error else ""
+        refused = "; the config file is refused, the old one stays active" if self._engine.file.error else ""
         return f"{self._engine.state}: {queue}, {sum(totals[disposition] for disposition in DISPOSITIONS)} done{refused}"

@@ -1,4 +1,4 @@
-"""The limits on processes (ulimit) that an engine is born with: what it needs, and what it says where it has less."""
+"""The limits on processes (ulimit): raise them, and report those that are too low for an engine."""
 
 import contextlib
 import resource
@@ -8,13 +8,13 @@ from enqueuer.config.schema import Config
 __all__ = ["descriptors_needed", "raise_descriptors", "small_files"]
 
 LEAST = 128
-"""Descriptors that any engine needs: sockets, locks and mappings, and the files of one batch that are open at the same time."""
+"""Descriptors that any engine needs: sockets, locks, mappings, and the files of one batch that are open at the same time."""
 MOST = 65536
-"""More are not asked for: a program that closes all that it might have would take long."""
+"""The most descriptors to ask for: a program that closes all possible descriptors would take long with more."""
 
 
 def raise_descriptors() -> int:
-    """Take as many descriptors as this process may have; return how many that are."""
+    """Raise the limit of descriptors as far as allowed; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = MOST
@@ -24,7 +24,7 @@ def raise_descriptors() -> int:
 
 
 def descriptors_needed(config: Config | None = None) -> int:
-    """How many the process of an engine needs that has the most open. A processor takes up to 4, a helper and its twin 8."""
+    """Return the descriptors that the process with the most open ones needs. A processor takes up to 4, a helper and its successor 8."""
     if config is None:
         return LEAST
     helpers = sum(each.instances for each in config.filters if each.enabled)
@@ -32,8 +32,8 @@ def descriptors_needed(config: Config | None = None) -> int:
 
 
 def small_files(config: Config) -> str | None:
-    """Say it where a message may be larger than a file may be."""
+    """Return a warning if a message may be larger than a file may be, else None."""
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if most == resource.RLIM_INFINITY or most > config.spool.max_size:
         return None
-    return f"no file may be larger than {most} bytes (ulimit -f), but a message may (spool.max_size = {config.spool.max_size}): it waits"
+    return f"files may have at most {most} bytes (ulimit -f), messages {config.spool.max_size} (spool.max_size): a larger message waits"

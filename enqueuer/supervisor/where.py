@@ -1,4 +1,4 @@
-"""Where one message is, for `queue show ID`: what the queue manager said, with what the board shows of processors and filters. Pure."""
+"""Describe where one message is, for `queue show ID`, from the queue manager's answer and the scoreboard. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ __all__ = ["document"]
 
 
 class ShownTask(Protocol):
-    """What the board shows of a processor."""
+    """What the scoreboard shows of a processor."""
 
     @property
     def state(self) -> str: ...
@@ -23,7 +23,7 @@ class ShownTask(Protocol):
 
 
 def document(found: WhereAnswer, id: int, tasks: Mapping[int, ShownTask], filters: Sequence[FilterState], now: float) -> dict[str, Any]:
-    """The `now` of a message's document. `tasks`: what each processor does, by its number; `now` is time.monotonic()."""
+    """Return the `now` of a message's document. `tasks`: each processor's task, by number. `now`: time.monotonic()."""
     number, task = next(((number, task) for number, task in tasks.items() if task.message == id), (None, None))
     if found.state != "active":
         number = task = None
@@ -47,7 +47,7 @@ def document(found: WhereAnswer, id: int, tasks: Mapping[int, ShownTask], filter
 
 
 def _filter(name: str, filters: Sequence[FilterState]) -> dict[str, Any] | None:
-    """How the filter is that the message waits for, and what it takes as a rule."""
+    """Return the state of the filter that the message waits for, and its usual time for a message."""
     if not name:
         return None
     state = next((each for each in filters if each.name == name), None)

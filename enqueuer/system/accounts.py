@@ -1,7 +1,7 @@
-"""Whose rights a command has: as root on the base directory of another account it becomes that account, and stays it.
+"""Decide which rights a command has: run by root on another account's base directory, it becomes that account and stays it.
 
-The way to the folder is walked step by step, and what was looked at is what is entered: no name is looked up twice. Each
-folder on the way and each symbolic link has an owner, who could have it lead elsewhere in the next moment.
+The path to the folder is walked step by step, and the folder that was checked is the one entered: no name is resolved
+twice. Each folder and each symbolic link on the path has an owner, who could make it lead elsewhere at any moment.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ import msgspec
 __all__ = ["Given", "RightsRefused", "enter", "give", "not_alone"]
 
 MAX_LINKS = 40
-"""Symbolic links on one way; the kernel has the same limit."""
+"""Symbolic links on one path; the kernel has the same limit."""
 KEPT = ("PATH", "TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES", "LANG", "LANGUAGE", "TZ")
 KEPT_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
 KEPT_BEGIN = ("LC_", "ENQUEUER_")
-"""The variables that stay when root becomes another account. The others may hold what is root's alone."""
+"""The variables that stay when root becomes another account. The others may hold secrets of root."""
 LATE = (
     *("_strptime", "rich._emoji_codes", "traceback"),
     *(f"multiprocessing.{name}" for name in ("connection", "popen_fork", "queues", "synchronize")),
     *(f"encodings.{name}" for name in ("ascii", "idna", "latin_1", "unicode_escape", "utf_8_sig")),
 )
-"""Modules that are loaded when they are used first, by others than ours."""
+"""Modules that are loaded at their first use, by others than ours."""
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class RightsRefused(Exception):
-    """The command must not work on this folder with these rights; the text says why, and the cure."""
+    """The command must not work on this folder with these rights. The text has the reason and the cure."""
 
 
 class Given(NamedTuple):
@@ -46,12 +46,14 @@ class Given(NamedTuple):
 
     file: BinaryIO
     odd: str = ""
-    """Why another account may have led root to it."""
+    """Why another account may have led root to this file; "" = it cannot have."""
 
     def expect_given(self) -> None:
-        """After enter(): a file of root's goes to another account only where no other had a hand in it. Raises Refused."""
+        """Raise RightsRefused if a file goes from root to another account, and yet another account may have chosen it. Call it after
+        enter().
+        """
         if self.odd and os.geteuid() != 0:
-            raise RightsRefused(f"{self.odd}: give its content on stdin if it is meant")
+            raise RightsRefused(f"{self.odd}: if you mean this file, give its content on stdin")
 
 
 class _Way(msgspec.Struct):
@@ -59,20 +61,20 @@ class _Way(msgspec.Struct):
 
     fd: int
     file: bool = False
-    """Not a folder, but what is in one may be meant."""
+    """The path may also end at a file."""
     linked: set[int] = set()
-    """Owners of the symbolic links that led to it."""
+    """Owners of the symbolic links on the path."""
     loose: str = ""
-    """The first folder in which another account than root could put something else in its place."""
+    """The first folder in which an account other than root could replace the next one."""
     shared: bool = False
-    """Another account than root may make files in the last folder."""
+    """An account other than root may make files in the last folder."""
 
 
 def enter(path: Path, *, make: bool = False) -> None:
     """Go into a folder. As root, become the account that owns it before anything in it is read.
 
-    `make`: make what is missing of the way, as the account that owns the last folder that is there.
-    Raises Refused, and OSError where the way cannot be walked.
+    `make`: make the missing folders of the path, as the account that owns the last existing folder.
+    Raises RightsRefused, and OSError if the path cannot be walked.
     """
     if os.geteuid() != 0:
         if make:
@@ -95,7 +97,7 @@ def enter(path: Path, *, make: bool = False) -> None:
 
 
 def give(path: Path) -> Given:
-    """Open a file that goes to a base directory, before enter(). Raises OSError."""
+    """Open a file that goes to a base directory. Call it before enter(). Raises OSError."""
     if os.geteuid() != 0:
         return Given(path.open("rb"))
     way = _walk(path, file=True)
@@ -106,14 +108,16 @@ def give(path: Path) -> Given:
         os.close(way.fd)
     odd = ""
     if strangers := way.linked - {0}:
-        odd = f"a symbolic link on the way to {path} belongs to {_name(min(strangers))}"
+        odd = f"a symbolic link on the path to {path} belongs to {_name(min(strangers))}"
     elif way.shared and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        odd = f"{path} has other names, and other accounts may make such in its folder"
+        odd = f"{path} has other names, and other accounts may make such names in its folder"
     return Given(file, odd)
 
 
 def _reopened(fd: int, path: Path) -> BinaryIO:
-    """Open what was walked to; without /proc by its name, if that is still the same file. The caller closes it. Raises OSError."""
+    """Open for reading what was walked to; without /proc by its name, if that is still the same file. The caller closes it. Raises
+    OSError.
+    """
     try:
         return open(f"/proc/self/fd/{fd}", "rb")  # noqa: PTH123
     except FileNotFoundError:
@@ -126,7 +130,7 @@ def _reopened(fd: int, path: Path) -> BinaryIO:
 
 
 def not_alone(path: Path) -> str:
-    """Why a folder is not the caller's alone: it belongs to another, or another may write there. Empty where it is.
+    """Return why other accounts have a hand in a folder: it belongs to another account, or another may write there. "" = they have none.
 
     A sticky bit does not help: others may still make files there.
     """
@@ -173,17 +177,17 @@ def _walk(path: Path, *, make: bool = False, file: bool = False) -> _Way:
 
 
 def _owner(way: _Way, path: Path) -> int:
-    """Whose the folder is. Raises Refused where a stranger's link led to it."""
+    """Return the owner of the folder. Raises RightsRefused if a link of another account led to it."""
     owner = os.fstat(way.fd).st_uid
     if strangers := way.linked - {0, owner}:
-        raise RightsRefused(f"a symbolic link on the way to {path} belongs to {_name(min(strangers))}: name the folder itself")
+        raise RightsRefused(f"a symbolic link on the path to {path} belongs to {_name(min(strangers))}: name the folder itself")
     return owner
 
 
 def _step(way: _Way, name: str, make: Path | None) -> int:
-    """Open the next name; where there is none and `make` is the whole way, make its folder."""
+    """Open the next name. If it does not exist and `make` (the whole path) is given, make it as a folder."""
     try:
-        with contextlib.suppress(NotADirectoryError, PermissionError):  # O_PATH has nothing mounted that is mounted on demand
+        with contextlib.suppress(NotADirectoryError, PermissionError):  # O_PATH does not trigger mounts on demand
             return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=way.fd)
         return os.open(name, os.O_PATH | os.O_CLOEXEC if _magic(way, name) else _STEP, dir_fd=way.fd)
     except FileNotFoundError:
@@ -192,7 +196,7 @@ def _step(way: _Way, name: str, make: Path | None) -> int:
     if owner := _owner(way, make):
         _become(owner, make)
     os.mkdir(name, 0o755, dir_fd=way.fd)
-    with contextlib.suppress(PermissionError):  # a folder that may be entered and not read cannot be synced
+    with contextlib.suppress(PermissionError):  # a folder that may be entered but not read cannot be synced
         folder = os.open(".", _FOLDER, dir_fd=way.fd)
         os.fsync(folder)
         os.close(folder)
@@ -200,12 +204,12 @@ def _step(way: _Way, name: str, make: Path | None) -> int:
 
 
 def _magic(way: _Way, name: str) -> bool:
-    """/dev/fd/3 leads to such a link: only the kernel can follow it, as its text is no path."""
+    """Return whether a link is one of the kernel's own, such as /dev/fd/3: only the kernel can follow it, as its text is not a path."""
     return way.file and name.isdigit() and os.fstat(way.fd).st_dev == os.stat("/proc").st_dev
 
 
 def _target(link: int, owner: int, count: int, way: _Way) -> str:
-    """Where a symbolic link leads."""
+    """Return where a symbolic link leads."""
     try:
         way.linked.add(owner)
         if count > MAX_LINKS:
@@ -216,15 +220,15 @@ def _target(link: int, owner: int, count: int, way: _Way) -> str:
 
 
 def _note(way: _Way, name: str) -> None:
-    """See whether another account than root may change what is in this folder."""
+    """Note whether an account other than root may change what is in this folder."""
     status = os.fstat(way.fd)
     way.shared = bool(status.st_uid) or _others_write(status)
     if way.loose:
         return
     if status.st_uid:
-        way.loose = f"{name!r} on the way belongs to {_name(status.st_uid)}"
+        way.loose = f"{name!r} on the path belongs to {_name(status.st_uid)}"
     elif _others_write(status) and not status.st_mode & stat.S_ISVTX:
-        way.loose = f"{name!r} may be written by other accounts"
+        way.loose = f"other accounts may write to {name!r}"
 
 
 def _others_write(status: os.stat_result) -> bool:
@@ -232,7 +236,7 @@ def _others_write(status: os.stat_result) -> bool:
 
 
 def _become(uid: int, path: Path) -> None:
-    """Have the rights of this account, and no more of root's: not its groups, nor its variables."""
+    """Take the rights of this account, and drop all of root's, with its groups and variables."""
     if os.geteuid() == uid:
         return
     try:
@@ -247,11 +251,13 @@ def _become(uid: int, path: Path) -> None:
         os.setresuid(uid, uid, uid)
     except OSError as error:
         raise RightsRefused(
-            f"{path} belongs to {_name(uid)}, and this root cannot become it ({error.strerror}): run the command as it"
+            f"{path} belongs to {_name(uid)}, and root cannot become that account here ({error.strerror}): run the command as it"
         ) from None
     with contextlib.suppress(OSError):
         os.setuid(0)
-        raise RightsRefused(f"{path} belongs to {_name(uid)}, and root's rights do not end when it becomes it: run the command as it")
+        raise RightsRefused(
+            f"{path} belongs to {_name(uid)}, and root keeps its rights when it becomes that account: run the command as it"
+        )
     _forget_variables(account)
 
 
@@ -281,4 +287,4 @@ def _load_all() -> None:
         importlib.import_module(name)
     rich.console.Console(file=io.StringIO()).print("\u00e9 \u6f22")
     our_version()
-    setproctitle.getproctitle()  # it finds its place by the variables, before these change
+    setproctitle.getproctitle()  # it finds its memory by the variables, before these change

@@ -1,7 +1,7 @@
-"""How much of the CPU that we may use is in use: /proc/stat of the cores we may run on, and what control groups allow. Read twice.
+"""Measure the share of the CPU in use, of what this process may use: /proc/stat of its cores, and the limits of control groups.
 
-All users of a core count, whoever they are. A container or service may be allowed less than its cores (cpu.max of cgroup v2,
-CPUQuota= of systemd, `docker run --cpus`): of all groups that we are in, up to the topmost, the fullest counts.
+All users of a core count, other programs too. A container or service may be allowed less than its cores (cpu.max of
+cgroup v2, CPUQuota= of systemd, `docker run --cpus`). Of all groups that we are in, up to the topmost, the fullest one counts.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ MOUNTS = Path("/proc/self/mountinfo")
 IDLE = 3
 IOWAIT = 4
 FIELDS = 8
-"""Places in a line; what follows the eighth (guests) is counted in the first already."""
+"""Fields of a line. Those after the eighth (guests) are contained in the first."""
 LONGEST = 5.0
-"""Seconds: a share over a longer time says nothing about now."""
+"""Seconds: a share over a longer time says nothing about the present."""
 SHORTEST = 0.1
 """Seconds: the kernel counts in hundredths of a second, and grants a quota in tenths."""
 
 
 class ControlGroup(NamedTuple):
-    """A control group with a limit: how many cores' worth of time it may use, and the seconds that it has used."""
+    """A control group with a limit: the cores' worth of time that it may use, and the seconds that it has used."""
 
     cores: float
     used: float
 
 
 class CpuMeter:
-    """The share of what we may use that is in use between one call and the next."""
+    """Measures the share in use between one call and the next."""
 
     def __init__(self, stat: Path = STAT, folders: Collection[str] | None = None) -> None:
-        """`folders`: where limits stand; None: those of this process."""
+        """`folders`: the control groups with limits; None: those of this process."""
         self._stat = stat
         self._then = -LONGEST
         self._busy = self._total = 0
@@ -46,7 +46,7 @@ class CpuMeter:
         self._groups: dict[str, ControlGroup] = {}
 
     def share(self, now: float) -> float | None:
-        """From 0 to 1 since the last call; None where that was too long ago, or a moment. `now` is monotonic seconds."""
+        """Return the share since the last call, 0 ... 1; None if that call was too long or too short ago. `now`: monotonic seconds."""
         busy, total = parse(self._stat.read_text(), self._cores)
         found = groups(self._folders)
         elapsed = now - self._then
@@ -61,13 +61,13 @@ class CpuMeter:
 
 
 def fullest(before: Mapping[str, ControlGroup], after: Mapping[str, ControlGroup], elapsed: float) -> float:
-    """The largest share of its limit that one of the groups has used; 0 where none has a limit."""
+    """Return the largest share of its limit that a group has used; 0 if none has a limit."""
     shares = [(group.used - before[name].used) / (group.cores * elapsed) for name, group in after.items() if name in before and elapsed > 0]
-    return min(1.0, max(shares, default=0.0))  # a little more where a quota was saved up
+    return min(1.0, max(shares, default=0.0))  # slightly above 1 after a saved-up quota
 
 
 def parse(text: str, cores: Collection[int]) -> tuple[int, int]:
-    """(ticks in use, all ticks) of these cores since boot. Waiting for the disk is not in use."""
+    """Return (ticks in use, all ticks) of these cores since boot. Waiting for the disk does not count as use."""
     busy = total = 0
     for line in itertools.takewhile(lambda line: line.startswith("cpu"), text.splitlines()):
         name, *fields = line.split()
@@ -79,7 +79,7 @@ def parse(text: str, cores: Collection[int]) -> tuple[int, int]:
 
 
 def groups(names: Collection[str]) -> dict[str, ControlGroup]:
-    """Those of the folders that set a limit now: it may be changed at any time."""
+    """Return the groups of these folders that have a limit now: limits may change at any time."""
     found = {}
     for name in names:
         cores = allowed(_text(Path(name, "cpu.max")))
@@ -90,25 +90,25 @@ def groups(names: Collection[str]) -> dict[str, ControlGroup]:
 
 
 def our_folders() -> tuple[str, ...]:
-    """Where the limits of this process stand."""
+    """Return the folders with the limits of this process."""
     return folders(_text(CGROUP), _text(MOUNTS))
 
 
 def folders(cgroup: str, mountinfo: str) -> tuple[str, ...]:
-    """Where the limits of our control group and of those above it stand, by /proc/self/cgroup and mountinfo; none without cgroup v2.
+    """Return the folders of our control group and those above it, from /proc/self/cgroup and mountinfo; none without cgroup v2.
 
-    In a container it is the topmost that it can see; what that is called outside does not matter.
+    In a container the topmost is the topmost visible one; its name outside does not matter.
     """
     own = next((line[3:] for line in cgroup.splitlines() if line.startswith("0::/")), "")
     for root, point in _mounts(mountinfo) if own else ():
-        seen = Path(own).is_relative_to(root) and ".." not in own  # else we are above of what we see
+        seen = Path(own).is_relative_to(root) and ".." not in own  # else our group is above the visible tree
         inside = Path(own).relative_to(root) if seen else Path()
         return tuple(str(Path(point, each)) for each in (inside, *inside.parents))
     return ()
 
 
 def _mounts(mountinfo: str) -> Iterator[tuple[str, str]]:
-    """(what of it is mounted, where) of each mount of cgroup v2."""
+    """Yield (mounted part, mount point) of each mount of cgroup v2."""
     for line in mountinfo.splitlines():
         mount, _, source = line.partition(" - ")
         if source.startswith("cgroup2 "):
@@ -117,13 +117,13 @@ def _mounts(mountinfo: str) -> Iterator[tuple[str, str]]:
 
 
 def allowed(text: str) -> float | None:
-    """The cores' worth of time that cpu.max grants; None: no limit."""
+    """Return the cores' worth of time that cpu.max grants; None: no limit."""
     quota, _, period = text.strip().partition(" ")
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) and int(quota) else None
 
 
 def used(text: str) -> float | None:
-    """Seconds, by cpu.stat."""
+    """Return the seconds used, from cpu.stat."""
     return next((int(line.split()[1]) / 1e6 for line in text.splitlines() if line.startswith("usage_usec ")), None)
 
 

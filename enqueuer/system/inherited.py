@@ -1,4 +1,4 @@
-"""What a process inherits from its parent and must not keep: blocked or ignored signals, closed standard descriptors.
+"""Undo what a process must not keep from its parent: blocked or ignored signals, closed standard descriptors.
 
 A mask and an ignored signal survive exec. A free number below 3 becomes that of the next socket or file, and then stray
 text goes into it. Nothing here raises.
@@ -15,19 +15,19 @@ from typing import TextIO
 __all__ = ["fill_standard", "heed", "settle"]
 
 _PYTHONS_OWN = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Python ignores these itself, so that a write fails instead, and gives them back to each program that it starts."""
+"""Python ignores these itself, so that a write fails instead. It restores them in each program that it starts."""
 
 
 def settle() -> None:
-    """Do it for a command. A shell's `nohup` and `&` stay in force: HUP, INT and QUIT that are ignored remain so."""
+    """Do it for a command. A shell's `nohup` and `&` stay in effect: HUP, INT and QUIT remain ignored."""
     fill_standard()
     _open_streams()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the kernel reaps children and keeps how they ended to itself
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel reaps children and drops their exit codes
 
 
 def heed() -> None:
-    """Do it for an engine: no signal is ignored that it, or a helper, may want."""
+    """Do it for an engine: no signal stays ignored that the engine or a helper needs."""
     for number in signal.valid_signals():
         with contextlib.suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN and number not in _PYTHONS_OWN:
@@ -35,7 +35,7 @@ def heed() -> None:
 
 
 def fill_standard() -> None:
-    """Occupy the standard descriptors that are closed, with /dev/null or with what can be neither read nor written."""
+    """Occupy closed standard descriptors with /dev/null, or with a descriptor that can be neither read nor written."""
     with contextlib.suppress(OSError):
         while (fd := _nothing()) <= 2:
             pass
@@ -43,7 +43,7 @@ def fill_standard() -> None:
 
 
 def _nothing() -> int:
-    """Open the lowest free number. Where /dev/null is missing or a plain file, read and write fail, as with a closed one."""
+    """Open the lowest free number. If /dev/null is missing or a plain file, read and write fail, as with a closed one."""
     with contextlib.suppress(OSError):
         fd = os.open(os.devnull, os.O_RDWR)
         if stat.S_ISCHR(os.fstat(fd).st_mode):
@@ -56,7 +56,7 @@ def _nothing() -> int:
 
 
 def _open_streams() -> None:
-    """Give Python's own streams back that it has left out as their descriptor was closed."""
+    """Restore Python's own streams, which it omits for a closed descriptor."""
     sys.stdin = sys.stdin or _stream(0, "r")
     sys.stdout = sys.stdout or _stream(1, "w")
     sys.stderr = sys.stderr or _stream(2, "w")

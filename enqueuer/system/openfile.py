@@ -1,4 +1,4 @@
-"""Opens files of a base directory that another account may have put there."""
+"""Open files of a base directory that another account may have put there."""
 
 import errno
 import os
@@ -10,9 +10,9 @@ __all__ = ["open_plain"]
 
 
 def open_plain(path: Path | bytes, *, follow: bool = True) -> BinaryIO:
-    """Open a file of a base directory to read it. Raises OSError, also for a FIFO or a device: it is not waited for.
+    """Open a file of a base directory for reading. Raises OSError, at once also for a FIFO or a device.
 
-    `follow`: a symbolic link leads to its file; else it is an OSError, too.
+    `follow`: follow a symbolic link to its file; else a link is an OSError, too.
     """
     more = os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | more))  # noqa: SIM115

@@ -1,6 +1,6 @@
-"""Who may write where the engine trusts: the config file and its folders; and who may look into the drop folder.
+"""Check which accounts may write the config file and its folders, and which may look into the drop folder.
 
-An account that may write the config file runs programs as the engine, so a start and a reload ask for it.
+An account that may write the config file can run programs as the engine, so a start and a reload check this.
 """
 
 import contextlib
@@ -19,18 +19,19 @@ MAX_LINKS = 40
 
 
 def unsafe(path: str, found: os.stat_result, engine: int) -> str | None:
-    """Say why a file or folder of the configuration is not the engine's account's, or root's, alone; None where it is."""
+    """Return why an account other than the engine's and root can change a file or folder of the configuration; None if none can."""
     if found.st_uid not in (0, engine):
-        return f"{path} belongs to account {found.st_uid}, which may change what the engine runs: chown {engine} {path}"
+        return f"{path} belongs to account {found.st_uid}, which can change what the engine runs: chown {engine} {path}"
     others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if not others or (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX):
         return None
     who = "every account" if others & stat.S_IWOTH else f"group {found.st_gid}"
-    return f"{path} may be written by {who}, which may so change what the engine runs: {CURE} {path}"
+    return f"{path} can be written by {who}, which can thus change what the engine runs: {CURE} {path}"
 
 
 def folders(file: Path, engine: int) -> Iterator[str]:
-    """What is unsafe in the folders of a config file in Settings/: it, the one above, and all that a link leads through. Raises OSError.
+    """Yield what is unsafe in the folders of a config file in Settings/: this folder, the one above, and all that a link passes. Raises
+    OSError.
 
     On a filesystem that is mounted read-only a mode lets no account write: a ConfigMap of Kubernetes has a folder of 0777.
     """
@@ -40,7 +41,7 @@ def folders(file: Path, engine: int) -> Iterator[str]:
 
 
 def _led_through(file: Path) -> Iterator[Path]:
-    """The folders of the links that a link leads to: who may write there leads it elsewhere."""
+    """Yield the folders of the links on the path of a file: an account that may write there can change where they lead."""
     for _ in range(MAX_LINKS):
         if not file.is_symlink():
             return
@@ -49,32 +50,34 @@ def _led_through(file: Path) -> Iterator[Path]:
 
 
 def config(file: Path, engine: int) -> str | None:
-    """Why the programs that a config file names must not be run, if another account may write it, or its folders. Raises OSError."""
+    """Return why the programs of a config file must not run: another account may write it or its folders. None if none may. Raises
+    OSError.
+    """
     return unsafe(str(file), file.stat(), engine) or next(folders(file, engine), None)
 
 
 def is_shared(folder: Path) -> bool:
-    """Whether other accounts may write into the drop folder."""
+    """Return whether other accounts may write into the drop folder."""
     return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def drop_folder(folder: Path) -> Iterator[str]:
-    """What is doubtful in a drop folder that other accounts write into."""
+    """Yield what is unsafe in a drop folder that other accounts write into."""
     mode = folder.stat().st_mode
     for kind, writes, lists, cure in (
         ("every account", stat.S_IWOTH, stat.S_IROTH, "chmod o-r"),
         ("its whole group", stat.S_IWGRP, stat.S_IRGRP, "chmod g-r"),
     ):
         if mode & writes and mode & lists:
-            yield f"{folder}: {kind} may list it, and so find the drops of others, and read those whose mode allows it: {cure} {folder}"
+            yield f"{folder}: {kind} may list it, so find the drops of others and read those whose mode allows it: {cure} {folder}"
         if mode & writes and not mode & stat.S_ISVTX:
             yield f"{folder}: {kind} may rename and remove the drops of others: chmod +t {folder}"
 
 
 def foreign_taken() -> int | None:
-    """The account that made `.taken`, or leads it elsewhere, if it is neither root, ours nor that of the base directory.
+    """Return the account that made `.taken` or its link, if it is neither root, the engine's nor the base directory's; else None.
 
-    Where `.taken` was removed, each account that may drop mail could make one of its own, and so have the mail of all.
+    If `.taken` was removed, any account that may drop mail could make its own, and receive the mail of all.
     """
     owners: list[int] = []
     with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""The version of Enqueuer, as its installation says."""
+"""The version of Enqueuer, as its installation reports it."""
 
 import functools
 from importlib.metadata import PackageNotFoundError, version
@@ -8,7 +8,7 @@ __all__ = ["our_version"]
 
 @functools.cache
 def our_version() -> str:
-    """Read once: an engine that has no descriptor left must still answer."""
+    """Return the version. It is read once: an engine without a free descriptor must still answer."""
     try:
         return version("enqueuer")
     except PackageNotFoundError:  # run from a checkout without an installation

@@ -1,4 +1,4 @@
-"""Which counts are tried, and what is recommended after them. Pure."""
+"""Decide which numbers of processors are measured, and what is recommended. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -11,58 +11,58 @@ from enqueuer.tune.verdict import UNSEEN, Bottleneck, TuneStep, judge
 __all__ = ["MOST", "Advice", "advise", "counts", "gained", "goes_on"]
 
 MOST = 64
-"""Processors that are tried at the most, where no more are configured."""
+"""The most processors that are tried, where no more are configured."""
 ENOUGH = 0.95
-"""The part of the best throughput that is as good as it: what is between is noise, and costs processors."""
+"""The part of the best throughput that counts as equal to it: the difference is noise, and would cost processors."""
 MOST_SPREAD = 0.1
-"""A rate that wavers more than this is not believed to waver only by chance."""
+"""A rate with a larger spread is not believed to vary by chance only."""
 FLAT = 1.05
-"""Two doublings that bring less than this show that more bring nothing."""
+"""Two doublings that bring less than this show that more processors bring nothing."""
 GAIN = 1.16
-"""Doubled slots must bring so much to be worth it: a sixth more, well beyond the noise."""
+"""Doubled slots must bring this much to be worth it: a sixth more, well beyond the noise."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes of the steps."""
+    """The result of the steps."""
 
     step: TuneStep
-    """The smallest count that does as much as the best, for the slots that are configured."""
+    """The smallest number of processors that does as much as the best, with the configured slots."""
     fit: Fit
     knee: float
-    """Where the line of one processor meets the best throughput."""
+    """The number of processors at which the line of one processor meets the best throughput."""
     verdict: Bottleneck
     """The bottleneck where more processors bring nothing more."""
     raised: TuneStep | None = None
-    """The best with more slots, where that is worth it."""
+    """The best step with more slots, if they are worth it."""
     now: TuneStep | None = None
-    """What is configured today, if it was measured."""
+    """The step with today's configuration, if it was measured."""
 
     @property
     def best(self) -> TuneStep:
-        """What is recommended."""
+        """Return the recommended step."""
         return self.raised or self.step
 
     @property
     def servers(self) -> int:
-        """How many messages are really worked on at once: with a scanner that has one core it is one, however many are in hand."""
+        """Return how many messages are really scanned at the same time: one where a scanner has one core, however many are in work."""
         return min(self.best.at_once, max(1, round(self.best.rate / self.fit.law.rate)))
 
     def beside(self, alone: float) -> float:
-        """Of the seconds that one message takes `alone`, those in which no processor has it: claim, sync, commit."""
+        """Return the seconds in which no processor works on a message that takes `alone` seconds: claim, sync, commit."""
         return max(0.0, alone - 1 / self.fit.law.rate)
 
 
 def counts(configured: int, most: int = MOST) -> list[int]:
-    """The counts to try: doubled from 1, and today's among them."""
+    """Return the numbers to try: doubled from 1, and today's number among them."""
     most = max(most, configured)
     doubled = [2**power for power in range(most.bit_length()) if 2**power <= most]
     return sorted({*doubled, configured})
 
 
 def goes_on(steps: Sequence[TuneStep]) -> bool:
-    """Whether a higher count may still bring something.
+    """Return whether a higher number may still bring something.
 
-    Not where the last doubling brought nothing and it is seen why, and not where two brought nothing.
+    It may not if the last doubling brought nothing and the cause is known, nor if two doublings brought nothing.
     """
     *before, last = steps
     half = [step.rate for step in before if step.processors <= last.processors / 2]
@@ -73,12 +73,14 @@ def goes_on(steps: Sequence[TuneStep]) -> bool:
 
 
 def gained(before: TuneStep, after: TuneStep) -> bool:
-    """Whether more slots were worth it."""
+    """Return whether more slots were worth it."""
     return after.rate >= GAIN * before.rate
 
 
 def advise(steps: Sequence[TuneStep], raised: Sequence[TuneStep] = (), configured: int = 0) -> Advice:
-    """Make something of the steps, by their counts; `raised` were measured with more slots. Raises ValueError without one."""
+    """Derive the advice from the steps, which are in ascending order. `raised`: measured with more slots. Raises ValueError without a
+    step.
+    """
     if not steps:
         raise ValueError("nothing was measured")
     top = max(step.rate for step in steps)
@@ -92,7 +94,7 @@ def advise(steps: Sequence[TuneStep], raised: Sequence[TuneStep] = (), configure
 
 
 def _enough(steps: Sequence[TuneStep]) -> TuneStep:
-    """The smallest count that does as much as the best, or does not within what the rates waver."""
+    """Return the smallest number of processors that does as much as the best, or is within the spread of the rates."""
     best = max(steps, key=lambda step: step.rate)
 
     def wavers(step: TuneStep) -> float:
@@ -111,6 +113,6 @@ def _below_the_cap(steps: Sequence[TuneStep], verdict: Bottleneck) -> list[tuple
 
 
 def _knee(steps: Sequence[TuneStep], fitted: Fit, top: float) -> float:
-    """`top` / what one does alone, at least 1, within what was measured."""
+    """Return `top` divided by what one processor does, at least 1, within what was measured."""
     alone = next((step.rate for step in steps if step.processors == 1), fitted.law.rate)
     return min(max(1.0, top / alone), float(steps[-1].processors)) if alone > 0 else math.inf

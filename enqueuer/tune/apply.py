@@ -1,4 +1,4 @@
-"""Writes what tune recommends into the config file: two keys, whole or not at all, with the old file kept beside it."""
+"""Write what tune recommends into the config file: two keys, whole or not at all. The old file is kept beside it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ OLD = Path("Settings/enqueuer.toml.before-tune")
 
 
 def apply(base: Path, processors: int | None, slots: Mapping[str, int]) -> bool:
-    """Put the settings into the file (None: the count stays); False when they stand there already. An engine that runs takes it by itself.
+    """Put the settings into the file (None: the number stays). Return False if it has them already. A running engine takes it by itself.
 
-    Raises ConfigError where it was changed meanwhile into what no engine takes, and OSError.
+    Raises ConfigError if the file was changed meanwhile and is not valid, and OSError.
     """
     path = base / basedir.CONFIG
     before = basedir.read_config(path)

@@ -1,4 +1,4 @@
-"""Throughput against processors, drawn with characters. Pure."""
+"""Draw throughput against processors with characters. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ LABEL = 8
 
 
 def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float = math.inf, why: str = "recommended") -> list[str]:
-    """The lines of a plot: what was measured, the law up to `cap`, and an arrow below the count that is `marked`, and why.
+    """Return the lines of a plot: what was measured, the law up to `cap`, and an arrow below the number `marked`, with the reason.
 
-    The processors stand by their logarithm, as they are tried in doublings.
+    The axis of processors is logarithmic, because they are tried in doublings.
     """
     last = max(2, *(n for n, _ in points))
     top = max(*(rate for _, rate in points), min(cap, max(law.at(n) for n, _ in points))) * 1.05
@@ -41,7 +41,7 @@ def _column(n: float, last: int) -> int:
 
 
 def _label(row: int, top: float) -> str:
-    """Each third row says where it is."""
+    """Return the label of a row: each third row has one."""
     value = top * (HEIGHT - 1 - row) / (HEIGHT - 1)
     return "" if row % 3 != (HEIGHT - 1) % 3 else f"{value:.0f}/s" if top >= 20 else f"{value:.2g}/s"
 

@@ -1,6 +1,6 @@
-"""Keys of a config file changed in its text, with its comments and its order kept. Pure.
+"""Change keys of a config file in its text, and keep comments and order. Pure.
 
-What comes out was read again and compared: nothing but these keys differs, and the engine can take it.
+The result is read again and compared: only these keys differ, and the file is valid.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,10 @@ def edited(
     programs: Mapping[str, str] | None = None,
     log_level: str = "",
 ) -> str:
-    """The text with other `processors` (None: as they are), `max_in_flight` by filter, and for a trial other programs and log level.
+    """Return the text with other `processors` (None: unchanged), `max_in_flight` by filter, and for a trial other programs and log
+    level.
 
-    Raises ConfigError where the engine could not take what comes of it.
+    Raises ConfigError if the result is not valid.
     """
     document = tomlkit.parse(text)
     engine: Any = document.setdefault("enqueuer", tomlkit.table())
@@ -43,6 +44,6 @@ def edited(
 
 
 def _set(table: Any, key: str, value: int | str) -> None:
-    """Only where it differs: what is a default and not written stays so."""
+    """Set a key if its value differs: a default that is not written stays so."""
     if key not in table or table[key] != value:
         table[key] = value

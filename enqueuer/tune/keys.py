@@ -1,4 +1,4 @@
-"""The reader's way to stop a long measurement: q on the terminal, ^C, or SIGTERM. Signal handlers only note."""
+"""Let the user stop a long measurement: q on the terminal, ^C, or SIGTERM. Signal handlers only set a flag."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ class Keys(Stop):
         self.signals += 1
 
     def __call__(self, pause: float = 0.0) -> bool:
-        """Wait so long, or until there is reason to stop."""
+        """Wait `pause` seconds, or until there is a reason to stop."""
         until = time.monotonic() + pause
         self.passes()
         while not self.noted:
@@ -41,7 +41,7 @@ class Keys(Stop):
             elif select.select([self._terminal], [], [], left)[0]:
                 data = os.read(self._terminal, 64)
                 self.noted = any(key in STOP for key in data)
-                self._terminal = self._terminal if data else None  # it was closed: select would return at once for ever
+                self._terminal = self._terminal if data else None  # it was closed: select would then return at once each time
             self.noted = self.noted or self.signals > 0
             if time.monotonic() >= until:
                 break
@@ -50,7 +50,7 @@ class Keys(Stop):
 
 @contextlib.contextmanager
 def keys() -> Iterator[Keys]:
-    """Listen to q where stdin is a terminal, and to the signals anyhow; all is as it was afterwards."""
+    """Watch for q if stdin is a terminal, and for the signals in any case; restore everything afterwards."""
     terminal = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
     found = Keys(terminal)
     before = {number: signal.signal(number, found.note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

@@ -1,7 +1,7 @@
-"""Gunther's universal scalability law: throughput against processors, fitted and asked. Pure.
+"""Gunther's universal scalability law: fit throughput against processors, and evaluate it. Pure.
 
-X(N) = rate N / (1 + sigma (N - 1) + kappa N (N - 1)). `rate` is what one processor does, sigma the part that the others have
-to wait for (a lock, a core, a disk), kappa what each costs each other one.
+X(N) = rate N / (1 + sigma (N - 1) + kappa N (N - 1)). `rate` is what one processor does. sigma is the part that the
+others have to wait for (a lock, a core, a disk). kappa is what each processor costs each other one.
 """
 
 import math
@@ -24,33 +24,33 @@ class Law(msgspec.Struct, frozen=True):
     kappa: float = 0.0
 
     def at(self, processors: float) -> float:
-        """Messages/s of so many."""
+        """Return the messages/s of this many processors."""
         return self.rate * processors / (1 + self.sigma * (processors - 1) + self.kappa * processors * (processors - 1))
 
     @property
     def peak(self) -> float:
-        """The count beyond which more do less; infinity where there is none."""
+        """Return the number beyond which more processors do less; infinity if there is none."""
         return math.sqrt(max(0.0, 1 - self.sigma) / self.kappa) if self.kappa > 0 else math.inf
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """The law that comes nearest to what was measured, and how near: the largest error, as a part of what was measured."""
+    """The law that is closest to the measurement, and its largest error, relative to the measured rate."""
 
     law: Law
     error: float
 
 
 def fit(points: Sequence[Point]) -> Fit:
-    """Find the law for these points, each rate over 0. Raises ValueError without one.
+    """Find the law for these points, with each rate over 0. Raises ValueError without a point.
 
-    N/X is linear in 1/rate, sigma/rate and kappa/rate. None of them can be below zero, so each choice of those that are zero
-    is solved, and of the solutions without a negative the best one counts.
+    N/X is linear in 1/rate, sigma/rate and kappa/rate. None of them can be below zero. So the system is solved for each
+    choice of zeros, and of the solutions without a negative value the best one is taken.
     """
     if not points:
         raise ValueError("nothing was measured")
     rows = [(1.0, n - 1.0, n * (n - 1.0)) for n, _ in points]
     wanted = [n / rate for n, rate in points]
-    weights = [rate / n for n, rate in points]  # relative errors count, else the slow ends would decide
+    weights = [rate / n for n, rate in points]  # relative errors count, else the slow ends would dominate
     found = [solution for used in ((0,), (0, 1), (0, 2), (0, 1, 2)) if (solution := _solve(rows, wanted, weights, used))]
     laws = [Law(1 / a, b / a, c / a) for a, b, c in found]
     return min((Fit(law, _error(law, points)) for law in laws), key=lambda each: _squares(each.law, points))
@@ -67,7 +67,7 @@ def _squares(law: Law, points: Sequence[Point]) -> float:
 def _solve(
     rows: Sequence[tuple[float, float, float]], wanted: Sequence[float], weights: Sequence[float], used: tuple[int, ...]
 ) -> tuple[float, float, float] | None:
-    """Least squares with these columns only; None where they do not decide it, or one comes out below zero."""
+    """Solve least squares with these columns only. Return None if they do not determine the result, or a value is below zero."""
     if len(rows) < len(used):
         return None
     scale = [max(abs(row[column]) for row in rows) or 1.0 for column in used]
@@ -86,7 +86,7 @@ def _solve(
 
 
 def _gauss(matrix: list[list[float]], right: list[float]) -> list[float] | None:
-    """Solve a small system; None where its rows depend on each other."""
+    """Solve a small system; return None if its rows depend on each other."""
     rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
     size = len(rows)
     for at in range(size):

@@ -1,4 +1,4 @@
-"""Today's load: how much mail comes now, from the log of the base directory, or from an engine that runs on it."""
+"""Find today's load: how much mail arrives now, from the log of the base directory or from a running engine."""
 
 import contextlib
 import os
@@ -13,22 +13,22 @@ from enqueuer.system.openfile import open_plain
 __all__ = ["Load", "busiest_hour", "today"]
 
 MOST_READ = 64 << 20
-"""Bytes of one log that are read, from its end; some 400,000 messages."""
+"""Bytes of one log that are read, from its end; about 400,000 messages."""
 LOGS = 2
 HOUR = 3600.0
 SHORTEST = 60.0
-"""Seconds without which a rate says nothing."""
+"""Seconds; over a shorter time a rate says nothing."""
 
 
 class Load(NamedTuple):
-    """Messages/s, and what that was read from."""
+    """Messages/s, and the source of the number."""
 
     rate: float
     source: str
 
 
 def today(base: Path) -> Load | None:
-    """The load of this base directory; None where nothing tells."""
+    """Return the load of this base directory; None if nothing shows it."""
     for path in sorted((base / "SystemLogs").glob("*.log"), reverse=True)[:LOGS]:
         if rate := busiest_hour(history.arrivals(_tail(path))):
             return Load(rate, f"the busiest hour in SystemLogs/{path.name}")
@@ -40,7 +40,7 @@ def today(base: Path) -> Load | None:
 
 
 def busiest_hour(arrivals: Sequence[float]) -> float:
-    """Messages/s in the busiest clock hour, as far as the log reaches into it; 0 where it tells of less than a minute."""
+    """Return the messages/s in the busiest clock hour, as far as the log covers it; 0 if it covers less than a minute."""
     if not arrivals or (last := max(arrivals)) - (first := min(arrivals)) < SHORTEST:
         return 0.0
     counts: dict[int, int] = {}
@@ -50,7 +50,7 @@ def busiest_hour(arrivals: Sequence[float]) -> float:
 
 
 def _tail(path: Path) -> list[str]:
-    """The last lines of a log. What cannot be read tells nothing."""
+    """Return the last lines of a log; none if it cannot be read."""
     try:
         with open_plain(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_READ))

@@ -1,4 +1,4 @@
-"""What the machine does: CPU time by program, and how long somebody waited for a disk. Reads /proc, decides nothing."""
+"""Measure the machine: CPU time by program, and how long programs waited for a disk. It reads /proc, and decides nothing."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ KERNEL = 2
 TICK = os.sysconf("SC_CLK_TCK")
 _OURS = "enqueuer: filterlink"
 _ANOTHER = "another engine"
-"""What is told of one that runs beside ours: the kernel cuts the names of its processes."""
+"""The name for one that runs beside ours: the kernel cuts the names of its processes."""
 
 
 class Process(NamedTuple):
@@ -30,28 +30,28 @@ class Process(NamedTuple):
 
 
 class MachineSample(NamedTuple):
-    """One look at everything, at one instant."""
+    """The state of the machine at one instant."""
 
     at: float
     total: int
     idle: int
     iowait: int
     stalled: float | None
-    """Seconds in which somebody waited for a disk (PSI), where the kernel counts them."""
+    """Seconds in which a program waited for a disk (PSI), if the kernel counts them."""
     processes: dict[int, Process]
     groups: dict[str, ControlGroup]
     """The control groups that limit us."""
 
 
 def look() -> MachineSample:
-    """Read it all; some milliseconds on a machine with some hundred processes."""
+    """Read everything; some milliseconds on a machine with some hundred processes."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     processes = {int(name): found for name in os.listdir("/proc") if name.isdigit() and (found := _process(name))}
     return MachineSample(time.monotonic(), sum(ticks), ticks[3], ticks[4], _stalled(), processes, groups(our_folders()))
 
 
 def between(before: MachineSample, after: MachineSample, engine: int) -> tuple[Cpu, float]:
-    """Who used how many cores, and the part of the time in which somebody waited for a disk. `engine` is the supervisor's pid."""
+    """Return who used how many cores, and the part of the time in which a program waited for a disk. `engine`: the supervisor's pid."""
     seconds = max(after.at - before.at, 1e-9)
     used: defaultdict[str, float] = defaultdict(float)
     others: defaultdict[str, float] = defaultdict(float)
@@ -62,10 +62,10 @@ def between(before: MachineSample, after: MachineSample, engine: int) -> tuple[C
         if pid in helpers:
             used["helpers"] += own + ended
             hottest = max(hottest, own)
-        elif pid in family or pid == os.getpid():  # we feed it: mail does not come without work
+        elif pid in family or pid == os.getpid():  # tune itself feeds the mail, and real mail costs such work, too
             used["engine"] += own
             used["helpers"] += ended if pid in family else 0.0
-        elif process.parent == KERNEL:  # its threads write what was written, and what we have written is most of it
+        elif process.parent == KERNEL:  # its threads write to the disk, and most of that is ours
             used["engine"] += own
         else:
             others[_ANOTHER if process.name.startswith("enqueuer: ") else process.name] += own
@@ -85,7 +85,7 @@ def _disk(before: MachineSample, after: MachineSample, seconds: float, iowait: f
 
 
 def _family(processes: dict[int, Process], engine: int) -> tuple[set[int], set[int]]:
-    """The engine's processes and, among them, those that filterlink started."""
+    """Return the engine's processes and, among them, those that filterlink started."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for pid, process in processes.items():
         children[process.parent].append(pid)
@@ -109,7 +109,7 @@ def _cores(before: Process | None, after: Process, seconds: float) -> tuple[floa
 
 
 def _process(pid: str) -> Process | None:
-    """None for one that has ended meanwhile."""
+    """Read one process; None if it has ended meanwhile."""
     try:
         name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").partition("(")[2].rpartition(")")
     except OSError:

@@ -1,4 +1,4 @@
-"""The messages that a trial is fed: the reader's own, copies of what waits here, or made ones. All are only read."""
+"""Choose the messages of a trial: the user's own, copies of what waits here, or made ones. Originals are only read."""
 
 import contextlib
 import itertools
@@ -14,25 +14,25 @@ from enqueuer.queue.message import envelope as envelopes
 __all__ = ["MOST", "TrialMail", "made", "own", "waiting"]
 
 MOST = Most(messages=200, total=64 << 20, each=16 << 20)
-"""What a trial keeps in memory; the messages come in turn."""
+"""What a trial keeps in memory; the messages take turns."""
 SEEN = 10_000
-"""Names in one folder that are looked at."""
+"""Names in one folder that are read."""
 
 
 class TrialMail(NamedTuple):
-    """Messages, and in words where they come from."""
+    """Messages, and their origin in words."""
 
     messages: list[bytes]
     source: str
 
 
 def own(found: MailFound, source: str) -> TrialMail:
-    """The reader's own."""
+    """Return the user's own mail."""
     return TrialMail([addressed(letter.data) for letter in found.letters], f"{len(found.letters)} of {source}")
 
 
 def waiting(base: Path) -> TrialMail | None:
-    """Copies of what lies in the queue and the drop folder now; None where nothing does."""
+    """Return copies of the mail in the queue and the drop folder; None if there is none."""
     found: list[bytes] = []
     taken = 0
     for data in itertools.chain(_queued(base / "Queue"), _dropped(base / "Submitted"), _dropped(base / TAKEN)):
@@ -44,7 +44,7 @@ def waiting(base: Path) -> TrialMail | None:
 
 
 def made() -> TrialMail:
-    """Made messages of all kinds but refused ones and the few largest."""
+    """Return made messages of all kinds, without refused ones and the few largest."""
     from enqueuer.lab.samples import samples
 
     found = [sample.data for sample in samples() if sample.expect != "refused" and len(sample.data) < 1 << 18]
@@ -52,7 +52,7 @@ def made() -> TrialMail:
 
 
 def _queued(folder: Path) -> Iterator[bytes]:
-    """Messages in work: without the envelope lines, but for the same recipients."""
+    """Yield messages in work: without their envelope lines, but for the same recipients."""
     for data in _contents(folder, ".msg"):
         if (end := envelopes.head_end(data)) < 0:
             continue
@@ -67,7 +67,7 @@ def _dropped(folder: Path) -> Iterator[bytes]:
 
 
 def _contents(folder: Path, suffix: str) -> Iterator[bytes]:
-    """The regular files of a folder; one that goes away meanwhile, or may not be read, is none."""
+    """Yield the regular files of a folder. A file that disappears meanwhile or may not be read is skipped."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in itertools.islice(entries, SEEN):
             with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""One step of `enqueuer tune`: so many processors, first with more mail than they can take, then with a steady load.
+"""Run one step of `enqueuer tune`: a number of processors, first with more mail than they can take, then with a steady load.
 
-It feeds the trial, looks at its status some times a second, and makes a Step of what it saw.
+It feeds the trial, samples its status some times a second, and makes a TuneStep of the samples.
 """
 
 import collections
@@ -25,34 +25,35 @@ from enqueuer.tune.verdict import Scans, TuneStep, Wait
 __all__ = ["STEADY", "Measure", "StatusSample", "rate_of", "waits"]
 
 STEADY = 0.7
-"""The part of the full rate at which the wait is measured: busy, and not yet a queue that grows by chance."""
+"""The part of the full rate at which the wait is measured: busy, but without a queue that grows by chance."""
 POLL = 0.05
 AHEAD = 0.25
-"""Seconds of work that lie before the processors, beyond what they have in hand."""
+"""Seconds of work that wait for the processors, beyond what they work on."""
 SETTLING = 64
 BEHIND = 1.0
-"""Decided messages before their sync, or so many seconds' of them, whatever is more: then the disk is behind, and no more is fed.
-A slow disk does more with larger batches; a second is what a message may well wait for it."""
+"""Messages with a verdict before their sync, or this many seconds of them, whatever is more: beyond it the disk is too slow, and no more
+mail is fed. A slow disk does more with larger batches; a message may well wait a second for it.
+"""
 LATELY = 60
-"""Looks over which the present rate is taken."""
+"""Samples over which the present rate is taken."""
 WARM = 0.2
 """The part of the time that does not count: processors begin to work, caches fill."""
 PARTS = 4
 """Parts of the time whose rates are compared."""
 FEW = 8
-"""Messages, and instants at which some were finished, without which a rate says nothing."""
+"""Messages, and instants at which some were finished: with fewer a rate says nothing."""
 IDLE = 0.5
-"""Seconds of a look at the machine without mail."""
+"""Seconds for which the machine is measured without mail."""
 ALONE = 5
-"""Messages that are judged one after the other, if they take under a second."""
+"""Messages that are scanned one after the other, if they take under a second."""
 LONGEST = 4.0
-"""So many times the planned seconds a step may take until it has seen FEW messages."""
+"""A step may take this many times the planned seconds until it has FEW messages."""
 
 Document = dict[str, Any]
 
 
 class StatusSample(NamedTuple):
-    """One look at the status."""
+    """One sample of the status."""
 
     at: float
     done: int
@@ -65,7 +66,7 @@ class StatusSample(NamedTuple):
 
 
 class Measure:
-    """Measures one count of processors after the other, on one trial engine that runs."""
+    """Measures one number of processors after the other, on one running trial engine."""
 
     def __init__(self, rig: Rig, messages: Sequence[bytes]) -> None:
         suffixes = rig.config.spool.suffixes
@@ -73,16 +74,16 @@ class Measure:
         self._pile = Pile(rig.trial.base, messages, ".eml" if ".eml" in suffixes else suffixes[0])
         self._rate = 0.0
         self._others = 0.0
-        """Cores that programs outside of the engine take without mail."""
+        """Cores that programs outside of the engine use without mail."""
 
     def idle(self) -> None:
-        """See what others do while there is no mail."""
+        """Measure what other programs use while there is no mail."""
         before = machine.look()
         self._rig.pause(IDLE)
         self._others = machine.between(before, machine.look(), self._rig.engine)[0].others
 
     def alone(self) -> float:
-        """Have single messages judged, and say how many seconds one takes. Raises TrialError where it comes to nothing."""
+        """Scan single messages; return the seconds that one takes. Raises TrialError if none comes out."""
         took = [self._one()]
         while len(took) < ALONE and sum(took) < 1.0:
             took.append(self._one())
@@ -96,16 +97,16 @@ class Measure:
         limit = 30.0 + max((each.timeout for each in self._rig.config.filters if each.timeout < 3600), default=0.0)
         while _done(document := self._rig.status()) == before:
             if document["queue"]["deferred"]:
-                raise TrialError(f"a filter cannot judge a message, so that it is deferred\n{self._rig.trial.last_words()}")
+                raise TrialError(f"a filter cannot scan a message, so it is deferred\n{self._rig.trial.last_words()}")
             if time.monotonic() - began > limit:
                 raise TrialError(f"after {limit:.0f} s one message has not come out\n{self._rig.trial.last_words()}")
             self._rig.pause(0.002)
         return time.monotonic() - began
 
     def step(self, processors: int, slots: Mapping[str, int], seconds: float) -> TuneStep:
-        """Measure this count. Raises Stopped, TrialError."""
+        """Measure this number of processors. Raises Stopped, TrialError."""
         sweep_out(self._rig.trial.base)
-        self._pile.prepare(int(self._rate * seconds) + 2 * processors)  # what there is at half as many processors
+        self._pile.prepare(int(self._rate * seconds) + 2 * processors)  # twice what half as many processors did
         found = self._full(processors, slots, 0.65 * seconds)
         self._rate = found.rate
         self._drain(2.0 + 3 * processors / found.rate)
@@ -131,7 +132,7 @@ class Measure:
         assert before is not None
         if not (rate := rate_of(samples)):
             raise TrialError(
-                f"in {time.monotonic() - began:.0f} s {processors} processors finished too little to count: give more --seconds"
+                f"{processors} processors finished too few messages in {time.monotonic() - began:.0f} s to count: give more --seconds"
             )
         cpu, disk = machine.between(before, machine.look(), self._rig.engine)
         return TuneStep(
@@ -181,7 +182,7 @@ class Measure:
     # ---- a steady load
 
     def _drain(self, seconds: float) -> None:
-        """Wait until nothing is left in the trial, or for so long."""
+        """Wait until the trial is empty, or for this many seconds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             document = self._rig.status()
@@ -191,7 +192,7 @@ class Measure:
             self._rig.pause(POLL)
 
     def _steady(self, load: float, seconds: float) -> Wait | None:
-        """Random arrivals; None where there are too few in the time."""
+        """Measure random arrivals; return None if there are too few in the time."""
         if load * seconds < FEW:
             return None
         chance = random.Random(1)
@@ -215,14 +216,14 @@ class Measure:
         return sum(path.stat().st_size for path in self._logs())
 
     def _log(self, begin: int) -> list[str]:
-        """The lines written since all logs together had so many bytes."""
+        """Return the lines written since all logs together had `begin` bytes."""
         return b"".join(path.read_bytes() for path in self._logs())[begin:].decode(errors="replace").splitlines()
 
 
 def rate_of(samples: Iterable[StatusSample]) -> float:
-    """Messages/s between the first and the last look at which some had been finished; 0 where that cannot be said.
+    """Return the messages/s between the first and the last sample at which some had been finished; 0 if that is unknown.
 
-    Slow scans end together: to count from one such instant to another leaves no part of a round out.
+    Slow scans end together. To count from one such instant to another includes only whole rounds.
     """
     moved = _moved(samples)
     if len(moved) < 2:
@@ -231,26 +232,26 @@ def rate_of(samples: Iterable[StatusSample]) -> float:
 
 
 def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
-    """Seconds from each drop to its disposition line; `dropped` is time.time() by name."""
+    """Return the seconds from each drop to its disposition line. `dropped`: time.time() by name."""
     found = []
     for story in history.stories(lines).values():
         if story.decided is not None and story.name in dropped:
             local = time.localtime(at := dropped[story.name])
             since_midnight = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec + at % 1
-            half = history.DAY / 2  # midnight may lie between
+            half = history.DAY / 2  # midnight may be between them
             found.append(max(0.0, (story.decided - since_midnight + half) % history.DAY - half))
     return found
 
 
 def _spread(samples: Sequence[StatusSample], rate: float) -> float:
-    """Half the range of the rates of the parts, as a part of the whole rate."""
+    """Return half the range of the rates of the parts, relative to the whole rate."""
     size = len(samples) // PARTS
     rates = [found for at in range(PARTS) if size and (found := rate_of(samples[at * size : (at + 1) * size]))]
     return (max(rates) - min(rates)) / 2 / rate if rates else 0.0
 
 
 def _moved(samples: Iterable[StatusSample]) -> list[StatusSample]:
-    """The looks at which more had been finished than at the one before."""
+    """Return the samples at which more had been finished than at the one before."""
     return [after for before, after in itertools.pairwise(samples) if after.done > before.done]
 
 

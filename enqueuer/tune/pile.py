@@ -1,4 +1,4 @@
-"""Mail for a trial: messages written beforehand, so that feeding costs no more than a rename each."""
+"""Prepare mail for a trial: messages are written in advance, so that feeding one costs only a rename."""
 
 import contextlib
 import itertools
@@ -12,12 +12,12 @@ from enqueuer.queue.directory.layout import OUTPUTS
 __all__ = ["Pile", "sweep_out"]
 
 MOST = 20_000
-"""Files that lie ready, at the most."""
+"""The most files that are prepared."""
 MOST_BYTES = 512 << 20
 
 
 class Pile:
-    """Copies of the messages, in turn. Each drop has a name of its own."""
+    """Copies of the messages, which take turns. Each drop has a name of its own."""
 
     def __init__(self, base: Path, messages: Sequence[bytes], suffix: str) -> None:
         """Raises ValueError without a message."""
@@ -35,7 +35,7 @@ class Pile:
         self._most = max(1, min(MOST, MOST_BYTES // mean))
 
     def prepare(self, count: int) -> None:
-        """Have so many lie ready, as far as the limits go, and on the disk: their writing is not what is measured."""
+        """Prepare this many files, within the limits, and sync them: their writing must not be measured."""
         first = self._count
         for _ in range(min(count, self._most) - (self._count - self._fed)):
             self._write()
@@ -43,7 +43,7 @@ class Pile:
             disk.fsync_all([str(self._ready / str(number)) for number in range(first, self._count)])
 
     def feed(self, count: int = 1) -> list[str]:
-        """Drop so many; those that do not lie ready are written now. Returns their names."""
+        """Drop this many files; missing ones are written now. Return their names."""
         names = []
         for _ in range(count):
             if self._fed == self._count:
@@ -60,7 +60,7 @@ class Pile:
 
 
 def sweep_out(base: Path) -> None:
-    """Remove what came out of the trial, so that the disk does not fill."""
+    """Remove the results of the trial, so that the disk does not fill."""
     for path in _outcomes(base):
         path.unlink(missing_ok=True)
 

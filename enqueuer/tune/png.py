@@ -1,4 +1,4 @@
-"""The plot of `enqueuer tune` as a picture. Needs matplotlib, which is an extra."""
+"""Draw the plot of `enqueuer tune` as a picture. It needs matplotlib, which is an extra."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def can_plot() -> bool:
 
 
 def plot(advice: Advice, steps: Sequence[TuneStep], raised: Sequence[TuneStep], path: Path) -> None:
-    """Draw throughput against processors. Raises OSError where the file cannot be written."""
+    """Draw throughput against processors. Raises OSError if the file cannot be written."""
     import matplotlib as mpl
 
     mpl.use("Agg")

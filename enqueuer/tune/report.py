@@ -1,4 +1,4 @@
-"""What `enqueuer tune` says in the end: lines for people, one document for programs. Pure."""
+"""Write the final report of `enqueuer tune`: lines for people, one document for programs. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,34 +14,34 @@ from enqueuer.tune.waiting import Expected, expect
 __all__ = ["HEAD", "ReportFacts", "document", "lines", "premature", "row", "settings", "show"]
 
 TIMES = (1, 2, 5)
-"""Today's load, times these."""
+"""Multiples of today's load."""
 PARTS = (0.5, 0.8, 0.95)
-"""Where today's load is not known: these parts of what can be done."""
+"""Parts of the capacity, for a report without today's load."""
 HEAD = f"{'PROCESSORS':>10} {'SLOTS':>6} {'MESSAGES/S':>11} {'+-':>5} {'BUSY':>6} {'CPU':>5} {'DISK':>5}  STEADY LOAD: MEDIAN, P99"
 ODD = 0.15
-"""A law that is farther off than this somewhere is not to be trusted."""
+"""A law with a larger error somewhere is not trustworthy."""
 
 
 class ReportFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known beside the steps."""
+    """What is known apart from the steps."""
 
     mail: str
     filters: dict[str, int]
     """max_in_flight of the filters in use, as configured."""
     instances: dict[str, int]
     configured: int
-    """processors, as configured; the most of them where the engine finds their count by itself."""
+    """`processors` as configured; for "auto" its maximum."""
     auto: bool = False
     alone: float
     load: float | None
     load_source: str
     notes: list[str]
     whole: bool = True
-    """Every count was measured that might bring something."""
+    """Every number that might bring something was measured."""
 
 
 def row(step: TuneStep) -> str:
-    """A line of the table below HEAD."""
+    """Return a line of the table below HEAD."""
     wait = step.wait
     told = f"{pace(wait.load)}: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
     return (
@@ -51,9 +51,9 @@ def row(step: TuneStep) -> str:
 
 
 def show(seconds: float) -> str:
-    """A duration, as short as it can be said."""
+    """Return a duration in its shortest form."""
     if seconds == math.inf:
-        return "for ever"
+        return "without end"
     if 0 < seconds < 0.00005:
         return "under 0.1 ms"
     if seconds < 0.0995:
@@ -62,12 +62,12 @@ def show(seconds: float) -> str:
 
 
 def pace(rate: float) -> str:
-    """Messages/s, in three digits or more."""
+    """Return messages/s, in three digits or more."""
     return f"{rate:.0f}/s" if rate >= 99.5 else f"{rate:.3g}/s"
 
 
 def settings(advice: Advice, facts: ReportFacts) -> tuple[int, dict[str, int]]:
-    """What is recommended: `processors`, and `max_in_flight` of each filter in use."""
+    """Return the recommendation: `processors`, and `max_in_flight` of each filter in use."""
     if advice.raised is None:
         return advice.best.processors, dict(facts.filters)
     slots = {each.name: each.slots for each in advice.raised.scans}
@@ -75,12 +75,12 @@ def settings(advice: Advice, facts: ReportFacts) -> tuple[int, dict[str, int]]:
 
 
 def premature(advice: Advice, facts: ReportFacts) -> bool:
-    """Whether fewer are recommended than are configured only because it ended before that count was measured."""
+    """Return whether fewer than the configured processors are recommended only because the measurement ended before that number."""
     return not facts.whole and not facts.auto and advice.now is None and advice.best.processors < facts.configured
 
 
 def expected(advice: Advice, facts: ReportFacts) -> list[tuple[str, Expected]]:
-    """The waits with what is recommended, and of which load each is."""
+    """Return the waits with the recommended settings, and the load of each."""
     best = advice.best
     if facts.load is None:
         loads = [(f"{part:.0%} of the capacity", part * best.rate) for part in PARTS]
@@ -97,7 +97,7 @@ def lines(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep]) -> Iter
     yield ""
     yield from _law(advice)
     yield ""
-    yield f"Bottleneck: {advice.verdict.kind}. At {_processors(steps[-1].processors)} {advice.verdict.why}."
+    yield f"Bottleneck: {advice.verdict.kind}. With {_processors(steps[-1].processors)}, {advice.verdict.why}."
     if advice.verdict.cure:
         yield f"  What would help: {advice.verdict.cure}."
     yield from _now(advice, facts)
@@ -118,15 +118,15 @@ def _law(advice: Advice) -> Iterator[str]:
     formula = f"{law.rate:.4g} N / (1 + {law.sigma:.3g} (N - 1) + {law.kappa:.3g} N (N - 1))"
     yield f"Law: {formula} messages/s, within {advice.fit.error:.0%} of what was measured."
     if advice.fit.error > ODD:
-        yield "  That is far off: trust the table more than the law."
+        yield "  This error is large: trust the table more than the law."
     peak = f"; the law turns down beyond {law.peak:.0f}" if law.peak < 1000 else ""
-    yield f"Knee: {advice.knee:.1f} processors, where the line of one processor meets the best throughput{peak}."
+    yield f"Knee: {advice.knee:.1f} processors. There the line of one processor meets the best throughput{peak}."
 
 
 def _now(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     if advice.now is not None and advice.now.processors < advice.step.processors and not facts.auto:
         more = f"{advice.step.processors} do {advice.step.rate / advice.now.rate:.1f} times as much"
-        yield f"With processors = {facts.configured}, as configured, it is processors: {more}."
+        yield f"With processors = {facts.configured}, as configured, the bottleneck is processors: {more}."
 
 
 def _recommended(advice: Advice, facts: ReportFacts) -> Iterator[str]:
@@ -143,31 +143,31 @@ def _recommended(advice: Advice, facts: ReportFacts) -> Iterator[str]:
 
 def _was(count: int, before: int, auto: bool = False) -> str:
     if auto:
-        return f' (now "auto", up to {before}: it finds such a count by itself, if auto_max lets it)'
-    return ", as it is" if count == before else f" (now {before})"
+        return f' (now "auto", up to {before}: it finds such a number by itself, if auto_max allows it)'
+    return ", unchanged" if count == before else f" (now {before})"
 
 
 def _waits(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     if facts.load is None:
-        yield "Today's load is not known: there is no log of arrivals here, and no engine that has run for a minute. Expected wait:"
+        yield "Today's load is unknown: no log of arrivals, and no engine that has run for a minute. Expected wait:"
     else:
         yield f"Today's load is {pace(facts.load)} ({facts.load_source}). Expected wait:"
     for name, found in expected(advice, facts):
         if found.wait == math.inf:
-            yield f"  {name:>20}: {pace(found.load)} is more than can be done ({pace(advice.best.rate)}): the queue grows"
+            yield f"  {name:>20}: {pace(found.load)} exceed the capacity ({pace(advice.best.rate)}): the queue grows"
         else:
-            yield f"  {name:>20}: {pace(found.load)}: {show(found.wait)} until it is begun, {show(found.whole)} until it is out"
+            yield f"  {name:>20}: {pace(found.load)}: {show(found.wait)} until its scan begins, {show(found.whole)} until it is out"
 
 
 def _checked(advice: Advice, facts: ReportFacts) -> Iterator[str]:
-    """The formula beside what was measured: how far it is to be believed."""
+    """Yield the prediction of the formula beside the measurement, to show how exact it is."""
     if wait := advice.best.wait:
         said = expect(wait.load, advice.servers, advice.best.rate, advice.beside(facts.alone)).whole
-        yield f"  At {pace(wait.load)} it says {show(said)} until it is out, on average; measured {show(wait.mean)}."
+        yield f"  For {pace(wait.load)} it predicts {show(said)} until a message is out, on average; measured: {show(wait.mean)}."
 
 
 def document(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep], raised: Sequence[TuneStep]) -> dict[str, Any]:
-    """Everything, for programs."""
+    """Return everything, for programs."""
     processors, slots = settings(advice, facts)
     waits = [{"load_per_s": each.load, "wait_s": _number(each.wait), "whole_s": _number(each.whole)} for _, each in expected(advice, facts)]
     found: dict[str, Any] = {
@@ -188,5 +188,5 @@ def document(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep], rais
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no infinity."""
+    """Replace infinity, which JSON does not have."""
     return value if math.isfinite(value) else None

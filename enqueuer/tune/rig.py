@@ -1,6 +1,6 @@
-"""The engine that is measured: a base directory of its own inside of the real one's Run/, under a copy of its config.
+"""Run the engine that is measured: in its own base directory inside the real one's Run/, under a copy of its config.
 
-Filters find there what they find in the real one, as links; what they submit, write to the log or keep goes nowhere else.
+Links show filters all that the real one has. What they submit, log or store stays in the trial.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ __all__ = ["Rig", "Stopped", "rig", "used_filters"]
 
 PREFIX = "tune-"
 READY = 120.0
-"""Seconds for the filters to be ready: virus scanners read their signatures for a while."""
+"""Seconds for the filters to become ready: virus scanners need a while to read their signatures."""
 RESTARTS = 2
-"""A filter that had to be restarted so often before it was ready will not get ready."""
+"""A filter that was restarted this often before it was ready will not become ready."""
 POLL = 0.05
 _DIES_WITH_US = "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Stopped(Exception):
-    """The reader has had enough."""
+    """The user has stopped the measurement."""
 
 
 class Rig:
-    """One trial engine whose processors and slots are set again and again."""
+    """One trial engine whose processors and slots are changed again and again."""
 
     def __init__(self, base: Path, real: Path, stopped: "Stop") -> None:
         """Raises ConfigError, OSError."""
@@ -52,12 +52,12 @@ class Rig:
 
     @property
     def engine(self) -> int:
-        """The supervisor's pid."""
+        """Return the supervisor's pid."""
         assert self.trial.process is not None
         return self.trial.process.pid
 
     def start(self, processors: int, slots: Mapping[str, int]) -> None:
-        """(Re)start the engine; `slots` is max_in_flight by filter, where it is not the configured one. Raises TrialError."""
+        """(Re)start the engine. `slots`: max_in_flight by filter, where it differs from the configured one. Raises TrialError."""
         self.trial.end()
         self._slots = slots
         self.trial.configure(self._configured(processors))
@@ -65,7 +65,7 @@ class Rig:
         self._wait(self._ready, READY, "the filters are ready")
 
     def resize(self, processors: int) -> None:
-        """Have another count of processors. Raises TrialError."""
+        """Change the number of processors. Raises TrialError."""
         self.trial.configure(self._configured(processors))
 
         def done() -> bool:
@@ -75,13 +75,13 @@ class Rig:
         self._wait(done, 60.0, f"{processors} processors run")
 
     def status(self) -> dict[str, Any]:
-        """The status document. Raises Stopped, and control.NotRunning."""
+        """Return the status document. Raises Stopped, and NotRunning."""
         if self._stopped():
             raise Stopped
         return self.trial.status()
 
     def pause(self, seconds: float) -> None:
-        """Raises Stopped."""
+        """Wait. Raises Stopped."""
         if self._stopped(seconds):
             raise Stopped
 
@@ -101,12 +101,12 @@ class Rig:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise TrialError(f"after {seconds:.0f} s still not so: {what}\n{self.trial.last_words()}")
+                raise TrialError(f"after {seconds:.0f} s still not true: {what}\n{self.trial.last_words()}")
             self.pause(POLL)
 
 
 class Stop:
-    """Whether the reader wants to stop: asked all the time, perhaps after a pause. This one never does."""
+    """Reports whether the user wants to stop. It is asked often, sometimes with a pause. This base class never stops."""
 
     def __call__(self, pause: float = 0.0) -> bool:
         time.sleep(pause)
@@ -114,14 +114,14 @@ class Stop:
 
 
 def used_filters(config: Config) -> list[str]:
-    """The enabled filters that a rule asks."""
+    """Return the enabled filters that a rule asks."""
     asked = {words[1] for rule in config.rules if rule.priority for words in rule.actions if words[0] == "ExternalFilter"}
     return [each.name for each in config.filters if each.enabled and each.name in asked]
 
 
 @contextlib.contextmanager
 def rig(real: Path, stopped: Stop) -> Iterator[Rig]:
-    """Enter a trial on `real`'s filesystem; there is no engine and no folder of it afterwards. Raises OSError, ConfigError."""
+    """Enter a trial on `real`'s filesystem; remove its engine and folder afterwards. Raises OSError, ConfigError."""
     _remove_left_over(real / "Run")
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=real / "Run"))
     made = None
@@ -135,14 +135,14 @@ def rig(real: Path, stopped: Stop) -> Iterator[Rig]:
 
 
 def _remove_left_over(run: Path) -> None:
-    """What a tune that was killed could not take away."""
+    """Remove what a killed tune has left."""
     for folder in run.glob(f"{PREFIX}*"):
         if not Path("/proc", folder.name.split("-")[1]).exists():
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _link(real: Path, base: Path) -> None:
-    """Have the trial's folder look like the real one: its other files, and what lies beside the config file."""
+    """Make the trial's folder look like the real one: its other files, and those beside the config file."""
     own = {name.partition("/")[0] for name in basedir.FOLDERS}
     for entry in real.iterdir():
         if entry.name not in own:

@@ -1,4 +1,4 @@
-"""A whole `enqueuer tune`: one count after the other, then more slots where they are what is short. Says what it does to a View."""
+"""Run a whole `enqueuer tune`: one number after the other, then more slots if slots are scarce. A TuneListener gets its reports."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ SHORTEST = 1.0
 
 
 MORE = 2
-"""Steps for which time is kept, to try more slots."""
+"""Steps for which time is reserved, to try more slots."""
 
 
 class TunePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do."""
+    """What to measure."""
 
     base: Path
     messages: list[bytes]
@@ -33,41 +33,41 @@ class TunePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct):
-    """All that was seen."""
+    """All results."""
 
     config: Config
     alone: float = 0.0
-    """Seconds that one message takes with nothing beside it."""
+    """Seconds that one message takes without other mail."""
     steps: list[TuneStep] = []
     raised: list[TuneStep] = []
-    """With more slots."""
+    """Steps with more slots."""
     stopped: bool = False
     late: bool = False
-    """The time was over while a higher count might still have brought something."""
+    """The time was over while a higher number might still have brought something."""
     trouble: str = ""
-    """Why it ended early."""
+    """Why the measurement ended early."""
 
     @property
     def whole(self) -> bool:
-        """Every count was measured that might bring something."""
+        """Return whether every number that might bring something was measured."""
         return not (self.stopped or self.late or self.trouble)
 
 
 class TuneListener:
-    """Somebody to tell; this one says nothing."""
+    """Gets reports; this base class ignores them."""
 
     def does(self, what: str) -> None:
-        """What is done now."""
+        """Take what is done now."""
 
     def alone(self, seconds: float) -> None:
-        """One message took so long."""
+        """Take the time of one message without other mail."""
 
     def step(self, step: TuneStep, raised: bool) -> None:
-        """A count has been measured."""
+        """Take a step that has been measured."""
 
 
 def measure(plan: TunePlan, view: TuneListener, stop: Stop) -> Measured:
-    """Measure until all is known, the time is over, or the reader stops it. Raises TrialError where nothing could be measured."""
+    """Measure until all is known, the time is over, or the user stops it. Raises TrialError if nothing could be measured."""
     with rig(plan.base, stop) as trial:
         found = Measured(trial.config)
         try:
@@ -118,7 +118,7 @@ class _Session:
                 return
 
     def _raise(self, seconds: float) -> None:
-        """Double the slots and the processors for as long as that brings something."""
+        """Double the slots and the processors as long as that brings something."""
         before = max(self._found.steps, key=lambda step: step.rate)
         factor = 2
         slots = self._found.steps[-1].slots
@@ -137,7 +137,7 @@ class _Session:
         self._view.step(step, raised)
 
     def _late(self, seconds: float) -> bool:
-        """Whether another step would go far beyond the time that was given."""
+        """Return whether another step would exceed the given time by far."""
         return time.monotonic() + 0.5 * seconds > self._end
 
 

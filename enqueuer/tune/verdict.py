@@ -1,4 +1,4 @@
-"""What a step of `enqueuer tune` saw, and which thing it says is the bottleneck. Pure."""
+"""Describe what a step of `enqueuer tune` measured, and find the bottleneck in it. Pure."""
 
 from typing import Literal
 
@@ -9,13 +9,13 @@ __all__ = ["FULL", "UNSEEN", "Bottleneck", "Cpu", "Kind", "Scans", "TuneStep", "
 Kind = Literal["processors", "filter slots", "scanner CPU", "engine CPU", "other programs", "disk", "nothing that is seen here"]
 UNSEEN: Kind = "nothing that is seen here"
 FULL = 0.9
-"""A thing is full when so much of it is in use: measured over seconds, nothing comes to 1."""
+"""A resource is full when this part of it is in use: no mean over seconds reaches 1."""
 PILED_UP = 0.3
-"""The part of the time that decided messages must have piled up before their sync, or somebody waited for the disk."""
+"""The part of the time in which messages with a verdict piled up before their sync, or a program waited for the disk."""
 RISING = 0.9
-"""The part of what they should bring that added processors must bring, for nothing else to be short."""
+"""The part of their expected gain that added processors must bring, for nothing else to be scarce."""
 LITTLE = 0.25
-"""So little of the CPU is what mail takes that others who have the rest take nothing away from it."""
+"""If mail uses no more than this part of the CPU, programs that use the rest do not slow it down."""
 ROOM = 0.85
 """A CPU that is less busy has room."""
 
@@ -25,7 +25,7 @@ class Scans(msgspec.Struct, frozen=True):
 
     name: str
     in_flight: float
-    """Requests, the mean."""
+    """Requests at the same time, the mean."""
     slots: int
 
 
@@ -33,22 +33,22 @@ class Cpu(msgspec.Struct, frozen=True):
     """Who used the CPU, in cores."""
 
     cores: float
-    """Those of the machine, or what a container or service may use of them."""
+    """Cores of the machine, or what a container or service may use of them."""
     busy: float
     """The part of them that was in use."""
     engine: float = 0.0
     helpers: float = 0.0
     others: float = 0.0
     hottest: float = 0.0
-    """What the busiest process among the helpers took."""
+    """Use of the busiest process among the helpers."""
     other: str = ""
-    """The program outside of the engine that took the most."""
+    """The program outside of the engine that used the most."""
     before: float = 0.0
-    """What those outside took before there was any mail: the rest is what filters have done elsewhere, by a daemon."""
+    """Use of outside programs before there was any mail. The rest is work of filters elsewhere, by a daemon."""
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Random arrivals at `load` messages/s: from the drop to the disposition, in seconds."""
+    """Random arrivals at `load` messages/s: seconds from the drop to the disposition."""
 
     load: float
     count: int
@@ -58,34 +58,34 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class TuneStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One count of processors under more mail than it can take. All values are means over the time."""
+    """One number of processors under more mail than they can take. All values are means over the time."""
 
     processors: int
     rate: float
     """Messages/s."""
     spread: float
-    """Half the range of the rate over the parts of the time, as a part of it."""
+    """Half the range of the rate over the parts of the time, relative to the rate."""
     busy: float
     """Processors that worked."""
     scanning: float
     """Processors that waited for a filter."""
     parked: float
     piled_up: float
-    """The part of the time in which no more mail was fed, as too much of it was decided and waited for the disk."""
+    """The part of the time without feeding, because too many messages with a verdict waited for the disk."""
     scans: tuple[Scans, ...]
     cpu: Cpu
     disk: float
-    """The part of the time in which somebody waited for a disk."""
+    """The part of the time in which a program waited for a disk."""
     wait: Wait | None = None
 
     @property
     def slots(self) -> int:
-        """Those of the scarcest filter; 0 without one."""
+        """Return the slots of the scarcest filter; 0 without one."""
         return min((each.slots for each in self.scans), default=0)
 
     @property
     def at_once(self) -> int:
-        """How many messages can be in work."""
+        """Return how many messages can be in work."""
         return min(self.processors, self.slots or self.processors)
 
 
@@ -98,10 +98,10 @@ class Bottleneck(msgspec.Struct, frozen=True):
 
 
 def judge(step: TuneStep, before: TuneStep | None = None) -> Bottleneck:
-    """Say what is full; `before` is the step with fewer processors.
+    """Find what is full. `before`: the step with fewer processors.
 
-    Where those added did as much as the others, it is processors, whatever else is busy. Else the order matters: a scanner
-    without CPU also fills its slots, and full slots keep processors busy.
+    If the added processors did as much as the others, the bottleneck is processors, whatever else is busy. Else the order
+    matters: a scanner without CPU also fills its slots, and full slots keep processors busy.
     """
     if before is not None and step.rate / before.rate >= RISING * step.processors / before.processors:
         return _processors(step) or _unseen(step)
@@ -113,13 +113,13 @@ def _disk(step: TuneStep) -> Bottleneck | None:
     piled_up = step.piled_up >= PILED_UP and (step.cpu.busy < ROOM or step.disk >= PILED_UP)
     reading = step.busy >= FULL * step.processors and io >= 0.5 and step.disk >= PILED_UP and step.cpu.busy < ROOM
     if piled_up:
-        why = f"for {step.piled_up:.0%} of the time decided messages piled up before their sync"
+        why = f"messages with a verdict piled up before their sync for {step.piled_up:.0%} of the time"
     elif reading:
         why = f"{step.busy:.1f} of {step.processors} processors read and write"
     else:
         return None
-    why += f"; somebody waited for the disk {step.disk:.0%} of the time"
-    return Bottleneck("disk", why, "a faster disk, or one with a write cache that survives a power cut; more processors bring nothing")
+    why += f"; programs waited for the disk {step.disk:.0%} of the time"
+    return Bottleneck("disk", why, "a faster disk, or one with a write cache that survives a power cut; more processors do not help")
 
 
 def _cpu(step: TuneStep) -> Bottleneck | None:
@@ -132,17 +132,17 @@ def _cpu(step: TuneStep) -> Bottleneck | None:
             used += f" (most of it {cpu.other})"
         kind = _most(cpu, scanning)
         if kind == "other programs" and cpu.helpers + cpu.engine < LITTLE * cpu.cores:
-            return _slots(step)  # mail wants hardly any of it: a filter that only waits is not slowed down
-        return Bottleneck(kind, used, "more or faster cores, or a cheaper scan; more processors bring nothing")
+            return _slots(step)  # mail hardly uses it: a filter that only waits is not slowed down
+        return Bottleneck(kind, used, "more or faster cores, or a cheaper scan; more processors do not help")
     if cpu.hottest >= FULL and scanning:
-        why = f"one helper process takes {cpu.hottest:.2f} cores, of {cpu.cores:g}"
-        cure = "instances = 2 or more, so that the filter computes on other cores too" if cpu.cores > 1 else "a faster core"
+        why = f"one helper process uses {cpu.hottest:.2f} of {cpu.cores:g} cores"
+        cure = "instances = 2 or more, so that the filter uses other cores too" if cpu.cores > 1 else "a faster core"
         return Bottleneck("scanner CPU", why, cure)
     return None
 
 
 def _most(cpu: Cpu, scanning: bool) -> Kind:
-    """Who takes the most; a scanner may be a daemon, which is seen by what it takes more than before."""
+    """Return who uses the most. A scanner may be a daemon: then it is what outside programs use more than before."""
     elsewhere = max(0.0, cpu.others - cpu.before)
     scans, ours = (elsewhere, 0.0) if scanning else (0.0, elsewhere)
     used: dict[Kind, float] = {

@@ -1,4 +1,4 @@
-"""What `enqueuer tune` shows while it measures: a row a step, a bar on a terminal. Nothing here does anything else."""
+"""Show `enqueuer tune` while it measures: a row a step, and a bar on a terminal. It does nothing else."""
 
 import time
 
@@ -14,7 +14,7 @@ __all__ = ["TuneView"]
 
 
 class TuneView(TuneListener):
-    """Rows on `console`, with a bar of the time below them where it is a terminal."""
+    """Rows on `console`, with a bar of the time below them on a terminal."""
 
     def __init__(self, seconds: float, console: Console) -> None:
         self._seconds = seconds
@@ -35,23 +35,23 @@ class TuneView(TuneListener):
             self._bar.stop()
 
     def passes(self) -> None:
-        """Some time has passed."""
+        """Update the bar: some time has passed."""
         if self._task is not None:
             self._bar.update(self._task, completed=min(self._seconds, time.monotonic() - self._began))
 
     def does(self, what: str) -> None:
-        """What is done now."""
+        """Show what is done now."""
         if self._task is not None:
             self._bar.update(self._task, description=what, refresh=True)
         elif not self._told:
-            self._console.print(f"Measuring for about {self._seconds:.0f} s; ^C ends it early, with what there is.")
+            self._console.print(f"Measuring for about {self._seconds:.0f} s; ^C ends it early, and reports what there is.")
         self._told = True
 
     def alone(self, seconds: float) -> None:
-        """One message took so long."""
+        """Show the time of one message without other mail."""
         self._console.print(f"One message alone takes {show(seconds)} from the drop to its disposition.")
         self._console.print(Text(HEAD, "dim"), soft_wrap=True)
 
     def step(self, step: TuneStep, raised: bool) -> None:
-        """A row."""
+        """Show a step as a row."""
         self._console.print(Text(row(step) + ("  (more slots)" if raised else "")), soft_wrap=True)

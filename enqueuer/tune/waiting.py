@@ -1,6 +1,6 @@
-"""How long messages wait at a load: M/M/c, Erlang's C. Pure.
+"""Predict how long messages wait at a load: M/M/c, Erlang's C. Pure.
 
-Arrivals are random, and scan times spread as exponential ones do; where scans all take the same, the true wait is about half.
+Arrivals are random, and scan times are exponential. If all scans take the same time, the true wait is about half.
 """
 
 import math
@@ -11,18 +11,18 @@ __all__ = ["Expected", "erlang_c", "expect"]
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What to expect at one load; seconds, infinity where more comes than can be done."""
+    """The expectation at one load; seconds, or infinity if the load exceeds the capacity."""
 
     load: float
     """Messages/s that arrive."""
     wait: float
-    """The mean time until a message is begun."""
+    """The mean time until its scan begins."""
     whole: float
-    """The mean time until it is out."""
+    """The mean time until the message is out."""
 
 
 def erlang_c(servers: int, offered: float) -> float:
-    """The part of those that come who have to wait; `offered` is load / what one server does, below `servers`."""
+    """Return the part of the arrivals that have to wait. `offered`: load / what one server does, below `servers`."""
     blocked = 1.0
     for count in range(1, servers + 1):
         blocked = offered * blocked / (count + offered * blocked)
@@ -30,7 +30,7 @@ def erlang_c(servers: int, offered: float) -> float:
 
 
 def expect(load: float, servers: int, capacity: float, beside: float = 0.0) -> Expected:
-    """The expected wait where `servers` together do `capacity` messages/s, and each spends `beside` seconds elsewhere."""
+    """Return the expected wait if `servers` together do `capacity` messages/s, and each message spends `beside` seconds elsewhere."""
     if load >= capacity:
         return Expected(load, math.inf, math.inf)
     each = servers / capacity

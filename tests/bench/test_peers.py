@@ -48,5 +48,5 @@ def test_clients_ask_mimedefang(programs: Programs, folder: Path) -> None:
 
 def test_a_peer_that_is_not_there() -> None:
     """It is named with the cure."""
-    with pytest.raises(Missing, match="no-such-program is not here: apt install no-such-package"):
+    with pytest.raises(Missing, match="no-such-program is missing: apt install no-such-package"):
         need("no-such-package", "no-such-program")

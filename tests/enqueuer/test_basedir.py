@@ -81,7 +81,7 @@ def test_a_spool_where_others_may_write_is_passed_over(
     monkeypatch.chdir(here)
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(other))
-    told = re.escape(f"./spool is not taken, as other accounts may write to {here / folder}; to take it: --base ./spool")
+    told = re.escape(f"./spool is not used, because other accounts may write to {here / folder}; to use it: --base ./spool")
 
     with pytest.raises(basedir.BaseDirError, match=f"^{told}$"):
         basedir.find(None)
@@ -100,7 +100,7 @@ def test_a_spool_of_another_account_is_passed_over(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
 
-    with pytest.raises(basedir.BaseDirError, match=r"belongs to the account 54321; to take it: --base \./spool"):
+    with pytest.raises(basedir.BaseDirError, match=r"belongs to the account 54321; to use it: --base \./spool"):
         basedir.find(None)
 
 
@@ -111,7 +111,7 @@ def test_a_spool_that_is_a_link_is_passed_over(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("ENQUEUER_BASE", raising=False)
     monkeypatch.setattr(basedir, "DEFAULT_BASE", str(tmp_path / "none"))
 
-    with pytest.raises(basedir.BaseDirError, match="spool is a symbolic link; to take it"):
+    with pytest.raises(basedir.BaseDirError, match="spool is a symbolic link; to use it"):
         basedir.find(None)
 
 

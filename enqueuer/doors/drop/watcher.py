@@ -1,10 +1,16 @@
-"""The watcher: tells the queue manager to look at the drop folder. Hints only; a scan finds everything without it.
+"""The watcher: tell the queue manager when to look at the drop folder. It gives hints only; a rescan finds every drop without it.
 
-Where the folder cannot be watched (the account has no inotify instance or watch left), it hints once a second, and tries
-again. It follows the name: a folder that was made again, another mount or another link is watched within a second.
+Where the folder cannot be watched (the account has no inotify instance or watch left), it sends a hint each second and
+tries again. It follows the name: if the folder was made again, mounted over or linked elsewhere, the new one is watched
+within a second.
 
-Watchdog's thread lives in this process and nowhere else, so that the supervisor can always fork. Its inotify layer is used
-directly: the layers above it pair the two halves of a rename, which takes 85 us an event and is of no use to a hint.
+Watchdog's thread runs in this process only, so that the supervisor can always fork. Its inotify layer is used directly:
+the layers above pair the two halves of a rename, which takes 85 us an event and does not help a hint.
+
+What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; any exception (exit code 70, a
+traceback in the log). The supervisor starts another one, whose Hello makes the queue manager look.
+
+What it only logs: a folder that cannot be watched; a thread of watchdog's that has died, which it starts again.
 """
 
 import contextlib
@@ -25,26 +31,26 @@ log = logging.getLogger("SPOOL")
 
 FOLDER = "Submitted"
 PAUSE = 0.001
-"""Seconds between two reads of events: a burst of them is one hint."""
+"""Seconds between two reads of events: a burst of events is one hint."""
 EVENTS = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_CLOSE_WRITE)
-"""What brings something in, or completes it. Our own claims are renames out of the folder: of these nobody has to tell us."""
+"""Events that bring a file in or complete it. Renames out of the folder are the engine's own claims, and need no hint."""
 CHECK_MS = 1000
-"""How often it is checked that the folder watched is still the one of that name, and how often an unwatched one is looked at."""
+"""Milliseconds between two checks that the watched folder still has that name, and between two hints while it cannot be watched."""
 
 
 def run(birth: Birth) -> None:
-    """The life of the watcher's process."""
+    """Run the watcher process from start to end."""
     with contextlib.suppress(EngineEnded):
         Watcher(birth).run()
 
 
 class _Hints:
-    """What watchdog calls: only sets a flag, as an exception here would end its thread for good."""
+    """What watchdog calls. Each method only sets a flag, because an exception here would end watchdog's thread."""
 
     def __init__(self, flag: int, suffixes: tuple[str, ...]) -> None:
         self._flag = flag
         self.lost = False
-        """The folder that was watched has gone. The next one may have its inode."""
+        """The watched folder has gone. The next one may have the same inode."""
         self.take(suffixes)
 
     def take(self, suffixes: tuple[str, ...]) -> None:
@@ -58,13 +64,13 @@ class _Hints:
         os.eventfd_write(self._flag, 1)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002 (as watchdog calls it)
-        """The watched folder has gone: the one of that name now, if any, is another."""
+        """Note that the watched folder has gone. A folder that has the name now is another one."""
         self.lost = True
         os.eventfd_write(self._flag, 1)
 
 
 class _Events(InotifyFD):
-    """Reads what there is at once, then what gathers in PAUSE: a thread that wakes for each event costs more than it tells."""
+    """Reads all events that wait, then those of the next PAUSE: a wake-up for each event would cost more than it is worth."""
 
     _read = False
 
@@ -75,7 +81,7 @@ class _Events(InotifyFD):
         return super().read_events(**size)
 
     def discard(self) -> None:
-        """Close one whose thread was never started."""
+        """Close an object whose thread was never started."""
         self._is_reading = False
         self.close()
 
@@ -89,10 +95,10 @@ class Watcher:
         self._events: _Events | None = None
         self._watched: tuple[int, int] | None = None
         self._told = False
-        """The log says that the folder cannot be watched."""
+        """The log already says that the folder cannot be watched."""
         self._watch()
         self._hinted()
-        self._manager = Channel(birth.call(MANAGER))  # its hello makes the queue manager look, now that events are seen
+        self._manager = Channel(birth.call(MANAGER))  # the Hello makes the queue manager look, now that events are seen
 
     def run(self) -> None:
         while True:
@@ -102,7 +108,7 @@ class Watcher:
                 self._manager.send(frames.encode(frames.SpoolChanged()))
 
     def _hinted(self) -> bool:
-        """Whether something happened since this was asked last."""
+        """Return whether something happened since the last call."""
         try:
             os.eventfd_read(self._flag)
         except BlockingIOError:
@@ -110,13 +116,13 @@ class Watcher:
         return True
 
     def _hear(self, milliseconds: int) -> None:
-        "Wait for an event, or for what the others say. Raises EngineEnded when the supervisor says so or has gone."
+        """Wait for an event or for a frame of the other processes. Raises EngineEnded when the supervisor orders it or has gone."""
         poll = select.poll()
         for fd in (self._flag, self._supervisor.fileno(), self._manager.fileno()):
             poll.register(fd, select.POLLIN)
         ready = dict(poll.poll(milliseconds))
         if self._manager.fileno() in ready:
-            self._manager.close()  # it says nothing, so this is its end: its successor serves the same listener
+            self._manager.close()  # the queue manager sends nothing here, so this is its end; the next one serves the same listener
             self._manager = Channel(self._birth.call(MANAGER))
         if self._supervisor.fileno() in ready:
             self._obey(self._supervisor.receive())
@@ -131,16 +137,16 @@ class Watcher:
                 raise EngineEnded
 
     def _watch(self) -> None:
-        """Watch the folder that has the name now: one that was removed and made again is another."""
+        """Watch the folder that has the name now: it may have been removed and made again."""
         try:
             found = os.stat(FOLDER)
-        except OSError:  # gone, or not to be looked at now: the queue manager says so
+        except OSError:  # gone, or not readable now: the queue manager logs it
             return
         dead = self._events is not None and not self._events.is_alive()
         if self._events is not None and (found.st_dev, found.st_ino) == self._watched and not dead and not self._hints.lost:
             return
         if dead:
-            log.error("the thread that reads the events of the drop folder has died: it is started again")
+            log.error("the thread that reads the events of the drop folder has died; it is started again")
         if self._events is not None:
             self._events.stop()
             self._events.join()
@@ -155,11 +161,11 @@ class Watcher:
             events = _Events()
             events.add_callback(os.fsencode(FOLDER), EVENTS, self._hints, CallbackId(0))
             events.start()
-        except (OSError, RuntimeError) as error:  # the latter: no thread can be started
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             if events is not None:
                 events.discard()
             if not self._told:
-                log.warning("the drop folder cannot be watched (%s): it is looked at each %.0f s", error, CHECK_MS / 1000)
+                log.warning("the drop folder cannot be watched (%s); the engine looks at it every %.0f s", error, CHECK_MS / 1000)
             self._told = True
             return None
         if self._told:

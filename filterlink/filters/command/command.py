@@ -1,6 +1,6 @@
-"""The filter for any command-line scanner: it is run once for each message, on a copy that holds the message alone.
+"""The filter for any command-line scanner: it runs once for each message, on a copy without the envelope.
 
-Worker processes run it, as each of them forks; see child.py for its limits.
+Worker processes run it, because each scan forks; see child.py for its limits.
 """
 
 import os
@@ -25,7 +25,7 @@ _LATE = "no answer within {:g} s"
 
 
 class CommandSettings(NamedTuple):
-    """The scanner, what follows from what it says, and what it may use."""
+    """The scanner, what follows from its answer, and its limits."""
 
     profile: Profile
     policy: Policy = Policy()
@@ -33,7 +33,7 @@ class CommandSettings(NamedTuple):
 
 
 def run(settings: CommandSettings, folder: str, processes: int) -> int:
-    """Be the helper program; copies lie in `folder` ("": where temporary files do). Return the exit code."""
+    """Run the helper program; return the exit code. Copies are made in `folder` ("": the usual place for temporary files)."""
     if trouble := _unusable(settings.profile):
         print(f"enqueuer filter command: {trouble}", file=sys.stderr)
         return os.EX_CONFIG
@@ -45,13 +45,13 @@ def run(settings: CommandSettings, folder: str, processes: int) -> int:
             bounds = ScanBounds(settings.limits.time + GRACE, late)  # --pattern may be one that never ends
             return serve("command", CommandFilter(settings, copies).judge, processes, bounds=bounds)
     except OSError as fault:
-        print(f"enqueuer filter command: no room for copies: {fault}", file=sys.stderr)
+        print(f"enqueuer filter command: cannot make a folder for copies: {fault}", file=sys.stderr)
         return os.EX_CANTCREAT
 
 
 def _unusable(profile: Profile) -> str:
     if not profile.command:
-        return "no program: write it behind the options, with {file} where the message goes"
+        return "no program: write it after the options, with {file} in the place of the message's path"
     if not shutil.which(profile.command[0]):
         return f"{profile.command[0]}: no such program"
     try:
@@ -62,7 +62,7 @@ def _unusable(profile: Profile) -> str:
 
 
 class CommandFilter:
-    """Judge messages by a program."""
+    """Scans messages with a program."""
 
     def __init__(self, settings: CommandSettings, folder: str) -> None:
         self._settings = settings
@@ -71,7 +71,7 @@ class CommandFilter:
         self._copies = wants(command, FILE) or not wants(command, QUEUE_FILE)
 
     def judge(self, path: str) -> Verdict:
-        """Judge one queue file."""
+        """Scan one queue file."""
         copy = Path(self._folder, f"{os.getpid()}.eml")
         self._tidy()
         try:
@@ -84,7 +84,7 @@ class CommandFilter:
         return self._settings.policy.verdict(found, Path(self._settings.profile.command[0]).name)
 
     def _tidy(self) -> None:
-        """Remove the copies of processes that were ended in the middle."""
+        """Remove the copies of processes that were killed during a scan."""
         for left in Path(self._folder).glob("*.eml"):
             if not Path("/proc", left.stem).exists():
                 left.unlink(missing_ok=True)

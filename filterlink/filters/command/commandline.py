@@ -1,6 +1,6 @@
-"""How command-line scanners are called, and what their exit codes and their output mean. Pure.
+"""How to call command-line scanners, and what their exit codes and their output mean. Pure.
 
-The scanners in the box: ClamAV's clamscan and McAfee's (Trellix's) uvscan, with the exit codes of its product guide.
+Built in: ClamAV's clamscan, and McAfee's (Trellix's) uvscan with the exit codes of its product guide.
 """
 
 import re
@@ -18,16 +18,16 @@ QUEUE_FILE = "{queue_file}"
 
 
 class Profile(NamedTuple):
-    """A scanner: its command, what its exit codes say, and where its output has a virus's name (the first group that took part)."""
+    """A scanner: its command, what its exit codes mean, and where its output has a virus's name (the first group that matched)."""
 
     command: tuple[str, ...] = ()
     clean: frozenset[int] = frozenset({0})
     infected: frozenset[int] = frozenset({1})
     pattern: str = ""
     faults: Mapping[int, str] = {}
-    """Exit codes by which the scanner says that it is broken itself."""
+    """Exit codes by which the scanner reports that it is broken itself."""
     mail: bool = False
-    """It finds out by itself what is mail: it gets the message with a Received field on top."""
+    """It detects mail by itself: it gets the message with a Received field on top."""
 
 
 _CLAMSCAN = Profile(
@@ -45,7 +45,7 @@ _UVSCAN = Profile(
         8: "a driver or its DAT files are missing",
         10: "a virus in memory",
         15: "its self-check failed, it may be infected or damaged",
-        102: "it was ended by its user",
+        102: "its user ended it",
     },
     mail=True,
 )
@@ -59,13 +59,13 @@ def codes(text: str) -> frozenset[int]:
         match = _CODES.fullmatch(piece)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last <= 255:
-            raise ValueError(f"{text} is no list of exit codes: write 1 or 1,13 or 1-4,9")
+            raise ValueError(f"{text} is not a list of exit codes: write 1 or 1,13 or 1-4,9")
         found.update(range(first, last + 1))
     return frozenset(found)
 
 
 def arguments(command: Sequence[str], file: str, queue_file: str) -> list[str]:
-    """Put the paths into the command; the file goes last where none is mentioned. No shell sees them."""
+    """Put the paths into the command; the file is added as the last word if none is mentioned. No shell is used."""
     if not wants(command, FILE) and not wants(command, QUEUE_FILE):
         command = [*command, FILE]
     return [word.replace(FILE, file).replace(QUEUE_FILE, queue_file) for word in command]
@@ -76,7 +76,7 @@ def wants(command: Sequence[str], place: str) -> bool:
 
 
 def finding(profile: Profile, code: int, output: str) -> ScannerFinding:
-    """Read exit code (negative: a signal) and output. A name in the output counts also where the code says clean."""
+    """Read exit code (negative: a signal) and output. A name in the output counts even if the code means clean."""
     name = _name(profile.pattern, output)
     if code in profile.infected or (code in profile.clean and name):
         if name.startswith(OVER_LIMITS):
@@ -86,7 +86,7 @@ def finding(profile: Profile, code: int, output: str) -> ScannerFinding:
         return ScannerFinding()
     if code in profile.faults:
         return ScannerFinding(fault=f"exit code {code}: {profile.faults[code]}")
-    how = f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"
+    how = f"signal {-code} ended it" if code < 0 else f"exit code {code}"
     last = output.strip().rpartition("\n")[2].strip()
     return ScannerFinding(trouble=f"{how}: {last}" if last else how)
 

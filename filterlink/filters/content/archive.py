@@ -1,7 +1,7 @@
-"""What an archive holds, and the archives in it, within limits. No file is touched, everything stays in memory.
+"""Unpack an archive, and the archives in it, within limits. Everything stays in memory.
 
-An archive that claims more than the limits allow is a bomb to anybody who unpacks it; its members are flagged, and the
-rest is not looked at. Members that cannot be read (encrypted, damaged, packed in an unusual way) give their names only.
+An archive that claims more than the limits allow is a bomb to any program that unpacks it. Its members are flagged, and the
+rest is not read. Members that cannot be read (encrypted, damaged, packed in an unusual way) give their names only.
 """
 
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from filterlink.filters.content.limits.member import ENDS, Budget, Member, Union
 __all__ = ["Member", "is_archive", "is_zip", "members"]
 
 MAX_NESTING = 8
-"""Archives in archives; a .tar.gz is two. People send three or four, quines and mazes have no end."""
+"""Archives in archives; a .tar.gz is two. Real mail has three or four, quines and mazes have no end."""
 _TAIL = 22 + zipheads.MAX_COMMENT  # the end record and its longest comment
 
 
 def is_zip(data: bytes) -> bool:
-    """By its start, by the header of a member near the start, or by a directory at its end."""
+    """Return whether it is a zip: by its start, by the header of a member near the start, or by a directory at its end."""
     if data.startswith((zipheads.LOCAL, zipheads.END)) or zipheads.first_local(data, embedded.MAX_PREFIX) >= 0:
         return True
     return data.find(zipheads.END, max(0, len(data) - _TAIL)) >= 0 and data.find(zipheads.CENTRAL) >= 0
 
 
 def is_archive(data: bytes) -> bool:
-    """Whether members() can open it, by its content. Formats that may begin anywhere have zero bytes; texts have none."""
+    """Return whether members() can open it, by its content. Formats that may begin anywhere have zero bytes; texts have none."""
     if unpack.stream_kind(data) or unpack.library_format(data) or containers.is_container(data):
         return True
     return b"\0" in data and (is_zip(data) or tars.is_tar(data) or embedded.is_in(data))
@@ -35,12 +35,12 @@ def is_archive(data: bytes) -> bool:
 def members(data: bytes, name: str = "", budget: Budget | None = None) -> Iterator[Member]:
     """Unpack the archive called `name` and those in it. Never raises.
 
-    Flags: bomb, limit (too much in it), encrypted, broken, unopened (an archive of a kind that is not opened), ambiguous
-    (unpackers differ in whether, or how, they open this file). `budget`: what is left of that of the archive in which this
-    one was found.
+    Flags: bomb, limit (too much in it), encrypted, broken, unopened (an archive of a kind that is not supported), ambiguous
+    (unpackers differ in whether, or how, they open this file). `budget`: the rest of the budget of the archive that contains
+    this one.
     """
     for member in _walk(data, name, budget or Budget(len(data)), 1):
-        if member.data and member.name.endswith("/"):  # no folder
+        if member.data and member.name.endswith("/"):  # not a folder
             member = member._replace(name=member.name.rstrip("/"))
         yield member if member.flag or not unpack.unopened(member.data) else member._replace(flag="unopened")
 
@@ -66,7 +66,7 @@ def _deeper(member: Member, budget: Budget, depth: int) -> Iterator[Member]:
 
 
 def _open(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Yield the members of this archive alone, by every format that it may be taken for."""
+    """Yield the members of this archive only, in every format that it may have."""
     union = Union(budget)
     form = unpack.library_format(data)
     if kind := unpack.stream_kind(data):
@@ -96,7 +96,7 @@ def _zip(data: bytes, budget: Budget) -> Iterator[Member]:
     if infos is not None or data.startswith(zipheads.LOCAL):
         yield from _union(data, infos, budget, union)
         return
-    for member in _accidents(data, union):  # a file of any kind, in which a header may be
+    for member in _accidents(data, union):  # a file of any kind, which may contain a header
         if member.data or member.flag in ("", *ENDS):
             yield member if member.flag in ENDS else member._replace(flag="")
 
@@ -112,7 +112,7 @@ def _accidents(data: bytes, union: Union) -> Iterator[Member]:
 
 
 def _union(data: bytes, infos: list[ZipInfo] | None, budget: Budget, union: Union) -> Iterator[Member]:
-    """What is in a zip that unpackers may read in different ways."""
+    """Yield the members of a zip that unpackers may read in different ways."""
     unopened = dict[str, Member]()
     if infos is None:
         yield Member("", b"", "broken")

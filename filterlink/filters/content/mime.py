@@ -1,11 +1,10 @@
-"""The parts of a message, as each of three readers finds them. Linear in the message's size.
+"""Find the parts of a message, as each of three readers finds them. Linear in the message's size.
 
-The first reader is ours, which decodes as the most lenient of mail programs would. Nothing in a message is an error to it:
-a missing boundary is guessed, what follows padding in the middle of base64 is decoded as well, a part without header is
-text, and where mail programs read a part in different ways, each reading is taken (readings.py for headers, boundaries.py
-for the structure, which also finds headers where the structure has none). The two others (readers.py) share no code with
-it: what they find beyond it is looked at too, and flagged `ambiguous`. What goes beyond the limits is flagged, never
-skipped in silence.
+The first reader is ours, which decodes like the most lenient mail programs. No message is an error to it. A missing
+boundary is guessed. What follows padding in the middle of base64 is decoded as well. A part without header is text. Where
+mail programs read a part in different ways, each reading is taken: readings.py for headers, boundaries.py for the
+structure, which also finds headers where the structure has none. The two others (readers.py) share no code with it:
+what only they find is scanned too, and flagged `ambiguous`. What exceeds the limits is flagged, and never skipped silently.
 """
 
 import itertools
@@ -26,29 +25,29 @@ from filterlink.filters.content.mail.textual import decode, decodings, find
 __all__ = ["Part", "parts"]
 
 MAX_DEPTH = 20
-"""Nesting of multiparts and messages; real mail has 6 at most, forwarded forwards a few more."""
+"""Nesting of multiparts and messages. Real mail has at most 6; repeated forwards have a few more."""
 MAX_DECODED = 512 << 20
 """Bytes of all decoded parts together: twice the largest message that the engine takes by default."""
 MAX_SEARCHED = 256 << 20, 64
-"""Bytes in which boundaries are looked for, and how many times the size of the message more; real mail needs its size 6 times."""
+"""Bytes in which boundaries are searched, and an addition in message sizes; real mail needs 6 times its size."""
 _BLANKS = re.compile(rb"(?<![ \t])[ \t]++\n")
 
 
 class Part(NamedTuple):
-    """One file that the message carries: an attachment, a text, a member of an archive."""
+    """One file in the message: an attachment, a text, a member of an archive."""
 
     place: str
-    """Where it is, for people: "part 2", "report.zip/eicar.com"."""
+    """Its position, for people: "part 2", "report.zip/eicar.com"."""
     names: tuple[str, ...]
-    """Every file name that is given for it, or none."""
+    """Every file name that it has, or none."""
     type: str
     data: bytes
     flag: str = ""
-    """"", or why not all could be looked at: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings."""
+    """"", or why not all of it could be scanned: limit, bomb, encrypted, broken, unopened; ambiguous: one of several readings."""
 
 
 class _Piece(NamedTuple):
-    """A header, an empty line and a body; `type` is what it is where its header does not say."""
+    """A header, an empty line and a body. `type`: its type if the header does not name one."""
 
     span: Span
     depth: int
@@ -56,22 +55,22 @@ class _Piece(NamedTuple):
 
 
 class _Origin(NamedTuple):
-    """Where a message stands: "" and nothing, or the archive that it was in and what may still be unpacked of that."""
+    """Where a message comes from: "" and None, or the archive that holds it and the rest of that archive's budget."""
 
     place: str = ""
     budget: Budget | None = None
 
 
 def parts(message: bytes, look: Look = no_clock) -> Iterator[Part]:
-    """Yield every part that holds data, fully decoded, the members of archives among them, and what messages in these hold.
+    """Yield every part that has data, fully decoded, with the members of archives and the parts of messages in them.
 
-    Raises only what `look` does, which is called all the time: TimeoutError.
+    Raises only what `look` raises, which is called often: TimeoutError.
     """
     yield from _Walk(len(message), look).message(message, 0, _Origin())
 
 
 class _Walk:
-    """The way through a message and the messages in its archives: their parts count as members of the archive."""
+    """The walk through a message and the messages in its archives, whose parts count as members of the archive."""
 
     def __init__(self, size: int, look: Look) -> None:
         self._look = look
@@ -79,15 +78,15 @@ class _Walk:
         self._files = MAX_PARTS
         self._search = MAX_SEARCHED[0] + MAX_SEARCHED[1] * size
         self._over = self._limited = False
-        """A limit was met, and flagged: where it is the message's, nothing further is opened."""
+        """A limit was exceeded and flagged. If it is the message's limit, nothing more is opened."""
         self._strict = False
         """This message follows the grammar of strict.py so far."""
         self._seen: set[int] = set()
-        """Digests of all contents that were looked at."""
+        """Digests of all contents that were scanned."""
         self._names: set[str] = set()
 
     def message(self, data: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Go through one, once more as those read it to whom a bare CR ends a line, and then as the other readers do."""
+        """Walk through a message: normally, with bare CR as a line end, and as the other readers read it."""
         outer = self._strict
         self._strict = strict.lines(data)
         for text in line_ends(data):
@@ -97,7 +96,7 @@ class _Walk:
         self._strict = outer
 
     def through(self, message: _Piece, origin: _Origin) -> Iterator[Part]:
-        """Go through its structure, then through the headers that no structure shows, and the files that are encoded in its text."""
+        """Walk through its structure, then the headers outside of the structure, then the files encoded in its text."""
         headers: dict[bytes, list[tuple[int, int]]] = {message.span.buffer: []}
         yield from self._structure(message, headers, origin)
         for buffer, known in headers.items() if not self._limited else ():
@@ -112,7 +111,7 @@ class _Walk:
             yield from self._encoded(Part(f"{origin.place}the message", (), "", b""), buffer[start:end], message.depth, origin)
 
     def _structure(self, message: _Piece, headers: dict[bytes, list[tuple[int, int]]], origin: _Origin) -> Iterator[Part]:
-        """Go through a message and the pieces in it; note where the headers in each buffer begin and end."""
+        """Walk through a message and its pieces; note the start and end of the headers in each buffer."""
         stack = [message]
         number = 0
         while stack and not self._over:
@@ -134,20 +133,20 @@ class _Walk:
         return number > most or min(self._bytes, self._search) < 0 or bool(origin.budget and origin.budget.members < 0)
 
     def _end(self, place: str, origin: _Origin) -> Part:
-        """Say that there is more. Open nothing further, of the archive or of the message."""
+        """Yield a part that marks more content. Open nothing more, of the archive or of the message."""
         self._over = origin.budget is None
         self._limited = True
         return Part(place, (), "", b"", "limit")
 
     def _hidden(self, place: str, piece: _Piece, origin: _Origin) -> Iterator[Part]:
-        """Decode what some program may take for a part. Its names count only if it has an encoding: a text may speak of MIME."""
+        """Decode what a program may take for a part. Its names count only if it has an encoding: a text may be about MIME."""
         for header, body in readings(*piece.span):
             self._look()
             if header.encoding:
                 yield from self._leaf(place, header, piece, body, origin, again=False)
 
     def _read(self, place: str, piece: _Piece, header: PartHeader, body: int, origin: _Origin, inner: dict[_Piece, None]) -> Iterator[Part]:
-        """Take one reading of a piece: yield what it is, and add what is in it."""
+        """Take one reading of a piece: yield its part, and add the pieces in it."""
         self._look()
         found, flag = self._inner(piece, header, body)
         flag = flag or header.flag
@@ -166,7 +165,7 @@ class _Walk:
             yield part._replace(flag=flag) if flag else part
 
     def _inner(self, piece: _Piece, header: PartHeader, body: int) -> tuple[list[_Piece], str]:
-        """List the pieces inside of this one, none where it is a leaf, and the flag."""
+        """Return the pieces in this one, none for a leaf, and the flag."""
         buffer, _, end = piece.span
         depth = piece.depth + 1
         if header.type.startswith("multipart"):
@@ -184,7 +183,7 @@ class _Walk:
         return found, ""
 
     def _leaf(self, place: str, header: PartHeader, piece: _Piece, start: int, origin: _Origin, again: bool = True) -> Iterator[Part]:
-        """Yield a body in each reading; `again`: also one that was looked at before, under other names."""
+        """Yield a body in each reading. `again`: also one that was scanned before, under other names."""
         place = origin.place + header.names[0] if header.names else place
         self._strict = self._strict and strict.body(header, piece.span.buffer[start : piece.span.end])
         decoded = _decoded(piece.span, start, header.encoding)
@@ -209,7 +208,7 @@ class _Walk:
             yield from self._content(_file(part, name, file, origin), depth, origin)
 
     def _others(self, message: bytes, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Yield what two other readers find beyond all this. They are not asked where ours met a limit."""
+        """Yield what only the two other readers find. They are not asked if ours exceeded a limit."""
         if self._limited:
             return
         differ = not readers.reads_email(message)
@@ -226,7 +225,7 @@ class _Walk:
             yield Part(f"{origin.place}the message", (), "", b"", "ambiguous")
 
     def _new(self, found: readers.LeafFound, origin: _Origin) -> Iterator[Part]:
-        """Yield what another reader found, without what was looked at before."""
+        """Yield what another reader found, without what was scanned before."""
         given = [reading for name in found.names for reading in filenames.decoded(name)]
         names = tuple(name for name in dict.fromkeys(given) if name not in self._names)
         if found.type in mails.TYPES:
@@ -241,7 +240,7 @@ class _Walk:
         return part
 
     def _content(self, part: Part, depth: int, origin: _Origin) -> Iterator[Part]:
-        """Yield a decoded file, and what is in it where it is an archive or an mbox."""
+        """Yield a decoded file, and the content of an archive or an mbox."""
         self._look()
         data = part.data
         self._bytes -= len(data)
@@ -263,7 +262,7 @@ class _Walk:
                 yield from self._encoded(Part(within, (), "", b""), member.data, depth, _Origin(f"{within}/", budget))
 
     def _messages(self, place: str, data: bytes, depth: int, budget: Budget) -> Iterator[Part]:
-        """What a file is taken for that holds a message: one by itself, and where it is an mbox each behind the first as well."""
+        """Yield the parts of a file that holds a message; in an mbox, also those of each message after the first."""
         if depth >= MAX_DEPTH:
             yield Part(place, (), "", b"", "limit")
             return
@@ -284,21 +283,21 @@ def _member_names(name: str) -> tuple[str, ...]:
 
 
 def _file(part: Part, name: str, data: bytes, origin: _Origin) -> Part:
-    """A file that is encoded in the text of a part."""
+    """Return a file that is encoded in the text of a part."""
     return part._replace(place=origin.place + name if name else part.place, names=(name,) if name else (), data=data)
 
 
 def _decoded(span: Span, start: int, encoding: str) -> list[bytes]:
-    """The body in each reading. It is no variable of the caller's, as a large one is worth its memory."""
+    """Return the body in each reading. A function of its own, so that the caller keeps no reference to a large body."""
     if encoding == "base64":
         return base64_readings(span.buffer[start : span.end])
     return decodings(span.buffer[start : span.end], encoding)
 
 
 def _digest(data: bytes) -> int:
-    """Give a hash that ignores the line ends of a text, and blanks before them.
+    """Return a hash that ignores the line ends of a text, and blanks before them.
 
-    Python keys it at random, so no sender can aim at a collision.
+    Python keys it at random, so no sender can construct a collision.
     """
     if b"\0" in data:
         return hash(data)

@@ -1,7 +1,7 @@
-"""The macros in Office files, by oletools' olevba. It is imported at the first such file only: that takes 0.3 s and 30 MB.
+"""Read the macros in Office files with oletools' olevba. It is imported at the first such file only: that takes 0.3 s and 30 MB.
 
-Every OLE file is looked at: .doc, .xls and .ppt are one, .docm, .xlsm and .pptm are archives that hold one. So is Word 2003
-XML. Without oletools (the extra `office`) there are no macros to be seen. olevba runs in a child process with limits
+Every OLE file is read: .doc, .xls and .ppt are such files; .docm, .xlsm and .pptm are archives that contain one. Word 2003
+XML is read, too. Without oletools (the extra `office`) no macros are found. olevba runs in a child process with limits
 (apart.py): small files can make it use a gigabyte, or minutes.
 """
 
@@ -20,11 +20,11 @@ __all__ = ["Macros", "available", "is_office"]
 MAX_CODE = 8 << 20
 """Bytes of macros that are read from one file; large projects have some hundred thousand."""
 MAX_SECONDS = 10.0
-"""Of processor time for all Office files of one message, and for each as long as we do not stand still; large ones take 2 s."""
+"""Seconds of processor time for all Office files of one message, and of time without standstills for each; large ones take 2 s."""
 MAX_MEMORY = 512 << 20
-"""Bytes for one file, and twice its size, beside what the message takes."""
+"""Bytes for one file, plus twice its size, beyond the memory of the message."""
 MAX_NAMED = 4
-"""How many times the size of an OLE file its streams may have together; where they share no bytes they have it once."""
+"""Limit of the size of all streams of an OLE file, as a multiple of the file: streams that share no bytes have at most its size once."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WORD_2003 = b"http://schemas.microsoft.com/office/word/2003/wordml"
 
@@ -38,16 +38,16 @@ def is_office(data: bytes) -> bool:
 
 
 class Macros:
-    """Reads the macros of one message's files, as long as there is time."""
+    """Reads the macros of one message's files, within the time."""
 
     def __init__(self) -> None:
         self._left = MAX_SECONDS
 
     def read(self, data: bytes) -> ChildOutput:
-        """Give the source of all macros in a file, b"" where there are none, and the flag.
+        """Return the source of all macros in a file, b"" if there are none, and the flag.
 
-        broken: olevba ended with an error; limit: it took too long or too much memory, or there is more than that. Never raises
-        but OSError where no process can be started.
+        broken: olevba ended with an error; limit: it took too long or too much memory, or there are more macros. Raises only OSError, if
+        no process can be started.
         """
         if not is_office(data) or (olevba := _olevba()) is None:
             return ChildOutput(b"", "")
@@ -60,7 +60,7 @@ class Macros:
 
 
 def _read(olevba: Any, data: bytes, file: BinaryIO) -> None:
-    """In the child: write the modules as they are found; Excel 4 macros appear only after they were looked for."""
+    """Write the modules in the child as they are found; Excel 4 macros appear only after a search for them."""
     with warnings.catch_warnings(action="ignore"):
         parser = olevba.VBA_Parser("part", data=data, disable_pcode=True)
         size = 0
@@ -74,7 +74,7 @@ def _read(olevba: Any, data: bytes, file: BinaryIO) -> None:
 
 
 def _named(ole: Any) -> int:
-    """Bytes of all streams that the directory of an OLE file names; olevba reads them all, those outside of the tree as well."""
+    """Return the bytes of all streams that the directory of an OLE file names; olevba reads them all, also those outside of the tree."""
     return sum((entry or ole._load_direntry(number)).size for number, entry in enumerate(ole.direntries))
 
 

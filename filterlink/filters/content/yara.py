@@ -1,7 +1,7 @@
-"""The filter in the box: YARA rules on the message, on each of its parts and on what archives hold.
+"""The built-in filter: YARA rules on the message, on each of its parts and on the content of archives.
 
-A rule's `meta` says what follows from a match: verdict = "ERROR" (also where nothing is said), "DISCARD" or
-"ADDHEADER"; text, or description, for the report; header = "Name: value". ERROR goes before DISCARD before ADDHEADER.
+A rule's `meta` says what follows from a match: verdict = "ERROR" (the default), "DISCARD" or
+"ADDHEADER"; text, or description, for the report; header = "Name: value". ERROR wins over DISCARD, DISCARD over ADDHEADER.
 Rules see the variables `filename`, `filepath`, `extension`, `filetype` and `flags` of the part.
 """
 
@@ -34,19 +34,19 @@ CHECK_EVERY = 2.0
 """Seconds between two looks at the rule files."""
 FLAGS = {
     "ambiguous": "mail programs read it in different ways",
-    "bomb": "it unpacks to far more than it is",
-    "broken": "it is damaged, and cannot be looked at whole",
+    "bomb": "it unpacks to far more than its size",
+    "broken": "it is damaged, and cannot be scanned completely",
     "encrypted": "it is encrypted",
     "limit": "there is too much in it",
-    "unopened": "it is of a kind that is not opened",
+    "unopened": "it is of a kind that the filter does not open",
 }
-"""Why a part could not be looked at whole, or is looked at in several readings (mime.py)."""
+"""Why a part could not be scanned completely, or is scanned in several readings (mime.py)."""
 MARK = "X-Enqueuer-Flags"
 VARIABLES = ("filename", "filepath", "extension", "filetype", "flags")
 
 
 class BadRules(Exception):
-    """A rule file cannot be used; the text names file, line and reason."""
+    """A rule file cannot be used. The text names file, line and reason."""
 
 
 class RuleMatch(NamedTuple):
@@ -71,9 +71,9 @@ class RuleMatch(NamedTuple):
 
 
 class YaraSettings(NamedTuple):
-    """Seconds and bytes of memory (0: no limit) for one message, and what becomes of one that needs more.
+    """Seconds and bytes of memory (0: no limit) for one message, and what happens to a message that needs more.
 
-    `stop`: flags of parts that refuse a message, beside the rules; `mark`: those that add a field.
+    `stop`: flags of parts for which a message is refused, without any rule. `mark`: those for which a field is added.
     """
 
     timeout: float = 110.0
@@ -84,11 +84,11 @@ class YaraSettings(NamedTuple):
 
 
 DEFAULTS = YaraSettings()
-_LATE = "the rules do not come to an end with this message within {:g} s"
+_LATE = "the rules take longer than {:g} s for this message"
 
 
 def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, settings: YaraSettings = DEFAULTS) -> int:
-    """Be the helper program; `threads` messages are judged at once (0 = by the processors). Return the exit code."""
+    """Run the helper program; return the exit code. `threads`: messages that are scanned at the same time (0 = by the processors)."""
     try:
         live = LiveRules([str(DEFAULT_RULES)] * default_rules + list(rules), settings)
     except BadRules as fault:
@@ -102,12 +102,12 @@ def run(rules: Sequence[str], default_rules: bool = True, threads: int = 0, sett
 
 
 def lacking() -> list[str]:
-    """What is not there on this machine, what that means, and the cure."""
+    """Return what this machine lacks, what that means, and the cure."""
     found = []
     if not unpack.available():
         found.append("without libarchive (apt-get install libarchive13): 7z, rar, cab, iso and others are not opened")
     if not office.available():
-        found.append("without oletools (pip install enqueuer[office]): macros in Office files are not looked at")
+        found.append("without oletools (pip install enqueuer[office]): macros in Office files are not scanned")
     return found + [f"the parsers have more rights than they need: {what}" for what in sandbox.missing()]
 
 
@@ -116,10 +116,10 @@ def unscannable(settings: YaraSettings, text: str) -> Verdict:
 
 
 class LiveRules:
-    """Rule files and folders of them, compiled anew when they change. Lives in the process that forks the workers."""
+    """Rule files and folders of them, compiled again when they change. It is in the process that forks the workers."""
 
     def __init__(self, places: Sequence[str], settings: YaraSettings = DEFAULTS) -> None:
-        """Raises BadRules."""
+        """Compile the rules. Raises BadRules."""
         self._places = places
         files = rule_files(places)
         self._seen = stamps(files)
@@ -127,28 +127,28 @@ class LiveRules:
         self._next = time.monotonic() + CHECK_EVERY
 
     def renewed(self) -> bool:
-        """Whether the filter has other rules than at the last call. Looks at most each CHECK_EVERY seconds."""
+        """Return whether the filter has other rules than at the last call. It looks at most once each CHECK_EVERY seconds."""
         if (now := time.monotonic()) < self._next:
             return False
         self._next = now + CHECK_EVERY
         try:
             return self._reload()
         except Exception as fault:  # noqa: BLE001 - the helper must live on, whatever the compiler makes of them
-            complain(f"rules changed and are faulty, so the old ones stay: {fault}")
+            complain(f"rules changed and are faulty, so the old ones stay active: {fault}")
             return False
 
     def _reload(self) -> bool:
         files = rule_files(self._places)
         if (seen := stamps(files)) == self._seen:
             return False
-        self._seen = seen  # what is faulty is tried once
+        self._seen = seen  # a faulty file is tried once
         self.filter.take(compile_rules(files))
         say(f"rules reloaded: {len(files)} files")
         return True
 
 
 def rule_files(places: Sequence[str]) -> list[str]:
-    """List the rule files; of a folder those that end in .yar or .yara, by their names. Raises BadRules."""
+    """Return the rule files; of a folder those that end in .yar or .yara, in the order of their names. Raises BadRules."""
     files: list[str] = []
     for place in places:
         try:
@@ -160,7 +160,7 @@ def rule_files(places: Sequence[str]) -> list[str]:
 
 
 def stamps(files: Sequence[str]) -> dict[str, tuple[int, int, int] | None]:
-    """What changes when a file does: of those that are not there, None."""
+    """Return what changes when a file changes; None for a missing file."""
     found: dict[str, tuple[int, int, int] | None] = {}
     for file in files:
         try:
@@ -205,7 +205,7 @@ def _explain(fault: dict[str, Any], file: str) -> str:
 
 
 class YaraFilter:
-    """Judge messages by compiled rules."""
+    """Scans messages with compiled rules."""
 
     def __init__(self, rules: yara_x.Rules, settings: YaraSettings = DEFAULTS) -> None:
         self._rules = rules
@@ -213,12 +213,12 @@ class YaraFilter:
         self._own: yara_x.Scanner | None = None
 
     def take(self, rules: yara_x.Rules) -> None:
-        """Judge by these rules from now on."""
+        """Use these rules from now on."""
         self._rules = rules
         self._own = None
 
     def judge(self, path: str) -> Verdict:
-        """Judge one queue file. The parts go first: their reports name the file; the raw message catches the rest."""
+        """Scan one queue file: first the parts, whose reports name the file, then the raw message for the rest."""
         busy = used()
         end = time.monotonic() + self._settings.timeout
         try:
@@ -244,7 +244,7 @@ class YaraFilter:
         return header(tuple(fields)) if fields else ok()
 
     def _findings(self, message: bytes, end: float) -> Iterator[RuleMatch]:
-        """Raises TimeoutError of either kind."""
+        """Yield all matches. Raises TimeoutError of either kind."""
         macros = office.Macros()
         flags = set[str]()
         for part in parts(message, functools.partial(_look, end)):
@@ -280,14 +280,14 @@ class YaraFilter:
             yield RuleMatch(rule.identifier, part.place, dict(rule.metadata))
 
     def _scanner(self) -> yara_x.Scanner:
-        """Made at the first message: a scanner belongs to the thread, and so to the process, that made it."""
+        """Return the scanner. It is made at the first message, because it belongs to the thread and process that made it."""
         if self._own is None:
             self._own = yara_x.Scanner(self._rules)
         return self._own
 
 
 def _place(place: str, name: str) -> str:
-    """Where a part is, by the name of it that is looked at."""
+    """Return the position of a part, with the name under which it is scanned."""
     within, slash, _ = place.rpartition("/")
     return within + slash + name if name else place
 
@@ -298,6 +298,6 @@ def _look(end: float) -> None:
 
 
 def extension(name: str) -> str:
-    """Give the extension that Windows acts on: it ignores dots and blanks at the end."""
+    """Return the extension that Windows acts on: it ignores dots and blanks at the end."""
     stem, dot, last = name.rstrip(" .").rpartition(".")
     return last.lower() if dot and stem else ""

@@ -1,6 +1,7 @@
-"""Runs a function of ours in a child process with limits: a parser of others that hostile files make slow, large or crash.
+"""Run a function of ours in a child process with limits, for a foreign parser that hostile files make slow, large or crash.
 
-For a process with one thread: it forks. The child shares the memory of its parent until it writes to it, so data need not be sent.
+Only for a process with one thread, because it forks. The child shares its parent's memory until it writes to it, so data need not be
+sent.
 """
 
 import os
@@ -21,16 +22,16 @@ _NO_MEMORY = 3
 
 
 class ChildOutput(NamedTuple):
-    """What it had written when it ended, and the flag: "", "broken" (it raised), "limit" (it met one of its limits)."""
+    """What the child wrote until its end, and a flag: "", "broken" (it raised), "limit" (it reached a limit)."""
 
     output: bytes
     flag: str
 
 
 def apart(work: Callable[[BinaryIO], None], limits: ChildLimits) -> ChildOutput:
-    """Have `work` write into a file. `limits.memory` is what it may use more than we do. Raises OSError where it cannot be started.
+    """Run `work`, which writes into a file. `limits.memory`: bytes that it may use more than we do. Raises OSError if it cannot start.
 
-    One that used more than half of that has met the limit: libraries swallow MemoryError, and go on as if nothing were there.
+    A child that used more than half of that counts as having reached the limit: libraries swallow MemoryError and go on.
     """
     with os.fdopen(os.memfd_create("apart"), "w+b", buffering=0) as file:
         parent = os.getpid()
@@ -58,7 +59,7 @@ def _wait(pid: int, seconds: float) -> None:
 
 
 def _end(pid: int) -> None:
-    """Its number stays its own until it is waited for. A process that sandbox.confine holds may signal its own group only."""
+    """Kill the child's group. Its pid stays its own until it is reaped. A process under sandbox.confine may signal only its own group."""
     try:
         os.kill(pid, signal.SIGKILL)
     except PermissionError:
@@ -83,11 +84,11 @@ def _be_child(work: Callable[[BinaryIO], None], file: BinaryIO, limits: ChildLim
 
 
 def _peak() -> int:
-    """Bytes of memory that we had at most."""
+    """Return the most bytes of memory that we have used."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def _used() -> int:
-    """Bytes of our address space."""
+    """Return the bytes of our address space."""
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
         return int(file.read().split()[0]) * resource.getpagesize()

@@ -1,6 +1,6 @@
-"""Runs one program with limits, and leaves nothing of it behind. For a process with one thread: it forks.
+"""Run one program with limits, and leave none of its processes behind. For a process with one thread: it forks.
 
-The child has a session and a process group of its own; the whole group is killed when the program has ended, when its
+The child has its own session and process group. The whole group is killed when the program has ended, when its
 time is over and, by the death signal, when we die.
 """
 
@@ -20,13 +20,13 @@ from filterlink.process.forked import die_with, restrain
 __all__ = ["ChildExit", "ChildLimits", "run_limited"]
 
 MAX_OUTPUT = 256 << 10
-"""Bytes that are kept of what it says; the rest is read and thrown away, so that it never waits for us."""
+"""Bytes of output that are kept. The rest is read and dropped, so that the program never waits for us."""
 
 
 class ChildLimits(NamedTuple):
-    """Seconds to run while we do not stand still, seconds of processor time (0: none of its own), bytes of memory (0: no limit).
+    """Seconds to run, without those of a standstill; seconds of processor time (0: no own limit); bytes of memory (0: no limit).
 
-    Where the process that starts it has smaller limits, those count.
+    If the starting process has smaller limits, those apply.
     """
 
     time: float
@@ -35,7 +35,7 @@ class ChildLimits(NamedTuple):
 
 
 class ChildExit(NamedTuple):
-    """How it ended: its exit code, or a signal as a negative number; `late` when we ended it."""
+    """How it ended: its exit code, or a signal as a negative number; `late` if we ended it."""
 
     code: int
     output: bytes
@@ -43,7 +43,7 @@ class ChildExit(NamedTuple):
 
 
 def run_limited(arguments: Sequence[str], limits: ChildLimits) -> ChildExit:
-    """Run it to its end. Raises OSError where it cannot be started, or its limits cannot be set."""
+    """Run a program to its end. Raises OSError if it cannot start, or its limits cannot be set."""
     nothing = os.memfd_create("nothing")  # there may be no /dev/null
     try:
         process = subprocess.Popen(
@@ -61,20 +61,20 @@ def run_limited(arguments: Sequence[str], limits: ChildLimits) -> ChildExit:
     with process:
         try:
             output, late = _attend(process, Awake(limits.time))
-        finally:  # before it is waited for, as its number stays its own until then
+        finally:  # before it is reaped: until then its pid stays its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     return ChildExit(process.returncode, output, late)
 
 
 def _confine(limits: ChildLimits, parent: int) -> None:
-    """In the child, before the program."""
+    """Set the limits in the child, before the program starts."""
     die_with(parent)
     restrain(limits.cpu, limits.memory)
 
 
 def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:
-    """Read what it says until it has ended; one of its own children that keeps the pipe open is not waited for."""
+    """Read its output until it has ended. Do not wait for a child of its own that keeps the pipe open."""
     assert process.stdout
     out = process.stdout.fileno()
     exited = os.pidfd_open(process.pid)

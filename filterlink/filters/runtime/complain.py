@@ -1,6 +1,6 @@
-"""How a filter tells the server's log of a trouble that belongs to no message: on standard error.
+"""Report trouble that belongs to no message to the server's log, on standard error.
 
-An information line (runtime.say) would be read as well, but servers log those with the traffic only.
+The server would read an information line (runtime.say), too, but servers log those only with the traffic.
 """
 
 import os
@@ -10,6 +10,6 @@ __all__ = ["complain"]
 
 
 def complain(text: str) -> None:
-    """Say it in one line. There are servers that never read standard error: a full pipe costs the line, and stops nobody."""
-    if select.select([], [2], [], 0)[1]:  # a pipe that has room has it for PIPE_BUF bytes
+    """Report it in one line. Some servers never read standard error: a full pipe loses the line, and blocks nothing."""
+    if select.select([], [2], [], 0)[1]:  # select reports a pipe as writable if PIPE_BUF bytes fit
         os.write(2, " ".join(text.split()).encode("utf-8", "replace")[: select.PIPE_BUF - 1] + b"\n")

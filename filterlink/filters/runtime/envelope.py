@@ -1,7 +1,7 @@
-"""What the envelope lines of a queue file tell a content filter: sender, recipients, and where the message came from. Pure.
+"""Read the envelope lines of a queue file for a content filter: sender, recipients, and the message's origin. Pure.
 
-Read tolerantly, as CommuniGate Pro's own lines come in any order and form: `P I ... <sender>`, `R W ... <recipient>`,
-`S [<account> ]SMTP [ip]`. The address is the one between the last pair of angle brackets.
+It reads tolerantly, because CommuniGate Pro's lines come in any order and form: `P I ... <sender>`, `R W ... <recipient>`,
+`S [<account> ]SMTP [ip]`. The address is between the last pair of angle brackets.
 """
 
 import ipaddress
@@ -18,14 +18,14 @@ _CONTROL = re.compile(rb"[\0-\x1f\x7f]")
 
 
 class FilterEnvelope(NamedTuple):
-    """Without control characters, so that each may stand in a line of another protocol. None or "" where nothing is said."""
+    """Values without control characters, so that each fits into a line of another protocol. None or "" if the file has none."""
 
     sender: bytes | None = None
     recipients: tuple[bytes, ...] = ()
     account: bytes = b""
-    """Who was authenticated when the message was submitted."""
+    """The account that submitted the message with authentication."""
     peer: str = ""
-    """The IP address it came from; never 0.0.0.0, which stands for "from inside"."""
+    """The client's IP address; never 0.0.0.0, which means "from inside"."""
 
 
 def read_envelope(lines: Iterable[bytes]) -> FilterEnvelope:

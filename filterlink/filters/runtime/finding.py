@@ -1,4 +1,4 @@
-"""What a virus scanner says of a message, and the verdict that follows from it by the filter's settings. Pure."""
+"""What a virus scanner reports about a message, and the verdict that the filter's settings make of it. Pure."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ ACTIONS = ("error", "discard", "header")
 
 
 class ScannerFinding(NamedTuple):
-    """Clean (all empty), the name of what was found, or why the scanner could not tell.
+    """Clean (all empty), the name of what was found, or why the scanner could not scan.
 
-    `trouble` may be the message's doing (too large, broken, a bomb); `fault` is the scanner's own (no signatures).
+    `trouble` may be the message's fault (too large, broken, a bomb); `fault` is the scanner's own (no signatures).
     """
 
     name: str = ""
@@ -21,14 +21,14 @@ class ScannerFinding(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What follows: `action` for what was found, `unscannable` for trouble. A fault always holds the message."""
+    """The reactions: `action` to a finding, `unscannable` to trouble. A fault always defers the message."""
 
     action: str = "error"
     unscannable: str = "defer"
 
     def verdict(self, found: ScannerFinding, scanner: str) -> Verdict:
         if found.fault:
-            return rejected(f"{scanner} is not in order: {found.fault}")
+            return rejected(f"{scanner} does not work properly: {found.fault}")
         if found.trouble:
             return UNSCANNABLE[self.unscannable](f"{scanner} cannot scan this message: {found.trouble}")
         if not found.name:

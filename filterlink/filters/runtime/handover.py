@@ -1,8 +1,8 @@
-"""Hands a message to a scanner: the bytes of the message without our envelope lines, as a file or in pieces.
+"""Give a message to a scanner: its bytes without our envelope lines, as a file or in pieces.
 
-RECEIVED stands before it where a scanner has to find out by itself that this is mail. ClamAV does so by the first bytes:
-a message that begins with a field which it does not list (X-Foo:, or the envelope of a queue file) is a plain text to it,
-and no attachment is opened. A "From " line, as clamav-milter sends it, would have it split the message as a mailbox.
+RECEIVED comes before it if a scanner must detect by itself that this is mail. ClamAV does so by the first bytes. A
+message that begins with a field which it does not list (X-Foo:, or the envelope of a queue file) is plain text to it,
+and it opens no attachment. With a "From " line, as clamav-milter sends it, it would split the message as a mailbox.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ __all__ = ["RECEIVED", "Handover"]
 
 RECEIVED = b"Received: by enqueuer\n"
 IN_MEMORY = 8 << 20
-"""Larger copies are nameless files in the temporary folder: sixteen messages at once may be 250 MB each."""
+"""Bytes; larger copies are nameless files in the temporary folder: sixteen messages at the same time may be 250 MB each."""
 PIECE = 256 << 10
 
 
 class Handover:
-    """One message on its way to a scanner. A context manager: the copy goes when it ends."""
+    """One message on its way to a scanner. A context manager, which removes the copy at its end."""
 
     def __init__(self, path: str, before: bytes = b"") -> None:
         """Open the queue file. Raises Unreadable."""
@@ -44,13 +44,13 @@ class Handover:
             self._copy.close()
 
     def envelope(self) -> list[bytes]:
-        """Give the lines above the message. Raises Unreadable."""
+        """Return the lines above the message. Raises Unreadable."""
         with self._told():
             self._file.seek(0)
             return [line for line in self._file.read(self._start).splitlines() if line]
 
     def descriptor(self) -> int:
-        """Give a file that holds the message alone, made at the first call. Raises Unreadable."""
+        """Return a file that has the message alone, made at the first call. Raises Unreadable."""
         if self._copy is None:
             with self._told():
                 self._copy = _nameless(self.size)
@@ -67,7 +67,7 @@ class Handover:
                 os.close(descriptor)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the message from its begin. Raises Unreadable."""
+        """Yield the message from its start. Raises Unreadable."""
         if self._before:
             yield self._before
         self._file.seek(self._start)

@@ -1,9 +1,9 @@
-"""Commands on a pipe, cut into lines in bounded memory. Pure."""
+"""Cut commands on a pipe into lines, in bounded memory. Pure."""
 
 __all__ = ["MAX_LINE", "Lines"]
 
 MAX_LINE = 8192
-"""A path is at most 4096 bytes; longer lines are thrown away."""
+"""Bytes. A path has at most 4096; longer lines are dropped."""
 
 
 class Lines:
@@ -15,7 +15,7 @@ class Lines:
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read (b"" is the end) and return the lines that are complete now."""
+        """Take what was read (b"" is the end); return the lines that are complete now."""
         self.ended = not data
         *lines, self._rest = (self._rest + (data or b"\n")).split(b"\n")
         if lines and self._skipping:

@@ -1,4 +1,4 @@
-"""Opens queue files: envelope lines, an empty line, the message. A plain mail file is one without envelope lines."""
+"""Open queue files: envelope lines, an empty line, the message. A plain mail file has no envelope lines."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _ENVELOPE = re.compile(rb"[PSAOR] ")
 
 
 class QueueFile(NamedTuple):
-    """A queue file: the envelope lines, and the message (header, empty line, body) as it is."""
+    """A queue file: the envelope lines, and the unchanged message (header, empty line, body)."""
 
     envelope: list[bytes]
     data: bytes
@@ -32,7 +32,7 @@ def open_message(path: str) -> QueueFile:
 
 
 def open_at_message(path: str) -> BinaryIO:
-    """Open a queue file where the message begins: after the envelope lines, if there are any. Raises Unreadable."""
+    """Open a queue file at the start of the message: after the envelope lines, if there are any. Raises Unreadable."""
     with _readable(path), contextlib.ExitStack() as undo:
         file = undo.enter_context(_open(path))
         line = file.readline(MAX_LINE)
@@ -46,7 +46,7 @@ def open_at_message(path: str) -> BinaryIO:
 
 
 def _open(path: str) -> BinaryIO:
-    """Raises OSError, Unreadable."""
+    """Open a regular file. Raises OSError, Unreadable."""
     descriptor = path.descriptor if isinstance(path, Handed) else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,7 +1,7 @@
-"""A folder of our own for copies of messages, in which nothing is left behind.
+"""A folder of our own for copies of messages. Nothing stays behind in it.
 
-It is removed with the helper; what a killed one left is removed by the next. A lock on the folder says that it is in use:
-the helper's workers hold it with it, as they inherit the open file.
+The helper removes it at its end; the next helper removes what a killed one left. A lock on the folder shows that it is in
+use. The helper's workers hold it, too, because they inherit the open file.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ __all__ = ["room"]
 
 PREFIX = "enqueuer-copies-"
 NEW_PREFIX = "enqueuer-new-copies-"
-"""A folder has the first name once it is locked: one of that name without a lock is left over from a helper that was killed."""
+"""A folder gets the first name once it is locked: one of that name without a lock is left over from a killed helper."""
 NEW = 60.0
 """Seconds after which a folder with the second name is left over, too."""
 
 
 @contextlib.contextmanager
 def room(parent: str = "") -> Iterator[str]:
-    """Have a folder in `parent` (else the usual place for temporary files) that only we may enter. Raises OSError."""
+    """Make a folder in `parent` (else the usual place for temporary files) that only we may enter. Raises OSError."""
     parent = parent or tempfile.gettempdir()
     for prefix, age in ((PREFIX, 0.0), (NEW_PREFIX, NEW)):
         for old in Path(parent).glob(prefix + "*"):
@@ -43,7 +43,7 @@ def room(parent: str = "") -> Iterator[str]:
 
 
 def _remove_if_left(folder: Path, age: float) -> None:
-    """Remove it if it is ours, `age` seconds old, and in use by no process."""
+    """Remove a folder if it is ours, `age` seconds old, and in use by no process."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         undo.callback(os.close, lock)

@@ -1,8 +1,8 @@
-"""What every filter we ship runs on: a helper of the CommuniGate External Filter protocol on stdin and stdout.
+"""The base of every filter we ship: a helper of the CommuniGate External Filter protocol on stdin and stdout.
 
-A filter is a function from the path of a queue file to a Verdict; `serve` does the rest: many requests at once in a
-bounded number of workers, answers in any order, one write a line, QUIT and end of input. Large messages get
-half of the workers at most, so that small ones never wait for them. It works typed at by hand as well.
+A filter is a function from the path of a queue file to a Verdict. `serve` does the rest: many requests at the same time
+in a bounded number of workers, answers in any order, one write a line, QUIT and end of input. Large messages get
+at most half of the workers, so that small ones never wait for them. It also works with commands typed by hand.
 """
 
 import contextlib
@@ -44,14 +44,14 @@ VERSION = 4
 """The newest interface version that we speak."""
 MAX_NUMBER = 64
 MAX_WAITING = 1000
-"""Requests taken and not begun; beyond it the pipe is left unread. A server sends its max_in_flight, some tens."""
+"""Requests taken but not begun. With more, the pipe is not read. A server sends its max_in_flight, some tens."""
 LARGE = 1 << 20
-"""Files over this size share half of the workers."""
+"""Bytes; larger files share half of the workers."""
 QUIT_GRACE = 10.0
-"""Seconds between our answer to QUIT and our end, when the server does not close our standard input."""
+"""Seconds between our answer to QUIT and our end, if the server does not close our standard input."""
 _INTERNAL = reply(internal("")).rstrip(b'"')
 _output = threading.Lock()
-"""Held while a line goes to standard output, so that each is one piece."""
+"""Held while a line is written to standard output, so that each line stays whole."""
 
 
 class FilterRequest(NamedTuple):
@@ -63,23 +63,23 @@ class FilterRequest(NamedTuple):
 
 
 def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool] = bool, bounds: ScanBounds = NO_BOUNDS) -> int:
-    """Be the helper program `name` until standard input ends, judging with `workers` processes (0 = by the processors).
+    """Run the helper program `name` until standard input ends, with `workers` processes that scan (0 = by the processors).
 
-    `bounds` holds for each message.
+    `bounds` limits each message.
 
-    `renewed` is asked before work is given out: where `judge` is another now, new processes take the place of the old
-    ones, which give their answers first. Return the exit code.
+    `renewed` is called before work is given out: if it returns True, `judge` is another one now, and new processes replace the
+    old ones, which first give their answers. Return the exit code.
     """
     return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(WorkerProcess, bounds=bounds), renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
-    """Be the helper program `name` in the same way, with threads: for a `judge` that waits for a server."""
+    """Run the helper program `name` in the same way with threads, for a `judge` that waits for a server."""
     return _serve(name, _Helper(judge, threads, ThreadWorker))
 
 
 def say(text: str) -> None:
-    """Tell the server's log something that belongs to no request. For threads; a worker process says it on stderr."""
+    """Send the server's log a line that belongs to no request. For threads; a worker process uses stderr."""
     _write(b"* " + " ".join(text.split()).encode("utf-8", "replace")[:MAX_LINE])
 
 
@@ -93,7 +93,7 @@ def _serve(name: str, helper: "_Helper") -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return os.EX_IOERR  # nobody reads our answers any more
+        return os.EX_IOERR  # the server does not read our answers any more
     finally:
         helper.close()
     return os.EX_OK
@@ -150,7 +150,7 @@ class _Helper:
         return len(self._waiting[False]) + len(self._waiting[True])
 
     def _done(self) -> bool:
-        """Whether it is time to end. Answers a QUIT as soon as nothing is open any more."""
+        """Return whether it is time to end. Answer a QUIT as soon as no request is open."""
         if self._busy or self._waits():
             return False
         if self._quit is not None:
@@ -175,7 +175,7 @@ class _Helper:
         except BlockingIOError:
             return
         except OSError:
-            data = b""  # a terminal that went away
+            data = b""  # a terminal that has gone
         for line in self._input.feed(data):
             self._command(line)
 
@@ -205,7 +205,7 @@ class _Helper:
         if len(path) > 2 and path[:1] == path[-1:] == b'"':
             path = path[1:-1]
         large = False
-        with contextlib.suppress(OSError, ValueError):  # the worker will say what is wrong with it
+        with contextlib.suppress(OSError, ValueError):  # the worker will report the error
             large = os.stat(path).st_size > LARGE
         self._taken += 1
         self._waiting[large].append((self._taken, FilterRequest(number, path, large)))
@@ -213,7 +213,7 @@ class _Helper:
     # The workers
 
     def _begin(self) -> None:
-        """Give work to whoever is free: the oldest first, large ones while half of the workers are left."""
+        """Give work to free workers: the oldest first, large ones only while half of the workers remain."""
         if self._waits() and self._renewed():
             self._retire()
         while len(self._busy) < self._most and (lane := self._next_lane()) is not None:
@@ -221,7 +221,7 @@ class _Helper:
                 worker = self._free()
             except (OSError, RuntimeError) as fault:
                 if self._busy:
-                    return  # one of these will be free
+                    return  # one of these will become free
                 self._answer(self._waiting[lane].popleft()[1], reply(internal(f"no worker can be started: {fault}")))
                 continue
             request = self._waiting[lane].popleft()[1]
@@ -235,7 +235,9 @@ class _Helper:
             self._ready.register(worker, selectors.EVENT_READ, worker)
 
     def _free(self) -> WorkerProcess:
-        """One that is idle, or a new one. What an idle one says would be taken for its next answer. Raises OSError, RuntimeError."""
+        """Return an idle worker, or a new one. An idle one with unexpected output is not used: that would be taken for its next answer.
+        Raises OSError, RuntimeError.
+        """
         while self._idle:
             worker = self._idle.pop()
             if not worker.speaks():
@@ -276,7 +278,7 @@ class _Helper:
 
 
 def _write(line: bytes) -> None:
-    """Write one line to standard output with one call; the pipe may be a non-blocking one."""
+    """Write one line to standard output with one call; the pipe may be non-blocking."""
     rest = line + b"\n"
     with _output:
         while rest:

@@ -1,6 +1,6 @@
-"""Tells a message that costs too much time from a process that stood still: SIGSTOP, a paused container, a disk without answer.
+"""Distinguish a message that costs too much time from a process that stood still: SIGSTOP, a paused container, a hung disk.
 
-Wall time passes while a process is stopped, and nothing is scanned in it. A message is not to blame for that.
+Time passes while a process is stopped, but nothing is scanned in it. The message is not the cause.
 """
 
 import resource
@@ -12,9 +12,9 @@ from filterlink.filters.runtime.verdict import Verdict, rejected
 __all__ = ["STOOD_STILL", "Awake", "stood_still", "used"]
 
 LAP = 0.5
-"""Seconds between two looks at the clock. What passes beyond them stood still, and is not counted."""
+"""Seconds between two looks at the clock. Time beyond them was a standstill, and is not counted."""
 BUSY = 0.5
-"""The share of its time that a message has to cost in processor time before it is to blame for the time-out."""
+"""The share of its time that a message must use as processor time, to be the cause of the time-out."""
 STOOD_STILL: Verdict = rejected("this filter stood still or waited for the machine: the message is scanned again")
 
 
@@ -29,14 +29,14 @@ def stood_still(busy: float, seconds: float) -> bool:
 
 
 class Awake:
-    """A time-out that runs only while this process does."""
+    """A time-out that counts only while this process runs."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
         self._at = time.monotonic()
 
     def wait(self, poll: select.poll) -> list[int]:
-        """Return the descriptors that are ready; none of them when the time is over."""
+        """Return the descriptors that are ready; none when the time is over."""
         while self._count() > 0:
             if ready := poll.poll(min(self._left, LAP) * 1000):
                 return [fd for fd, _ in ready]

@@ -1,7 +1,7 @@
-"""What a filter says of a message, and how that is said in one reply line of the helper protocol. Pure.
+"""The verdict of a filter on a message, and its reply line in the helper protocol. Pure.
 
-A reply line is at most 4096 bytes: longer texts are shortened, and header fields that do not fit are left out whole.
-What a server said becomes part of header fields here only: field() for a value, reply() for whole fields.
+A reply line has at most 4096 bytes: longer texts are shortened, and header fields that do not fit are left out whole.
+Text of a server becomes part of header fields only here: field() for a value, reply() for whole fields.
 """
 
 import re
@@ -26,9 +26,9 @@ __all__ = [
 MAX_REPLY = 4096
 """The longest reply line that the protocol allows."""
 ROOM = MAX_REPLY - 96
-"""What a quoted string may take: the rest is for the request number (at most 64 bytes), the verb, OK and the line's end."""
+"""Bytes of a quoted string: the rest is for the request number (at most 64 bytes), the verb, OK and the line's end."""
 MAX_VALUE = 200
-"""The longest value of a field that field() makes; no name of a signature is longer."""
+"""The longest value of a field that field() makes; no signature has a longer name."""
 _FIELD = re.compile(r"([!-9;-~]{1,200}):(.*)", re.DOTALL)
 _REPLY = re.compile(rb"(?:OK|DISCARD|(?:ERROR|REJECTED|FAILURE|ADDHEADER)(?: [^\x00-\x1f\x7f]*)?)")
 _LINE_END = re.compile(r"\r\n|[\r\n]")
@@ -37,7 +37,7 @@ _IN_HEADER = _IN_TEXT | {"\n": b"\\e", "\r": b""}
 
 
 class Verdict(NamedTuple):
-    """One of the protocol's verdicts. Make it with the functions below."""
+    """A verdict of the protocol. Make it with the functions below."""
 
     word: str
     text: str = ""
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 
 
 def ok() -> Verdict:
-    """Go on."""
+    """Let the message go on."""
     return Verdict("OK")
 
 
@@ -60,12 +60,12 @@ def rejected(text: str) -> Verdict:
 
 
 def discard() -> Verdict:
-    """Drop the message without a word."""
+    """Drop the message without a notice."""
     return Verdict("DISCARD")
 
 
 def failure(text: str) -> Verdict:
-    """This filter cannot say: the message goes on, and the server's log has the text."""
+    """Let the message go on although this filter cannot scan it; the server's log has the text."""
     return Verdict("FAILURE", text)
 
 
@@ -75,17 +75,17 @@ def header(fields: tuple[str, ...]) -> Verdict:
 
 
 def field(name: str, value: str) -> str:
-    """Make a header field of what a server said: one line of printable ASCII, shortened where it is very long."""
+    """Make a header field from a server's text: one line of printable ASCII, shortened if it is very long."""
     text = " ".join(_ascii(value).split())
     return f"{name}: {text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 3] + '...'}"
 
 
 UNSCANNABLE = {"defer": rejected, "error": error, "pass": failure}
-"""What may become of a message that cannot be judged."""
+"""Choices for a message that cannot be scanned."""
 
 
 def reply(verdict: Verdict) -> bytes:
-    """Say the verdict as it follows the request number, without the OK that interface version 4 puts after ADDHEADER."""
+    """Return the text after the request number, without the OK that interface version 4 puts after ADDHEADER."""
     if verdict.word == "ADDHEADER":
         text = _fitting(verdict.fields)
         return b'ADDHEADER "%b"' % text if text else b"OK"
@@ -95,7 +95,7 @@ def reply(verdict: Verdict) -> bytes:
 
 
 def is_reply(said: bytes) -> bool:
-    """Whether it may follow a request number: one verdict, in one line."""
+    """Return whether this may follow a request number: one verdict, in one line."""
     return len(said) <= MAX_REPLY and _REPLY.fullmatch(said) is not None
 
 
@@ -122,7 +122,7 @@ def _fitting(fields: tuple[str, ...]) -> bytes:
 
 
 def _safe(field: str) -> str:
-    """The field in printable ASCII. Its folds stay, and no other line end; "" where it is no field."""
+    """Return the field in printable ASCII. Its folds stay, other line ends do not; "" if it is not a field."""
     match = _FIELD.fullmatch(field)
     if match is None:
         return ""
@@ -140,7 +140,7 @@ def _safe(field: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    """A blank for each character that controls, a question mark for each other one that is not ASCII."""
+    """Replace each control character by a blank, and each other one that is not ASCII by a question mark."""
     return "".join(c if " " <= c <= "~" or c == "\t" else "?" if c.isprintable() else " " for c in text)
 
 

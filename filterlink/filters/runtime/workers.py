@@ -1,11 +1,11 @@
-"""What a helper program judges in: processes or threads, made when they are needed, one message at a time in each.
+"""The workers of a helper program: processes or threads, made on demand, with one message at a time each.
 
 Processes and not threads, because a YARA scan, a base64 decoding and all of Python's own work hold the interpreter's
-lock: with threads one large message stops all the small ones beside it (measured: a scan of 60 MB lets no other thread
-run until it ends). A process also may crash without taking its neighbours along. The helper's own process stays
-single-threaded, so that it may fork at any time.
+lock. With threads one large message stops all the small ones beside it (measured: during a scan of 60 MB no other
+thread runs). A process also may crash without the others. The helper's own process stays single-threaded, so that it
+may fork at any time.
 
-Threads for the filters that only wait for somebody else's server: sixteen of them cost nothing, and share its sessions.
+Threads for the filters that only wait for another server: sixteen of them cost nothing, and share its sessions.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ from filterlink.process.forked import die_with, restrain
 __all__ = ["GRACE", "Handed", "Judge", "ScanBounds", "ThreadWorker", "Unreadable", "WorkerProcess", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
-"""A path is at most 4096 bytes, a reply as well."""
+"""Bytes. A path has at most 4096, a reply as well."""
 MAX_FAULT = 500
-"""Characters of a fault's text: the answer has room for them and for the count of faults."""
+"""Characters of an error's text: the answer has room for them and for the count of errors."""
 GRACE = 5.0
-"""Seconds after a filter's own time for a message until the alarm: it may be in code that looks at no clock."""
+"""Seconds from a filter's own time limit to the alarm: the filter may be in code that reads no clock."""
 _BUSY = struct.Struct("d")
-"""The processor time that a worker and its children had used before its message, where its helper can read it."""
+"""The processor time that a worker and its children had used before its message, in memory that its helper can read."""
 _ALARM = f"signal {int(signal.SIGALRM)}"
 
 Judge = Callable[[str], Verdict]
 
 
 class Unreadable(Exception):
-    """The queue file cannot be read, so nothing can be said of the message."""
+    """The queue file cannot be read, so there is no verdict on the message."""
 
 
 class Handed(str):
@@ -57,12 +57,12 @@ class Handed(str):
 
 
 class ScanBounds(NamedTuple):
-    """What one message may cost a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
+    """Limits of one message in a process: seconds (0: no limit), the verdict after them, bytes of memory (0: no limit).
 
-    Where the process stood still for most of these seconds, the verdict is STOOD_STILL.
-    The alarm is for code that looks at no clock; it costs the process. A filter that looks at one gives its verdict earlier.
+    If the process stood still for most of these seconds, the verdict is STOOD_STILL.
+    The alarm is for code that reads no clock; it ends the process. A filter that reads one gives its verdict earlier.
 
-    `confined`: it may open no file but those of the interpreter, and gets its message as a Handed path (sandbox.confine).
+    `confined`: it may open only the interpreter's files, and gets its message as a Handed path (sandbox.confine).
     """
 
     seconds: float = 0.0
@@ -75,10 +75,10 @@ NO_BOUNDS = ScanBounds()
 
 
 def judged(judge: Judge, path: str) -> Verdict:
-    """Judge one file; whatever goes wrong is a verdict as well.
+    """Scan one file. Every error is a verdict as well.
 
-    Each is REJECTED, so that the message waits: a file that cannot be read, and every fault of the filter itself. Stderr
-    gets the traceback of a fault in one line.
+    It is REJECTED, so that the message waits: for a file that cannot be read, and for every error of the filter itself. The
+    traceback of an error goes to stderr in one line.
     """
     try:
         return judge(path)
@@ -90,15 +90,15 @@ def judged(judge: Judge, path: str) -> Verdict:
 
 
 def internal(text: str) -> Verdict:
-    """Have the message wait for a fault of ours. The helper's process adds how many there were."""
+    """Defer the message for a fault of ours. The helper's process adds how many there were."""
     return rejected(f"internal error: {text[:MAX_FAULT]}")
 
 
 class WorkerProcess:
-    """One process, seen from the helper: give it a path, and its socket becomes readable with the reply."""
+    """One process, as the helper sees it: give it a path, and its socket becomes readable with the reply."""
 
     def __init__(self, judge: Judge, others: Iterable["WorkerProcess"], bounds: ScanBounds = NO_BOUNDS) -> None:
-        """Fork. The child lets go of the sockets of `others`. Raises OSError or RuntimeError where that cannot be done."""
+        """Fork. The child closes the sockets of `others`. Raises OSError or RuntimeError if that is impossible."""
         self._bounds = bounds
         self._busy = mmap.mmap(-1, _BUSY.size)
         self._used = 0.0
@@ -123,7 +123,7 @@ class WorkerProcess:
         return self.sock.fileno()
 
     def give(self, path: bytes) -> None:
-        """Have it judge `path`. One that has died says so in result(). Raises Unreadable."""
+        """Give it `path` to scan. If it has died, result() reports it. Raises Unreadable."""
         files = [_open(path)] if self._bounds.confined else []
         try:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -133,7 +133,7 @@ class WorkerProcess:
                 os.close(file)
 
     def result(self) -> bytes | None:
-        """Take the reply; None when the worker has ended instead, or said what is none: what it read may have taken it over."""
+        """Return the reply; None if the worker has ended, or sent what is not a reply: hostile data may have taken it over."""
         try:
             said = self.sock.recv(MAX_RECORD)
         except ConnectionResetError:
@@ -142,22 +142,22 @@ class WorkerProcess:
         return None if self._odd else said or None
 
     def speaks(self) -> bool:
-        """Whether it has said something, or has ended."""
+        """Return whether it has sent something, or has ended."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
         return bool(poll.poll(0))
 
     def lost(self) -> Verdict:
-        """End one that gave no reply; the verdict for its message."""
+        """End a worker that gave no reply; return the verdict for its message."""
         how = self.end()
         if self._odd:
-            return internal("the process of this message answered what is no verdict")
+            return internal("the process of this message sent an answer that is not a verdict")
         if how != _ALARM:
             return internal(f"the process of this message ended with {how}")
         return STOOD_STILL if stood_still(self._used - _BUSY.unpack(self._busy)[0], self._bounds.seconds) else self._bounds.late
 
     def end(self) -> str:
-        """End it, and say how it ended. What a confined one forked is in its group, and ends with it."""
+        """End it; return how it ended. The forks of a confined worker are in its group, and end with it."""
         self.sock.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -182,7 +182,7 @@ class ThreadWorker(WorkerProcess):
 
 
 def _open(path: bytes) -> int:
-    """Never waits, whatever lies there."""
+    """Open a file, and never wait, whatever kind it is."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError) as fault:
@@ -190,14 +190,14 @@ def _open(path: bytes) -> int:
 
 
 def _wait(sock: socket.socket, judge: Judge) -> None:
-    """Be a thread that judges until the helper closes the socket."""
+    """Run a thread that scans until the helper closes the socket."""
     with sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while path := sock.recv(MAX_RECORD):
             sock.send(reply(judged(judge, os.fsdecode(path))))
 
 
 def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[WorkerProcess], bounds: ScanBounds, busy: mmap.mmap) -> NoReturn:
-    """Be a worker until the helper closes the socket or ends."""
+    """Run a worker until the helper closes the socket or ends."""
     status = 1
     try:
         _settle(parent, foreign, busy)
@@ -218,13 +218,13 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[WorkerPr
 
 
 def _given(sock: socket.socket) -> str:
-    """The next path; empty when the helper has ended. Who judges closes the descriptor of a Handed one."""
+    """Return the next path; empty when the helper has ended. The judge closes the descriptor of a Handed path."""
     path, files, _, _ = socket.recv_fds(sock, MAX_RECORD, 1)
     return Handed(os.fsdecode(path), files[0]) if files else os.fsdecode(path)
 
 
 def _settle(parent: int, foreign: list[WorkerProcess], busy: mmap.mmap) -> None:
-    """Die with the helper, keep nothing of its own open, and never write to its standard output."""
+    """Die with the helper, close all that is its own, and never write to its standard output."""
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)

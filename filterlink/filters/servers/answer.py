@@ -1,6 +1,6 @@
-r"""The answers of spamd and of HTTP servers: a status line, header fields, an empty line, a body. Pure: bytes in, an Answer out.
+r"""The answers of spamd and of HTTP servers: a status line, header fields, an empty line, a body. Pure: bytes in, a ServerAnswer out.
 
-The body ends as Content-Length says, else with the connection. HTTP is asked in version 1.0, so no chunks come.
+The body ends where Content-Length says, else with the connection. Requests are HTTP 1.0, so no chunks come.
 """
 
 import re
@@ -8,18 +8,18 @@ import re
 __all__ = ["MAX_ANSWER", "BadAnswer", "ServerAnswer"]
 
 MAX_ANSWER = 16 << 20
-"""Bytes. spamd sends the whole header of the message back, and a header of 4 MiB is the most that the engine takes."""
+"""Bytes. spamd sends the whole header of the message back, and the engine takes headers of up to 4 MiB."""
 MAX_FIELDS = 1000
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"(?:SPAMD|HTTP)/\d{1,3}(?:\.\d{1,3})? (\d{1,3})(?: ([^\r\n]*))?\r?(?:\n|\Z)")
 
 
 class BadAnswer(Exception):
-    """What came is no answer, or not all of one."""
+    """The bytes are not an answer, or not a complete one."""
 
 
 class ServerAnswer:
-    """Feed what was read until it is `complete`; tell the connection's end with `end`. Only then look at the rest."""
+    """Feed it what was read until it is `complete`; report the connection's end with `end`. The other attributes are valid only then."""
 
     def __init__(self) -> None:
         self.code = 0
@@ -40,7 +40,7 @@ class ServerAnswer:
         return bytes(self._data[self._body : end])
 
     def feed(self, data: bytes) -> None:
-        """Raises BadAnswer."""
+        """Add bytes that were read. Raises BadAnswer."""
         looked = max(0, len(self._data) - 3)
         self._data += data
         if len(self._data) > MAX_ANSWER:
@@ -49,10 +49,10 @@ class ServerAnswer:
             self._read_head(blank.start(), blank.end())
 
     def end(self) -> None:
-        """Take the end of the connection. Raises BadAnswer when something is missing."""
+        """Note the end of the connection. Raises BadAnswer if something is missing."""
         if not self._data:
             raise BadAnswer("the connection ended without an answer")
-        if not self._body:  # spamd says what it does not like in one line, with no empty line after it
+        if not self._body:  # spamd sends an error in one line, without an empty line after it
             self._read_head(len(self._data), len(self._data))
         if self._length is not None and not self.complete:
             raise BadAnswer("the connection ended within an answer")

@@ -1,7 +1,7 @@
-"""The filter for ClamAV's daemon: each message goes to clamd as a file descriptor, or in pieces over TCP.
+"""The filter for ClamAV's daemon: it sends each message to clamd as a file descriptor, or in pieces over TCP.
 
-Sessions are kept and used again, one message at a time in each. A clamd that starts, restarts or loads signatures makes
-the message wait. What the scanner cannot judge is deferred by default, never passed unseen.
+Sessions are kept and reused, with one message at a time in each. While a clamd starts, restarts or loads signatures,
+messages wait. What clamd cannot scan is deferred by default, and never passes unscanned.
 """
 
 import contextlib
@@ -24,16 +24,18 @@ from filterlink.filters.servers.service import Address, Away, ServerGroup, Unava
 __all__ = ["ClamdFilter", "ClamdSettings", "Session", "run"]
 
 MAX_IDLE = 15.0
-"""Seconds for which a session is kept for the next message; clamd closes it after 30 (IdleTimeout)."""
+"""Seconds for which a session is kept for the next message. clamd closes it after 30 (IdleTimeout)."""
 MAX_DEATHS = 3
-"""A message waits after clamd broke off this many scans of it. It may kill clamd, or clamd is down behind a proxy."""
+"""A message waits after clamd has closed the connection this often during its scan: the message may kill clamd, or clamd is down behind
+a proxy.
+"""
 AWAY = "not there: "
 LOOK_EVERY = 10.0
-"""Seconds between two looks at each clamd's version, for the log."""
+"""Seconds between two checks of each clamd's version, for the log."""
 
 
 class Faulty(Unavailable):
-    """clamd answered that something is wrong with itself."""
+    """clamd answered that it has a fault of its own."""
 
 
 class ClamdConnectionLost(Unavailable):
@@ -41,7 +43,7 @@ class ClamdConnectionLost(Unavailable):
 
 
 class ClamdSettings(NamedTuple):
-    """What the filter does with what it is told, and for how long it waits."""
+    """What the filter does with clamd's answer, and how long it waits."""
 
     policy: Policy = Policy()
     wait: float = 60.0
@@ -49,7 +51,7 @@ class ClamdSettings(NamedTuple):
 
 
 def run(addresses: Sequence[Address], settings: ClamdSettings, threads: int) -> int:
-    """Be the helper program. Return the exit code."""
+    """Run the helper program; return the exit code."""
     if not addresses:
         print("enqueuer filter clamd: no server: name one with --socket or --host", file=sys.stderr)
         return os.EX_USAGE
@@ -58,14 +60,14 @@ def run(addresses: Sequence[Address], settings: ClamdSettings, threads: int) -> 
 
 
 class ClamdFilter:
-    """Judge messages by one of several clamds. For many threads."""
+    """Scans messages with one of several clamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: ClamdSettings) -> None:
         self._service = ServerGroup(addresses, settings.wait)
         self._settings = settings
         self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
         self._no_descriptors: set[Address] = set()
-        """Sockets that pass no descriptors on, as those of a proxy: they get the message itself."""
+        """Sockets that do not pass descriptors on, such as a proxy's: they get the message itself."""
 
     def judge(self, path: str) -> Verdict:
         end = time.monotonic() + self._settings.timeout
@@ -83,7 +85,7 @@ class ClamdFilter:
                 sessions.pop().close()
 
     def _scan(self, address: Address, message: Handover, end: float, deaths: list[Address]) -> ScannerFinding:
-        """Scan in a session that is at hand; in a new one where there is none, or where it turns out to be dead."""
+        """Scan in an idle session; in a new one if there is none, or if it turns out to be dead."""
         while session := self._kept(address):
             with contextlib.suppress(OSError, Unavailable):
                 return self._scan_in(session, message, end)
@@ -93,7 +95,7 @@ class ClamdFilter:
             deaths.append(address)
             if len(deaths) < MAX_DEATHS:
                 raise
-            text = str(fault) if isinstance(fault, Faulty) else f"the connection ended {MAX_DEATHS} times while it was scanned"
+            text = str(fault) if isinstance(fault, Faulty) else f"the connection ended {MAX_DEATHS} times during its scan"
             return ScannerFinding(fault=text)
 
     def _scan_anew(self, address: Address, message: Handover, end: float) -> ScannerFinding:
@@ -102,7 +104,7 @@ class ClamdFilter:
         except Faulty as fault:
             if address.port or address in self._no_descriptors or not takes_no_descriptor(str(fault)):
                 raise
-        complain(f"clamd at {address}: its socket takes no file descriptors, the messages themselves go there")
+        complain(f"clamd at {address}: its socket takes no file descriptors, so the messages themselves are sent")
         self._no_descriptors.add(address)
         return self._scan_in(Session(address), message, end)
 
@@ -113,13 +115,13 @@ class ClamdFilter:
             session.close()
             raise
         if found.trouble:
-            session.close()  # clamd ends the session after most of its errors
+            session.close()  # clamd ends the session after most errors
         else:
             self._idle[session.address].append(session)
         return found
 
     def _kept(self, address: Address) -> "Session | None":
-        """Take the session that was used last, if it is still good."""
+        """Return the session that was used last, if it is still usable."""
         with contextlib.suppress(IndexError):
             while session := self._idle[address].pop():
                 if session.good():
@@ -129,7 +131,7 @@ class ClamdFilter:
 
 
 class Session:
-    """A connection to one clamd. Whatever goes wrong is an OSError or Unavailable; then it must be closed."""
+    """A connection to one clamd. Every error is an OSError or Unavailable; after one it must be closed."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -147,7 +149,7 @@ class Session:
         self._sock.close()
 
     def good(self) -> bool:
-        """Tell whether it may be used again: not for long idle, not closed by clamd."""
+        """Return whether it may be used again: it was not idle for long, and clamd has not closed it."""
         return time.monotonic() - self._used < MAX_IDLE and not self._readable()
 
     def version(self, within: float) -> str:
@@ -156,7 +158,7 @@ class Session:
         return self._reply()
 
     def scan(self, message: Handover, end: float, *, stream: bool) -> ScannerFinding:
-        """Have it scanned until `end`. Raises Faulty where clamd cannot scan anything."""
+        """Scan a message until `end`. Raises Faulty if clamd cannot scan anything."""
         self._end = end
         if stream:
             self._stream(message)
@@ -173,7 +175,7 @@ class Session:
         socket.send_fds(self._sock, [b"\0"], [descriptor])
 
     def _stream(self, message: Handover) -> None:
-        """Send the message, but no further than clamd wants it: where it is too large it answers early and hangs up."""
+        """Send the message until clamd stops reading: if it is too large, clamd answers early and closes the connection."""
         self._send("INSTREAM")
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for piece in message.pieces():
@@ -205,7 +207,7 @@ class Session:
                 raise ClamdConnectionLost("the connection was closed")
 
     def _receive(self) -> bytes:
-        """Read on; b"" at the end. A reset is told before the last bytes that came ahead of it, and only once."""
+        """Read more bytes; b"" at the end. A reset is reported only once, and before bytes that came ahead of it."""
         try:
             self._sock.settimeout(left(self._end))
             with contextlib.suppress(ConnectionResetError):
@@ -223,7 +225,7 @@ class Session:
 
 
 def _watch(addresses: Sequence[Address]) -> None:
-    """Tell the log which signatures each clamd has, whenever that changes, and when one is away."""
+    """Log the signatures of each clamd when they change, and a clamd that is unavailable."""
     known: dict[Address, str] = {}
     while True:
         for address in addresses:
@@ -231,7 +233,7 @@ def _watch(addresses: Sequence[Address]) -> None:
             before = known.get(address, "")
             if before != text:
                 known[address] = text
-                outage = text.startswith(AWAY) or before.startswith(AWAY)  # its begin or its end: no log is to leave that out
+                outage = text.startswith(AWAY) or before.startswith(AWAY)  # the start or the end of an outage: each log must have it
                 (complain if outage else say)(f"clamd at {address}: {text}")
         time.sleep(LOOK_EVERY)
 

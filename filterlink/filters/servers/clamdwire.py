@@ -1,6 +1,6 @@
-"""What is said between clamd and those who ask it. Pure: bytes in, replies out.
+"""The protocol between clamd and its clients. Pure: bytes in, replies out.
 
-Commands end in NUL ("z"). Inside of a session each reply begins with the number of its command.
+Commands end in NUL ("z"). Within a session each reply begins with the number of its command.
 """
 
 import re
@@ -11,10 +11,10 @@ from filterlink.filters.runtime.finding import ScannerFinding
 __all__ = ["END_OF_STREAM", "OVER_LIMITS", "BadClamdReply", "Replies", "chunk", "command", "finding", "takes_no_descriptor"]
 
 MAX_REPLY = 64 << 10
-"""Bytes. A reply is a file name and a signature's name; whoever sends more is no clamd."""
+"""Bytes. A reply has the name of a file and of a signature; a server that sends more is not a clamd."""
 END_OF_STREAM = struct.pack("!I", 0)
 OVER_LIMITS = "Heuristics.Limits.Exceeded"
-"""What ClamAV "finds" with AlertExceedsMax in what it did not look at to the end; without that it calls it clean."""
+"""What ClamAV "finds" with AlertExceedsMax if it did not scan all of a message. Without that option it reports the message as clean."""
 _NUMBERED = re.compile(rb"(\d{1,10}): (.*)", re.DOTALL)
 _FOUND = re.compile(r"(?:[^:]*: )?(.+) FOUND", re.DOTALL)
 
@@ -22,11 +22,13 @@ _FOUND = re.compile(r"(?:[^:]*: )?(.+) FOUND", re.DOTALL)
 _MESSAGES_FAULT = re.compile(
     r"size limit|limit (?:reached|exceeded)|bad format|broken data|can't parse data|can't unpack data|too many files", re.IGNORECASE
 )
-"""Errors that may be the message's doing, by the texts of cl_strerror() and clamd. All others are the server's: no memory, no room ..."""
+"""Errors that may be the message's fault, by the texts of cl_strerror() and clamd. All others are the server's: no memory, no disk space
+...
+"""
 
 
 class BadClamdReply(Exception):
-    """What came is no reply of a clamd."""
+    """The bytes are not a reply of a clamd."""
 
 
 def command(name: str) -> bytes:
@@ -49,24 +51,24 @@ def finding(text: str) -> ScannerFinding:
 
 
 def takes_no_descriptor(fault: str) -> bool:
-    """Tell whether clamd got none with FILDES, or does not know that command."""
+    """Return whether clamd got no descriptor with FILDES, or does not know that command."""
     return "file descriptor" in fault or "UNKNOWN COMMAND" in fault
 
 
 class Replies:
-    """The replies of one session: feed what was read, take what is complete."""
+    """The replies of one session: feed it what was read, take complete replies."""
 
     def __init__(self) -> None:
         self._data = b""
 
     def feed(self, data: bytes) -> None:
-        "Raises BadClamdReply."
+        """Add bytes that were read. Raises BadClamdReply."""
         self._data += data
         if len(self._data) > MAX_REPLY:
             raise BadClamdReply(f"a reply of more than {MAX_REPLY} bytes")
 
     def take(self) -> tuple[int, str] | None:
-        """Give the next reply and the number of its command (0: of the session itself); None while it is not all there."""
+        """Return the next reply and the number of its command (0: the session itself); None until it is complete."""
         line, end, rest = self._data.partition(b"\0")
         if not end:
             return None

@@ -1,6 +1,6 @@
-"""How a message goes to a server that judges it, with a limit to the time that it may take.
+"""Send a message to a server that scans it, within a time limit.
 
-Exchange is one question, one answer, one connection: spamd's way and rspamd's.
+An Exchange is one question, one answer, one connection: so spamd and rspamd work.
 """
 
 import contextlib
@@ -19,22 +19,24 @@ __all__ = ["USUAL", "ConnectionLost", "Exchange", "Failover", "Terms", "Unscanna
 
 T = TypeVar("T")
 MAX_DEATHS = 3
-"""A message waits after servers broke off this many times while they had it. It may kill them, or they are down behind a proxy."""
+"""A message waits after servers have closed the connection this often while they had it. It may kill them, or they are down behind a
+proxy.
+"""
 
 Pieces = Callable[[], Iterable[bytes]]
-"""Gives the message from its begin, each time that it is called."""
+"""Yields the message from its start, at each call."""
 
 
 class Unscannable(Exception):
-    """A server says that it cannot judge this message. A connection that ends says nothing of the message."""
+    """A server answers that it cannot scan this message. The end of a connection proves nothing about the message."""
 
 
 class ConnectionLost(Unavailable):
-    """The connection ended before the answer was there."""
+    """The connection ended before the answer."""
 
 
 class Terms(NamedTuple):
-    """For how long a server is waited for, and what becomes of messages that it does not judge."""
+    """How long to wait for a server, and what happens to messages that it does not scan."""
 
     wait: float = 60.0
     """Seconds for which messages wait in an outage."""
@@ -43,14 +45,14 @@ class Terms(NamedTuple):
     unscannable: str = "defer"
     """A key of UNSCANNABLE."""
     max_size: int = 0
-    """Bytes; a larger message passes without being judged. 0: each is judged."""
+    """Bytes; a larger message passes without a scan. 0: all are scanned."""
 
 
 USUAL = Terms()
 
 
 def settled(name: str, terms: Terms, message: Handover, ask: Callable[[], Verdict]) -> Verdict:
-    """What becomes of a message: `ask` says it, or raises Away or Unscannable. `name`: the server's."""
+    """Return the verdict on a message. `ask` returns it, or raises Away or Unscannable. `name`: the server's."""
     if 0 < terms.max_size < message.size:
         return ok()
     try:
@@ -58,16 +60,16 @@ def settled(name: str, terms: Terms, message: Handover, ask: Callable[[], Verdic
     except Away as fault:
         return rejected(f"no {name} answers: {fault}")
     except Unscannable as fault:
-        return UNSCANNABLE[terms.unscannable](f"{name} cannot judge this message: {fault}")
+        return UNSCANNABLE[terms.unscannable](f"{name} cannot scan this message: {fault}")
 
 
 class Failover:
-    """Has one of several servers do something, and the log told what is wrong with each. For many threads."""
+    """Lets one of several servers do a task, and logs what is wrong with each. For many threads."""
 
     def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float) -> None:
-        """A message waits up to `wait` seconds for a server that is away, and takes `timeout` seconds all in all.
+        """`wait`: seconds for which a message may wait in an outage. `timeout`: seconds for a message in total.
 
-        `name`: the servers', for the log.
+        `name`: that of the servers, for the log.
         """
         self._name = name
         self._timeout = timeout
@@ -75,9 +77,9 @@ class Failover:
         self._troubles: dict[Address, str] = {}
 
     def make(self, attempt: Callable[[Address, float], T]) -> T:
-        """Call attempt(address, when it has to end), which raises OSError or Unavailable where another should be asked.
+        """Call attempt(address, end time). It raises OSError or Unavailable if another server should be asked.
 
-        Raises Away, also after MAX_DEATHS times BrokenOff.
+        Raises Away, also after MAX_DEATHS lost connections.
         """
         end = time.monotonic() + self._timeout
         deaths: list[Address] = []
@@ -98,7 +100,7 @@ class Failover:
         return self._service.use(one, self._timeout)
 
     def _tell(self, address: Address, trouble: str) -> None:
-        """Tell the log what is wrong with a server, when that changes."""
+        """Log what is wrong with a server, when that changes."""
         if trouble != self._troubles.get(address, ""):
             self._troubles[address] = trouble
             complain(f"{self._name} at {address}: {trouble or 'answers again'}")
@@ -108,18 +110,19 @@ class Exchange:
     """Asks one of several servers. For many threads."""
 
     def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
-        """As Attempts; `half_close`: the server is told the end of the message by the end of what we write."""
+        """As Failover. `half_close`: the end of what we write marks the end of the message."""
         self._attempts = Failover(name, addresses, terms.wait, terms.timeout)
         self._name = name
         self._terms = terms
         self._half_close = half_close
 
     def judge(self, head: bytes, message: Handover, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
-        """The verdict of one of them, or what the terms say where there is none."""
+        """Return the verdict of one of the servers, or the one of the terms if there is none."""
         return settled(self._name, self._terms, message, lambda: self.ask(head, message.pieces, judge))
 
     def ask(self, head: bytes, message: Pieces, judge: Callable[[ServerAnswer], Verdict]) -> Verdict:
-        """Send both, and judge by the answer; `judge` raises Unavailable where another server should be asked.
+        """Send `head` and the message; let `judge` make the verdict of the answer. It raises Unavailable if another server should be
+        asked.
 
         Raises Away and Unscannable.
         """
@@ -127,7 +130,7 @@ class Exchange:
 
     def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> ServerAnswer:
         with address.connect(left(end)) as sock:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer has the error
                 _send(sock, head, message, end)
                 if self._half_close:
                     sock.shutdown(socket.SHUT_WR)

@@ -1,7 +1,8 @@
-"""The filter for ICAP servers (c-icap and the gateways of the scanner makers): each message goes there as RESPMOD.
+"""The filter for ICAP servers (c-icap and the gateways of scanner makers): it sends each message as a RESPMOD.
 
-It has a connection of its own, on which we read while we write: a server may answer early, or send back what it gets. The
-options of each server are asked for once in a while. A message that cannot be judged is deferred by default, never passed unseen.
+Each message has its own connection, which is read while it is written: a server may answer early, or send back what it
+gets. Each server's options are renewed from time to time. A message that cannot be scanned is deferred by default, and never
+passes unscanned.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ __all__ = ["IcapFilter", "IcapSettings", "run"]
 
 
 class IcapSettings(NamedTuple):
-    """Which service is asked, and what is done with the answer."""
+    """Which service to ask, and what to do with its answer."""
 
     service: str
     policy: Policy = Policy()
@@ -34,18 +35,18 @@ class IcapSettings(NamedTuple):
 
 
 def run(addresses: Sequence[Address], settings: IcapSettings, threads: int) -> int:
-    """Be the helper program. Return the exit code."""
+    """Run the helper program; return the exit code."""
     return serve_threads("icap", IcapFilter(addresses, settings).judge, threads)
 
 
 class IcapFilter:
-    """Judge messages by one of several ICAP servers. For many threads."""
+    """Scans messages with one of several ICAP servers. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: IcapSettings) -> None:
         self._attempts = Failover("ICAP server", addresses, settings.wait, settings.timeout)
         self._settings = settings
         self._known: dict[Address, tuple[float, Options]] = {}
-        """What each server wants, and until when that holds."""
+        """The options of each server, and until when they are valid."""
 
     def judge(self, path: str) -> Verdict:
         with Handover(path, RECEIVED) as message:
@@ -106,7 +107,7 @@ def _begin(question: Question, message: Pieces, wanted: Options) -> Iterator[byt
 
 
 def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, end: float) -> None:
-    "Send and read until the reply is complete, however little was sent until then. Raises OSError, Unavailable, BadIcapReply."
+    """Send and read until the reply is complete, even if not all was sent. Raises OSError, Unavailable, BadIcapReply."""
     unsent = memoryview(b"")
     poll = select.poll()
     while not reply.complete:
@@ -120,7 +121,7 @@ def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, en
             continue
         try:
             unsent = unsent[sock.send(unsent) :]
-        except (BrokenPipeError, ConnectionResetError):  # what is wrong stands in the answer
+        except (BrokenPipeError, ConnectionResetError):  # the answer has the error
             unsent = memoryview(b"")
             pieces = iter(())
 

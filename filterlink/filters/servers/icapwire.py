@@ -1,7 +1,7 @@
-"""What is said between an ICAP server and those who ask it (RFC 3507: OPTIONS, RESPMOD). Pure: bytes in, a Finding out.
+"""The protocol between an ICAP server and its clients (RFC 3507: OPTIONS, RESPMOD). Pure: bytes in, a ScannerFinding out.
 
-The message goes as the body of an HTTP answer. Its first bytes go alone, as a preview of the size that OPTIONS names; the
-rest follows when the server says 100. 204 is "unchanged"; else a changed answer comes, mostly a page that says what was found.
+The message is the body of an HTTP answer. Its first bytes are sent alone, as a preview of the size that OPTIONS names. The
+rest follows when the server sends 100. 204 means "unchanged". Else a changed answer comes, usually a page with the finding.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ __all__ = ["BadIcapReply", "IcapReply", "Options", "Question", "finding", "optio
 MAX_HEAD = 64 << 10
 """Bytes of a header, or of a line between two chunks."""
 MAX_TTL = 300.0
-"""Seconds for which the options hold, also where the server says longer: it may be configured anew."""
+"""Seconds for which options are valid at most, even if the server allows more: its configuration may change."""
 MAX_PREVIEW = 1 << 20
 MESSAGES_FAULT = (400, 413, 414, 415, 422)
-"""All others, such as 404 and 500, are the server's: no message may pass for them."""
+"""All other codes, such as 404 and 500, are the server's fault: no message may pass because of them."""
 _STATUS = re.compile(rb"ICAP/\d\.\d (\d{3})(?: ([^\r\n]*))?\r?\n")
 _HTTP = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _BLANK = re.compile(rb"\r?\n\r?\n")
@@ -29,7 +29,7 @@ _THREAT = re.compile(r"Threat *= *([^;]+)", re.IGNORECASE)
 
 
 class BadIcapReply(Exception):
-    """What came is no reply of an ICAP server."""
+    """The bytes are not a reply of an ICAP server."""
 
 
 class Options(NamedTuple):
@@ -69,7 +69,7 @@ class Question(NamedTuple):
         return _head("RESPMOD", self.authority, self.service) + b"\r\n".join(fields) + b"\r\n\r\n" + asked + got
 
     def preview(self, message: "Pieces", wanted: Options) -> Iterator[bytes]:
-        """Yield what goes before the server has said anything: the preview, or all."""
+        """Yield what is sent before the server answers: the preview, or all."""
         if wanted.preview is None:
             yield from self.rest(message)
             return
@@ -82,7 +82,7 @@ class Question(NamedTuple):
 
 
 class Pieces:
-    """A message in pieces, of which some may be taken ahead; it knows the digest of what was given out."""
+    """A message in pieces, some of which may be taken in advance; it computes the digest of what was taken."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -122,7 +122,7 @@ def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class IcapReply:
-    """Feed what was read until it is `complete`; only then look at it. What came beyond it is its `rest`."""
+    """Feed it what was read until it is `complete`; the other attributes are valid only then. `rest`: bytes after the reply."""
 
     def __init__(self) -> None:
         self.code = 0
@@ -140,11 +140,11 @@ class IcapReply:
 
     @property
     def digest(self) -> bytes:
-        """Of the body."""
+        """Return the digest of the body."""
         return self._sum.digest()
 
     def feed(self, data: bytes) -> None:
-        "Raises BadIcapReply."
+        """Add bytes that were read. Raises BadIcapReply."""
         self.rest += data
         while not self.complete and self._step():
             pass
@@ -186,7 +186,7 @@ class IcapReply:
         return not self._decide(self.http_code // 100 == 4)
 
     def _decide(self, decided: bool) -> bool:
-        """Note that the head names a threat or refuses. Then its body does not matter, nor whether that ever ends."""
+        """Note that the head names a threat or refuses. Then the body and its end do not matter."""
         self.decided = self.decided or decided
         self.complete = self.complete or decided
         return decided
@@ -232,7 +232,7 @@ class IcapReply:
 def _fields(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
-    for line in _LINE_END.split(text):  # not splitlines(): a name may have other characters that end a line for str
+    for line in _LINE_END.split(text):  # not splitlines(): a name may have other characters that str treats as line ends
         if line[:1] in (" ", "\t") and name:
             found[name] += "\n" + line.strip()
         elif ":" in line:
@@ -243,7 +243,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def read_options(reply: IcapReply) -> Options:
-    """Raises BadReply where the service can't be asked."""
+    """Read the reply to OPTIONS. Raises BadIcapReply if the service cannot be asked."""
     if reply.code != 200:
         raise BadIcapReply(f"{reply.code} {reply.text}")
     if "RESPMOD" not in reply.fields.get("methods", "").upper():
@@ -259,7 +259,7 @@ def _number(text: str) -> int | None:
 
 
 def finding(reply: IcapReply, sent: bytes) -> ScannerFinding:
-    """Read the reply to RESPMOD; `sent` is the digest of the message as it was sent. Raises BadReply where it means the server."""
+    """Read the reply to RESPMOD. `sent`: the digest of the message as sent. Raises BadIcapReply for a fault of the server."""
     if name := _threat(reply.fields):
         return ScannerFinding(name)
     if reply.code == 204:
@@ -273,14 +273,14 @@ def finding(reply: IcapReply, sent: bytes) -> ScannerFinding:
 
 
 def _changed(reply: IcapReply, sent: bytes) -> ScannerFinding:
-    """An answer that is the one we sent is as good as 204."""
+    """Read a changed answer. If it equals what was sent, it means the same as 204."""
     if reply.http_code // 100 != 2:
         return ScannerFinding(f"blocked by the ICAP server ({reply.http_code})")
     return ScannerFinding() if reply.digest == sent else ScannerFinding("changed by the ICAP server")
 
 
 def _threat(fields: dict[str, str]) -> str:
-    """Name what was found, in whichever of the usual fields it stands."""
+    """Return the name of the threat from the usual fields, whichever the server uses."""
     if found := _THREAT.search(fields.get("x-infection-found", "")):
         return found[1].strip()
     if name := fields.get("x-virus-id", "").strip():
@@ -288,4 +288,4 @@ def _threat(fields: dict[str, str]) -> str:
     number, *lines = fields.get("x-violations-found", "0").split("\n")
     if number.strip() == "0":
         return fields.get("x-infection-found", "")
-    return lines[1] if len(lines) > 1 else "violation"  # the lines of each: file, name, number, what was done
+    return lines[1] if len(lines) > 1 else "violation"  # four lines each: file, name, number, action

@@ -1,6 +1,6 @@
-"""The filter for milters (OpenDKIM, clamav-milter and others): each message is told to one as an MTA would.
+"""The filter for milters (OpenDKIM, clamav-milter and others): it talks to a milter as an MTA would.
 
-One connection a message. A message that cannot be judged is deferred by default, never passed unseen.
+Each message has its own connection. A message that cannot be scanned is deferred by default, and never passes unscanned.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ CHOICES = ("ignore", "error")
 
 
 class MilterSettings(NamedTuple):
-    """What is done with what the helper protocol cannot do."""
+    """What to do with requests that the helper protocol cannot express."""
 
     changes: str = "ignore"
-    """Where it wants to change what is there: go on without, or refuse the message."""
+    """If the milter wants to change existing content: go on without the change, or refuse the message."""
     quarantine: str = "error"
 
 
@@ -36,12 +36,12 @@ DEFAULTS = MilterSettings()
 
 
 def run(addresses: Sequence[Address], settings: MilterSettings, terms: Terms, threads: int) -> int:
-    """Be the helper program. Return the exit code."""
+    """Run the helper program; return the exit code."""
     return serve_threads("milter", MilterFilter(addresses, settings, terms).judge, threads)
 
 
 class MilterFilter:
-    """Judge messages by one of several milters that do the same. For many threads."""
+    """Scans messages with one of several milters that do the same. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: MilterSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._attempts = Failover("milter", addresses, terms.wait, terms.timeout)
@@ -65,7 +65,7 @@ class MilterFilter:
         except BadPacket as fault:
             raise Unavailable(str(fault)) from None
         except (BrokenPipeError, ConnectionResetError):
-            raise ConnectionLost("the connection was broken off") from None
+            raise ConnectionLost("the milter closed the connection") from None
         except TimeoutError:
             raise Unavailable("no answer in time") from None
 
@@ -79,18 +79,18 @@ class MilterFilter:
         for what in sorted(found.undone):
             self._complain(what)
             if self._settings.changes == "error":
-                return error(f"the milter {what}, which cannot be done here")
+                return error(f"the milter {what}, which this filter cannot do")
         return found.verdict()
 
     def _complain(self, what: str) -> None:
-        """Tell the log what cannot be done here, once."""
+        """Log once what this filter cannot do."""
         if what not in self._told:
             self._told.add(what)
-            complain(f"milter: it {what}, which cannot be done here")
+            complain(f"milter: it {what}, which this filter cannot do")
 
 
 class _Dialogue:
-    """One message told on one connection."""
+    """One message on one connection."""
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._sock = sock
@@ -98,7 +98,9 @@ class _Dialogue:
         self._packets = Packets()
 
     def hold(self, mail: MilterMessage) -> Verdict | MilterOutcome:
-        """Tell it all, until there is a verdict; an Outcome where the message may go on. Raises OSError, BadPacket, BrokenOff."""
+        """Send it all until there is a verdict; return the MilterOutcome if the message may go on. Raises OSError, BadPacket,
+        ConnectionLost.
+        """
         self._send(milterwire.OFFER)
         wanted = milterwire.read_offer(*self._packet())
         outcome = MilterOutcome()

@@ -1,7 +1,7 @@
-"""What is said between an MTA and a milter (version 6 of the milter protocol), from the MTA's side. Pure.
+"""The protocol between an MTA and a milter (version 6 of the milter protocol), from the MTA's side. Pure.
 
-Packets have a length (4 bytes), a letter and data. All that a milter may ask for is offered, as one that lacks an action
-refuses to work; what the helper protocol cannot do (change what is there) is told by `Outcome.undone`.
+Packets have a length (4 bytes), a letter and data. All actions are offered, because a milter that lacks one refuses to
+work. `MilterOutcome.undone` has those that the helper protocol cannot express (changes of existing content).
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 MAX_PACKET = 1 << 20
-"""Bytes. A milter's replies hold one header field, or 64 KiB of a body."""
+"""Bytes. A milter's reply has one header field, or 64 KiB of a body."""
 CHUNK = 65535
 MAX_HEAD = 8 << 20
 VERSION = 6
@@ -50,23 +50,23 @@ _NAME = re.compile(r"[!-9;-~]{1,200}")
 _FOLD = re.compile(r"\r?\n[ \t]*")
 _BARE = re.compile(rb"(?<!\r)\n")
 _BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
-# At the begin of a line and without a way back: a line of 200 kB without a colon must take linear time.
+# Anchored at the start of a line and without backtracking: a line of 200 kB without a colon must take linear time.
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
 
 
 class BadPacket(Exception):
-    """What came is no packet of a milter."""
+    """The bytes are not a packet of a milter."""
 
 
 class Wanted(NamedTuple):
-    """What the milter made of our offer."""
+    """The part of our offer that the milter accepted."""
 
     version: int = VERSION
     protocol: int = 0
 
 
 class MilterMessage(NamedTuple):
-    """A message as the milter gets it."""
+    """A message in the form that the milter gets."""
 
     number: str
     envelope: FilterEnvelope
@@ -75,7 +75,7 @@ class MilterMessage(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One packet for the milter, and whether it answers it."""
+    """One packet for the milter, and whether the milter answers it."""
 
     letter: bytes
     packet: bytes
@@ -91,7 +91,7 @@ QUIT = _packet(b"Q")
 
 
 class Packets:
-    """Feed what was read, take what is complete."""
+    """Feed it what was read, take complete packets."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -100,7 +100,7 @@ class Packets:
         self._data += data
 
     def take(self) -> tuple[bytes, bytes] | None:
-        """Give letter and data of the next one; None while it is not all there. Raises BadPacket."""
+        """Return letter and data of the next packet; None until it is complete. Raises BadPacket."""
         if len(self._data) < 4:
             return None
         size = struct.unpack_from("!I", self._data)[0]
@@ -125,7 +125,7 @@ def read_offer(letter: bytes, data: bytes) -> Wanted:
 
 
 def split(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Part header and body at the first empty line."""
+    """Split header and body at the first empty line."""
     left = iter(pieces)
     data = b""
     while not (blank := _BLANK.search(data)) and len(data) < MAX_HEAD and (piece := next(left, b"")):
@@ -135,7 +135,7 @@ def split(pieces: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def _body(first: bytes, left: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the body with CRLF at the end of each line, as SMTP has it."""
+    """Yield the body with CRLF at the end of each line, as in SMTP."""
     held = first
     for piece in left:
         whole, held = _whole(held)
@@ -145,12 +145,12 @@ def _body(first: bytes, left: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _whole(data: bytes) -> tuple[bytes, bytes]:
-    """Keep a CR at the end back: its LF may be in the next piece."""
+    """Hold back a CR at the end: its LF may be in the next piece."""
     return (data[:-1], b"\r") if data.endswith(b"\r") else (data, b"")
 
 
 def commands(wanted: Wanted, mail: MilterMessage) -> Iterator[Command]:
-    """Yield what the milter has to be told, in order."""
+    """Yield all commands for the milter, in order."""
     for letter, data, macros in _said(mail, wanted):
         if wanted.protocol & NOT_SENT.get(letter, 0) or (letter == b"T" and wanted.version < 4):
             continue
@@ -181,7 +181,7 @@ def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, t
 
 
 def _peer(address: str) -> tuple[bytes, bytes]:
-    """Name and CONNECT data; mail from inside comes from 127.0.0.1, as Postfix says it."""
+    """Return name and CONNECT data; mail from inside comes from 127.0.0.1, as with Postfix."""
     known = ipaddress.ip_address(address or "127.0.0.1")
     host = b"[%b]" % address.encode() if address else b"localhost"
     text = b"%b%b" % (b"IPv6:" if known.version == 6 else b"", str(known).encode())
@@ -193,18 +193,18 @@ def _strings(*texts: bytes) -> bytes:
 
 
 class MilterOutcome:
-    """What the milter answers, and what follows from all of it. `quarantine` is its reason for one, else None."""
+    """What the milter answers, and the result of all its answers. `quarantine`: its reason, or None."""
 
     def __init__(self) -> None:
         self.undone: set[str] = set()
-        """What it asked for and cannot be done."""
+        """Actions that it asked for and this filter cannot do."""
         self.quarantine: str | None = None
         self.skip = False
-        """Whether it needs no more of the body."""
+        """Whether the milter needs no more of the body."""
         self._fields: list[str] = []
 
     def take(self, letter: bytes, data: bytes) -> bool:
-        """Take what is no final answer; tell whether the command is answered by it. Raises BadPacket."""
+        """Take an answer that is not final; return whether it ends the command. Raises BadPacket."""
         if letter in (b"c", b"s"):
             self.skip = self.skip or letter == b"s"
             return True
@@ -225,7 +225,7 @@ class MilterOutcome:
             self._fields.append(f"{_text(name)}: {text}")
 
     def verdict(self) -> Verdict:
-        """The message goes on."""
+        """Return the verdict of a message that may go on."""
         return header(tuple(self._fields)) if self._fields else ok()
 
 
@@ -239,7 +239,7 @@ FINAL = {
 
 
 def final(letter: bytes, data: bytes) -> Verdict | None:
-    """The verdict that ends the dialogue, whenever it comes."""
+    """Return the verdict if this answer ends the dialogue, else None."""
     if letter == b"y":
         text = _text(data)
         return error(text) if text.startswith("5") else rejected(text)

@@ -1,7 +1,7 @@
-"""The filter for rspamd: each message goes to a worker's /checkv2, with its envelope, and the action decides.
+"""The filter for rspamd: it sends each message with its envelope to a worker's /checkv2. The action decides.
 
-rspamd closes the connection after each answer, so each message has one of its own. A message that rspamd cannot judge is
-kept and comes again later, never passed unseen.
+rspamd closes the connection after each answer, so each message has its own. A message that rspamd cannot scan is
+deferred by default, and never passes unscanned.
 """
 
 import time
@@ -21,7 +21,7 @@ __all__ = ["ActionRules", "BadPassword", "RspamdFilter", "RspamdSettings", "read
 
 
 MESSAGES_FAULT = (400, 413, 422)
-"""All others, such as a wrong password, are the server's: no message may pass for them."""
+"""All other codes, such as for a wrong password, are the server's fault: no message may pass because of them."""
 
 
 class BadPassword(Exception):
@@ -29,7 +29,7 @@ class BadPassword(Exception):
 
 
 class RspamdSettings(NamedTuple):
-    """What is asked, and what is done with the answer."""
+    """What to ask, and what to do with the answer."""
 
     rules: ActionRules = ActionRules()
     password: bytes = b""
@@ -39,7 +39,7 @@ DEFAULTS = RspamdSettings()
 
 
 def run(addresses: Sequence[Address], settings: RspamdSettings, terms: Terms, threads: int) -> int:
-    """Be the helper program. Return the exit code."""
+    """Run the helper program; return the exit code."""
     return serve_threads("rspamd", RspamdFilter(addresses, settings, terms).judge, threads)
 
 
@@ -50,12 +50,12 @@ def read_password(path: str) -> bytes:
     except OSError as fault:
         raise BadPassword(f"{path}: {fault.strerror}") from None
     if not line or not line.decode("ascii", "replace").isprintable():
-        raise BadPassword(f"{path}: its first line is no password")
+        raise BadPassword(f"{path}: its first line is not a password")
     return line
 
 
 class RspamdFilter:
-    """Judge messages by one of several rspamds. For many threads."""
+    """Scans messages with one of several rspamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: RspamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._exchange = Exchange("rspamd", addresses, terms, half_close=False)

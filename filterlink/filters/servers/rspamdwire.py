@@ -1,7 +1,7 @@
-"""What is said between rspamd and those who ask it: HTTP, POST /checkv2, JSON. Pure: an envelope in, a verdict out.
+"""The protocol between rspamd and its clients: HTTP, POST /checkv2, JSON. Pure: an envelope in, a verdict out.
 
-Of what rspamd asks for, the helper protocol can add header fields; it can't change or remove any. So a new subject stands
-in X-Spam-Subject, and `remove_headers` is ignored.
+Of what rspamd asks for, the helper protocol can only add header fields, not change or remove any. So a new subject is in
+X-Spam-Subject, and `remove_headers` is ignored.
 """
 
 import re
@@ -18,23 +18,23 @@ __all__ = ["ActionRules", "BadResult", "RspamdResult", "read_result", "request",
 MAX_RCPT = 500
 """Recipients that are named to rspamd. A message may have 50,000, and each is a header field of the request."""
 MAX_SYMBOLS = 30
-"""Names in X-Spamd-Result, the weightiest ones; a reply of ours has 4096 bytes."""
+"""Names in X-Spamd-Result, those with the largest scores; a reply of ours has 4096 bytes."""
 _NAME = re.compile(r"[!-9;-~]{1,200}")
 
 
 class BadResult(Exception):
-    """What came is no result of a rspamd."""
+    """The bytes are not a result of rspamd."""
 
 
 class ActionRules(NamedTuple):
-    """What follows from rspamd's actions beyond what they say themselves."""
+    """What follows from rspamd's actions, where they leave a choice."""
 
     result_for_all: bool = False
     """Whether messages without any action get X-Spamd-Result as well."""
     greylist: float = 300.0
-    """Seconds from its arrival for which a message is kept that rspamd would greylist."""
+    """Seconds from its arrival for which a message is deferred that rspamd would greylist."""
     unknown_action: str = "defer"
-    """What follows from an action that is not known here: a key of UNSCANNABLE."""
+    """What follows from an unknown action: a key of UNSCANNABLE."""
 
 
 class Symbol(msgspec.Struct):
@@ -47,7 +47,7 @@ class RspamdResult(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
     action: str
     score: float | None = 0.0
     required_score: float | None = 0.0
-    """None where all actions are off."""
+    """None if all actions are off."""
     symbols: dict[str, Symbol] = {}
     subject: str = ""
     messages: Any = None
@@ -59,7 +59,7 @@ class RspamdResult(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
 
 
 def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: bytes = b"") -> bytes:
-    """All that goes before the message."""
+    """Return all that comes before the message."""
     fields = [(b"Host", b"rspamd"), (b"Content-Length", b"%d" % length), (b"Queue-Id", queue_id)]
     if envelope.sender is not None:
         fields.append((b"From", b"<%b>" % envelope.sender))
@@ -73,7 +73,7 @@ def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: by
 
 
 def read_result(body: bytes) -> RspamdResult:
-    """Raises BadResult."""
+    """Decode a result. Raises BadResult."""
     try:
         return msgspec.json.decode(body, type=RspamdResult)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:  # RecursionError: 100,000 brackets
@@ -81,7 +81,7 @@ def read_result(body: bytes) -> RspamdResult:
 
 
 def verdict(result: RspamdResult, age: float, rules: ActionRules) -> Verdict:
-    """Map the action. `age`: for how many seconds the message has been in the queue."""
+    """Map the action to a verdict. `age`: seconds that the message has been in the queue."""
     if result.action in ("reject", "quarantine"):
         return error(_said(result) or f"spam: score {result.score or 0:.1f} of {result.required_score or 0:.1f}{_names(result)}")
     if result.action == "discard":
@@ -97,7 +97,7 @@ def verdict(result: RspamdResult, age: float, rules: ActionRules) -> Verdict:
 
 
 def _fields(result: RspamdResult, rules: ActionRules) -> tuple[str, ...]:
-    """Those that rspamd asks for go first; none of ours is added a second time."""
+    """Return the fields: first those that rspamd asks for; none of ours is added a second time."""
     fields = list(_asked(result))
     there = {field.partition(":")[0].lower() for field in fields}
     marked = result.action in ("add header", "rewrite subject")
@@ -118,7 +118,7 @@ def _asked(result: RspamdResult) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """A value is a text, or an object with one, or a list of these."""
+    """Yield the texts of a value: a text, an object with one, or a list of these."""
     if isinstance(value, list):
         for each in value:
             yield from _texts(each)
@@ -129,7 +129,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _field(name: str, value: str) -> str:
-    """Write a field in which no line can begin another one."""
+    """Write a field, in which no line can begin another field."""
     lines = (line.strip(" \t") for line in value.strip().replace("\r\n", "\n").replace("\r", " ").split("\n"))
     return f"{name}: " + "\n\t".join(line for line in lines if line)
 
@@ -147,6 +147,6 @@ def _names(result: RspamdResult) -> str:
 
 
 def _said(result: RspamdResult) -> str:
-    """What a rule wants the sender to read."""
+    """Return what a rule wants the sender to read."""
     said = result.messages.get("smtp_message") if isinstance(result.messages, dict) else None
     return said if isinstance(said, str) else ""

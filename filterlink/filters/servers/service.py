@@ -1,7 +1,7 @@
-"""The servers that a filter asks: addresses, failover from one to the next, and patience while all of them are away.
+"""The servers that a filter asks: addresses, failover from one to the next, and how long to wait while all are unavailable.
 
-A scanner that restarts or loads new signatures makes mail wait, and no message fails. It waits up to `wait` seconds of one
-outage, counted from its begin: in a long outage messages are told at once to come again later.
+A scanner that restarts or loads new signatures makes mail wait, but no message fails. A message waits up to `wait` seconds
+of one outage, counted from its start. Later in a long outage messages are deferred at once.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ CONNECT = 5.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 SHUNNED = 10.0
-"""Seconds for which a server that failed is asked last. One that drops packets would cost each message CONNECT."""
+"""Seconds for which a server that failed is asked last. One that drops packets would cost each message CONNECT seconds."""
 _HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?")
 
 
 class Unavailable(Exception):
-    """This server cannot answer now; another one, or the same a little later, might."""
+    """This server cannot answer now. Another one might, or the same one a little later."""
 
 
 class Away(Exception):
-    """No server was there for as long as a message may wait. The text says of each what is wrong."""
+    """No server was available for as long as a message may wait. The text has what is wrong with each."""
 
 
 class Address(NamedTuple):
@@ -42,7 +42,7 @@ class Address(NamedTuple):
         return f"{self.host}:{self.port}" if self.port else self.host
 
     def connect(self, timeout: float) -> socket.socket:
-        """Connect; everything on the socket then has this time-out. Raises OSError."""
+        """Connect; the socket keeps this time-out. Raises OSError."""
         if self.port:
             sock = socket.create_connection((self.host, self.port), CONNECT)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -78,9 +78,9 @@ class ServerGroup:
         self._down_since: float | None = None
 
     def use(self, attempt: Callable[[Address], T], within: float = math.inf) -> T:
-        """Have one of the servers do it: attempt(address), which raises Unavailable or OSError where it cannot.
+        """Let one of the servers do a task: attempt(address) raises Unavailable or OSError if that server cannot.
 
-        Nothing is begun anew after so many seconds. Raises Away.
+        No attempt begins after `within` seconds. Raises Away.
         """
         pause = FIRST_PAUSE
         end = time.monotonic() + within
@@ -105,12 +105,12 @@ class ServerGroup:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _in_order(self) -> list[Address]:
-        """As they were given, but those that just failed last."""
+        """Return the addresses in their order, but those that have just failed at the end."""
         now = time.monotonic()
         return sorted(self._addresses, key=lambda address: now - self._failed.get(address, -SHUNNED) < SHUNNED)
 
     def _patience(self) -> float:
-        """Tell for how many seconds a message may still wait in this outage."""
+        """Return for how many seconds a message may still wait in this outage."""
         now = time.monotonic()
         if self._down_since is None:
             self._down_since = now
@@ -120,7 +120,7 @@ class ServerGroup:
 def left(end: float) -> float:
     """Return the seconds until `end` (time.monotonic()), as the time-out of the next call on a socket.
 
-    Raises Unavailable when `end` has come: one time holds for a whole answer, however often a byte of it comes.
+    Raises Unavailable after `end`: the limit applies to the whole answer, even if single bytes of it keep coming.
     """
     seconds = end - time.monotonic()
     if seconds <= 0:
@@ -129,5 +129,5 @@ def left(end: float) -> float:
 
 
 def fault_text(fault: Exception) -> str:
-    """Say what is wrong without the number that the system has for it."""
+    """Describe an error without its system number."""
     return str(getattr(fault, "strerror", None) or fault or type(fault).__name__)

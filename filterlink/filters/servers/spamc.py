@@ -1,4 +1,4 @@
-"""What is said between spamd and those who ask it (SPAMC/1.5). Pure: bytes in, a Finding out."""
+"""The protocol between spamd and its clients (SPAMC/1.5). Pure: bytes in, a SpamdFinding out."""
 
 import re
 import textwrap
@@ -9,9 +9,9 @@ from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 __all__ = ["METHODS", "TEMPORARY", "SpamdFinding", "finding", "own_fields", "request", "spam_fields"]
 
 METHODS = {"headers": "HEADERS", "symbols": "SYMBOLS", "nothing": "CHECK"}
-"""By what is to be added: SpamAssassin's own fields, fields of ours from the names of the rules, none."""
+"""By what to add: SpamAssassin's own fields, our fields from the names of the rules, none."""
 TEMPORARY = (69, 71, 74, 75)
-"""Codes of sysexits.h with which spamd means itself and not the message: unavailable, OS error, I/O error, try again."""
+"""Codes of sysexits.h for a fault of spamd, not of the message: unavailable, OS error, I/O error, try again."""
 MAX_STARS = 50
 WIDTH = 70
 _USER = re.compile(rb"[!-~\x80-\xff]{1,320}")
@@ -21,17 +21,17 @@ _ANY_FIELD = re.compile(r"^[^\n]*+\n(?:[ \t][^\n]*+\n)*+", re.MULTILINE)
 
 
 class SpamdFinding(NamedTuple):
-    """What spamd says of a message."""
+    """What spamd reports about a message."""
 
     spam: bool
     score: float
     required: float
     body: str
-    """The header of the message as SpamAssassin rewrote it, the names of the rules, or nothing: as the method says."""
+    """The header of the message as SpamAssassin rewrote it, the names of the rules, or nothing: by the method."""
 
 
 def request(method: str, length: int, user: bytes = b"") -> bytes:
-    """All that goes before the message. A user name that cannot stand in a line is left out."""
+    """Return all that comes before the message. A user name that does not fit into a line is left out."""
     said_user = b"User: %b\r\n" % user if _USER.fullmatch(user) else b""
     return b"%b SPAMC/1.5\r\n%bContent-length: %d\r\n\r\n" % (method.encode(), said_user, length)
 
@@ -46,13 +46,13 @@ def finding(answer: ServerAnswer) -> SpamdFinding:
 
 
 def spam_fields(header: str) -> tuple[str, ...]:
-    """Pick SpamAssassin's fields, folded as they are. It takes those out that were in the message before."""
+    """Return SpamAssassin's fields, folded as they are. It removes those that were in the message before."""
     found = (_FIELD.fullmatch(field) for field in _ANY_FIELD.findall(header.partition("\n\n")[0] + "\n"))
     return tuple(match[1] for match in found if match)
 
 
 def own_fields(found: SpamdFinding) -> tuple[str, ...]:
-    """Write what SpamAssassin writes by default, from the score and the names of the rules."""
+    """Write the fields that SpamAssassin adds by default, from the score and the names of the rules."""
     yes = "Yes" if found.spam else "No"
     lines = textwrap.wrap(found.body.strip().replace(",", " "), WIDTH)
     tests = ",\n\t".join(line.replace(" ", ",") for line in lines) or "none"

@@ -1,7 +1,7 @@
-"""The filter for SpamAssassin's daemon: each message goes to spamd, and its X-Spam fields are added to the message.
+"""The filter for SpamAssassin's daemon: it sends each message to spamd, and adds its X-Spam fields to the message.
 
-SpamAssassin tags and does not refuse; a message is refused only with `reject_above`. A message that spamd cannot judge
-is kept and comes again later, never passed unseen.
+SpamAssassin tags and does not refuse: a message is refused only with `reject_above`. A message that spamd cannot scan
+is deferred by default, and never passes unscanned.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ __all__ = ["METHODS", "SpamdFilter", "SpamdSettings", "run"]
 
 
 class SpamdSettings(NamedTuple):
-    """What is asked, and what is done with the answer."""
+    """What to ask, and what to do with the answer."""
 
     add: str = "headers"
     """A key of METHODS."""
     reject_above: float | None = None
     user: str = ""
     user_from_recipient: bool = False
-    """Whose preferences count: the recipient's where there is one alone, else `user`'s."""
+    """Whose preferences to use: those of a single recipient, else those of `user`."""
     strip_domain: bool = False
 
 
@@ -34,12 +34,12 @@ DEFAULTS = SpamdSettings()
 
 
 def run(addresses: Sequence[Address], settings: SpamdSettings, terms: Terms, threads: int) -> int:
-    """Be the helper program. Return the exit code."""
+    """Run the helper program; return the exit code."""
     return serve_threads("spamd", SpamdFilter(addresses, settings, terms).judge, threads)
 
 
 class SpamdFilter:
-    """Judge messages by one of several spamds. For many threads."""
+    """Scans messages with one of several spamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: SpamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
         self._exchange = Exchange("spamd", addresses, terms, half_close=True)

@@ -97,9 +97,9 @@ def test_a_fifo_in_the_place_of_the_file_hangs_no_command(tmp_path: Path, comman
 @pytest.mark.parametrize(
     ("path", "mode", "said"),
     [
-        ("Settings/enqueuer.toml", 0o666, "may be written by every account"),
-        ("Settings", 0o775, "may be written by group"),
-        (".", 0o775, "may be written by group"),
+        ("Settings/enqueuer.toml", 0o666, "can be written by every account"),
+        ("Settings", 0o775, "can be written by group"),
+        (".", 0o775, "can be written by group"),
         ("Submitted", 0o1777, "every account may list it"),
     ],
 )

@@ -66,7 +66,7 @@ def test_no_program_of_a_config_file_that_others_may_write(enqueuer: Any, base: 
     done = enqueuer("filters", "test", "Judge", *files)
 
     assert (done.returncode, done.stdout) == (78, b"")
-    assert b"Settings/enqueuer.toml may be written by every account" in done.stderr
+    assert b"Settings/enqueuer.toml can be written by every account" in done.stderr
 
 
 def test_a_filter_tried_on_files(enqueuer: Any, base: Path, judge: Path, files: list[str]) -> None:

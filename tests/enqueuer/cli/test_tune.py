@@ -48,7 +48,7 @@ def test_no_program_of_a_config_file_that_others_may_write(base: Path) -> None:
     done = run(base, "--seconds", "5")
 
     assert (done.returncode, done.stdout) == (78, "")
-    assert f"{base}/Settings may be written by every account" in done.stderr
+    assert f"{base}/Settings can be written by every account" in done.stderr
 
 
 @pytest.mark.alone

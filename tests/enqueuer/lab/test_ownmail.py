@@ -68,7 +68,7 @@ def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
         "empty": "is empty",
         "notes.txt": "does not begin with a header field, as mail messages do",
         "inner": "is a folder",
-        "pipe": "is no regular file",
+        "pipe": "is not a regular file",
         "dangling": "no such file or directory",
     }
 

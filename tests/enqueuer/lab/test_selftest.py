@@ -39,7 +39,7 @@ def test_a_wrong_verdict_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(selftest, "samples", lambda: [*samples()[:3], wrong])
 
     assert selftest.run() == 70
-    assert "WRONG       harmless (a text): should be quarantined, and the filter says OK" in _unfolded(capsys)
+    assert "WRONG       harmless (a text): should be quarantined, but the filter says OK" in _unfolded(capsys)
 
 
 @pytest.mark.parametrize("option", ["--stop", "--mark"])

@@ -1,7 +1,7 @@
 from enqueuer.log.history import Story, arrivals, stories
 
 LOG = """\
-10:00:00.100 2 ENQUEUER running: recovery is done, drops are taken
+10:00:00.100 2 ENQUEUER running: recovery is complete, drops are accepted
 10:00:01.250 2 QUEUE([17]) from <ann@example.org>, 117 bytes, a b, c.eml
 10:00:01.500 2 QUEUE([17]) deferred: the filter said: later
 23:59:59.999 2 QUEUE([18]) discarded: nobody wants it

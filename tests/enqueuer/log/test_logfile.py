@@ -64,7 +64,7 @@ def test_several_lines_of_which_some_fit(small: Path) -> None:
     writer.emit(line(100))
 
     assert [each.partition(" ")[2] for each in texts(small) if each][-2:] == [
-        f"3 LOG {100 - written} log lines were lost here: they could not be written (is the disk full?)",
+        f"3 LOG {100 - written} log lines were lost here: the log could not be written (is the disk full?)",
         "3 TEST line 100 ",
     ]
 
@@ -104,5 +104,5 @@ def test_logrotate_on_a_running_engine(trials: Trials, config: Config) -> None:
         assert trial.process is not None
         trial.process.send_signal(signal.SIGHUP)
         trial.configure(config(processors=2))
-        trial.wait(lambda: file.exists() and "configuration 2 is taken" in file.read_text(), "the new file has the new lines")
+        trial.wait(lambda: file.exists() and "configuration 2 accepted" in file.read_text(), "the new file has the new lines")
         assert file.with_suffix(".1").read_text() == old

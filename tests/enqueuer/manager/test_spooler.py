@@ -427,7 +427,7 @@ def test_a_disk_that_cannot_be_looked_at_counts_as_full(
     bench.pump(lambda: len(bench.schedule) == 1, 5)
 
     lines = [record.getMessage() for record in caplog.records if record.name == "SPOOL"]
-    assert lines == ["the disk cannot be looked at (Stale file handle): drops stay where they are"]
+    assert lines == ["the engine cannot read how full the disk is (Stale file handle): drops stay where they are"]
 
 
 def test_a_folder_that_cannot_be_read_is_tried_again(bench: _Bench) -> None:

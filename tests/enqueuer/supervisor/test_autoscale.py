@@ -87,7 +87,7 @@ def test_it_grows_while_messages_wait_for_nothing_else() -> None:
     assert grown(waiting=120) == (6, '120 messages wait, filter "F" has 12 free slots, CPU 40 %')
     assert grown(waiting=1) == (5, '1 message waits, filter "F" has 12 free slots, CPU 40 %')
     assert grown(room=Room("F", 1))[0] == 5
-    assert grown(room=None) == (6, "100 messages wait, no filter is asked, CPU 40 %")
+    assert grown(room=None) == (6, "100 messages wait, the rules ask no filter, CPU 40 %")
 
 
 @pytest.mark.parametrize(

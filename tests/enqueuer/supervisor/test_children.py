@@ -87,7 +87,7 @@ def test_a_stop_does_not_wait_for_a_process_that_the_kernel_holds(trials: Trials
             assert os.path.exists(f"/proc/{logger}")
         finally:
             place.release()
-        assert f"logger (pid {logger}) does not end by SIGKILL" in trial.output.read_text()
+        assert f"logger (pid {logger}) does not end after SIGKILL" in trial.output.read_text()
 
 
 def _descriptors(pid: int) -> int:

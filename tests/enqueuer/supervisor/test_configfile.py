@@ -387,7 +387,7 @@ def test_what_is_no_file_is_refused(trials: Trials, config: Config, place: str) 
             path.mkdir()
         else:
             path.symlink_to("/dev/zero")
-        trial.wait(lambda: "no regular file" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
+        trial.wait(lambda: "not a regular file" in (trial.status()["config"]["error"] or ""), "it is refused", 5)
 
 
 def test_a_module_whose_place_is_taken_by_a_file_is_refused(trials: Trials, config: Config, mail: Make) -> None:

@@ -21,7 +21,7 @@ def test_an_idle_engine_is_well() -> None:
         ({"waiting": 0}, {"turns": 100, "waiting": 0}, "queue manager"),
         ({}, {"filter_turns": 50}, "multiplexer"),
         ({"settling": 3}, {"settling": 5}, "wait for the disk"),
-        ({"waiting": 1}, {"waiting": 2}, "no processor gets one"),
+        ({"waiting": 1}, {"waiting": 2}, "no processor takes one"),
         ({"generation": 2}, {"turns": 100, "recovering": 900}, "queue manager"),
     ],
 )

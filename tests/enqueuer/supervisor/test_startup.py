@@ -86,7 +86,7 @@ def test_too_few_descriptors_are_said(trials: Trials, config: Config, most: int)
     trial = trials(config(processors=2))
     trial.prefix = ("prlimit", f"--nofile={most}:{most}")
     assert trial.launch().wait(20) == 78
-    assert trial.output.read_text().startswith(f"enqueuer: only {most} descriptors may be open (ulimit -n)")
+    assert trial.output.read_text().startswith(f"enqueuer: this process may open only {most} descriptors (ulimit -n)")
     assert trial.output.read_text().count("\n") == 1
 
 
@@ -110,7 +110,7 @@ def test_a_limit_on_the_size_of_files_is_said(trials: Trials, config: Config, ma
     trial = trials(config(processors=1))
     trial.prefix = ("prlimit", "--fsize=100000:100000")
     with trial:
-        assert "no file may be larger than 100000 bytes (ulimit -f)" in trial.output.read_text()
+        assert "files may have at most 100000 bytes (ulimit -f)" in trial.output.read_text()
         trial.drop("large", mail("large", size=200_000))
         trial.drop("small", mail("small"))
         trial.wait(lambda: len(trial.outbound()) == 1, "the small one flows")

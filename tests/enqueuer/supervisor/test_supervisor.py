@@ -216,7 +216,7 @@ def test_an_order_over_which_the_queue_manager_dies_is_answered(trials: Trials, 
         asking.sendall(b'{"command":"retry","id":17}\n')
         assert trial.status()["state"] == "running"  # asked later, so the order is with the queue manager
         signal_all([manager])
-        assert b"died over this" in asking.recv(10_000)
+        assert b"died during this command" in asking.recv(10_000)
 
 
 def test_no_process_survives_a_killed_supervisor(trials: Trials, config: Config, mail: Make) -> None:

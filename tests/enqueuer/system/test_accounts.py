@@ -357,7 +357,7 @@ def test_no_command_of_root_gives_another_account_more_than_it_has(trap: Trap, s
     assert set(commands) == set(WORDS)
     if planted == "nothing":
         assert list(trap.ran.glob(f"{ACCOUNT}.program.own")), "its own filter ran, as it"
-        assert "running: recovery is done" in trap.log()
+        assert "running: recovery is complete" in trap.log()
         assert "user = root: only an engine that runs as root" in trap.log()
         assert not [path for path in trap.base.rglob("*") if path.stat().st_uid != ACCOUNT]
 
@@ -452,7 +452,7 @@ def test_a_link_of_an_administrator_leads_to_a_base_directory_and_one_of_a_stran
     trap.give()
     link = trap.outside / "link"
     link.symlink_to("../base")
-    owners = {0: "(54321,", ACCOUNT: "(54321,", 12345: "a symbolic link on the way"}
+    owners = {0: "(54321,", ACCOUNT: "(54321,", 12345: "a symbolic link on the path"}
 
     for owner, told in owners.items():
         os.chown(link, owner, 0, follow_symlinks=False)
@@ -481,7 +481,7 @@ def test_a_folder_of_another_account_in_a_base_directory_of_root(trap: Trap, fol
     os.chown(trap.base / folder, ACCOUNT, ACCOUNT)
     said = entered(trap.base)
 
-    assert said.startswith("(0, 0, 0)") if folder == "Submitted" else f"and {folder} in it to the account {ACCOUNT}: chown" in said
+    assert said.startswith("(0, 0, 0)") if folder == "Submitted" else f"but {folder} in it belongs to the account {ACCOUNT}: chown" in said
 
 
 def test_a_new_base_directory_belongs_to_the_account_of_the_folder_above(trap: Trap) -> None:
@@ -503,7 +503,7 @@ def test_a_link_in_the_way_of_init_makes_nothing_elsewhere(trap: Trap) -> None:
     done = trap.enqueuer(["init", str(trap.base / "some/new")])
 
     assert done.returncode == 77
-    assert b"a symbolic link on the way" in done.stderr
+    assert b"a symbolic link on the path" in done.stderr
     assert trap.roots() == before
 
 
@@ -514,7 +514,7 @@ def test_root_that_cannot_become_another_says_so(trap: Trap) -> None:
     done = subprocess.run(command, capture_output=True, timeout=20, check=False)
 
     assert done.returncode == 77
-    assert f"belongs to the account {ACCOUNT}, and this root cannot become it".encode() in done.stderr
+    assert f"belongs to the account {ACCOUNT}, and root cannot become that account here".encode() in done.stderr
 
 
 def planted_link(trap: Trap) -> None:
@@ -541,7 +541,7 @@ def test_a_file_of_roots_is_not_given_to_another_by_a_name_that_it_planted(
     done = trap.enqueuer([*command, "mail.eml"])
 
     assert done.returncode == 77
-    assert b"give its content on stdin if it is meant" in done.stderr
+    assert b"if you mean this file, give its content on stdin" in done.stderr
     assert not [path for path in trap.base.glob("Submitted/*") if path.is_file()]
 
 

@@ -67,7 +67,7 @@ def test_each_folder_on_the_way_of_a_link_counts(tmp_path: Path) -> None:
     assert trust.config(file, os.geteuid()) is None
 
     (tmp_path / "middle").chmod(0o777)
-    assert f"{tmp_path}/middle may be written by every account" in (trust.config(file, os.geteuid()) or "")
+    assert f"{tmp_path}/middle can be written by every account" in (trust.config(file, os.geteuid()) or "")
 
 
 def test_a_reload_keeps_the_old_config_and_says_so(trials: Trials, config: Config) -> None:

@@ -77,5 +77,5 @@ def test_what_cannot_be_judged_is_said(make_base: Callable[..., Path]) -> None:
     base = make_base()
     message = MESSAGE.replace(b"Subject: x", b"X-Judge: 0 REJECTED away")
 
-    with pytest.raises(TrialError, match="cannot judge"):
+    with pytest.raises(TrialError, match="cannot scan"):
         measure(TunePlan(base=base, messages=[message], seconds=9.0), TuneListener(), Stop())

@@ -27,7 +27,7 @@ def test_a_pipe_gets_rows() -> None:
     """And one line that says how long it takes; no bar, no colour."""
     lines = told(terminal=False).splitlines()
 
-    assert lines[0] == "Measuring for about 60 s; ^C ends it early, with what there is."
+    assert lines[0] == "Measuring for about 60 s; ^C ends it early, and reports what there is."
     assert "One message alone takes 20 ms" in lines[1]
     assert [line.split()[:3] for line in lines[3:]] == [["4", "-", "100"]] * 2
     assert lines[4].endswith("(more slots)")

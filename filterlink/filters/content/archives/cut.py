@@ -1,34 +1,34 @@
-"""Files that zstd or lzip packed and that are cut, or wrong at their end: libarchive gives nothing of their last piece. Pure.
+"""Repair files of zstd or lzip that are cut, or wrong at their end: libarchive returns nothing of their last piece. Pure.
 
-What is left of such a file is written as a whole one.
+The intact part of such a file is written as a whole file.
 """
 
 __all__ = ["mended"]
 
 MAX_POWER = 28
-"""Of the size of lzip's dictionary, as streams.MAX_MEMORY is 256 MiB."""
+"""Power of the size of lzip's dictionary, because streams.MAX_MEMORY is 256 MiB."""
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LENGTHS = (0, 1, 2, 4), (0, 2, 4, 8)
 _WINDOW = 17 << 3
-"""That of zstd for 128 MiB, the largest that is unpacked."""
+"""zstd's window of 128 MiB, the largest that is unpacked."""
 
 
 def mended(data: bytes, kind: str, start: int) -> bytes:
-    """The file from `start` on as a whole one: of zstd, or of lzma for lzip; b"" where there is none."""
+    """Return the file from `start` on as a whole one: of zstd, or of lzma for lzip; b"" if there is none."""
     if kind == "zstd":
         return _zstd(data, start)
     return _lzma(data, start) if kind == "lzip" else b""
 
 
 def _lzma(data: bytes, start: int) -> bytes:
-    """lzip's header gives way to that of a .lzma without a length: the same data, whose end a mark tells."""
+    """Replace lzip's header by that of a .lzma without a length: the same data, whose end a mark shows."""
     if len(data) < start + 7 or data[start + 5] & 31 > MAX_POWER:
         return b""
     return b"\x5d" + (1 << max(12, data[start + 5] & 31)).to_bytes(4, "little") + b"\xff" * 8 + data[start + 6 :]
 
 
 def _zstd(data: bytes, start: int) -> bytes:
-    """All whole blocks of the first frame, in a frame that tells no length and no checksum."""
+    """Return all whole blocks of the first frame, in a frame without length and checksum."""
     if len(data) < start + 9 or not data.startswith(_ZSTD, start):
         return b""
     flags = data[start + 4]

@@ -1,7 +1,7 @@
-"""Archives that begin inside of a file: behind a program that unpacks them, or behind anything.
+"""Archives that begin inside of a file: after a program that unpacks them, or after any data.
 
-Unpackers look for the signature of 7z, rar and others in the first megabytes, and open the first that fits. A signature
-that does not fit is that of no archive: it may be in any file.
+Unpackers search the first megabytes for the signature of 7z, rar and others, and open the first that fits. A signature
+that does not fit proves no archive: any file may contain it.
 """
 
 import re
@@ -17,7 +17,7 @@ __all__ = ["MAX_PREFIX", "is_in", "members"]
 MAX_PREFIX = 4 << 20
 """Bytes before an archive; 7-Zip looks at 1 to 4 MiB, WinRAR at 1 MiB."""
 MAX_TRIED = 16
-"""Archives of one kind, all whole by their first header, that cannot be opened, before one that can."""
+"""Archives of one kind, each with a valid first header, that cannot be opened, before one that can."""
 MAX_LOOKED = 10_000
 """Signatures of one kind that do not fit."""
 MIN_LHA = 20
@@ -35,7 +35,7 @@ def _is_7z(data: bytes, at: int) -> bool:
 
 
 def _is_rar(data: bytes, at: int) -> bool:
-    """The first block is whole, of rar 4 or 5."""
+    """Return whether the first block is whole, of rar 4 or 5."""
     if data[at + 6] == 1:
         size = data[at + 12]
         return 0 < size < 128 and zlib.crc32(data[at + 12 : at + 13 + size]) == _number(data, at + 8, 4)
@@ -56,13 +56,13 @@ def _is_cpio(data: bytes, at: int) -> bool:
 
 
 def _is_binary_cpio(data: bytes, at: int) -> bool:
-    """The first name is as long as is said, and ends with the only zero in it."""
+    """Return whether the first name has the stated length, and ends with its only zero."""
     size = int.from_bytes(data[at + 20 : at + 22], "little" if data[at] == 0xC7 else "big")
     return bool(_NAME.fullmatch(data, at + 26, at + 26 + size))
 
 
 def _is_lha(data: bytes, at: int) -> bool:
-    """The sum over the header is right; a header of level 2 has none, but all of it has to be there."""
+    """Return whether the checksum of the header is right; a header of level 2 has none, but must be complete."""
     if at + 22 > len(data):
         return False
     if data[at + 20] < 2:
@@ -73,7 +73,7 @@ def _is_lha(data: bytes, at: int) -> bool:
 
 
 def _is_zstd(data: bytes, at: int) -> bool:
-    """No reserved bit is set, and the first block is of a kind and a size that there is."""
+    """Return whether no reserved bit is set, and the first block has a valid kind and size."""
     flags = data[at + 4]
     length = 1 << (flags >> 6) if flags >> 6 else flags >> 5 & 1
     block = _number(data, at + 5 + (not flags & 0x20) + (0, 1, 2, 4)[flags & 3] + length, 3)
@@ -85,7 +85,7 @@ def _is_iso(data: bytes, at: int) -> bool:
 
 
 def _is_gzip(data: bytes, at: int) -> bool:
-    """Flags, the method's own flags and the system are such as there are."""
+    """Return whether the flags, the method's own flags and the system are valid."""
     return data[at + 3] < 0x20 and data[at + 8] in (0, 2, 4) and (data[at + 9] < 14 or data[at + 9] == 255)
 
 
@@ -101,10 +101,10 @@ class _Kind(NamedTuple):
     form: str
     """libarchive's word, or that of packed.py."""
     magic: bytes | re.Pattern[bytes]
-    """A short one is a pattern, with as much as is the same in all of the kind: it would be in many files."""
+    """A short magic is a pattern, with more bytes that are the same in all files of the kind: alone it would be in many files."""
     fits: Callable[[bytes, int], bool]
     behind: int = 0
-    """Where in the archive the magic is."""
+    """The offset of the magic in the archive."""
 
 
 _CPIO = re.compile(rb"07070[12][0-9A-Fa-f]{104}")
@@ -130,7 +130,9 @@ _STREAMS = ("gzip", "bzip2", "xz")
 
 
 def _places(data: bytes, kind: _Kind) -> Iterator[int]:
-    """Where archives of this kind begin, but for the start; -1 in the end where there are more signatures than are looked at."""
+    """Yield where archives of this kind begin, without the start of the file; at the end -1 if there are more signatures than
+    MAX_LOOKED.
+    """
     at = _find(data, kind.magic, kind.behind + 1, MAX_PREFIX + kind.behind)
     for _ in range(MAX_LOOKED):
         if at < 0:
@@ -153,12 +155,12 @@ def _kinds() -> Iterator[_Kind]:
 
 
 def is_in(data: bytes) -> bool:
-    """Whether there is one that members() tries to open."""
+    """Return whether there is one that members() tries to open."""
     return any(True for kind in _kinds() for _ in _places(data, kind))
 
 
 def members(data: bytes, budget: Budget) -> Iterator[Member]:
-    """Yield what the first of each kind holds that can be opened; what cannot be is an accident, unless there are many."""
+    """Yield the members of the first of each kind that can be opened. One that cannot is an accident, unless there are many."""
     for kind in _kinds():
         opened = False
         for tried, at in enumerate(_places(data, kind)):

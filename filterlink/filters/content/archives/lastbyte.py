@@ -1,7 +1,8 @@
-"""What a bzip2 stream holds before its wrong checksum, to the last byte: 7-Zip and others give it, Python's bz2 loses it. Pure.
+"""Return the content of a bzip2 stream before its wrong checksum, to the last byte: 7-Zip and others give it, Python's bz2 loses it.
+Pure.
 
-libbz2 writes the last byte of a block and finds the checksum wrong in one call, and bz2 throws away what a call that fails
-wrote. So libbz2 itself is called, by way of the module that is linked to it.
+libbz2 writes the last byte of a block and finds the wrong checksum in one call, and bz2 drops the output of a call that
+fails. So this module calls libbz2 itself, through the module that is linked to it.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ class _BzStream(ctypes.Structure):
 
 @functools.cache
 def _library() -> Any:
-    """None where Python has libbz2 inside of itself."""
+    """Return libbz2; None if Python contains it."""
     try:
         library = ctypes.CDLL(str(import_module("_bz2").__file__))
         return library if library.BZ2_bzDecompressInit and library.BZ2_bzDecompress and library.BZ2_bzDecompressEnd else None
@@ -35,7 +36,7 @@ def _library() -> Any:
 
 
 def rescued(data: bytes, at: int, known: int, most: int) -> bytes | None:
-    """What the stream at `at` holds behind `known` bytes, at most about `most`; None where libbz2 cannot be reached."""
+    """Return the content of the stream at `at` after `known` bytes, about `most` at most; None if libbz2 is not accessible."""
     if (library := _library()) is None:
         return None
     text = ctypes.c_char_p(data)

@@ -1,6 +1,6 @@
-"""Unpacks single files that gzip, bzip2, xz, lzma or zlib packed, one layer, in steps. Pure.
+"""Unpack single files of gzip, bzip2, xz, lzma or zlib, one layer, in steps. Pure.
 
-No checksum and no size in such a file is trusted: many unpackers only warn where one is wrong.
+No checksum and no size in such a file is trusted: many unpackers only warn if one is wrong.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from filterlink.filters.content.limits.member import ENDS, Budget
 __all__ = ["Unpacked", "kind_of", "unpacked"]
 
 MAX_STREAMS = 1000
-"""Streams in one file, one behind the other; pigz and pbzip2 write some, bombs millions of empty ones."""
+"""Streams in one file, one after the other; pigz and pbzip2 write some, bombs millions of empty ones."""
 MAX_LENGTH = 1 << 38
-"""Of what a .lzma file says that it holds: one that says more is no such file."""
+"""The largest size that a .lzma file may state: with a larger one it is not such a file."""
 _NO_LENGTH = (1 << 64) - 1
 _MAGIC = {
     "gzip": re.compile(rb"\x1f[\x8b\x9e]\x08"),
@@ -30,7 +30,7 @@ _GZIP_TRAILER = 8
 
 
 class Unpacked(NamedTuple):
-    """What streams that follow each other hold, the flag, and the names in their headers."""
+    """The content of streams that follow each other, the flag, and the names in their headers."""
 
     data: bytes
     flag: str
@@ -38,13 +38,13 @@ class Unpacked(NamedTuple):
 
 
 def kind_of(data: bytes) -> str:
-    """By what a file is packed; "" where by nothing that is unpacked here."""
+    """Return the method by which a file is packed; "" if no method here fits."""
     found = next((kind for kind, magic in _MAGIC.items() if magic.match(data)), "")
     return found or ("lzma" if _is_lzma(data, 0) else "") or ("zlib" if _is_zlib(data) else "")
 
 
 def _is_zlib(data: bytes) -> bool:
-    """Texts may begin with its two bytes: what follows has to be deflated."""
+    """Return whether it is zlib: texts may begin with its two bytes, so deflated data must follow."""
     if data[:2] in _ZLIB:
         with contextlib.suppress(*BROKEN):
             step(Inflate(), data, 2)
@@ -53,7 +53,9 @@ def _is_zlib(data: bytes) -> bool:
 
 
 def _is_lzma(data: bytes, at: int) -> bool:
-    """It has no magic: by its properties, the size of its dictionary, its own size, and the first byte, which is always zero."""
+    """Return whether it is lzma, which has no magic: by its properties, its dictionary's size, its own size, and the first byte, always
+    zero.
+    """
     if at + 18 > len(data) or data[at] >= 225 or data[at + 13]:
         return False
     size, length = struct.unpack_from("<IQ", data, at + 1)
@@ -62,9 +64,10 @@ def _is_lzma(data: bytes, at: int) -> bool:
 
 
 def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator[Unpacked]:
-    """Unpack all streams from `start` on: those that follow each other, also behind zeros, as one; those behind anything else as another.
+    """Unpack all streams from `start` on. Streams that follow each other, also after zeros, are one file; those after anything else are
+    another.
 
-    Some unpackers end where no stream follows, some look on. What is behind rubbish and is no stream is not said to be broken.
+    Some unpackers end where no stream follows, some search further. Rubbish after a stream is not called broken.
     """
     at = start
     left = MAX_STREAMS
@@ -85,7 +88,7 @@ def unpacked(data: bytes, kind: str, budget: Budget, start: int = 0) -> Iterator
 
 
 def _following(data: bytes, kind: str, at: int, left: int, budget: Budget) -> tuple[Unpacked, int, int]:
-    """Unpack streams that follow each other; return what they hold, where to go on, and how many more there may be."""
+    """Unpack streams that follow each other; return their content, where to go on, and how many more there may be."""
     flag = budget.count()
     out = bytearray()
     names = list[str]()
@@ -135,7 +138,7 @@ def _behind_extra(data: bytes, at: int) -> int:
 
 
 def _body(data: bytes, kind: str, at: int) -> int:
-    """Where the packed bytes begin: behind a gzip header's extra field, name, comment and checksum."""
+    """Return where the packed bytes begin: after a gzip header's extra field, name, comment and checksum."""
     if kind == "zlib":
         return at + 2
     if kind != "gzip" or at + 10 > len(data):

@@ -1,4 +1,6 @@
-"""Unpackers of one stream each, in steps, with the manner of bz2's and lzma's decompressors, and what is left of one that fails. Pure."""
+"""Unpackers of one stream each, in steps, with the interface of bz2's and lzma's decompressors, and what is left of one that fails.
+Pure.
+"""
 
 import bz2
 import contextlib
@@ -16,23 +18,23 @@ __all__ = ["BROKEN", "MAX_MEMORY", "PIECE_64", "Inflate", "Inflate64", "ZipLzma"
 
 PIECE = 16 << 10
 PIECE_64 = 128
-"""Bytes that are fed to Deflate64 at once: it knows no bound of what comes out, and 18 bits can be 64 KiB."""
+"""Bytes that are fed to Deflate64 at once: it does not limit its output, and 18 bits can be 64 KiB."""
 MAX_MEMORY = 256 << 20
-"""Of lzma's dictionary: xz -9 needs 65 MiB."""
+"""Bytes of lzma's dictionary: xz -9 needs 65 MiB."""
 _ZEROS = bytes(32 << 10)
 _ZIP_LZMA_HEAD = 9
 BROKEN: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 def flag_of(fault: Exception) -> str:
-    """Give the flag of a file for one of BROKEN; one that needs more than MAX_MEMORY may be whole."""
+    """Return the flag of a file for one of BROKEN; a file that needs more than MAX_MEMORY may be whole."""
     return "limit" if isinstance(fault, lzma.LZMAError) and "Memory" in str(fault) else "broken"
 
 
 class Inflate:
-    """zlib's decompressor of bare deflate, with the manner of bz2's and lzma's. It looks at no checksum.
+    """zlib's decompressor of bare deflate, with the interface of bz2's and lzma's. It checks no checksum.
 
-    What is before the begin is zeros to it: gunzip goes on where a stream repeats from there, which is a fault to zlib.
+    References before the start give zeros: gunzip accepts them, zlib calls them an error.
     """
 
     def __init__(self) -> None:
@@ -71,12 +73,14 @@ def _byte_by_byte(unpacker: Any, data: bytes) -> bytes:
 
 @functools.cache
 def _inflate64() -> Any:
-    """Imported at the first file that needs it: that takes 25 ms and 5 MB."""
+    """Return the class; imported at the first file that needs it, because that takes 25 ms and 5 MB."""
     return import_module("inflate64")
 
 
 class Inflate64:
-    """inflate64's decompressor of Deflate64, with the manner of bz2's and lzma's. It is fed so little that it blows up to little."""
+    """inflate64's decompressor of Deflate64, with the interface of bz2's and lzma's. It gets small pieces, so that its output stays
+    small.
+    """
 
     def __init__(self) -> None:
         self._inflater = _inflate64().Inflater()
@@ -92,7 +96,7 @@ class Inflate64:
 
 
 class ZipLzma:
-    """lzma as a zip has it: 9 bytes of properties, and no size. One that is given ends it, else a mark in it does."""
+    """lzma in a zip: 9 bytes of properties, and no size. A given size ends it, else a mark in the data does."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -122,7 +126,7 @@ class ZipLzma:
 
 
 def unpacker_of(kind: str, size: int = -1) -> Any:
-    """Make what unpacks one stream; "" is bare deflate. `size`: what comes out, where the stream does not say it."""
+    """Return the unpacker of one stream; "" is bare deflate. `size`: that of the output, if the stream does not have it."""
     if kind == "zip lzma":
         return ZipLzma(size)
     if kind in ("gzip", "zlib", ""):
@@ -145,7 +149,7 @@ def step(unpacker: Any, data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def rest_64(data: bytes, start: int, fault: int) -> bytes:
-    """What Deflate64 from `start` still holds behind `fault`, where a piece begins that ended with an error."""
+    """Return the rest of a Deflate64 stream from `start` after `fault`, the start of a piece that ended with an error."""
     out = bytearray()
     unpacker = Inflate64()
     with contextlib.suppress(*BROKEN):
@@ -157,7 +161,7 @@ def rest_64(data: bytes, start: int, fault: int) -> bytes:
 
 
 def _faulty_piece(kind: str, data: bytes, at: int) -> int:
-    """Where the piece of input begins with which the stream at `at` fails."""
+    """Return where the piece of input begins at which the stream at `at` fails."""
     unpacker = unpacker_of(kind)
     begin = at
     with contextlib.suppress(*BROKEN):
@@ -168,7 +172,7 @@ def _faulty_piece(kind: str, data: bytes, at: int) -> int:
 
 
 def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
-    """What the stream at `at` still holds behind `known` bytes: where a checksum is wrong, one call loses all that it unpacked."""
+    """Return the rest of the stream at `at` after `known` bytes: at a wrong checksum one call loses all that it unpacked."""
     if kind == "bzip2" and (found := rescued(data, at, known, STEP)) is not None:
         return found
     out = bytearray()
@@ -177,7 +181,7 @@ def rest(kind: str, data: bytes, at: int, known: int) -> bytes:
     done = 0
     with contextlib.suppress(*BROKEN):
         while not unpacker.eof and len(out) < STEP:
-            length = PIECE if at < fault else 1  # so that the last byte comes before what is wrong behind it
+            length = PIECE if at < fault else 1  # so that the last byte comes before the error after it
             piece = data[at : at + length] if unpacker.needs_input else b""
             if unpacker.needs_input and not piece:
                 break

@@ -1,7 +1,7 @@
-"""The members of a tar, by every header that is in it. Pure.
+"""Find the members of a tar, by every header in it. Pure.
 
-Unpackers end where two blocks are empty, or do not (GNU tar with --ignore-zeros); where a checksum is wrong they end, or go on
-with the next header. So what a second tar behind the first holds, or one behind rubbish, is found here.
+Unpackers end at two empty blocks, or do not (GNU tar with --ignore-zeros). At a wrong checksum they end, or go on
+with the next header. So this module also finds the members of a second tar after the first, or after rubbish.
 """
 
 import re
@@ -15,9 +15,9 @@ __all__ = ["is_tar", "members", "starts"]
 
 BLOCK = 512
 MAX_PREFIX = 4 << 20
-"""Bytes in which the first header is looked for."""
+"""Bytes in which the first header is searched."""
 MAX_LOOKED = 10_000
-"""Magics of a header that is none."""
+"""Magics that turn out not to be headers."""
 _MAGIC = b"ustar"
 _OCTAL = re.compile(rb"[ \0]*([0-7]{1,12})")
 _FILLING = re.compile(rb"[ \0]*\Z")
@@ -36,17 +36,17 @@ class _Header(NamedTuple):
 
 
 def is_tar(data: bytes) -> bool:
-    """Whether members() finds something."""
+    """Return whether members() finds something."""
     return _first(data) != -1
 
 
 def starts(data: bytes) -> bool:
-    """Whether the first block is a header: old archives have no magic."""
+    """Return whether the first block is a header: old archives have no magic."""
     return _header(data, 0) is not None
 
 
 def _first(data: bytes) -> int:
-    """Where the first header is: any block, or wherever one has the magic; -1: nowhere, -2: more has the magic than is looked at."""
+    """Return the position of the first header: any block, or any place with the magic; -1: none, -2: more magics than MAX_LOOKED."""
     for at in range(0, min(len(data), MAX_PREFIX), BLOCK):
         if _OCTAL.match(data, at + 148, at + 156) and _header(data, at):
             return at
@@ -61,7 +61,7 @@ def _first(data: bytes) -> int:
 
 
 def _header(data: bytes, at: int) -> _Header | None:
-    """Read a block; None where its checksum, of bytes with or without a sign, is wrong."""
+    """Read a block; return None if its checksum, of signed or unsigned bytes, is wrong."""
     told = _OCTAL.match(data, at + 148, at + 156)
     if not told or not (_FILLING.match(data, told.end(), at + 156) or data.startswith(_MAGIC, at + 257)):
         return None
@@ -121,7 +121,7 @@ def members(data: bytes, budget: Budget) -> Iterator[Member]:
 
 
 def _extend(header: _Header, body: bytes, names: list[str], sizes: list[int]) -> None:
-    """Take what a header of its own says of the next member: a name, a size."""
+    """Take the name or size that an extension header gives for the next member."""
     if header.type in _LONG_NAMES:
         names.append(_text(body))
         return

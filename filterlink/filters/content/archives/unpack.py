@@ -1,9 +1,9 @@
-"""Unpacks what Python's zipfile does not: packed single files by Python's own modules, archives by libarchive.
+"""Unpack what Python's zipfile does not: packed single files by Python's own modules, archives by libarchive.
 
-gzip, bzip2, xz and lzma are not left to libarchive: it opens all layers of them at once, and what a layer in the middle
-blows up to is counted by nobody. zstd, lz4 and lzip, which Python has not, it opens one layer at a time, as it is told
-which one to take and not to look for more; compress, which it has to find by itself, only where no second one follows.
-Its formats are named one by one: mtree reads files of this machine, and some filters start programs.
+gzip, bzip2, xz and lzma are not left to libarchive: it opens all layers of them at once, and would not count the size of
+a layer in the middle. It opens zstd, lz4 and lzip, which Python lacks, one layer at a time, because it is given that one
+filter only. compress has to be detected by libarchive, so it is opened only if no second layer follows.
+The formats are named one by one: mtree reads files of this machine, and some filters start programs.
 libarchive (libarchive-c and Debian's libarchive13) may be missing: then its formats are not opened.
 """
 
@@ -22,9 +22,9 @@ from filterlink.filters.content.limits.member import ENDS, MAX_NAME, Budget, Mem
 __all__ = ["UNNAMED", "available", "layer", "library", "library_format", "library_version", "stream", "stream_kind", "unopened"]
 
 UNNAMED = "unpacked"
-"""What a packed file is called that has no name."""
+"""The name of a packed file that has none."""
 MAX_SKIPPED = 1000
-"""Frames that hold nothing, before one that does."""
+"""Frames without content, before one that has some."""
 MAX_ARJ_HEADER = 2600
 """Bytes, by the format."""
 _BLOCK = 256 << 10
@@ -32,7 +32,7 @@ _NO_MEMORY = 12
 _COMPRESS = b"\x1f\x9d"
 _LAYERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"\x02\x21\x4c\x18": "lz4", b"LZIP": "lzip", _COMPRESS: "compress"}
 _CODES = {"compress": 0, "lzip": 9, "lz4": 13, "zstd": 14}
-"""libarchive's numbers of the filters; 0: told to take it, libarchive reads a null pointer, so it has to find it by itself."""
+"""libarchive's numbers of the filters. 0: libarchive has to detect it, because it reads a null pointer if it is named."""
 _SUFFIXES = {
     **dict.fromkeys(("gz", "bz2", "xz", "lzma", "zst", "lz4", "lz", "z", "zz"), ""),
     **dict.fromkeys(("tgz", "tbz", "tbz2", "txz", "tzst", "tlz", "taz"), ".tar"),
@@ -72,7 +72,7 @@ _UNOPENED = {
 
 
 def stream_kind(data: bytes) -> str:
-    """By what it is packed; "" where by nothing, or libarchive is missing for it."""
+    """Return the method by which it is packed; "" if none fits, or libarchive is missing for it."""
     return packed.kind_of(data) or (_layer(data) if available() else "")
 
 
@@ -83,7 +83,7 @@ def _layer(data: bytes) -> str:
 
 
 def _behind_skippable(data: bytes) -> int:
-    """Where the first frame begins that holds data: zstd and lz4 skip others. -1: behind more than may be skipped."""
+    """Return where the first frame with data begins: zstd and lz4 skip others. -1: too many frames to skip."""
     at = 0
     for _ in range(MAX_SKIPPED):
         if data[at + 1 : at + 4] != b"\x2a\x4d\x18" or data[at] & 0xF0 != 0x50:
@@ -93,7 +93,7 @@ def _behind_skippable(data: bytes) -> int:
 
 
 def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member]:
-    """Unpack it whole. It is called as `name` without its suffix, and also as its gzip headers say."""
+    """Unpack it whole. Its names are `name` without its suffix, and those of its gzip headers."""
     if kind == "compress" and (len(data) < 4 or _compressed_twice(data)):
         yield Member(_plain_name(name), b"", "unopened")  # it would open all layers at once
         return
@@ -121,12 +121,12 @@ def stream(data: bytes, kind: str, name: str, budget: Budget) -> Iterator[Member
 
 
 def layer(data: bytes, kind: str, budget: Budget, start: int) -> Iterator[Member]:
-    """Unpack what begins at `start`, of a kind that libarchive unpacks."""
+    """Unpack the data at `start`, of a kind that libarchive unpacks."""
     return library(data, "raw", budget, _CODES[kind], start)
 
 
 def _again(data: bytes, kind: str, budget: Budget) -> Iterator[tuple[bytes, str]]:
-    """Data and flag of what cut.py mended."""
+    """Yield data and flag of what cut.py has repaired."""
     if kind == "lzip":
         yield from ((found.data, found.flag) for found in packed.unpacked(data, "lzma", budget))
     else:
@@ -134,7 +134,7 @@ def _again(data: bytes, kind: str, budget: Budget) -> Iterator[tuple[bytes, str]
 
 
 def _compressed_twice(data: bytes) -> bool:
-    """Whether a compressed file holds one, or begins in a way that hides it: codes of nine bits, of which 256 begins anew."""
+    """Return whether a compressed file holds another one, or may hide it: codes of nine bits, of which 256 begins again."""
     codes = int.from_bytes(data[3:6], "little")
     first = codes & 511
     second = codes >> 9 & 511
@@ -150,7 +150,7 @@ def _plain_name(name: str) -> str:
 
 
 def library_format(data: bytes) -> str:
-    """Give libarchive's word for the format, "" where it is none or libarchive is missing."""
+    """Return libarchive's word for the format, "" if it is none or libarchive is missing."""
     found = _form(data)
     return found if found and available() else ""
 
@@ -172,7 +172,7 @@ def _ffi() -> Any:
         with contextlib.suppress(locale.Error):
             locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     logging.getLogger("libarchive").addHandler(logging.NullHandler())
-    logging.getLogger("libarchive").propagate = False  # it warns of every oddity in what strangers sent
+    logging.getLogger("libarchive").propagate = False  # it warns of every oddity in foreign data
     try:
         return import_module("libarchive.ffi")
     except (ImportError, OSError, AttributeError, TypeError):  # without libarchive13 the import ends with any of these
@@ -184,13 +184,13 @@ def available() -> bool:
 
 
 def library_version() -> str:
-    """The version of libarchive, e.g. 3.6.2; only where it is available."""
+    """Return the version of libarchive, e.g. 3.6.2. Call it only if libarchive is available."""
     number = int(_ffi().version_number())
     return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
 def unopened(data: bytes) -> str:
-    """The name of a kind of archive that nobody here opens, "" where it is none."""
+    """Return the name of a kind of archive that no module here opens, "" if it is none."""
     known = next((name for (at, magic), name in _UNOPENED.items() if data.startswith(magic, at)), "")
     if not known and data.startswith(b"\x60\xea") and 30 <= int.from_bytes(data[2:4], "little") <= MAX_ARJ_HEADER:
         known = "arj"
@@ -198,7 +198,7 @@ def unopened(data: bytes) -> str:
 
 
 def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int = 0) -> Iterator[Member]:
-    """Unpack an archive of the format `form` that begins at `start`; `layer`: the number of the filter that is to be taken off first."""
+    """Unpack an archive of the format `form` that begins at `start`. `layer`: the number of the filter to remove first."""
     ffi = _ffi()
     text = ctypes.c_char_p(data)
     archive = ffi.read_new()
@@ -224,7 +224,7 @@ def library(data: bytes, form: str, budget: Budget, layer: int = 0, start: int =
 
 
 def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bool]:
-    """Read one; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
+    """Read one member; return it, and whether there may be more: to ask a reader of cab for more after a fatal error crashes."""
     flag = budget.count()
     out = bytearray()
     block = ctypes.create_string_buffer(_BLOCK)
@@ -237,7 +237,7 @@ def _read(ffi: Any, archive: Any, name: str, budget: Budget) -> tuple[Member, bo
     except ffi.ArchiveError as fault:
         flag = _flag(fault)
         goes_on = fault.retcode != ffi.ARCHIVE_FATAL
-        out += block.raw.rstrip(b"\0")  # what it had unpacked before the fault, as of a file that is cut
+        out += block.raw.rstrip(b"\0")  # unpacked before the error, as of a file that is cut
     return Member(name, bytes(out), flag), goes_on
 
 

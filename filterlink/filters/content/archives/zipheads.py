@@ -1,7 +1,7 @@
-"""The headers of a zip: what each says of a member, and where they are. Pure.
+"""The headers of a zip: what each says about a member, and where they are. Pure.
 
-`strict` reads a zip of the grammar that all unpackers read alike; `local`, `central` and `ends` take whatever looks like a
-header, wherever it is.
+`strict` reads a zip of the grammar that all unpackers read alike. `local`, `central` and `ends` read whatever looks like a
+header, at any place.
 """
 
 import re
@@ -18,10 +18,10 @@ CENTRAL = b"PK\1\2"
 END = b"PK\5\6"
 DESCRIPTOR = b"PK\7\x08"
 MAX_ENDS = 10_000
-"""End records that are looked at for where the archive begins; a zip has one, and one for each zip that is stored in it."""
+"""End records that are checked for the start of the archive; a zip has one, plus one for each zip that is stored in it."""
 MAX_COMMENT = 65_535
 _PLAUSIBLE = re.compile(rb"PK\x03\x04[\0-\x3f\xff].{3}(?:[\0-\x14]|[\x5d-\x63])\0.{16}(?!\0\0).[\0-\x03]", re.DOTALL)
-"""A local header: version and method are such as there are, and a name of under 1 KiB follows."""
+"""A local header: version and method are valid, and a name of under 1 KiB follows."""
 _UNKNOWN = 0xFFFFFFFF
 _ZIP64 = 1
 _AES = 0x9901
@@ -34,18 +34,18 @@ _STRANGE = 0x2061  # encrypted, lzma's mark, sizes behind the data, UTF-8; encry
 
 
 class Head(NamedTuple):
-    """What one header says of a member; `at`: where its packed data begins, in the directory where its header is said to be."""
+    """What one header says about a member. `at`: where its packed data begins; in the directory, where its header should be."""
 
     names: tuple[str, ...]
     method: int
     encrypted: bool
     sizes: tuple[int, int]
-    """Packed and unpacked; 0 also for: written elsewhere."""
+    """Packed and unpacked; 0 may also mean: written elsewhere."""
     at: int
     later: bool = False
-    """The sizes are behind the data."""
+    """The sizes are after the data."""
     marked: bool = False
-    """A mark ends what lzma packed."""
+    """A mark ends lzma's data."""
 
 
 class Plain(NamedTuple):
@@ -59,7 +59,7 @@ class Plain(NamedTuple):
 
 
 def local(data: bytes, at: int) -> Head | None:
-    """Read the header before a member; None where there is none."""
+    """Read the header before a member; None if there is none."""
     if at < 0 or not data.startswith(LOCAL, at) or at + 30 > len(data):
         return None
     flags, method, packed, size, name, extra = struct.unpack_from("<HH8xIIHH", data, at + 6)
@@ -68,7 +68,7 @@ def local(data: bytes, at: int) -> Head | None:
 
 
 def central(data: bytes, at: int) -> Head | None:
-    """Read an entry of the directory; None where it is cut."""
+    """Read an entry of the directory; None if it is cut."""
     if at + 46 > len(data):
         return None
     flags, method, packed, size, name, extra, offset = struct.unpack_from("<HH8xIIHH10xI", data, at + 8)
@@ -90,7 +90,7 @@ def _head(data: bytes, at: int, fields: tuple[int, int, int, int, int, int], whe
 
 
 def _decoded(data: bytes, at: int, end: int, flags: int) -> Iterator[str]:
-    """Each name that unpackers read: without the flag in either charset, to the first zero byte or beyond."""
+    """Yield each name that unpackers read: without the flag in either charset, up to the first zero byte or beyond it."""
     end = min(end, len(data))
     zero = data.find(b"\0", at, end)
     raws = [data[max(at, end - MAX_NAME) : end].replace(b"\0", b"")]
@@ -110,7 +110,7 @@ def _extra(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _long(field: bytes, *values: int) -> list[int]:
-    """Replace those that say that they are in this field."""
+    """Replace the values that refer to this field."""
     found = list(values)
     for number, value in enumerate(values):
         if value == _UNKNOWN and len(field) >= 8:
@@ -120,14 +120,14 @@ def _long(field: bytes, *values: int) -> list[int]:
 
 
 def first_local(data: bytes, most: int) -> int:
-    """Where the first header is that may be one, within `most` bytes; -1: nowhere."""
+    """Return the first place within `most` bytes that may be a header; -1: none."""
     at = data.find(LOCAL, 0, most)
     found = _PLAUSIBLE.search(data, at, most + 30) if at >= 0 else None
     return found.start() if found else -1
 
 
 def ends(data: bytes) -> tuple[list[int], list[int]]:
-    """Where end records are, and where the archive of each begins by the place and size of the directory that it gives."""
+    """Return where end records are, and where the archive of each begins, by the position and size of its directory."""
     places = list[int]()
     begins = list[int]()
     at = data.find(END)
@@ -143,10 +143,10 @@ def ends(data: bytes) -> tuple[list[int], list[int]]:
 
 
 def strict(data: bytes) -> list[Plain] | None:
-    """The members of a zip that all unpackers read alike; None where it is none.
+    """Return the members of a zip that all unpackers read alike; None if it is not such a zip.
 
     Members, directory and end record follow each other without a gap, in one order, from the first byte to the last. Header
-    and entry say the same of each. It is stored, or deflated, and not encrypted. The sizes of a stored one are before it.
+    and entry agree. Members are stored or deflated, and not encrypted. The sizes of a stored one come before it.
     """
     end = data.rfind(END, max(0, len(data) - 22 - MAX_COMMENT))
     if end < 0 or end + 22 > len(data):

@@ -1,8 +1,8 @@
-"""The members of a zip, by what is packed and not by what its headers say of it. Pure.
+"""The members of a zip, by the packed data and not by the headers. Pure.
 
-The directory and the header before each member may differ, and unpackers differ in which one they go by. So a member is
-looked for wherever either says, under each name, and unpacked in each way of packing. Its end is where the packed data ends.
-Members of which the two say different things are `ambiguous`. Headers that overlap, and would have the same bytes unpacked
+The directory and the header before each member may differ, and unpackers differ in which one they use. So a member is
+searched at each stated place, under each name, and unpacked in each way of packing. It ends where the packed data ends.
+Members about which the two disagree are `ambiguous`. Headers that overlap, so that the same bytes would be unpacked
 again and again, end as a bomb (member.py). A zip of a strict grammar (zipheads.py) is read once, by its directory.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["READABLE", "NotPlain", "directory", "members", "plain"]
 READABLE = {zipfile.ZIP_STORED: "", zipfile.ZIP_DEFLATED: "", 9: "deflate64", zipfile.ZIP_BZIP2: "bzip2", 14: "zip lzma", 95: "xz"}
 """Ways of packing that are unpacked here, and their names in packed.py."""
 MAX_DESCRIPTORS = 1000
-"""Records behind a member's data that are looked at for the one that fits."""
+"""Records after a member's data that are checked for the right one."""
 _SIGNATURE = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06|\x07\x08)")
 _UNREADABLE = (zipfile.BadZipFile, struct.error, OSError, ValueError, EOFError, RuntimeError, OverflowError, IndexError, KeyError)
 
@@ -36,14 +36,14 @@ class NotPlain(Exception):
 
 
 class _Found(NamedTuple):
-    """A member as it was unpacked, and where its packed data ends; at its begin where that cannot be trusted."""
+    """A member as it was unpacked, and where its packed data ends; its start if the end is not reliable."""
 
     member: Member
     end: int = sys.maxsize
 
 
 def directory(data: bytes) -> list[zipfile.ZipInfo] | None:
-    """Read the central directory; None where there is none to be read."""
+    """Read the central directory; None if it cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             return file.infolist()
@@ -52,7 +52,7 @@ def directory(data: bytes) -> list[zipfile.ZipInfo] | None:
 
 
 def plain(data: bytes, budget: Budget) -> Iterator[Member]:
-    """Yield the members of a strict zip. Raises NotPlain where it is none: before the first, or at one that is not as it says."""
+    """Yield the members of a strict zip. Raises NotPlain if it is not one: before the first, or at one that differs from its header."""
     if (entries := strict(data)) is None:
         raise NotPlain
     for entry in entries:
@@ -69,9 +69,9 @@ def plain(data: bytes, budget: Budget) -> Iterator[Member]:
 
 
 def members(data: bytes, infos: list[zipfile.ZipInfo], budget: Budget) -> Iterator[Member]:
-    """Yield those of the directory, then what other entries and headers name that are not in the data of a member.
+    """Yield the members of the directory, then those of other entries and headers outside of members' data.
 
-    Those packed in a way that is not unpacked here are `unopened`.
+    Members packed in a way that is not unpacked here are `unopened`.
     """
     entries = _entries(data, infos)
     known = dict[int, int]()
@@ -97,7 +97,7 @@ def _visit(data: bytes, at: int, told: list[Head], known: dict[int, int], budget
 
 
 class _Extents:
-    """The data of members whose ends are sure."""
+    """The data of members with a reliable end."""
 
     def __init__(self, ends: dict[int, int]) -> None:
         self._begins = sorted(ends)
@@ -109,9 +109,9 @@ class _Extents:
 
 
 def _entries(data: bytes, infos: list[zipfile.ZipInfo]) -> dict[int, list[Head]]:
-    """What is said of a member, by the place of its header: by zipfile, and by whatever looks like an entry of a directory.
+    """Return all statements about each member, by the position of its header: from zipfile, and from whatever looks like an entry.
 
-    An entry that fits to no header is by itself, at its own place below zero.
+    An entry that fits no header has a negative position of its own.
     """
     found = dict[int, list[Head]]()
     for info in infos:
@@ -136,11 +136,11 @@ def _is_local(data: bytes, at: int) -> bool:
 
 
 def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[_Found]:
-    """Yield one member, in each way in which it is said to be packed, and under each name that it has."""
+    """Yield one member, in each stated way of packing, and under each of its names."""
     here = local(data, at)
     heads = [*told, here] if here else told
     names = list(dict.fromkeys(name for head in heads for name in head.names))
-    if any(head.sizes[1] for head in heads):  # no folder
+    if any(head.sizes[1] for head in heads):  # not a folder
         names = [name.rstrip("/") for name in names]
     names.sort(key=lambda name: not has_mail_name(name))  # a message is opened under such a name
     for other in names[1:]:
@@ -169,7 +169,7 @@ def _member(data: bytes, at: int, told: list[Head], budget: Budget) -> Iterator[
 
 
 def _differ(heads: list[Head]) -> bool:
-    """Whether they say different things of one member."""
+    """Return whether the headers disagree about a member."""
     packed = {head.sizes[0] for head in heads if head.sizes[0]}
     sizes = {head.sizes[1] for head in heads if head.sizes[1]}
     names = {head.names[0] for head in heads}
@@ -178,12 +178,12 @@ def _differ(heads: list[Head]) -> bool:
 
 
 def _size(heads: list[Head]) -> int:
-    """What comes out, where no mark in the data ends it; -1 where one does, or the size is not known."""
+    """Return the unpacked size, if no mark in the data ends it; -1 if one does, or the size is unknown."""
     return -1 if any(head.marked for head in heads) else max((head.sizes[1] for head in heads if head.sizes[1]), default=-1)
 
 
 def _unpacked(data: bytes, start: int, name: str, unpacker: Any, budget: Budget, kind: str = "") -> _Found:
-    """Unpack to where the packed data says that it ends."""
+    """Unpack up to the end that the packed data has."""
     flag = budget.count()
     out = bytearray()
     at = start
@@ -204,7 +204,7 @@ def _rescued(kind: str, data: bytes, start: int, fault: int, known: int) -> byte
 
 
 def _stored(data: bytes, start: int, name: str, heads: list[Head], budget: Budget) -> _Found:
-    """Take as much as the largest of all sizes says; where none says anything, as far as the record behind it or the next header."""
+    """Take as much as the largest stated size; without a size, up to the record after it or the next header."""
     sizes = {size for head in heads for size in head.sizes if size}
     end = start + max(sizes, default=0)
     if not sizes or (any(head.later for head in heads) and not _is_described(data, start, end)):
@@ -229,7 +229,7 @@ def _unsized(data: bytes, start: int, budget: Budget) -> int:
 
 
 def _is_described(data: bytes, start: int, at: int) -> bool:
-    """Whether the record behind a member is at this place, and says that its data began at the other."""
+    """Return whether the record after a member is at this place, and says that its data began at `start`."""
     return data.startswith(DESCRIPTOR, at) and data[at + 8 : at + 12] == (at - start & 0xFFFFFFFF).to_bytes(4, "little")
 
 

@@ -1,4 +1,4 @@
-"""Opens BinHex 4 files (.hqx) and MacBinary's forks in them, wherever the line that announces one stands. Pure."""
+"""Open BinHex 4 files (.hqx) and MacBinary's forks in them, at each line that announces one. Pure."""
 
 import binascii
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from filterlink.filters.content.limits.member import STEP, Budget, Member
 __all__ = ["is_binhex", "opened"]
 
 MAX_FILES = 100
-"""Of one text."""
+"""Files in one text."""
 _BANNER = b"(This file must be converted with BinHex"
 _LETTERS = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -56,7 +56,7 @@ def _filled(text: bytes) -> bytes:
 
 
 def _expanded(data: bytes, budget: Budget) -> tuple[bytes, str]:
-    """Have repeated bytes back: 0x90 and a count stand for the byte before; a count of 0 is 0x90 itself."""
+    """Expand repeated bytes: 0x90 and a count repeat the byte before; a count of 0 is 0x90 itself."""
     first, *others = data.split(bytes([_REPEAT]))
     out = bytearray(first)
     taken = 0

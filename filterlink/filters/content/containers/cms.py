@@ -1,7 +1,7 @@
-"""The content of S/MIME and PKCS #7 files (CMS, RFC 5652): signed and compressed content is opened, in BER as in DER. Pure.
+"""Open the content of S/MIME and PKCS #7 files (CMS, RFC 5652): signed and compressed content, in BER as in DER. Pure.
 
-Only the way to the content is read: no signature is checked, no certificate looked at. asn1crypto is not used: it wants
-all of the file to be right, recurses, and joins no nested chunks, where openssl and Outlook open the content.
+Only the path to the content is read: no signature and no certificate is checked. asn1crypto is not used: it requires the
+whole file to be right, recurses, and joins no nested chunks, while openssl and Outlook open such content.
 """
 
 import binascii
@@ -31,7 +31,7 @@ _OCTETS = (_PLAIN, _CHUNKS)
 MAX_TEXT = 64 << 10
 """Bytes in which PEM armour, or the first line of base64, may begin."""
 MAX_NESTING = 8
-"""Content types in each other without a file between them."""
+"""Content types nested without a file between them."""
 MAX_CHILDREN = 100
 """Elements of the sequence that holds the content; there are six kinds of them."""
 _ARMOUR = re.compile(rb"-----BEGIN [!-,.-~ ]{1,60}-----[ \t\r]*\n")
@@ -41,7 +41,7 @@ _NAMES = (".p7m", ".p7s", ".p7b", ".p7c", ".p7z", ".pem", ".tsd", ".cms")
 
 
 class _Element(NamedTuple):
-    """One element of BER: its tag, and where its content begins and ends; with an indefinite length where what it is in ends."""
+    """One element of BER: its tag, and where its content begins and ends; with an indefinite length, the end of its parent."""
 
     at: int
     tag: int
@@ -55,7 +55,7 @@ def is_cms(data: bytes) -> bool:
 
 
 def opened(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Yield the content as a message, and the file's name without its suffix. Certificates and detached signatures hold nothing."""
+    """Yield the content as a message, and the file's name without its suffix. Certificates and detached signatures have none."""
     content, flag = _content(data if _type(data, 0) else _decoded(data) or b"", budget)
     if content is None and not flag:
         return
@@ -65,7 +65,7 @@ def opened(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _decoded(data: bytes) -> bytes | None:
-    """The file in armour, or as base64 alone."""
+    """Decode a file in armour, or in base64 alone."""
     if _TEXT.match(data):
         text = data
     elif data.find(b"-----BEGIN ", 0, MAX_TEXT) >= 0 and (found := _ARMOUR.search(data, 0, MAX_TEXT)):
@@ -78,11 +78,11 @@ def _decoded(data: bytes) -> bytes | None:
 
 def _base64(text: bytes) -> bytes:
     text = text.translate(None, _NOT_BASE64)
-    return binascii.a2b_base64(text[: len(text) // 4 * 4])  # what is cut off are no more than the last bytes of a signature
+    return binascii.a2b_base64(text[: len(text) // 4 * 4])  # at most the last bytes of a signature are cut off
 
 
 def _type(data: bytes, at: int) -> bytes:
-    """The content type of the ContentInfo at `at`; b"" where it is none that we know."""
+    """Return the content type of the ContentInfo at `at`; b"" if it is unknown."""
     found = _oid(data, outer) if data[at : at + 1] == b"0" and (outer := _element(data, at, len(data))) else b""
     return found if found in _OPENED or found in _SECRET else b""
 
@@ -93,7 +93,7 @@ def _oid(data: bytes, outer: _Element) -> bytes:
 
 
 def _content(data: bytes, budget: Budget) -> tuple[bytes | None, str]:
-    """Go down to the content, and give it, and the flag; None where there is none."""
+    """Go down to the content; return it, and the flag; None if there is none."""
     info = _element(data, 0, len(data))
     packed = False
     for _ in range(MAX_NESTING):
@@ -117,14 +117,14 @@ def _content(data: bytes, budget: Budget) -> tuple[bytes | None, str]:
 
 
 def _holds(data: bytes, element: _Element, stamped: bool) -> bool:
-    """Whether it is a content type and the content itself; in a time stamp, the content alone."""
+    """Return whether it has a content type and the content itself; in a time stamp, the content alone."""
     if element.tag in _OCTETS:
         return stamped
     return element.tag == _SEQUENCE and bool(_oid(data, element)) and _value(data, element) is not None
 
 
 def _value(data: bytes, info: _Element) -> _Element | None:
-    """What follows the type in a ContentInfo."""
+    """Return what follows the type in a ContentInfo."""
     oid = _element(data, info.start, info.end)
     explicit = _element(data, oid.end, info.end) if oid else None
     return _element(data, explicit.start, explicit.end) if explicit and explicit.tag == _EXPLICIT else None
@@ -141,7 +141,7 @@ def _children(data: bytes, outer: _Element) -> Iterator[_Element]:
 
 
 def _element(data: bytes, at: int, end: int) -> _Element | None:
-    """Read the header of an element; None at an end, and where it is none. One that is longer than there is data is cut."""
+    """Read the header of an element; None at an end, or if it is none. One that is longer than the data is cut."""
     if at + 2 > end or not data[at] or data[at] & 0x1F == 0x1F:
         return None
     tag = data[at]
@@ -156,7 +156,7 @@ def _element(data: bytes, at: int, end: int) -> _Element | None:
 
 
 def _behind(data: bytes, element: _Element) -> int:
-    """Where the next element begins. Goes through all that is in one of indefinite length once, however deep."""
+    """Return where the next element begins. It passes the content of one of indefinite length once, at any depth."""
     if not element.indefinite:
         return element.end
     at = element.start
@@ -175,7 +175,7 @@ def _behind(data: bytes, element: _Element) -> int:
 
 
 def _octets(data: bytes, element: _Element) -> tuple[bytes, str]:
-    """Join the chunks of an OCTET STRING, in any nesting; the flag: the last one is cut."""
+    """Join the chunks of an OCTET STRING, in any nesting; the flag shows that the last one is cut."""
     if element.tag == _PLAIN:
         return data[element.start : element.end], _cut(data, element)
     chunks = list[bytes]()
@@ -201,7 +201,7 @@ def _octets(data: bytes, element: _Element) -> tuple[bytes, str]:
 
 
 def _cut(data: bytes, element: _Element) -> str:
-    """Whether the file ends in it."""
+    """Return the flag of an element in which the file ends."""
     size = data[element.at + 1]
     length = size if size < 0x80 else int.from_bytes(data[element.at + 2 : min(element.start, element.at + 130)])
     return "broken" if element.start + length > len(data) else ""

@@ -1,4 +1,4 @@
-"""What OLE files hold: an Outlook message's attachments and texts, packages and other embedded files, PowerPoint's objects. Pure."""
+"""Open OLE files: an Outlook message's attachments and texts, packages and other embedded files, PowerPoint's objects. Pure."""
 
 import re
 import struct
@@ -12,7 +12,7 @@ from filterlink.filters.content.limits.member import Budget, Member
 __all__ = ["is_ole", "native", "opened"]
 
 MAX_PART = 4
-"""Where a stream is read this many times the size of the file is the most for all: streams that share no bytes need it once."""
+"""All streams together may be this many times the size of the file: streams that share no bytes need it once."""
 MAX_NAME = 4096
 """Bytes of an attachment's name."""
 _NATIVE = "\x01Ole10Native"
@@ -28,7 +28,7 @@ def is_ole(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each stream, those of a message as the files that they are."""
+    """Yield each stream; those of a message as the files that they are."""
     try:
         ole = Ole(data)
     except _BAD:
@@ -50,7 +50,7 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _titles(ole: Ole, streams: list[Stream]) -> dict[tuple[str, ...], str]:
-    """For each storage the name of the attachment that it is, the long one before the others."""
+    """Return for each storage the name of the attachment in it; the long one comes before the others."""
     found: dict[tuple[str, ...], tuple[int, str]] = {}
     ranks = list(tnef.NAMES)
     for stream in streams:
@@ -93,7 +93,7 @@ def _property(id: int, type: int, content: bytes, title: str, budget: Budget) ->
 
 
 def native(data: bytes, budget: Budget) -> Iterator[Member]:
-    """Yield the file of a package (OLE's wrapper of any file): its names, and the content; all of it where it is none."""
+    """Yield the file in a package (OLE's wrapper of any file): its names, and the content; the whole data if it is not a package."""
     label, _, rest = data[2:].partition(b"\0")
     path, _, rest = rest.partition(b"\0")
     length = int.from_bytes(rest[4:8], "little")
@@ -110,7 +110,7 @@ def native(data: bytes, budget: Budget) -> Iterator[Member]:
 
 
 def _objects(data: bytes, budget: Budget) -> Iterator[Member]:
-    """Yield the OLE objects of a presentation, which are packed, or not."""
+    """Yield the OLE objects of a presentation, packed or not."""
     at = 0
     while at + 8 <= len(data):
         version, kind, length = struct.unpack_from("<HHI", data, at)

@@ -1,6 +1,6 @@
-"""Files that hold files and are no archives: by their content, which module opens them. Each opener keeps to the budget.
+"""Files that hold files but are not archives: choose the module that opens them, by their content. Each opener keeps to the budget.
 
-An opener never raises. What it cannot open it flags: unopened, encrypted, broken, or limit for what goes beyond one.
+An opener never raises. It flags what it cannot open: unopened, encrypted, broken, or limit for what exceeds one.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ _UNOPENED = (
     b"QFI\xfb",  # disks of QEMU and VMware
     b"KDMV",
 )
-"""What kinds begin with that hold files and that no module here opens."""
+"""The first bytes of kinds that hold files and that no module here opens."""
 _SIS = b"\x19\x04\0\x10"
 _DMG = b"koly"
 """Marks of Symbian's installer, at 8, and of macOS' images, in their last 512 bytes."""
@@ -52,12 +52,12 @@ KINDS: tuple[tuple[Callable[[bytes], bool], Opener], ...] = (
 
 
 def is_container(data: bytes) -> bool:
-    """Whether opened() has something to say of it."""
+    """Return whether opened() yields something for it."""
     return any(known(data) for known, _ in KINDS)
 
 
 def opened(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Yield what a file called `name` holds, in each reading."""
+    """Yield the content of a file called `name`, in each reading."""
     for known, opener in KINDS:
         if known(data):
             yield from opener(data, name, budget)

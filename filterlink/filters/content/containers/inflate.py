@@ -1,4 +1,4 @@
-"""Unpacks zlib's streams that are somewhere in a file, in small pieces. Pure."""
+"""Unpack zlib streams inside of a file, in small pieces. Pure."""
 
 import zlib
 
@@ -10,7 +10,7 @@ _PIECE = 64 << 10
 
 
 def inflated(data: bytes, start: int, budget: Budget) -> tuple[bytes, str]:
-    """Unpack to where the stream says that it ends; give what came out, and the flag."""
+    """Unpack up to the end of the stream; return the output, and the flag."""
     out = bytearray()
     unpacker = zlib.decompressobj()
     at = start

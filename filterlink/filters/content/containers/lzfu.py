@@ -1,4 +1,4 @@
-"""Unpacks what Windows' own simple packers wrote: compressed RTF (MS-OXRTFCP) in mail, and COMPRESS.EXE's files (SZDD). Pure."""
+"""Unpack Windows' own simple formats: compressed RTF (MS-OXRTFCP) in mail, and COMPRESS.EXE's files (SZDD). Pure."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ _START = (
 
 
 def decompressed(data: bytes, budget: Budget) -> tuple[bytes, str]:
-    """Unpack an RTF text; give it, and the flag."""
+    """Unpack an RTF text; return it, and the flag."""
     if len(data) < 16:
         return b"", "broken" if data else ""
     kind = data[8:12]
@@ -38,14 +38,14 @@ def is_szdd(data: bytes) -> bool:
 
 
 def szdd(data: bytes, name: str, budget: Budget) -> Iterator[Member]:
-    """Unpack the file in it; its name lost the last letter, which is in the header."""
+    """Unpack the file in it; the last letter of its name is in the header."""
     out, flag = _lz(data, 14, bytearray(b" " * 4096), 4096 - 16, False, budget)
     last = chr(data[9]) if len(data) > 9 and 32 < data[9] < 127 else ""
     yield Member(name.rstrip("_") + last if name.endswith("_") else name or "unpacked", out, budget.count() or flag)
 
 
 def _lz(data: bytes, at: int, window: bytearray, position: int, rtf: bool, budget: Budget) -> tuple[bytes, str]:
-    """Unpack bytes and references into a window of 4096; RTF's bits and numbers are the other way round, and it marks its end."""
+    """Unpack bytes and references with a window of 4096. RTF's bits and numbers are in the opposite order, and it marks its end."""
     out = bytearray()
     size = len(data)
     taken = 0

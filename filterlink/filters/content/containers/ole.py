@@ -1,7 +1,7 @@
-"""Reads OLE files (MS-CFB): .doc, .xls, .ppt, .msg, .msi. Every stream, with the storages that it is in. Pure.
+"""Read OLE files (MS-CFB): .doc, .xls, .ppt, .msg, .msi. Every stream, with the storages that it is in. Pure.
 
-Streams are found in the list of entries, not only in the tree, so that none can hide. olefile is not used: it builds the tree
-by recursion, and refuses files that Office opens. No chain of sectors is followed further than the stream's size.
+Streams come from the list of entries, not only from the tree, so that none can hide. olefile is not used: it builds the tree
+by recursion, and refuses files that Office opens. No chain of sectors is followed beyond the stream's size.
 """
 
 import struct
@@ -39,7 +39,7 @@ class _Entry(NamedTuple):
 
 
 class Ole:
-    """One file. Raises ValueError and struct.error where it is none."""
+    """One file. Raises ValueError and struct.error if it is not an OLE file."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) < 512:
@@ -66,7 +66,7 @@ class Ole:
                 yield Stream((*paths.get(number, ()), entry.name), entry.size, entry.start)
 
     def read(self, stream: Stream) -> bytes:
-        """As much of it as is there."""
+        """Return as much of the stream as exists."""
         size = min(stream.size, len(self._data))
         if stream.size >= self._cutoff:
             return self._chain(stream.start, -(-size // self._size))[:size]
@@ -93,7 +93,7 @@ class Ole:
         return b"".join(chunks)
 
     def _read_table(self, difat: int) -> tuple[int, ...]:
-        """Read the table of sectors; its own sectors are listed in the header, and behind that in a chain."""
+        """Read the table of sectors; its own sectors are listed in the header, and after that in a chain."""
         places = list(struct.unpack_from("<109I", self._data, 76))
         for _ in range(self._sectors // (self._size // 4) + 1):
             if difat >= _FREE or difat >= self._sectors:
@@ -112,7 +112,7 @@ class Ole:
             yield _Entry(name, kind, left, right, child, first, size if self._size > 512 else size & 0xFFFFFFFF)
 
     def _paths(self) -> dict[int, tuple[str, ...]]:
-        """For each entry in the tree, the names of the storages that it is in. Each is visited once."""
+        """Return for each entry in the tree the names of its storages. Each is visited once."""
         found: dict[int, tuple[str, ...]] = {}
         todo = [(self._entries[0].child, ())] if self._entries else list[tuple[int, tuple[str, ...]]]()
         while todo:

@@ -1,4 +1,4 @@
-"""Finds the files that are attached to a OneNote page (.one, MS-ONESTORE). Pure, and linear in its size."""
+"""Find the files attached to a OneNote page (.one, MS-ONESTORE). Pure, and linear in its size."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -18,7 +18,7 @@ def is_onenote(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each attached file. Its name stands elsewhere in the page, and nothing says where."""
+    """Yield each attached file. Its name is elsewhere in the page, without a reference."""
     at = data.find(_ATTACHED)
     while at >= 0:
         length = int.from_bytes(data[at + 16 : at + 24], "little")

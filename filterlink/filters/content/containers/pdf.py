@@ -1,7 +1,7 @@
-"""Finds the files that are attached to a PDF. Pure, and linear in its size.
+"""Find the files attached to a PDF. Pure, and linear in its size.
 
-An attachment is a stream that says so, or that a file specification names, also one in a packed object stream. No table of
-objects is read: what a damaged one hides, viewers find by looking for the objects as well.
+An attachment is a stream that is marked as one, or that a file specification names, also one in a packed object stream. No
+table of objects is read: viewers also search for the objects, and so find those that a damaged table hides.
 """
 
 import binascii
@@ -15,7 +15,7 @@ from filterlink.filters.content.limits.member import Budget, Member
 __all__ = ["is_pdf", "opened"]
 
 MAX_STREAMS = 100_000
-"""Streams that are looked at; a book of a thousand pages has some thousand."""
+"""Streams that are checked; a book of a thousand pages has some thousand."""
 MAX_PACKED = 5000
 """Attachments and object streams that are unpacked."""
 _HEAD = 4096
@@ -42,7 +42,7 @@ def is_pdf(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each attachment, and then all the names that files have in it."""
+    """Yield each attachment, then all names that files have in it."""
     streams = list(_streams(data))
     texts = [data]
     named = set[bytes]()
@@ -82,7 +82,7 @@ def _streams(data: bytes) -> Iterator[_PdfStream]:
 
 
 def _decoded(data: bytes, stream: _PdfStream, budget: Budget) -> tuple[bytes, str]:
-    """Take the stream's filters off, in their order."""
+    """Undo the stream's filters, in their order."""
     content = data
     flag = ""
     first = True
@@ -104,7 +104,7 @@ def _decoded(data: bytes, stream: _PdfStream, budget: Budget) -> tuple[bytes, st
 
 
 def _raw(data: bytes, stream: _PdfStream) -> bytes:
-    """The bytes of a stream, as many as it says, or else to its end."""
+    """Return the bytes of a stream, by its stated length, or else to its end."""
     if length := _LENGTH.search(stream.head):
         return data[stream.start : stream.start + int(length[1])]
     end = data.find(b"endstream", stream.start)
@@ -117,7 +117,7 @@ def _hexadecimal(text: bytes) -> bytes:
 
 
 def _ascii85(text: bytes) -> bytes:
-    """Groups of five letters are four bytes; z stands for four zeros."""
+    """Decode groups of five letters to four bytes; z means four zeros."""
     text = re.sub(rb"[^!-uz]", b"", text.partition(b"~>")[0]).replace(b"z", b"!!!!!")
     filling = -len(text) % 5
     text += b"u" * filling
@@ -133,6 +133,6 @@ _PLAIN: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 def _text(plain: bytes, digits: bytes) -> str:
-    """Decode a string: with a mark at its begin it is UTF-16, else Latin 1."""
+    """Decode a string: UTF-16 with a mark at its start, else Latin 1."""
     value = _hexadecimal(digits) if digits else re.sub(rb"\\(.)", rb"\1", plain, flags=re.DOTALL)
     return value[2:].decode("utf-16-be", "replace") if value.startswith(b"\xfe\xff") else value.decode("latin-1")

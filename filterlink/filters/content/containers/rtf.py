@@ -1,4 +1,4 @@
-"""Finds the objects in RTF texts: hexadecimal digits behind \\objdata that hold a package or an OLE file. Pure, and linear."""
+r"""Find the objects in RTF texts: hexadecimal digits after \objdata that hold a package or an OLE file. Pure, and linear."""
 
 import binascii
 import re
@@ -11,7 +11,7 @@ from filterlink.filters.content.limits.member import Budget, Member
 __all__ = ["is_rtf", "opened"]
 
 MAX_OBJECTS = 1000
-"""In one text."""
+"""Objects in one text."""
 _MARK = b"\\objdata"
 _WORD = re.compile(rb"\\(?:'[0-9A-Fa-f]{2}|[A-Za-z]{1,40}-?[0-9]{0,20} ?|[^A-Za-z])")
 _BINARY = re.compile(rb"\\bin(\d{1,10}) ?")
@@ -24,7 +24,7 @@ def is_rtf(data: bytes) -> bool:
 
 
 def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
-    """Yield each object: of a package the file in it, else the OLE file, else all that its digits say."""
+    """Yield each object: the file in a package, else the OLE file, else all that its digits encode."""
     starts = list[int]()
     at = data.find(_MARK)
     while at >= 0 and len(starts) <= MAX_OBJECTS:
@@ -37,7 +37,7 @@ def opened(data: bytes, _name: str, budget: Budget) -> Iterator[Member]:
 
 
 def _digits(text: bytes) -> bytes:
-    """Decode the digits in a group and those in it; control words and blanks between them count as nothing. Bytes may stand there, too."""
+    """Decode the digits in a group and its subgroups; skip control words and blanks between them. Raw bytes may be among them, too."""
     if binary := _BINARY.search(text):
         start = binary.end()
         return _digits(text[: binary.start()] + b"}") + text[start : start + int(binary[1])]

@@ -1,6 +1,6 @@
-"""The files in a winmail.dat (application/ms-tnef): attachments under all their names, embedded messages, the bodies. Pure.
+"""Open a winmail.dat (application/ms-tnef): attachments under all their names, embedded messages, the bodies. Pure.
 
-Attributes are read one behind the other, and no checksum counts, as in `tnef`, ytnef and LookOut. tnefparse is not used: it
+Attributes are read in sequence, and checksums are ignored, as in `tnef`, ytnef and LookOut. tnefparse is not used: it
 copies the rest of the file for each attribute, and ends at the first odd value, where those go on.
 """
 
@@ -27,7 +27,7 @@ _OBJECT = 0x000D
 _SIZES = {2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 4, 20: 8, 64: 8, 72: 16}
 _VARIABLE = (_OBJECT, 0x1E, 0x1F, 0x102)
 MAX_ATTRIBUTES = 100_000
-"""Of one file, and properties of one attribute; Outlook writes some hundred."""
+"""Attributes of one file, and properties of one attribute; Outlook writes some hundred."""
 
 
 class _Property(NamedTuple):
@@ -88,7 +88,7 @@ def _attachment(names: list[str], contents: list[bytes], budget: Budget) -> Iter
 
 
 def body(id: int, value: bytes, budget: Budget) -> Iterator[Member]:
-    """Yield a property of a message where that is a text of it."""
+    """Yield a property of a message if it is a text of it."""
     if id == RTF:
         yield Member("body.rtf", *decompressed(value, budget))
     elif id in (HTML, TEXT):
@@ -96,7 +96,7 @@ def body(id: int, value: bytes, budget: Budget) -> Iterator[Member]:
 
 
 def text(value: bytes, type: int = 0x1E) -> str:
-    """Decode a name; one that is no UTF-8 is of Windows."""
+    """Decode a name; one that is not UTF-8 has Windows' charset."""
     if type == 0x1F:
         return value.decode("utf-16-le", "replace").partition("\0")[0]
     value = value.partition(b"\0")[0]
@@ -115,12 +115,12 @@ def _properties(data: bytes) -> tuple[list[_Property], str]:
         for _ in range(min(count, MAX_ATTRIBUTES)):
             at = _property(data, at, found)
     except (struct.error, KeyError):
-        return found, ""  # what other readers make of it is the same: nothing more
+        return found, ""  # other readers find nothing more in it, either
     return found, "limit" if count > MAX_ATTRIBUTES else ""
 
 
 def _property(data: bytes, at: int, found: list[_Property]) -> int:
-    """Read one with all its values; return where the next one begins. Raises struct.error and KeyError where it is none."""
+    """Read one property with all its values; return where the next one begins. Raises struct.error and KeyError if it is none."""
     type, id = struct.unpack_from("<HH", data, at)
     at += 4
     if id >= 0x8000:

@@ -1,7 +1,7 @@
-"""Disk images: what Windows mounts by a double click (.iso, .img, .vhd, .vhdx), with each filesystem that is found in them.
+"""Disk images: what Windows mounts on a double click (.iso, .img, .vhd, .vhdx), with each filesystem in them.
 
-The same bytes may be several filesystems: a hybrid disc has ISO 9660 and UDF, and which one is shown depends on the system. All
-are gone through. Pure.
+The same bytes may be several filesystems: a hybrid disc has ISO 9660 and UDF, and the system decides which one it shows. All
+of them are read. Pure.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _FILESYSTEMS: tuple[tuple[Callable[[ImageFiles], bool], Callable[[ImageFiles], I
 )
 _TABLE = b"\x55\xaa"
 _SMALLEST = 16 << 10
-"""Bytes; a disc begins with 32 KiB that are not used, and no program formats a disk as small as this."""
+"""Bytes. A disc begins with 32 unused KiB, and no program formats a disk as small as this."""
 
 
 def is_disk(data: bytes) -> bool:

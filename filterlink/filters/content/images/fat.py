@@ -17,7 +17,7 @@ _FOLDER = 0x10
 
 
 class _FatVolume(NamedTuple):
-    """Where clusters are, and where the table is that says which one follows which."""
+    """Where clusters are, and where the table is that chains them."""
 
     files: ImageFiles
     table: int
@@ -26,7 +26,7 @@ class _FatVolume(NamedTuple):
     cluster: int
 
     def chain(self, start: int, size: int) -> list[Extent]:
-        """The clusters of a file, as many as it needs; neighbours are one extent. The way counts as much as what it leads to.
+        """Return the clusters of a file, as many as it needs; neighbours are one extent. Reading the chain counts like its data.
 
         No more than the file with the image may have.
         """
@@ -51,7 +51,7 @@ class _FatVolume(NamedTuple):
         return [(self.first + (start - 2) * self.cluster, size)] if start >= 2 else []
 
     def _next(self, at: int) -> int:
-        """The number in the table: of 12, 16 or 32 bits, of which FAT32 uses 28. Those that end a chain are beyond all clusters."""
+        """Return the number in the table: of 12, 16 or 32 bits, of which FAT32 uses 28. A number beyond all clusters ends a chain."""
         if self.bits == 12:
             pair = int.from_bytes(self.files.image.read(self.table + at * 3 // 2, 2), "little")
             return pair >> 4 if at & 1 else pair & 0xFFF
@@ -119,7 +119,7 @@ def _folders(files: ImageFiles, volume: _FatVolume, root: list[Extent]) -> Itera
 
 
 def _names(entry: bytes, long: dict[int, str]) -> list[str]:
-    """The long name, of entries before this one, and the short one."""
+    """Return the long name, from entries before this one, and the short one."""
     name, extension = (part.decode("cp437").rstrip() for part in (entry[:8], entry[8:11]))
     short = f"{name}.{extension}" if extension else name
     joined = "".join(long[number] for number in sorted(long)).partition("\0")[0].rstrip("\uffff")
@@ -149,7 +149,7 @@ def exfat(files: ImageFiles) -> Iterator[Member]:
 
 
 def _sets(folder: bytes) -> Iterator[tuple[str, bool, int, int, bool]]:
-    """Each set of entries: name, whether it is a folder, its first cluster, its size, whether its clusters are in a row."""
+    """Yield each set of entries: name, whether it is a folder, its first cluster, its size, whether its clusters are contiguous."""
     for at in range(0, len(folder) - 63, 32):
         if folder[at] != 0x85 or folder[at + 32] != 0xC0:
             continue

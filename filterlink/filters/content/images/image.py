@@ -1,6 +1,6 @@
-"""Disk images as places to read from: raw ones, VHD and VHDX, and the partitions in them. Pure.
+"""Disk images as random-access data: raw ones, VHD and VHDX, and the partitions in them. Pure.
 
-A virtual disk has holes, so it may be larger than any memory: no read is longer than the budget lets it be.
+A virtual disk has holes, so it may be larger than any memory: no read exceeds the budget.
 """
 
 import struct
@@ -12,13 +12,13 @@ from filterlink.filters.content.limits.member import Budget, Member
 __all__ = ["BAD", "Extent", "Image", "ImageFiles", "partitions", "vhd", "vhdx"]
 
 MAX_PARTITIONS = 128
-"""Of one disk, those in extended ones included."""
+"""Partitions of one disk, with those in extended ones."""
 MAX_BLOCKS = 1 << 20
 """Blocks of a virtual disk: 2 TiB by default."""
 MIN_BLOCK = 64 << 10
 """Bytes of a block; both formats have 512 KiB at least."""
 BAD: tuple[type[Exception], ...] = (struct.error, ValueError, LookupError, OverflowError, ZeroDivisionError)
-"""What reading a damaged image ends with."""
+"""Exceptions while a damaged image is read."""
 SECTOR = 512
 _EXTENDED = (0x05, 0x0F, 0x85)
 _BAT = bytes.fromhex("6677c22d23f600429d64115e9bfd4a08")
@@ -27,11 +27,11 @@ _PARAMETERS = bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b")
 _SECTOR_SIZE = bytes.fromhex("1dbf41816fa90947ba47f233a8faab5f")
 
 Extent = tuple[int, int]
-"""Where bytes are in an image, and how many."""
+"""The position of bytes in an image, and their number."""
 
 
 class Image(NamedTuple):
-    """A part of a file; or blocks of one size, each of which is somewhere in the file, or (-1) nowhere and all zeros."""
+    """A part of a file; or blocks of one size, each at a position in the file, or (-1) all zeros."""
 
     data: bytes
     base: int
@@ -40,7 +40,7 @@ class Image(NamedTuple):
     places: Sequence[int] = ()
 
     def read(self, at: int, length: int) -> bytes:
-        """As much as there is."""
+        """Return as many bytes as exist."""
         length = min(length, self.size - at)
         if at < 0 or length <= 0:
             return b""
@@ -63,17 +63,17 @@ class Image(NamedTuple):
 
 
 class ImageFiles:
-    """Reads the files of an image; those that several folders name are read once."""
+    """Reads the files of an image; a file that several folders name is read once."""
 
     def __init__(self, image: Image, budget: Budget) -> None:
         self.image = image
         self.budget = budget
         self.over = False
-        """A limit was met: nothing further is read."""
+        """A limit was exceeded: nothing more is read."""
         self._seen = set[tuple[Extent, int]]()
 
     def member(self, name: str, extents: Sequence[Extent], size: int) -> Member:
-        """Read a file of `size` bytes; what its extents do not have is missing."""
+        """Read a file of `size` bytes; what its extents do not cover is missing."""
         if extents and (extents[0], size) in self._seen:
             return Member(name, b"", self.budget.count())
         there = min(size, sum(max(0, min(length, self.image.size - at)) for at, length in extents))
@@ -86,7 +86,7 @@ class ImageFiles:
         return Member(name, content, "" if len(content) == size else "broken")
 
     def folder(self, extents: Sequence[Extent], most: int) -> bytes:
-        """Read a folder, no more than `most` bytes of it; b"" where that is over the budget."""
+        """Read at most `most` bytes of a folder; b"" if that exceeds the budget."""
         length = min(most, sum(max(0, min(length, self.image.size - at)) for at, length in extents))
         self.over = self.over or bool(self.budget.read(length))
         return b"" if self.over else self.joined(extents, length)
@@ -94,7 +94,7 @@ class ImageFiles:
     def joined(self, extents: Sequence[Extent], most: int) -> bytes:
         chunks = list[bytes]()
         left = most
-        for at, length in extents:  # one before the image is a hole
+        for at, length in extents:  # an extent before the image is a hole
             if left <= 0:
                 break
             chunks.append(self.image.read(at, min(length, left)) if at >= 0 else bytes(min(length, left)))
@@ -103,7 +103,7 @@ class ImageFiles:
 
 
 def vhd(data: bytes) -> Image | None:
-    """Read the footer of a VHD, which is at its end, and of a growing one at its begin, too. Raises one of BAD."""
+    """Read the footer of a VHD, at its end, and for a growing one at its start, too. Raises one of BAD."""
     at = next((at for at in (len(data) - 512, len(data) - 511, 0) if at >= 0 and data.startswith(b"conectix", at)), -1)
     if at < 0:
         return None
@@ -149,7 +149,7 @@ def _steps(at: int, count: int) -> range:
 
 
 def partitions(image: Image) -> Iterator[Image]:
-    """The disk as a whole, and what its tables of partitions name (MBR, GPT)."""
+    """Yield the disk as a whole, and the partitions in its tables (MBR, GPT)."""
     yield image
     first = image.read(0, SECTOR)
     if first[510:] != b"\x55\xaa":

@@ -35,7 +35,7 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _tree(files: ImageFiles, root: bytes, block: int, joliet: bool) -> Iterator[Member]:
-    """Go through the folders, each once."""
+    """Walk through the folders, each once."""
     seen = set[Extent]()
     todo = [(extent, "") for extent in _places(root, block)]
     while todo and not files.over:
@@ -61,7 +61,7 @@ def _tree(files: ImageFiles, root: bytes, block: int, joliet: bool) -> Iterator[
 
 
 def _records(folder: bytes) -> Iterator[bytes]:
-    """The records of a folder; none goes over the end of a sector."""
+    """Yield the records of a folder; none crosses the end of a sector."""
     at = 0
     while at < len(folder):
         length = folder[at]
@@ -75,7 +75,7 @@ def _records(folder: bytes) -> Iterator[bytes]:
 
 
 def _places(record: bytes, block: int) -> list[Extent]:
-    """Where its data is, by the numbers in either order of bytes."""
+    """Return where the data is, by the numbers in either byte order."""
     little, big, size, size_big = (
         *struct.unpack_from("<I", record, 2),
         *struct.unpack_from(">I", record, 6),
@@ -89,7 +89,7 @@ def _places(record: bytes, block: int) -> list[Extent]:
 
 
 def _names(files: ImageFiles, record: bytes, block: int, joliet: bool) -> list[str]:
-    """The name without its version, and that of Rock Ridge; "" for the folder itself and the one above."""
+    """Return the name without its version, and that of Rock Ridge; "" for the folder itself and its parent."""
     length = record[32]
     raw = record[33 : 33 + length]
     if raw in (b"\0", b"\1"):

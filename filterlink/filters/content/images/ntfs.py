@@ -1,6 +1,6 @@
 """The files on an NTFS volume: every record of its master file table, with all its streams. Pure.
 
-No folder is read: the table has each file's names. What is compressed or encrypted by NTFS is flagged.
+Folders are not read: the table has each file's names. Data that NTFS compresses or encrypts is flagged.
 """
 
 import struct
@@ -14,7 +14,7 @@ __all__ = ["is_ntfs", "opened"]
 MAX_RECORDS = 100_000
 """Files and folders; an empty volume has 30."""
 _OWN = 24
-"""Records below are NTFS's own."""
+"""Records below this number are NTFS's own."""
 _NAME = 0x30
 _DATA = 0x80
 _END = 0xFFFFFFFF
@@ -39,7 +39,7 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _at(files: ImageFiles, extents: list[Extent], at: int, length: int) -> bytes:
-    """Read from the table, of which the parts may be anywhere."""
+    """Read from the table, whose parts may be anywhere."""
     for place, size in extents:
         if at < size:
             return files.image.read(place + at, length)
@@ -48,7 +48,7 @@ def _at(files: ImageFiles, extents: list[Extent], at: int, length: int) -> bytes
 
 
 def _whole(record: bytes, sector: int) -> bytes:
-    """Put back the bytes at the end of each sector, which NTFS keeps elsewhere. b"" where it is no record."""
+    """Restore the bytes at the end of each sector, which NTFS keeps elsewhere. b"" if it is not a record."""
     if not record.startswith(b"FILE"):
         return b""
     at, count = struct.unpack_from("<HH", record, 4)
@@ -59,7 +59,7 @@ def _whole(record: bytes, sector: int) -> bytes:
 
 
 def _attributes(record: bytes) -> Iterator[tuple[int, int]]:
-    """The kind of each attribute, and where it begins."""
+    """Yield the kind of each attribute, and where it begins."""
     at = int.from_bytes(record[20:22], "little")
     while at + 16 <= len(record):
         kind, length = struct.unpack_from("<II", record, at)
@@ -95,7 +95,7 @@ def _name(attribute: bytes) -> str:
 
 
 def _runs(attribute: bytes, cluster: int) -> list[Extent]:
-    """Where the clusters of an attribute are; a run without a place is all zeros, and none of ours."""
+    """Return where the clusters of an attribute are; a run without a position is all zeros, and is skipped."""
     at = int.from_bytes(attribute[32:34], "little")
     place = 0
     found = list[Extent]()

@@ -12,9 +12,9 @@ __all__ = ["is_udf", "opened"]
 MAX_FOLDER = 4 << 20
 """Bytes of one folder."""
 MAX_DESCRIPTORS = 64
-"""In a volume's sequence, and continued lists of extents of one file."""
+"""Descriptors in a volume's sequence, and continued lists of extents of one file."""
 MAX_EXTENTS = 256
-"""Of the metadata of a volume; each is looked at for each file."""
+"""Extents of a volume's metadata; all are checked for each file."""
 _SECTORS = (2048, 512, 4096)
 _ANCHOR = 2
 _PARTITION = 5
@@ -39,7 +39,7 @@ class _UdfVolume(NamedTuple):
     maps: list[list[Extent]]
 
     def place(self, number: int, partition: int, length: int) -> list[Extent]:
-        """Where a run of blocks is."""
+        """Return where a run of blocks is."""
         at = number * self.block
         found = list[Extent]()
         for base, size in self.maps[partition] if partition < len(self.maps) else []:
@@ -51,14 +51,14 @@ class _UdfVolume(NamedTuple):
 
 
 def is_udf(files: ImageFiles) -> bool:
-    """By a mark among the first descriptors, as on discs, or by the anchor."""
+    """Return whether it is UDF: by a mark among the first descriptors, as on discs, or by the anchor."""
     head = files.image.read(32768, 32768)
     marked = any(head[at + 1 : at + 5] == b"NSR0" for at in range(0, len(head), 2048))
     return marked or any(_anchor(files, sector) for sector in _SECTORS)
 
 
 def _anchor(files: ImageFiles, sector: int) -> bytes:
-    """The anchor is at one of three places."""
+    """Return the anchor, from one of three places."""
     last = files.image.size // sector - 1
     for number in (256, last, last - 256):
         found = files.image.read(number * sector, 512) if number > 0 else b""
@@ -68,7 +68,7 @@ def _anchor(files: ImageFiles, sector: int) -> bytes:
 
 
 def _tag(data: bytes) -> int:
-    """The kind of a descriptor, 0 where it is none: the sum of its tag is in the tag."""
+    """Return the kind of a descriptor, 0 if it is none: the tag has its own checksum."""
     ok = len(data) >= 16 and (sum(data[:4]) + sum(data[5:16])) & 255 == data[4]
     return int.from_bytes(data[:2], "little") if ok else 0
 
@@ -88,7 +88,7 @@ def opened(files: ImageFiles) -> Iterator[Member]:
 
 
 def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfVolume, list[Extent]]:
-    """Read the sequence that describes the volume; give it, and where its root folder's entry is."""
+    """Read the sequence that describes the volume; return it, and where its root folder's entry is."""
     starts = dict[int, Extent]()
     logical = b""
     for number in range(at, at + min(length // sector, MAX_DESCRIPTORS)):
@@ -114,7 +114,7 @@ def _volume(files: ImageFiles, sector: int, at: int, length: int) -> tuple[_UdfV
 
 
 def _fill(volume: _UdfVolume, logical: bytes, starts: dict[int, Extent]) -> None:
-    """Add where each partition is; one of metadata is a file in another one."""
+    """Add where each partition is; a partition of metadata is a file in another one."""
     (count,) = struct.unpack_from("<I", logical, 268)
     at = 440
     for _ in range(min(count, 8)):
@@ -152,7 +152,7 @@ def _tree(volume: _UdfVolume, root: list[Extent]) -> Iterator[Member]:
 
 
 def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Extent]]]:
-    """The name and the entry of each file in a folder."""
+    """Yield the name and the entry of each file in a folder."""
     at = 0
     while at + 38 <= len(data):
         marks = data[at + 18]
@@ -166,7 +166,7 @@ def _children(volume: _UdfVolume, data: bytes) -> Iterator[tuple[str, list[Exten
 
 
 def _contents(volume: _UdfVolume, entry: bytes, partition: int) -> tuple[bytes, list[Extent], int]:
-    """Give the content that is in the entry itself, or where it is, and its size."""
+    """Return the content in the entry itself, or where it is, and its size."""
     size = int.from_bytes(entry[56:64], "little")
     kind = entry[34] & 7
     begin = 168 if _tag(entry) == _ENTRY else 208

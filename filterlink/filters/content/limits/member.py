@@ -1,4 +1,4 @@
-"""A file in an archive, and how much of it may be unpacked. Pure."""
+"""A file in an archive, and the limits of unpacking. Pure."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -7,29 +7,29 @@ from typing import NamedTuple
 __all__ = ["ENDS", "MAX_NAME", "STEP", "Budget", "Look", "Member", "Union", "no_clock"]
 
 Look = Callable[[], None]
-"""A look at the clock: raises TimeoutError where the time for the message is over."""
+"""Checks the clock: raises TimeoutError when the time for the message is over."""
 
 MAX_MEMBERS = 10_000
-"""Files in one archive and all that is in it. Each costs some 50 µs and 1 kB before a byte of it is read."""
+"""Files in one archive, with all levels. Each costs some 50 µs and 1 kB before a byte of it is read."""
 MAX_UNPACKED = 256 << 20
-"""Bytes unpacked from one archive: they are held in memory, one member of each level at a time, and scanned."""
+"""Bytes unpacked from one archive. They are in memory, one member of each level at a time, and are scanned."""
 MAX_RATIO = 200
-"""Ordinary data packs 2 to 20 times, log files 50; deflate's most is 1032, and bombs sit there."""
+"""Ordinary data shrinks 2 to 20 times, log files 50 times. The most of deflate is 1032, as in bombs."""
 FREE_OF_RATIO = 16 << 20
-"""What unpacks to less than this harms nobody, however well it was packed."""
+"""Bytes. A file that unpacks to less is harmless at any ratio."""
 MAX_READ = 1 << 20, 4
-"""Packed bytes that are read, and how many times all that is there more: only members that overlap need it twice."""
+"""Packed bytes that are read, and an addition in multiples of the data: only overlapping members need it twice."""
 STEP = 1 << 20
-"""Bytes unpacked between two looks at the budget."""
+"""Bytes unpacked between two checks of the budget."""
 
 MAX_NAME = 4096
-"""Bytes of a name, from its end; longer ones no system takes."""
+"""Bytes of a name, from its end; no system accepts longer ones."""
 ENDS = ("bomb", "limit")
-"""Flags after which nothing further of the archive is opened."""
+"""Flags after which nothing more of the archive is opened."""
 
 
 class Member(NamedTuple):
-    """A file in an archive; `flag` is "" or why its data is not all there."""
+    """A file in an archive. `flag`: "" or why its data is incomplete."""
 
     name: str
     data: bytes
@@ -37,17 +37,17 @@ class Member(NamedTuple):
 
 
 def no_clock() -> None:
-    """Take any time."""
+    """Allow any time."""
 
 
 class Budget:
-    """What may still be unpacked from one archive of `size` bytes, over all its levels. Each note is a look at the clock."""
+    """What may still be unpacked from one archive of `size` bytes, over all its levels. Each note checks the clock."""
 
     def __init__(self, size: int, look: Look = no_clock) -> None:
         self._look = look
         self.members = MAX_MEMBERS
         self.over = False
-        """A limit was met: nothing further is opened."""
+        """A limit was exceeded: nothing more is opened."""
         self.seen = set[tuple[int, int] | int]()
         """The digests of all files that were found, and the hashes of their names."""
         self._size = size
@@ -60,7 +60,7 @@ class Budget:
         return "limit" if self.members < 0 else ""
 
     def take(self, length: int) -> str:
-        """Note that so many bytes came out; return the flag that ends the work, or ""."""
+        """Note `length` unpacked bytes; return the flag that ends the work, or ""."""
         self._look()
         self._unpacked += length
         if self._unpacked > FREE_OF_RATIO and self._unpacked > self._size * MAX_RATIO:
@@ -68,16 +68,16 @@ class Budget:
         return "limit" if self._unpacked > MAX_UNPACKED else ""
 
     def read(self, length: int) -> str:
-        """Note that this many packed bytes were read; return the flag that ends the work, or ""."""
+        """Note `length` packed bytes that were read; return the flag that ends the work, or ""."""
         self._look()
         self._read += length
         return "bomb" if self._read > MAX_READ[0] + MAX_READ[1] * (self._size + self._unpacked) else ""
 
 
 class Union:
-    """What several readers find in one archive. What the first find is all taken, of what further ones find what is new.
+    """Joins what several readers find in one archive: all of the first reader, and what is new from the others.
 
-    Each further reader has a budget of its own, as large as that of the first was: it unpacks the same once more.
+    Each further reader has a budget of its own, as large as the first one's, because it unpacks the same data again.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -93,11 +93,13 @@ class Union:
             yield member
 
     def apart(self) -> Budget:
-        """Make the budget of a further reader."""
+        """Return the budget of a further reader."""
         return copy.copy(self._begin)
 
     def further(self, members: Iterator[Member], flag: str = "") -> Iterator[Member]:
-        """`flag`: that of new files. A reader that fails where the first did not says nothing of the archive."""
+        """Yield the new members of a further reader. `flag`: that of new files. A failure of a further reader alone does not flag the
+        archive.
+        """
         for member in members:
             digest = _digest(member.data)
             seen = self._budget.seen
@@ -111,7 +113,7 @@ class Union:
 
 
 def _digest(data: bytes) -> tuple[int, int]:
-    """Python's hash has a secret key, so a stranger can make no two files with the same; SHA-256 takes six times as long."""
+    """Return a hash. Python's has a secret key, so no stranger can make two files with the same one; SHA-256 takes six times as long."""
     return len(data), hash(data)
 
 

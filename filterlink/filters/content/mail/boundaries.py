@@ -1,6 +1,6 @@
-"""Where the parts of a multipart begin and end, in each way that mail programs see it. Pure and linear.
+"""Find where the parts of a multipart start and end, in each way that mail programs see it. Pure and linear.
 
-A missing boundary is guessed, and what follows a closing delimiter is a part too.
+A missing boundary is guessed. What follows a closing delimiter is a part, too.
 """
 
 import itertools
@@ -14,15 +14,15 @@ from filterlink.filters.content.mail.textual import decode
 __all__ = ["MAX_HIDDEN", "MAX_PARTS", "Span", "Split", "blocks", "line_ends", "multipart"]
 
 MAX_PARTS = 1000
-"""Of one message, and of uuencoded files."""
+"""Parts of one message, and uuencoded files."""
 _DELIMITER_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BLANK = re.compile(rb"\S")
 _LINE_END = re.compile(rb"[^\n]*(?:\n|\Z)")
 _LIKE_DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\s]{1,200}?)(?:--)?[ \t]*\r?\n")
 MAX_INDENTED = 100
-"""Blanks before a field of a header that no structure shows."""
+"""Blanks before a field of a header outside of the structure."""
 MAX_HIDDEN = 10_000
-"""Blocks of Content- fields with an encoding that no structure shows."""
+"""Blocks of Content- fields with an encoding outside of the structure."""
 _CONTENT = b"content-"
 _ENCODING = b"content-transfer-encoding"
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -39,7 +39,7 @@ class Span(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The parts of a multipart; "limit" where there are more than MAX_PARTS; whether it is as a standard program writes it."""
+    """The parts of a multipart; "limit" if there are more than MAX_PARTS; whether it has the form of a standard program."""
 
     parts: list[Span]
     flag: str
@@ -47,14 +47,14 @@ class Split(NamedTuple):
 
 
 def line_ends(data: bytes) -> Iterator[bytes]:
-    """Yield the data, and where it holds a bare CR the data as those see it to whom that ends a line."""
+    """Yield the data, and if it holds a bare CR, also the data as programs read it for which CR ends a line."""
     yield data
     if b"\r" in data and data.count(b"\r") > data.count(b"\r\n"):
         yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def multipart(body: Span, header: PartHeader) -> Split:
-    """Split at each boundary, also decoded where it has an encoding; guess one where none of them is in the body."""
+    """Split at each boundary, also decoded if it has an encoding; guess one if none of them is in the body."""
     found = dict[Span, None]()
     flag = ""
     plain = False
@@ -73,9 +73,9 @@ def multipart(body: Span, header: PartHeader) -> Split:
 
 
 def _spans(buffer: bytes, start: int, end: int, boundary: bytes) -> Split:
-    """Find the spans between delimiter lines, those after a closing one too; the text before the first is none.
+    """Find the spans between delimiter lines, also after a closing one; the text before the first is none.
 
-    A line that only begins like a delimiter is one to some: the spans of both readings.
+    Some programs take a line that only begins like a delimiter as one: both readings give spans.
     """
     delimiter = b"--" + boundary
     lines: list[tuple[int, int, bool]] = []
@@ -105,9 +105,8 @@ def _next_line(buffer: bytes, delimiter: bytes, start: int, end: int) -> int:
 def blocks(within: Span, known: list[tuple[int, int]]) -> Iterator[Span]:
     """Yield each block of Content- fields with an encoding that begins a line and is in no known header.
 
-    Whatever the structure says, some program takes such a block for the header of a part, which ends before the next line
-    that looks like a delimiter. `known`: begin and end of each
-    header that was read.
+    Some programs take such a block for the header of a part, whatever the structure is. The part ends before the next line
+    that looks like a delimiter. `known`: start and end of each header that was read.
     """
     buffer, start, stop = within
     text = buffer[start:stop].lower()

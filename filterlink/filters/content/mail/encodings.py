@@ -1,4 +1,4 @@
-"""The encodings of a MIME part's body, decoded as the most lenient of mail programs would. Pure.
+"""Decode the body of a MIME part as the most lenient mail programs do. Pure.
 
 What follows padding in the middle of base64 is decoded as well; Python's own decoder ends there.
 """
@@ -14,19 +14,19 @@ _GROUP = re.compile(rb"[^=]+")
 
 
 def decode_base64(body: bytes) -> bytes:
-    """Decode every group, also those after padding in the middle; strange characters count as nothing."""
+    """Decode every group, also those after padding in the middle; skip other characters."""
     return base64_readings(body)[0]
 
 
 def is_plain_base64(body: bytes) -> bool:
-    """Whether a body is whole groups of base64 and line ends, and all padding is at its end."""
+    """Return whether a body is whole groups of base64 and line ends, with padding at its end only."""
     text = body.translate(None, b"\r\n")
     filling = text.find(b"=")
     return len(text) % 4 == 0 and not text.translate(None, _BASE64) and (filling < 0 or (text[filling:] in (b"=", b"==")))
 
 
 def is_padded_by_piece(body: bytes) -> bool:
-    """Whether it is pieces of one length with the same padding, and a shorter one at the end: some programs encode line by line."""
+    """Return whether it is pieces of one length with the same padding, and a shorter one at the end: some programs encode line by line."""
     text = body.translate(None, _NOT_BASE64)
     first = text.partition(b"=")[0]
     if not first:
@@ -39,12 +39,12 @@ def is_padded_by_piece(body: bytes) -> bool:
 
 
 def base64_readings(body: bytes) -> list[bytes]:
-    """Decode as all mail programs might, where padding stands in the middle: each group, the text as one, up to there."""
+    """Decode in all ways that mail programs may use if padding is in the middle: each group, the text as one, up to the padding."""
     text = body.translate(None, _NOT_BASE64)
     del body
     filling = text.find(b"=")
     if len(text) % 4 == 0 and (filling < 0 or (text.endswith((b"=", b"==")) and filling >= len(text) - 2)):
-        return [binascii.a2b_base64(text)]  # as all mail is: no copy more
+        return [binascii.a2b_base64(text)]  # as in all ordinary mail: without another copy
     first = _group(text[: filling if filling >= 0 else len(text)])
     whole = _groups(text)
     if whole == first:
@@ -61,13 +61,13 @@ def _groups(text: bytes) -> bytes:
 
 
 def _group(group: bytes) -> bytes:
-    if len(group) % 4 == 1:  # six bits are no byte
+    if len(group) % 4 == 1:  # six bits are not a byte
         group = group[:-1]
     return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
 
 
 def uu_line(line: bytes) -> bytes:
-    """Decode one line; its first character tells the length, the filling behind that is often wrong."""
+    """Decode one line. Its first character gives the length; the filling after the data is often wrong."""
     if not line:
         return b""
     length = (line[0] - 32) & 63

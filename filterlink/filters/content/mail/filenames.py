@@ -1,6 +1,6 @@
-"""The file names that a header field of a MIME part gives, in each way that mail programs read it. Pure and linear.
+"""Find the file names in a header field of a MIME part, in each way that mail programs read it. Pure and linear.
 
-Programs differ where a value has no quotes but blanks, commas or comments, where sections of RFC 2231 have gaps, and where
+Programs differ if a value has no quotes but blanks, commas or comments, if sections of RFC 2231 have gaps, and if
 encoded words of RFC 2047 split a group of base64. Each reading is a name. An ordinary field has one.
 """
 
@@ -25,14 +25,14 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)("?)', re.DOTALL)
 _BEHIND_QUOTED = re.compile(rb"\s*+(?:;|\Z)")
 _PLAIN = re.compile(rb"[!#-&*+.0-9A-Z^-~-]*+\Z")
 _PART_OF_WORDS = tuple(re.compile(part) for part in (rb"[^\s]*+", rb"[^,]*+", rb"[^(]*+", rb"[^=?:<>\[\]]*+", rb"[!#-'*+.0-9A-Z^-~-]*+"))
-"""Up to a blank, a comma, a comment, what is in no value, and the end of a token (RFC 2045)."""
+"""Up to a blank, a comma, a comment, a character that no value has, and the end of a token (RFC 2045)."""
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=(?:\s+(?==\?))?")
 _SPLIT_WORDS = re.compile(r"(=\?[^?\s]{1,60}\?([bBqQ])\?[^?]*)\?=\s*=\?[^?\s]{1,60}\?\2\?")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
 class Parameter(NamedTuple):
-    """A parameter of a field, its key in lower case, with each reading of its value; `section`: None where it is not in sections."""
+    """A parameter of a field, its key in lower case, with each reading of its value. `section`: None without sections."""
 
     key: str
     section: int | None
@@ -47,7 +47,7 @@ def clean_name(name: str) -> str:
 
 
 def parameters(value: bytes) -> tuple[list[Parameter], bool]:
-    """List the name, filename and boundary parameters of a field, and say whether there are more than MAX_PARAMETERS."""
+    """Return the name, filename and boundary parameters of a field, and whether there are more than MAX_PARAMETERS."""
     found = list[Parameter]()
     quotes = _QUOTED.finditer(value)
     quoted_until = 0
@@ -58,14 +58,14 @@ def parameters(value: bytes) -> tuple[list[Parameter], bool]:
         while quoted_until <= match.start() and (quoted := next(quotes, None)):
             opened, quoted_until = quoted.span()
         if opened < match.start() < quoted_until and not value[max(0, match.start() - 64) : match.start()].rstrip().endswith(b";"):
-            continue  # in the quoted value of another, where only those see a parameter who split at each semicolon
+            continue  # in the quoted value of another parameter: only programs that split at each semicolon see it
         section = None if match[2] is None else int(match[2])
         found.append(Parameter(match[1].decode().lower(), section, bool(match[3]), tuple(values(value[match.end() :]))))
     return found, False
 
 
 def without_comments(value: bytes, instead: bytes = b" ") -> bytes:
-    """Put a blank in the place of each comment of RFC 5322."""
+    """Replace each comment of RFC 5322 by a blank."""
     for _ in range(MAX_NESTED):
         if b"(" not in value or (shorter := _COMMENT.sub(instead, value)) == value:
             break
@@ -74,7 +74,7 @@ def without_comments(value: bytes, instead: bytes = b" ") -> bytes:
 
 
 def values(rest: bytes) -> list[bytes]:
-    """List each reading of the value that a parameter has, whose text begins `rest`."""
+    """Return each reading of a parameter's value, which begins `rest`."""
     if not rest.startswith(b'"'):
         return _unquoted(rest.partition(b";")[0].strip())
     quoted = _QUOTED.match(rest)
@@ -83,7 +83,7 @@ def values(rest: bytes) -> list[bytes]:
     found = [re.sub(rb"\\(.)", rb"\1", text, flags=re.DOTALL)]
     if b"\\" in text:
         found.append(text)
-    if not quoted[2]:  # the quote is never closed: some take all that follows, some end at the semicolon
+    if not quoted[2]:  # the quote is never closed: some programs take all that follows, some end at the semicolon
         found.append(text.partition(b";")[0].strip())
     elif not _BEHIND_QUOTED.match(rest, quoted.end()):
         found.append(rest.partition(b";")[0].replace(b'"', b"").strip())
@@ -91,7 +91,7 @@ def values(rest: bytes) -> list[bytes]:
 
 
 def _unquoted(text: bytes) -> list[bytes]:
-    """List the readings of a value without quotes: as a whole, without comments, and up to where some end it."""
+    """Return the readings of a value without quotes: as a whole, without comments, and up to where some programs end it."""
     if _PLAIN.match(text):
         return [text]
     found = [text, without_comments(text, b"").strip(), text.replace(b'"', b""), text.strip(b"'")]
@@ -100,26 +100,26 @@ def _unquoted(text: bytes) -> list[bytes]:
 
 
 def names(given: list[Parameter]) -> Iterator[str]:
-    """Yield each file name that the parameters of one field give."""
+    """Yield each file name in the parameters of one field."""
     for text in texts(given, ("name", "filename")):
         yield from readings(text)
 
 
 def decoded(name: str) -> Iterator[str]:
-    """Yield the file names that a parameter may be which another reader gives as it is."""
+    """Yield the file names that an undecoded parameter of another reader may mean."""
     for text in _plain(name.encode("utf-8", "surrogateescape")):
         yield from readings(text)
 
 
 def readings(name: str) -> Iterator[str]:
-    """Yield the file names that a text may be: a NUL ends it for some programs and is nothing to others."""
+    """Yield the file names that a text may mean: a NUL ends it for some programs, and others skip it."""
     for text in (name, name.partition("\0")[0]) if "\0" in name else (name,):
         if cleaned := clean_name(text):
             yield cleaned
 
 
 def texts(given: list[Parameter], keys: tuple[str, ...], plain: bool = True) -> Iterator[str]:
-    """Yield what the parameters of these keys give by RFC 2231, whole and in sections; `plain`: the others too, by RFC 2047."""
+    """Yield the values of the parameters with these keys by RFC 2231, whole and in sections. `plain`: the others too, by RFC 2047."""
     sections: dict[str, dict[int, tuple[list[bytes], bool]]] = {}
     for key, section, extended, readings in given:
         if key not in keys:
@@ -131,12 +131,12 @@ def texts(given: list[Parameter], keys: tuple[str, ...], plain: bool = True) -> 
                 yield from _extended(raw) if extended else _plain(raw)
     for parts in sections.values():
         yield from _joined({number: (found[0], extended) for number, (found, extended) in parts.items()})
-        if any(len(found) > 1 for found, _ in parts.values()):  # words or comments behind a value without quotes
+        if any(len(found) > 1 for found, _ in parts.values()):  # words or comments after a value without quotes
             yield from _joined({number: (min(found, key=len), extended) for number, (found, extended) in parts.items()})
 
 
 def _joined(parts: dict[int, tuple[bytes, bool]]) -> Iterator[str]:
-    """Yield what the sections give: all together, and those before a gap."""
+    """Yield the values of the sections: all together, and those before a gap."""
     ordered = sorted(parts)
     upto = next((place for place, number in enumerate(ordered) if place != number), len(ordered))
     yield from _together([parts[number] for number in ordered])
@@ -167,7 +167,7 @@ def _percent(raw: bytes) -> bytes:
 
 
 def _plain(raw: bytes) -> Iterator[str]:
-    """Decode a plain parameter, which should be ASCII, but holds raw UTF-8, encoded words or percents in real mail."""
+    """Decode a plain parameter. It should be ASCII, but real mail has raw UTF-8, encoded words or percents in it."""
     text = _text(raw)
     yield _WORD.sub(_word, text)
     if "?=" in text and (joined := _SPLIT_WORDS.sub(r"\1", text)) != text:
@@ -189,5 +189,5 @@ def _word(match: re.Match[str]) -> str:
 def _text(raw: bytes, charset: str = "utf-8") -> str:
     try:
         return raw.decode(charset)
-    except (LookupError, ValueError):  # an unknown or a wrong one: what is ASCII in it is still right
+    except (LookupError, ValueError):  # an unknown or a wrong charset: its ASCII part is still right
         return raw.decode("latin-1")

@@ -1,4 +1,4 @@
-"""What is a message, by its type, its name and its first line. Pure."""
+"""Detect messages, by type, name and first line. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ from filterlink.filters.content.mail.mimeheader import PartHeader
 __all__ = ["NEXT_MAIL", "TYPES", "begins_like_mail", "has_mail_name", "is_message_file", "message_names"]
 
 TYPES = ("message/rfc822", "message/global", "message/news")
-"""Of parts whose body is a message."""
+"""Types of parts whose body is a message."""
 _NAMES = (".eml", ".mht", ".mhtml", ".nws")
 """Files that mail programs and browsers open as a message."""
 _MAIL = re.compile(
@@ -30,12 +30,12 @@ def has_mail_name(name: str) -> bool:
 
 
 def is_message_file(name: str, data: bytes) -> bool:
-    """By its name, or by its first line: files of a Maildir and of a mail queue have no such names."""
+    """Return whether it is a message, by its name, or by its first line: files of a Maildir and of a mail queue have no such names."""
     return bool(data) and (has_mail_name(name) or begins_like_mail(data))
 
 
 def message_names(header: PartHeader, span: Span, body: int) -> tuple[str, ...]:
-    """Give the names of what holds parts. A message in a message is no program, whatever its subject is: programs name it .eml."""
+    """Return the names of what holds parts. A message in a message is not a program, whatever its subject: programs name it .eml."""
     if header.type not in TYPES or header.encoding or not begins_like_mail(span.buffer, body, span.end):
         return header.names
     return tuple(name if has_mail_name(name) else clean_name(f"{name}.eml") for name in header.names)

@@ -1,7 +1,7 @@
-"""The fields of a MIME part's header, read the way a lenient mail program would: nothing in them is an error. Pure.
+"""Read the fields of a MIME part's header as lenient mail programs do: no field is an error. Pure.
 
-Where readers differ, all readings are kept: every file name that any field gives (filenames.py), every way to read a
-broken quote, each type and encoding of several. What goes beyond a limit is flagged, so all of this is linear in the size
+Where readers differ, all readings are kept: every file name in any field (filenames.py), every way to read a
+broken quote, each type and encoding of several. What exceeds a limit is flagged, so all of this is linear in the size
 of the header. Where a header begins and ends: readings.py.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["ENCODINGS", "MAX_READINGS", "MAX_VALUE", "PartHeader", "interpret"]
 MAX_READINGS = 12
 """Ways to read one header; two are seen in real mail."""
 MAX_BOUNDARIES = 4
-"""Of one multipart: each is looked for in all of its body. An open quote gives two."""
+"""Boundaries of one multipart: each is searched in all of its body. An open quote gives two."""
 MAX_FIELDS = 100
 """Content- fields of one header that are read."""
 MAX_NAMES = 100
@@ -30,7 +30,7 @@ _SQUEEZED = re.compile(rb"[\s\"';]+")
 
 
 class PartHeader(NamedTuple):
-    """What the header of a part says of its body; `flag` is "" or "limit": there is more in it."""
+    """What a part's header says about its body. `flag`: "" or "limit": there is more in it."""
 
     type: str = "text/plain"
     boundaries: tuple[bytes, ...] = ()
@@ -40,7 +40,7 @@ class PartHeader(NamedTuple):
 
 
 class _Value(NamedTuple):
-    """A structured field: each reading of its first word, in lower case, the parameters, repeated ones too, and whether there are more."""
+    """A structured field: each reading of its first word, in lower case, the parameters, also repeated ones, and whether there are more."""
 
     words: tuple[str, ...]
     parameters: tuple[Parameter, ...]
@@ -48,9 +48,9 @@ class _Value(NamedTuple):
 
 
 def interpret(text: bytes, flag: str = "") -> list[PartHeader]:
-    """List every way to read these fields, at least one; the one that shows the most comes first.
+    """Return every way to read these fields, at least one. The one with the most parts comes first.
 
-    Lines that are no fields are skipped. `flag`: that of all that is found.
+    Lines that are not fields are skipped. `flag`: that of all readings.
     """
     types = list[_Value]()
     others = list[_Value]()
@@ -98,7 +98,7 @@ def _combined(types: list[_Value], names: list[str], encodings: list[str], flag:
 
 
 def _encodings(value: bytes) -> list[str]:
-    """Read a Content-Transfer-Encoding: a plain one as that, and any other as each that is named, and as none."""
+    """Read a Content-Transfer-Encoding: a plain one as that, any other as each named encoding, and as none."""
     plain = value.strip().lower().decode("latin-1")
     if plain in ENCODINGS or plain in _IDENTITY:
         return [plain if plain in ENCODINGS else ""]
@@ -121,7 +121,7 @@ def _read_value(value: bytes) -> list[_Value]:
 
 
 def _boundaries(value: _Value) -> tuple[bytes, ...]:
-    """List each reading of the boundary; an empty one is b"", whose delimiter lines are two hyphens."""
+    """Return each reading of the boundary; an empty one is b"", whose delimiter lines are two hyphens."""
     plain = [given for given in value.parameters if given.key == "boundary" and given.section is None and not given.extended]
     raw = [reading for given in plain for reading in given.values or (b"",)]
     other = (text.encode("utf-8", "replace") for text in texts(list(value.parameters), ("boundary",), plain=False))

@@ -1,6 +1,6 @@
-"""Two more readers of MIME, which share no code with ours and none with each other: Python's email package and fast-mail-parser (Rust).
+"""Two more readers of MIME, which share no code with ours or each other: Python's email package and fast-mail-parser (Rust).
 
-What they find in a message that ours (mime.py) does not is looked at too. Both ignore faults, so none of them is an error.
+What only they find in a message, and ours (mime.py) does not, is scanned too. Both skip errors, so no message is an error.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ MAX_FOUND = 2000
 """Parts that one reader may find; ours stops at 1000."""
 _BLOCK = 64 << 10
 _SPOILED: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
-"""What the email package raises where a part or a field cannot be decoded."""
+"""What the email package raises if it cannot decode a part or a field."""
 
 
 class LeafFound(NamedTuple):
-    """A leaf that a reader found; a message in a message, whose parts come by themselves, has no data."""
+    """A leaf that a reader found. A message in a message has no data, because its parts are leaves of their own."""
 
     names: tuple[str, ...]
     type: str
@@ -44,20 +44,20 @@ class TooMuch(Exception):
 
 
 class _AsItIs(type(email.policy.compat32)):  # type: ignore[misc]
-    """Fields as they are: compat32 itself makes an object of one that is not ASCII, without what is not. Defects are not kept."""
+    """Fields as they are: compat32 makes an object of a field that is not ASCII, and loses a part of it. Defects are not kept."""
 
     def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002
         return value
 
     def register_defect(self, obj: object, defect: Exception) -> None:
-        """Drop it: there may be one for each line."""
+        """Drop a defect: there may be one for each line."""
 
 
 _POLICY = _AsItIs()
 
 
 class _Message(email.message.Message):
-    """One that reads no long field: the package needs quadratic time for its parameters."""
+    """A message that does not read long fields: the package needs quadratic time for their parameters."""
 
     def get(self, name: str, failobj: Any = None) -> Any:
         value = super().get(name, failobj)
@@ -67,12 +67,12 @@ class _Message(email.message.Message):
 
 
 def reads_email(message: bytes) -> bool:
-    """Whether the email package reads a message of this size."""
+    """Return whether the email package reads a message of this size."""
     return len(message) <= MAX_EMAIL and message.count(b"\n") + message.count(b"\r") <= MAX_LINES
 
 
 def by_email(message: bytes, look: Look) -> Iterator[LeafFound]:
-    """Yield what the email package finds. Raises TooMuch, and what `look` does, which is called for each block and part."""
+    """Yield what the email package finds. Raises TooMuch, and what `look` raises, which is called for each block and part."""
     made = itertools.count()
 
     def make(policy: Any = _POLICY) -> _Message:
@@ -109,7 +109,7 @@ def _leaf(part: Any) -> Iterator[LeafFound]:
 
 
 def by_rust(message: bytes, look: Look) -> Iterator[LeafFound]:
-    """Yield what fast-mail-parser finds. Raises TooMuch, and what `look` does."""
+    """Yield what fast-mail-parser finds. Raises TooMuch, and what `look` raises."""
     try:
         root = fast_mail_parser.parse_email_tree(message, mode="lazy")
     except fast_mail_parser.MimeStructureError:

@@ -1,8 +1,8 @@
-r"""Where the header of a MIME part begins and ends, in every way that mail programs see it. Pure.
+r"""Find where the header of a MIME part begins and ends, in every way that mail programs see it. Pure.
 
-They differ where a header is broken: an empty line or rubbish before the first field, a line inside that is no field (it
+They differ if a header is broken: an empty line or rubbish before the first field, a line inside that is not a field (it
 is skipped, or the body begins there), a line of blanks (it is a continuation, or ends the header), a bare CR (it is a
-character, the end of a line, or nothing). Each reading of a part is scanned; ordinary mail has one.
+character, the end of a line, or ignored). Each reading of a part is scanned; ordinary mail has one.
 """
 
 import re
@@ -12,27 +12,27 @@ from filterlink.filters.content.mail.mimeheader import MAX_READINGS, PartHeader,
 __all__ = ["MAX_HEADER", "readings"]
 
 MAX_HEADER = 1 << 20
-"""Bytes of one part's header that are looked at; mail programs and relays refuse far smaller ones."""
+"""Bytes of one part's header that are read; mail programs and relays refuse far smaller ones."""
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _LINES = tuple(
     re.compile(rb"(?:(?:%b|[ \t])[^\n]*+(?:\n|\Z))*+" % field)
     # as all; as RFC 5322; any with a colon; as Python
     for field in (rb"[!-9;-~]++:", rb"[!-9;-~]++[ \t]*+:", rb"[^\n:]*+:", rb"(?:From |[!-9;-~]*+:)")
 )
-"""What programs take for lines of a header. What the first of these takes, all others do."""
+"""What programs take as lines of a header. Each line that the first pattern matches, all others match, too."""
 _FROM = re.compile(rb">?From [^\n]*\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _WHITE_LINE = re.compile(rb"\n[ \t]++\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+\r?\n)*+(?:\xef\xbb\xbf)?")
-"""And a byte order mark, which some drop before the first field."""
+"""Also a byte order mark, which some programs drop before the first field."""
 _WANTED = re.compile(rb"(?:\A|[\r\n\xbf])Content-(?:Type|Disposition|Transfer-Encoding)[ \t]*+:", re.IGNORECASE)
 _BARE_CR = re.compile(rb"\r(?!\n|\Z)")
 
 
 def readings(data: bytes, start: int, end: int) -> list[tuple[PartHeader, int]]:
-    """Read the header of the part at data[start:end] in every way; each comes with where the body starts then.
+    """Read the header of the part at data[start:end] in every way; each comes with the start of the body.
 
-    The strictest comes first. A part whose first line is no header field is all body in that one.
+    The strictest comes first. In that one, a part whose first line is not a header field is all body.
     """
     line = _FROM.match(data, start, end)
     begin = line.end() if line else start
@@ -41,7 +41,7 @@ def readings(data: bytes, start: int, end: int) -> list[tuple[PartHeader, int]]:
         found[PartHeader(), begin + len(empty)] = None
     elif not _FIELD.match(data, begin, end):
         found[PartHeader(), start] = None
-    if found and (lines := _EMPTY_LINES.match(data, begin, end)):  # a header only for those who skip what is before it
+    if found and (lines := _EMPTY_LINES.match(data, begin, end)):  # a header only for programs that skip what is before it
         begin = lines.end()
     first, body = _end(data, begin, end)
     if not found or _WANTED.search(data, max(start, begin - 1), first):
@@ -56,7 +56,7 @@ def _end(data: bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 def _other_ends(data: bytes, begin: int, stop: int) -> list[tuple[int, int]]:
-    """Where the header ends for those who see its end before the first empty line."""
+    """Return where the header ends for programs that see its end before the first empty line."""
     found = []
     for lines in _LINES:
         fields = lines.match(data, begin, min(stop + 1, begin + MAX_HEADER))

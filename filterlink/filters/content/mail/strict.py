@@ -2,12 +2,12 @@ r"""The grammar of mail that all programs read alike, so that one reader is enou
 
 - Lines end all with LF or all with CR LF. There is no other CR, and no NUL.
 - A header is lines `Name: value`, and lines that begin with a blank and hold more than blanks. An empty line ends it.
-- Content-Type, Content-Disposition and Content-Transfer-Encoding come once at most, and Content-Name does not come. Parameters are
-  `key=token` or `key="text"`, each key once. There is no RFC 2231 (`*`), no RFC 2047 (`=?`), no comment, and in a text no
-  backslash, semicolon, percent sign or character beyond ASCII.
-- The type is no message/... and no multipart/digest. The encoding is 7bit, 8bit, binary, base64 or quoted-printable.
-- A base64 body is its alphabet and line ends, with padding at its end only. In quoted-printable each = begins two upper-case
-  hexadecimal digits or a line end, no line ends with a blank, and all is ASCII.
+- Content-Type, Content-Disposition and Content-Transfer-Encoding come at most once, and Content-Name does not come. Parameters are
+  `key=token` or `key="text"`, each key once. There is no RFC 2231 (`*`), no RFC 2047 (`=?`), no comment, and in a text no backslash,
+  semicolon, percent sign or character beyond ASCII.
+- The type is not message/... or multipart/digest. The encoding is 7bit, 8bit, binary, base64 or quoted-printable.
+- A base64 body is its alphabet and line ends, with padding at its end only. In quoted-printable each = begins two upper-case hexadecimal
+  digits or a line end, no line ends with a blank, and all is ASCII.
 - A multipart has no encoding. Each line that begins with a delimiter is one. The last one closes it, and only blanks follow.
 """
 
@@ -30,13 +30,13 @@ _BLANKS_AT_END = re.compile(rb"[ \t]\r?\n")
 
 
 def lines(message: bytes) -> bool:
-    """Whether all line ends are the same, and there is no other CR and no NUL."""
+    """Return whether all line ends are the same, and there is no other CR and no NUL."""
     returns = message.count(b"\r")
     return (not returns or returns == message.count(b"\r\n") == message.count(b"\n")) and b"\0" not in message
 
 
 def header(text: bytes) -> bool:
-    """Whether a header follows the grammar; `text` is all of it, with the empty line."""
+    """Return whether a header follows the grammar; `text` is all of it, with the empty line."""
     if not _HEADER.fullmatch(text):
         return False
     seen = set()
@@ -63,7 +63,7 @@ def _field(name: bytes, text: bytes) -> bool:
 
 
 def body(header: PartHeader, text: bytes) -> bool:
-    """Whether the body of a part that is no multipart follows the grammar."""
+    """Return whether the body of a part that is not a multipart follows the grammar."""
     if header.encoding == "base64":
         return is_plain_base64(text)
     if header.encoding == "quoted-printable":

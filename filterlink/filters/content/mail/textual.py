@@ -1,7 +1,7 @@
-"""Files that are encoded in a text: uuencode, its base64 form, yEnc, and data: links in HTML. Pure, and linear in the text's size.
+"""Find files that are encoded in a text: uuencode, its base64 form, yEnc, and data: links in HTML. Pure, and linear in the text's size.
 
 Mail and news programs make attachments of the first three, browsers a download of the last. Any number may follow each other,
-with any text around them; one that has no end goes as far as the next one, or the text.
+with any text around them. A file without an end extends to the next one, or to the end of the text.
 """
 
 import binascii
@@ -18,7 +18,7 @@ __all__ = ["decode", "decodings", "find"]
 MAX_BACK = 400
 """Bytes of a data: link before its data: type, parameters."""
 MAX_PIECES = 500_000
-"""Uuencoded lines that are decoded by every character: 22 MB in ordinary ones, which takes 2 s."""
+"""Uuencoded lines that are decoded character by character: 22 MB in ordinary ones, which takes 2 s."""
 _MARK = re.compile(
     rb"^[ \t>]{0,20}(?:"
     rb"(?P<uu>(?i:begin))[ \t]{1,20}[0-9]{1,6}(?:[ \t]{1,20}(?P<name>[^\r\n]{0,1000}))?[^\r\n]*\r?$"
@@ -50,13 +50,13 @@ def decodings(body: bytes, encoding: str) -> list[bytes]:
     if encoding == "base64":
         return base64_readings(body)
     if encoding == "quoted-printable":
-        mended = (_SOFT_END.sub(b"=\n", body),) if _SOFT_END.search(body) else ()  # RFC 2045 has the blanks removed
+        mended = (_SOFT_END.sub(b"=\n", body),) if _SOFT_END.search(body) else ()  # RFC 2045 requires that the blanks are removed
         return [binascii.a2b_qp(text) for text in (body, *mended)]
     return _decodings(body) if encoding else [body]
 
 
 def _decodings(body: bytes) -> list[bytes]:
-    """All files in it as one, and each other reading of a file; from a line on that has no mode, where there is no file."""
+    """Return all files in it as one, and each other reading of a file; without a file, from a begin line without a mode."""
     files = [readings for _, readings in _files(body)]
     if not files and (begin := _BEGIN.search(body)) and (found := _uu_readings(body[begin.end() :]))[0]:
         return found
@@ -79,7 +79,7 @@ def _files(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _marked(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Where another one begins before the first has ended, the first is also read as far as the end that follows."""
+    """Yield each file. If another one begins before the first has ended, the first is also read up to the end after that."""
     begun: re.Match[bytes] | None = None
     first: re.Match[bytes] | None = None
     for mark in _MARK.finditer(data):
@@ -101,13 +101,13 @@ def _marked(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _is_uu(data: bytes, at: int) -> bool:
-    """Whether the next line is uuencoded or xxencoded, or begins a file too: a text may say "begin 2026 at example.com"."""
+    """Return whether the next line is uuencoded or xxencoded, or also begins a file: a text may say "begin 2026 at example.com"."""
     line = _NEXT_LINE.match(data, at)
     if line is None:
         return False
     if line["uu"] is None:
         return True
-    return len(line["uu"]) <= 5 + ((line["uu"][0] - 32 & 63) + 2) // 3 * 4  # a check character, or blanks, may be behind
+    return len(line["uu"]) <= 5 + ((line["uu"][0] - 32 & 63) + 2) // 3 * 4  # a check character, or blanks, may follow
 
 
 def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, list[bytes]]:
@@ -119,7 +119,7 @@ def _decoded(mark: re.Match[bytes], text: bytes) -> tuple[str, list[bytes]]:
 
 
 def _uu_readings(text: bytes) -> list[bytes]:
-    """Lines that are too short, or too long, are filled up, or cut; or they give what they hold; or they are no data."""
+    """Return the readings. Lines of a wrong length are filled up or cut; or taken as they are; or skipped."""
     lines = text.split(b"\n")
     decoded = [uu_line(line) for line in lines]
     readings = [b"".join(decoded)]
@@ -130,7 +130,7 @@ def _uu_readings(text: bytes) -> list[bytes]:
 
 
 def _held(lines: list[bytes]) -> bytes:
-    """Decode as GMime does: what is left of a line goes on in the next one, what is too much is one more, and every character counts."""
+    """Decode as GMime does: the rest of a line goes on in the next one, an excess is one more, and every character counts."""
     out = bytearray()
     left = b""
     more = MAX_PIECES
@@ -148,7 +148,7 @@ def _held(lines: list[bytes]) -> bytes:
 
 
 def _fits(line: bytes) -> bool:
-    """As MIME::Parser asks: no small letter is in it, and the length is about that which is said."""
+    """Return whether MIME::Parser accepts it: it has no small letter, and about the stated length."""
     return ((line[0] - 32 & 63) + 2) // 3 == (len(line) + 1) // 4 and not _SMALL.search(line)
 
 
@@ -157,7 +157,9 @@ def _name(text: bytes) -> str:
 
 
 def _yenc(text: bytes) -> bytes:
-    """Every byte is shifted by 42; = stands before one that is shifted by 64 more. A line =ypart tells which part it is."""
+    """Decode yEnc: every byte is shifted by 42; = comes before one that is shifted by 64 more. A line =ypart gives the number of the
+    part.
+    """
     text = text.removeprefix(b"\n")
     if text.startswith(b"=ypart "):
         text = text.partition(b"\n")[2]

@@ -69,8 +69,8 @@ def test_the_queue_file_itself(copies: Path, queued: Queued) -> None:
         (13, "Found the W32/Klez.h@MM virus !!!", error("W32/Klez.h@MM")),
         (12, "Found: EICAR test file NOT a virus.", error("EICAR test file")),
         (19, "", error("infected (exit code 19)")),
-        (2, "", Verdict("REJECTED", "sh is not in order: exit code 2: its DAT files failed the integrity check")),
-        (8, "", Verdict("REJECTED", "sh is not in order: exit code 8: a driver or its DAT files are missing")),
+        (2, "", Verdict("REJECTED", "sh does not work properly: exit code 2: its DAT files failed the integrity check")),
+        (8, "", Verdict("REJECTED", "sh does not work properly: exit code 8: a driver or its DAT files are missing")),
         (20, "frequency", Verdict("REJECTED", "sh cannot scan this message: exit code 20: frequency")),
     ],
 )
@@ -86,14 +86,14 @@ def test_a_scanner_that_hangs_or_crashes(copies: Path, queued: Queued, unscannab
     crashing = judging(copies, PROFILES["generic"], "kill -11 $$", unscannable=unscannable)
 
     assert hanging(queued(b"")) == Verdict(word, "sh cannot scan this message: no answer within 0.3 s")
-    assert crashing(queued(b"")) == Verdict(word, "sh cannot scan this message: it was ended by signal 11")
+    assert crashing(queued(b"")) == Verdict(word, "sh cannot scan this message: signal 11 ended it")
 
 
 def test_a_scanner_that_vanishes_holds(copies: Path, queued: Queued) -> None:
     """While it is being installed anew, say; nothing passes meanwhile, whatever --unscannable says."""
     verdict = judging(copies, Profile(command=("/nowhere/scan",)), unscannable="pass")(queued(b""))
 
-    assert verdict == Verdict("REJECTED", "scan is not in order: it cannot be started: No such file or directory")
+    assert verdict == Verdict("REJECTED", "scan does not work properly: it cannot be started: No such file or directory")
 
 
 def test_a_message_that_is_gone_holds(copies: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_helper_program(tmp_path: Path, copies: Path, queued: Queued) -> Non
         (["--profile", "other"], 64, b"generic, clamscan, uvscan"),
         (["--infected", "x", "true"], 64, b"1,13"),
         (["--memory", "much", "true"], 64, b"is no size"),
-        (["--folder", "/nowhere", "true"], 73, b"no room for copies"),
+        (["--folder", "/nowhere", "true"], 73, b"cannot make a folder for copies"),
     ],
 )
 def test_what_cannot_work_is_said_at_the_start(tmp_path: Path, words: list[str], code: int, said: bytes) -> None:
@@ -242,7 +242,7 @@ def test_limits_that_cannot_be_set_let_nothing_pass(copies: Path, queued: Queued
     monkeypatch.setattr(child, "restrain", refuse)
     scanner = judging(copies, PROFILES["generic"], "exit 0", ChildLimits(20, memory=1 << 30), unscannable="pass")
 
-    assert scanner(queued(b"x")) == Verdict("REJECTED", "sh is not in order: it cannot be started: its limits cannot be set")
+    assert scanner(queued(b"x")) == Verdict("REJECTED", "sh does not work properly: it cannot be started: its limits cannot be set")
 
 
 def test_a_copy_of_a_process_that_was_killed_is_removed(copies: Path, queued: Queued) -> None:

@@ -49,7 +49,7 @@ def test_where_the_path_goes(command: list[str], found: list[str]) -> None:
             ScannerFinding(trouble="over a limit (Heuristics.Limits.Exceeded.MaxFileSize)"),
         ),
         (2, "noise\nERROR: Can't open file\n", ScannerFinding(trouble="exit code 2: ERROR: Can't open file")),
-        (-9, "", ScannerFinding(trouble="it was ended by signal 9")),
+        (-9, "", ScannerFinding(trouble="signal 9 ended it")),
         (77, "", ScannerFinding(trouble="exit code 77")),
     ],
 )

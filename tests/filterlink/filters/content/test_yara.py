@@ -173,7 +173,7 @@ def test_rules_that_come_to_no_end(tmp_path: Path, unscannable: str, word: str) 
     (tmp_path / "slow.yar").write_text(ENDLESS)
     slow = YaraFilter(compile_rules([str(tmp_path / "slow.yar")]), YaraSettings(0.5, unscannable))
 
-    text = "the rules do not come to an end with this message within 0.5 s"
+    text = "the rules take longer than 0.5 s for this message"
     while (verdict := judge(slow, b"\n" + b"x" * 5_000_000, tmp_path)) == STOOD_STILL:
         pass  # other programs had the processors
     assert verdict == Verdict(word, text)
@@ -233,7 +233,7 @@ def test_flags_that_stop_a_message(tmp_path: Path) -> None:
     assert ok() == judge(YaraFilter(compile_rules([str(DEFAULT_RULES)])), CLOSED, tmp_path)
     stopping = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(stop=frozenset({"unopened", "ambiguous"})))
 
-    assert judge(stopping, CLOSED, tmp_path).text == "it is of a kind that is not opened in a.bin (--stop unopened)"
+    assert judge(stopping, CLOSED, tmp_path).text == "it is of a kind that the filter does not open in a.bin (--stop unopened)"
     assert judge(stopping, ODD, tmp_path).text == "mail programs read it in different ways in part 1 (--stop ambiguous)"
     assert ok() == judge(stopping, attached("a.txt", b"x"), tmp_path)
 
@@ -403,7 +403,7 @@ def test_a_changed_folder_is_read_again(helper: subprocess.Popen[bytes], tmp_pat
     assert say(helper, b"3 FILE mail\n", 1) + say(helper, b"4 FILE mail\n", 1) == [b"3 OK\n", b"4 OK\n"]
     assert helper.stderr
     told = helper.stderr.readline()
-    assert told.startswith(b"rules changed and are faulty, so the old ones stay: rules/b.yara:1: unknown identifier `nope`")
+    assert told.startswith(b"rules changed and are faulty, so the old ones stay active: rules/b.yara:1: unknown identifier `nope`")
 
     (rules / "b.yara").write_text('rule b { strings: $a = "one" condition: $a }')
     assert say(helper, b"5 FILE mail\n", 2) == [b"* rules reloaded: 2 files\n", b'5 ERROR "YARA rule in part 1 (b)"\n']
@@ -437,7 +437,7 @@ def test_the_clock_is_looked_at_all_the_time(name: str) -> None:
 def test_time_and_memory_of_a_message_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unscannable: str, word: str) -> None:
     """In the parts as in the rules: --unscannable says what becomes of it."""
     judging = YaraFilter(compile_rules([str(DEFAULT_RULES)]), YaraSettings(0.0, unscannable))
-    assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "the rules do not come to an end with this message within 0 s")
+    assert judge(judging, b"Subject: x\n\nx", tmp_path) == Verdict(word, "the rules take longer than 0 s for this message")
 
     def full(_message: bytes, _look: object) -> list[Part]:
         raise MemoryError

@@ -19,7 +19,7 @@ FAULT = ScannerFinding(fault="no signatures")
         (Policy(), TROUBLE, rejected("scan cannot scan this message: too large")),
         (Policy("discard", "error"), TROUBLE, error("scan cannot scan this message: too large")),
         (Policy("error", "pass"), TROUBLE, failure("scan cannot scan this message: too large")),
-        (Policy("error", "pass"), FAULT, rejected("scan is not in order: no signatures")),
+        (Policy("error", "pass"), FAULT, rejected("scan does not work properly: no signatures")),
     ],
 )
 def test_what_follows_from_a_finding(policy: Policy, found: ScannerFinding, verdict: Verdict) -> None:

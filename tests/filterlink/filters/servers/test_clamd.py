@@ -163,7 +163,7 @@ def test_what_ends_the_scanner_again_and_again(asking: Asking, mail: Mail, queue
         assert dying.scans == MAX_DEATHS
 
     assert verdict.word == "REJECTED"
-    assert "3 times while it was scanned" in verdict.text
+    assert "3 times during its scan" in verdict.text
 
 
 class Dying:
@@ -284,7 +284,7 @@ def test_a_fault_of_the_server_is_never_the_messages(asking: Asking, mail: Mail,
         threading.Thread(target=_full, args=(server,), daemon=True).start()
         verdict = asking(Address(str(tmp_path / "full")), unscannable="pass", wait=1).judge(queued(mail()))
 
-    assert verdict == Verdict("REJECTED", "clamd is not in order: fd[10]: Can't create temporary file")
+    assert verdict == Verdict("REJECTED", "clamd does not work properly: fd[10]: Can't create temporary file")
 
 
 def _full(server: socket.socket) -> None:

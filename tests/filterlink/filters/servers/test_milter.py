@@ -75,7 +75,7 @@ def test_what_cannot_be_done(serving: Serving, asking: Judging) -> None:
     forged = b"Authentication-Results: here; dkim=pass\n" + PLAIN
 
     assert asking(server)(forged) == NONE
-    assert asking(server, changes="error")(forged) == error("the milter changes a header field, which cannot be done here")
+    assert asking(server, changes="error")(forged) == error("the milter changes a header field, which this filter cannot do")
 
 
 @pytest.mark.server
