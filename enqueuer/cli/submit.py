@@ -118,7 +118,7 @@ def _expect_room(base: Path, config: "Config") -> None:
 
 
 def _trace() -> tuple[bytes, ...]:
-    """A filter's helper submits: the field by which the engine sees that a message goes in circles."""
+    """A filter's helper submits: the field by which the engine sees that a message is in a mail loop."""
     from enqueuer.queue.message import header
 
     filter = os.environ.get(FILTER_VARIABLE, "")

@@ -164,7 +164,7 @@ class Job(Frame):
     stamp: tuple[int, int] | None
     """The message file as it was when ingested."""
     verdicts: tuple[VerdictFrame, ...]
-    circles: tuple[tuple[bytes, str], ...] = ()
+    loops: tuple[tuple[bytes, str], ...] = ()
     """Fingerprints of messages in a mail loop, and the filter that submits them again: no filter is asked for these messages. An empty
     filter: a suspected loop, whose messages are to be reported.
     """

@@ -21,7 +21,7 @@ from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
-from enqueuer.manager.loops import Circles
+from enqueuer.manager.loops import LoopDetector
 from enqueuer.manager.schedule import Entry, Place, Schedule
 from enqueuer.queue.message.timestamps import rfc3339, time_of_day
 from enqueuer.queue.port import MessageStore
@@ -63,7 +63,7 @@ class Blame:
     ) -> None:
         self.attempts = store.attempts()
         self.most = 5
-        self._circles = Circles()
+        self._loops = LoopDetector()
         self.given_up: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that goes to Bad/ from here."""
         self._store = store
@@ -77,12 +77,12 @@ class Blame:
 
     def configure(self, settings: EngineSettings) -> None:
         self.most = settings.max_attempts
-        self._circles.most = settings.max_hops
+        self._loops.most = settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
-        """It goes to a processor, which is to know what goes in circles."""
+        """It goes to a processor, which is to know what is in a mail loop."""
         entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
-        return self._circles.closed(entry.begun)
+        return self._loops.closed(entry.begun)
 
     def decided(self, entry: Entry, told: frames.Outcome | frames.Deferred) -> None:
         """What a filter stops, holds or lets pass, it may have submitted anew."""
@@ -91,11 +91,11 @@ class Blame:
         disposition = told.disposition if isinstance(told, frames.Outcome) else "deferred"
         times = told.created, entry.begun, time.clock_gettime_ns(CLOCK_OF_FILES), time.time_ns()
         if disposition == "enqueued":
-            found = self._circles.passed(told.kinds[0], told.judged_by, *times)
+            found = self._loops.passed(told.kinds[0], told.judged_by, *times)
         elif disposition == "deferred":
-            found = self._circles.deferred(told.kinds[0], told.judged_by, *times)
+            found = self._loops.deferred(told.kinds[0], told.judged_by, *times)
         else:
-            found = self._circles.stopped(told.kinds, told.judged_by, *times)
+            found = self._loops.stopped(told.kinds, told.judged_by, *times)
         if found:
             what = "discards it and submits" if disposition == "discarded" else "submits"
             log.warning("filter %s %s it anew, again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
@@ -103,7 +103,7 @@ class Blame:
     def pardon(self, id: int) -> None:
         """An administrator has it judged anew: nothing is held against it, nor against what was like it."""
         self.attempts.forget(id)
-        self._circles.forget()
+        self._loops.forget()
 
     def suspect(self, ids: Iterable[int]) -> None:
         """These were being worked on when everything died: from now on they run one at a time."""

@@ -1,6 +1,6 @@
 """Messages that a filter submits anew by itself, for ever: found by what stays the same in them. Pure.
 
-What `submit` and other servers pass on carries its stations (queue/message/header.py). A helper that writes files into the drop
+What `submit` and other servers pass on carries its hops (queue/message/header.py). A helper that writes files into the drop
 folder leaves no trace: but each copy comes while it works on the one before, and both have one Message-ID and one set of
 recipients (what a helper changes, a signature or a subject, is not looked at). So that is what is counted: an unbroken
 row, each made while the one before is judged and after the one before that. Copies that somebody else drops come all at
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["LEAST", "SURE", "Circles"]
+__all__ = ["LEAST", "SURE", "LoopDetector"]
 
 LEAST = 30
 """A row up to this length may be chance: one message dropped 2000 times, at any pace, made rows of 23 at the most."""
@@ -30,14 +30,14 @@ SET_BACK = 8
 OFTEN = 8
 """A kind of which so many were told is watched."""
 WATCHED = 1000
-"""So many of a watched kind that make no circle are enough: from then on as many must be told before it is watched again."""
+"""So many of a watched kind that make no loop are enough: from then on as many must be told before it is watched again."""
 MOST_KNOWN = 4096
 """Rows and counts at once, the ones seen longest ago are forgotten first: each message that is told begins some."""
 MOST_CLOSED = 100
-"""Circles that are closed, and kinds that are watched, at once: each JOB names them."""
+"""LoopDetector that are closed, and kinds that are watched, at once: each JOB names them."""
 MINUTE = 60 * 10**9
 FORGET = 60 * MINUTE
-"""A circle that was not seen for so long is open again; one of a sender's messages after a minute, as others of his are closed with it."""
+"""A loop that was not seen for so long is open again; one of a sender's messages after a minute, as others of his are closed with it."""
 
 
 class DiscardRun(msgspec.Struct):
@@ -53,12 +53,12 @@ class DiscardRun(msgspec.Struct):
     """The same by the clock of files."""
 
 
-class Circles:
+class LoopDetector:
     """Part of the queue manager. A kind stands for what stays the same (queue/message/header.py)."""
 
     def __init__(self) -> None:
         self.most = 50
-        """max_hops: a longer row is a circle, where it is longer than LEAST or SURE too."""
+        """max_hops: a longer row is a loop, where it is longer than LEAST or SURE too."""
         self._rows: OrderedDict[bytes, DiscardRun] = OrderedDict()
         self._closed: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # kind -> the filter, and when it is open again
         self._told: OrderedDict[bytes, int] = OrderedDict()  # how many of a kind were enqueued
@@ -67,7 +67,7 @@ class Circles:
     def stopped(self, kinds: Sequence[bytes], filter: str, created: int, began: int, tick: int, now: int) -> bool:
         """A filter stopped a message of these kinds, whose file was `created`, and which went to a processor at `began`.
 
-        `tick` and `began` are of the clock of files. True: from now on such messages go in circles.
+        `tick` and `began` are of the clock of files. True: from now on such messages are in a mail loop.
         """
         same, *alike = kinds
         found = self._longer(same, LEAST, created, began, tick, now) and self._close(same, filter, now + FORGET)

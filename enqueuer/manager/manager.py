@@ -188,9 +188,9 @@ class Manager:
         entry.n = self._board.next_dispatch()
         self._workers.begin(worker, entry)
         about = entry.large, entry.ref, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
-        circles = self._blame.begin(entry)
+        loops = self._blame.begin(entry)
         moves = self._store.moves
-        job = frames.Job(entry.id, entry.n, self._birth.revision, *about, circles, moves, entry.own)
+        job = frames.Job(entry.id, entry.n, self._birth.revision, *about, loops, moves, entry.own)
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: ProcessorLink, frame: frames.ToManager) -> None:

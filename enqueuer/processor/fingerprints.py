@@ -39,7 +39,7 @@ class Fingerprints:
         """Return the filter that sends such messages in a loop; "" = none."""
         if not (self._made(job) if job.ref else job.own):
             return ""
-        closed = dict(job.circles)
+        closed = dict(job.loops)
         return next((filter for kind in self._workspace.kinds(message) if (filter := closed.get(kind, ""))), "")
 
     def _made(self, job: frames.Job) -> int:

@@ -139,7 +139,7 @@ class Processor:
         if hops.count > self._birth.config.enqueuer.max_hops:
             filter = printable(hops.filter)
             reason = f"mail loop: the message has passed {hops.count} hops" + (f", filter {filter} submitted it last" if filter else "")
-        elif job.circles and (filter := self._fingerprints.closed(job, message)):
+        elif job.loops and (filter := self._fingerprints.closed(job, message)):
             reason = f"mail loop: filter {filter} has submitted many messages like this one again"
         else:
             return None
@@ -173,7 +173,7 @@ class Processor:
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         outcome = frames.Outcome(job.id, job.n, result.disposition, staged, why[:2000], message.stamp, moved)
-        told = result.disposition is not rules.Disposition.ENQUEUED or job.circles or job.n % frames.LOOP_SAMPLE == 0
+        told = result.disposition is not rules.Disposition.ENQUEUED or job.loops or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
 
     def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:

@@ -160,7 +160,7 @@ def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
 
 
 def _header(start: bytes) -> bytes:
-    """The header as far as it has been read: hundreds of stations fit into it."""
+    """The header as far as it has been read: hundreds of hops fit into it."""
     end = headers.header_end(start)
     return start if end < 0 else start[:end]
 

@@ -52,7 +52,7 @@ _JUNK = bytes(range(32)) + b"<>\x7f"
 
 
 class Hops(msgspec.Struct, frozen=True):
-    """The stations of a message so far."""
+    """The hops of a message so far."""
 
     count: int = 0
     filter: bytes = b""

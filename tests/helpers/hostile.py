@@ -243,7 +243,7 @@ def tnef_text() -> bytes:
 
 
 def ole_circle() -> bytes:
-    """An OLE file whose sectors and folders go in circles."""
+    """An OLE file whose sectors and folders are in a mail loop."""
     data = bytearray(_ole(b"x" * 512, 3000))
     data[512:1024] = struct.pack("<128I", *[1, 0] * 64)
     return attached(("a.doc", bytes(data)), ("b.doc", bytes(data) * 5))
@@ -288,7 +288,7 @@ def disc_circles() -> bytes:
 
 
 def fat_circles() -> bytes:
-    """A FAT32 volume whose clusters are circles, in a virtual disk of two terabytes of which one block is there."""
+    """A FAT32 volume whose clusters are loops, in a virtual disk of two terabytes of which one block is there."""
     files = b"".join(b"A%07dEXE" % n + bytes(9) + b"\0\0" + bytes(4) + struct.pack("<HI", 3 + n % 2, 0xFFFFFFFF - n) for n in range(16))
     boot = b"\xeb\0\x90MSDOS5.0" + struct.pack("<HBHBHHB10xIIII", 512, 1, 32, 1, 0, 0, 0xF8, 1 << 31, 8, 0, 2)
     table = struct.pack("<IIIII", 0, 0, 2, 3, 4).ljust(8 * 512, b"\0")

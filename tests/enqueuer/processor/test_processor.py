@@ -302,7 +302,7 @@ AROUND = HELPERS / "around.py"
 
 @pytest.mark.parametrize(("way", "rounds"), [("id", SURE), ("to", SURE), ("error", LEAST), ("ok", LOOP_SAMPLE * (OFTEN - 1) + SURE)])
 def test_whatever_stays_the_same_in_copies_is_enough(trials: Trials, config: Config, mail: Make, way: str, rounds: int) -> None:
-    """Other Message-IDs or other recipients each time, refused or let pass besides: the circle ends, and other mail goes on."""
+    """Other Message-IDs or other recipients each time, refused or let pass besides: the loop ends, and other mail goes on."""
     with trials(config(engine="max_hops = 3", judge=f"{sys.executable} {AROUND} {way}")) as trial:
         trial.drop("around", b"X-Around: 1\n" + mail("around"))
         trial.wait(lambda: trial.status()["totals"]["bad"] == 1, "it is found", 60)

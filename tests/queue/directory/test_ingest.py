@@ -81,7 +81,7 @@ def test_load_reads_back_what_derive_made(disk: Disk) -> None:
 
 
 def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
-    """Ingested or loaded, where the envelope fills all of what is read first, too: or a circle of the two would not be seen."""
+    """Ingested or loaded, where the envelope fills all of what is read first, too: or a loop of the two would not be seen."""
 
     def made_for(recipients: int) -> ingest.MessageFile:
         bcc = b"".join(b"Bcc: %05d@b.example\n" % n for n in range(recipients))
