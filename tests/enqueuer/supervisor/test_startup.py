@@ -175,7 +175,7 @@ def test_a_taken_of_another_account_is_no_start(trials: Trials, config: Config) 
     os.chown(trial.base / "Submitted/.taken", 65534, 65534)
 
     assert trial.launch().wait(20) == 77
-    assert "Submitted/.taken belongs to account 65534, which would have all mail" in trial.output.read_text()
+    assert "Submitted/.taken belongs to account 65534, which could read all mail" in trial.output.read_text()
 
 
 def test_a_base_directory_of_a_newer_version_is_refused(trials: Trials, config: Config) -> None:
