@@ -13,7 +13,7 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.child import Birth
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
-from enqueuer.supervisor import pool, startup
+from enqueuer.supervisor import restarts, startup
 from enqueuer.supervisor.children import Children
 from filterlink.wire.loop import Alarm, Loop
 
@@ -40,7 +40,7 @@ class Engine:
         self.state: State = "starting"
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
         self.children = Children(let_go)
-        self.pauses = pool.Pauses()
+        self.pauses = restarts.Pauses()
         self.suspects: tuple[int, ...] = ()
         """Messages that processors worked on when the last queue manager died."""
         self._waking = Alarm(loop, maintain)  # one alarm for all roles that pause
