@@ -3,29 +3,29 @@
 The engine knows a message by its id, its size and an opaque `ref`, which only the store reads. `durable` means that the message
 file needs no source: the drop is no longer needed, and a power cut leaves the file whole.
 
-state       what the store has of it
-dropped     nothing: a file of the drop folder, which belongs to its writer
-claimed     the source
-ingested    the source, and a message file that a filter may be reading
-durable     the message file alone; it survived a sync
-decided     the same, and its outcome, which is now only carried out
-out         its outputs are in their folders; no file in the queue has its id
-kept        in Quarantine or Bad, with the reason beside it
+    state       what the store has of it
+    dropped     nothing: a file of the drop folder, which belongs to its writer
+    claimed     the source
+    ingested    the source, and a message file that a filter may be reading
+    durable     the message file alone; it survived a sync
+    decided     the same, and its outcome, which is now only carried out
+    out         its outputs are in their folders; no file in the queue has its id
+    kept        in Quarantine or Bad, with the reason beside it
 
-transition  from -> to             durable when it returns     repeated             after an error
-accept      dropped -> claimed     no; a cut: dropped again    "gone"               dropped
-lease       claimed -> ingested    no; a cut: claimed          writes it again      claimed
-hold        ingested -> durable    yes                         nothing is left      ingested, or durable: repeat it
-settle      ingested -> decided    yes (see settle.py)         goes on              ingested before the commit: lease again
-            decided -> out         as `durability` says        goes on              decided: repeat it
-set_aside   durable -> the same    no; settle comes next       another dispatch     the same
-wipe        removes what dispatches without an outcome staged; its error names what stays (Unwiped)
-refuse      claimed -> dropped     no                          None: it has gone    claimed
-give_back   ingested -> dropped    no                          None: it has gone    claimed or ingested
-requeue     kept -> durable        yes: mark, sync, arrive     "not kept"           kept
-delete      kept -> nothing        no                          False                kept
-recover     puts each message into one of these states after a death or a cut; it may be repeated
-inventory   the ids of all messages in the queue; changes nothing
+    transition  from -> to             durable when it returns     repeated             after an error
+    accept      dropped -> claimed     no; a cut: dropped again    "gone"               dropped
+    lease       claimed -> ingested    no; a cut: claimed          writes it again      claimed
+    hold        ingested -> durable    yes                         nothing is left      ingested, or durable: repeat it
+    settle      ingested -> decided    yes (see settle.py)         goes on              ingested before the commit: lease again
+                decided -> out         as `durability` says        goes on              decided: repeat it
+    set_aside   durable -> the same    no; settle comes next       another dispatch     the same
+    wipe        removes what dispatches without an outcome staged; its error names what stays (Unwiped)
+    refuse      claimed -> dropped     no                          None: it has gone    claimed
+    give_back   ingested -> dropped    no                          None: it has gone    claimed or ingested
+    requeue     kept -> durable        yes: mark, sync, arrive     "not kept"           kept
+    delete      kept -> nothing        no                          False                kept
+    recover     puts each message into one of these states after a death or a cut; it may be repeated
+    inventory   the ids of all messages in the queue; changes nothing
 
 hold and settle are one path, `settlement`: decisions are gathered, one sync serves many of them, and the steps of each follow it.
 A decision without places is a hold. release (Quarantine) and retry (Bad) are requeue with another mark. Doors and reports will

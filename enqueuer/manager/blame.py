@@ -1,14 +1,14 @@
 """Who is to blame when a process dies or a filter does not answer, and when the limit is reached: attempts, suspects, Bad/.
 
-what happened                                            who is charged
-a processor died, not while it waited for a filter       its message
-a time-out, and the helper answered others meanwhile     the message that timed out
-queue manager, filterlink or supervisor died             no message; the active ones run one at a time:
-                                                         charged before that run, refunded after it
-a helper that answers for others ended over it alone     the message that it scanned (filterlink/dispatch/suspects.py)
-REJECTED again, and the filter scanned others since      the message
-any other verdict, deferred and parked too; an outage    no message
-a filter submits it again and again                      its fingerprint (loops.py)
+    what happened                                            who is charged
+    a processor died, not while it waited for a filter       its message
+    a time-out, and the helper answered others meanwhile     the message that timed out
+    queue manager, filterlink or supervisor died             no message; the active ones run one at a time:
+                                                             charged before that run, refunded after it
+    a helper that answers for others ended over it alone     the message that it scanned (filterlink/dispatch/suspects.py)
+    REJECTED again, and the filter scanned others since      the message
+    any other verdict, deferred and parked too; an outage    no message
+    a filter submits it again and again                      its fingerprint (loops.py)
 
 So a message that kills a processor, the queue manager or the whole engine ends in Bad/. The mail beside it does not.
 """

@@ -1,7 +1,7 @@
 """The format number of a base directory: Queue/.format says which engines understand its files.
 
-1   no file
-2   Incoming/ exists, the folder of the doors
+    1   no file
+    2   Incoming/ exists, the folder of the doors
 
 The number is in Queue/, because it describes the messages: Queue/ may be a link to another filesystem, and a copy of it takes the
 number along. A conversion may be killed at any instant: it makes folders, which may exist already, and writes the number last.

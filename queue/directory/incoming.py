@@ -1,9 +1,9 @@
 """Incoming/: where doors receive messages, and how a message gets from there into Queue/.
 
-door             begin, Writer.write    Incoming/<door>.<id>.msg grows, without its O line
-door             Writer.finish          the O line, then a sync: the file is whole and durable
-queue manager    accept                 is it whole? rename to Queue/<id>.msg, sync of the name
-door             answers 2xx            the message is the engine's: a message file without a drop
+    door             begin, Writer.write    Incoming/<door>.<id>.msg grows, without its O line
+    door             Writer.finish          the O line, then a sync: the file is whole and durable
+    queue manager    accept                 is it whole? rename to Queue/<id>.msg, sync of the name
+    door             answers 2xx            the message is the engine's: a message file without a drop
 
 Before the rename nothing is promised. Recovery removes the files of dead doors, whole ones too: a client without an answer sends
 its message again. Only the door and accept() touch the file of a living door (doorlock.py).

@@ -1,13 +1,13 @@
 """The file names of the base directory: their meaning, and how they are made. Pure: no file is touched here.
 
-Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
-Incoming/<door>.<id>.msg       received by a door             incoming, parse_incoming
-Incoming/<door>.lock           held as long as the door lives door_lock, parse_incoming
-Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
-Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
-where a place publishes to     Outbound, Quarantine, Bad      final, nth
-Submitted/NAME.bad, .bad.why   a refused drop                 refused
-odd.<name>                     not a file, set aside          odd
+    Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
+    Incoming/<door>.<id>.msg       received by a door             incoming, parse_incoming
+    Incoming/<door>.lock           held as long as the door lives door_lock, parse_incoming
+    Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
+    Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
+    where a place publishes to     Outbound, Quarantine, Bad      final, nth
+    Submitted/NAME.bad, .bad.why   a refused drop                 refused
+    odd.<name>                     not a file, set aside          odd
 
 Names in our own folders are ASCII, so str. Names of drops are what their writer chose, so bytes. Every parse_ returns None for a
 foreign name: such files stay as they are.

@@ -1,13 +1,13 @@
 """The order of a message's end, written down once: the engine takes these steps, and the model explores them.
 
-sync_staged      the message file and its staged outputs survive a power cut
-compare          the drop is still the one that was taken; if not, nothing is committed and the caller gives the drop back
-commit           <id>.msg becomes <id>.<n>.done: the outcome is decided, and from here on it is only carried out
-sync_committed   the decision survives a power cut ("each" only)
-publish          the drop is unlinked, the staged outputs are renamed to their places
-sync_published   the outputs survive a power cut at their places ("each" only)
-left             the caller counts the message and logs its end
-forget           <id>.<n>.done is unlinked: the message has left the queue
+    sync_staged      the message file and its staged outputs survive a power cut
+    compare          the drop is still the one that was taken; if not, nothing is committed and the caller gives the drop back
+    commit           <id>.msg becomes <id>.<n>.done: the outcome is decided, and from here on it is only carried out
+    sync_committed   the decision survives a power cut ("each" only)
+    publish          the drop is unlinked, the staged outputs are renamed to their places
+    sync_published   the outputs survive a power cut at their places ("each" only)
+    left             the caller counts the message and logs its end
+    forget           <id>.<n>.done is unlinked: the message has left the queue
 
 Two ways are shorter. A message file that is itself the output is moved: the drop goes, then one rename is commit, publication and
 end. A message that is deferred for the first time only loses its drop, after sync_staged and compare.

@@ -1,12 +1,12 @@
 """The store: the calls of the queue manager that change a message's files, one call a step.
 
-                  before            the call that changes it         after
-changed           drop              stat: as it was taken?           no: give_back, nothing of it is committed
-commit            <id>.msg          rename to <id>.<n>.done          decided: from here on it is only carried out
-finish            drop, staged      unlink drop, rename staged       published
-forget            <id>.<n>.done     unlink                           gone from the queue
+                      before            the call that changes it         after
+    changed           drop              stat: as it was taken?           no: give_back, nothing of it is committed
+    commit            <id>.msg          rename to <id>.<n>.done          decided: from here on it is only carried out
+    finish            drop, staged      unlink drop, rename staged       published
+    forget            <id>.<n>.done     unlink                           gone from the queue
 
-move              <id>.msg          rename to its place              decided, published and gone, all at once
+    move              <id>.msg          rename to its place              decided, published and gone, all at once
 
 settle.py has the order of these calls, with the syncs between them. changed() comes last before commit(), move() and
 release_drop(). If a writer goes on after its drop was read, all that it wrote before changed() is scanned. It loses only what it writes

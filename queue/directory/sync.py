@@ -1,10 +1,10 @@
 """Which files become durable when, between the steps of a batch of messages (store.py), in each of the three ways.
 
-      before commit                     after commit      after finish                       before forget
-group one syncfs                        -                 -                                  -
-each  message and staged files,         Queue/            folders of the outputs,            -
-      Staged/ (deferred: Queue/)                          Staged/, .taken/
-off   -                                 -                 -                                  -
+          before commit                     after commit      after finish                       before forget
+    group one syncfs                        -                 -                                  -
+    each  message and staged files,         Queue/            folders of the outputs,            -
+          Staged/ (deferred: Queue/)                          Staged/, .taken/
+    off   -                                 -                 -                                  -
 
 All of it runs in the committer's thread. After an OSError nothing of the batch counts as durable.
 """
