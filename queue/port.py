@@ -1,35 +1,35 @@
 """The port of the message store: the transitions of a message that the engine asks for. Read this page before the code.
 
-The engine knows a message by its id, its size and an opaque `ref`, which only the store reads. `durable` says that the message file
-stands for itself: its source (the drop) is no longer needed, and a power cut leaves it whole.
+The engine knows a message by its id, its size and an opaque `ref`, which only the store reads. `durable` means that the message
+file needs no source: the drop is no longer needed, and a power cut leaves the file whole.
 
     state       what the store has of it
     dropped     nothing: a file of the drop folder, which belongs to its writer
     claimed     the source
-    ingested     the source, and a message file that a filter may be reading
+    ingested    the source, and a message file that a filter may be reading
     durable     the message file alone; it survived a sync
     decided     the same, and its outcome, which is now only carried out
-    out         its outputs are at their places; no file in the queue bears its id
+    out         its outputs are in their folders; no file in the queue has its id
     kept        in Quarantine or Bad, with the reason beside it
 
     transition  from -> to             durable when it returns     repeated             after an error
     accept      dropped -> claimed     no; a cut: dropped again    "gone"               dropped
-    lease       claimed -> ingested     no; a cut: claimed          writes it again      claimed
-    hold        ingested -> durable     yes                         nothing is left      ingested, or durable: repeat it
-    settle      ingested -> decided     yes (see settle.py)         goes on              ingested before the commit: lease again
+    lease       claimed -> ingested    no; a cut: claimed          writes it again      claimed
+    hold        ingested -> durable    yes                         nothing is left      ingested, or durable: repeat it
+    settle      ingested -> decided    yes (see settle.py)         goes on              ingested before the commit: lease again
                 decided -> out         as `durability` says        goes on              decided: repeat it
     set_aside   durable -> the same    no; settle comes next       another dispatch     the same
-    wipe        undoes what dispatches staged that came to nothing; it names what stays (Unwiped)
+    wipe        removes what dispatches without an outcome staged; its error names what stays (Unwiped)
     refuse      claimed -> dropped     no                          None: it has gone    claimed
-    give_back   ingested -> dropped     no                          None: it has gone    claimed or ingested
+    give_back   ingested -> dropped    no                          None: it has gone    claimed or ingested
     requeue     kept -> durable        yes: mark, sync, arrive     "not kept"           kept
     delete      kept -> nothing        no                          False                kept
     recover     puts each message into one of these states after a death or a cut; it may be repeated
-    inventory   the ids that are here; changes nothing
+    inventory   the ids of all messages in the queue; changes nothing
 
-hold and settle are one path, `settlement`: decisions are gathered, a sync serves many of them, and the steps of each follow it. A
-decision without places is a hold. release (Quarantine) and retry (Bad) are requeue with another mark. Doors and reports will enter
-by an accept of their own. Every call may raise OSError, and none of them then has lost anything. EEXIST never means done. Pure.
+hold and settle are one path, `settlement`: decisions are gathered, one sync serves many of them, and the steps of each follow it.
+A decision without places is a hold. release (Quarantine) and retry (Bad) are requeue with another mark. Doors and reports will
+have an accept of their own. Every call may raise OSError, and then nothing is lost. EEXIST never means done. Pure.
 """
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
@@ -59,17 +59,17 @@ __all__ = [
 ]
 
 Place = Literal["bad", "quarantine"]
-"""Where kept messages are."""
+"""The folders of kept messages."""
 AfterSync = Callable[..., None]
 """after_sync(action, *names): calls `action` once these files, and the names in these folders, are durable."""
 
 
 class NotKept(Exception):
-    """There is no such message to be brought back; the text says so."""
+    """The message that an order names is not kept there. The text says so."""
 
 
 class Unwiped(OSError):
-    """Staged names of the messages `ids` could not be unlinked; it says why of one of them."""
+    """Staged names of the messages `ids` could not be unlinked. The error is that of one of them."""
 
     def __init__(self, error: OSError, ids: set[int]) -> None:
         super().__init__(error.errno, error.strerror, error.filename)
@@ -83,16 +83,16 @@ class Accepted(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a message was made of, as long as that is there."""
+    """The source of a message, as long as it exists."""
 
     owner: int
-    """The account that it belongs to."""
+    """The account that owns it."""
     written: int
-    """When, in nanoseconds since 1970."""
+    """When it was written, in nanoseconds since 1970."""
 
 
 class Progress(IntEnum):
-    """How far the settlement of a message has come."""
+    """How far the settlement of a message is."""
 
     STAGED = 0
     COMMITTED = 1
@@ -102,13 +102,13 @@ class Progress(IntEnum):
 
 
 class Decision(msgspec.Struct):
-    """What dispatch `n` of a message came to."""
+    """The result of dispatch `n` of a message."""
 
     id: int
     n: int
     ref: bytes
     places: tuple[str, ...] | None
-    """Where its outputs go. None: it is deferred, so its message file is to last and its source goes."""
+    """The places of its outputs. None: it is deferred, so its message file must become durable, and its source goes."""
     moved: bool = False
     """The message file itself is the output."""
     done: Progress = Progress.STAGED
@@ -120,29 +120,29 @@ M = TypeVar("M")
 
 
 class Witness(Generic[D_contra]):
-    """What the engine does at the steps of a settlement. By default: nothing."""
+    """Does the engine's part at the steps of a settlement. By default: nothing."""
 
     def deciding(self, decision: D_contra) -> None:
-        """The next call is the commit."""
+        """Note that the next call is the commit."""
 
     def changed(self, decision: D_contra) -> None:
-        """The source is not the one that was accepted. Nothing was committed, and this message takes no further step."""
+        """Note that the source is not the one that was accepted. Nothing was committed, and this message takes no further step."""
 
     def released(self, decision: D_contra) -> None:
-        """The source has gone before the commit: the message is durable."""
+        """Note that the source has gone before the commit: the message is durable."""
 
     def left(self, decision: D_contra) -> None:
-        """All outputs are at their places."""
+        """Note that all outputs are at their places."""
 
     def gone(self, decision: D_contra) -> None:
-        """No file in the queue bears its id."""
+        """Note that no file in the queue has the id of the message any more."""
 
 
 class SyncPhase(NamedTuple, Generic[D]):
     """One sync of a batch, and how far each message of it goes after the sync."""
 
     sync: Callable[[Sequence[D], Collection[str]], None]
-    """Make durable what these messages need next, with other files and the names in other folders. It runs in a thread."""
+    """Make durable the next files of these messages, other files and the names in other folders. It runs in a thread."""
     goal: Progress
 
 
@@ -150,11 +150,11 @@ class Settlement(Protocol[D]):
     @property
     def phases(self) -> list[SyncPhase[D]]: ...
     def step(self, decision: D) -> None:
-        """Take the next step of one message. After OSError the same step is the next one."""
+        """Take the next step of one message. Raises OSError; then the same step comes next again."""
 
 
 class Offer(Protocol):
-    """A message that recovery found, and that is to be scanned."""
+    """A message that recovery found and that must be scanned."""
 
     @property
     def id(self) -> int: ...
@@ -164,38 +164,38 @@ class Offer(Protocol):
     def size(self) -> int: ...
     @property
     def ingested(self) -> bool:
-        """There is a message file that may be trusted."""
+        """Return whether there is a message file that may be trusted."""
 
     @property
     def durable(self) -> bool: ...
 
 
 class Recovered(Protocol):
-    """What a recovery found and did."""
+    """The result of a recovery."""
 
     @property
     def highest(self) -> int:
-        """The highest id that any file bears."""
+        """Return the highest id that any file has."""
 
     @property
     def offers(self) -> Sequence[Offer]: ...
     @property
     def finished(self) -> Sequence[tuple[int, str]]:
-        """Messages whose outcome was decided and is now carried out: id and disposition."""
+        """Return the messages whose outcome was decided and is now carried out: id and disposition."""
 
     @property
     def broken(self) -> Sequence[int]:
-        """Messages that a power cut left incomplete; they are in Bad/ now."""
+        """Return the messages that a power cut left incomplete. They are in Bad/ now."""
 
     @property
     def foreign(self) -> Sequence[str]: ...
     @property
     def unfinished(self) -> Sequence[int]:
-        """Offered messages that a processor was working on, oldest first."""
+        """Return the offered messages that a processor was working on, oldest first."""
 
 
 class Attempts(Protocol):
-    """How often each message was charged with a death or a time-out. It survives the engine."""
+    """How often each message was charged with a death or a time-out. The counts survive the engine."""
 
     def of(self, id: int) -> int: ...
     def charge(self, id: int) -> int:
@@ -206,51 +206,51 @@ class Attempts(Protocol):
 
     def forget(self, id: int) -> None: ...
     def keep_only(self, present: Container[int]) -> None:
-        """Forget what is no longer in the queue."""
+        """Forget all messages that are no longer in the queue."""
 
 
 class Ids(Protocol):
     def take(self, microseconds: int) -> int:
-        """The next id at this time; no id is ever given twice. Raises OSError; then no id was given."""
+        """Return the next id at this time. No id is ever given twice. Raises OSError; then no id was given."""
 
 
 class MessageStore(Protocol):
-    """All messages. One process at a time holds one of these."""
+    """The store of all messages. One process at a time has one."""
 
     @property
     def moves(self) -> bool:
-        """Whether a message file may itself become the output."""
+        """Return whether a message file may itself become the output."""
 
     def accept(self, id: int, name: bytes) -> Accepted | Literal["later", "gone"]:
-        """Claim a complete drop. "later": it is being written. Raises Refusal where it can never be mail."""
+        """Claim a complete drop. "later": it is being written. Raises Refusal if it can never be mail."""
 
     def settlement(self, witness: Witness[D]) -> Settlement[D]: ...
 
     def set_aside(self, id: int, n: int, place: Place, why: Mapping[str, object]) -> tuple[str, ...]:
-        """Stage the message as it is, and the reason, for a place; return the places of the decision."""
+        """Stage the message as it is, with the reason, for a place; return the places of the decision."""
 
     def wipe(self, upto: Mapping[int, int]) -> None:
-        """Undo what these messages (id -> dispatch) had staged, up to and with that dispatch. Raises Unwiped."""
+        """Remove the staged files of these messages (id -> dispatch), up to and with that dispatch. Raises Unwiped."""
 
     def refuse(self, id: int, ref: bytes, reason: str) -> bytes | None:
         """Give a source back to its writer as NAME.bad, with the reason; return the new name. None: it has gone."""
 
     def refuse_drop(self, name: bytes, reason: str) -> bytes | None:
-        """The same for a drop that was not accepted."""
+        """Refuse a drop that was not accepted. Otherwise as refuse()."""
 
     def give_back(self, id: int, ref: bytes) -> bytes | None:
-        """Put a source that was changed back where it is accepted again; return its name there. None: it has gone."""
+        """Put a changed source back where it is accepted again; return its name there. None: it has gone."""
 
     def requeue(
         self, id: int, place: Place, mark: bytes | None, after_sync: AfterSync, arrived: Callable[[int, OSError | None], None]
     ) -> None:
-        """Bring a kept message back. `mark`: the action that it goes on after; None: it is scanned from the start.
+        """Bring a kept message back. `mark`: the action after which it goes on; None: it is scanned from the start.
 
-        `arrived(size, error)` is called once it is in the queue, or when it could not come. Raises NotKept, ValueError.
+        `arrived(size, error)` is called when it is in the queue, or when it could not come back. Raises NotKept, ValueError.
         """
 
     def reason(self, id: int, place: Place) -> dict[str, object]:
-        """The reason beside a kept message; empty where there is none or it cannot be read."""
+        """Return the reason beside a kept message; empty if there is none or it cannot be read."""
 
     def delete(self, id: int, place: Place) -> bool:
         """Remove a kept message and its reason. False: there is none."""
@@ -258,43 +258,43 @@ class MessageStore(Protocol):
     def recover(self, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None]) -> Recovered: ...
 
     def inventory(self) -> Iterator[int]:
-        """The ids of all messages that are claimed, ingested, durable or decided. An id may come twice."""
+        """Return the ids of all messages that are claimed, ingested, durable or decided. An id may appear twice."""
 
     def kept(self, place: Place) -> list[int]: ...
 
     def decided(self) -> Iterator[int]:
-        """The ids of messages whose outcome is being carried out."""
+        """Return the ids of messages whose outcome is being carried out."""
 
     def has_message(self, id: int) -> bool:
-        """Whether there is a message file."""
+        """Return whether there is a message file."""
 
     def is_whole(self, id: int) -> bool:
-        """Whether the message file was written to its end."""
+        """Return whether the message file was written to its end."""
 
     def is_changed(self, ref: bytes) -> bool:
-        """Whether the source is not the one that was accepted. One that has gone is not changed."""
+        """Return whether the source is not the one that was accepted. One that has gone is not changed."""
 
     def has_source(self, ref: bytes) -> bool: ...
 
     def name(self, ref: bytes) -> bytes | None:
-        """The name that the source had, for people. None: there is no source."""
+        """Return the name that the source had, for people. None: there is no source."""
 
     def attempts(self) -> Attempts: ...
 
     def ids(self, highest: int, after_sync: AfterSync) -> Ids:
-        """`highest`: the highest id that any message bears."""
+        """Return the giver of ids. `highest`: the highest id that any message has."""
 
 
 class Workspace(Protocol[M]):
-    """The local files of one processor. Filters get a message as `FILE Queue/<id>.msg` from here, whatever the store is."""
+    """The local files of one processor. Filters get a message as `FILE Queue/<id>.msg` from here, whichever store is used."""
 
     def lease(self, id: int, ref: bytes, at: str, domain: str) -> M:
-        """Write the message file of a claimed source. Raises Refused where it can never be a message."""
+        """Write the message file of a claimed source. Raises InvalidDrop if it can never be a message."""
 
     def load(self, id: int, stamp: tuple[int, int] | None) -> M:
-        """Read the message file that is there. `stamp`: as it was when it was written, where that is known."""
+        """Read an existing message file. `stamp`: that of the file when it was written, if known."""
 
     def kinds(self, message: M) -> tuple[bytes, bytes, bytes]:
-        """What stays the same in changed copies of a message."""
+        """Return the fingerprints of a message: what stays the same in changed copies."""
 
     def source(self, ref: bytes) -> Source | None: ...

@@ -1,4 +1,4 @@
-"""What a config file names and this machine has not: programs and accounts of filters. Warnings of `config check`."""
+"""Warn of programs and accounts that a config file names and this machine does not have. `config check` prints the warnings."""
 
 import os
 import pwd
@@ -13,7 +13,9 @@ __all__ = ["warnings"]
 
 
 def warnings(config: Config) -> Iterator[str]:
-    """One line each, of filters that are enabled. Programs are looked for as the engine does, from the current directory."""
+    """Return one line for each filter that is enabled and lacks something. Programs are searched as the engine does, from the current
+    directory.
+    """
     for filter in config.filters:
         if filter.enabled:
             yield from (f'filter "{filter.name}": {problem}' for problem in (*_program(filter), *_user(filter)))

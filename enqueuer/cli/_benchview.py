@@ -1,4 +1,4 @@
-"""What `enqueuer filters test` and `bench` show: the dialogue as it goes, then times, verdicts and broken rules."""
+"""Show a run of `enqueuer filters test` or `bench`: the dialogue as it goes, then times, verdicts and broken rules."""
 
 import sys
 from bisect import bisect_left
@@ -18,18 +18,18 @@ from filterlink.workbench.testbench import BenchReport
 __all__ = ["BenchView", "document", "percentile", "report", "verdict"]
 
 BOUNDS = tuple(step * 10.0**power for power in range(-4, 3) for step in (1, 2, 5))
-"""Seconds: the upper ends of the histogram's rows, 1, 2, 5 of each decade, as latencies spread over many."""
+"""Seconds: the upper ends of the histogram's rows, 1, 2, 5 of each decade, because latencies spread over many decades."""
 BAR = 40
 LINE = 300
-"""Bytes of one line shown."""
+"""Bytes shown of one line."""
 STYLES = {">": "cyan", "<": "default", "!": "red"}
 
 
 class BenchView:
-    """Prints the first lines of the dialogue, and verdicts by file where files are given. testbench.Watch."""
+    """Prints the first lines of the dialogue, and verdicts by file if files are given. Implements testbench.Watch."""
 
     def __init__(self, lines: int, names: Sequence[str] = (), filter: Filter | None = None) -> None:
-        """`filter`: whose settings say what an engine would do."""
+        """`filter`: its settings decide what an engine would do."""
         self.judged = 0
         self._left = lines
         self._some = lines > 0
@@ -52,7 +52,7 @@ class BenchView:
 
 
 def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = None) -> str:
-    """What a filter said of one file, in one line, and what follows where it said nothing."""
+    """Return a filter's verdict on one file, in one line; if it gave none, the consequence."""
     if reply is None:
         return f'no verdict; an engine follows on_failure = "{filter.on_failure}"' if filter else "no verdict"
     text = f' "{reply.answer.text}"' if reply.answer.text else ""
@@ -62,7 +62,7 @@ def verdict(reply: HelperReply | None, seconds: float, filter: Filter | None = N
 
 
 def report(found: BenchReport, count: int, rules: int) -> None:
-    """The whole report, for people."""
+    """Print the whole report, for people."""
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     console.print()
     spoken = "no version was agreed on" if found.version is None else f"version {found.version} of the protocol"
@@ -83,7 +83,7 @@ def _verdicts(found: BenchReport) -> str:
 
 
 def document(found: BenchReport, count: int) -> dict[str, Any]:
-    """The whole report, for programs."""
+    """Return the whole report, for programs."""
     times = {f"p{part}": percentile(found.latencies, part) for part in (50, 90, 99, 100)} if found.latencies else {}
     return {
         "version": found.version,
@@ -100,7 +100,7 @@ def document(found: BenchReport, count: int) -> dict[str, Any]:
 
 
 def percentile(values: Sequence[float], part: int) -> float:
-    """The value that `part` of a hundred do not pass."""
+    """Return the value that `part` of a hundred do not exceed."""
     return sorted(values)[max(0, -(-len(values) * part // 100) - 1)]
 
 
@@ -117,7 +117,7 @@ def _ms(seconds: float) -> str:
 
 
 def _histogram(latencies: Sequence[float]) -> Table:
-    """A row for each step of BOUNDS between the shortest and the longest."""
+    """Return a row for each step of BOUNDS between the shortest and the longest."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right")
     table.add_column(justify="right")

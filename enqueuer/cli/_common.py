@@ -1,4 +1,4 @@
-"""What all commands share: their options, the look of their help, how they fail, and the way to base directory and engine."""
+"""The parts that all commands share: options, the form of help pages, failures, and the way to base directory and engine."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Page(TyperCommand):
     """A command whose help page shows no types of Python: `FILE ...`, and not `FILE <list[Path]>`."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The words of the usage line."""
+        """Return the words of the usage line."""
         return ["[OPTIONS]", *(_usage(each) for each in self.get_params(ctx) if isinstance(each, TyperArgument))]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -83,7 +83,7 @@ def _usage(argument: TyperArgument) -> str:
 
 
 def _record(param: Any, ctx: Any) -> tuple[str, str]:
-    """Name and explanation of an argument or option."""
+    """Return name and explanation of an argument or option."""
     name, text = param.get_help_record(ctx) or ("", "")
     if isinstance(param, TyperArgument):
         name = (param.metavar or param.name.upper()).strip("[ .]")
@@ -92,20 +92,22 @@ def _record(param: Any, ctx: Any) -> tuple[str, str]:
 
 
 def help(summary: str, *examples: str, text: str = "") -> dict[str, Any]:
-    """What @app.command() needs for a help page that shows examples first."""
+    """Return the arguments of @app.command() for a help page that shows examples first."""
     shown = "".join(f"    {example}\n" for example in examples)
     return {"cls": Page, "short_help": summary, "help": f"{summary}\n\n\b\nExamples:\n{shown}\n{text}"}
 
 
 def enter(base: str | None) -> Path:
-    """Go into the base directory, as all our paths are relative to it, with the rights of its account. Raises BaseDirError."""
+    """Go into the base directory, to which all our paths are relative, with the rights of its account. Raises BaseDirError."""
     from enqueuer import basedir
 
     return basedir.enter(base)
 
 
 def expect_safe_config(base: Path) -> None:
-    """Before a command that runs programs of the config file itself: as at a start, no other account may write it. Raises Failure."""
+    """Check the config file before a command that runs its programs: as at a start, no other account may write it. Raises
+    CommandFailure.
+    """
     from enqueuer import basedir
     from enqueuer.system import trust
 
@@ -124,7 +126,7 @@ def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]
 
 
 def order(base: str | None, verb: str, id: int, json: bool) -> None:
-    """Have the running engine do something with one message (0 = all), and say what became of it. Raises Failure."""
+    """Have the running engine carry out an order for one message (0 = all), and print the result. Raises CommandFailure."""
     found = ask(enter(base), within=40.0, command=verb, id=id)
     if not found["ok"]:
         fail(str(found["text"]), exits.NOINPUT)
@@ -135,7 +137,7 @@ def order(base: str | None, verb: str, id: int, json: bool) -> None:
 
 
 def duration(least: float = 0) -> Callable[[str], float]:
-    """What reads an option that is a duration: at least so many seconds."""
+    """Return the parser of an option that is a duration, of at least this many seconds."""
 
     def read(text: str) -> float:
         from filterlink.config.units import Seconds
@@ -149,12 +151,12 @@ def duration(least: float = 0) -> Callable[[str], float]:
 
 
 def written(duration: str) -> Any:
-    """A default of such an option: text, as the parser reads it and the help shows it."""
+    """Return a default of such an option: text, as the parser reads it and the help shows it."""
     return duration
 
 
 def account(uid: int | None) -> str:
-    """Who dropped a message; None: the engine's account, which the log does not name."""
+    """Return the account that dropped a message, for people. None: the engine's account, which the log does not name."""
     if uid is None:
         return "by the engine's account"
     try:
@@ -164,7 +166,7 @@ def account(uid: int | None) -> str:
 
 
 def fold(text: str, indent: int = 0, stream: TextIO | None = None) -> str:
-    """The text in lines that fit the terminal, broken at blanks. Where there is no terminal it stays as it is."""
+    """Break text at blanks into lines that fit the terminal. Without a terminal it stays as it is."""
     stream = stream or sys.stdout
     width = shutil.get_terminal_size().columns if stream is not None and stream.isatty() else 0
     if not width or len(text) <= width:

@@ -1,4 +1,4 @@
-"""What `enqueuer demo` looks like: a live table on a terminal, plain lines on a pipe. Nothing here does anything else."""
+"""Show `enqueuer demo`: a live table on a terminal, plain lines on a pipe. This module does nothing else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["DemoView"]
 COLOURS = {"enqueued": "green", "quarantined": "yellow", "refused": "magenta", "bad": "red"}
 DISPOSITIONS = ("enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 MOST = 60
-"""Lines of one's own messages that passed; the others that passed are counted."""
+"""Lines for the reader's own messages that passed. Others that passed are only counted."""
 
 
 class DemoView(DemoListener):
@@ -37,13 +37,13 @@ class DemoView(DemoListener):
         self._end()
 
     def status(self, document: dict[str, Any]) -> None:
-        """Draw the table anew."""
+        """Draw the table again."""
         if self._live:
             self._live.start()
             self._live.update(_working(document, self._count), refresh=True)
 
     def done(self, results: Sequence[DemoResult], seconds: float, document: dict[str, Any]) -> None:
-        """Print a line a message, and the sum."""
+        """Print a line for each message, and the sum."""
         self._end()
         shown, others = _shown(results)
         for result in shown:
@@ -54,7 +54,7 @@ class DemoView(DemoListener):
         self._console.print(_sum(results, seconds, document), soft_wrap=not self._console.is_terminal)
 
     def _print(self, head: Text, reason: Text) -> None:
-        """A line; a reason that is too long for the terminal goes on below itself. Never cut: its end names the rule."""
+        """Print a line. A reason that is too long for the terminal continues below. It is never cut: its end names the rule."""
         if not self._console.is_terminal:
             self._console.print(head + reason, soft_wrap=True)
             return
@@ -90,7 +90,7 @@ def _working(document: dict[str, Any], count: int) -> Group:
 
 
 def _shown(results: Sequence[DemoResult]) -> tuple[list[DemoResult], int]:
-    """The results by disposition and name, and how many of one's own that simply passed have no line."""
+    """Return the results by disposition and name, and how many of the reader's own messages passed and have no line."""
     plain = [result for result in results if result.sample.expect == "any" and not result.wrong and _word(result) == "enqueued"]
     left_out = {result.sample.name for result in plain[MOST:]}
     kept = [result for result in results if result.sample.name not in left_out]
@@ -107,7 +107,7 @@ def _word(result: DemoResult) -> str:
 
 
 def _line(result: DemoResult) -> tuple[Text, Text]:
-    """What became of a message, and why."""
+    """Return the end of a message, and the reason."""
     sample = result.sample
     disposition = result.disposition
     word = _word(result)
@@ -118,7 +118,7 @@ def _line(result: DemoResult) -> tuple[Text, Text]:
     reason = disposition.reason if disposition else ""
     if result.wrong:
         why.append(f"{result.wrong}; ", "bold red")
-    if sample.expect == "any":  # one's own: which it is comes first
+    if sample.expect == "any":  # the reader's own message: its name comes first
         why.append(printable(sample.why) + (": " if reason else ""), "dim")
     why.append(printable(reason) or ("" if sample.expect == "any" else sample.why), "" if reason else "dim")
     return line, why

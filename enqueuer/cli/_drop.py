@@ -1,6 +1,6 @@
-"""Write drops for `submit`: all files complete and synced first, then one rename each. The renames are the commit.
+"""Write drops for `submit`: first all files, complete and synced, then one rename each. The renames are the commit.
 
-A caller sends its mail again after any failure. So what happens after the first rename may warn, and never fails.
+A caller sends its mail again after any failure. So an error after the first rename only warns, and never fails the command.
 """
 
 import contextlib
@@ -31,13 +31,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Drops:
-    """The drops of one command, in the base directory. Use it as a context: what has no final name at its end is removed."""
+    """The drops of one command, in the base directory. Use it as a context: at its end, files without a final name are removed."""
 
     def __init__(self, suffix: str) -> None:
         self._suffix = suffix
         self._written: list[str] = []
         self._fd = -1
-        """The last file, open: a way to the filesystem where the folder itself may not be opened."""
+        """The last file, open: it gives access to the filesystem if the folder itself may not be opened."""
 
     def __enter__(self) -> "Drops":
         return self
@@ -65,7 +65,7 @@ class Drops:
             os.fsync(fd)
 
     def commit(self) -> int:
-        """Give each its final name, print the names; return how many there are. Raises OSError while none has its name."""
+        """Give each file its final name, and print the names; return how many there are. Raises OSError as long as none has its name."""
         with _undisturbed():
             names = [f"{name}{self._suffix}" for name in self._rename()]
             self._sync()
@@ -73,7 +73,7 @@ class Drops:
                 print("\n".join(map(printable, names)), flush=True)
             except (OSError, ValueError, AttributeError) as error:
                 _warn(f"{len(names)} messages are in, and their names cannot be printed: {error}")
-                os.close(1)  # the interpreter flushes at its end, too
+                os.close(1)  # the interpreter also flushes at its end
                 inherited.fill_standard()
         return len(names)
 
@@ -93,7 +93,7 @@ class Drops:
         return iter(done)
 
     def _sync(self) -> None:
-        """Have the names on the disk for good: by the folder, where it may be opened, else with the whole filesystem."""
+        """Sync the names: by the folder, if it may be opened, otherwise with the whole filesystem."""
         try:
             folder = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
@@ -111,9 +111,9 @@ class Drops:
 
 
 def _let_the_engine_read(fd: int) -> None:
-    """Give the drop the narrowest mode by which the engine can read it. The umask has no say: it is for files of the dropper's own use.
+    """Give the drop the narrowest mode that lets the engine read it. The umask does not count: it is for files of the dropper's own use.
 
-    The engine's account is that of `.taken`, which is its alone.
+    The engine's account is the owner of `.taken`.
     """
     try:
         engine = os.stat(TAKEN).st_uid
@@ -136,7 +136,7 @@ def _mode(engine: int, drop: os.stat_result, folder: os.stat_result) -> int:
 
 
 def _groups(account: int) -> Sequence[int]:
-    """The groups that an account is in, by the machine's books."""
+    """Return the groups of an account, from the machine's databases."""
     try:
         known = pwd.getpwuid(account)
     except KeyError:
@@ -146,7 +146,7 @@ def _groups(account: int) -> Sequence[int]:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold signals back that would end the command, and forget those that came: what it does cannot be undone."""
+    """Hold signals back that would end the command, and drop those that came: the work in between cannot be undone."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         yield

@@ -1,4 +1,6 @@
-"""Which message is meant: by its id, by the name of its file, or by the name that `submit` printed; and what the log tells of it."""
+"""Find the message that an argument names: by its id, by the name of its file, or by the name that `submit` printed; and its lines in
+the log.
+"""
 
 import contextlib
 import json
@@ -20,16 +22,16 @@ __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 MAX_LINES = 10
 """Lines of the log that are shown of one message: its last ones."""
 MAX_LINE = 1 << 16
-"""Bytes of one line of the log; ours have at most 32,000."""
+"""Bytes of one line of the log. Ours have at most 32,000."""
 _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
 _OF = re.compile(r"[0-9:.]+ \d QUEUE\(\[(\d+)\]\) ")
-"""The head of a line about a message. What follows may quote anything, other such heads, too."""
+"""The head of a line about a message. The rest of the line may quote anything, other such heads, too."""
 MAX_REASON = 64 << 10
 _UNKNOWN = "by an account that is not known"
 
 
 def message_id(text: str) -> int:
-    """The id, which may be written as the name of the message's file. Raises BadParameter."""
+    """Return the id, which may have the form of the message's file name. Raises BadParameter."""
     match = _FILE.fullmatch(text.rpartition("/")[2])
     if match is None:
         raise typer.BadParameter(f"{printable(text)!r} is not the id of a message: an id is a number; the lists and the log show it")
@@ -40,14 +42,14 @@ Id = Annotated[int, typer.Argument(metavar="ID", parser=message_id, help="The id
 
 
 def is_drop(text: str) -> bool:
-    """Whether it is no id, and may be the name of a drop: these have a suffix."""
+    """Return whether an argument is not an id, and may be the name of a drop, which has a suffix."""
     return _FILE.fullmatch(text.rpartition("/")[2]) is None and "." in text
 
 
 def drop_id(name: str) -> int:
-    """The id that the drop of this name got, in the base directory, by its file or else by the log. Raises Failure.
+    """Return the id that the drop of this name got, from its file or else from the log, in the base directory. Raises CommandFailure.
 
-    Each dropper chooses its names, also one that another has: where several drops bear it, each is listed with its dropper.
+    Droppers choose the names, so two drops may have the same one. If several have it, the error lists each with its dropper.
     """
     name = name.rpartition("/")[2]
     ids = _ids(name)
@@ -64,7 +66,7 @@ def drop_id(name: str) -> int:
 
 
 def _ids(name: str) -> dict[int, str]:
-    """The messages that came under this name, and who dropped them: by the claimed drops and by the log."""
+    """Return the messages that had this drop name, and their droppers, from the claimed drops and the log."""
     found: dict[int, str] = {}
     for day in _days():
         stories = history.stories(_lines(day, f", {printable(name)}"))
@@ -77,7 +79,7 @@ def _ids(name: str) -> dict[int, str]:
 
 
 def _in_the_folder(name: str) -> list[str]:
-    """What the drop folder has under this name: a drop that was not taken yet, the reason of one that was refused."""
+    """Return the entries of this name in the drop folder: a drop that was not taken yet, the reason of a refused one."""
     found = []
     path = b"Submitted/" + os.fsencode(name)
     raw = os.fsencode(name)
@@ -90,7 +92,7 @@ def _in_the_folder(name: str) -> list[str]:
 
 
 def _read(path: bytes) -> bytes:
-    """A file of the drop folder, where any account may have put something else under its name. Raises OSError."""
+    """Read a file of the drop folder, where any account may have put something else under its name. Raises OSError."""
     with open_plain(path, follow=False) as file:
         return file.read(MAX_REASON)
 
@@ -103,7 +105,7 @@ def _owner(path: bytes) -> str:
 
 
 def told(id: int) -> list[str]:
-    """What the log tells of a message, of the day on which it tells most lately."""
+    """Return the lines of the log about a message, from the latest day that has some."""
     for day in _days():
         found = [line for line in _lines(day, f"QUEUE([{id}])") if (match := _OF.match(line)) and match[1] == str(id)]
         if found:
@@ -112,12 +114,12 @@ def told(id: int) -> list[str]:
 
 
 def _days() -> list[Path]:
-    """The days of the log, the last one first."""
+    """Return the days of the log, the last one first."""
     return sorted(Path("SystemLogs").glob("*.log"), reverse=True)
 
 
 def _lines(day: Path, text: str) -> list[str]:
-    """The lines of a day that have this text."""
+    """Return the lines of a day that contain this text."""
     wanted = text.encode(errors="backslashreplace")
     with contextlib.suppress(OSError), open_plain(day) as file:
         lines = iter(lambda: file.readline(MAX_LINE), b"")

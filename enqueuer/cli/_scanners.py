@@ -103,7 +103,7 @@ def _command(
 
 
 def _profile(name: str, clean: str | None, infected: str | None, pattern: str | None, program: list[str] | None) -> "Profile":
-    """The profile of that name, with what was said otherwise. Raises ValueError."""
+    """Return the profile of that name, with the changes from the options. Raises ValueError."""
     from filterlink.filters.command import commandline
 
     found = commandline.PROFILES[one_of("--profile", name, commandline.PROFILES)]

@@ -1,4 +1,4 @@
-"""The options of filters that ask a server. `asks` gives them to a command: where the servers are, for how long they are waited for."""
+"""The options of filters that ask a server. `asks` adds them to a command: the servers, and the time-outs."""
 
 import functools
 import inspect
@@ -70,7 +70,7 @@ Threads = Annotated[int, typer.Option("--threads", min=1, max=256, metavar="N", 
 
 
 class ServerOptions(NamedTuple):
-    """What the options say."""
+    """The values of the options."""
 
     addresses: "list[Address]"
     terms: "Terms"
@@ -100,7 +100,7 @@ def asks(port: int, threads: int) -> Callable[[Callable[..., int]], Callable[...
 
 
 def _joined(server: Callable[..., ServerOptions], command: Callable[..., int]) -> Callable[..., int]:
-    """The command with the parameters of both; typer reads them from the signature."""
+    """Return the command with the parameters of both functions; typer reads them from the signature."""
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = inspect.signature(server).parameters
 
@@ -114,7 +114,7 @@ def _joined(server: Callable[..., ServerOptions], command: Callable[..., int]) -
 
 
 def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> "list[Address]":
-    """Raises BadParameter."""
+    """Return the addresses of the servers. Raises BadParameter."""
     from filterlink.filters.servers import service
 
     try:
@@ -127,14 +127,14 @@ def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> 
 
 
 def one_of(option: str, value: str, values: Iterable[str]) -> str:
-    """Raises BadParameter."""
+    """Return the value if it is one of `values`. Raises BadParameter."""
     if value not in values:
         raise typer.BadParameter(f"{value} is not one of {', '.join(values)}", param_hint=option)
     return value
 
 
 def size(option: str, text: str) -> int:
-    """Raises BadParameter."""
+    """Return the bytes that a size means. Raises BadParameter."""
     from filterlink.config.units import Size
 
     try:

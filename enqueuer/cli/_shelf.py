@@ -1,4 +1,4 @@
-"""Listing and showing messages of one folder: what the commands queue and quarantine share."""
+"""List and show the messages of one folder, for the commands queue and quarantine."""
 
 import json as jsons
 import sys
@@ -40,15 +40,15 @@ def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) ->
 
 
 def show_queued(id: int, json: bool) -> None:
-    """Print the same of a message, wherever it has come meanwhile, and what it waits for, where an engine runs to say so.
+    """Print a message from the folder where it is now; if an engine runs, also what the message waits for.
 
-    In the base directory.
+    It runs in the base directory.
     """
     from enqueuer.cli import _meant, _where
 
     expect_known(Path.cwd())
     now = _where.ask(Path.cwd(), id)
-    folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice: it may come back while we look
+    folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice, because the message may come back meanwhile
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     if document is None:
         passed = shelf.enqueued(id)
@@ -58,7 +58,7 @@ def show_queued(id: int, json: bool) -> None:
 
 
 def _read(folder: shelf.Folder, id: int) -> dict[str, Any] | None:
-    """A message's document; None where it is not in that folder."""
+    """Return a message's document; None if it is not in that folder."""
     disk = Disk()
     try:
         entry = shelf.read(disk, folder, id)
@@ -96,7 +96,7 @@ def _document(entry: shelf.ShelfEntry, now: float) -> dict[str, Any]:
 
 
 def _stream(documents: Iterable[dict[str, Any]]) -> None:
-    """One JSON array, written as it is read: a queue may hold a million messages."""
+    """Print one JSON array while it is read: a queue may hold a million messages."""
     mark = "["
     for document in documents:
         sys.stdout.write(mark + "\n" + jsons.dumps(document))

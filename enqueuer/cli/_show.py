@@ -1,6 +1,6 @@
-"""How listings look to a person: tables by rich, plain where there is no terminal. Nothing here asks or changes anything.
+"""Print listings for people: tables by rich, plain where there is no terminal. This module asks and changes nothing.
 
-The first lines answer the question of three in the morning: does it run, is it stuck, and on what?
+The first lines answer an administrator's first questions at night: does it run, is it stuck, and on what?
 """
 
 import sys
@@ -19,12 +19,12 @@ from filterlink.config.units import say_size, show_seconds, show_short, show_siz
 __all__ = ["filters", "message", "messages", "status", "steps"]
 
 MAX_TASKS = 20
-"""Busy processors shown, the longest first: what hangs is at the top, and the page stays a page."""
+"""Busy processors shown, the longest busy one first: hanging ones are at the top, and the page stays short."""
 MAX_PIDS = 3
 TOO_FEW = 20
-"""Timed messages below which the times are told to be chance."""
+"""Timed messages; below this number the output says that the times are chance."""
 WIDTH = 200
-"""Columns where the output is no terminal: nothing is folded or cut for a file or a pipe."""
+"""Columns if the output is not a terminal: nothing is folded or cut for a file or a pipe."""
 COLOURS = {
     "running": "green",
     "ready": "green",
@@ -38,7 +38,7 @@ COLOURS = {
 
 
 def status(document: dict[str, Any]) -> None:
-    """The whole status on one page."""
+    """Print the whole status on one page."""
     console = _console()
     _head(console, document)
     console.print(_flow(document))
@@ -53,7 +53,7 @@ def status(document: dict[str, Any]) -> None:
 
 
 def steps(document: dict[str, Any]) -> None:
-    """Where the time goes, in microseconds a message that came in."""
+    """Print the time of each step, in microseconds a message that came in."""
     console = _console()
     count = document["totals"]["received"] + document["totals"]["returned"]
     console.print()
@@ -76,7 +76,7 @@ def filters(found: list[dict[str, Any]]) -> None:
 
 
 def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
-    """One line a message, as it is read: a table would have to see all of them first."""
+    """Print one line a message, as it is read: a table would need all of them first."""
     count = 0
     for count, entry in enumerate(found, 1):
         if count == 1:
@@ -91,7 +91,7 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
 
 
 def message(document: dict[str, Any]) -> None:
-    """Reason, envelope, header."""
+    """Print reason, envelope and header."""
     print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
     if "now" in document:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
@@ -108,7 +108,7 @@ def message(document: dict[str, Any]) -> None:
 
 
 def _fields(name: str, values: Iterable[object]) -> None:
-    """A line for each value."""
+    """Print a line for each value."""
     for value in values:
         print(fold(f"{printable(name):>10}: {printable(str(value))}", 12))
 
@@ -143,7 +143,7 @@ def _head(console: Console, document: dict[str, Any]) -> None:
 
 
 def _flow(document: dict[str, Any]) -> Table:
-    """Where messages are: a line a stage."""
+    """Return a table of where messages are: a line for each stage."""
     queue = document["queue"]
     lanes = document["lanes"]
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -167,7 +167,7 @@ def _pool(pool: dict[str, Any]) -> str:
 
 
 def _tasks(console: Console, pool: dict[str, Any]) -> None:
-    """What the busy ones do, the longest first."""
+    """Print the work of busy processors, the longest busy one first."""
     busy = sorted((task for task in pool["tasks"] if task["state"] != "idle"), key=lambda task: -task["since_s"])
     if not busy:
         return
@@ -182,7 +182,7 @@ def _tasks(console: Console, pool: dict[str, Any]) -> None:
 
 
 def _print_filters(console: Console, found: list[dict[str, Any]]) -> None:
-    """A table, and below it what went wrong; where the terminal is too narrow for the table some lines for each filter."""
+    """Print a table, and below it the errors. If the terminal is too narrow for the table, print some lines for each filter."""
     table = _filters(found)
     if console.measure(table, options=console.options.update(width=WIDTH)).maximum > console.width:
         for one in found:
@@ -212,12 +212,12 @@ def _narrow(one: dict[str, Any]) -> Text:
 
 
 def _pids(pids: list[int]) -> str:
-    """The first ones: a filter may have 64 helpers."""
+    """Return the first pids: a filter may have 64 helpers."""
     return ", ".join(map(str, pids[:MAX_PIDS])) + (f" and {len(pids) - MAX_PIDS} more" if len(pids) > MAX_PIDS else "")
 
 
 def _times(one: dict[str, Any]) -> tuple[str, str]:
-    """Median and p99 of a filter's answers; nothing where there was none."""
+    """Return median and p99 of a filter's answers; nothing if there was no answer."""
     median, p99 = ("" if one[key] is None else show_short(one[key]) for key in ("median_s", "p99_s"))
     return median, p99
 

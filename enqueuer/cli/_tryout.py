@@ -123,7 +123,7 @@ def _bench(
 
 
 def _run(plan: "BenchPlan", where: Path, files: Sequence[BinaryIO], watch: "Watch") -> "BenchReport":
-    """One run in a directory that stands for `where`. Raises Failure where the program cannot be started."""
+    """Run the plan once in a directory that replaces `where`. Raises CommandFailure if the program cannot be started."""
     import msgspec
 
     from enqueuer.lab.handmade import handmade, program
@@ -142,7 +142,7 @@ def _run(plan: "BenchPlan", where: Path, files: Sequence[BinaryIO], watch: "Watc
 
 
 def _copies(folder: Path, files: Sequence[BinaryIO]) -> list[Path]:
-    """The files, which the caller may read, where the account of the base directory may read them, too."""
+    """Copy the files, which the caller may read, to where the account of the base directory may read them, too."""
     found = [folder / f"{number}.msg" for number in range(len(files))]
     for path, file in zip(found, files, strict=True):
         with path.open("wb") as copy:
@@ -151,7 +151,7 @@ def _copies(folder: Path, files: Sequence[BinaryIO]) -> list[Path]:
 
 
 def _samples(folder: Path) -> list[Path]:
-    """Made messages of all kinds but large ones."""
+    """Write made messages of all kinds except large ones."""
     from enqueuer.lab.samples import samples
 
     found: list[Path] = []

@@ -1,4 +1,4 @@
-"""What a message waits for, as the running engine says it, for `queue show`: the question, and the answer in sentences."""
+"""Ask the running engine what a message waits for, for `queue show`, and put the answer into sentences."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ ELSEWHERE = {
 
 
 def ask(base: Path, id: int) -> dict[str, Any]:
-    """The engine's `now` of a message; where none answers, `state` is None and `engine` says why. Never raises for want of an engine."""
+    """Return the engine's `now` of a message. If no engine answers, `state` is None and `engine` has the reason; that raises nothing."""
     try:
         answer = client.ask(base, {"command": "where", "id": id}, here=Path())
     except client.NotRunning as problem:
@@ -44,7 +44,7 @@ def sentences(now: dict[str, Any], filed: str, id: int) -> list[str]:
 
 
 def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
-    """No engine answers, or the engine does not have the message."""
+    """Return the sentences if no engine answers, or if the engine does not have the message."""
     if filed in ELSEWHERE:
         return [ELSEWHERE[filed].format(id=id)]
     if now["engine"] in ("starting", "running", "draining"):
@@ -54,7 +54,7 @@ def _by_its_files(now: dict[str, Any], filed: str, id: int) -> list[str]:
 
 
 def _what(now: dict[str, Any]) -> str:
-    """The state, what it waits for, and since when."""
+    """Return the state, what the message waits for, and since when."""
     since = show_seconds(now["since_s"])
     name = now["filter"]["name"] if now["filter"] else None
     if now["state"] == "active":
@@ -75,7 +75,7 @@ def _what(now: dict[str, Any]) -> str:
 
 
 def _filter(filter: dict[str, Any]) -> str:
-    """Its state, and how long it usually takes."""
+    """Return the state of a filter, and how long its answers usually take."""
     if filter["state"] is None:
         return f"filter {filter['name']} is no longer configured"
     error = f", last error: {filter['last_error']}" if filter["last_error"] and filter["state"] != "ready" else ""

@@ -1,4 +1,4 @@
-"""`enqueuer filter yara`: the filter in the box, and its self-test."""
+"""`enqueuer filter yara`: the filter that comes with the program, and its self-test."""
 
 from typing import Annotated
 

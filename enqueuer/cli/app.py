@@ -1,4 +1,4 @@
-"""The command `enqueuer`: all commands, and how their failures end. Each command is in the file of its noun."""
+"""The command `enqueuer`: all commands, and their exit codes. Each command is in the file of its noun."""
 
 import errno
 import io
@@ -39,7 +39,7 @@ WORDS = (
     (r"Input should be a valid integer.*", "write a whole number"),
     (r"Input should be a valid number.*", "write a number"),
 )
-"""What typer and pydantic say of a faulty option or argument, and our words for it."""
+"""Texts of typer and pydantic about a faulty option or argument, and our words for them."""
 
 OPTIONS = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -74,26 +74,26 @@ for part in (demo, engine, submit, queue, quarantine, filters, config, tune):
 
 
 def main() -> None:
-    """Run one command; every failure is one clear line and its exit code."""
+    """Run one command. Every failure is one clear line and its exit code."""
     inherited.settle()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files are bytes with anything in them
+            stream.reconfigure(errors="backslashreplace")  # file names are bytes with anything in them
     sys.exit(_run())
 
 
 def _run() -> int:
     try:
         code = app(standalone_mode=False, prog_name="enqueuer")
-        if sys.stdout is not None:  # it may be closed
+        if sys.stdout is not None:  # stdout may be closed
             sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error)
     except typer.Abort:
         return exits.INTERRUPTED
-    except BrokenPipeError:  # `enqueuer queue list | head`: the reader has had enough
+    except BrokenPipeError:  # `enqueuer queue list | head`: the reader has ended
         return _unread()
-    except SystemExit as ended:  # what click makes of a BrokenPipeError is a silent 1
+    except SystemExit as ended:  # click turns a BrokenPipeError into a silent 1
         return _unread() if ended.code == 1 else ended.code if isinstance(ended.code, int) else exits.OK
     except Exception as error:  # noqa: BLE001  the last place to turn a failure into a line and a code
         return _failed(error)
@@ -101,14 +101,14 @@ def _run() -> int:
 
 
 def _unread() -> int:
-    """Throw away what nobody reads any more, so that the interpreter does not fail over it at exit."""
+    """Discard output that has no reader any more, so that the interpreter does not fail over it at exit."""
     os.close(1)
     inherited.fill_standard()
     return exits.OK
 
 
 def _usage(error: typer.TyperException) -> int:
-    """click says 2; sysexits.h says 64."""
+    """Print a usage error; return 64, as sysexits.h says. click would return 2."""
     path = getattr(getattr(error, "ctx", None), "command_path", "enqueuer")
     text = error.format_message()
     for theirs, ours in WORDS:
@@ -161,7 +161,7 @@ ERRORS = {
     errno.ENOSPC: exits.TEMPFAIL,
     errno.EDQUOT: exits.TEMPFAIL,
 }
-"""What the system says, as an exit code; everything else is EX_IOERR."""
+"""Exit codes of errors of the system; all others are EX_IOERR."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`enqueuer config`: is the config file good?"""
+"""`enqueuer config`: check the config file."""
 
 import contextlib
 import sys
@@ -41,7 +41,7 @@ def _check(
     name = str(file)
     if file is None:
         name = str(enter(base) / basedir.CONFIG)
-    elif file.absolute().parent.name == "Settings":  # of a base directory, which the programs are relative to
+    elif file.absolute().parent.name == "Settings":  # the programs of a base directory are relative to it
         accounts.enter(file.absolute().parent.parent)
         path = Path("Settings", file.name)
     else:
@@ -57,7 +57,7 @@ def _check(
 
 
 def _expect_renames(config: "Config") -> None:
-    """As the start of an engine does. An account that may not write there cannot find out."""
+    """Check renames as the start of an engine does. An account that may not write there cannot find out."""
     from enqueuer import mounts
     from enqueuer.policy import routes
 
@@ -70,7 +70,9 @@ def _expect_renames(config: "Config") -> None:
 
 
 def _rights(path: Path, config: "Config") -> Iterator[str]:
-    """What other accounts may do to the file, and in the drop folder of its base directory. The engine's account is that of Queue/."""
+    """Return what other accounts may do to the file, and in the drop folder of its base directory. The owner of Queue/ is the engine's
+    account.
+    """
     from enqueuer.system import trust
 
     if path.parent.name != "Settings":

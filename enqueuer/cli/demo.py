@@ -1,4 +1,4 @@
-"""`enqueuer demo`: the main job on made messages, or on copies of the reader's own mail."""
+"""`enqueuer demo`: show the main job on made messages, or on copies of the reader's own mail."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ only reads your mail and sends nothing. A message that names no recipient gets o
 Exit codes: 0 each message ended where it should (your own mail: came out once and unchanged), 66 no mail there, 70 one did not."""
 EXAMPLES = ("enqueuer demo", "enqueuer demo --keep", "enqueuer demo --mail ~/Maildir", "enqueuer demo --mail archive.mbox")
 NAMED = 10
-"""Files named that are no messages; the others are counted."""
+"""Files named that are not messages. Others are only counted."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the base directory, and print its path.")] = False,
 ) -> int:
-    """Run the demo; exit code 0 when each message went where it should."""
+    """Run the demo; exit code 0 if each message went to the right place."""
     from enqueuer.cli._demoview import DemoView
     from enqueuer.lab.demo import run
 
@@ -47,7 +47,7 @@ def demo(
 
 
 def own_mail(path: Path, most: "Most | None" = None) -> "MailFound":
-    """Read the reader's own mail, and name what is none on stderr. Raises Failure."""
+    """Read the reader's own mail, and name on stderr the files that are not mail. Raises CommandFailure."""
     from enqueuer.lab.ownmail import MOST, NoMail, read
 
     try:

@@ -39,9 +39,9 @@ returns when the engine has ended."""
 
 
 RELOAD_WITHIN = 30.0
-"""Seconds; the engine answers when all its parts have the new configuration, for which it gives them less."""
+"""Seconds. The engine answers when all its parts have the new configuration, for which it gives them less time."""
 STOP_WITHIN = 86400.0
-"""Seconds: as long as anybody's drain_timeout. The engine's end is what is waited for, not the clock."""
+"""Seconds: the longest drain_timeout. The command waits for the engine's end, not for the clock."""
 
 
 def _init(
@@ -110,7 +110,7 @@ def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Le
 
 
 def _order(base: Path, peer: "Peer", now: bool) -> None:
-    """Tell the engine to stop; it answers when it has. An engine that ends without an answer has ended, too."""
+    """Order the engine to stop; it answers when it has stopped. An engine that ends without an answer has also stopped."""
     try:
         ask(base, within=STOP_WITHIN, command="stop", now=now)
     except CommandFailure:

@@ -1,4 +1,4 @@
-"""`enqueuer quarantine`: the messages that a filter or a rule kept from going on."""
+"""`enqueuer quarantine`: the messages that a filter or a rule kept in Quarantine."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`enqueuer queue`: the messages that wait or are being judged. Listings read the disk and need no engine."""
+"""`enqueuer queue`: the messages that wait or are being scanned. Listings read the disk and need no engine."""
 
 from typing import Annotated
 

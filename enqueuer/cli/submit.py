@@ -1,4 +1,4 @@
-"""`enqueuer submit`: put messages into the drop folder, durably. Needs no engine: what runs later finds them."""
+"""`enqueuer submit`: put messages into the drop folder, durably. It needs no engine: an engine that starts later finds them."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 WITHIN = 2.0
-"""Seconds that a running engine gets to say how full it is; a drop needs no engine."""
+"""Seconds for a running engine to answer how full it is. A drop needs no engine."""
 _JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
 _FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
 
 
 FILTER_VARIABLE = "ENQUEUER_FILTER"
-"""Helpers have the name of their filter in it."""
+"""The variable with the name of the filter, which helpers have."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,7 +68,7 @@ def _submit(
             each.expect_given()
         config = _config()
         _expect_room(where, config)
-        suffix = config.spool.suffixes[0]  # one that the engine looks for
+        suffix = config.spool.suffixes[0]  # a suffix that the engine takes
         drops = stack.enter_context(_drop.Drops(suffix))
         for name, source in zip(inputs, sources, strict=True):
             drops.write(_pieces(source, envelope, name), source)
@@ -76,13 +76,13 @@ def _submit(
 
 
 def _envelope(sender: str | None, recipients: Sequence[str]) -> tuple[bytes, ...]:
-    """The fields that say sender and recipients to the engine."""
+    """Return the header fields that give sender and recipients to the engine."""
     fields = [] if sender is None else [b"Return-Path: <%s>" % _address(sender)]
     return (*fields, *(b"Envelope-To: <%s>" % _address(recipient) for recipient in recipients))
 
 
 def _address(text: str) -> bytes:
-    """The address as the engine will read it. Fails where it would read something else."""
+    """Return the address as the engine will read it. Fails if the engine would read something else."""
     from enqueuer.queue.message import header
 
     address = os.fsencode(text.removeprefix("<").removesuffix(">"))
@@ -99,12 +99,12 @@ def _config() -> "Config":
 
     try:
         return schema.load(basedir.read_config(Path(basedir.CONFIG)))
-    except (OSError, schema.ConfigError):  # a broken file is for `config check`; the engine works by its last good one
+    except (OSError, schema.ConfigError):  # `config check` reports a broken file; the engine uses its last good one
         return schema.Config(rules=(), routes=())
 
 
 def _expect_room(base: Path, config: "Config") -> None:
-    """Refuse for now, as every door does, where the disk or the queue of a running engine is full."""
+    """Refuse for now, as every door does, if the disk or the queue of a running engine is full."""
     from enqueuer.control import client
     from enqueuer.doors import admission
 
@@ -118,7 +118,7 @@ def _expect_room(base: Path, config: "Config") -> None:
 
 
 def _trace() -> tuple[bytes, ...]:
-    """A filter's helper submits: the field by which the engine sees that a message is in a mail loop."""
+    """Return the field of a filter's helper that submits. By this field the engine sees a mail loop."""
     from enqueuer.queue.message import header
 
     filter = os.environ.get(FILTER_VARIABLE, "")
@@ -126,7 +126,7 @@ def _trace() -> tuple[bytes, ...]:
 
 
 def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[bytes]:
-    """What comes before the rest of `source`: our fields, and its header without those that ours replace."""
+    """Return what comes before the rest of `source`: our fields, and its header without those that ours replace."""
     from enqueuer.queue.message import header
 
     data = source.read(header.MAX_HEADER)
@@ -136,7 +136,7 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
     head = data if end < 0 else data[:end]
     eol = b"\r\n" if b"\r\n" in head else b"\n"
     ours = b"".join(field + eol for field in (*envelope, *_trace()))
-    if head and not _FIELD.match(head):  # no header at all, e.g. `echo text | enqueuer submit bob@example.com`
+    if head and not _FIELD.match(head):  # no header at all, as in `echo text | enqueuer submit bob@example.com`
         head = b""
         ours = ours + eol
     try:
@@ -148,7 +148,7 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
 
 
 def _without(head: bytes, fields: set[bytes]) -> bytes:
-    """The header without these fields: a recipient left in it would get the message as well."""
+    """Return the header without these fields: a recipient that stays in it would get the message as well."""
     for field in fields:
         head = re.sub(rb"(?im)^%s[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)" % re.escape(field), b"", head)
     return head

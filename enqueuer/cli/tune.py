@@ -1,4 +1,4 @@
-"""`enqueuer tune`: how many processors, and how many slots, on this machine with these filters and this mail."""
+"""`enqueuer tune`: find how many processors and slots this machine needs, with these filters and this mail."""
 
 import os
 import sys
@@ -62,7 +62,7 @@ def _tune(
     mail, png = (None if path is None else path.absolute() for path in (mail, png))
     where = enter(base)
     expect_safe_config(where)
-    if png is not None and not os.access(png.absolute().parent, os.W_OK):  # said before anything is measured
+    if png is not None and not os.access(png.absolute().parent, os.W_OK):  # reported before the measurement
         fail(f"--png {printable(str(png))}: its folder does not exist, or you may not write there", exits.CANTCREAT)
     fed = _mail(where, mail)
     found = _measured(TunePlan(base=where, messages=fed.messages, seconds=seconds, keep_slots=keep_slots), fed)
@@ -72,7 +72,7 @@ def _tune(
 
 
 def _mail(base: Path, mail: Path | None) -> "TrialMail":
-    """The reader's own, else what waits, else made messages. Raises Failure."""
+    """Return the mail for the trial: the reader's own, else the waiting one, else made messages. Raises CommandFailure."""
     from enqueuer.tune.mail import MOST, made, own, waiting
 
     if mail is not None:

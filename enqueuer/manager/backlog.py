@@ -1,7 +1,7 @@
-"""Drops that were seen in the folder and are not claimed yet, the oldest first. It touches no file.
+"""The drops that were seen in the folder and are not claimed yet, the oldest first. This module touches no file.
 
-Made for a million of them: each is one packed bytes object (its time, its size, its name), 90 bytes instead of 200, and
-the slices of a listing are sorted one by one and merged as they are claimed, so that nobody waits for a sort of them all.
+It is made for a million drops. Each is one packed bytes object (time, size, name), which takes 90 bytes instead of 200. The
+slices of a listing are sorted one by one and merged when they are claimed, so that no claim waits for a sort of all.
 """
 
 import heapq
@@ -29,14 +29,14 @@ class Backlog:
     """The drops of one lane."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[bytes, int, list[bytes]]] = []  # a heap: (first, number, the run; its first one last)
+        self._runs: list[tuple[bytes, int, list[bytes]]] = []  # a heap: (first item, number, the run with its first item last)
         self._count = self._number = 0
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Take more, in any order."""
+        """Add candidates, in any order."""
         run = sorted(map(pack, candidates), reverse=True)
         if run:
             self._count += len(run)
@@ -44,7 +44,7 @@ class Backlog:
             heapq.heappush(self._runs, (run[-1], self._number, run))
 
     def pop(self) -> Candidate:
-        """The oldest of all. Raises IndexError when there is none."""
+        """Remove and return the oldest of all. Raises IndexError if there is none."""
         packed, number, run = self._runs[0]
         run.pop()
         if run:

@@ -1,16 +1,16 @@
-"""Who is to blame when a process dies or a filter does not answer, and when it has been enough: attempts, suspects, Bad/.
+"""Who is to blame when a process dies or a filter does not answer, and when the limit is reached: attempts, suspects, Bad/.
 
     what happened                                            who is charged
     a processor died, not while it waited for a filter       its message
     a time-out, and the helper answered others meanwhile     the message that timed out
-    queue manager, filterlink or supervisor died             nobody; what was being worked on runs one at a time:
+    queue manager, filterlink or supervisor died             no message; the active ones run one at a time:
                                                              charged before that run, refunded after it
-    a helper ended, and answers for others, over it alone    the message that it judged (filterlink/dispatch/suspects.py)
+    a helper that answers for others ended over it alone     the message that it scanned (filterlink/dispatch/suspects.py)
     REJECTED again, and the filter scanned others since      the message
-    any other verdict, held and parked too; an outage        nobody
-    a filter submits it anew, for ever                       its kind (loops.py)
+    any other verdict, deferred and parked too; an outage    no message
+    a filter submits it again and again                      its fingerprint (loops.py)
 
-So what kills a processor, the queue manager or the whole engine ends in Bad/, and the mail beside it does not.
+So a message that kills a processor, the queue manager or the whole engine ends in Bad/. The mail beside it does not.
 """
 
 import logging
@@ -32,24 +32,24 @@ __all__ = ["Blame"]
 
 log = logging.getLogger("QUEUE")
 CLOCK_OF_FILES = 5
-"""CLOCK_REALTIME_COARSE, by which files are stamped; the time module does not name it."""
+"""CLOCK_REALTIME_COARSE, the clock of file times. The time module has no name for it."""
 LONGEST_PAUSE = 3600.0
-"""Seconds between two tries of a message that a filter refuses for its own sake; longer where retry_after is."""
+"""Seconds between two tries of a message that a filter refuses for its own sake. If retry_after is longer, it counts."""
 MOST_DOUBLED = 20
 MAX_REASON = 500
 """Characters of a refusal that are kept and logged."""
 MOST_LINES = 100
 """Lines a minute about messages that one filter refuses."""
 AGAIN = 5.0
-"""Seconds until a message is given up that the disk had no room to give up."""
+"""Seconds until the engine tries again to give up a message, after the disk had no room for it."""
 NOTES = 10
 """Events of a message that are kept for its .why file."""
 
 
 class Blame:
-    """Part of the queue manager. `settle(entry, outcome)` commits what was staged, `refuse(entry, reason)` gives a drop back.
+    """Part of the queue manager. `settle(entry, outcome)` commits the staged outputs, `refuse(entry, reason)` gives a drop back.
 
-    `put_off(entry, seconds, reason)` has it tried again, where the disk has no room to give it up now.
+    `put_off(entry, seconds, reason)` has the message tried again later, if the disk has no room to give it up now.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Blame:
         self._loops.most = settings.max_hops
 
     def begin(self, entry: Entry) -> tuple[tuple[bytes, str], ...]:
-        """It goes to a processor, which is to know what is in a mail loop."""
+        """Note the start of a dispatch; return the closed and watched fingerprints, which the processor must know."""
         entry.begun = entry.begun or time.clock_gettime_ns(CLOCK_OF_FILES)
         return self._loops.closed(entry.begun)
 
     def decided(self, entry: Entry, told: frames.Outcome | frames.Deferred) -> None:
-        """What a filter stops, holds or lets pass, it may have submitted anew."""
+        """Pass an answer to the loop detector: a filter may have submitted again any message that it stops, defers or lets pass."""
         if not told.judged_by:
             return
         disposition = told.disposition if isinstance(told, frames.Outcome) else "deferred"
@@ -98,15 +98,15 @@ class Blame:
             found = self._loops.stopped(told.kinds, told.judged_by, *times)
         if found:
             what = "discards it and submits" if disposition == "discarded" else "submits"
-            log.warning("filter %s %s it anew, again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
+            log.warning("filter %s %s it again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
 
     def pardon(self, id: int) -> None:
-        """An administrator has it judged anew: nothing is held against it, nor against what was like it."""
+        """Forget the charges of a message that an administrator has scanned again, and all closed loops."""
         self.attempts.forget(id)
         self._loops.forget()
 
     def suspect(self, ids: Iterable[int]) -> None:
-        """These were being worked on when everything died: from now on they run one at a time."""
+        """Mark messages that were active when the process died: from now on they run one at a time."""
         for id in ids:
             entry = self._schedule.entries.get(id)
             if entry is not None and entry.state == "waiting":
@@ -114,7 +114,7 @@ class Blame:
                 self._note(entry, "was being worked on when the engine or its queue manager ended: runs alone")
 
     def admit(self, entry: Entry) -> bool:
-        """Whether an active message may go to a processor; a suspect is charged now, and at the limit goes to Bad/."""
+        """Return whether an active message may go to a processor. A suspect is charged now; at the limit it goes to Bad/."""
         if self.doomed(entry):
             return False
         if not entry.suspect:
@@ -126,19 +126,19 @@ class Blame:
         return True
 
     def cleared(self, entry: Entry) -> None:
-        """Its processor answered: whatever else it is, it killed nobody this time."""
+        """Note that its processor answered: this time the message killed no process."""
         if entry.suspect:
             entry.suspect = False
             self.attempts.refund(entry.id)
 
     def killed(self, entry: Entry, *, waiting: bool) -> float | None:
-        """Its processor died over it, or while it waited for a filter, which is not its fault.
+        """Charge a message whose processor died over it. While the processor waited for a filter, the message is not charged.
 
-        Returns the seconds until it is judged again. None: that was once too often, and the message is on its way to Bad/.
+        Return the seconds until it is scanned again. None: it reached the limit, and goes to Bad/.
         """
         entry.deaths += 1
         if waiting:
-            log.warning("its processor ended; it is judged again", extra=serverlog.message_tag(entry.id))
+            log.warning("its processor ended; it is scanned again", extra=serverlog.message_tag(entry.id))
             return 0.0
         count = self.attempts.of(entry.id) if entry.suspect else self.attempts.charge(entry.id)
         self._note(entry, f"its processor ended while it worked on it, {count} of {self.most} times")
@@ -147,15 +147,16 @@ class Blame:
         return 0.0 if entry.deaths == 1 else 0.1 * 2**entry.deaths
 
     def overdue(self, entry: Entry, filter: str) -> bool:
-        """A filter that answered others did not answer for it. True when that was once too often."""
+        """Charge a message for which a filter did not answer, although it answered for others. True: it reached the limit."""
         count = self.attempts.charge(entry.id)
         self._note(entry, f"{filter} did not answer in time, {count} of {self.most} times")
         return self._enough(entry, count, f"{filter} did not answer for it {count} times, while it answered for others", filter)
 
     def refused(self, entry: Entry, frame: frames.Deferred, policy: OnRefused, pause: float) -> float:
-        """A filter that scans others refused it again. Return the seconds until it is tried again, unless it was given up now.
+        """Note that a filter which scans others refused it again. Return the seconds until the next try; they do not count if it was given
+        up now.
 
-        The pause doubles with each refusal. `policy`: what becomes of it after the last one.
+        The pause doubles with each refusal. `policy`: where the message goes after the last one.
         """
         entry.refusals = count = entry.refusals + 1
         text = f"{frame.filter} refused it again, and scanned other messages in between ({count} of {self.most} times): {frame.reason}"
@@ -168,16 +169,16 @@ class Blame:
         return min(pause * 2.0 ** min(count, MOST_DOUBLED), max(pause, LONGEST_PAUSE))
 
     def guilty(self, entry: Entry, filter: str, reason: str) -> None:
-        """A helper of a filter that answers for others ended while it judged this one alone."""
+        """Charge a message over which a helper ended while it scanned this message alone. The filter answers for others."""
         count = self.attempts.charge(entry.id)
-        self._note(entry, f"a helper of {filter} ended while it judged this message alone, {count} of {self.most} times: {reason}")
+        self._note(entry, f"a helper of {filter} ended while it scanned this message alone, {count} of {self.most} times: {reason}")
         if count >= self.most:
-            entry.doom = (f"{count} helpers of {filter} ended while they judged it", filter, "bad")
+            entry.doom = (f"{count} helpers of {filter} ended while they scanned it", filter, "bad")
             if entry.state not in ("active", "settling"):
                 self.doomed(entry)
 
     def doomed(self, entry: Entry) -> bool:
-        """Give it up if that is decided. A message that a processor has is given up when it comes back."""
+        """Give a message up if that is decided; return whether it is. A message that a processor has is given up when it comes back."""
         if entry.doom is None:
             return False
         self._give_up(entry, *entry.doom)
@@ -190,11 +191,13 @@ class Blame:
         return True
 
     def _give_up(self, entry: Entry, reason: str, filter: str | None = None, place: Place = "bad") -> None:
-        """To Bad/ (or Quarantine/), as it was judged, with the reason. A drop that was never ingested goes back to its writer."""
+        """Send a message to Bad/ (or Quarantine/), as it was scanned, with the reason. A drop that was never ingested goes back to its
+        writer.
+        """
         try:
             self._set_aside(entry, reason, filter, place)
         except OSError as error:
-            self._complaints.say(f"give up {error.errno}", f"[{entry.id}] cannot be given up now: {error}; it is tried again")
+            self._complaints.say(f"give up {error.errno}", f"[{entry.id}] cannot be given up now: {error}; the engine tries again")
             entry.doom = (reason, filter, place)
             self._put_off(entry, AGAIN, str(error))
 

@@ -1,7 +1,7 @@
-"""Gathers outcomes and makes them durable together: one sync for all that came while the last one ran.
+"""Gather outcomes and make them durable together: one sync serves all that came while the last one ran.
 
-A thread of the queue manager does nothing but sync. A lone message is synced at once; under load a batch begins at most
-each INTERVAL, which quarters the disk's flushes and costs a few milliseconds.
+A thread of the queue manager does only syncs. A single message is synced at once. Under load a batch begins at most once each
+INTERVAL: that quarters the disk's flushes and costs a few milliseconds.
 """
 
 import contextlib
@@ -18,23 +18,25 @@ __all__ = ["PIECE", "CommitStep", "Committer"]
 
 INTERVAL = 0.010
 MOST = 1000
-"""Messages of one batch: its later ones wait for all files of it."""
+"""Messages of one batch: its later messages wait for the files of all."""
 PIECE = 4
-"""Items handed out in one turn of the loop, some 0.1 ms: processors that have an outcome meanwhile get their next message."""
+"""Items handed out in one turn of the loop, about 0.1 ms: processors that have an outcome meanwhile get their next message."""
 T = TypeVar("T")
 
 
 class CommitStep(NamedTuple, Generic[T]):
-    """A batch goes through the steps in their order, and the next batch begins when it has gone through. `done` gets it in pieces."""
+    """One step of a batch. A batch goes through the steps in order; the next batch begins after its last step. `done` gets the batch in
+    pieces.
+    """
 
     sync: Callable[[list[T]], None]
-    """In the thread: make what there is of these items durable. May raise OSError; any other error ends the process."""
+    """Runs in the thread: make the files of these items durable. May raise OSError; any other error ends the process."""
     done: Callable[[list[T], OSError | None], list[T]]
-    """In the loop, after it: say which of them go on to the next step. All at once where the sync failed."""
+    """Runs in the loop after the sync: return the items that go on to the next step. It gets all items at once if the sync failed."""
 
 
 class Committer(Generic[T]):
-    """Takes what add() was given through the steps: whatever was written before add(item) is what the first sync is about."""
+    """Takes the items of add() through the steps. The first sync covers everything that was written before add(item)."""
 
     def __init__(self, loop: Loop, steps: Sequence[CommitStep[T]]) -> None:
         self._loop = loop
@@ -43,13 +45,13 @@ class Committer(Generic[T]):
         self._batch: list[T] = []
         self._left: list[T] = []
         self._handed = 0
-        """How many of the batch have been handed out, and those of them that go on."""
+        """How many items of the batch have been handed out. `_left` has those that go on."""
         self._at = 0
         self._next = 0.0
         self._timer_set = False
         self._error: OSError | None = None
         self._fault: BaseException | None = None
-        """What ended the thread."""
+        """The error that ended the thread."""
         self._orders: queue.SimpleQueue[tuple[CommitStep[T], list[T]] | None] = queue.SimpleQueue()
         self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         loop.watch(self._ended, self._synced)
@@ -64,7 +66,7 @@ class Committer(Generic[T]):
         self._gathered.append(item)
 
     def pump(self) -> None:
-        """Begin a batch where one is due; call it at the end of each turn of the loop."""
+        """Begin a batch if one is due. Call it at the end of each turn of the loop."""
         if self._batch or not self._gathered or self._timer_set:
             return
         now = time.monotonic()
@@ -78,7 +80,7 @@ class Committer(Generic[T]):
         self._begin(0, batch)
 
     def close(self) -> None:
-        """End the thread; what is not synced is not told."""
+        """End the thread. Items that are not synced are dropped without an answer."""
         self._orders.put(None)
         self._thread.join()
         self._loop.forget(self._ended)

@@ -1,4 +1,4 @@
-"""Drops that could not be taken, as their folder or the disk did not let us, and when each is tried again. It touches no file."""
+"""Drops that the engine could not take because their folder or the disk refused, and when each is tried again. It touches no file."""
 
 from array import array
 
@@ -10,22 +10,22 @@ __all__ = ["FIRST_PAUSE", "MAX_DENIED", "MAX_PAUSE", "Denied"]
 
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 60.0
-"""A drop that cannot be taken (a sticky folder of another user) is tried after 0.5 s, 1 s, ... up to a minute."""
+"""A drop that cannot be taken (a sticky folder of another user) is tried after 0.5 s, 1 s and so on, up to a minute."""
 MAX_DENIED = 20_000
-"""Drops of which each has its own pause, some 300 bytes each. All others have the longest one, together."""
+"""Drops that have a pause of their own, about 300 bytes each. All others share the longest pause."""
 MAX_CROWD = 1 << 18
-"""Marks of those others, 8 bytes each. Two drops of one mark's place take turns, so one of them is tried more often."""
+"""Marks of those others, 8 bytes each. If two drops get the same slot, one of them is tried more often."""
 
 
 class DeniedDrop(msgspec.Struct):
     """A drop that could not be taken."""
 
     changed: int
-    """The time of its last change: one that was changed since is tried at once."""
+    """The time of its last change. A drop that was changed since then is tried at once."""
     until: float
     pause: float
     seen: float
-    """When it was last there."""
+    """When a listing last had it."""
 
 
 class Denied:
@@ -33,13 +33,13 @@ class Denied:
         self._failures: dict[bytes, DeniedDrop] = {}
         self._crowd = array("Q")
         self._until = 0.0
-        """Marks of drops for which there was no room, and until when these are not tried. A drop without a mark is tried."""
+        """Marks of drops for which there was no room, and the time until which these are not tried. A drop without a mark is tried."""
 
     def __len__(self) -> int:
         return len(self._failures)
 
     def note(self, candidate: Candidate, now: float) -> None:
-        """It could not be taken: its pause doubles, unless it was changed meanwhile."""
+        """Note that a drop could not be taken: its pause doubles, unless the drop was changed meanwhile."""
         known = self._failures.get(candidate.name)
         if known is None and len(self._failures) >= MAX_DENIED:
             self._join(candidate, now)
@@ -48,7 +48,7 @@ class Denied:
         self._failures[candidate.name] = DeniedDrop(candidate.changed, now + pause, pause, now)
 
     def bars(self, candidate: Candidate, now: float) -> bool:
-        """Whether it failed a moment ago, and nothing has changed since."""
+        """Return whether a drop failed a moment ago and has not changed since."""
         failure = self._failures.get(candidate.name)
         if failure is None:
             return now < self._until and self._crowd[(mark := _mark(candidate)) % MAX_CROWD] == mark
@@ -58,7 +58,7 @@ class Denied:
         return failure.until > now
 
     def forget_unseen_since(self, moment: float) -> None:
-        """What was not listed since then has gone."""
+        """Forget drops that no listing had since then: they have gone."""
         self._failures = {name: failure for name, failure in self._failures.items() if failure.seen >= moment}
 
     def _join(self, candidate: Candidate, now: float) -> None:

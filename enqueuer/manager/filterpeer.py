@@ -21,20 +21,20 @@ class FilterPeer:
         self._backpressure = False
 
     def called(self, link: Link) -> None:
-        """A new multiplexer knows of nobody: all that are parked ask again."""
+        """Take the link of a new multiplexer. It knows no message, so all parked ones ask again."""
         self._link = link
         self._backpressure = False
         self._schedule.wake_all()
         link.handle(lambda _, frame: self._told(frame), self._lost)
 
     def press(self, waiting: bool) -> None:
-        """Say whether messages wait for a processor, when that changes: then none should wait for a slow scan."""
+        """Report whether messages wait for a processor, when that changes. While they do, no processor should wait for a slow scan."""
         if waiting is not self._backpressure and self._link is not None:
             self._backpressure = waiting
             self._link.send(frames.encode(frames.Backpressure(waiting)))
 
     def left(self, id: int) -> None:
-        """That message was given up: nothing of it is to be waited for."""
+        """Report that a message was given up: the multiplexer need not wait for its answer."""
         if self._link is not None:
             self._link.send(frames.encode(frames.Left(id)))
 

@@ -1,16 +1,22 @@
-"""Messages that a filter submits anew by itself, for ever: found by what stays the same in them. Pure.
+"""The loop detector: messages that a filter submits again and again, found by their fingerprints. Pure.
 
-What `submit` and other servers pass on carries its hops (queue/message/header.py). A helper that writes files into the drop
-folder leaves no trace: but each copy comes while it works on the one before, and both have one Message-ID and one set of
-recipients (what a helper changes, a signature or a subject, is not looked at). So that is what is counted: an unbroken
-row, each made while the one before is judged and after the one before that. Copies that somebody else drops come all at
-once, or each when he likes: their row breaks. A row of those that a filter stopped (DISCARD, ERROR) may also have one
-Message-ID and other recipients each time, or one sender and the same recipients, but has to be longer.
+Messages that `submit` and other servers pass on carry their hops (queue/message/header.py). A helper that writes files into the
+drop folder leaves no such trace. But each copy is made while the helper works on the copy before. Both have one Message-ID and
+one set of recipients. What a helper changes, a signature or a subject, is not part of the fingerprint.
 
-Of what is stopped all is told here; of what is enqueued one in frames.LOOP_SAMPLE, and all while a kind that came often is watched.
+So this module counts an unbroken run: each copy is made while the one before is scanned, and after the one before that. Copies
+that another program drops arrive all at once, or each at a time of its own: their run breaks. In a run of messages that a filter
+stopped (DISCARD, ERROR), the messages may also share only the Message-ID, or only sender and recipients. Such a run has to be
+longer.
 
-Times are nanoseconds since 1970, as what says when a copy was made is the time of its file. Files are stamped by a clock
-that ticks each 1 to 10 ms; what is to be before a stamp is read from that clock too (`tick`), or it would seem to be later.
+Example: a helper answers DISCARD for a message and drops a copy with a footer. The engine scans the copy, and the helper
+drops the next one meanwhile. After `most` copies the fingerprint is closed: no filter is asked about the next one.
+
+The detector sees every message that a filter stops. Of enqueued ones it sees one in frames.LOOP_SAMPLE, but every one with a
+fingerprint that is watched because it came often.
+
+Times are nanoseconds since 1970, because the time of a file says when a copy was made. The clock that stamps files ticks each 1
+to 10 ms. A time that must be before a stamp is read from the same clock (`tick`): from another clock it could seem to be later.
 """
 
 from collections import OrderedDict
@@ -22,50 +28,52 @@ import msgspec
 __all__ = ["LEAST", "SURE", "LoopDetector"]
 
 LEAST = 30
-"""A row up to this length may be chance: one message dropped 2000 times, at any pace, made rows of 23 at the most."""
+"""A run up to this length may be chance: one message dropped 2000 times, at any pace, made runs of at most 23."""
 SURE = 100
-"""Where less stays the same, or others than a broken filter may be concerned, a row is longer than this."""
+"""A run has to be longer than this if less stays the same, or if mail that is not the filter's own may be concerned."""
 SET_BACK = 8
-"""So much shorter is such a row where it breaks: processors overtake each other. By chance rows come to 25 so."""
+"""Such a run gets shorter by this number where it breaks, because processors overtake each other. By chance such runs reach 25."""
 OFTEN = 8
-"""A kind of which so many were told is watched."""
+"""A fingerprint that was seen this many times is watched."""
 WATCHED = 1000
-"""So many of a watched kind that make no loop are enough: from then on as many must be told before it is watched again."""
+"""Messages of a watched fingerprint without a loop that end the watch. It is watched again after as many more have been seen."""
 MOST_KNOWN = 4096
-"""Rows and counts at once, the ones seen longest ago are forgotten first: each message that is told begins some."""
+"""Runs and counts kept at once. The ones unused for longest are forgotten first: each message begins some."""
 MOST_CLOSED = 100
-"""LoopDetector that are closed, and kinds that are watched, at once: each JOB names them."""
+"""Closed fingerprints, and watched ones, at once: each Job names them."""
 MINUTE = 60 * 10**9
 FORGET = 60 * MINUTE
-"""A loop that was not seen for so long is open again; one of a sender's messages after a minute, as others of his are closed with it."""
+"""Nanoseconds after which a loop opens again that was not seen. A run by less than the same message opens after a minute, because it closes
+other mail of its sender, too.
+"""
 
 
 class DiscardRun(msgspec.Struct):
-    """Messages of one kind, discarded one after the other."""
+    """A run of messages with one fingerprint, each made while the one before was scanned."""
 
     length: int
     before: int
     """When the last but one was decided."""
     began: int
-    """When the last one went to a processor first."""
+    """When the last one first went to a processor."""
     decided: int
     tick: int
-    """The same by the clock of files."""
+    """When the last one was decided, by the clock of files."""
 
 
 class LoopDetector:
-    """Part of the queue manager. A kind stands for what stays the same (queue/message/header.py)."""
+    """Part of the queue manager. A `kind` is a fingerprint (queue/message/header.py)."""
 
     def __init__(self) -> None:
         self.most = 50
-        """max_hops: a longer row is a loop, where it is longer than LEAST or SURE too."""
+        """max_hops: a longer run is a loop, if it is also longer than LEAST or SURE."""
         self._rows: OrderedDict[bytes, DiscardRun] = OrderedDict()
-        self._closed: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # kind -> the filter, and when it is open again
-        self._told: OrderedDict[bytes, int] = OrderedDict()  # how many of a kind were enqueued
-        self._watched: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # kind -> how many more, and until when
+        self._closed: OrderedDict[bytes, tuple[str, int]] = OrderedDict()  # fingerprint -> the filter, and when it opens again
+        self._told: OrderedDict[bytes, int] = OrderedDict()  # how many of a fingerprint were enqueued
+        self._watched: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # fingerprint -> how many more, and until when
 
     def stopped(self, kinds: Sequence[bytes], filter: str, created: int, began: int, tick: int, now: int) -> bool:
-        """A filter stopped a message of these kinds, whose file was `created`, and which went to a processor at `began`.
+        """Note that a filter stopped a message. `kinds`: its fingerprints. Its file was `created`, and it went to a processor at `began`.
 
         `tick` and `began` are of the clock of files. True: from now on such messages are in a mail loop.
         """
@@ -77,16 +85,16 @@ class LoopDetector:
         return found
 
     def passed(self, kind: bytes, filters: str, created: int, began: int, tick: int, now: int) -> bool:
-        """The same of one that was enqueued, though perhaps one of these filters submitted it anew besides."""
+        """Note that a message was enqueued; one of these filters may still have submitted a copy. Arguments and result: see stopped()."""
         self._watch(kind, now)
         return self.deferred(kind, filters, created, began, tick, now)
 
     def deferred(self, kind: bytes, filters: str, created: int, began: int, tick: int, now: int) -> bool:
-        """The same of one that waits: an outage holds all that one sender writes, so nothing less than the same message counts."""
+        """Note that a message was deferred. During an outage all mail of a sender waits, so only the same message counts."""
         return self._longer(kind, SURE, created, began, tick, now) and self._close(kind, filters, now + FORGET)
 
     def closed(self, now: int) -> tuple[tuple[bytes, str], ...]:
-        """What no filter may be asked any more, and the filter that sends it around; with "" what is to be told of."""
+        """Return the closed fingerprints, about which no filter is asked, each with its filter. Watched fingerprints follow, with ""."""
         if not self._closed and not self._watched:
             return ()
         for kind in [kind for kind, (_, until) in self._closed.items() if now > until]:
@@ -96,12 +104,12 @@ class LoopDetector:
         return (*((kind, filter) for kind, (filter, _) in self._closed.items()), *((kind, "") for kind in self._watched))
 
     def forget(self) -> None:
-        """Somebody has looked after it: all begin anew."""
+        """Forget everything: an administrator has acted."""
         for known in (self._rows, self._closed, self._told, self._watched):
             known.clear()
 
     def _longer(self, kind: bytes, least: int, created: int, began: int, tick: int, now: int) -> bool:
-        """Whether the row of this kind, with one more, is longer than it may be."""
+        """Add one to the run of this fingerprint; return whether it is now longer than allowed."""
         row = self._rows.pop(kind, None)
         if row is not None and max(row.began, row.before) <= created <= row.decided:
             length = row.length + 1

@@ -1,6 +1,15 @@
-"""The queue manager: the one process that owns the spool and the order. It claims, dispatches, commits and publishes.
+"""The queue manager: the one process that owns the spool and the order of messages. It claims, dispatches, commits and publishes.
 
-It never reads a message and never waits for anybody: the work is the processors', the syncs are the committer's.
+It never reads a message and never waits for another process: processors do the work, and the committer's thread does the syncs.
+
+What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; an event that the state of a message
+does not allow (IllegalEvent); an error of the committer's thread other than OSError; a recovery that the disk refuses; any other
+exception (exit code 70, a traceback in the log). The supervisor starts another one, which takes over the files as they are
+(takeover.py).
+
+What it only logs: a failed sync (the messages of that batch are scanned again); a commit or publication that the disk refuses (it
+is repeated until it succeeds); a drop that cannot be claimed or refused; a full disk or a full queue; the end of a processor;
+a filter that does not answer for a message; totals that differ from the messages on disk.
 """
 
 import functools
@@ -41,7 +50,7 @@ _OF_NO_JOB = frames.Hello | frames.SpoolChanged | frames.Wake | frames.Guilty | 
 
 
 def run(birth: Birth) -> None:
-    """The life of the queue manager's process."""
+    """Run the queue manager's process."""
     Manager(birth).run()
 
 
@@ -87,11 +96,11 @@ class Manager:
         self._settler.close()
 
     def _pump(self) -> float:
-        """What there is to do after each turn; the seconds until there is more."""
+        """Do the work that follows each turn of the loop; return the seconds until there is more."""
         now = time.monotonic()
         due = self._schedule.release_due(now)
         pause = min(HEARTBEAT, due - now if due is not None else HEARTBEAT)
-        self._dispatch()  # first of all: a processor that is free waits for nothing that can be done while it works
+        self._dispatch()  # first, so that an idle processor does not wait for work that can be done while it is busy
         if not self._draining:
             self._timings.turn("intake")
             pause = min(pause, self._spooler.pump(), self._machine.pause(now) or HEARTBEAT)
@@ -117,7 +126,7 @@ class Manager:
     # ---- links
 
     def _accepted(self, sock: socket.socket) -> None:
-        Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop holds it
+        Link(self._loop, sock, frames.decode_to_manager, self._first, _nothing)  # the loop keeps a reference to it
 
     def _first(self, link: Link, hello: frames.ToManager) -> None:
         if not isinstance(hello, frames.Hello) or not self._board.is_ours(link.caller):
@@ -157,7 +166,7 @@ class Manager:
         self._supervisor.send(frames.encode(frames.CommandAnswer(token, done, text)))
 
     def _configure(self) -> None:
-        """Put another revision in force: whatever waits for a filter is dispatched again, and judged under the new rules."""
+        """Activate another revision: all parked messages are dispatched again, under the new rules."""
         config = self._birth.config
         self._schedule.lanes = self._birth.lanes
         self._blame.configure(config.enqueuer)
@@ -171,7 +180,7 @@ class Manager:
     # ---- dispatch
 
     def _dispatch(self) -> None:
-        """Give the oldest message whose lane has room to a processor that is free, until there is no pair left."""
+        """Give the oldest message whose lane has room to an idle processor, until no such pair is left."""
         if self._draining or self._machine.pause(time.monotonic()):
             return
         self._timings.turn("dispatch")
@@ -194,7 +203,7 @@ class Manager:
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: ProcessorLink, frame: frames.ToManager) -> None:
-        """A processor says what became of its message; whatever speaks of another dispatch is stale and dropped."""
+        """Handle what a processor answers for its message. An answer for another dispatch is stale and is ignored."""
         if isinstance(frame, frames.Judged):
             self._told(worker, frame.ingested)
             frame = frame.answer
@@ -225,7 +234,7 @@ class Manager:
             case frames.Trouble():
                 self._machine.trouble(frame.kind, frame.reason, entry.id, everybody=frame.machine)
                 self._setbacks.put_off(entry, TROUBLE_PAUSE, frame.reason)
-        self._dispatch()  # before others of this turn are heard
+        self._dispatch()  # before the loop handles the other events of this turn
 
     def _count(self, entry: Entry, stamp: tuple[int, int]) -> None:
         entry.ingested = self._settler.trusts(entry)
@@ -248,38 +257,40 @@ class Manager:
         elif frame.charge and self._blame.overdue(entry, frame.filter):
             return
         if self._schedule.entries.get(entry.id) is not entry or entry.state != "active":
-            return  # it was given up, refused or given back
+            return  # the message was given up, refused or given back
         if not entry.durable:
             self._settler.add(entry, None)
         now = time.monotonic()
         self._schedule.defer(entry, frame.filter, now + pause, now=now, reason=frame.reason)
 
     def _forget(self, id: int) -> None:
-        """Its drop is back in the drop folder: it is no message any more."""
+        """Forget a message whose drop is back in the drop folder: it is no longer a message."""
         self._blame.attempts.forget(id)
         self._filterlink.left(id)
 
     # ---- processors that end
 
     def _bury(self, generation: int, waiting: bool) -> None:
-        """The supervisor has reaped a processor: only now its message is free, and what it staged can go.
+        """Handle the end of a processor that the supervisor has reaped: only now its message is free, and its staged files may be removed.
 
-        `waiting`: it died while it waited for a filter, so its message is not to blame.
+        `waiting`: the processor died while it waited for a filter, so its message is not to blame.
         """
         if (entry := self._workers.bury(generation)) is not None and (pause := self._blame.killed(entry, waiting=waiting)) is not None:
             self._setbacks.put_off(entry, pause)
 
-    # ---- what others see
+    # ---- shown to others
 
     def _busy(self) -> bool:
         return self._settler.busy or self._workers.busy or self._schedule.counts["settling"] > 0
 
     def _show(self) -> None:
-        """At the end of each turn. Under load the log hears of several together; of what it has not heard the board tells our successor."""
+        """Flush the log and set the gauges at the end of each turn. Under load the log gets several lines together. Until then, the board
+        keeps them for the next queue manager.
+        """
         if self._birth.log.flush_due(at_once=self._schedule.counts["settling"] == 0):
             self._board.told()
         self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
 
 
 def _nothing(_link: Link) -> None:
-    """The end of a link proves nothing: only REAPED frees a message."""
+    """Ignore the end of a link: only Reaped frees a message."""

@@ -1,4 +1,4 @@
-"""Pauses of the queue manager: where the machine has no room for any message, no work is given out for a moment."""
+"""Pauses of the queue manager: if the machine has no room for any message, it gives out no work for a moment."""
 
 import logging
 import time
@@ -10,18 +10,20 @@ __all__ = ["Machine"]
 
 
 class Machine:
-    """Whether work may be given out: not for a moment after a processor found that the machine has no room for any message."""
+    """Decides whether work may be given out: not for a moment after a processor found that the machine has no room for any message."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._complaints = Complaints(log, logging.ERROR)
         self._until = 0.0
 
     def pause(self, now: float) -> float:
-        """Seconds until work may be given out."""
+        """Return the seconds until work may be given out."""
         return max(0.0, self._until - now)
 
     def trouble(self, kind: str, reason: str, id: int, *, everybody: bool) -> None:
-        """A processor could not work on a message; `everybody`: it could not have on any. `kind` names no message and no file."""
+        """Log that a processor could not work on a message. `everybody`: it could not have worked on any. `kind` names no message and no
+        file.
+        """
         if everybody:
             self._until = time.monotonic() + PAUSE
             self._complaints.say("machine", f"{reason}: messages wait until there is room again")
@@ -29,5 +31,5 @@ class Machine:
             self._complaints.say(kind, f"[{id}] waits: {reason}")
 
     def complain(self, kind: str, text: str) -> None:
-        """Log what is wrong with the machine and keeps nothing from going on."""
+        """Log a fault of the machine that stops no work."""
         self._complaints.say(kind, text)

@@ -1,9 +1,9 @@
-"""The books against the shelves: does what came in equal what left and what is here, and is on disk what we think is?
+"""The reconciliation: do the totals fit the messages in the queue, and does the disk hold what the schedule knows?
 
     received + returned = enqueued + discarded + quarantined + rejected + bad + still here
 
-The sum is looked at with each audit; so is the inventory of the store, a slice a turn, so that a large queue stops
-nothing. Files come and go while they are listed: only what is wrong in two audits one after the other is told.
+Each audit checks the sum and the inventory of the store. It reads the inventory one slice a turn, so that a large queue stops no
+other work. Files come and go while they are listed, so an audit reports only what the audit before found wrong too.
 """
 
 import logging
@@ -21,13 +21,13 @@ log = logging.getLogger("QUEUE")
 EACH = 60.0
 """Seconds between two audits."""
 SLICE = 2000
-"""Names looked at in one turn of the loop: about 2 ms."""
+"""Names read in one turn of the loop: about 2 ms."""
 TOLD = 10
-"""Ids named in the log; more would be no help."""
+"""Ids named in the log; more would not help."""
 
 
 class Reconciliation:
-    """Part of the queue manager. `unaccounted` is 0 as long as the books are right."""
+    """Part of the queue manager. `unaccounted` is 0 as long as the totals are right."""
 
     def __init__(self, loop: Loop, store: MessageStore, schedule: Schedule, board: Scoreboard) -> None:
         self._loop = loop
@@ -41,11 +41,11 @@ class Reconciliation:
 
     @property
     def unaccounted(self) -> int:
-        """Messages that are in the books and not on disk, or the other way round, or in neither sum."""
+        """Messages that only the schedule has or only the disk has, and the difference of the sums."""
         return len(self._wrong) + abs(self._difference)
 
     def audit(self) -> Iterator[None]:
-        """One audit, in slices."""
+        """Do one audit, in slices."""
         before = set(self._schedule.entries)
         found: set[int] = set()
         for count, id in enumerate(self._store.inventory()):
@@ -63,7 +63,7 @@ class Reconciliation:
         try:
             goes_on = next(slices, False) is None
         except OSError as error:
-            log.error("the audit cannot look at the disk: %s; it is tried again", error)
+            log.error("the audit cannot read the disk: %s; it is tried again", error)
             goes_on = False
         if goes_on:
             self._loop.after(0, lambda: self._go_on(slices))
@@ -71,7 +71,7 @@ class Reconciliation:
             self._loop.after(EACH, self._begin)
 
     def _judge(self, doubtful: frozenset[int]) -> None:
-        """Tell what was wrong in this audit and in the last one."""
+        """Log what was wrong in this audit and in the last one."""
         wrong = doubtful & self._doubtful
         self._doubtful = doubtful
         here = sum(entry.counted for entry in self._schedule.entries.values())
@@ -79,8 +79,8 @@ class Reconciliation:
         difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
         if wrong - self._wrong:
             named = ", ".join(map(str, sorted(wrong)[:TOLD]))
-            log.error("%d messages are unaccounted for, in the books or on disk only: %s", len(wrong), named)
+            log.error("%d messages are unaccounted for, known to the queue manager or on disk only: %s", len(wrong), named)
         if difference and difference != self._difference:
-            log.error("the totals differ from what is here by %d", difference)
+            log.error("the totals differ from the messages in the queue by %d", difference)
         self._wrong = wrong
         self._difference = difference

@@ -1,6 +1,7 @@
-"""Orders of an administrator: release from Quarantine, retry from Bad, and delete. What is deferred, when the config file changed.
+"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete. Offer deferred messages earlier when the
+config file changed.
 
-How a kept message comes back into the queue is the store's (queue/directory/requeue.py).
+The store brings a kept message back into the queue (queue/directory/requeue.py).
 """
 
 import contextlib
@@ -23,8 +24,9 @@ __all__ = ["Returns"]
 
 log = logging.getLogger("QUEUE")
 IN_FORCE = 1.0
-"""Seconds after which a new revision has reached filterlink too. A filter whose new helper takes longer may hold it once more; what it
-holds is offered again when it has changed over (FilterPeer)."""
+"""Seconds after which a new revision has reached filterlink, too. A filter whose new helper takes longer may defer a message once more.
+Such messages are offered again after its rollover (FilterPeer).
+"""
 
 
 SLICE = 16
@@ -47,7 +49,7 @@ class Returns:
         self._config = config
 
     def configure(self, config: Config) -> None:
-        """Another revision is in force: what may be judged otherwise now is not held for as long as it was to be."""
+        """Activate another revision: messages that the new rules or filters may treat differently are offered soon."""
         now = time.monotonic()
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
@@ -64,11 +66,11 @@ class Returns:
             answer(False, str(error))
         except OSError as error:
             answer(False, f"message {id}: {error.strerror}")
-        except (ValueError, RecursionError) as error:  # a file of ours that was changed by hand
+        except (ValueError, RecursionError) as error:  # our file, but it was changed by hand
             answer(False, f"message {id}: {type(error).__name__}")
 
     def _retry_all(self, answer: Answer) -> None:
-        """Retry everything in Bad/, in slices: thousands of messages must not keep the queue manager from its mail."""
+        """Retry all messages in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
         try:
             ids = self._store.kept("bad")
         except OSError as error:
@@ -92,7 +94,7 @@ class Returns:
         filter = why.get("filter")
         text = "released: it is scanned again"
         if isinstance(rule, str) and isinstance(filter, str):
-            with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair is no name of ours
+            with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair cannot be a name of ours
                 mark = rules.mark(rule, filter)
                 text = f'released: goes on after filter "{filter:.100}" in rule "{rule:.100}"'
         self._bring_back(id, "quarantine", mark, text, answer)
@@ -130,7 +132,7 @@ class Returns:
 
 
 class _Tally:
-    """Counts the answers of many orders, and gives one for all."""
+    """Counts the answers of many orders, and gives one answer for all."""
 
     def __init__(self, count: int, answer: Answer) -> None:
         self._left = count

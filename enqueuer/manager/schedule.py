@@ -1,4 +1,4 @@
-"""Which message goes next: lanes, and who is parked, deferred or active. Pure: no file, no clock; `now` is an argument.
+"""Which message goes next: lanes, and which messages are parked, deferred or active. Pure: no file, no clock; `now` is an argument.
 
 The oldest message whose lane has room goes first. A message is in one state, and each method is an event (states.py):
 
@@ -7,7 +7,7 @@ waiting    may be dispatched
 active     a processor has it
 settling   its outcome waits for the next sync and its commit
 parked     waits for room in a filter
-deferred   a filter could not judge it; offered again at a time
+deferred   a filter could not scan it; it is offered again at a time
 gone       it has left the queue
 
 An event that the state does not allow raises IllegalEvent.
@@ -26,14 +26,14 @@ from filterlink.wire.frames import VerdictFrame
 __all__ = ["Entry", "Place", "Schedule"]
 
 Place = Literal["bad", "quarantine"]
-"""Where a message goes to that is given up."""
+"""The folder of a message that is given up."""
 
 
 SMALL, LARGE, SUSPECT = range(3)
 BACK_EACH = 0.001
-"""Seconds between deferred messages that come back together: a hundred thousand of them are no stampede on the filter."""
+"""Seconds between deferred messages that come back together: even a hundred thousand of them must not overrun the filter."""
 MAX_REASON = 200
-"""Characters kept of why a message is parked or deferred: a hundred thousand of them may be."""
+"""Characters kept of the reason why a message is parked or deferred: a hundred thousand messages may have one."""
 
 
 class Entry(msgspec.Struct):
@@ -41,12 +41,12 @@ class Entry(msgspec.Struct):
 
     id: int
     ref: bytes
-    """What the store knows its source by; b"" where it has none."""
+    """The store's reference to its source; b"" if it has none."""
     size: int
     since: float
     """time.monotonic() of its arrival here."""
     durable: bool = False
-    """Its message file stands for itself, and needs no source."""
+    """Its message file is durable, and it needs no source."""
     ingested: bool = False
     counted: bool = False
     """It was counted as received."""
@@ -54,12 +54,12 @@ class Entry(msgspec.Struct):
     verdicts: tuple[VerdictFrame, ...] = ()
     state: State = "new"
     n: int = 0
-    """The dispatch under way, or the last one."""
+    """The current dispatch, or the last one."""
     large: bool = False
     filter: str = ""
-    """The filter that it is parked for, or that held it, or for which it was set aside last."""
+    """The filter for which it is parked, which deferred it, or for which it was set aside last."""
     aside: float = 0.0
-    """time.monotonic() since when it waits for that filter, parked or deferred, however often it was let try meanwhile."""
+    """time.monotonic() since when it waits for that filter, parked or deferred. Tries in between do not reset it."""
     reason: str = ""
     """Why it is parked or deferred."""
     until: float = 0.0
@@ -67,22 +67,22 @@ class Entry(msgspec.Struct):
     apart: bool = False
     """It is woken by its id."""
     doom: tuple[str, str | None, Place] | None = None
-    """It is to be given up as soon as no processor works on it: the reason, the filter, and where it goes to."""
+    """It must be given up as soon as no processor works on it: the reason, the filter, and the folder."""
     was_held: bool = False
     suspect: bool = False
-    """It was being worked on when everything died: it runs while no other suspect does."""
+    """It was active when the process that had it died: it runs while no other suspect does."""
     notes: tuple[str, ...] = ()
-    """What happened to it that its .why file should tell."""
+    """Events for its .why file."""
     rule: str = ""
     """The rule whose filter refused it too often."""
     refusals: int = 0
     """How often a filter that scans others refused it, since this queue manager started."""
     own: bool = False
-    """Its drop may have been written by a filter: the account that owned it is one that filters work as."""
+    """Its drop may have been written by a filter: its owner is an account that filters run as."""
     begun: int = 0
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0
-    """Processors that ended in a row while they had it."""
+    """Processors in a row that ended while they had it."""
 
 
 class Schedule:
@@ -93,20 +93,20 @@ class Schedule:
         self.entries: dict[int, Entry] = {}
         self.counts: dict[State, int] = dict.fromkeys(COUNTED, 0)
         self._large = dict(self.counts)  # how many of each are large
-        self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps, stale ones are skipped
+        self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps; stale ids are skipped
         self._alone: Entry | None = None  # the suspect that was dispatched last
         self._parked: dict[tuple[str, bool], list[int]] = {}  # by filter and lane
         self._owed: dict[tuple[str, bool], int] = {}
         self._owed_ids: set[int] = set()  # of active messages
-        self._held: list[tuple[float, int]] = []  # a heap; what does not say entry.until is stale
+        self._held: list[tuple[float, int]] = []  # a heap; an item is stale if it differs from entry.until
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def add(self, entry: Entry) -> None:
-        """Take a new message on; it waits."""
+        """Add a new message; it waits."""
         if entry.id in self.entries:
-            raise IllegalEvent(f"message {entry.id} is {self.entries[entry.id].state}: another one of this id cannot be added")
+            raise IllegalEvent(f"message {entry.id} is {self.entries[entry.id].state}: another message with this id cannot be added")
         self._join_lane(entry, "add")
         self.entries[entry.id] = entry
 
@@ -133,11 +133,11 @@ class Schedule:
         heapq.heappush(self._ready[SUSPECT], entry.id)
 
     def settle(self, entry: Entry) -> None:
-        """Its outcome is to be committed: a processor gave it, or the message is given up."""
+        """Note that the outcome is to be committed: a processor gave it, or the message is given up."""
         self._apply(entry, "settle")
 
     def park(self, entry: Entry, filter: str, *, apart: bool = False, now: float = 0.0, reason: str = "") -> None:
-        """Set it aside until that filter wakes it, by its id where it is parked apart; the wake may have come before."""
+        """Set a message aside until that filter wakes it, by its id if it is parked apart. The wake may have come before."""
         after(entry.state, "park", entry.id)
         key = filter, entry.large
         if entry.id in self._owed_ids or (not apart and self._owed.get(key, 0) > 0):
@@ -153,7 +153,9 @@ class Schedule:
             heapq.heappush(self._parked.setdefault(key, []), entry.id)
 
     def wake(self, filter: str, count: int, *, large: bool = False) -> None:
-        """The filter has room for so many of a lane: the oldest go on, and what is not parked yet is owed."""
+        """Wake the oldest messages that a filter has room for, `count` of a lane. Wakes for messages that are not parked yet are owed to
+        them.
+        """
         heap = self._parked.get((filter, large), [])
         while count and heap:
             entry = self.entries.get(heapq.heappop(heap))
@@ -164,7 +166,7 @@ class Schedule:
         self._owed[filter, large] = min(owed, self.counts["active"])
 
     def wake_one(self, filter: str, id: int) -> None:
-        """That message may go on: its answer is there, or its turn to be judged alone has come."""
+        """Wake one message: its answer has arrived, or it can now be scanned alone."""
         entry = self.entries.get(id)
         if entry is not None and entry.state == "parked" and entry.filter == filter:
             self.wait(entry)
@@ -172,21 +174,21 @@ class Schedule:
             self._owed_ids.add(id)
 
     def wake_all(self) -> None:
-        """The multiplexer is a new one and knows of nobody: all that are parked ask again."""
+        """Wake all parked messages: a new multiplexer knows none of them, so they ask again."""
         for entry in [each for each in self.entries.values() if each.state == "parked"]:
             self.wait(entry)
         for known in (self._parked, self._owed, self._owed_ids):
             known.clear()
 
     def defer(self, entry: Entry, filter: str, until: float, *, now: float = 0.0, reason: str = "") -> None:
-        """Set it aside until a time."""
+        """Set a message aside until a time."""
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
         self._apply(entry, "defer")
         self._offer_at(entry, until)
 
     def release_due(self, now: float) -> float | None:
-        """Let all deferred messages whose time has come wait again; return when the next one is due."""
+        """Have all deferred messages wait again whose time is past; return when the next one is due, or None."""
         while self._held:
             until, id = self._held[0]
             entry = self.entries.get(id)
@@ -199,7 +201,9 @@ class Schedule:
         return None
 
     def hasten(self, filters: Collection[str], start: float, latest: float) -> None:
-        """Offer what these filters hold from `start` on, the oldest first, one by one; and what any filter holds by `latest`."""
+        """Offer the messages that these filters deferred from `start` on, the oldest first, one by one. Offer those of any filter by
+        `latest`.
+        """
         held = [each for each in self.entries.values() if each.state == "deferred" and each.filter]
         theirs = sorted(each.id for each in held if each.filter in filters)
         turns = {id: start + place * BACK_EACH for place, id in enumerate(theirs)}
@@ -209,31 +213,31 @@ class Schedule:
                 self._offer_at(entry, until)
 
     def wait(self, entry: Entry) -> None:
-        """Put a message back among those that wait."""
+        """Have a message wait for a processor again."""
         entry.reason = ""
         self._join_lane(entry, "wait")
 
     def older(self, entry: Entry) -> int:
-        """How many of its lane wait for a processor, and are before it."""
+        """Return how many messages of its lane wait for a processor before it."""
         return sum(each.state == "waiting" and each.large is entry.large and each.id < entry.id for each in self.entries.values())
 
     def remove(self, entry: Entry) -> None:
-        """It has left the queue."""
+        """Remove a message that has left the queue."""
         self._owed_ids.discard(entry.id)
         self._apply(entry, "remove")
         del self.entries[entry.id]
 
     def lane(self, state: State, *, large: bool) -> int:
-        """How many of a lane are in a state."""
+        """Return how many messages of a lane are in a state."""
         return self._large[state] if large else self.counts[state] - self._large[state]
 
     def oldest(self) -> Entry | None:
-        """The waiting message that is next by age, whatever its lane."""
+        """Return the waiting message that is next by age, in whichever lane."""
         heads = [id for lane in self._ready if (id := self._head(lane)) is not None]
         return self.entries[min(heads)] if heads else None
 
     def gauges(self) -> tuple[int, ...]:
-        """What the board shows of it, in the order of board.GAUGES between the first and the last."""
+        """Return the gauges for the board, in the order of GAUGES between the first and the last."""
         waiting, active, settling, parked, held = self.counts.values()
         large_waiting, large_active, *_ = self._large.values()
         oldest = self.oldest() if waiting else None
@@ -252,12 +256,12 @@ class Schedule:
         heapq.heappush(self._held, (until, entry.id))
 
     def _join_lane(self, entry: Entry, event: Event) -> None:
-        """Choose the lane by its size again: a changed large_over counts from now on."""
+        """Choose the lane by the size of the message again: a changed large_over counts from now on."""
         self._apply(entry, event, large=entry.size > self.lanes.large_over)
         heapq.heappush(self._ready[_lane(entry)], entry.id)
 
     def _head(self, lane: list[int]) -> int | None:
-        """The first id of a lane that still waits in it."""
+        """Return the first id of a lane that still waits in it."""
         while lane:
             entry = self.entries.get(lane[0])
             if entry is not None and entry.state == "waiting" and self._ready[_lane(entry)] is lane:
@@ -266,7 +270,7 @@ class Schedule:
         return None
 
     def _apply(self, entry: Entry, event: Event, *, large: bool | None = None) -> None:
-        """Change the state as TRANSITIONS says, and the counts with it; `large`: also the lane. Raises IllegalEvent."""
+        """Change the state by TRANSITIONS, and the counts with it. `large`: change the lane, too. Raises IllegalEvent."""
         state = after(entry.state, event, entry.id)
         if entry.state in self.counts:
             self.counts[entry.state] -= 1

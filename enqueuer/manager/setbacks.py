@@ -1,4 +1,4 @@
-"""What becomes of a message that came to nothing this time: it is put off, or its drop is refused or goes back.
+"""A dispatch without an outcome: put the message off, refuse its drop, or give the drop back.
 
 Part of the queue manager.
 """
@@ -17,14 +17,14 @@ from enqueuer.queue.port import MessageStore, Unwiped
 __all__ = ["TROUBLE_PAUSE", "Setbacks"]
 
 TROUBLE_PAUSE = 5.0
-"""Seconds until a message is tried again that the machine could not work on (disk full, I/O error)."""
+"""Seconds until the engine tries a message again that the machine could not work on (disk full, I/O error)."""
 
 
 class Setbacks:
-    """Errors of the disk are no end of the queue manager: what cannot be done now is tried again."""
+    """Handles errors of the disk without an end of the queue manager: it tries again later."""
 
     spooler: Spooler
-    """Takes refused drops back; there is none before recovery."""
+    """Takes refused drops back. There is none before recovery."""
 
     def __init__(self, store: MessageStore, schedule: Schedule, machine: Machine, board: Scoreboard) -> None:
         self._store = store
@@ -34,20 +34,20 @@ class Setbacks:
         self.forgotten: Callable[[int], None] = lambda _id: None
         """Called with the id of each message whose drop goes back to the drop folder."""
         self._unwiped: dict[int, int] = {}
-        """Messages that were put off, and their last dispatch: what it staged is to be unlinked."""
+        """Messages that were put off, and their last dispatch, whose staged files must be unlinked."""
         self._not_before = 0.0
-        """When that is tried again after an error."""
+        """time.monotonic() of the next try after an error."""
 
     def put_off(self, entry: Entry, seconds: float, reason: str = "") -> None:
-        """Try again later, with whatever is on disk then."""
+        """Defer a message. The next try works with the files that are on disk then."""
         self._unwiped[entry.id] = entry.n
-        # that a file is there is not enough: after a failed sync it may be the one that was to be ingested anew
-        with contextlib.suppress(OSError):  # an I/O error: the next try says what is wrong
+        # a file alone proves nothing: after a failed sync it may be the one that must be ingested again
+        with contextlib.suppress(OSError):  # an I/O error: the next try reports it
             entry.ingested = entry.ingested and self._store.has_message(entry.id)
         self._schedule.defer(entry, "", time.monotonic() + seconds, now=time.monotonic(), reason=reason)
 
     def refuse(self, entry: Entry, reason: str) -> None:
-        """Give the drop back to where its writer looks for it, or to rest where its writer went on."""
+        """Refuse a drop: it becomes NAME.bad beside its reason. If its writer changed it, it goes back to the drop folder."""
         try:
             changed = self._store.is_changed(entry.ref)
             last = self._is_all_that_is_left(entry)
@@ -67,11 +67,11 @@ class Setbacks:
             self.put_off(entry, TROUBLE_PAUSE)
 
     def _is_all_that_is_left(self, entry: Entry) -> bool:
-        """Whether the drop has gone, and its message file is complete: that is never unlinked. Raises OSError."""
+        """Return whether the drop has gone and its message file is complete: such a file is never unlinked. Raises OSError."""
         return (entry.durable or not self._store.has_source(entry.ref)) and self._store.is_whole(entry.id)
 
     def give_back(self, entry: Entry) -> None:
-        """Its drop was changed after it was taken: it is no message yet, whatever was made of it."""
+        """Give back a drop that was changed after it was taken. It is not a message yet, and what was made of it goes."""
         if not self.spooler.give_back(entry):
             entry.ingested = False
             self.put_off(entry, TROUBLE_PAUSE)
@@ -82,7 +82,7 @@ class Setbacks:
         self.forgotten(entry.id)
 
     def wipe(self) -> None:
-        """Unlink what was staged in vain since the last turn. What cannot go is tried again after PAUSE seconds, or in recovery."""
+        """Unlink the staged files of dispatches without an outcome. What cannot go is tried again after PAUSE seconds, or in recovery."""
         if not self._unwiped or time.monotonic() < self._not_before:
             return
         try:
@@ -92,4 +92,4 @@ class Setbacks:
             if isinstance(error, Unwiped):
                 self._unwiped = {id: n for id, n in self._unwiped.items() if id in error.ids}
             self._not_before = time.monotonic() + PAUSE
-            self._machine.complain("wipe", f"what was staged in vain stays for now: {error}")
+            self._machine.complain("wipe", f"staged files that are no longer needed stay for now: {error}")

@@ -1,7 +1,7 @@
-"""The engine's part in the end of a message: batches, the committer's thread, repeats after errors, the totals and the log.
+"""Settle messages: batches, the committer's thread, repeats after errors, the totals and the log.
 
-The order of the steps is the store's (queue/directory/settle.py). In groups one message at a time goes from its commit to its
-end. Where each step is synced for itself (queue/directory/sync.py) a batch takes the steps together.
+The store has the order of the steps (queue/directory/settle.py). In groups, one message at a time goes from its commit to its
+end. Where each step is synced separately (queue/directory/sync.py), a batch takes the steps together.
 """
 
 import logging
@@ -25,27 +25,27 @@ __all__ = ["Settler"]
 log = logging.getLogger("QUEUE")
 
 REPEAT = 1.0
-"""Seconds until a commit or publish that the disk refused is repeated: it is never undone."""
+"""Seconds until a commit or publication that the disk refused is repeated. It is never undone."""
 MOST_PAUSE = 60.0
-"""Seconds at the most until a message is judged again whose sync failed: each time its filters scan it again.
+"""Seconds at most until a message whose sync failed is scanned again. Each time its filters scan it again.
 
-It waits for as long as syncs have failed so far. Their number says nothing: there may be ten in a second.
+It waits as long as syncs have failed so far. The number of failures does not count: there may be ten in a second.
 """
 
 
 STEPS = ("commit", "publish", "count", "unlink", "")
-"""What an item that has come so far does next, as timings.py calls it."""
+"""The next step of an item by its progress, with the names of timings.py."""
 
 
 class Settling(Decision, kw_only=True):
-    """What the next sync makes durable: an outcome to be committed, or a first hold, after which the drop may go."""
+    """A change that the next sync makes durable: an outcome to commit, or a first deferral, after which the drop may go."""
 
     entry: Entry
     outcome: frames.Outcome | None
 
 
 class Afterwards(msgspec.Struct):
-    """Something to be done once these files, and the names in these folders, are durable as they are now."""
+    """An action that follows once these files, and the names in these folders, are durable."""
 
     action: Callable[[], object]
     folders: tuple[str, ...]
@@ -55,7 +55,7 @@ Item = Settling | Afterwards
 
 
 class Settler(Witness[Settling]):
-    """Part of the queue manager. `put_off(entry, seconds)` has a message judged again."""
+    """Part of the queue manager. `put_off(entry, seconds)` has a message scanned again."""
 
     def __init__(
         self, loop: Loop, store: MessageStore, board: Scoreboard, schedule: Schedule, put_off: Callable[[Entry, float], None]
@@ -67,7 +67,7 @@ class Settler(Witness[Settling]):
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
         self.give_back: Callable[[Entry], None] = lambda _entry: None
-        """Called with each message whose drop is another than it was when it was taken."""
+        """Called with each message whose drop was changed after it was taken."""
         self._timings = StageTimings(board.manager_timings, MANAGER)
         self._complaints = Complaints(log, logging.ERROR)
         self._failing_since: float | None = None
@@ -80,22 +80,22 @@ class Settler(Witness[Settling]):
         return self._committer.busy
 
     def add(self, entry: Entry, outcome: frames.Outcome | None) -> None:
-        """Take what a processor has staged; None: the message is deferred, and its message file is to be made durable."""
+        """Take the staged outputs of a processor. None: the message is deferred, and its message file must become durable."""
         places, moved = (None, False) if outcome is None else (outcome.places, outcome.moved)
         item = Settling(entry.id, entry.n, entry.ref, places, moved, entry=entry, outcome=outcome)
         if self._stands(item):
             self._committer.add(item)
 
     def trusts(self, entry: Entry) -> bool:
-        """Whether the message file that the last dispatch wrote, or found in Queue/, may be used.
+        """Return whether the message file that the last dispatch wrote, or found in Queue/, may be used.
 
-        After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds: what
-        was written before is ingested anew from the drop. A message without one was durable already.
+        After a failed sync the kernel may have dropped pages that it shows as written, and the next sync succeeds. So a message file from
+        before is ingested again from the drop. A message without a drop was durable already.
         """
         return entry.durable or entry.n > self._distrusted
 
     def after_sync(self, action: Callable[[], object], *folders: str) -> None:
-        """Call `action` once these files and the names in these folders are durable; outcomes that are added later come after it."""
+        """Call `action` once these files and the names in these folders are durable. Outcomes that are added later come after it."""
         self._committer.add(Afterwards(action, folders))
 
     def pump(self) -> None:
@@ -105,8 +105,10 @@ class Settler(Witness[Settling]):
         self._committer.close()
 
     def _step(self, phase: SyncPhase[Settling]) -> CommitStep[Item]:
-        """One sync. The board says that it runs: should this process be killed meanwhile, its successor trusts nothing."""
-        timings = StageTimings(self._board.manager_timings, MANAGER)  # another thread's
+        """Make one step of the committer. The board shows that its sync runs: if this process is killed meanwhile, the next one trusts
+        nothing.
+        """
+        timings = StageTimings(self._board.manager_timings, MANAGER)  # of the committer's thread
 
         def sync(items: list[Item]) -> None:
             timings.start(0, "sync")
@@ -117,7 +119,7 @@ class Settler(Witness[Settling]):
         return CommitStep(sync, self._to(phase.goal))
 
     def _to(self, goal: Progress) -> Callable[[list[Item], OSError | None], list[Item]]:
-        """What follows a sync: each item is carried as far as `goal`."""
+        """Return the function that follows a sync: it takes each item as far as `goal`."""
 
         def done(items: list[Item], error: OSError | None) -> list[Item]:
             if error is not None:
@@ -128,7 +130,7 @@ class Settler(Witness[Settling]):
         return done
 
     def _carry(self, item: Item, goal: Progress) -> bool:
-        """Take the steps that are left. What the disk refuses is repeated until it works; False: not in this batch."""
+        """Take the remaining steps. What the disk refuses is repeated until it succeeds. False: the item does not go on in this batch."""
         try:
             if isinstance(item, Afterwards):
                 item.action()
@@ -146,23 +148,27 @@ class Settler(Witness[Settling]):
         return item.done < Progress.GONE
 
     def _again(self, item: Item, goal: Progress) -> None:
-        """What is deferred needs no further sync, and may have been judged meanwhile: then its file is not there to be synced."""
+        """Repeat a step after an error. A deferred message needs no further sync. It may have been scanned meanwhile: then its file is
+        gone, and a sync of it would fail.
+        """
         if isinstance(item, Settling) and item.outcome is not None:
             self._committer.add(item)
         elif self._stands(item):
             self._carry(item, goal)
 
-    # ---- the steps of a message that are the engine's (Witness)
+    # ---- the engine's steps at the end of a message (Witness)
 
     def deciding(self, decision: Settling) -> None:
-        """The board says what is decided, and which message is moved: of that one a successor finds no file."""
+        """Note on the board the decision and the message that is moved: the next queue manager finds no file of that one."""
         assert decision.outcome is not None
         self._board.decide(decision.id, decision.outcome.disposition)
         if decision.moved:
             self._board.moving = decision.id
 
     def changed(self, decision: Settling) -> None:
-        """A deferred message that a processor has again keeps its drop: the outcome of that dispatch is compared, too."""
+        """Give back a changed drop. A deferred message that a processor has again keeps its drop: the outcome of that dispatch is compared,
+        too.
+        """
         if decision.outcome is not None or decision.entry.state == "deferred":
             self.give_back(decision.entry)
 
@@ -185,9 +191,11 @@ class Settler(Witness[Settling]):
     # ---- failed syncs
 
     def _failed(self, items: list[Item], error: OSError) -> list[Item]:
-        """Nothing undecided was renamed: it is judged again, from the drop. What is decided waits for a sync that succeeds."""
+        """Handle a failed sync. Undecided messages are scanned again, from the drop: nothing of them was renamed. Decided ones wait for a
+        sync that succeeds.
+        """
         self._failing_since = self._failing_since or time.monotonic()
-        log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
+        log.critical("sync failed: %s; %d messages wait, and this batch published nothing of them", error, len(items))
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
             if not entry.durable:
@@ -200,9 +208,10 @@ class Settler(Witness[Settling]):
         return []
 
     def _stands(self, item: Item) -> bool:
-        """Not so if a sync failed since its dispatch: what that staged may be lost, though a later sync succeeds; judge it again.
+        """Return whether an item is still valid. After a failed sync the staged files of an earlier dispatch may be lost, even if a later
+        sync succeeds: that message is scanned again.
 
-        Also what was gathered while that sync ran, and what a message without a drop had staged.
+        This includes items that were gathered while that sync ran, and messages without a drop.
         """
         if isinstance(item, Afterwards) or item.done is not Progress.STAGED or item.n > self._distrusted:
             return True
@@ -210,7 +219,7 @@ class Settler(Witness[Settling]):
         return False
 
     def _judge_again(self, item: Settling) -> None:
-        """A message that is only deferred waits for its next offer anyway."""
+        """Have a message scanned again. One that is only deferred waits for its next offer anyway."""
         if not item.entry.durable:
             item.entry.ingested = False
         if item.outcome is not None:

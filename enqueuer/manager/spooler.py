@@ -1,7 +1,8 @@
-"""The way in from the drop folder: when to look, what to claim next, when to leave things where they are.
+"""Take mail from the drop folder: when to list it, what to claim next, when to leave drops where they are.
 
-Looks are asked for by hints (the watcher, a rescan timer) and done in slices, so that a million names stop nothing.
-Claims stay a window ahead of the processors, a window for each lane: large drops must not hide the small ones behind them.
+Hints (from the watcher, or a rescan timer) ask for listings. A listing runs in slices, so that a million names stop no other
+work. Claims stay a window ahead of the processors. Each lane has its own window: large drops must not hide the small ones behind
+them.
 """
 
 import logging
@@ -30,19 +31,19 @@ log_of_queue = logging.getLogger("QUEUE")
 WINDOW = 1000
 """Claimed messages that wait in each lane. More would only move names from one folder to another."""
 CLAIMS_A_TURN = 8
-"""Some 0.4 ms: outcomes and processors are looked at in between."""
+"""Claims in one turn of the loop, about 0.4 ms: outcomes and processors get their turn in between."""
 LOOK_PAUSE = 0.001
-"""Between two looks while hints keep coming: a burst of events is one bulk scan, and the wait is felt by every message."""
+"""Seconds between two listings while hints keep coming. A burst of events is one listing, and each message feels the wait."""
 UNWATCHED = 2.0
-"""Seconds that the first look waits for the watcher at the most: a look before it watches would have to be made again."""
+"""Seconds at most that the first listing waits for the watcher. A listing before it watches would have to be repeated."""
 AGAIN = 0.5
-"""Until drops that were not complete are tried again."""
+"""Seconds until incomplete drops are tried again."""
 AGAIN_EACH = 0.0001
-"""The same for each drop of those that wait for this, where that is more: a try takes a quarter of it."""
+"""Seconds for each incomplete drop, if their sum is longer than AGAIN. A try takes a quarter of it."""
 MAX_REFUSALS = 100
-"""Lines of the log in a minute that name a refused drop; each drop has its reason in a file beside it."""
+"""Lines of the log in a minute that name a refused drop. Each drop has its reason in a file beside it."""
 UNHURRIED = 20
-"""Times as long as the last look took, until the next one while one lane has no room: they cost at most 5 % of the time."""
+"""The pause while one lane has no room, as a multiple of the time of the last listing: listings cost at most 5 % of the time."""
 
 
 class Spooler:
@@ -85,26 +86,26 @@ class Spooler:
 
     @property
     def unclaimed(self) -> int:
-        """Drops seen but not claimed yet."""
+        """Drops that were seen but not claimed yet."""
         return sum(map(len, self._lanes)) + len(self._later)
 
     def configure(self, config: configs.Config) -> None:
-        """Take other settings; what was passed over under the old ones is looked at anew."""
+        """Apply other settings. Names that were skipped under the old ones are listed again."""
         self._config = config
         self._intake.configure(config.spool.suffixes, config.spool.max_size)
         self._wanted = True
 
     def watched(self) -> None:
-        """From now on somebody watches the folder; what came before nobody told."""
+        """Note that the watcher watches the folder from now on, and list it: earlier changes came without a hint."""
         self._wanted = True
         self._not_before = 0.0
 
     def look(self) -> None:
-        """Something may have happened in the folder."""
+        """List the folder soon: something may have changed there."""
         self._wanted = True
 
     def pump(self) -> float:
-        """Do one slice of what there is to do; return the seconds until there may be more."""
+        """Do one slice of the work; return the seconds until there may be more."""
         now = time.monotonic()
         if self._listing is not None:
             self._list(self._listing, now)
@@ -112,16 +113,16 @@ class Spooler:
         if self._claim(now) == CLAIMS_A_TURN:
             return 0.0
         if self._wanted and not all(self._lanes):
-            # what one lane has no room for must not hide what comes for the other, but it is listed again each time
+            # drops of a full lane must not hide those of the other lane, but each listing has them again
             not_before = self._unhurried if any(self._lanes) else self._not_before
             if now < not_before:
                 return not_before - now
             self._begin(now)
             return 0.0
-        return 1.0 if any(self._lanes) else 3600.0  # no room: nobody may tell when there is again
+        return 1.0 if any(self._lanes) else 3600.0  # no room: no hint may come when there is room again
 
     def refuse_claimed(self, entry: Entry, reason: str) -> bool:
-        """Refuse a drop that was claimed, and could not be made a message. False: not now, as the reason cannot be written."""
+        """Refuse a claimed drop that could not become a message. False: not now, because the reason cannot be written."""
         name = self._store.name(entry.ref) or b""
         try:
             self._tell_refused(name, self._store.refuse(entry.id, entry.ref, reason), reason)
@@ -131,12 +132,12 @@ class Spooler:
         return True
 
     def give_back(self, entry: Entry) -> bool:
-        """Its writer went on after its drop was taken: it is taken again when it has come to rest. False: not now."""
+        """Give back a drop whose writer went on after it was taken. It is taken again when it has rested. False: not now."""
         try:
             name = self._store.give_back(entry.id, entry.ref)
         except OSError as error:
             self._complaints.say(
-                "give back", f"{printable(self._store.name(entry.ref) or b'')} cannot go back: {error.strerror}; tried again"
+                "give back", f"{printable(self._store.name(entry.ref) or b'')} cannot go back: {error.strerror}; the engine tries again"
             )
             return False
         if name is not None:
@@ -147,11 +148,11 @@ class Spooler:
         return True
 
     def _rescan(self) -> None:
-        """The safety net: with no hint at all everything would still be found."""
+        """List the folder without a hint: the safety net that finds every drop."""
         self._wanted = True
         self._loop.after(self._config.spool.rescan, self._rescan)
 
-    # ---- looks
+    # ---- listings
 
     def _begin(self, now: float) -> None:
         self._listing = self._intake.listing()
@@ -180,7 +181,7 @@ class Spooler:
             self._unhurried = now + PAUSE
 
     def _sort(self, candidates: list[Candidate], now: float) -> None:
-        """Put what was listed into the lanes, but for what could not be taken a moment ago."""
+        """Put listed drops into the lanes, except those that could not be taken a moment ago."""
         barred = {each.name for each in candidates if self._denied.bars(each, now) or self._intake.resting(each)}
         self._listed_later += (pack(each) for each in candidates if each.name in barred)
         self._fill(self._listed, (each for each in candidates if each.name not in barred))
@@ -196,7 +197,7 @@ class Spooler:
     # ---- claims
 
     def _claim(self, now: float) -> int:
-        """Claim what the windows have room for, the oldest first; return how many names were tried."""
+        """Claim as many drops as the windows have room for, the oldest first; return how many names were tried."""
         tried = 0
         for large, lane in enumerate(self._lanes):
             room = WINDOW - self._schedule.lane("waiting", large=bool(large))
@@ -230,7 +231,7 @@ class Spooler:
             self._refused()
 
     def _tell_refusal(self, text: str) -> None:
-        """Each is named, as long as there are few."""
+        """Log a refused drop by its name, as long as there are few."""
         if (now := time.monotonic()) >= self._refusals_until:
             self._refusals = 0
             self._refusals_until = now + 60
@@ -243,10 +244,10 @@ class Spooler:
     def _tell_unseen(self) -> None:
         for code, (name, count) in self._intake.unseen.items():
             more = f" and {count - 1} more" if count > 1 else ""
-            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be looked at: {os.strerror(code)}")
+            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be read: {os.strerror(code)}")
 
     def _failed(self, candidate: Candidate, error: OSError) -> None:
-        """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""
+        """Handle a drop that can be neither claimed nor refused: the machine has no room now, or the folder's mode forbids it."""
         if no_room(error):
             self._complaints.say(str(error.errno), f"no drop can be taken: {error.strerror}; they stay where they are")
             self._full = True
@@ -276,7 +277,7 @@ class Spooler:
         self._try_later()
 
     def _room(self, now: float) -> bool:
-        """Whether the queue may take one more message. A full disk is looked at once a second."""
+        """Return whether the queue may take one more message. A full disk is checked once a second."""
         limit = self._config.enqueuer.queue_limit
         if len(self._schedule) >= limit:
             self._complaints.say("limit", f"queue_limit = {limit} messages reached: drops stay where they are until some have left")
@@ -291,12 +292,12 @@ class Spooler:
 
 
 def tell_received(id: int, name: bytes | None, sender: bytes, size: int, dropper: int | None) -> None:
-    """The message's first line in the log. `name`: that of its source. Its last words name the dropper, where that is not the engine."""
+    """Write the message's first line in the log. `name`: that of its source. The line ends with the dropper, if that is not the engine."""
     source = "found in the queue" if name is None else printable(name)
     by = "" if dropper is None else f", uid {dropper}"
     serverlog.tell(log_of_queue, id, f"from <{printable(sender)}>, {size} bytes, {source}{by}")
 
 
 def _lanes() -> tuple[Backlog, Backlog]:
-    """Small and large."""
+    """Make the backlogs of small and large drops."""
     return Backlog(), Backlog()

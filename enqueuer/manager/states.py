@@ -1,6 +1,6 @@
 """The states of a message between claim and commit, and the events that each state allows. Pure.
 
-`TRANSITIONS` is the whole truth: {state: {event: next state}}. DESIGN.md shows the same table, and a test compares both.
+`TRANSITIONS` has all of them: {state: {event: next state}}. DESIGN.md shows the same table, and a test compares both.
 """
 
 from typing import Literal
@@ -25,9 +25,9 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 
 
 class IllegalEvent(Exception):
-    """An event that the state of a message does not allow: a fault of ours, which ends the queue manager.
+    """An event that the state of a message does not allow: a fault of the engine, which ends the queue manager.
 
-    It is no ValueError and no OSError: the queue manager catches these where files of others are wrong.
+    It is neither a ValueError nor an OSError: the queue manager catches these for faulty files of others.
     """
 
 
@@ -36,4 +36,4 @@ def after(state: State, event: Event, id: int) -> State:
     try:
         return TRANSITIONS[state][event]
     except KeyError:
-        raise IllegalEvent(f"message {id} is {state}: the event {event} is not allowed there") from None
+        raise IllegalEvent(f"message {id} is {state}: the event {event} is not allowed in this state") from None

@@ -1,4 +1,4 @@
-"""A queue manager takes over what is on disk: after an engine start with distrust, after the end of its predecessor as it is."""
+"""Take over the files on disk: after an engine start with distrust, after the end of another queue manager as they are."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ log = logging.getLogger("QUEUE")
 
 
 def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blame) -> int:
-    """Recover, schedule what is to be judged, set the totals right; return the highest id that any file bears."""
+    """Recover, schedule the messages to scan, and set the totals right; return the highest id that any file has."""
     board = birth.board
     cold = not birth.board.recovered
     _take_back(store, board)
@@ -25,11 +25,11 @@ def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blam
     _tell_of_the_gone(store, board, found)
     _tell(found)
     if board.distrusts:
-        board.distrust()  # for good: a sync of ours that succeeds says nothing of what was lost before
+        board.distrust()  # kept from now on: a later sync that succeeds does not bring back what was lost before
     present = _schedule(found, schedule, cold, board.distrusts)
     for _ in found.broken:
         board.add("bad")
-    # exact whatever was killed: what came in is what left and what is here
+    # exact, whichever process was killed: messages that came in = messages that left + messages that are here
     board.set_total("received", sum(map(board.total, DISPOSITIONS)) - board.total("returned") + present)
     board.recovered = True
     blame.attempts.keep_only(schedule.entries)
@@ -38,9 +38,10 @@ def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blam
 
 
 def _take_back(store: MessageStore, board: Scoreboard) -> None:
-    """What was announced and still has its .done, or was being moved, may be counted or not: it is counted anew.
+    """Take back the total of a message that was announced and still has its .done, or was being moved. It may be counted or not, and is
+    counted again.
 
-    Before anything else is counted: its old total would wipe that out.
+    This comes before any other count, which would overwrite its old total.
     """
     if not (id := board.announced):
         return
@@ -49,7 +50,7 @@ def _take_back(store: MessageStore, board: Scoreboard) -> None:
 
 
 def _tell_of_the_gone(store: MessageStore, board: Scoreboard, found: Recovered) -> None:
-    """What was decided and has no file here any more has left; of these the one that was being moved may not be counted."""
+    """Log the end of messages that were decided and have no file here any more. One that was being moved may not be counted yet."""
     here = {id for id, _ in found.finished}
     for id, disposition in board.untold():
         if id in here or _is_there(store, id):
@@ -63,7 +64,7 @@ def _tell_of_the_gone(store: MessageStore, board: Scoreboard, found: Recovered) 
 
 
 def _is_there(store: MessageStore, id: int) -> bool:
-    """What cannot be looked at has not left."""
+    """Return whether a message has a file. One that cannot be read counts as present."""
     try:
         return store.has_message(id)
     except OSError:
@@ -71,7 +72,7 @@ def _is_there(store: MessageStore, id: int) -> bool:
 
 
 def _schedule(found: Recovered, schedule: Schedule, cold: bool, distrusts: bool) -> int:
-    """Offer what was found; return how many of them count as received already. `distrusts`: a sync failed before."""
+    """Offer the messages that were found; return how many of them count as received already. `distrusts`: a sync failed before."""
     now = time.monotonic()
     present = 0
     for offer in found.offers:
@@ -84,14 +85,14 @@ def _schedule(found: Recovered, schedule: Schedule, cold: bool, distrusts: bool)
 
 def _tell(found: Recovered) -> None:
     for name in found.foreign:
-        log.warning("%s is none of ours: it is left alone", printable(name.encode("utf-8", "surrogateescape")))
+        log.warning("%s is not a file of the engine: it stays as it is", printable(name.encode("utf-8", "surrogateescape")))
     if found.offers or found.finished or found.broken:
-        counts = f"{len(found.offers)} to be judged, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
+        counts = f"{len(found.offers)} to be scanned, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
         log.warning("found in the queue: %s", counts)
 
 
 def _decided(board: Scoreboard, id: int, disposition: str) -> None:
-    """Recovery carried out an outcome: count it, once, and write its line."""
+    """Count a message whose outcome the recovery carried out, once, and write its line in the log."""
     disposition = board.decided(id) or disposition
     board.announce(id, disposition)
     board.add(disposition)

@@ -1,6 +1,6 @@
-"""Where one message is and what it waits for, as far as the schedule knows: half of what `queue show ID` shows. Pure.
+"""Where one message is and what it waits for, as far as the schedule knows: half of the output of `queue show ID`. Pure.
 
-supervisor/where.py adds what processors and filters do.
+supervisor/where.py adds the work of processors and filters.
 """
 
 from enqueuer.ipc.frames import Seek, WhereAnswer
@@ -10,7 +10,7 @@ __all__ = ["seen"]
 
 
 def seen(asked: Seek, schedule: Schedule, attempts: int, now: float) -> WhereAnswer:
-    """What the schedule knows of a message; `now` is time.monotonic()."""
+    """Return what the schedule knows of a message. `now` is time.monotonic()."""
     entry = schedule.entries.get(asked.id)
     if entry is None:
         return WhereAnswer(asked.token)

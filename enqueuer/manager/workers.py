@@ -1,4 +1,4 @@
-"""The processors as the queue manager sees them: who is there, who is idle, who is to leave, and who is dead."""
+"""The processors as the queue manager knows them: connected, idle, about to leave, or dead."""
 
 import msgspec
 
@@ -15,22 +15,22 @@ class ProcessorLink(msgspec.Struct):
     link: Link
     hello: frames.Hello
     entry: Entry | None = None
-    """What it works on."""
+    """The message that it works on."""
 
 
 class Workers:
-    """All of them, by generation: a number that no two processors of an engine share."""
+    """All processors, by generation: a number that no two processors of an engine share."""
 
     def __init__(self, first: int) -> None:
-        """`first`: what is older died before we were."""
+        """`first`: processors of a lower generation died before this queue manager started."""
         self._first = first
         self._all: dict[int, ProcessorLink] = {}
-        self._idle: dict[int, ProcessorLink] = {}  # of these, in the order in which they became so
-        self._reaped: set[int] = set()  # few, as a queue manager does not live for ever
+        self._idle: dict[int, ProcessorLink] = {}  # the idle ones, in the order in which they became idle
+        self._reaped: set[int] = set()  # few, because a queue manager runs for a limited time
         self._leaving: set[int] = set()
 
     def come(self, link: Link, hello: frames.Hello) -> ProcessorLink | None:
-        """One has called; None, and its link closed, when it died before that was heard."""
+        """Add a processor that has connected. None, and its link is closed: it died before its Hello was read."""
         if hello.generation < self._first or hello.generation in self._reaped:
             link.close()
             return None
@@ -40,7 +40,7 @@ class Workers:
 
     @property
     def idle(self) -> list[ProcessorLink]:
-        """Who can take a message, the one first that is idle for longest."""
+        """Return the processors that can take a message, the longest idle one first."""
         return [worker for worker in self._idle.values() if not worker.link.closed]
 
     @property
@@ -48,12 +48,12 @@ class Workers:
         return any(worker.entry for worker in self._all.values())
 
     def begin(self, worker: ProcessorLink, entry: Entry) -> None:
-        """It works on this from now on."""
+        """Note that a processor works on this message from now on."""
         worker.entry = entry
         del self._idle[worker.hello.generation]
 
     def rest(self, worker: ProcessorLink) -> None:
-        """It is done. One that is to leave does so now."""
+        """Note that a processor has finished. One that is about to leave does so now."""
         worker.entry = None
         generation = worker.hello.generation
         if generation in self._reaped:
@@ -65,13 +65,13 @@ class Workers:
             self._idle[generation] = worker
 
     def leave(self, generation: int) -> None:
-        """It is to leave as soon as it is idle."""
+        """Have a processor leave as soon as it is idle."""
         self._leaving.add(generation)
         if (worker := self._all.get(generation)) is not None and worker.entry is None:
             self.rest(worker)
 
     def bury(self, generation: int) -> Entry | None:
-        """It has been reaped: take its last answers, and return what it has left undone."""
+        """Remove a reaped processor: read its last answers, and return the message that it left unfinished."""
         self._reaped.add(generation)
         worker = self._all.get(generation)
         if worker is None:

@@ -1,7 +1,7 @@
-"""How often each message was charged with a death or a time-out: `Queue/.attempts`, lines `id count`.
+"""Count how often each message was charged with a death or a time-out: `Queue/.attempts`, lines `id count`.
 
-Written when a charge is made, before anything follows from it; not synced, because a power cut is nobody's fault and
-costs a count at the most. Few messages are ever in it.
+The file is written when a charge is made, before any consequence. It is not synced: no message is to blame for a power cut, which
+costs at most a count. Few messages are ever in it.
 """
 
 import logging
@@ -16,11 +16,11 @@ log = logging.getLogger("QUEUE")
 FILE = "Queue/.attempts"
 NEXT = "Queue/.attempts.tmp"
 MAX_READ = 16 << 20
-"""Bytes of it that are read: half a million messages."""
+"""Bytes of the file that are read: half a million messages."""
 
 
 class AttemptsFile:
-    """The charges of all messages that have one. One process at a time may hold one of these."""
+    """The charges of all messages that have one. One process at a time has one of these."""
 
     def __init__(self, disk: DiskPort) -> None:
         self._disk = disk
@@ -46,12 +46,12 @@ class AttemptsFile:
             self.forget(id)
 
     def forget(self, id: int) -> None:
-        """The message has left the queue, or begins anew."""
+        """Forget a message that has left the queue or starts again."""
         if self._counts.pop(id, None) is not None:
             self._write()
 
     def keep_only(self, present: Container[int]) -> None:
-        """Forget what is no longer in the queue."""
+        """Forget all messages that are no longer in the queue."""
         gone = [id for id in self._counts if id not in present]
         for id in gone:
             del self._counts[id]
@@ -59,7 +59,7 @@ class AttemptsFile:
             self._write()
 
     def _write(self) -> None:
-        """What the disk refuses stops no process: the counts stay in memory, and are written with the next charge."""
+        """Write the file. An error of the disk stops no process: the counts stay in memory, and are written with the next charge."""
         try:
             if not self._counts:
                 self._disk.unlink(FILE)
@@ -77,6 +77,6 @@ class AttemptsFile:
         counts = {}
         for line in contents(self._disk, FILE, MAX_READ).splitlines():
             id, _, count = line.partition(b" ")
-            if id.isdigit() and count.isdigit() and len(line) < 40:  # what a power cut garbled counts as nothing
+            if id.isdigit() and count.isdigit() and len(line) < 40:  # a line that a power cut damaged does not count
                 counts[int(id)] = int(count)
         return counts

@@ -1,7 +1,7 @@
-"""The Disk port: every call that the store makes to a filesystem, and nothing that decides anything.
+"""The Disk port: every call of the store to a filesystem. It decides nothing.
 
-Paths are relative to the base directory, in which all our processes run; names that are not UTF-8 travel as os.fsdecode
-makes them. Disk is the real one, simdisk.py the one in memory.
+Paths are relative to the base directory, which is the current directory of all our processes. Names that are not UTF-8 are in the
+form of os.fsdecode. Disk is the real filesystem, simdisk.py the one in memory.
 """
 
 import contextlib
@@ -28,26 +28,26 @@ FSYNC_AT_ONCE = 64
 """Files of one batch that are open at the same time."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Nothing waits in an open: a FIFO may have the name of a file of ours."""
+"""No open waits: a FIFO may have the name of a file of ours."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Stamp = tuple[int, int]
-"""(modification time in ns, size): tells whether somebody rewrote a file of ours."""
+"""(modification time in ns, size): shows whether another process rewrote a file of ours."""
 MAX_TIME = (1 << 63) - 1
-"""The latest time that a stamp tells, as it has to fit into a frame: on btrfs and tmpfs a file may bear any date."""
+"""The latest time of a stamp, which must fit into a frame: on btrfs and tmpfs a file may have any date."""
 
 
 def no_space(error: OSError) -> bool:
-    """Whether the filesystem is full (bytes, inodes or quota), a state that passes."""
+    """Return whether the filesystem is full (bytes, inodes or quota), a state that passes."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class NoFolder(OSError):
-    """The folder of a new file is gone. It is no FileNotFoundError: nothing is said of the message."""
+    """The folder of a new file is gone. It is not a FileNotFoundError, because it does not mean that the message is gone."""
 
 
 def no_room(error: OSError) -> bool:
-    """Whether it is the machine's state, not this file's, and passes.
+    """Return whether an error is a passing state of the machine, and not of this file.
 
     That is a full or read-only disk, a removed folder of ours, no descriptor or memory left.
     """
@@ -55,65 +55,67 @@ def no_room(error: OSError) -> bool:
 
 
 class DiskPort(Protocol):
-    """What the store asks of a filesystem. Every call may raise OSError."""
+    """The calls of the store to a filesystem. Every call may raise OSError."""
 
     def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
-        """Write a file at `path`, replacing one (`new`: raising FileExistsError); return its stamp. On an error nothing is left of it."""
+        """Write a file at `path`; it replaces an existing one (`new`: raise FileExistsError). Return its stamp. After an error nothing
+        of it is left.
+        """
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
         """Overwrite bytes of a file in place."""
 
     def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
-        """Read a file from `offset` to its end; the first chunk has `first` bytes at the most, and may be empty."""
+        """Read a file from `offset` to its end. The first chunk has at most `first` bytes, and may be empty."""
 
     def stamp(self, path: str) -> Stamp | None:
-        """(mtime in ns, size) of a file; None when there is none."""
+        """Return (mtime in ns, size) of a file. None: there is none."""
 
     def changes(self, path: str) -> int:
-        """A number of the file that is another one after each change of it, by any process (ctime in ns)."""
+        """Return a number of the file that changes with each change of the file, by any process (ctime in ns)."""
 
     def stranger(self, path: str) -> int | None:
-        """The account that a file belongs to, where it is not ours."""
+        """Return the account that owns a file. None: it is ours."""
 
     def mark(self, path: str, number: int) -> Stamp:
-        """Have the file bear a number (mtime in ns), until it is written again; return its stamp."""
+        """Write a number into the file's mtime (ns), which stays until the file is written again; return its stamp."""
 
     def marked(self, path: str) -> int:
-        """The number that the file bears."""
+        """Return the number in the file's mtime."""
 
     def rename(self, source: str, target: str) -> None:
-        """Rename, replacing what is at `target`."""
+        """Rename, and replace an existing `target`."""
 
     def rename_new(self, source: str, target: str) -> None:
-        """Rename, but raise FileExistsError rather than replace anything."""
+        """Rename, but raise FileExistsError instead of replacing a file."""
 
     def link(self, source: str, target: str) -> None:
-        """Give the file a second name, replacing what a killed processor left at `target`; a copy where it can have none."""
+        """Give the file a second name; replace what a killed processor left at `target`. If a second name is impossible, copy the file."""
 
     def unlink(self, path: str) -> bool:
-        """Remove a name; False when it was not there."""
+        """Remove a name. False: it was not there."""
 
     def names(self, folder: str) -> list[str]:
-        """All names in a folder, in no order."""
+        """Return all names in a folder, in no order."""
 
     def odd(self, folder: str) -> list[str]:
-        """The names in a folder that are no regular files: folders, links, FIFOs ..."""
+        """Return the names in a folder that are not regular files: folders, links, FIFOs and others."""
 
     def held(self, path: str) -> bool:
-        """Whether a living process holds the lock of a file."""
+        """Return whether a living process holds the lock of a file."""
 
     def fsync(self, path: str) -> None:
         """Make a file's data, or a folder's names, durable."""
 
     def fsync_all(self, paths: Sequence[str]) -> None:
-        """Make the data of files durable, of each once, however many of its names are given."""
+        """Make the data of files durable, of each file once, even if several of its names are given."""
 
     def sync(self) -> None:
-        """Make everything on the filesystem durable (syncfs). Raises OSError, after which nothing may be assumed."""
+        """Make everything on the filesystem durable (syncfs). Raises OSError; then nothing may be assumed."""
 
 
 def contents(disk: DiskPort, path: str, most: int) -> bytes:
-    """What is in a small file of ours, as far as `most`; nothing where there is none, or where it cannot be read, which is logged."""
+    """Read a small file of ours, at most `most` bytes. Nothing if there is none, or if it cannot be read, which is logged."""
     try:
         with contextlib.closing(disk.chunks(path, first=most)) as chunks:
             return next(chunks, b"")
@@ -127,7 +129,7 @@ def contents(disk: DiskPort, path: str, most: int) -> bytes:
 
 
 def replace(disk: DiskPort, path: str, data: bytes) -> None:
-    """Write a small file of ours; one that cannot be written to, as it is another account's, is unlinked first."""
+    """Write a small file of ours. If another account owns it, so that it cannot be written, it is unlinked first."""
     try:
         disk.create(path, (data,))
     except OSError as error:
@@ -137,7 +139,7 @@ def replace(disk: DiskPort, path: str, data: bytes) -> None:
 
 
 def store_folder() -> str:
-    """A folder on the filesystem that holds the messages, relative to the base directory: its folders may be links to another one."""
+    """Return a folder on the filesystem of the messages, relative to the base directory: its folders may be links to another one."""
     return "Queue" if os.path.isdir("Queue") else "."
 
 
@@ -181,7 +183,7 @@ class Disk:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", path)
-            chunk = os.pread(fd, min(first, found.st_size + 1), offset)  # no buffer of 64 KiB for a small one
+            chunk = os.pread(fd, min(first, found.st_size + 1), offset)  # no buffer of 64 KiB for a small file
             yield chunk
             while chunk:
                 offset += len(chunk)
@@ -264,7 +266,7 @@ class Disk:
             os.close(fd)
 
     def fsync_all(self, paths: Sequence[str]) -> None:
-        # the writing of many is begun before the first is waited for: a third of the time of one after the other
+        # all writes begin before the first wait: this takes a third of the time of one after the other
         for at in range(0, len(paths), FSYNC_AT_ONCE):
             with contextlib.ExitStack() as opened:
                 files: dict[tuple[int, int], int] = {}
@@ -286,7 +288,7 @@ class Disk:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """The kernel mostly says so with the name. What cannot be looked at may be a file."""
+    """Return whether an entry is a file. The kernel usually says so with the name. One that cannot be read may be a file."""
     try:
         return entry.is_file(follow_symlinks=False)
     except OSError:
@@ -294,7 +296,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _write(fd: int, data: bytes) -> None:
-    """write(2) until all of it is written: a disk that fills up takes a part first."""
+    """Call write(2) until all data is written: a disk that fills up takes only a part at first."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])

@@ -1,4 +1,4 @@
-"""The lock that says that a door process lives: Incoming/<door>.lock, held (flock) until the process ends, however it ends.
+"""The lock that shows that a door process lives: Incoming/<door>.lock, held (flock) until the process ends in any way.
 
 A fork of the door without an exec holds the lock, too. No call here waits.
 """
@@ -13,7 +13,7 @@ from enqueuer.queue.directory import names
 __all__ = ["DoorLock", "held"]
 
 MOST = 9999
-"""Door processes of one kind, dead ones included until their files are removed."""
+"""Door processes of one kind. Dead ones count until their files are removed."""
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -22,12 +22,12 @@ class DoorLock:
     """The name of a door process and its lock. The names of the door's files begin with it."""
 
     def __init__(self, kind: str) -> None:
-        """`kind`: what the door speaks, as "smtp". Raises OSError."""
+        """`kind`: the protocol of the door, as "smtp". Raises OSError."""
         self._kind = kind
         self._door, self._fd = _make(kind)
 
     def name(self) -> str:
-        """Return the door's name, another one where its lock file was removed: ask before each message. Raises OSError."""
+        """Return the door's name. It changes if its lock file was removed: ask before each message. Raises OSError."""
         if not _is_at(self._fd, _path(self._door)):
             old = self._fd
             self._door, self._fd = _make(self._kind)
@@ -40,7 +40,7 @@ class DoorLock:
 
 
 def held(path: str) -> bool:
-    """Whether a living process holds the lock of the file at `path`. Raises OSError where that cannot be found out."""
+    """Return whether a living process holds the lock of the file at `path`. Raises OSError if that cannot be found out."""
     try:
         fd = os.open(path, _LOOK)
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def held(path: str) -> bool:
 
 
 def _make(kind: str) -> tuple[str, int]:
-    """Make the first lock file whose name is free, and lock it. A recovery that looks at it in between may remove it: the next one."""
+    """Make the first lock file whose name is free, and lock it. If a recovery removes it in between, take the next name."""
     for number in range(1, MOST + 1):
         door = f"{kind}-{number}"
         try:

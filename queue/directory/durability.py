@@ -1,4 +1,4 @@
-"""What a filesystem promises: which way of making things durable fits it, and what its leases say. Pure: the mount is an argument.
+"""Choose how to make things durable on a filesystem, and whether its leases can be believed. Pure: the mount is an argument.
 
 group   one syncfs for everything that gathered. Right where a later rename never becomes durable before an earlier one
         and a sync covers both: ext3 and ext4 with their journal, xfs.
@@ -13,7 +13,7 @@ __all__ = ["Choice", "Durability", "Mount", "choose", "find_mount", "leases_tell
 Durability = Literal["group", "each", "off"]
 
 JOURNAL_IN_PROC = frozenset({"ext3", "ext4"})
-"""ext4 is also there without a journal, where fsync of one file says nothing of another's name."""
+"""ext4 may lack a journal. Then fsync of one file does not make another file's name durable."""
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "virtiofs", "glusterfs", "afs", "lustre", "ocfs2", "gfs2"})
 
@@ -41,12 +41,13 @@ LOCAL = frozenset(
 LOCAL_MAGIC = frozenset(
     {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0x858458F6, 0x794C7630, 0xF2F52010, 0xCA451A4E, 0x2FC12FC1, 0x3153464A}
 )
-"""The same by f_type of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, ramfs, overlay, f2fs, bcachefs, zfs, jfs. In a chroot no mount line
-tells of the filesystem."""
+"""The same filesystems by f_type of statfs(2): ext2 to ext4, xfs, btrfs, tmpfs, ramfs, overlay, f2fs, bcachefs, zfs, jfs. In a chroot no
+mount line names the filesystem.
+"""
 
 
 class Mount(NamedTuple):
-    """One line of /proc/<pid>/mountinfo, as far as it counts here."""
+    """The fields of one line of /proc/<pid>/mountinfo that count here."""
 
     type: str
     device: str
@@ -54,14 +55,14 @@ class Mount(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What is done, and what there is to say about it ("" = nothing)."""
+    """The chosen durability, and a remark for the log ("" = none)."""
 
     durability: Durability
     remark: str = ""
 
 
 def find_mount(mountinfo: str, mount_id: int) -> Mount | None:
-    """The mount with this id; the fields before " - " vary in number, those after it do not."""
+    """Return the mount with this id. The fields before " - " vary in number, those after it do not."""
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields = left.split()
@@ -72,13 +73,13 @@ def find_mount(mountinfo: str, mount_id: int) -> Mount | None:
 
 
 def choose(wanted: Durability, mount: Mount | None, *, journal: bool) -> Choice:
-    """What `durability = wanted` means on this mount. `journal`: the kernel lists a journal of its device."""
+    """Return the meaning of `durability = wanted` on this mount. `journal`: the kernel lists a journal of its device."""
     if wanted == "off":
         return Choice("off", 'durability = "off": a power cut loses mail; the death of a process does not')
     if wanted == "each":
         return Choice("each")
     if mount is None:
-        return _each("cannot be told")
+        return _each("is unknown")
     if mount.type == "xfs" or (mount.type in JOURNAL_IN_PROC and journal):
         return Choice("group")
     if mount.type in VOLATILE:
@@ -91,7 +92,7 @@ def choose(wanted: Durability, mount: Mount | None, *, journal: bool) -> Choice:
 
 
 def leases_tell(mount: Mount | None, magic: int) -> bool:
-    """Whether a lease says that no process has a file open for writing. `magic` (statfs) counts where the mount is not known."""
+    """Return whether a lease shows that no process has a file open for writing. `magic` (statfs) counts if the mount is unknown."""
     return mount.type in LOCAL if mount is not None else magic in LOCAL_MAGIC
 
 

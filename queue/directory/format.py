@@ -1,10 +1,10 @@
-"""The format number of a base directory: Queue/.format says which engines understand the files in it.
+"""The format number of a base directory: Queue/.format says which engines understand its files.
 
     1   no file
-    2   Incoming/ is there, the folder of the doors
+    2   Incoming/ exists, the folder of the doors
 
-The number is in Queue/, as it describes the messages: Queue/ may be a link to another filesystem, and a copy of it takes the number
-along. A conversion may be killed at any instant: it makes folders, which may be there already, and writes the number last.
+The number is in Queue/, because it describes the messages: Queue/ may be a link to another filesystem, and a copy of it takes the
+number along. A conversion may be killed at any instant: it makes folders, which may exist already, and writes the number last.
 """
 
 import errno
@@ -20,7 +20,7 @@ FORMAT = 2
 FIRST = 1
 """The format of a base directory without the file."""
 FOLDERS = {2: ("Incoming",)}
-"""The folders that came with a format."""
+"""The folders that each format added."""
 MODE = 0o750
 FILE = "Queue/.format"
 NEXT = "Queue/.format.tmp"
@@ -77,9 +77,9 @@ def folders_since(number: int) -> frozenset[str]:
 
 
 def convert() -> Iterator[str]:
-    """Bring the base directory in the current folder to FORMAT, one format after the other, and say what was done.
+    """Convert the base directory in the current folder to FORMAT, one format after the other; report each step in words.
 
-    The caller holds the locks of the base directory, and expect_known() took it. Raises FormatError and OSError.
+    The caller holds the locks of the base directory, and expect_known() accepted it. Raises FormatError and OSError.
     """
     for number in range(read(), FORMAT):
         made = [folder for folder in FOLDERS[number + 1] if _make(folder)]

@@ -1,7 +1,7 @@
 """Message ids: decimal, in the order of time, never used twice, whatever was lost.
 
-An id is max(last + 1, microseconds since 1970) and stays below a bound that was made durable before: after a power cut
-the engine goes on above the bound, so ids that it gave and forgot never come again.
+An id is max(last + 1, microseconds since 1970). It stays below a bound that was made durable before. After a power cut the engine
+continues above the bound, so ids that it gave and forgot never come again.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ __all__ = ["IdsFile"]
 BOUND = "Queue/.ids"
 NEXT = "Queue/.ids.tmp"
 AHEAD = 60_000_000
-"""How far the bound is reserved ahead, in ids (microseconds). Half a minute before it is reached the next one is reserved."""
+"""How far the bound is reserved ahead, in ids (microseconds). The next one is reserved half a minute before it is reached."""
 AfterSync = Callable[..., None]
 """after_sync(action, *paths): calls `action` once these files, and the names in these folders, are durable."""
 
 
 class IdsFile:
-    """Gives ids. One process at a time may hold one of these."""
+    """Gives ids. One process at a time has one of these."""
 
     def __init__(self, disk: DiskPort, on_disk: int = 0, after_sync: AfterSync | None = None) -> None:
-        """`on_disk` is the highest id that any file of the base directory bears: `.ids` may be lost or come from a backup.
+        """`on_disk` is the highest id that any file of the base directory has: `.ids` may be lost or come from a backup.
 
-        With `after_sync` the next bound is made durable by others meanwhile; take() waits for the disk only where they are too slow.
+        With `after_sync`, other syncs make the next bound durable meanwhile. take() waits for the disk only if they are too slow.
         """
         self._disk = disk
         self._after_sync = after_sync
@@ -34,7 +34,7 @@ class IdsFile:
         self._bound = 0
 
     def take(self, microseconds: int) -> int:
-        """The next id at this time. Raises OSError when the bound cannot be made durable: then no id was given."""
+        """Return the next id at this time. Raises OSError if the bound cannot be made durable: then no id was given."""
         wanted = max(self._last + 1, microseconds)
         if wanted >= self._bound:
             self._reserve(wanted + AHEAD)
@@ -44,7 +44,7 @@ class IdsFile:
         return wanted
 
     def _begin(self, bound: int, after_sync: AfterSync) -> None:
-        """Have a bound reserved. What the disk refuses is tried again with the next id."""
+        """Have a bound reserved. If the disk refuses, the next id tries again."""
 
         def named() -> None:
             self._bound = max(self._bound, bound)
@@ -52,7 +52,7 @@ class IdsFile:
 
         def written() -> None:
             self._reserving = False
-            if bound > self._bound:  # else take() could not wait
+            if bound > self._bound:  # otherwise take() could not wait
                 with contextlib.suppress(OSError):
                     self._disk.rename(NEXT, BOUND)
                     self._reserving = True

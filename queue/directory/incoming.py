@@ -5,8 +5,8 @@
     queue manager    accept                 is it whole? rename to Queue/<id>.msg, sync of the name
     door             answers 2xx            the message is the engine's: a message file without a drop
 
-Until the rename nothing was promised. Recovery removes what dead doors left, whole files too: a client without an answer sends its
-message again. The file of a living door (doorlock.py) is touched by that door and by accept() only.
+Before the rename nothing is promised. Recovery removes the files of dead doors, whole ones too: a client without an answer sends
+its message again. Only the door and accept() touch the file of a living door (doorlock.py).
 """
 
 import contextlib
@@ -33,10 +33,10 @@ BUFFER = 64 << 10
 
 
 class LeftByDoors(msgspec.Struct):
-    """What is in Incoming/ when recovery looks."""
+    """The content of Incoming/ when recovery runs."""
 
     highest: int = 0
-    """The highest id that a file bears, those of living doors included."""
+    """The highest id that a file has. Files of living doors count."""
     foreign: list[str] = []
 
 
@@ -52,7 +52,7 @@ class Writer:
         self._digest = envelopes.Digest(self._above, self._below)
         self._rest = bytearray()
         self._written = 0
-        """Bytes of the file; 0: it is not there."""
+        """Bytes of the file; 0: there is no file."""
 
     def write(self, data: bytes) -> None:
         """Add bytes of the message: lines with LF. Raises OSError."""
@@ -63,7 +63,7 @@ class Writer:
                 self._flush(envelopes.PLACEHOLDER)
 
     def finish(self, sync: Sync) -> None:
-        """Write the O line, last of all bytes, and make the file durable. The door may ask for accept() then. Raises OSError."""
+        """Write the O line, last of all bytes, and make the file durable. Then the door may ask for accept(). Raises OSError."""
         with self._nothing_left():
             patched = self._written > 0
             self._flush(self._digest.line())
@@ -72,13 +72,13 @@ class Writer:
             sync.staged((), (self._path,))
 
     def abandon(self) -> None:
-        """Remove what was written: the client ended the transaction, or is gone. Raises OSError."""
+        """Remove the file: the client ended the transaction, or is gone. Raises OSError."""
         if self._written:
             self._disk.unlink(self._path)
             self._written = 0
 
     def _flush(self, line: bytes) -> None:
-        """Write what is in memory. `line` is the O line of a file that is made."""
+        """Write the bytes in memory. `line` is the O line of a new file."""
         if self._written:
             self._disk.patch(self._path, self._written, bytes(self._rest))
         else:
@@ -103,11 +103,11 @@ def begin(disk: DiskPort, door: str, id: int, envelope: envelopes.Envelope, buff
 
 
 def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
-    """Take a finished message of a living door into Queue/, durably. The door answers its client 2xx then, and only then.
+    """Take a finished message of a living door into Queue/, durably. Only then the door answers its client 2xx.
 
-    False: it is in Queue/ already. A queue manager before this one took it, and recovery offered it.
-    Raises ValueError where the file is not whole, FileNotFoundError where no file is there: it has left, or was removed. Raises
-    OSError where it cannot be made durable: then nothing was accepted. In each case the client gets a 4xx answer.
+    False: it is in Queue/ already. An earlier queue manager took it, and recovery offered it. Raises ValueError if the file is not
+    whole; FileNotFoundError if there is no file: it has left, or was removed. Raises OSError if it cannot be made durable: then
+    nothing was accepted. In each case the client gets a 4xx answer.
     """
     source = f"{FOLDER}/{names.incoming(door, id)}"
     target = queue_path(id)
@@ -128,7 +128,7 @@ def accept(disk: DiskPort, sync: Sync, door: str, id: int) -> bool:
 
 
 def remove_dead(disk: DiskPort) -> LeftByDoors:
-    """Remove the files of doors that are dead, their lock files last. What the disk refuses of one door is named and left."""
+    """Remove the files of dead doors, their lock files last. If the disk refuses for one door, it is logged, and its files stay."""
     left = LeftByDoors()
     doors = dict[str, list[str]]()
     for name in disk.names(FOLDER):
@@ -143,7 +143,7 @@ def remove_dead(disk: DiskPort) -> LeftByDoors:
         except OSError as error:
             if no_room(error):
                 raise
-            log.error("%s: %s; it is left as it is", error.filename or door, error.strerror or error)
+            log.error("%s: %s; it stays as it is", error.filename or door, error.strerror or error)
     return left
 
 

@@ -1,7 +1,7 @@
-"""From a claimed drop to the message file that filters see: Queue/<id>.msg.
+"""Make the message file that filters see, Queue/<id>.msg, of a claimed drop.
 
-Runs in a processor, so that a drop of 100 MB keeps nobody else waiting. Nobody is told of the file before it is whole, and
-complete() tells one that a death left half. Where there is one already, which a filter may be reading, the new one is
+It runs in a processor, so that a drop of 100 MB delays no other message. No filter gets the file before it is whole, and
+complete() shows whether a death left it half written. If there is one already, which a filter may be reading, the new one is
 Queue/<id>.tmp first.
 """
 
@@ -20,21 +20,21 @@ from enqueuer.queue.message import header as headers
 __all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "ingest", "kinds", "load", "queue_path", "whole"]
 
 FIRST = 64 << 10
-"""Bytes read first: most messages whole, and nearly every header."""
+"""Bytes of the first read: most messages whole, and nearly every header."""
 
 
 _FOREIGN = re.compile(rb"[PSA] [^\n\0]*\n(?:(?!O L v1 )[A-Za-z](?: [^\n\0]*)?\n)*\n")
-"""An envelope without an O line of ours: each line is a letter and words, which a PLACEHOLDER is not."""
+"""An envelope without an O line of ours: each line is a letter and words. A PLACEHOLDER is not."""
 BODY = 4 << 10
-"""Bytes of the body that a fingerprint is made of."""
+"""Bytes of the body that are part of a fingerprint."""
 
 
 class InvalidDrop(Exception):
-    """The drop can never become a message; the text is for whoever dropped it."""
+    """The drop can never become a message. The text is for its writer."""
 
 
 class MessageFile(msgspec.Struct, frozen=True):
-    """One message file in Queue/: its envelope, and where its parts are."""
+    """One message file in Queue/: its envelope, and the position of its parts."""
 
     id: int
     envelope: envelopes.Envelope
@@ -43,11 +43,11 @@ class MessageFile(msgspec.Struct, frozen=True):
     size: int
     """Bytes of the message, without envelope."""
     stamp: Stamp
-    """As the file was when we wrote it: a helper that rewrites it is seen by this."""
+    """The stamp of the file when the engine wrote it: it shows whether a helper rewrote the file."""
     mark: bytes = b""
-    """The action that a released message goes on after (rules.mark); b"" = it was not released."""
+    """The action after which a released message goes on (rules.mark); b"" = it was not released."""
     header: bytes = b""
-    """The header, FIRST bytes of it at the most."""
+    """The header, at most FIRST bytes of it."""
     hops: headers.Hops = headers.Hops()
 
 
@@ -56,9 +56,9 @@ def queue_path(id: int) -> str:
 
 
 def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageFile:
-    """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises Refused, or OSError (nothing whole is left behind).
+    """Make Queue/<id>.msg of the drop at `drop`, which stays. Raises InvalidDrop, or OSError (no whole file is left).
 
-    The file bears the drop's number: a queue manager that is new sees by it whether the drop was changed since it was read.
+    The file has the drop's number: from it a new queue manager knows whether the drop was changed since it was read.
     """
     was = disk.stamp(drop)
     number = disk.changes(drop)
@@ -83,12 +83,12 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
 
 
 def complete(disk: DiskPort, id: int) -> bool:
-    """Whether ingest() came to the end of Queue/<id>.msg."""
+    """Return whether ingest() finished Queue/<id>.msg."""
     return finished(disk, queue_path(id))
 
 
 def finished(disk: DiskPort, path: str, *, of_others: bool = False) -> bool:
-    """Whether the writer of a message file came to its end: it is as long as its O line says, which is written last.
+    """Return whether the writer of a message file finished it: it is as long as its O line says, which is written last.
 
     `of_others`: a file without an O line of ours is complete, too, if its envelope is.
     """
@@ -101,7 +101,7 @@ def finished(disk: DiskPort, path: str, *, of_others: bool = False) -> bool:
 
 
 def whole(disk: DiskPort, id: int) -> bool:
-    """Whether Queue/<id>.msg is as its O line says, its digest too. A file without an O line of ours is whole if its envelope is."""
+    """Return whether Queue/<id>.msg fits its O line, its digest included. A file without an O line of ours is whole if its envelope is."""
     with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
         start = next(chunks, b"")
         line = envelopes.parse_o(_head(start))
@@ -114,13 +114,13 @@ def whole(disk: DiskPort, id: int) -> bool:
 
 
 def _head(start: bytes) -> bytes:
-    """The envelope of a message file, or the begin of a long one. An O line in the message below it is none of ours."""
+    """Return the envelope of a message file, or the begin of a long one. An O line in the message below it does not count."""
     end = envelopes.head_end(start)
     return start if end < 0 else start[:end]
 
 
 def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
-    """Return what stays the same in changed copies of a message (header.kinds), as far as its header was kept."""
+    """Return the fingerprints of a message (header.kinds), of the part of its header that was kept."""
     body = b""
     if len(message.header) < FIRST:
         with contextlib.suppress(OSError), contextlib.closing(disk.chunks(queue_path(message.id), _end(message), BODY)) as chunks:
@@ -129,14 +129,14 @@ def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
 
 
 def _end(message: MessageFile) -> int:
-    """Where the header ends in the message file."""
+    """Return where the header ends in the message file."""
     return message.head + len(message.header)
 
 
 def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
-    """Read the envelope of an existing Queue/<id>.msg. `stamp` is what it was when it was ingested, where that is known.
+    """Read the envelope of an existing Queue/<id>.msg. `stamp` is that of the file when it was ingested, if known.
 
-    Raises ValueError when the file is no message file, FileNotFoundError when it is gone.
+    Raises ValueError if the file is not a message file, FileNotFoundError if it is gone.
     """
     now = disk.stamp(queue_path(id))
     if now is None:
@@ -150,7 +150,7 @@ def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
                 raise ValueError(f"{queue_path(id)}: no empty line after the envelope")
             head += chunk
         if headers.header_end(head[end:]) < 0:
-            head += next(chunks, b"")  # behind a long envelope little of the header was read so far
+            head += next(chunks, b"")  # behind a long envelope only a little of the header was read so far
     finally:
         chunks.close()
     line = envelopes.parse_o(head[:end])
@@ -160,13 +160,13 @@ def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:
 
 
 def _header(start: bytes) -> bytes:
-    """The header as far as it has been read: hundreds of hops fit into it."""
+    """Return the header as far as it has been read: hundreds of hops fit into it."""
     end = headers.header_end(start)
     return start if end < 0 else start[:end]
 
 
 def _at_most(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """The first `size` bytes: a drop that somebody lets grow while it is read must end all the same."""
+    """Return the first `size` bytes: reading must end even if a writer makes the drop longer meanwhile."""
     for chunk in chunks:
         yield chunk[:size]
         size -= len(chunk)
@@ -175,7 +175,7 @@ def _at_most(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 
 def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """Read until the header has ended: (header, what was read beyond it)."""
+    """Read until the header has ended; return the header, and what was read beyond it."""
     data = next(chunks, b"")
     while (end := headers.header_end(data)) < 0 and len(data) <= headers.MAX_HEADER:
         if not (chunk := next(chunks, b"")):
@@ -188,7 +188,7 @@ def _split(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 
 def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, rest: Iterator[bytes]) -> str:
-    """Write envelope and message; where that takes several writes the O line, which tells their digest, comes last into its place."""
+    """Write envelope and message. If that takes several writes, the O line with their digest is written last."""
     above = envelope.above
     below = envelope.below
     while len(start) <= CHUNK and (chunk := next(rest, b"")):
@@ -202,7 +202,7 @@ def _write(disk: DiskPort, id: int, envelope: envelopes.Envelope, start: bytes, 
 
 
 def _create(disk: DiskPort, id: int, chunks: Iterable[bytes]) -> str:
-    """Write the message file, or beside it where there is one. It is not looked for first: what is not there takes longest to find."""
+    """Write the message file, or one beside it if it exists. There is no look-up first: a missing name takes longest to find."""
     path = queue_path(id)
     try:
         disk.create(path, chunks, new=True)

@@ -1,7 +1,7 @@
-"""The drop folder, which is hostile ground: list it, claim what is complete, refuse what can never be mail.
+"""The drop folder, which is hostile ground: list it, claim complete drops, refuse drops that can never be mail.
 
-Names are bytes with anything in them. A drop is opened without following links and without waiting (a FIFO would hang),
-must be a regular file that nobody writes to, and is claimed by one rename into .taken/, which is ours alone.
+Names are bytes with anything in them. A drop is opened without following links and without waiting (a FIFO would hang). It must
+be a regular file that no process has open for writing. One rename claims it, into .taken/, which only the engine can enter.
 """
 
 import contextlib
@@ -32,11 +32,13 @@ log = logging.getLogger("SPOOL")
 FOLDER = "Submitted"
 TAKEN = "Submitted/.taken"
 SLICE = 2000
-"""Names listed in one go: some 5 ms, so that a million names do not stop the queue manager."""
+"""Names listed at once: about 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
-"""Numbers tried for one more refused drop of a name; then the time is its number, as thousands must not be counted through."""
+"""Numbers tried for another refused drop of the same name. After that the time is its number: counting through thousands would take too
+long.
+"""
 NO_OWNER = -1
-"""Where a drop cannot be looked at: all of these share one place in what rests."""
+"""The owner of drops that cannot be read: all of these share one place in what rests."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 R = TypeVar("R")
@@ -44,7 +46,7 @@ Claim = Literal["taken", "later", "gone"]
 
 
 class Candidate(msgspec.Struct, order=True, gc=False):
-    """A name of the drop folder that looks like mail. Sorts by the time of its last change: a rename into the folder sets it."""
+    """A name of the drop folder that looks like mail. It sorts by the time of its last change, which a rename into the folder sets."""
 
     changed: int
     size: int
@@ -52,7 +54,7 @@ class Candidate(msgspec.Struct, order=True, gc=False):
 
 
 class Refusal(Exception):
-    """This drop can never be taken; the text says why."""
+    """The engine can never take this drop. The text says why."""
 
 
 class Intake:
@@ -62,21 +64,23 @@ class Intake:
         self.disk = disk
         self.configure(suffixes, max_size)
         self.claimed: Stamp = (0, 0)
-        """How the drop was that claim() took last: it is committed only if it is still so."""
+        """The stamp of the drop that claim() took last: it is committed only if it still has this stamp."""
         self.unseen: dict[int, tuple[bytes, int]] = {}
-        """What the last listing could not look at, by errno: a name, and how many there are."""
+        """The entries that the last listing could not read, by errno: a name, and how many there are."""
         self._rests = Rests()
         self._leases = seen_by_this_kernel(FOLDER)
-        # whoever opens a file for writing while we hold a lease on it makes the kernel send this; its default is to end us
+        # a process that opens a file for writing while we have a lease on it makes the kernel send this signal, which by default ends us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
     def configure(self, suffixes: tuple[str, ...], max_size: int) -> None:
-        """From now on take what ends so, and is not larger."""
+        """Apply the suffixes and the maximal size from now on."""
         self.max_size = max_size
         self._suffixes = tuple(os.fsencode(suffix) for suffix in suffixes)
 
     def listing(self) -> Iterator[list[Candidate]]:
-        """Everything in the folder that looks like mail, in slices of SLICE names, in no order. What cannot be looked at is in `unseen`."""
+        """List all names in the folder that look like mail, in slices of SLICE names, in no order. Entries that cannot be read are in
+        `unseen`.
+        """
         found: list[Candidate] = []
         self.unseen = {}
         remembered = self._rests.names()
@@ -95,16 +99,16 @@ class Intake:
                 if count % SLICE == 0:
                     yield found
                     found = []
-        for name in remembered:  # they have gone, and nothing is remembered of them
+        for name in remembered:  # these have gone: forget them
             self._rests.forget(name)
         yield found
 
     def claim(self, name: bytes, id: int) -> Claim:
-        """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk ...)."""
+        """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk and others)."""
         path = os.fsencode(FOLDER) + b"/" + name
         owner = NO_OWNER
         try:
-            status = os.lstat(path)  # not opened to find out: opening a device does things, opening a FIFO wakes its writer
+            status = os.lstat(path)  # lstat, not open: to open a device has effects, and to open a FIFO wakes its writer
             owner = status.st_uid
             _expect_regular(status)
             if self._rests.has(name) and not self._rests.rested(name, status):
@@ -118,16 +122,16 @@ class Intake:
             return self._claim_open(fd, path, name, id)
         except FileNotFoundError:
             if os.path.lexists(path):
-                raise  # it is .taken/ that is missing
+                raise  # .taken/ is missing
             return self._settled(name, "gone")
         finally:
             os.close(fd)
 
     def refuse(self, path: bytes, name: bytes, reason: str) -> bytes | None:
-        """Rename the drop at `path` to NAME.bad in the drop folder, the reason beside it; return the new name, None when the drop is gone.
+        """Rename the drop at `path` to NAME.bad in the drop folder, with the reason beside it; return the new name. None: the drop is gone.
 
-        The reason comes first, with O_EXCL: its number is the pair's, and neither of two equal names hides the other.
-        Raises OSError; then nothing has changed.
+        The reason is written first, with O_EXCL. Its number is that of both files, so two equal names do not hide each other. Raises
+        OSError; then nothing has changed.
         """
         text = json.dumps({"name": printable(name), "reason": reason, "time": rfc3339(time.time())}, indent=1)
         for number in (*range(1, TRIED), time.time_ns()):
@@ -153,16 +157,16 @@ class Intake:
             raise
 
     def resting(self, candidate: Candidate) -> bool:
-        """Whether it rests, and is as it was at the last look: it need not be tried."""
+        """Return whether a drop rests and is as it was at the last look: then it need not be tried."""
         return self._rests.resting(candidate.name, candidate.size, candidate.changed)
 
     def changed(self, name: bytes, seconds: float) -> None:
-        """The drop is back: its writer went on though it was taken `seconds` ago. Next time it rests for longer than that."""
+        """Note that the drop is back because its writer went on, though it was taken `seconds` ago. Next time it must rest for longer."""
         told, owner = self._tells(name)
         self._rests.begin(name, owner, seconds + (0.0 if told else REST))
 
     def _tells(self, name: bytes) -> tuple[bool, int]:
-        """Whether a lease says who writes to it, so that it did not rest before it was taken; and its owner."""
+        """Return whether a lease shows its writers, so that it did not rest before it was taken; and its owner."""
         try:
             fd = os.open(os.fsencode(FOLDER) + b"/" + name, _OPEN)
         except OSError:
@@ -204,17 +208,17 @@ class Intake:
         return self._settled(name, "taken")
 
     def _give_back(self, target: bytes, path: bytes) -> None:
-        """Undo a claim: what was taken is not what was looked at, or a writer has come and waits for our lease."""
+        """Undo a claim: the file that was taken is not the one that was checked, or a writer has come and waits for our lease."""
         try:
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(path))
-        except FileExistsError:  # somebody has used the name again meanwhile: both stay
+        except FileExistsError:  # another process has used the name again meanwhile: both files stay
             beside = os.fsencode(FOLDER) + b"/" + os.path.basename(target)
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(beside))
 
     def _not_opened(self, name: bytes, owner: int, error: OSError) -> Claim:
         if error.errno == errno.ELOOP:
             raise Refusal("not a regular file but a symbolic link")
-        if error.errno == errno.EWOULDBLOCK:  # its owner holds a write lease, as good as having it open
+        if error.errno == errno.EWOULDBLOCK:  # its owner has a write lease, which is as good as an open file
             return "later"
         if error.errno in (errno.ENXIO, errno.ENODEV):
             raise Refusal("not a regular file but a socket or device")
@@ -239,7 +243,7 @@ def _expect_regular(status: os.stat_result) -> None:
 
 
 def _share(fd: int, drop: os.stat_result) -> None:
-    """Let those read a reason who may read its drop, the dropper first, and no other account."""
+    """Give the readers of a drop, its dropper first, the right to read the reason, and no other account."""
     readers = drop.st_mode & 0o044
     if readers != 0o044:
         try:
@@ -247,14 +251,14 @@ def _share(fd: int, drop: os.stat_result) -> None:
         except OSError:  # a group that the engine is not in
             readers &= 0o004
     if not readers:
-        with contextlib.suppress(OSError):  # only root gives files away; else the engine's account alone reads it
+        with contextlib.suppress(OSError):  # only root can give files away; otherwise only the engine's account can read it
             os.fchown(fd, drop.st_uid, -1)
     with contextlib.suppress(OSError):  # a filesystem without modes
         os.fchmod(fd, 0o600 | readers)
 
 
 def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None) -> bool:
-    """Whether what was renamed is the file that was looked at, with no other name, and no writer came in between."""
+    """Return whether the renamed file is the one that was checked, with no other name, and no writer came in between."""
     now = os.fstat(fd)
     there = os.lstat(target)
     same = (now.st_ino, now.st_dev) == (there.st_ino, there.st_dev) and now.st_nlink == 1
@@ -264,7 +268,7 @@ def _untouched(fd: int, target: bytes, was: os.stat_result, leased: bool | None)
 
 
 def _lease(fd: int) -> bool | None:
-    """True: nobody has it open for writing. False: somebody has. None: this file or filesystem gives us no leases."""
+    """Return True: no process has it open for writing; False: one has; None: this file or filesystem gives no leases."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

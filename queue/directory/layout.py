@@ -1,4 +1,4 @@
-"""Where the store keeps what, below the base directory. The rest of the program takes each path of the store from here. Pure."""
+"""Where the store keeps its files, below the base directory. The rest of the program takes each path of the store from here. Pure."""
 
 __all__ = ["DROPS", "FOLDERS", "MOVES", "OUTPUTS", "TAKEN", "module_folder"]
 
@@ -7,7 +7,7 @@ TAKEN = "Submitted/.taken"
 
 FOLDERS = {
     DROPS: 0o755,  # the administrator may open it to other writers
-    TAKEN: 0o700,  # ours alone: what is in it has been taken
+    TAKEN: 0o700,  # for the engine only: what is in it has been taken
     "Incoming": 0o750,
     "Queue": 0o750,
     "Staged": 0o750,
@@ -15,7 +15,7 @@ FOLDERS = {
     "Quarantine": 0o750,
     "Bad": 0o750,
 }
-"""The folders and their modes when made."""
+"""The folders, and the modes with which they are made."""
 
 MOVES = ("Queue", "Incoming", TAKEN, DROPS, "Staged", "Bad", "Quarantine", "Outbound")
 """Messages move between these by rename."""
@@ -30,5 +30,5 @@ OUTPUTS = {
 
 
 def module_folder(module: str) -> str:
-    """The folder of a module queue."""
+    """Return the folder of a module queue."""
     return f"Outbound/{module}"

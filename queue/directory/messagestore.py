@@ -22,14 +22,14 @@ __all__ = ["DirectoryStore"]
 
 D = TypeVar("D", bound=Decision)
 MAX_WHY = 1 << 20
-"""Bytes of a .why that are read; ours have some hundred."""
+"""Bytes of a .why that are read. Ours have a few hundred."""
 
 
 class DirectoryStore:
-    """All messages of a base directory, which is the current one."""
+    """All messages of the base directory, which is the current directory."""
 
     def __init__(self, disk: DiskPort, way: sync.Sync | None = None, intake: Intake | None = None) -> None:
-        """`way`: how things are made durable; without it, in groups. `intake`: the drop folder, where drops are accepted."""
+        """`way`: how things are made durable; by default in groups. `intake`: the drop folder, where drops are accepted."""
         self._disk = disk
         self._files = Store(disk, way)
         self._intake = intake
@@ -37,7 +37,7 @@ class DirectoryStore:
 
     @classmethod
     def open(cls, durability: Durability, intake: Intake, *, quiet: bool) -> "DirectoryStore":
-        """The store of the current directory. `quiet`: the log has said before how it is made durable."""
+        """Return the store of the current directory. `quiet`: the log has said before how it is made durable."""
         return cls(intake.disk, sync.fitting(intake.disk, durability, quiet=quiet), intake)
 
     @property
@@ -101,7 +101,7 @@ class DirectoryStore:
     def recover(self, *, cold: bool, decided: Callable[[int, int, str], None], progress: Callable[[], None]) -> recovery.RecoveredDirectory:
         return recovery.recover(self._files, cold=cold, decided=decided, progress=progress)
 
-    # ---- what is there
+    # ---- queries
 
     def inventory(self) -> Iterator[int]:
         for name in self._disk.names("Submitted/.taken"):
@@ -138,7 +138,7 @@ class DirectoryStore:
         found = names.parse_taken(drop)
         return found.name if found else drop
 
-    # ---- what it keeps beside the messages
+    # ---- beside the messages
 
     def attempts(self) -> AttemptsFile:
         return AttemptsFile(self._disk)

@@ -1,4 +1,4 @@
-"""What the file names of the base directory mean, and how they are made. Pure: no file is touched here.
+"""The file names of the base directory: their meaning, and how they are made. Pure: no file is touched here.
 
     Submitted/.taken/<id>.<NAME>   a claimed drop                 taken, parse_taken
     Incoming/<door>.<id>.msg       received by a door             incoming, parse_incoming
@@ -7,10 +7,10 @@
     Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
     where a place publishes to     Outbound, Quarantine, Bad      final, nth
     Submitted/NAME.bad, .bad.why   a refused drop                 refused
-    odd.<name>                     no file, set aside             odd
+    odd.<name>                     not a file, set aside          odd
 
-Names in our own folders are ASCII, so str; names of drops are whatever their writer chose, so bytes. Every parse_ answers
-None for a foreign name: such files are left alone.
+Names in our own folders are ASCII, so str. Names of drops are what their writer chose, so bytes. Every parse_ returns None for a
+foreign name: such files stay as they are.
 """
 
 import re
@@ -42,13 +42,13 @@ __all__ = [
 ]
 
 MAX_NAME = 255
-"""The longest file name in bytes (NAME_MAX) of every filesystem that a spool may stand on."""
+"""The longest file name in bytes (NAME_MAX) of every filesystem that a spool may be on."""
 PLACES = {"quarantine": "Quarantine/{}.msg", "quarantine-why": "Quarantine/{}.why", "bad": "Bad/{}.msg", "bad-why": "Bad/{}.why"}
-"""The places that are no module queue. They are lower case and modules are upper case, so that neither hides the other."""
+"""The places that are not module queues. They are lower case and modules are upper case, so that neither hides the other."""
 
 Kind = Literal["msg", "tmp", "done"]
 
-# At most 18 digits: an id is microseconds since 1970 (16 digits), and has to fit into 64 bits.
+# At most 18 digits: an id is microseconds since 1970 (16 digits), and must fit into 64 bits.
 _ID = r"([1-9][0-9]{0,17})"
 _N = r"(0|[1-9][0-9]{0,17})"
 _INCOMING = re.compile(rf"([a-z][a-z0-9]{{0,15}}-[1-9][0-9]{{0,3}})\.(?:{_ID}\.msg|lock)")
@@ -63,14 +63,14 @@ _TAKEN = re.compile(rf"{_ID}\.(.+)".encode(), re.DOTALL)
 class TakenName(NamedTuple):
     id: int
     name: bytes
-    """The drop's own name, shortened where it was very long."""
+    """The drop's own name, shortened if it was very long."""
 
 
 class QueueName(NamedTuple):
     id: int
     kind: Kind
     n: int
-    """The dispatch that was decided; 0 for what is not `done`."""
+    """The dispatch that was decided; 0 for all but `done`."""
 
 
 class IncomingName(NamedTuple):
@@ -87,12 +87,12 @@ class StagedName(NamedTuple):
 
 
 def is_module(name: str) -> bool:
-    """Say whether `name` can be a module: its folder in Outbound is called so."""
+    """Return whether `name` can be a module, whose folder in Outbound has this name."""
     return _MODULE.fullmatch(name) is not None
 
 
 def taken(id: int, name: bytes) -> bytes:
-    """Name a claimed drop, shortened in the middle where it would pass MAX_NAME; its suffix stays."""
+    """Name a claimed drop. A name that would pass MAX_NAME is shortened in the middle; its suffix stays."""
     head = b"%d." % id
     return head + _shorten(name, MAX_NAME - len(head))
 
@@ -133,7 +133,7 @@ def parse_incoming(name: str) -> IncomingName | None:
 
 
 def nth(module: str, number: int) -> str:
-    """The place of the first, second ... file of one message in a module: OUT, OUT.2, ... up to 9999."""
+    """Return the place of the first, second ... file of one message in a module: OUT, OUT.2, ... up to 9999."""
     return module if number == 1 else f"{module}.{number}"
 
 
@@ -148,7 +148,7 @@ def parse_staged(name: str) -> StagedName | None:
 
 
 def final(id: int, place: str) -> str:
-    """Say where `place` publishes message `id` to, relative to the base directory. Raises ValueError for an unknown place."""
+    """Return where `place` publishes message `id`, relative to the base directory. Raises ValueError for an unknown place."""
     if (known := PLACES.get(_checked(place))) is not None:
         return known.format(id)
     module, _, number = place.partition(".")
@@ -156,7 +156,7 @@ def final(id: int, place: str) -> str:
 
 
 def parse_shelf(name: str) -> int | None:
-    """The id of a message file in Quarantine/ or Bad/."""
+    """Return the id of a message file in Quarantine/ or Bad/."""
     match = _SHELF.fullmatch(name)
     return int(match[1]) if match else None
 
@@ -170,19 +170,19 @@ def refused(name: bytes, number: int = 1) -> tuple[bytes, bytes]:
 
 
 def odd(name: str, number: int = 1) -> str:
-    """Name what is no file, so that no parse_ knows it: `odd.7.msg`; the second of its name is `odd-2.7.msg`."""
+    """Name an entry that is not a file, so that no parse_ knows it: `odd.7.msg`; the second of its name is `odd-2.7.msg`."""
     head = b"odd." if number == 1 else b"odd-%d." % number
     return (head + _shorten(name.encode("utf-8", "surrogateescape"), MAX_NAME - len(head))).decode("utf-8", "surrogateescape")
 
 
 def _checked(place: str) -> str:
     if place not in PLACES and not _PLACE.fullmatch(place):
-        raise ValueError(f"{place!r} is no module and no place")
+        raise ValueError(f"{place!r} is neither a module nor a place")
     return place
 
 
 def _shorten(name: bytes, limit: int) -> bytes:
-    """Cut bytes out of the middle, so that what tells names apart, beginning and suffix, stays."""
+    """Cut bytes out of the middle: beginning and suffix, which distinguish names, stay."""
     if len(name) <= limit:
         return name
     half = (limit - 1) // 2

@@ -1,9 +1,9 @@
-"""What a new engine, or a new queue manager, makes of the files that it finds: DESIGN.md's table of states, row by row.
+"""Bring the files that a new engine, or a new queue manager, finds into order: DESIGN.md's table of states, row by row.
 
-Everything here may be interrupted and repeated. One bad entry stops no other: what is no file is set aside under a name that is
-never looked at, what the disk refuses of one message is named and left. Only a sync that fails, a folder that cannot be read, or
-a machine that has no room (a read-only disk, no descriptor) ends a recovery; the next queue manager begins it again.
-Sorted numbers and one pass: a million messages take some 10 MB a folder.
+All of this may be interrupted and repeated. One bad entry stops no other. An entry that is not a file is set aside under a name
+that is ignored. If the disk refuses for one message, that is logged, and the message stays. Only three things end a recovery: a
+sync that fails, a folder that cannot be read, and a machine that has no room (a read-only disk, no descriptor). The next queue
+manager begins it again. Sorted numbers and one pass: a million messages take about 10 MB a folder.
 """
 
 import json
@@ -25,21 +25,21 @@ __all__ = ["FoundMessage", "RecoveredDirectory", "recover"]
 log = logging.getLogger("QUEUE")
 
 OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp", ".format", ".format.tmp")
-"""Files of Queue/ that are no messages."""
+"""Files of Queue/ that are not messages."""
 INCOMING = ("Incoming", names.parse_incoming)
 MAX_ODD = 100
-"""Names that are tried for one thing that is set aside."""
+"""Names that are tried for one entry that is set aside."""
 
 
 class FoundMessage(msgspec.Struct):
-    """A message that is to be judged."""
+    """A message that must be scanned."""
 
     id: int
     drop: str | None
     ingested: bool
-    """Queue/<id>.msg is there and is to be trusted."""
+    """Queue/<id>.msg exists and may be trusted."""
     size: int
-    """Bytes of the drop or of the message file: what its lane is chosen by."""
+    """Bytes of the drop or of the message file, which decide its lane."""
     taken: Stamp | None = None
 
     @property
@@ -52,29 +52,29 @@ class FoundMessage(msgspec.Struct):
 
 
 class RecoveredDirectory(msgspec.Struct):
-    """What lay in the base directory."""
+    """The content of the base directory."""
 
     highest: int = 0
-    """The highest id that any file bears."""
+    """The highest id that any file has."""
     offers: list[FoundMessage] = []
     finished: list[tuple[int, str]] = []
     """Messages whose outcome was decided and is now carried out: id and disposition."""
     broken: list[int] = []
-    """Messages that a power cut left incomplete; they lie in Bad/ now."""
+    """Messages that a power cut left incomplete. They are in Bad/ now."""
     foreign: list[str] = []
     unfinished: list[int] = []
-    """Offered messages that a processor was working on, oldest first: it left something half or not committed."""
+    """Offered messages that a processor was working on, oldest first: it left a half written or uncommitted file."""
 
 
 class _Disk(msgspec.Struct):
-    """The names found, by what they are."""
+    """The names found, by their meaning."""
 
     drops: dict[int, str] = {}
     messages: set[int] = set()
     done: dict[int, list[int]] = {}
     temporary: list[str] = []
     half: set[int] = set()
-    """Message files that a processor did not come to the end of; their drops are there."""
+    """Message files that a processor did not finish. Their drops still exist."""
     staged: dict[int, list[names.StagedName]] = {}
     foreign: list[str] = []
 
@@ -84,10 +84,9 @@ def recover(
 ) -> RecoveredDirectory:
     """Bring every message into a state from which it can go on.
 
-    `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only
-    the queue manager is new: files are as they were left, and filters may be reading them.
-    `decided(id, n, disposition)` is called for each message that was committed, after its outputs are published and before its
-    last name goes, `progress()` for every message that is looked at.
+    `cold`: the whole engine starts, perhaps after a power cut, so nothing that was not synced is trusted. Otherwise only the queue
+    manager is new: files are as they were left, and filters may be reading them. `decided(id, n, disposition)` is called for each
+    committed message, after its outputs are published and before its last name goes. `progress()` is called for every message.
     """
     seen = _look(store.disk)
     found = RecoveredDirectory()
@@ -95,7 +94,7 @@ def recover(
     found.foreign = seen.foreign + left.foreign
     found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
     if seen.done:
-        store.sync.committed()  # whoever was killed may have had no time to
+        store.sync.committed()  # the process that was killed may not have done this
     for id, dispatches in sorted(seen.done.items()):
         _finish(store, seen, id, dispatches, found, decided)
         progress()
@@ -118,13 +117,13 @@ def recover(
 
 
 def _tried(path: str, action: Callable[[], object]) -> bool:
-    """Do something with one entry. False: the disk refuses it, and the log says so. Raises OSError where the machine has no room."""
+    """Do something with one entry. False: the disk refuses it, and the log says so. Raises OSError if the machine has no room."""
     try:
         action()
     except OSError as error:
         if no_room(error):
             raise
-        log.error("%s: %s; it is left as it is", printable(path), error.strerror or error)
+        log.error("%s: %s; it stays as it is", printable(path), error.strerror or error)
         return False
     return True
 
@@ -135,7 +134,7 @@ def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
 
 
 def _set_odd_aside(disk: DiskPort) -> set[str]:
-    """What has a name of ours and is no file gets another name; return the paths of what could not be renamed."""
+    """Rename entries that have a name of ours and are not files; return the paths of those that could not be renamed."""
     left = set()
     for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged), INCOMING):
         for name in disk.odd(folder):
@@ -151,7 +150,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is no file: it is %s now, and is not looked at", printable(f"{folder}/{name}"), printable(other))
+        log.error("%s is not a file: it is %s now, and is ignored", printable(f"{folder}/{name}"), printable(other))
         return
 
 
@@ -201,7 +200,7 @@ def _look_queue(seen: _Disk, name: str) -> None:
 def _finish(
     store: Store, seen: _Disk, id: int, dispatches: list[int], found: RecoveredDirectory, decided: Callable[[int, int, str], None]
 ) -> None:
-    """<id>.<n>.done: publish what dispatch n still has staged, unlink drop and .done."""
+    """Finish <id>.<n>.done: publish the outputs that dispatch n still has staged, unlink drop and .done."""
     drop = seen.drops.pop(id, None)
     for n in sorted(dispatches):
         done = "Queue/" + names.queue(id, "done", n)
@@ -219,10 +218,10 @@ def _finish(
 
 
 def _disposition(disk: DiskPort, id: int) -> str:
-    """What became of a message whose last name in Queue/ still stands: read off where its outputs are.
+    """Return what became of a message that still has its last name in Queue/, from the places of its outputs.
 
-    A consumer may have taken the output from a module queue already, so what is nowhere was enqueued or discarded;
-    the first is by far the likelier, and the board corrects it where it knows better.
+    A consumer may have taken the output from a module queue already. So a message without outputs was enqueued or discarded. The
+    first is far more likely, and the board corrects it if it knows better.
     """
     try:
         if disk.stamp(names.final(id, "quarantine-why")):
@@ -235,10 +234,10 @@ def _disposition(disk: DiskPort, id: int) -> str:
 
 
 def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: RecoveredDirectory) -> None:
-    """A drop without .done. Cold: its message file is not trusted, it is ingested again; else a whole one stays as it is.
+    """Recover a drop without .done. Cold: its message file is not trusted, and the drop is ingested again. Otherwise a whole one stays.
 
-    But for one that does not bear its drop's number: its writer went on. A filter may have scanned it, so the drop goes back, and
-    comes again under another id.
+    Exception: if a message file does not have its drop's number, the writer went on. A filter may have scanned it, so the drop goes
+    back, and comes again under another id.
     """
     ingested = id in seen.messages
     taken = store.disk.stamp(drop_path(drop))
@@ -257,7 +256,9 @@ def _drop(store: Store, seen: _Disk, id: int, drop: str, cold: bool, found: Reco
 
 
 def _alone(store: Store, id: int, cold: bool, found: RecoveredDirectory) -> None:
-    """A message file without a drop: held, from a door, or released. It is mail: it is never wiped, and offered only if it is whole."""
+    """Recover a message file without a drop: deferred, from a door, or released. It is mail: it is never wiped, and offered only if it
+    is whole.
+    """
     if fault := _fault(store.disk, id, cold):
         _set_aside(store.disk, id, fault)
         found.broken.append(id)
@@ -267,10 +268,10 @@ def _alone(store: Store, id: int, cold: bool, found: RecoveredDirectory) -> None
 
 
 def _fault(disk: DiskPort, id: int, cold: bool) -> str:
-    """What is wrong with a message file; "" where nothing is. Only a power cut breaks what its writer came to the end of."""
+    """Return the fault of a message file, "" if there is none. Only a power cut breaks a file that its writer finished."""
     try:
         if not finished(disk, queue_path(id), of_others=True):
-            return "the file is not whole: its writer did not come to its end"
+            return "the file is not whole: its writer did not finish it"
         return "" if not cold or whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
     except OSError as error:
         if no_room(error):
@@ -286,7 +287,7 @@ def _set_aside(disk: DiskPort, id: int, reason: str) -> None:
 
 
 def _lonely(disk: DiskPort, folder: str) -> Iterator[str]:
-    """A .why without its message is what a death between the two renames left, and was published again or never will be."""
+    """Find each .why without its message. A death between two renames left it: its message was published again or never will be."""
     there = set(disk.names(folder))
     for name in there:
         stem, _, suffix = name.rpartition(".")

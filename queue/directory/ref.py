@@ -1,4 +1,4 @@
-"""What a message's opaque `ref` says to the directory: the name of its drop in .taken/, and how the drop was when it was taken. Pure."""
+"""The content of a message's opaque `ref`: the name of its drop in .taken/, and the state of the drop when it was taken. Pure."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Taken(NamedTuple):
     drop: str
     """Its name in .taken/."""
     stamp: tuple[int, int]
-    """Its modification time and size when it was taken: only that is committed."""
+    """Its modification time and size when it was taken: it is committed only if it still has them."""
 
 
 def ref_of(drop: str, stamp: tuple[int, int]) -> bytes:
@@ -19,7 +19,7 @@ def ref_of(drop: str, stamp: tuple[int, int]) -> bytes:
 
 
 def taken_of(ref: bytes) -> Taken | None:
-    """None: there is no drop. Raises ValueError where `ref` is none of ours."""
+    """Read a `ref`. None: there is no drop. Raises ValueError if the directory did not make `ref`."""
     if not ref:
         return None
     time, size, drop = ref.split(b" ", 2)

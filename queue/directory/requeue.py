@@ -1,7 +1,7 @@
-"""A kept message comes back into the queue: from Quarantine (release) or Bad (retry).
+"""Bring a kept message back into the queue: from Quarantine (release) or Bad (retry).
 
-It keeps its id. The O line's last field says where a released one goes on (after the action that kept it). It is written in place
-and made durable before the rename into Queue/. The .why goes after that rename is durable, too.
+It keeps its id. The last field of the O line says where a released message goes on (after the action that kept it). The field is
+written in place and made durable before the rename into Queue/. The .why goes after that rename is durable, too.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,14 @@ class Requeue:
     def __init__(self, disk: DiskPort) -> None:
         self._disk = disk
         self._coming: set[int] = set()
-        """Messages that are brought back, until they are in Queue/."""
+        """Messages that are on their way back, until they are in Queue/."""
 
     def has(self, id: int) -> bool:
-        """Whether it is on its way into the queue."""
+        """Return whether a message is on its way into the queue."""
         return id in self._coming
 
     def begin(self, id: int, place: Place, mark: bytes | None, after_sync: AfterSync, arrived: Arrived) -> None:
-        """Write the mark, and go on once it is durable."""
+        """Write the mark, and continue when it is durable."""
         path = names.final(id, place)
         stamp = self._disk.stamp(path)
         if stamp is None or id in self._coming:
@@ -41,7 +41,7 @@ class Requeue:
         after_sync(lambda: self._arrive(id, place, stamp[1], after_sync, arrived), path)
 
     def _arrive(self, id: int, place: Place, size: int, after_sync: AfterSync, arrived: Arrived) -> None:
-        """The mark is durable: the message is in the queue from this rename on."""
+        """Rename a message into the queue; its mark is durable."""
         self._coming.discard(id)
         path = names.final(id, place)
         try:
@@ -56,5 +56,5 @@ class Requeue:
         head = next(self._disk.chunks(path, first=FIRST), b"")
         line = envelopes.parse_o(head[: max(envelopes.head_end(head), 0)] or head)
         if line is None:
-            raise NotKept(f"{path} has no O line of ours: it is left where it is")
+            raise NotKept(f"{path} has no O line of ours: it stays where it is")
         self._disk.patch(path, line.offset + envelopes.O_LENGTH - 1 - MARK_LENGTH, mark)

@@ -1,7 +1,7 @@
-"""When a drop is complete, where no lease tells: once it has not changed for long enough, by our own clock and our own looks.
+"""When a drop is complete, if no lease shows it: once it has not changed for long enough, by our own clock and our own looks.
 
-The times that a file bears are its writer's, or another machine's, and are only compared for being other ones. How long is
-enough depends on what was seen of that drop: longer than its writer pauses. Memory is bounded, whatever is in the folder.
+The times of a file come from its writer, or from another machine. They are only compared for being different. How long is enough
+depends on the pauses of that drop's writer: it must be longer than these. Memory is bounded, whatever is in the folder.
 """
 
 import os
@@ -12,46 +12,46 @@ import msgspec
 __all__ = ["MAX_REST", "MAX_SEEN", "PATIENCE", "PAUSES", "REST", "Rests"]
 
 REST = 10.0
-"""Seconds without change after which a file counts as complete, where no lease tells whether it is open for writing."""
+"""Seconds without change after which a file counts as complete, if no lease shows whether it is open for writing."""
 PAUSES = 3
-"""A file rests for this many times the longest pause that was seen between two changes of it, where that is longer than REST."""
+"""A file rests for this many times the longest pause between two of its changes, if that is longer than REST."""
 MAX_REST = 120.0
-"""Seconds that a file has to rest at most, however long its writer pauses."""
+"""Seconds that a file must rest at most, even if its writer pauses longer."""
 PATIENCE = 5.0
 """Seconds that a second link (`ln` + `rm` writers), an unreadable file or an empty one gets before it is refused."""
 MAX_SEEN = 20_000
-"""Drops whose rest or patience is measured at the same time, some 500 bytes each. The others wait until one of these is settled.
+"""Drops whose rest or patience is measured at the same time, about 500 bytes each. The others wait until one of these is settled.
 
-An account with fewer of them takes the place of the newest one of the account with the most.
+A drop of an account with fewer of them replaces the newest one of the account with the most.
 """
 
 
 class DropSeen(msgspec.Struct):
-    """What was seen of a drop that is not taken yet: how it is, since when, and how long its writer paused."""
+    """What is known of a drop that is not taken yet: its state, since when it has it, and how long its writer paused."""
 
     state: tuple[int, ...]
-    """Inode, size, times; empty while it is given patience, or before the first look."""
+    """Inode, size, times; empty during its patience, or before the first look."""
     owner: int
     since: float
-    """time.monotonic() of our first look that found it so."""
+    """time.monotonic() of our first look with this state."""
     longest: float = 0.0
     """Seconds between two changes, at most."""
     must: bool = False
-    """It was changed after it had been taken: a lease is not enough."""
+    """It was changed after it was taken: a lease is not enough."""
 
     @property
     def until(self) -> float:
-        """When it has rested."""
+        """Return when it has rested long enough."""
         return self.since + min(max(REST, PAUSES * self.longest), MAX_REST)
 
 
 class Rests:
-    """What is known of drops that are not complete yet."""
+    """The drops that are not complete yet."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, DropSeen] = {}
         self._of: dict[int, dict[bytes, None]] = {}
-        """Their names by owner, the oldest first."""
+        """Names by owner, the oldest first."""
 
     def names(self) -> set[bytes]:
         return set(self._seen)
@@ -64,7 +64,7 @@ class Rests:
                 del self._of[seen.owner]
 
     def begin(self, name: bytes, owner: int, longest: float) -> None:
-        """It has to rest, whatever a lease says; its writer is known to have paused for so long."""
+        """Have a drop rest, whatever a lease shows. Its writer paused for up to `longest` seconds."""
         while len(self._seen) >= MAX_SEEN:
             self.forget(next(iter(self._most())))
         self._keep(name, DropSeen((), owner, time.monotonic(), longest, must=True))
@@ -76,11 +76,11 @@ class Rests:
         return seen
 
     def _most(self) -> dict[bytes, None]:
-        """The names of the owner that has the most."""
+        """Return the names of the owner that has the most."""
         return max(self._of.values(), key=len)
 
     def _room(self, owner: int) -> bool:
-        """Whether one more drop of this owner is watched. One of another owner that has more gives way."""
+        """Return whether one more drop of this owner is watched. One of another owner that has more gives way."""
         if len(self._seen) < MAX_SEEN:
             return True
         most = self._most()
@@ -90,34 +90,34 @@ class Rests:
         return True
 
     def must(self, name: bytes) -> bool:
-        """Whether it has to rest."""
+        """Return whether a drop must rest."""
         seen = self._seen.get(name)
         return seen is not None and seen.must
 
     def has(self, name: bytes) -> bool:
-        """Whether its rest is being measured."""
+        """Return whether the rest of a drop is being measured."""
         seen = self._seen.get(name)
         return seen is not None and bool(seen.state)
 
     def rested(self, name: bytes, status: os.stat_result) -> bool:
-        """Look at it: has it not changed for long enough?"""
+        """Look at a drop; return whether it has not changed for long enough."""
         seen = self._look(name, status.st_uid, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         return seen is not None and time.monotonic() >= seen.until
 
     def resting(self, name: bytes, size: int, changed: int) -> bool:
-        """Whether it rests, and has this size and time of change since the last look."""
+        """Return whether a drop rests, with this size and time of change since the last look."""
         seen = self._seen.get(name)
         if seen is None or not seen.state or (seen.state[1], seen.state[3]) != (size, changed):
             return False
         return time.monotonic() < seen.until
 
     def patient(self, name: bytes, owner: int) -> bool:
-        """Whether it had PATIENCE seconds in a state that is no mail."""
+        """Return whether a drop had PATIENCE seconds in a state that cannot be mail."""
         seen = self._look(name, owner, ())
         return seen is not None and time.monotonic() - seen.since >= PATIENCE
 
     def _look(self, name: bytes, owner: int, state: tuple[int, ...]) -> DropSeen | None:
-        """What is known of the name, which is in this state now. None: no more names are watched."""
+        """Note the present state of a name; return what is known of it. None: no more names are watched."""
         seen = self._seen.get(name)
         now = time.monotonic()
         if seen is None or (seen.state and state and seen.state[0] != state[0]):

@@ -1,16 +1,16 @@
-"""The order of a message's end, which is written down here once: the engine takes these steps, and the model explores them.
+"""The order of a message's end, written down once: the engine takes these steps, and the model explores them.
 
     sync_staged      the message file and its staged outputs survive a power cut
     compare          the drop is still the one that was taken; if not, nothing is committed and the caller gives the drop back
     commit           <id>.msg becomes <id>.<n>.done: the outcome is decided, and from here on it is only carried out
     sync_committed   the decision survives a power cut ("each" only)
-    publish          the drop goes, the staged outputs come to their places
+    publish          the drop is unlinked, the staged outputs are renamed to their places
     sync_published   the outputs survive a power cut at their places ("each" only)
     left             the caller counts the message and logs its end
-    forget           <id>.<n>.done goes: the message has left the queue
+    forget           <id>.<n>.done is unlinked: the message has left the queue
 
-Two ways are shorter. A message file that is itself the output is moved: the drop goes, then one rename is commit, publication
-and end. A message that is deferred for the first time only loses its drop, after sync_staged and compare.
+Two ways are shorter. A message file that is itself the output is moved: the drop goes, then one rename is commit, publication and
+end. A message that is deferred for the first time only loses its drop, after sync_staged and compare.
 
 A sync serves a whole batch; the steps between two syncs are taken message by message. In groups all of them follow one sync, so
 at most one `.done` exists. Every step may be repeated after an error.
@@ -30,7 +30,7 @@ D = TypeVar("D", bound=Decision)
 
 
 class DirectorySettlement(Generic[D]):
-    """Takes decisions to their end. The wrong orders that the model has to find are subclasses."""
+    """Takes decisions to their end. The model has to find wrong orders; these are subclasses."""
 
     def __init__(self, store: Store, witness: Witness[D]) -> None:
         self.store = store
@@ -47,7 +47,7 @@ class DirectorySettlement(Generic[D]):
         ]
 
     def step(self, decision: D) -> None:
-        """Take the next step of one message. Raises OSError; then the same step is the next one."""
+        """Take the next step of one message. Raises OSError; then the same step comes next again."""
         if decision.places is None:
             self._release(decision)
             return
@@ -76,7 +76,7 @@ class DirectorySettlement(Generic[D]):
         self.store.sync.staged(_changes(batch, Progress.STAGED), others)
 
     def compare(self, decision: D) -> bool:
-        """Whether the drop differs from the one that was taken."""
+        """Return whether the drop differs from the one that was taken."""
         taken = taken_of(decision.ref)
         return taken is not None and self.store.changed(*taken)
 
@@ -97,7 +97,7 @@ class DirectorySettlement(Generic[D]):
         self.store.forget(decision.id, decision.n)
 
     def move(self, decision: D, place: str) -> None:
-        """The drop goes first. The other way round a drop would be left of a message that is out."""
+        """Unlink the drop, then rename the message file. The other way round, a drop would remain of a message that is out."""
         self.release_drop(decision)
         self.store.move(decision.id, place)
 
@@ -108,7 +108,7 @@ class DirectorySettlement(Generic[D]):
             self.witness.released(decision)
 
     def _move(self, decision: D) -> None:
-        """All steps at once. What fails in the middle is repeated with the message file, which is all that is left."""
+        """Take all steps at once. After an error in the middle they are repeated with the message file, which is all that is left."""
         assert decision.places is not None
         (place,) = decision.places
         self.witness.deciding(decision)

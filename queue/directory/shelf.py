@@ -1,7 +1,7 @@
-"""What stands on the shelves, for people and scripts: Queue, Quarantine and Bad, read from the disk. Changes nothing.
+"""List the messages in Queue, Quarantine and Bad, for people and scripts. It reads the disk and changes nothing.
 
-A listing needs no engine and takes no lock, so a file may go while it is read: it is then left out. Ages are of the
-files' times; an id is no clock.
+A listing needs no engine and takes no lock. So a file may go while it is read: it is then left out. Ages come from the times of
+the files, not from the ids.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ __all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "re
 
 Folder = Literal["Queue", "Quarantine", "Bad"]
 FIRST = 16 << 10
-"""Bytes read first: the envelope and header of nearly every message."""
+"""Bytes of the first read: the envelope and header of nearly every message."""
 MAX_SHOWN = 1 << 20
-"""The longest envelope and header that is shown, and the longest .why that is read; what is beyond it is no help."""
+"""Bytes of envelope and header that are shown, and of a .why that are read. More would not help."""
 
 
 class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,23 +32,23 @@ class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     state: str
-    """waiting = claimed, not begun; active = being scanned; deferred = waits for a filter; else the folder's word."""
+    """waiting = claimed, not begun; active = being scanned; deferred = waits for a filter; otherwise the word of the folder."""
     time: float
-    """When the file came to be, in seconds since 1970."""
+    """When the file was made, in seconds since 1970."""
     size: int
     """Bytes of the message without envelope; of a waiting drop, as it is."""
     sender: bytes | None = None
     recipients: tuple[bytes, ...] = ()
     drop: bytes | None = None
-    """The name of the drop that it came from, while that is still there."""
+    """The name of the drop that it was made of, as long as that exists."""
     dropper: int | None = None
-    """The account that dropped it; the engine's own where no other is named."""
+    """The account that dropped it; the engine's own if no other is named."""
     why: dict[str, Any] = {}
-    """What the .why file says: reason, filter, rule, ..."""
+    """The content of the .why file: reason, filter, rule and others."""
 
 
 def entries(disk: Disk, folder: Folder) -> Iterator[ShelfEntry]:
-    """All messages of a folder by id. Files that cannot be read are left out."""
+    """Return all messages of a folder by id. Files that cannot be read are left out."""
     drops = dict(waiting(disk)) if folder == "Queue" else {}
     ids = {id for name in disk.names(folder) if (id := names.parse_shelf(name)) is not None}
     for id in sorted(ids | set(drops)):
@@ -59,13 +59,13 @@ def entries(disk: Disk, folder: Folder) -> Iterator[ShelfEntry]:
 
 
 def read(disk: Disk, folder: Folder, id: int) -> ShelfEntry:
-    """One message. Raises FileNotFoundError where it is not there, ValueError where the file is no message."""
+    """Return one message. Raises FileNotFoundError if it is not there, ValueError if the file is not a message."""
     drops = dict(waiting(disk)) if folder == "Queue" else {}
     return _entry(disk, folder, id, drops.get(id))
 
 
 def waiting(disk: Disk) -> Iterator[tuple[int, bytes]]:
-    """The claimed drops: id and name in .taken."""
+    """Return the claimed drops: id and name in .taken."""
     for name in disk.names(TAKEN):
         raw = name.encode(errors="surrogateescape")
         if parsed := names.parse_taken(raw):
@@ -73,7 +73,7 @@ def waiting(disk: Disk) -> Iterator[tuple[int, bytes]]:
 
 
 def claimed(name: bytes) -> Iterator[tuple[int, int | None]]:
-    """The ids of the claimed drops that had this name, and their owners."""
+    """Return the ids of the claimed drops that had this name, and their owners."""
     for entry in os.listdir(os.fsencode(TAKEN)):
         found = names.parse_taken(entry)
         if found is not None and entry == names.taken(found.id, name):
@@ -81,12 +81,12 @@ def claimed(name: bytes) -> Iterator[tuple[int, int | None]]:
 
 
 def enqueued(id: int) -> list[str]:
-    """The files of a message in the module queues."""
+    """Return the files of a message in the module queues."""
     return [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
 
 
 def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
-    """Envelope lines and header of a message, both without the empty line behind them."""
+    """Return envelope lines and header of a message, both without the empty line behind them."""
     data = b""
     end = -1
     blank = -1
@@ -138,7 +138,7 @@ def _owner(path: str) -> int | None:
 
 
 def _why(disk: Disk, folder: Folder, id: int) -> dict[str, Any]:
-    """The reason beside a message; empty where there is none or it cannot be read."""
+    """Return the reason beside a message; empty if there is none or it cannot be read."""
     try:
         found = json.loads(next(disk.chunks(f"{folder}/{id}.why", first=MAX_SHOWN)))
     except (OSError, ValueError, RecursionError):

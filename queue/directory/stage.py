@@ -1,6 +1,6 @@
-"""Outputs, complete but not yet anywhere that counts: Staged/<id>.<n>.<place>.
+"""Stage outputs: complete files that do not count yet, Staged/<id>.<n>.<place>.
 
-The last step of a processor. The queue manager publishes them after the commit; what it does not publish is wiped.
+This is the last step of a processor. The queue manager publishes them after the commit, and wipes those that it does not publish.
 """
 
 import json
@@ -15,14 +15,14 @@ from enqueuer.queue.message.printable import printable_json
 __all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_itself", "stage_why", "unchanged"]
 
 MAX_COPIES = 1000
-"""Copies of their own that one message may have, each a file; a filter may ask for a hundred."""
+"""Separate copies that one message may have, each a file. A filter may ask for a hundred."""
 
 ORPHAN = b"X-Enqueuer-Orphan: the message begins with the next line"
-"""Separates added fields from a message that begins with a blank: its first line would continue the last of them."""
+"""Separates added fields from a message that begins with a blank, whose first line would otherwise continue the last field."""
 
 
 def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -> dict[str, frozenset[bytes]]:
-    """Which recipients each module gets."""
+    """Return the recipients of each module."""
     found: dict[str, set[bytes]] = {}
     for recipient in recipients:
         found.setdefault(module_of(recipient), set()).add(recipient)
@@ -30,7 +30,7 @@ def modules_of(recipients: Sequence[bytes], module_of: Callable[[bytes], str]) -
 
 
 def places_of(copies: Iterable[bytes], module_of: Callable[[bytes], str], taken: Iterable[str]) -> dict[str, bytes]:
-    """A place for each of these recipients' own copy: the next of its module, where `taken` are the modules with one file."""
+    """Choose a place for each recipient's separate copy: the next of its module. `taken`: the modules that have one file."""
     counts = dict.fromkeys(taken, 1)
     found = dict[str, bytes]()
     for recipient in list(dict.fromkeys(copies))[:MAX_COPIES]:
@@ -51,10 +51,10 @@ def stage_file(
 ) -> None:
     """Stage the message for one place with these recipients (None = all), and with `fields` on top of its header.
 
-    `envelope` is another one than the message's: with recipients that filters added.
+    `envelope` replaces the message's: it has recipients that filters added.
 
-    Where nothing differs from the queue file it is a second name of it (a hard link), not a copy: +29 % messages/s and
-    twice the rate for 1 MiB mail, measured beside a copy.
+    If nothing differs from the queue file, the output is a second name of it (a hard link), not a copy. Measured against a copy: +29
+    % messages/s, and twice the rate for 1 MiB mail.
     """
     target = "Staged/" + names.staged(message.id, n, place)
     whole = envelope or message.envelope
@@ -68,21 +68,21 @@ def stage_file(
 def unchanged(
     disk: DiskPort, message: MessageFile, recipients: frozenset[bytes] | None, fields: Iterable[bytes], envelope: envelopes.Envelope
 ) -> bool:
-    """Whether the output for these recipients is the queue file, byte for byte, and that as we wrote it."""
+    """Return whether the output for these recipients is the queue file, byte for byte, as the engine wrote it."""
     if fields or envelope != message.envelope or not (recipients is None or len(recipients) == len(envelope.recipients)):
         return False
     return disk.stamp(queue_path(message.id)) == message.stamp
 
 
 def stage_itself(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, object]) -> tuple[str, ...]:
-    """Stage the message file as it is, and a reason, for a place; return both places."""
+    """Stage the message file as it is, with a reason, for a place; return both places."""
     stage_why(disk, id, n, place, why)
     disk.link(queue_path(id), "Staged/" + names.staged(id, n, place))
     return place, place + "-why"
 
 
 def stage_why(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, object]) -> None:
-    """Stage the .why file that lies beside a message in Quarantine or Bad."""
+    """Stage the .why file for a message in Quarantine or Bad."""
     text = printable_json(json.dumps(why, indent=1, ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
 
@@ -104,7 +104,7 @@ def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes
 
 
 def _on_top(fields: Iterable[bytes], message: bytes) -> bytes:
-    """The fields as lines with the message's own line end; they are LF or CRLF as its first line is."""
+    """Return the fields as lines with the message's own line end, LF or CRLF as in its first line."""
     first_line, newline, _ = message.partition(b"\n")
     end = b"\r\n" if newline and first_line.endswith(b"\r") else b"\n"
     if fields and message[:1] in (b" ", b"\t"):

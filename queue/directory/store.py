@@ -1,4 +1,4 @@
-"""The store: what the queue manager does to a message's files, one call a step.
+"""The store: the calls of the queue manager that change a message's files, one call a step.
 
                       before            the call that changes it         after
     changed           drop              stat: as it was taken?           no: give_back, nothing of it is committed
@@ -8,11 +8,11 @@
 
     move              <id>.msg          rename to its place              decided, published and gone, all at once
 
-The order of these calls, with the syncs between them, is settle.py's. changed() comes last before commit(), move() and
-release_drop(): a writer that goes on after its drop was read has the whole of it scanned, and loses only what it writes
-between that call and the unlink of its drop.
-Everything staged was made durable before commit; a death after it is finished by whoever starts next (recovery.py).
-Each call may be repeated. EEXIST never means done: an output counts as published when it is no longer staged.
+settle.py has the order of these calls, with the syncs between them. changed() comes last before commit(), move() and
+release_drop(). If a writer goes on after its drop was read, all that it wrote before changed() is scanned. It loses only what it writes
+between changed() and the unlink of its drop. All staged files were made durable before commit. After a death, the next process
+finishes what was committed (recovery.py). Each call may be repeated. EEXIST never means done: an output counts as published when
+it is no longer staged.
 """
 
 import errno
@@ -34,25 +34,25 @@ def drop_path(drop: str) -> str:
 
 
 class Store:
-    """The files of all messages. One process at a time may hold one of these."""
+    """The files of all messages. One process at a time has one of these."""
 
     def __init__(self, disk: DiskPort, sync: Sync | None = None) -> None:
-        """`sync`: how things are made durable; without it, in groups."""
+        """`sync`: how things are made durable; by default in groups."""
         self.disk = disk
         self.sync = sync or GroupSync(disk)
 
     def changed(self, drop: str | None, taken: Stamp | None) -> bool:
-        """Whether the drop is another than it was when it was taken. One that is not there any more has nothing left to lose."""
+        """Return whether the drop was changed after it was taken. A drop that has gone has nothing left to lose."""
         now = self.disk.stamp(drop_path(drop)) if drop is not None else None
         return now is not None and now != taken
 
     def give_back(self, id: int, drop: str) -> bytes | None:
-        """The drop goes back to its folder, to be taken again; what was made of it goes first. Its name there; None: it has gone."""
+        """Give the drop back to its folder, to be taken again; what was made of it goes first. Return its name there; None: it has gone."""
         self.wipe({id: sys.maxsize})
         self.undo_ingest(id)
         found = names.parse_taken(os.fsencode(drop))
         back = found.name if found else os.fsencode(drop)
-        for name in (back, os.fsencode(drop)):  # its own name may have been used again: both stay
+        for name in (back, os.fsencode(drop)):  # its own name may be in use again: both files stay
             try:
                 self.disk.rename_new(drop_path(drop), "Submitted/" + os.fsdecode(name))
             except FileExistsError:
@@ -63,39 +63,39 @@ class Store:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), drop)
 
     def commit(self, id: int, n: int) -> None:
-        """THE COMMIT POINT. Before this rename the message is undecided, after it its outcome is carried out."""
+        """Rename <id>.msg to <id>.<n>.done: THE COMMIT POINT. Before it the message is undecided, after it its outcome is carried out."""
         self.disk.rename(queue_path(id), "Queue/" + names.queue(id, "done", n))
 
     def finish(self, id: int, n: int, drop: str | None, places: Iterable[str]) -> None:
-        """Carry out what dispatch `n` decided: the drop goes, its outputs come to where they are for."""
+        """Carry out the decision of dispatch `n`: unlink the drop, rename the outputs to their places."""
         if drop is not None:
             self.disk.unlink(drop_path(drop))
         for place in sorted(places, reverse=True):  # a reason (quarantine-why) before its message
             self.publish(id, n, place)
 
     def move(self, id: int, place: str) -> None:
-        """The message file itself is the one output: its rename is the commit, the publication and the end.
+        """Move the message file, which is the only output: its rename is the commit, the publication and the end.
 
-        Its drop has gone before: until this rename a durable message file stands for itself, that is a message to be scanned.
+        Its drop has gone before. Until this rename the message file is durable and needs no drop: it is a message to be scanned.
         """
         self.disk.rename(queue_path(id), names.final(id, place))
 
     def publish(self, id: int, n: int, place: str) -> None:
-        """Rename one staged output to its place; nothing when that has been done."""
+        """Rename one staged output to its place. If that has been done, do nothing."""
         try:
             self.disk.rename("Staged/" + names.staged(id, n, place), names.final(id, place))
         except FileNotFoundError:
             if self.disk.stamp("Staged/" + names.staged(id, n, place)) is not None:
-                raise  # it is the folder that is missing
+                raise  # the folder is missing
 
     def forget(self, id: int, n: int) -> None:
-        """The message has left: its last name in Queue/ goes."""
+        """Remove the last name of a message in Queue/: the message has left."""
         self.disk.unlink("Queue/" + names.queue(id, "done", n))
 
     def wipe(self, upto: Mapping[int, int]) -> None:
-        """Unlink what these messages (id -> dispatch) had staged, up to and with that dispatch. One listing serves all of them.
+        """Unlink the staged files of these messages (id -> dispatch), up to and with that dispatch. One listing serves all of them.
 
-        Each name is tried for itself. Raises Unwiped at the end where some stay, and OSError where there is no listing.
+        Each name is tried separately. Raises Unwiped at the end if some stay, and OSError if the folder cannot be listed.
         """
         failed: dict[int, OSError] = {}
         for name in self.disk.names("Staged"):
@@ -109,10 +109,10 @@ class Store:
             raise Unwiped(next(iter(failed.values())), set(failed))
 
     def release_drop(self, drop: str) -> None:
-        """The message file is durable and stands for itself: the drop may go (a deferred message would cost the disk twice)."""
+        """Unlink the drop of a durable message file, which needs no drop (a deferred message would need its space twice)."""
         self.disk.unlink(drop_path(drop))
 
     def undo_ingest(self, id: int) -> None:
-        """Remove what was made of a drop that is to be refused."""
+        """Remove what was made of a drop that will be refused."""
         self.disk.unlink(queue_path(id))
         self.disk.unlink("Queue/" + names.queue(id, "tmp"))

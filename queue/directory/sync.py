@@ -1,12 +1,12 @@
-"""What is made durable when, between the steps of a batch of messages (store.py), in each of the three ways.
+"""Which files become durable when, between the steps of a batch of messages (store.py), in each of the three ways.
 
           before commit                     after commit      after finish                       before forget
     group one syncfs                        -                 -                                  -
     each  message and staged files,         Queue/            folders of the outputs,            -
-          Staged/ (held: Queue/)                              Staged/, .taken/
+          Staged/ (deferred: Queue/)                          Staged/, .taken/
     off   -                                 -                 -                                  -
 
-All of it runs in the committer's thread. An OSError means that nothing of the batch may be taken for durable.
+All of it runs in the committer's thread. After an OSError nothing of the batch counts as durable.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ log = logging.getLogger("SPOOL")
 
 
 class Change(NamedTuple):
-    """What dispatch `n` of a message has staged. `places` None: nothing, the message is deferred and its file is to last."""
+    """The staged files of dispatch `n` of a message. `places` None: none; the message is deferred, and its file must become durable."""
 
     id: int
     n: int
@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 class NoSync:
-    """No sync at all, and the form that the two others have."""
+    """Does not sync at all. It is also the base class of the two other ways."""
 
     in_steps = False
     """Whether committed() and published() do anything: then a batch goes through them together."""
@@ -46,16 +46,16 @@ class NoSync:
         self._disk = disk
 
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
-        """Before the commit: what the messages' processors have written, other files, and names that changed in other folders."""
+        """Sync before the commit: the files that processors wrote, other files, and names that changed in other folders."""
 
     def committed(self) -> None:
-        """After the commit, before the drop goes: that it was decided."""
+        """Sync after the commit, before the drop goes: the decision."""
 
     def published(self, changes: Sequence[Change]) -> None:
-        """After the outputs came to their places: that they are there, before the last name in Queue/ goes."""
+        """Sync after the outputs are at their places, before the last name in Queue/ goes: these places."""
 
     def everything(self) -> None:
-        """What recovery has put in order."""
+        """Sync what recovery has put in order."""
 
 
 class GroupSync(NoSync):
@@ -71,7 +71,7 @@ class EachSync(NoSync):
     in_steps = True
 
     def staged(self, changes: Sequence[Change], folders: Collection[str] = ()) -> None:
-        """The message file too, even if all that was staged are copies: a name without its inode is lost at a check of the disk."""
+        """Sync the message file too, even if all staged files are copies: a check of the disk loses a name without its inode."""
         files = [queue_path(change.id) for change in changes]
         files += ["Staged/" + names.staged(change.id, change.n, place) for change in changes for place in change.places or ()]
         self._disk.fsync_all(files)
@@ -108,7 +108,7 @@ def start(disk: DiskPort, durability: Durability) -> Sync:
 
 
 def fitting(disk: DiskPort, wanted: Durability, *, quiet: bool) -> Sync:
-    """What `durability = wanted` means on the filesystem of the base directory; `quiet`: the log was told before."""
+    """Return the Sync for `durability = wanted` on the filesystem of the base directory. `quiet`: the log has said it before."""
     choice = choose_for(wanted, store_folder())
     if choice.remark and not quiet:
         log.warning("%s", choice.remark)
@@ -116,26 +116,26 @@ def fitting(disk: DiskPort, wanted: Durability, *, quiet: bool) -> Sync:
 
 
 def choose_for(wanted: Durability, path: str = ".") -> Choice:
-    """What `durability = wanted` means on the filesystem of `path`."""
+    """Return the meaning of `durability = wanted` on the filesystem of `path`."""
     mount = _mount(path)
     return choose(wanted, mount, journal=mount is not None and _has_journal(mount))
 
 
 def seen_by_this_kernel(path: str = ".") -> bool:
-    """Whether each writer of files on the filesystem of `path` is a process of this machine: only then leases tell who writes."""
+    """Return whether each writer of files on the filesystem of `path` is a process of this machine: only then leases show the writers."""
     mount = _mount(path)
     return leases_tell(mount, 0 if mount is not None else _magic(path))
 
 
 def _magic(path: str) -> int:
-    """f_type of statfs(2), the first word of its answer; 0 where it says nothing."""
+    """Return f_type of statfs(2), the first word of its answer; 0 if there is none."""
     answer = (ctypes.c_long * 64)()
     failed = ctypes.CDLL(None).statfs(os.fsencode(path), answer)
     return 0 if failed else answer[0] & 0xFFFFFFFF
 
 
 def _mount(path: str) -> Mount | None:
-    """By the mount's id and not by st_dev: btrfs and overlay give devices that stand in no mount line."""
+    """Find the mount by its id and not by st_dev: btrfs and overlay give devices that no mount line has."""
     with contextlib.suppress(OSError, ValueError):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -148,7 +148,7 @@ def _mount(path: str) -> Mount | None:
 
 
 def _has_journal(mount: Mount) -> bool:
-    """Whether jbd2 keeps a journal for this device: /proc/fs/jbd2/<device>-<inode>. Not readable counts as no."""
+    """Return whether jbd2 keeps a journal for this device: /proc/fs/jbd2/<device>-<inode>. If that is not readable: False."""
     try:
         device = Path(f"/sys/dev/block/{mount.device}").resolve(strict=True).name
         return any(entry.startswith(device + "-") for entry in os.listdir("/proc/fs/jbd2"))

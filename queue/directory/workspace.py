@@ -1,4 +1,4 @@
-"""The local files of one processor: the message file that filters read, and what it is made of."""
+"""The local files of one processor: the message file that filters read, and the parts from which it is made."""
 
 import os
 
@@ -12,7 +12,7 @@ __all__ = ["DirectoryWorkspace"]
 
 
 class DirectoryWorkspace:
-    """port.Workspace in a base directory, which is the current one."""
+    """port.Workspace in the base directory, which is the current directory."""
 
     def __init__(self, disk: DiskPort) -> None:
         self._disk = disk

@@ -1,9 +1,9 @@
-"""The lines above a message in its queue file, and the digest that says the file is whole. Pure.
+"""The envelope lines above a message in its queue file, and the digest that shows whether the file is whole. Pure.
 
-The form is CommuniGate Pro's: lines of one letter and its words, then an empty line, then the message. We write P, O, S, A
-and one R a recipient (P first: ClamAV knows the format by it; five lines for one recipient: helpers count them) and read
-any order. The O line carries, behind its option letter, the length and SHA-256 of all bytes of the file but that line, so
-that a file which a power cut left incomplete is told from one that is whole.
+The form is CommuniGate Pro's: lines of one letter and its words, then an empty line, then the message. The engine writes P, O, S,
+A and one R a recipient. P comes first, because ClamAV recognizes the format by it; there are five lines for one recipient,
+because helpers count them. It reads the lines in any order. Behind its option letter, the O line has the length and SHA-256 of
+all bytes of the file except that line. They show whether a power cut left the file incomplete.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ MAX_HEAD = 16 << 20
 """The longest envelope that is read: 50,000 recipients, more than a header may name, take about 7 MB."""
 O_LENGTH = 65
 PLACEHOLDER = b"O" * (O_LENGTH - 1) + b"\n"
-"""What stands in the place of the O line until all other bytes are written."""
+"""The placeholder of the O line until all other bytes are written."""
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")
 _DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})\n")
@@ -39,7 +39,7 @@ _O = re.compile(rb"^O L v1 (\d{15}) ([0-9a-f]{32}) ([0-9a-f]{8})\n", re.MULTILIN
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """Sender and recipients of a message, and the lines (without the O line) that say so in its queue file."""
+    """Sender and recipients of a message, and the lines of its queue file for them (without the O line)."""
 
     lines: tuple[bytes, ...]
     """Each with its line feed, the P line first."""
@@ -47,39 +47,39 @@ class Envelope(msgspec.Struct, frozen=True):
     recipients: tuple[bytes, ...]
 
     def only(self, recipients: frozenset[bytes]) -> "Envelope":
-        """The same envelope with these recipients only."""
+        """Return the same envelope with these recipients only."""
         kept = tuple(line for line in self.lines if line[:2] != b"R " or _address(line) in recipients)
         return Envelope(kept, self.sender, tuple(r for r in self.recipients if r in recipients))
 
     def plus(self, recipients: Iterable[bytes], at: str) -> "Envelope":
-        """The same envelope with these recipients as well; who is there already is not added."""
+        """Return the same envelope with these recipients as well. Those that it has already are not added."""
         added = [each for each in dict.fromkeys(recipients) if each not in self.recipients]
         lines = (*self.lines, *(_recipient(at.encode(), each) for each in added))
         return Envelope(lines, self.sender, (*self.recipients, *added)) if added else self
 
     def of_its_own(self, recipient: bytes, at: str) -> "Envelope":
-        """The envelope of a copy for this recipient and nobody else."""
+        """Return the envelope of a copy for this recipient only."""
         return self.only(frozenset()).plus((recipient,), at)
 
     @property
     def dropper(self) -> int | None:
-        """The account that dropped the message; None: the engine's own, or not known."""
+        """Return the account that dropped the message. None: the engine's own, or unknown."""
         found = (_DROPPER.fullmatch(line) for line in self.lines)
         return next((int(match[1]) for match in found if match), None)
 
     @property
     def above(self) -> bytes:
-        """What stands above the O line."""
+        """Return the lines above the O line."""
         return self.lines[0]
 
     @property
     def below(self) -> bytes:
-        """What stands between the O line and the message, the empty line included."""
+        """Return the lines between the O line and the message, with the empty line."""
         return b"".join(self.lines[1:]) + b"\n"
 
 
 class OLine(msgspec.Struct, frozen=True):
-    """What the O line says, and where it stands."""
+    """The values of the O line, and where the line is."""
 
     offset: int
     length: int
@@ -88,7 +88,7 @@ class OLine(msgspec.Struct, frozen=True):
 
 
 class Digest:
-    """Length and SHA-256 of the bytes fed: a queue file's, without its O line."""
+    """Computes length and SHA-256 of the bytes of a queue file, without its O line."""
 
     def __init__(self, *chunks: bytes) -> None:
         self._hash = hashlib.sha256()
@@ -111,17 +111,17 @@ class Digest:
 
 
 def o_line(length: int, digest: bytes, mark: bytes = NO_MARK) -> bytes:
-    """`O L v1 <length, 15 digits> <32 hex digits> <8 hex digits>`: always O_LENGTH bytes, so that it can be written last."""
+    """Format `O L v1 <length, 15 digits> <32 hex digits> <8 hex digits>`: always O_LENGTH bytes, so that it can be written last."""
     return b"O L v1 %015d %s %s\n" % (length, digest, mark)
 
 
 def make(
     sender: bytes, recipients: Iterable[bytes], at: str, domain: str, source: str = "PIPE [0.0.0.0]", dropper: int | None = None
 ) -> Envelope:
-    """The envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`.
+    """Make the envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`.
 
-    `dropper`: the account, if it is another one than the engine's. It is a second word of the A line: helpers count the
-    lines, and take what is in brackets, on the S line and elsewhere, for an address or account of their own.
+    `dropper`: the account, if it is not the engine's. It is a second word of the A line, because helpers count the lines. Helpers
+    also read text in brackets, on the S line and elsewhere, as an address or an account of their own.
     """
     when = at.encode()
     recipients = tuple(recipients)
@@ -136,7 +136,7 @@ def make(
 
 
 def head_end(data: bytes) -> int:
-    """Where the message begins in a queue file; -1 while the empty line has not come."""
+    """Return where the message begins in a queue file; -1 if the empty line has not come yet."""
     if data[:1] == b"\n":
         return 1
     at = data.find(b"\n\n")
@@ -155,7 +155,7 @@ def parse(head: bytes) -> Envelope:
 
 
 def parse_o(head: bytes) -> OLine | None:
-    """Find the O line that we wrote; None when there is none."""
+    """Find the O line that the engine wrote. None: there is none."""
     match = _O.search(head)
     return OLine(match.start(), int(match[1]), match[2], match[3]) if match else None
 
@@ -165,6 +165,6 @@ def _recipient(when: bytes, address: bytes) -> bytes:
 
 
 def _address(line: bytes) -> bytes:
-    """The address between the last pair of angle brackets (the lines of others have more than one)."""
+    """Return the address between the last pair of angle brackets (lines of others may have more than one)."""
     match = _ADDRESS.match(line)
     return match[1] if match else b""

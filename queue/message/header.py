@@ -1,8 +1,8 @@
-"""From the header of a dropped file to an envelope, and the bytes that the envelope takes out. Pure, and linear in time.
+"""Read the header of a dropped file: the envelope, and the header without the fields that the envelope replaces. Pure, and linear in time.
 
-The rules are those of CommuniGate Pro's PIPE module: Envelope-To, where there is one, names the recipients; else To, Cc
-and Bcc do, less what Envelope-Ignore lists. Return-Path names the sender, else From, else Sender. Bcc, Envelope-To,
-Envelope-Ignore and Return-Path are taken out; every other byte stays as it came.
+The rules are those of CommuniGate Pro's PIPE module. Envelope-To names the recipients, if there is one. Otherwise To, Cc and Bcc
+do, without those in Envelope-Ignore. Return-Path names the sender, else From, else Sender. Bcc, Envelope-To, Envelope-Ignore and
+Return-Path are removed. Every other byte stays as it is.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 MAX_HEADER = 4 << 20
-"""A header that has not ended by then is refused: 100,000 fields fit, and a reader's memory stays small."""
+"""Bytes of a header; a longer one is refused. 100,000 fields fit, and a reader's memory stays small."""
 MAX_ADDRESS = 1000
 """Bytes; RFC 5321 (4.5.3.1.3) gives a path 256, and no envelope line may grow without bound."""
 MAX_RECIPIENTS = 50_000
-"""The most that a message may name; each takes some 60 bytes of envelope, and some 250 bytes of a processor's memory."""
+"""Recipients of a message at most. Each takes about 60 bytes of envelope, and 250 bytes of a processor's memory."""
 
 TRACE = b"X-Enqueuer-Trace"
-"""The field that `submit` adds where a filter's helper runs it: else a filter could submit a message for ever."""
+"""The field that `submit` adds if a filter's helper runs it. Without it a filter could submit a message endlessly."""
 
 # The possessive quantifiers (*+, ++) are not for speed: without them re keeps a mark for each repetition, 250 MB for one hostile field.
 _FIELD = re.compile(
@@ -56,32 +56,32 @@ class Hops(msgspec.Struct, frozen=True):
 
     count: int = 0
     filter: bytes = b""
-    """The filter that submitted it anew last."""
+    """The filter that submitted it again last."""
 
 
 class HeaderError(Exception):
-    """The header cannot become an envelope; the text says why, and what would help."""
+    """The header does not give an envelope. The text has the reason and the cure."""
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a header says of the envelope, and what stays of it."""
+    """The envelope in a header, and the rest of the header."""
 
     sender: bytes
     recipients: tuple[bytes, ...]
     kept: tuple[bytes, ...]
-    """The header's bytes in pieces, without the fields that were taken out."""
+    """The header's bytes in pieces, without the fields that were removed."""
 
 
 def header_end(data: bytes) -> int:
-    """Where the empty line after the header begins; -1 when there is none (yet)."""
+    """Return where the empty line after the header begins; -1 if there is none (yet)."""
     at = data.find(b"\n\n")
-    first = data[: at + 2] if at >= 0 else data  # found at once in most; an empty line of CRLF, or a first one, may stand before it
+    first = data[: at + 2] if at >= 0 else data  # most headers end here at once; an empty line of CRLF, or an earlier one, may come first
     match = _END.search(first) if b"\r" in first or first[:1] == b"\n" else None
     return match.start(1) if match else at + 1 if at >= 0 else -1
 
 
 def hops(header: bytes) -> Hops:
-    """How often a message has come by: its Received fields, and those that say which filter gave it back to us."""
+    """Return the hops of a message: its Received fields, and those that name the filter that submitted it again."""
     traces = [match[1] for match in _HOP.finditer(header)]
     by_filter = [trace.strip() for trace in traces if trace is not None]
     return Hops(len(traces), by_filter[0] if by_filter else b"")
@@ -90,9 +90,9 @@ def hops(header: bytes) -> Hops:
 def kinds(header: bytes, recipients: Iterable[bytes], body: bytes = b"") -> tuple[bytes, bytes, bytes]:
     """Return three fingerprints of 8 bytes each: a changed copy of a message usually has one of them, too.
 
-    The first is of its Message-ID and the recipients, the second of the Message-ID alone, the third of From, the recipients
-    and the begin of the body. Without a Message-ID it is From, Date and Subject. b"" means that there is nothing to compare.
-    From and recipients alone are no fingerprint: a remote sender can forge them, and close the way of other mail so.
+    The first is of its Message-ID and the recipients, the second of the Message-ID alone, the third of From, the recipients and the
+    begin of the body. Without a Message-ID it is From, Date and Subject. b"" means that there is nothing to compare. From and
+    recipients alone are not a fingerprint: a remote sender can forge them, and so block other mail.
     """
     fields = [(match[1].lower(), match[2].strip()) for match in _SAME.finditer(header)]
     same = [each for each in fields if each[0] == b"message-id"] or sorted(fields)
@@ -110,7 +110,7 @@ def _digest(fields: Iterable[tuple[bytes, bytes]], recipients: Iterable[bytes]) 
 
 
 def read(header: bytes) -> Header:
-    """Read a header (without the empty line). Raises HeaderError when it names no recipient."""
+    """Read a header (without the empty line). Raises HeaderError if it names no recipient."""
     found: dict[bytes, list[bytes]] = {}
     kept = []
     at = 0
@@ -128,14 +128,14 @@ def read(header: bytes) -> Header:
 
 
 def addresses(text: bytes) -> Iterator[bytes]:
-    """The addresses of a list as RFC 5322 writes it: names, comments, groups and routes left out. Never raises."""
-    if match := _ONE.fullmatch(text):  # nearly all: an eighth of the time
+    """Return the addresses of a list in the form of RFC 5322, without names, comments, groups and routes. Never raises."""
+    if match := _ONE.fullmatch(text):  # nearly all addresses: it takes an eighth of the time
         return iter((match[1] or match[2],))
     return _parsed(text)
 
 
 def _parsed(text: bytes) -> Iterator[bytes]:
-    plain = bytearray()  # no list of tokens: a field may have millions of them
+    plain = bytearray()  # not a list of tokens: a field may have millions of them
     angle: bytearray | None = None
     open_angle = False
     depth = 0
@@ -165,7 +165,7 @@ def _parsed(text: bytes) -> Iterator[bytes]:
 
 
 def _address(plain: bytearray, angle: bytearray | None) -> Iterator[bytes]:
-    """The one address of a list's item; nothing where there is none."""
+    """Return the one address of a list's item; nothing if there is none."""
     text = bytes(plain if angle is None else angle).strip()
     if text.startswith(b"@"):  # <@relay.example:user@example.com>, an obsolete route
         text = text.rpartition(b":")[2].strip()
@@ -188,7 +188,7 @@ def _recipients(found: dict[bytes, list[bytes]]) -> tuple[bytes, ...]:
 
 
 def _sender(found: dict[bytes, list[bytes]]) -> bytes:
-    """The first address of the first field that is there; b"" is the null sender."""
+    """Return the first address of the first field that is there; b"" is the null sender."""
     for name in (b"return-path", b"from", b"sender"):
         if name in found:
             address = next(_all(found, name), b"")

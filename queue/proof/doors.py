@@ -2,12 +2,12 @@
 
     begins -> receives -> asks -> accepted -> answered      the client has a 2xx answer
                   failed                                    a sync failed: 4xx
-                            refused                         the file is not whole, or is not there: 4xx
+                          refused                           the file is not whole, or does not exist: 4xx
     dead                                                    the door died, and the client has no answer
     gone                                                    it died before the rename: the client sends the message again
 
-What was answered 2xx gets one disposition. What was not answered gets one disposition, or there is nothing of it; nothing, where
-it is gone. A living door is refused only if its message has left already.
+A message with a 2xx answer gets one disposition. A message without an answer gets one disposition, or nothing of it is left. If
+the client is `gone`, nothing is left. A living door is refused only if its message has left already.
 """
 
 import errno
@@ -28,18 +28,18 @@ DOOR = "smtp-1"
 ID = 1
 LOCK = "Incoming/" + names.door_lock(DOOR)
 ENVELOPE = envelopes.make(b"a@a.example", (b"b@b.example", b"c@c.example"), "24-11-2026 10:00:00", "h")
-"""As ingest.ingest() makes it of MAIL: the outputs of both ways in are the same bytes."""
+"""The envelope that ingest.ingest() makes of MAIL: the outputs of both ways in are the same bytes."""
 OPEN = ("begins", "receives", "asks", "accepted")
-"""The client waits for an answer."""
+"""The states in which the client waits for an answer."""
 BUFFER = 200
-"""Bytes: MAIL takes several writes, so that its O line comes last."""
+"""Bytes: MAIL takes several writes, so that its O line is written last."""
 
 
 class DoorDriver(Scenario):
-    """What a door does, and what the queue manager does for it."""
+    """The work of a door, and of the queue manager for it."""
 
     def receive(self, disk: DiskPort, id: int) -> str:
-        """The door's work until it asks the queue manager."""
+        """Do the door's work until it asks the queue manager."""
         try:
             writer = self.write(disk, id)
             writer.finish(self.store(disk).sync)
@@ -54,7 +54,7 @@ class DoorDriver(Scenario):
         return writer
 
     def accept(self, disk: DiskPort, id: int) -> str:
-        """taken: it is offered now. there: it was offered before."""
+        """Accept the message. "taken": it is offered now. "there": it was offered before."""
         try:
             return "taken" if incoming.accept(disk, self.store(disk).sync, DOOR, id) else "there"
         except ValueError:
@@ -71,14 +71,14 @@ def _refusal(error: OSError) -> str:
 
 
 def begin_at_door(bounds: FaultBounds) -> World:
-    """A living door whose client has a message."""
+    """Return a world with a living door whose client has a message."""
     simdisk = SimulatedDisk()
     simdisk.hold(LOCK)
     return World(simdisk.state, bounds, ids=ID, client="begins")
 
 
 def begins(world: World) -> Iterator[tuple[str, World, str, tuple[Any, ...]]]:
-    """What door and queue manager may begin: label, world, role, action."""
+    """Return what door and queue manager may begin: label, world, role, action."""
     if world.client == "begins":
         yield "engine: the door receives", world._replace(client="receives"), "door", ("receive", ID)
     if world.manager or world.recovers:
@@ -94,7 +94,7 @@ def receive_ended(world: World, position: Position) -> World:
 
 
 def accept_ended(world: World, position: Position) -> World:
-    """The door may have died meanwhile."""
+    """Return the world after accept. The door may have died meanwhile."""
     if position.value == "taken":
         world = world._replace(entry=ModelEntry(ID, None, ingested=True))
     if world.client != "asks":
@@ -103,13 +103,13 @@ def accept_ended(world: World, position: Position) -> World:
 
 
 def killed(world: World) -> Iterator[tuple[str, World]]:
-    """The door dies alone. (It dies with the engine, or outlives it: model.py.)"""
+    """Kill the door alone. (Whether it dies with the engine or outlives it: model.py.)"""
     if world.client in OPEN:
         yield "the door is killed", cut(world)
 
 
 def cut(world: World) -> World:
-    """The same world after the door's end."""
+    """Return the same world after the door's end."""
     if not world.client:
         return world
     simdisk = SimulatedDisk(world.disk)
@@ -122,12 +122,12 @@ def cut(world: World) -> World:
 
 
 def _received(world: World) -> bool:
-    """Whether a file is in Incoming/."""
+    """Return whether Incoming/ has a file."""
     return any(path.startswith("Incoming/") for path in world.disk.names())
 
 
 def complaint(world: World, nothing: bool) -> str | None:
-    """What is wrong with an end for the client; "" = nothing can be. None: the message's end decides. `nothing`: nothing of it is there."""
+    """Return what is wrong with an end for the client; "" = nothing. None: the message's end decides. `nothing`: nothing of it is left."""
     if world.client == "gone":
         return "" if nothing else "taken from a dead door, and its client sends it again"
     if not world.client or world.client == "answered" or not nothing:

@@ -1,18 +1,18 @@
 """The model: one message, the store's own code, and everything that may happen between two of its disk calls.
 
     the engine goes on              one call of the queue manager or of the processor
-    a verdict                       any; a second scan may say otherwise
+    a verdict                       any; a second scan may have another one
     a consumer                      takes an output out of Outbound
-    a writer                        goes on writing to the drop, by whatever name it has
-    a kill                          of the processor (then REAPED), of the queue manager (warm recovery), of the engine (cold)
-    a power cut                     what simdisk.py leaves of the disk, then a cold recovery
-    a failed sync                   and what was written may be lost, whatever a later sync says
+    a writer                        goes on writing to the drop, under whichever name it has
+    a kill                          of the processor (then Reaped), of the queue manager (warm recovery), of the engine (cold)
+    a power cut                     the disk as simdisk.py leaves it, then a cold recovery
+    a failed sync                   and all that was written may be lost, even if a later sync succeeds
     a door                          receives the message instead of a drop; it may die or outlive the engine (doors.py)
 
-explore() visits every world that these can lead to, within bounds on how often each strikes, and tells the ends that are
-wrong: a message must come to exactly one disposition, its outputs whole and once each, and nothing may stay behind. What a
-consumer took after the moment that a cut goes back to is its own window, and not counted. What a writer wrote between the
-last look at its drop and the unlink may be missing, and nothing else of it.
+explore() visits every world that these events can lead to, within bounds on how often each happens. It reports the wrong ends: a
+message must get exactly one disposition, its outputs whole and once each, and nothing may stay behind. Two losses are allowed. If
+a power cut goes back to a moment before a consumer took an output, that copy is not counted. What a writer wrote between the last
+look at its drop and the unlink may be missing.
 """
 
 import collections
@@ -34,11 +34,11 @@ class ModelReport(NamedTuple):
     wrong: dict[str, tuple[str, ...]]
     """The wrong ends, each with the shortest way to it."""
     cut_short: bool
-    """There are more worlds than were to be visited."""
+    """There are more worlds than `most`."""
 
 
 def explore(scenario: Scenario, start: World, most: int = 3_000_000, until: str = "") -> ModelReport:
-    """Visit every world; at most so many, lest a wrong scenario never comes to an end, or `until` this end is found."""
+    """Visit every world, at most `most` of them, so that a wrong scenario ends; or stop when the end `until` is found."""
     moves = _Moves(scenario)
     wrong = dict[str, World]()
     came: dict[World, tuple[World, str] | None] = {start: None}
@@ -66,7 +66,7 @@ def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str
 
 
 class _Moves:
-    """From one world to those that may follow."""
+    """Leads from one world to those that may follow."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -74,7 +74,7 @@ class _Moves:
         self._rights = [{verdict: disposition(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
 
     def of(self, world: World) -> Iterator[tuple[str, World]]:
-        """Every world that may follow. What the engine itself does is labelled so: where it does nothing is an end."""
+        """Return every world that may follow. Steps of the engine have a label with "engine": a world without one is an end."""
         yield from self._goes_on(world)
         yield from self._begins(world)
         yield from self._taken(world)
@@ -89,7 +89,7 @@ class _Moves:
             yield from (("power cut", doors.cut(after._replace(disk=disk))) for disk in world.disk.cuts())
 
     def wrong(self, world: World) -> str | None:
-        """What is wrong with an end."""
+        """Return what is wrong with an end."""
         files = world.disk.read()
         left = [path for path in files if not path.startswith((*ENDS, DECIDED))]
         if left or world.entry:
@@ -103,12 +103,12 @@ class _Moves:
         cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
         outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
         right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
-        return None if right else f"{' and '.join(decided) or 'undecided'}, but comes to {', '.join(outputs) or 'nothing'}"
+        return None if right else f"{' and '.join(decided) or 'undecided'}, but leaves {', '.join(outputs) or 'nothing'}"
 
     # ---- the engine
 
     def _begins(self, world: World) -> Iterator[tuple[str, World]]:
-        """What the queue manager does when it has nothing in hand."""
+        """Return what an idle queue manager may do."""
         entry = world.entry
         if entry and entry.state == "waiting" and not world.recovers:
             n = world.n + 1
@@ -141,7 +141,7 @@ class _Moves:
                 return None
 
     def _goes_on(self, world: World) -> Iterator[tuple[str, World]]:
-        """One call of each process."""
+        """Make one call of each process."""
         for role in ("manager", "processor", "ghost", "door"):
             position: Position | None = getattr(world, role)
             if position and (call := position.call):
@@ -156,7 +156,7 @@ class _Moves:
                 yield f"engine: {role}: {what}", self._runs(world._replace(disk=simdisk.state), role, after)
 
     def _synced(self, world: World, role: str, position: Position) -> Iterator[tuple[str, World]]:
-        """The queue manager or a door syncs. A success says nothing of what was written before a failure: that counts as failed too."""
+        """Sync, in the queue manager or a door. A success does not cover what was written before a failure: that counts as failed, too."""
         simdisk = SimulatedDisk(world.disk)
         result = perform(simdisk, Call("sync", ()))
         late = self._scenario.remembers and position.action[0] in ("settle", "hold") and position.action[1].n <= world.distrusted
@@ -169,7 +169,7 @@ class _Moves:
                 yield "the sync before it fails", failed
 
     def _sync_failed(self, world: World) -> World:
-        """Whoever's sync it was, what this message's processor wrote until now may be lost as well."""
+        """Fail a sync of any process: the files that this message's processor wrote until now may be lost as well."""
         simdisk = SimulatedDisk(world.disk)
         entry = world.entry
         perform(simdisk, Call("fail_sync", ()))
@@ -182,7 +182,7 @@ class _Moves:
         return world._replace(distrusted=world.n, distrusts=True)
 
     def _runs(self, world: World, role: str, position: Position) -> World:
-        """A process has come to a position. What it only reads it reads at once, where nobody else can be about."""
+        """Take a process to a position. Calls that only read are made at once if no other process can be in between."""
         alone = sum(map(bool, (world.manager, world.processor, world.ghost, world.door))) - bool(getattr(world, role)) == 0
         while alone and position.call and position.call.reads:
             position = position.after(perform(SimulatedDisk(world.disk), position.call))
@@ -195,7 +195,7 @@ class _Moves:
         return ended
 
     def _position(self, name: str, *args: Any) -> Position:
-        """The beginning of something that the scenario does."""
+        """Return the beginning of a piece of work of the scenario."""
         action = (name, *args)
         if action not in self._begun:
             method = getattr(self._scenario, name)
@@ -204,7 +204,7 @@ class _Moves:
 
     def _recover_ended(self, world: World, position: Position) -> World:
         if position.value is None:
-            return world  # the disk refused: the next queue manager does it again
+            return world  # the disk refused: the next queue manager repeats it
         entry = next(iter(position.value), None)
         if entry and entry.drop and world.distrusts:
             entry = entry._replace(ingested=False)
@@ -260,7 +260,7 @@ class _Moves:
     def _remove_dead_ended(self, world: World, _: Position) -> World:
         return world
 
-    # ---- the others
+    # ---- other parties
 
     def _taken(self, world: World) -> Iterator[tuple[str, World]]:
         files = world.disk.names()
@@ -272,7 +272,7 @@ class _Moves:
                 yield f"{path} is taken", world._replace(disk=simdisk.state)
 
     def _written(self, world: World) -> Iterator[tuple[str, World]]:
-        """The writer goes on. What it writes once the engine has looked at the drop for the last time may be missing."""
+        """Have the writer go on. What it writes after the engine's last look at the drop may be missing."""
         drop = next((path for path in world.disk.names() if path.startswith("Submitted/")), None)
         if not world.bounds.writes or drop is None:
             return

@@ -1,7 +1,7 @@
-"""What the engine's processes do with one message, step by step, over the store's own code: the model runs it.
+"""The work of the engine's processes on one message, step by step, over the store's own code. The model runs it.
 
-The end of a message is queue/directory/settle.py, which the engine runs too. Nothing here decides what becomes of a message, and
-nothing of the engine imports it.
+The end of a message is queue/directory/settle.py, which the engine runs too. This module decides nothing about a message, and no
+module of the engine imports it.
 """
 
 import sys
@@ -29,27 +29,27 @@ VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "quarantined": {"quarantine": ALL},
     "discarded": {},
 }
-"""What may be decided, and which recipients each place gets. The first is the message file itself, the second copies."""
+"""The possible decisions, and the recipients of each place. The first is the message file itself, the second are copies."""
 WAITS = ("deferred", "parked")
 ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
-"""Where a message may come to. Taken/ is what a consumer has."""
+"""Where a message may end. Taken/ has the outputs that a consumer took."""
 
 
 class ModelEntry(NamedTuple):
-    """The message, as the queue manager's memory has it."""
+    """The message in the queue manager's memory."""
 
     id: int
     drop: str | None
     ingested: bool
     state: Literal["waiting", "active", "reaped", "decided", "refused", "stuck"] = "waiting"
-    """reaped: its dispatch came to nothing. refused: its drop is no message. stuck: a processor could not work on it, and never will."""
+    """reaped: its dispatch gave no outcome. refused: its drop is not a message. stuck: a processor could not work on it, and never will."""
     n: int = 0
     verdict: str = ""
-    """What the processor of dispatch n was told to come to."""
+    """The outcome that the processor of dispatch n must give."""
     places: tuple[str, ...] = ()
-    """Where it goes to; nothing is staged for a single module, where the message file itself is moved."""
+    """The places of its outputs. For a single module nothing is staged: the message file itself is moved."""
     taken: Stamp | None = None
-    """How its drop was when it was taken, or found by a recovery."""
+    """The stamp of its drop when it was taken, or found by a recovery."""
 
     @property
     def ref(self) -> bytes:
@@ -57,7 +57,7 @@ class ModelEntry(NamedTuple):
 
 
 class _GivesBack(Witness[Decision]):
-    """The queue manager's part in the end of a message: a drop that was changed goes back. What is deferred is scanned again first."""
+    """The queue manager's part in the end of a message: a changed drop goes back. A deferred message is scanned again first."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -69,22 +69,22 @@ class _GivesBack(Witness[Decision]):
 
 
 class Scenario:
-    """What the engine's processes do with one message, in their order: each method is one uninterrupted piece of work.
+    """The work of the engine's processes on one message, in their order: each method is one uninterrupted piece of work.
 
-    Mutations are subclasses. How a message ends is settle.py's, which the engine runs too.
+    Mutations are subclasses. settle.py, which the engine runs too, has the end of a message.
     """
 
     order: type[DirectorySettlement[Decision]] = DirectorySettlement
 
     waits_for_reaped = True
-    """A processor's message is free when the processor has been reaped, and not before."""
+    """A processor's message is free only after the processor was reaped."""
     remembers = True
-    """That a sync failed: what was written before is never trusted, whatever the next sync says."""
+    """It remembers that a sync failed: files written before it are never trusted, even if the next sync succeeds."""
 
     moves = True
-    """What is unchanged and for one module is moved there."""
+    """A message file that is unchanged and for one module is moved there."""
     knows_what_it_wrote = True
-    """A message file is there because the last dispatch ingested it, and not one before a failed sync."""
+    """It knows that the last dispatch ingested a message file, and not one before a failed sync."""
 
     def store(self, disk: DiskPort) -> Store:
         return Store(disk)
@@ -95,7 +95,7 @@ class Scenario:
         return f"{id}.{NAME}", taken
 
     def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
-        """What is to be judged; None when the disk refused."""
+        """Return the messages to scan; None if the disk refused."""
         try:
             found = recovery.recover(self.store(disk), cold=cold, decided=lambda *_: None)
         except OSError:
@@ -103,7 +103,7 @@ class Scenario:
         return [ModelEntry(offer.id, offer.drop, offer.ingested, taken=offer.taken) for offer in found.offers]
 
     def process(self, disk: DiskPort, entry: ModelEntry) -> str | tuple[str, ...]:
-        """A processor's work: the places it staged for, or that the message waits, or that it could not."""
+        """Do a processor's work; return the places for which it staged, or that the message waits, or that it could not be scanned."""
         try:
             message = self.message(disk, entry)
             return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
@@ -133,11 +133,11 @@ class Scenario:
         return self._settled(store, Decision(entry.id, entry.n, entry.ref, entry.places, moved))
 
     def is_moved(self, disk: DiskPort, places: tuple[str, ...]) -> bool:
-        """Whether the message file itself goes to these places."""
+        """Return whether the message file itself goes to these places."""
         return self.moves and not self.store(disk).sync.in_steps and len(places) == 1 and names.is_module(places[0])
 
     def hold(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        """The first time that it is deferred, by settle.py. False: its drop stays."""
+        """Defer a message for the first time, by settle.py. False: its drop stays."""
         decision = Decision(entry.id, entry.n, entry.ref, None)
         return self._settled(self.store(disk), decision) and not decision.ref
 
@@ -153,7 +153,7 @@ class Scenario:
         return True
 
     def refuse(self, disk: DiskPort, entry: ModelEntry) -> bool:
-        """The drop is no message: it goes back if its writer went on. False: it did not."""
+        """Refuse the drop, which is not a message. It goes back if its writer went on. False: the writer did not."""
         store = self.store(disk)
         if not store.changed(entry.drop, entry.taken):
             return False
@@ -161,13 +161,13 @@ class Scenario:
         return True
 
     def put_off(self, disk: DiskPort, id: int) -> bool:
-        """A dispatch came to nothing: what it staged goes. Whether there is a message file."""
+        """Remove the staged files of a dispatch without an outcome; return whether there is a message file."""
         self.store(disk).wipe({id: sys.maxsize})
         return disk.stamp(ingest.queue_path(id)) is not None
 
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
-    """The files of a message with which nothing goes wrong."""
+    """Return the files of a message if nothing goes wrong."""
     simdisk = SimulatedDisk()
     scenario = Scenario()
     simdisk.create(DROPPED, (mail,))
@@ -180,12 +180,12 @@ def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
 
 
 def disposition(files: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:
-    """The outputs, wherever they stand: place and contents."""
+    """Return the outputs, in whichever folder they are: place and contents."""
     return tuple(sorted((_place(path), data) for path, data in files.items() if path.startswith(ENDS)))
 
 
 def _place(path: str) -> str:
-    """Outbound/OUT/7.msg and Taken/0.OUT are one place."""
+    """Return the place of a path: Outbound/OUT/7.msg and Taken/0.OUT are one place."""
     folder, _, name = path.partition("/")
     if folder == "Outbound":
         return name.partition("/")[0]

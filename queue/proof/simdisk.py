@@ -1,9 +1,9 @@
-"""The Disk port's simdisk in memory: a filesystem that keeps what a power cut would leave of it.
+"""The simulated disk: the Disk port in memory, a filesystem that keeps the states that a power cut may leave.
 
-It promises what a journaled ext4 or an xfs does, and nothing more: names change one after the other, and a cut keeps any
-prefix of the changes since the last sync; the data of a file that was written since is broken or whole, as it pleases.
-fsync makes one file's data durable and all names up to now; after a failed sync the file's data is never durable again,
-whatever a later sync says (Linux forgets which pages it could not write). All folders are there. No clock, no real file.
+It promises what a journaled ext4 or an xfs does, and nothing more. Names change one after the other, and a cut keeps any prefix
+of the changes since the last sync. The data of a file that was written since is broken or whole, in every combination. fsync makes one
+file's data durable, and all names up to now. After a failed sync the file's data is never durable again, even if a later sync
+succeeds (Linux forgets which pages it could not write). All folders exist. No clock, no real file.
 """
 
 import errno
@@ -18,9 +18,9 @@ from enqueuer.queue.directory.disk import CHUNK, Stamp
 __all__ = ["EMPTY", "File", "SimulatedDisk", "State", "broken", "stamp_of"]
 
 Care = Literal["durable", "written", "lost"]
-"""durable: survives a cut. written: since the last sync. lost: a sync failed, so no later one is to be believed."""
+"""durable: survives a cut. written: since the last sync. lost: a sync failed, so that later ones cannot be trusted."""
 Change = tuple[tuple[str, int | None], ...]
-"""One call's effect on the names: each with its file's number, None where it went."""
+"""The effect of one call on the names: each with its file's number, None if it was removed."""
 
 
 class File(NamedTuple):
@@ -32,12 +32,12 @@ class File(NamedTuple):
 
 
 class State(NamedTuple):
-    """All of a simdisk as a value: equal states have equal futures."""
+    """The whole state of a simulated disk as a value: equal states have equal futures."""
 
     durable: tuple[tuple[str, int], ...]
-    """The names that a cut leaves at the least, sorted."""
+    """The names that survive every cut, sorted."""
     log: tuple[Change, ...]
-    """What changed since; a cut keeps any prefix."""
+    """The changes since then. A cut keeps any prefix."""
     files: tuple[tuple[int, File], ...]
     locks: frozenset[str] = frozenset()
     """The paths of lock files that a living process holds. A cut ends all processes."""
@@ -49,19 +49,19 @@ class State(NamedTuple):
         return found
 
     def read(self) -> dict[str, bytes]:
-        """Every name with what is in it."""
+        """Return every name with its content."""
         files = dict(self.files)
         return {name: files[number].data for name, number in self.names().items()}
 
     def cuts(self) -> Iterator["State"]:
-        """Everything that a power cut now may leave."""
+        """Return every state that a power cut may leave now."""
         names = dict(self.durable)
         for change in ((), *self.log):
             _apply(names, change)
             yield from self._broken(names)
 
     def _broken(self, names: dict[str, int]) -> Iterator["State"]:
-        """These names, with the files that are not durable broken or whole in every combination."""
+        """Return these names, with the files that are not durable broken or whole in every combination."""
         there = [(number, file) for number, file in self.files if number in names.values()]
         choices = [(file.data,) if file.care == "durable" else (file.data, broken(file.data)) for _, file in there]
         for data in itertools.product(*choices):
@@ -73,17 +73,17 @@ EMPTY = State((), (), ())
 
 
 def broken(data: bytes) -> bytes:
-    """What a cut makes of a file that was not synced: the length is there, half of the data is not."""
+    """Return what a cut makes of a file that was not synced: the length is right, half of the data is missing."""
     return data[: len(data) // 2] + bytes(len(data) - len(data) // 2)
 
 
 def stamp_of(data: bytes) -> Stamp:
-    """A number for the contents stands for the time: no clock."""
+    """Return a stamp: a number for the contents stands for the time, because there is no clock."""
     return zlib.crc32(data), len(data)
 
 
 class SimulatedDisk:
-    """A filesystem in memory, from a state; `state` is what has become of it."""
+    """A filesystem in memory, made from a state; `state` is its present one."""
 
     def __init__(self, state: State = EMPTY) -> None:
         self._durable = state.durable
@@ -104,17 +104,17 @@ class SimulatedDisk:
         return stamp_of(data)
 
     def open(self, path: str) -> None:
-        """The first half of create: an empty file. One that was there loses what is in it, under all of its names."""
+        """Do the first half of create: make an empty file. An existing file loses its content, under all of its names."""
         self._put(path, b"") if path in self._names else self._change((path, self._new(File(b"", "written"))))
 
     def open_new(self, path: str) -> None:
-        """The same where the name must be new."""
+        """Do the same for a name that must be new."""
         if path in self._names:
             raise _error(errno.EEXIST, path)
         self.open(path)
 
     def write(self, path: str, data: bytes) -> None:
-        """The second half of create."""
+        """Do the second half of create."""
         self._put(path, data)
 
     def patch(self, path: str, offset: int, data: bytes) -> None:
@@ -148,7 +148,7 @@ class SimulatedDisk:
 
     def rename(self, source: str, target: str) -> None:
         number = self._number(source)
-        if self._names.get(target) != number:  # two names of one file: POSIX leaves both
+        if self._names.get(target) != number:  # two names of one file: POSIX keeps both
             self._change((source, None), (target, number))
 
     def rename_new(self, source: str, target: str) -> None:
@@ -178,7 +178,7 @@ class SimulatedDisk:
         return path in self._locks
 
     def hold(self, path: str, *, alive: bool = True) -> None:
-        """A process takes a lock; `alive` False: it has ended."""
+        """Have a process take a lock. `alive` False: the process has ended."""
         self._locks = self._locks | {path} if alive else self._locks - {path}
 
     def fsync(self, path: str) -> None:
@@ -191,22 +191,22 @@ class SimulatedDisk:
         self._settle(set(self._files))
 
     def fail_sync(self) -> None:
-        """A sync that fails: what was written since the last one is lost at the next cut, though it can be read till then."""
+        """Fail a sync: files written since the last one are lost at the next cut, but can be read until then."""
         self._files = {n: f if f.care == "durable" else f._replace(care="lost") for n, f in self._files.items()}
         raise _error(errno.EIO, "sync")
 
     def take(self, path: str, target: str) -> None:
-        """A consumer reads a file, keeps what it read as `target` and unlinks it, as one change."""
+        """Have a consumer read a file, keep its content as `target` and unlink it, as one change."""
         kept = self._new(File(self._file(path).data, "durable"))
         self._change((path, None), (target, kept))
 
     def append(self, path: str, data: bytes) -> None:
-        """The writer of a drop adds to it, durably, by whatever name it has now."""
+        """Have the writer of a drop add to it, durably, under its present name."""
         file = self._file(path)
         self._files[self._names[path]] = File(file.data + data, "durable", file.changes + 1)
 
     def note(self, path: str) -> None:
-        """Add an empty file to the last change: a mark that stands if and only if that change was made."""
+        """Add an empty file to the last change: a mark that exists if and only if that change was made."""
         addition = ((path, self._new(File(b"", "durable"))),)
         self._log = (*self._log[:-1], self._log[-1] + addition)
         _apply(self._names, addition)

@@ -1,8 +1,8 @@
-"""Real code, one disk call at a time: what lets the model stop it before each call and let others go first.
+"""Run real code one disk call at a time: the model can stop it before each call and let other processes go first.
 
-The code runs on a port that plays back the results which it has got so far and stops it at the first call that it has
-none for. So a position in the code is what it was called with and what the disk has answered: it is found again by
-running the code once more, and equal positions are one object, which is computed once.
+The code runs on a port that plays back the results so far, and stops at the first call without a result. So a position in the
+code is its arguments and the answers of the disk. To find it again, the code runs once more. Equal positions are one object,
+which is computed once.
 """
 
 import os
@@ -25,7 +25,7 @@ class Call(NamedTuple):
 
     @property
     def reads(self) -> bool:
-        """It changes nothing."""
+        """Return whether it changes nothing."""
         return self.name in READS
 
 
@@ -36,7 +36,7 @@ class FailedCall(NamedTuple):
 
 
 class Position:
-    """Code at rest before its next disk call, or at its end."""
+    """Code that waits before its next disk call, or has ended."""
 
     def __init__(self, action: tuple[Any, ...], run: Callable[[DiskPort], object], results: tuple[Any, ...] = ()) -> None:
         self.action = action
@@ -44,16 +44,16 @@ class Position:
         self._results = results
         self._after: dict[Any, Position] = {}
         self.call: Call | None = None
-        """What it is about to do; None at its end."""
+        """The next call; None at the end."""
         self.value: Any = None
-        """At its end: what it returned."""
+        """The return value, at the end."""
         try:
             self.value = run(_Playback(results))
         except _Stopped as stopped:
             self.call = stopped.call
 
     def after(self, result: Any) -> "Position":
-        """Where the code is when the disk has answered this."""
+        """Return the position of the code after the disk gives this result."""
         if result not in self._after:
             self._after[result] = Position(self.action, self._run, (*self._results, result))
         return self._after[result]
@@ -74,7 +74,7 @@ def perform(simdisk: SimulatedDisk, call: Call) -> Any:
 
 
 class _Stopped(BaseException):
-    """Not an Exception: the code that it stops must not catch it, as it could not catch a SIGKILL."""
+    """Stops the code. It is not an Exception: the code must not catch it, as it could not catch a SIGKILL."""
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
@@ -82,13 +82,13 @@ class _Stopped(BaseException):
 
 
 class _Playback:
-    """A port that answers from a list, and stops the code where that ends."""
+    """A port that answers from a list, and stops the code where the list ends."""
 
     def __init__(self, results: tuple[Any, ...]) -> None:
         self._results = iter(results)
 
     def create(self, path: str, chunks: Iterable[bytes], *, new: bool = False) -> Stamp:
-        """Two calls: a process may die, and the machine stop, between the name and the data."""
+        """Make two calls: a process may die, and the machine stop, between the name and the data."""
         self._do("open_new" if new else "open", path)
         data = b"".join(chunks)
         self._do("write", path, data)

@@ -1,4 +1,4 @@
-"""What the model has of one instant: the disk, what each process is about to do, and how often each thing may still happen."""
+"""One instant of the model: the disk, the next call of each process, and how often each event may still happen."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -10,16 +10,16 @@ from enqueuer.queue.proof.stepper import Call, Position
 __all__ = ["DECIDED", "FaultBounds", "World", "begin", "commits", "looked", "put"]
 
 DECIDED = "Decided/"
-"""Notes that come with a commit, and go if a power cut undoes it: what the end has to be like."""
+"""Notes that come with a commit, and go if a power cut undoes it: the end that must follow."""
 
 
 class FaultBounds(NamedTuple):
-    """How often each thing may still happen."""
+    """How often each event may still happen."""
 
     kills: int = 1
     cuts: int = 1
     waits: int = 1
-    """Dispatches that end with the message held or parked."""
+    """Dispatches that end with the message deferred or parked."""
     fails: int = 0
     writes: int = 0
 
@@ -28,17 +28,17 @@ class World(NamedTuple):
     disk: State
     bounds: FaultBounds
     recovers: Literal["cold", "warm", ""] = "cold"
-    """What has to be done before anything else."""
+    """The recovery that must come before anything else."""
     entry: ModelEntry | None = None
     manager: Position | None = None
     processor: Position | None = None
     ghost: Position | None = None
-    """A processor that was taken for dead and is not."""
+    """A processor that counts as dead but still runs."""
     n: int = 0
-    """The last dispatch number given; the board has it, so that a new queue manager goes on there."""
+    """The last dispatch number given. The board has it, so that a new queue manager continues there."""
     ids: int = 0
     distrusted: int = 0
-    """A sync failed when this was the last dispatch: what was written up to it may be lost. In the queue manager's memory."""
+    """The last dispatch when a sync failed: files written up to it may be lost. In the queue manager's memory."""
     distrusts: bool = False
     """A sync has failed in this engine's life. On the board."""
     written: int = 0
@@ -49,11 +49,11 @@ class World(NamedTuple):
     client: str = ""
     """What its client knows; "": there is no door."""
     door_late: bool = False
-    """A sync failed while the door received: its own sync fails, too. It has had the filesystem open since before."""
+    """A sync failed while the door received: its own sync fails, too, because it has had the filesystem open since before."""
 
 
 def begin(bounds: FaultBounds, files: Iterable[tuple[str, bytes]] = ()) -> World:
-    """A dropped message, and whatever else lies on the disk, all of it durable."""
+    """Return the first world: a dropped message, and other files on the disk, all of them durable."""
     simdisk = SimulatedDisk()
     for path, data in ((DROPPED, MAIL), *files):
         simdisk.create(path, (data,))
@@ -62,12 +62,12 @@ def begin(bounds: FaultBounds, files: Iterable[tuple[str, bytes]] = ()) -> World
 
 
 def commits(call: Call) -> bool:
-    """A message file that leaves its name has been decided: it becomes .done, or is moved to where it is for."""
+    """Return whether a call decides a message: its message file becomes .done, or is moved to its place."""
     return call.name == "rename" and call.args[0].startswith("Queue/") and bool(call.args[0].endswith(".msg"))
 
 
 def looked(world: World) -> bool:
-    """Whether the queue manager has seen that the drop is as it was taken, and has it unlinked next, or a successor has."""
+    """Return whether the queue manager has seen that the drop is unchanged, so that it or the next one unlinks it next."""
     if any(path.endswith(".done") for path in world.disk.names()):
         return True
     call = world.manager.call if world.manager else None

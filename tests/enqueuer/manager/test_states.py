@@ -38,6 +38,6 @@ def test_the_table_knows_each_state_and_each_event() -> None:
 
 def test_an_event_that_is_not_allowed_names_message_state_and_event() -> None:
     """No handler of the queue manager takes it for an error of the disk or of a file of others."""
-    with pytest.raises(IllegalEvent, match="message 7 is settling: the event wait is not allowed there") as raised:
+    with pytest.raises(IllegalEvent, match="message 7 is settling: the event wait is not allowed in this state") as raised:
         after("settling", "wait", 7)
     assert not isinstance(raised.value, OSError | ValueError | RecursionError)

@@ -202,4 +202,4 @@ def test_an_older_base_directory_is_converted_at_the_start(trials: Trials, confi
             assert (trial.base / "Incoming").is_dir()
             assert trial.stop() == 0
     assert trial.log().count("the base directory is converted from format 1 to 2: Incoming/ made") == 1
-    assert "none of ours" not in trial.log()
+    assert "not a file of the engine" not in trial.log()

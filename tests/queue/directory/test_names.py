@@ -72,9 +72,9 @@ def test_a_second_file_of_a_module_has_a_place_of_its_own() -> None:
 )
 def test_no_other_place_can_be_named(place: str) -> None:
     """A place never leads out of its folder."""
-    with pytest.raises(ValueError, match="no module"):
+    with pytest.raises(ValueError, match="neither a module nor a place"):
         names.staged(7, 1, place)
-    with pytest.raises(ValueError, match="no module"):
+    with pytest.raises(ValueError, match="neither a module nor a place"):
         names.final(7, place)
 
 

@@ -181,17 +181,17 @@ def _alone(disk: DiskPort) -> Iterable[int]:
 
 CUT = FaultBounds(kills=0, cuts=1, waits=0)
 KILL = FaultBounds(kills=1, cuts=0, waits=0)
-BAD = "undecided, but comes to Bad/msg (broken), Bad/why (broken)"
+BAD = "undecided, but leaves Bad/msg (broken), Bad/why (broken)"
 WRONG: list[tuple[type[DoorDriver], FaultBounds, str]] = [
     (RenameBeforeSync, CUT, BAD),
-    (AnswerBeforeSync, CUT, "undecided, but comes to nothing"),
-    (AnswerBeforeRename, KILL, "undecided, but comes to nothing"),
-    (AskBeforeTheEnd, KILL._replace(kills=0), "one module, but comes to OUT (broken)"),
+    (AnswerBeforeSync, CUT, "undecided, but leaves nothing"),
+    (AnswerBeforeRename, KILL, "undecided, but leaves nothing"),
+    (AskBeforeTheEnd, KILL._replace(kills=0), "one module, but leaves OUT (broken)"),
     (RecoveryRemovesALivingDoorsFile, KILL, "a living door is refused"),
     (TakeADeadDoorsFile, KILL, "taken from a dead door, and its client sends it again"),
-    (MissingIsAccepted, KILL, "undecided, but comes to nothing"),
-    (OfferAHalfOneToANewQueueManager, KILL, "one module, but comes to OUT (broken)"),
-    (OfferWithoutTheCheck, CUT, "one module, but comes to OUT (broken)"),
+    (MissingIsAccepted, KILL, "undecided, but leaves nothing"),
+    (OfferAHalfOneToANewQueueManager, KILL, "one module, but leaves OUT (broken)"),
+    (OfferWithoutTheCheck, CUT, "one module, but leaves OUT (broken)"),
 ]
 
 

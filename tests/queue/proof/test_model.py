@@ -333,28 +333,28 @@ CUT = FaultBounds(kills=0, cuts=1, waits=0)
 KILL = FaultBounds(kills=1, cuts=0, waits=0)
 STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
 WRONG: list[tuple[type[Scenario], World, str]] = [
-    (NoSync, begin(CUT), "one module, but comes to OUT (broken)"),
-    (CommitBeforeSync, begin(CUT), "one module, but comes to OUT (broken)"),
-    (SyncAfterAll, begin(CUT), "one module, but comes to OUT (broken)"),
-    (PublishBeforeCommit, begin(KILL), "discarded, but comes to OUT"),
-    (ForgetBeforePublish, begin(KILL), "one module, but comes to nothing"),
-    (DropBeforeSync, begin(CUT), "undecided, but comes to Bad/msg (broken), Bad/why (broken)"),
-    (DropBeforeHeldIsDurable, begin(CUT._replace(waits=1)), "undecided, but comes to Bad/msg (broken), Bad/why (broken)"),
-    (PublishWhatAnotherStaged, begin(KILL), "quarantined, but comes to OUT, Quarantine/msg, Quarantine/why"),
-    (WipeBeforeDone, begin(KILL), "one module, but comes to nothing"),
-    (EexistIsDone, begin(KILL, [STRAY]), "one module, but comes to OUT (broken)"),
-    (MoveBeforeSync, begin(CUT), "one module, but comes to OUT (broken)"),
-    (MoveBeforeTheDropGoes, begin(KILL), "one module and one module, but comes to OUT, OUT"),
+    (NoSync, begin(CUT), "one module, but leaves OUT (broken)"),
+    (CommitBeforeSync, begin(CUT), "one module, but leaves OUT (broken)"),
+    (SyncAfterAll, begin(CUT), "one module, but leaves OUT (broken)"),
+    (PublishBeforeCommit, begin(KILL), "discarded, but leaves OUT"),
+    (ForgetBeforePublish, begin(KILL), "one module, but leaves nothing"),
+    (DropBeforeSync, begin(CUT), "undecided, but leaves Bad/msg (broken), Bad/why (broken)"),
+    (DropBeforeHeldIsDurable, begin(CUT._replace(waits=1)), "undecided, but leaves Bad/msg (broken), Bad/why (broken)"),
+    (PublishWhatAnotherStaged, begin(KILL), "quarantined, but leaves OUT, Quarantine/msg, Quarantine/why"),
+    (WipeBeforeDone, begin(KILL), "one module, but leaves nothing"),
+    (EexistIsDone, begin(KILL, [STRAY]), "one module, but leaves OUT (broken)"),
+    (MoveBeforeSync, begin(CUT), "one module, but leaves OUT (broken)"),
+    (MoveBeforeTheDropGoes, begin(KILL), "one module and one module, but leaves OUT, OUT"),
     (FreeOnAPipesEnd, begin(KILL), "stays behind: Queue/1.msg"),
-    (TrustAfterACut, begin(CUT), "one module, but comes to OUT (broken)"),
-    (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but comes to OUT (broken)"),
-    (SyncOnlyTheMessage, begin(CUT), "two modules, but comes to OUT (broken), SMTP"),
-    (NoComparison, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
-    (CompareBeforeSync, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but comes to OUT (cut)"),
-    (ReleaseWithoutComparison, begin(FaultBounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but comes to OUT (cut)"),
-    (TrustWhatAnyDropBecame, begin(KILL._replace(writes=1)), "one module, but comes to OUT (cut)"),
-    (GiveBackBeforeTheMessageGoes, begin(KILL._replace(writes=1)), "one module and one module, but comes to OUT (cut), OUT"),
-    (TakeAnyMessageFile, begin(FaultBounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but comes to OUT (broken)"),
+    (TrustAfterACut, begin(CUT), "one module, but leaves OUT (broken)"),
+    (ForgetFailedSyncs, begin(CUT._replace(fails=1)), "one module, but leaves OUT (broken)"),
+    (SyncOnlyTheMessage, begin(CUT), "two modules, but leaves OUT (broken), SMTP"),
+    (NoComparison, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but leaves OUT (cut)"),
+    (CompareBeforeSync, begin(FaultBounds(kills=0, cuts=0, waits=0, writes=1)), "one module, but leaves OUT (cut)"),
+    (ReleaseWithoutComparison, begin(FaultBounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but leaves OUT (cut)"),
+    (TrustWhatAnyDropBecame, begin(KILL._replace(writes=1)), "one module, but leaves OUT (cut)"),
+    (GiveBackBeforeTheMessageGoes, begin(KILL._replace(writes=1)), "one module and one module, but leaves OUT (cut), OUT"),
+    (TakeAnyMessageFile, begin(FaultBounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but leaves OUT (broken)"),
 ]
 
 
@@ -369,7 +369,7 @@ def test_a_wrong_order_comes_to_a_wrong_end(scenario: type[Scenario], start: Wor
 
 def test_a_file_at_an_outputs_place_is_replaced_by_the_right_order() -> None:
     """What EexistIsDone comes to, from the same start."""
-    assert "one module, but comes to OUT (broken)" not in explore(Scenario(), begin(KILL, [STRAY])).wrong
+    assert "one module, but leaves OUT (broken)" not in explore(Scenario(), begin(KILL, [STRAY])).wrong
 
 
 def test_a_drop_may_go_as_soon_as_its_message_file_is_durable() -> None:
