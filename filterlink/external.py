@@ -1,4 +1,4 @@
-"""One External Filter in the multiplexer: its gate and the runners of its helpers, and the talk between them."""
+"""Connect the parts of one External Filter in the multiplexer: its gate and the runners of its helpers."""
 
 import itertools
 import logging
@@ -19,21 +19,21 @@ from filterlink.wire.loop import Loop
 __all__ = ["ExternalFilter", "numbers_from"]
 
 NONE = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE)
-"""What is no answer of the filter's own."""
+"""Kinds of answers that the multiplexer gives instead of the filter."""
 MOST_LINES = 100
-"""Lines a minute about messages that got no answer: an outage may concern each message of a long queue."""
+"""Log lines a minute about messages without an answer: an outage may concern each message of a long queue."""
 LAST_NUMBER = (1 << 31) - 1
 """Helpers in C keep request numbers in an int."""
 
 
 def numbers_from(first: int) -> Iterator[int]:
-    """Request numbers, never the same again while we live: some gateways answer a dead helper's requests to the next one."""
+    """Yield request numbers that this process does not repeat: some gateways send answers for a dead helper's requests to the next one."""
     rounds = itertools.chain([range(first, LAST_NUMBER)], itertools.repeat(range(1, LAST_NUMBER)))
     return itertools.chain.from_iterable(rounds)
 
 
 class ExternalFilter:
-    """One filter: its gate, its helpers' runners, and the talk between them. Port of the one, owner of the others."""
+    """One filter: its gate and its helpers' runners. It is the MuxPort of the gate and the owner of the runners."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class ExternalFilter:
         self.numbers = numbers
         self.started = self.stopping = False
         self._refusal: str | None = None
-        """What it said with its last answer, if that was REJECTED; as a rule, why it cannot judge."""
+        """The report of the last answer, if that was REJECTED. It usually says why the filter cannot scan."""
         self.due = math.inf
-        """When its helpers have had a time-out to become ready (loop.now)."""
+        """End of the time in which its helpers must become ready (seconds of loop.now)."""
         self._loop = loop
         self._tell_manager = tell_manager
         self._changed = changed
@@ -61,20 +61,20 @@ class ExternalFilter:
         self._pool = HelperPool(settings, lambda place: HelperRunner(loop, settings, place, numbers, self._log, self))
 
     def start(self) -> None:
-        """Start the helpers of a filter that is enabled; until they are ready, whoever asks is parked."""
+        """Start the helpers of an enabled filter. Until they are ready, each request is parked."""
         self.started = True
         self.due = self._loop.now() + self.settings.timeout
         if self.gate is not None:
             self._pool.start()
 
     def stop(self) -> None:
-        """Stop the helpers in steps; `over` says when."""
+        """Stop the helpers in steps; `over` becomes True when all have ended."""
         if not self.stopping:
             self.stopping = True
             self._pool.stop()
 
     def evict(self) -> None:
-        """The filter is no more: what it has in work or parked is dispatched again, under the rules and settings in force now."""
+        """Give up all requests, open or parked: the messages are dispatched again, by the active rules and settings."""
         if self.gate is not None:
             evicted = self.gate.evict()
             for request in evicted:
@@ -83,62 +83,62 @@ class ExternalFilter:
             self.gate.release()
 
     def inherit(self, old: "ExternalFilter") -> None:
-        """Take over what was parked for this filter under its old settings; where no helper is ready yet, its time-out begins now."""
+        """Take over the messages parked under the old settings. If no helper is ready yet, the time-out begins now."""
         if self.gate is not None and old.gate is not None:
             self.gate.take_parked(self._loop.now(), old.gate)
 
     def say(self, text: str) -> None:
-        """Log what becomes of the filter."""
+        """Log a change of the filter."""
         self._log.warning("%s", text)
 
     def tick(self, now: float) -> None:
-        """Look at the clock."""
+        """Do what is due at `now` (loop.now)."""
         if self.gate is not None and not self.stopping:
             self.gate.tick(now)
             self._pool.see_off(now, self.gate)
 
     @property
     def drained(self) -> bool:
-        """All that it was asked is answered."""
+        """Return whether all requests are answered."""
         return self.gate is None or self.gate.is_idle
 
     @property
     def is_whole(self) -> bool:
-        """As many helpers are ready as there are to be."""
+        """Return whether all of its helpers are ready."""
         return self.gate is not None and sum(unit.ready for unit in self.gate.units) >= self.settings.instances
 
     @property
     def ended_early(self) -> bool:
-        """No helper was ready yet, and one that was started has ended."""
+        """Return whether a helper has ended before any was ready."""
         return self.gate is not None and not self.gate.is_ready and any(runner.fell for runner in self._runners)
 
     def is_late(self, now: float) -> bool:
-        """It has had its time, or its helpers are not tried again."""
+        """Return whether its time to become ready is over, or its helpers are not started again."""
         return now >= self.due or (self.started and self.over)
 
     def is_of_use(self, now: float) -> bool:
-        """It answers what it is asked."""
+        """Return whether the filter answers requests."""
         return self.gate is not None and self.gate.is_ready and not self.gate.failing and not self.gate.stalled(now)
 
     @property
     def over(self) -> bool:
-        """No helper runs, and none will."""
+        """Return whether no helper runs and none will be started."""
         return self._pool.over
 
     @property
     def busy(self) -> bool:
-        """The clock matters: something is open, parked, or on its way."""
+        """Return whether the filter needs the clock: requests are open or parked, or no helper is ready."""
         gate = self.gate
         return gate is not None and (gate.in_flight > 0 or gate.parked > 0 or not gate.is_ready)
 
     def state(self) -> FilterState:
-        """How the filter is, for the status document."""
+        """Return the state of the filter for the status document."""
         gate = self.gate
         now = self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [runner.last_error for runner in self._runners if runner.last_error]
-        if self._refusal is not None:  # newer than what a helper ended of
+        if self._refusal is not None:  # newer than the end of a helper
             errors.append(f"REJECTED: {self._refusal[:TAIL]}")
         pids = tuple(runner.pid for runner in self._runners if runner.pid)
         median = gate.pace.quantile(0.5)
@@ -167,10 +167,10 @@ class ExternalFilter:
 
     @property
     def reason(self) -> str:
-        """Why it is not ready."""
+        """Return why the filter is not ready."""
         return next((runner.last_error for runner in self._runners if runner.last_error), "it is being started")
 
-    # what the gate wants done (mux.Port)
+    # Orders of the gate (requests.MuxPort)
 
     def send(self, unit: int, number: int, message: int) -> None:
         self._pool.send(unit, number, message)
@@ -196,7 +196,7 @@ class ExternalFilter:
     def restart(self, unit: int, reason: str) -> None:
         self._pool.restart(unit, reason)
 
-    # what the helpers' runners tell (runner.Owner)
+    # Reports of the helpers' runners (runner.Owner)
 
     def helper_ready(self, index: int) -> None:
         self._pool.ready(self._loop.now(), index, self._told())
@@ -207,7 +207,7 @@ class ExternalFilter:
         return self._told().replies(self._loop.now(), index, replies)
 
     def helper_asked(self, index: int, number: int) -> int:
-        """The message that this open request is about; 0 for another number."""
+        """Return the id of the message of this open request; 0 for another number."""
         request = self._told().units[index].open.get(number)
         return request.id if request is not None else 0
 
@@ -220,7 +220,7 @@ class ExternalFilter:
         self._changed()
 
     def helper_gone(self, index: int, over: bool, planned: bool) -> None:
-        if not self.stopping:  # at the end nobody must hear that the filter is away, and hold mail for it
+        if not self.stopping:  # at the engine's end the gate must not report the filter as unavailable, and so defer mail
             self._told().gone(self._loop.now(), index, over, planned)
         self._pool.gone(index, over)
         self._refusal = self._refusal if planned else None

@@ -1,6 +1,6 @@
-"""Under which settings each filter judges: where they change, the new helper is started beside the old one, which judges until it is ready.
+"""Change the settings of filters while they work: the new helper starts beside the old one, which scans until the new one is ready.
 
-Here stands who judges, who comes and who leaves. What a filter does with its requests is its gate's business.
+This module decides which filter object scans, which comes and which leaves. The gate of each filter handles its requests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +18,10 @@ READY = "the new helper is ready and gets all from now on"
 
 
 class Rollover:
-    """The filters by name. `make` makes one, with the request numbers of the one before it if there is one; `renewed` hears of each
-    filter that judges by other settings from now on.
+    """The filters by name. `make` makes a filter, with the request numbers of its predecessor, if any. `renewed` is called with the name
+    of each filter that scans by new settings from now on.
 
-    Of one filter two run at the most: who judges and who comes, or who leaves and who judges.
+    At most two objects of one filter run: the one that scans and the one that comes, or the one that leaves and the one that scans.
     """
 
     def __init__(self, make: Callable[[Filter, Iterator[int] | None], ExternalFilter], renewed: Callable[[str], None]) -> None:
@@ -29,7 +29,7 @@ class Rollover:
         self._coming: dict[str, ExternalFilter] = {}
         """Their helpers are being started; they get no request yet."""
         self._leaving: list[ExternalFilter] = []
-        """They answer what they were asked, or are being stopped."""
+        """They answer their open requests, or are being stopped."""
         self._make = make
         self._renewed = renewed
 
@@ -39,16 +39,16 @@ class Rollover:
 
     @property
     def going_on(self) -> bool:
-        """Somebody comes or leaves: look() is to be called again."""
+        """Return whether a filter comes or leaves: then look() must be called again."""
         return bool(self._coming or self._leaving)
 
     @property
     def done(self) -> bool:
-        """Every filter judges by the settings that it was given last."""
+        """Return whether every filter scans by its newest settings."""
         return not self._coming
 
     def configure(self, now: float, filters: Sequence[Filter]) -> None:
-        """Take other settings; only a filter that differs is touched."""
+        """Take new settings. Only a filter whose settings differ is touched."""
         wanted = {settings.name: settings for settings in filters}
         for name, old in list(self.judging.items()):
             self._change(name, old, wanted.pop(name, None))
@@ -58,10 +58,10 @@ class Rollover:
         self.look(now)
 
     def look(self, now: float) -> None:
-        """See off who leaves, start who may, and let judge who is ready to."""
+        """Stop the filters that leave, start those that may run, and hand over to those that are ready."""
         for old in self._leaving:
             if old.drained:
-                old.evict()  # parked meanwhile, because its helper died once more
+                old.evict()  # messages parked meanwhile, because its helper died once more
                 old.stop()
         self._leaving = [old for old in self._leaving if not old.over]
         self._start()
@@ -69,7 +69,7 @@ class Rollover:
             self._consider(now, name, self.judging[name], new)
 
     def states(self) -> list[FilterState]:
-        """How the filters are; of one that changes, who judges, and what is wrong with who comes."""
+        """Return the states of the filters. For a filter that changes: the state of the one that scans, and the errors of the new one."""
         return [self._state(name, each.state()) for name, each in self.judging.items()]
 
     def _state(self, name: str, state: FilterState) -> FilterState:
@@ -80,7 +80,7 @@ class Rollover:
         return msgspec.structs.replace(state, state=word, pids=state.pids + theirs.pids, last_error=theirs.last_error or state.last_error)
 
     def _change(self, name: str, old: ExternalFilter, new: Filter | None) -> None:
-        """Have one filter judge by other settings, or no longer."""
+        """Begin the change of one filter to new settings; None: the filter was removed."""
         coming = self._coming.get(name)
         if new == (coming or old).settings:
             return
@@ -90,7 +90,7 @@ class Rollover:
             old.say("the settings are the old ones again: the helper stays")
         elif new is not None and new.enabled and old.settings.enabled:
             self._coming[name] = self._make(new, old.numbers)
-            old.say("other settings: a new helper is started, this one judges until that is ready")
+            old.say("new settings: a new helper is started, this one scans until that is ready")
         else:
             old.evict()
             self._leaving.append(self.judging.pop(name))
@@ -98,14 +98,14 @@ class Rollover:
                 self.judging[name] = self._make(new, old.numbers)
 
     def _start(self) -> None:
-        """Start those that are to run; one whose predecessor still leaves waits, so that there are never three."""
+        """Start the filters that must run. One whose predecessor still leaves waits, so that there are never three."""
         busy = {old.settings.name for old in self._leaving}
         for each in [*self.judging.values(), *self._coming.values()]:
             if not each.started and each.settings.name not in busy:
                 each.start()
 
     def _consider(self, now: float, name: str, old: ExternalFilter, new: ExternalFilter) -> None:
-        """Whether it is time for the new one to judge."""
+        """Hand over to the new filter if it is time for that."""
         if new.is_whole:
             self._hand_over(name, new, READY)
         elif new.ended_early:
@@ -120,7 +120,7 @@ class Rollover:
             self._hand_over(name, new, "the old helper does not answer: the new settings hold at once")
 
     def _hand_over(self, name: str, new: ExternalFilter, why: str) -> None:
-        """From now on the new one is asked; the old one answers what it has, and leaves."""
+        """Send all requests to the new filter from now on. The old one answers its open requests and leaves."""
         self._coming.pop(name)
         old = self.judging[name]
         self.judging[name] = new
@@ -132,6 +132,6 @@ class Rollover:
         self._renewed(name)
 
     def _dismiss(self, each: ExternalFilter) -> None:
-        """Stop one that was never asked anything."""
+        """Stop a filter that never got a request."""
         each.stop()
         self._leaving.append(each)

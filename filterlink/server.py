@@ -1,6 +1,7 @@
-"""The multiplexer's process: clients on one side, filters and their helpers on the other, one epoll loop for all.
+"""Serve the multiplexer: clients on one side, filters and their helpers on the other, one epoll loop for all.
 
-Here what mux and lifecycle decide meets links and processes. A client's end or a helper's fault is that one's alone.
+This module connects the decisions of mux and lifecycle with links and processes. The end of a client and the fault of a helper
+affect only that client or helper. enqueuer/scan/host.py says what ends the process and what is only logged.
 """
 
 import logging
@@ -23,11 +24,11 @@ __all__ = ["MultiplexerServer"]
 log = logging.getLogger("EXTFILTER")
 
 TICK = 0.1
-"""Seconds between two looks at what is overdue, while anything is."""
+"""Seconds between two checks for overdue requests, while any filter is busy."""
 PUBLISH = 0.1
 """Seconds between two publications of the filters' states, while they change."""
 MOST_STRANGERS = 100
-"""Names of filters not known here that the log tells, until the next configuration."""
+"""Names of unknown filters that are logged until the next configuration."""
 STRANGER_AGAIN = 1.0
 """Seconds until a message asks again for a filter that is not configured here (yet)."""
 
@@ -35,11 +36,11 @@ _decode = msgspec.msgpack.Decoder(Hello | Ask).decode
 
 
 class MultiplexerServer:
-    """Serves the clients that connect to `listener`. `tell_manager` has who may ask again, who is to
-    blame and what judges otherwise, `publish` how the filters are.
+    """Serve the clients that connect to `listener`.
 
-    `first_number` is where request numbers begin; another one for each multiplexer of an engine keeps a late answer to the
-    one that died from being taken for an answer to its successor.
+    `tell_manager` gets the messages that may ask again, the guilty messages, and the filters with new settings. `publish` gets the
+    states of the filters. `first_number`: the first request number. Each multiplexer of an engine has another one, so that a late
+    answer to a dead multiplexer does not count as an answer to its successor.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class MultiplexerServer:
         self._changed()
 
     def configure(self, filters: Sequence[Filter], in_force: Callable[[], None] = lambda: None) -> None:
-        """Take other settings, and call `in_force` when nobody is judged by the old ones any more. The next call takes its place."""
+        """Take new settings, and call `in_force` when no filter scans by the old ones any more. The next call replaces this one."""
         if self._stopping:
             return
         self._orphans.clear()
@@ -85,7 +86,7 @@ class MultiplexerServer:
         self._changed()
 
     def _tell_in_force(self) -> None:
-        """Say when the last filter judges by its newest settings."""
+        """Call `in_force` once every filter scans by its newest settings."""
         if self._succession.done and self._in_force is not None:
             told = self._in_force
             self._in_force = None
@@ -97,7 +98,7 @@ class MultiplexerServer:
         return made
 
     def _brief(self, each: ExternalFilter) -> None:
-        """Tell a filter's gate what holds for all of them."""
+        """Give a filter's gate the values that are common to all filters."""
         if each.gate is not None:
             each.gate.backpressure = self._backpressure
             each.gate.slots.large_share = self._large_share
@@ -107,7 +108,7 @@ class MultiplexerServer:
         return self._succession.all
 
     def stop(self, then: Callable[[], None]) -> None:
-        """Stop all helpers in steps, then call `then`. What is open is not answered: it is asked of the next multiplexer."""
+        """Stop all helpers in steps, then call `then`. Open requests get no answer: clients repeat them at the next multiplexer."""
         self._then = then
         self._stopping = True
         for each in self._all:
@@ -115,13 +116,13 @@ class MultiplexerServer:
         self._check_stopped()
 
     def forget_parked(self) -> None:
-        """Whoever hears the wakes is a new one and lets all messages ask again: the old parked ones are to be counted no more."""
+        """Forget the parked messages: the queue manager is a new process, and has all messages ask again."""
         for gate in self._gates:
             gate.forget_parked()
         self._changed()
 
     def close(self) -> None:
-        """Let go of the clients and of the listener (which stays open: it is not ours)."""
+        """Close the links to the clients, and stop watching the listener, which stays open: the caller owns it."""
         self._closed = True
         self._loop.forget(self._listener.fileno())
         for link in self._links:
@@ -144,7 +145,7 @@ class MultiplexerServer:
                 self._changed()
 
     def _unknown(self, link: Link, ask: Ask) -> None:
-        """Asked under an revision of the configuration that is not ours, or no longer: the message is dispatched again soon."""
+        """Answer a request under another revision of the configuration than ours: the message is dispatched again soon."""
         if ask.filter not in self._orphans and len(self._orphans) < MOST_STRANGERS:
             self._orphans.add(ask.filter)
             log.warning('filter "%s" is asked for, but not configured or disabled here: its messages ask again', ask.filter)
@@ -169,7 +170,7 @@ class MultiplexerServer:
             gate.client_gone(link)
 
     def _tick(self) -> None:
-        """Look at the clock for all filters; an idle one costs nothing."""
+        """Do what is due for all filters. While all are idle, this runs once a second."""
         if self._closed:
             return
         orphans.reap()
@@ -186,7 +187,7 @@ class MultiplexerServer:
             self._changed()
 
     def _hurry(self) -> None:
-        """Look at the clock soon, after it was looked at seldom: there is something again."""
+        """Run the next tick soon: the filters were idle, and there is work again."""
         self._idle = False
         self._timer.cancel()
         self._timer = self._loop.after(TICK, self._tick)
@@ -197,7 +198,7 @@ class MultiplexerServer:
             self._loop.after(PUBLISH, self._tell)
 
     def press(self, waiting: bool) -> None:
-        """Whether other work waits for the processors that wait for filters."""
+        """Note whether other work waits for the processors that wait for filters (backpressure)."""
         self._backpressure = waiting
         for each in self._all:
             self._brief(each)
@@ -205,12 +206,12 @@ class MultiplexerServer:
             self._hurry()
 
     def left(self, id: int) -> None:
-        """That message asks no more."""
+        """Note that this message asks no more."""
         for gate in self._gates:
             gate.left(id)
 
     def share(self, large_share: float) -> None:
-        """What part of each filter's slots large messages may take."""
+        """Set the share of each filter's slots that large messages may take."""
         self._large_share = large_share
         for each in self._all:
             self._brief(each)

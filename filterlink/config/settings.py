@@ -1,4 +1,4 @@
-"""What an administrator says of one filter: the [[filters]] table of the config file. Pure."""
+"""Define the settings of one filter: the [[filters]] table of the config file. Pure."""
 
 import math
 import re
@@ -14,7 +14,7 @@ __all__ = ["LEVELS", "Filter", "LogLevel", "OnFailure", "OnRefused"]
 OnFailure = Literal["defer", "pass", "quarantine", "reject"]
 OnRefused = Literal["bad", "quarantine", "defer"]
 LEVELS = {"crashes": 50, "failures": 40, "major": 35, "problems": 30, "low-level": 20, "all": 10}
-"""Names of log levels -> levels of the logging module. Their digits in the Server Log are 0 to 5."""
+"""The levels of the logging module by the names of log levels. Their digits in the Server Log are 0 to 5."""
 LogLevel = Literal["crashes", "failures", "major", "problems", "low-level", "all"]
 
 
@@ -23,40 +23,40 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str
     program: str
-    """Shell-style words. The first is a path from the base directory where it has a slash, else a program on PATH."""
+    """Shell-style words. The first is a path from the base directory if it has a slash, else a program on PATH."""
     enabled: bool = True
     log_level: LogLevel = "problems"
     timeout: Seconds = Seconds(120)
     """An answer that takes longer counts as a failure; the helper is restarted."""
     timeout_per_mb: Seconds = Seconds(0)
-    """So much more for each MiB of the message."""
+    """Added to `timeout` for each MiB of the message."""
     auto_restart: Seconds = Seconds(5)
     """The pause before a helper that ended is started again; "never" leaves it to the administrator."""
     slow_after: Seconds = Seconds(5)
     instances: int = 1
     max_in_flight: int = 16
     pipelining: bool = False
-    """True lets several request lines stand in the helper's pipe at once."""
+    """True: several request lines may be in the helper's pipe at once."""
     on_failure: OnFailure = "defer"
     failure_passes: bool = True
     """The answer FAILURE lets a message pass, as in CommuniGate Pro. False: `on_failure` says what follows."""
     on_refused: OnRefused = "bad"
-    """What becomes of a message that the filter alone refuses (REJECTED), `max_attempts` times, while it scans others."""
+    """The end of a message that the filter refuses (REJECTED) `max_attempts` times while it scans others."""
     max_requests: int = 0
-    """A helper process is replaced after so many; 0 = never. The new one is ready before the old one leaves."""
+    """A helper process is replaced after this many requests; 0 = never. The new process is ready before the old one leaves."""
     max_age: Seconds = Seconds(math.inf)
     memory_limit: Size = Size(0)
-    """Address space of one helper process; 0 = as much as there is."""
+    """Address space of one helper process; 0 = no limit."""
     cpu_limit: Seconds = Seconds(math.inf)
     """Processor time that one helper process may use in its life."""
     user: str = ""
-    """The account that the helper runs as; the engine must be root for it."""
+    """The account of the helper; needs an engine that runs as root."""
     new_privileges: bool = False
-    """False: what the helper starts gets no more rights than it has (sudo, setgid programs)."""
+    """False: programs that the helper starts get no more rights than it has (sudo, setgid programs)."""
     environment: tuple[str, ...] = ()
-    """NAME or NAME=value: variables beside the usual ones."""
+    """NAME or NAME=value: variables in addition to the usual ones."""
     confined: bool = False
-    """True: the helper changes no file but those below the temporary folder and `writable`, and signals its own children only."""
+    """True: the helper can change files only below the temporary folder and `writable`, and can signal only its own children."""
     writable: tuple[str, ...] = ()
     """Folders that a confined helper may write to, absolute or relative to the base directory."""
 
@@ -89,19 +89,19 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f'filter "{self.name}": program and user must not have a NUL in them')
 
     def words(self) -> list[str]:
-        """Split `program` as a shell would. Raises ValueError where a quote is left open."""
+        """Split `program` as a shell would. Raises ValueError if a quote is not closed."""
         try:
             return shlex.split(self.program)
         except ValueError:
             raise ValueError(f'filter "{self.name}": program = {self.program!r}: a quote is not closed') from None
 
     def limit(self, size: int) -> float:
-        """Seconds that the scan of a message of `size` bytes may take."""
+        """Return the seconds that the scan of a message of `size` bytes may take."""
         return self.timeout + self.timeout_per_mb * (size / (1 << 20))
 
     @property
     def slots(self) -> int:
-        """How many requests the filter takes at once."""
+        """Return how many requests the filter takes at once."""
         return self.instances * self.max_in_flight
 
     @property

@@ -1,4 +1,4 @@
-"""Sizes and durations as administrators write them: "10K", "1M", "30s", "5m", "2h". Pure."""
+"""Read and show sizes and durations as administrators write them: "10K", "1M", "30s", "5m", "2h". Pure."""
 
 import math
 import re
@@ -9,11 +9,11 @@ _SIZE = re.compile(r"(\d{1,20}) ?([KMGT]?)B?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _LONGEST = 7 * 86400.0
-"""Of an option; times that are much longer are more than the system's clock can say."""
+"""Seconds of the longest duration in an option. Much longer times are more than the system's clock can represent."""
 _MOST = 3650 * 86400.0
-"""Seconds of a duration in the config file. Every clock, timer and wait of Python and of the kernel can say these."""
+"""Seconds of the longest duration in the config file. Every clock, timer and wait of Python and the kernel can represent it."""
 _LARGEST = 1 << 50
-"""Bytes of a size: 1024T. Every limit of the kernel and every sum in 64 bits can say these."""
+"""Bytes of the largest size: 1024T. Every limit of the kernel and every sum in 64 bits can represent it."""
 _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -28,7 +28,7 @@ class Size(int):
         else:
             match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
             if match is None:
-                raise ValueError(f'{text!r:.40} is no size: write a number of bytes or "10K", "1M", "2G"')
+                raise ValueError(f'{text!r:.40} is not a size: write a number of bytes or "10K", "1M", "2G"')
             size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
         if size > _LARGEST:
             raise ValueError("a size is at most 1024T")
@@ -45,7 +45,7 @@ class Seconds(float):
             return cls(math.inf)
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f'{text!r:.40} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
+            raise ValueError(f'{text!r:.40} is not a duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
         seconds = float(match[1]) * _SCALE[match[2]]
         if seconds > _MOST:
             raise ValueError('a duration is at most 3650d (or "never" where a thing may be switched off)')
@@ -53,7 +53,7 @@ class Seconds(float):
 
     @classmethod
     def option(cls, text: str, least: float = 0) -> "Seconds":
-        """Read an option of a command: the same, or a number of seconds, but not "never". Raises ValueError with the cure."""
+        """Read an option of a command: a duration or a number of seconds, but not "never". Raises ValueError with the cure."""
         try:
             seconds = cls(text) if _NUMBER.fullmatch(text) else cls.parse(text)
         except ValueError:
@@ -77,7 +77,7 @@ def show_size(size: int) -> str:
 
 
 def say_size(size: int) -> str:
-    """The same in a sentence, where a number alone would not be known for a size: "812 bytes", "6.7K"."""
+    """Show a number of bytes for a sentence, where a bare number would not be clear: "812 bytes", "6.7K"."""
     return f"{size} bytes" if size < 1024 else show_size(size)
 
 
@@ -93,7 +93,7 @@ def show_seconds(seconds: float) -> str:
 
 
 def show_short(seconds: float) -> str:
-    """The same for what as a rule takes under a second: "under 1 ms", "20 ms", "1.5 s"."""
+    """Show a duration that is usually under a second: "under 1 ms", "20 ms", "1.5 s"."""
     if seconds < 0.0005:
         return "under 1 ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else show_seconds(seconds)

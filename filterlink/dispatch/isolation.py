@@ -1,7 +1,11 @@
-"""One suspect at a time is judged alone in a helper, so that an end of the helper says who it was. Pure.
+"""Scan one suspect at a time alone in a helper, so that an end of the helper shows the message to blame. Pure.
 
-The helper finishes what it has first; it is kept for the suspect until that is answered, overdue, or has ended it. Where a
-filter has one helper only, the others wait for so long.
+The helper first finishes its open requests. Then it is kept for the suspect until the suspect is answered, is overdue, or has
+ended the helper. If a filter has only one helper, the other messages wait meanwhile.
+
+Example: a filter has two helpers, A and B. A ends while the messages 7, 8 and 9 are open in it, and all three become suspects.
+Helper B finishes its own requests and then gets 7 alone, while the new A scans other mail. B answers, so 7 is no suspect any more.
+B gets 8 alone and ends. The filter has answered others meanwhile, so message 8 is charged (suspects.py).
 """
 
 import math
@@ -13,7 +17,7 @@ __all__ = ["Trials"]
 
 
 class Trials:
-    """Which suspect has which helper for itself."""
+    """The suspect that has a helper for itself, and that helper."""
 
     def __init__(self, suspects: Suspects, units: list[Unit], port: MuxPort) -> None:
         self._suspects = suspects
@@ -21,15 +25,15 @@ class Trials:
         self._port = port
         self._id = 0
         self._unit: Unit | None = None
-        self._woken = math.inf  # when it was let come; it is not there yet
+        self._woken = math.inf  # when the suspect was woken; infinity: not yet
 
     @property
     def going_on(self) -> bool:
-        """There are suspects, or a helper is kept for one."""
+        """Return whether there are suspects, or a helper is kept for one."""
         return self._unit is not None or len(self._suspects) > 0
 
     def unit_for(self, id: int) -> Unit | None:
-        """The helper that is free for this suspect now."""
+        """Return the helper that is free for this suspect now."""
         unit = self._unit
         return unit if unit is not None and id == self._id and self._woken < math.inf and unit.ready and not unit.open else None
 
@@ -40,12 +44,12 @@ class Trials:
         self._woken = math.inf
 
     def expire(self, before: float) -> None:
-        """A suspect that was let come and does not keeps nobody waiting; it stays one, for when it comes."""
+        """Release the helper if the suspect was woken at or before `before` and has not come. The message stays a suspect."""
         if self._unit is not None and self._woken <= before and not self._unit.open:
             self.forget()
 
     def advance(self, now: float, answered: int, alone: bool) -> tuple[Unit, ScanRequest] | None:
-        """Go on with the trials; what is to be sent to which helper, if anything."""
+        """Go on with the trials. Return the helper and the request to send to it, if any."""
         if self._unit is None or self._id not in self._suspects or not self._unit.ready:
             self.forget()
             self._choose(answered, alone)

@@ -1,4 +1,4 @@
-"""Answers that came after their messages were told to wait elsewhere: kept until the messages ask again. Pure."""
+"""Keep answers that came after their messages were parked, until the messages ask again. Pure."""
 
 from collections import OrderedDict
 
@@ -8,13 +8,13 @@ __all__ = ["MAX_KEPT", "MAX_KEPT_BYTES", "Kept"]
 
 MAX_KEPT = 10_000
 MAX_KEPT_BYTES = 16 << 20
-"""The oldest goes first. A message whose answer is gone is judged again when it asks: nothing but time is lost."""
+"""Over either limit the oldest answer is dropped first. Its message is scanned again when it asks: only time is lost."""
 OVERHEAD = 200
-"""Bytes that an answer takes beside its text and fields."""
+"""Bytes of memory for an answer in addition to its text and fields."""
 
 
 class Kept(OrderedDict[int, FilterAnswer]):
-    """Answers by message, the oldest first; they come by keep() and go by take()."""
+    """Answers by message, the oldest first. Only keep() adds them and only take() removes them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Kept(OrderedDict[int, FilterAnswer]):
             self.take(next(iter(self)))
 
     def take(self, id: int) -> FilterAnswer | None:
-        """The answer, which is kept no longer."""
+        """Remove and return the answer; None if there is none."""
         answer = self.pop(id, None)
         if answer is not None:
             self._bytes -= OVERHEAD + answer.size

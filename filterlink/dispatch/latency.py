@@ -1,4 +1,4 @@
-"""How fast a filter answers, and how long a processor waits for it while other work is there. Pure."""
+"""Measure how fast a filter answers, and derive how long a processor waits for it while there is other work. Pure."""
 
 import math
 from collections import deque
@@ -6,17 +6,17 @@ from collections import deque
 __all__ = ["FIRST_GRACE", "LEAST_GRACE", "WINDOW", "Pace"]
 
 WINDOW = 500
-"""Answers over which median and p99 are taken."""
+"""Answers from which median and p99 are computed."""
 FIRST_GRACE = 1.0
-"""Seconds before a filter has ever answered."""
+"""Seconds of grace until the filter has answered for the first time."""
 LEAST_GRACE = 0.1
 TIMES_MEDIAN = 4
 REFRESH = 16
-"""Answers after which the median is taken anew; it is looked at more often than it changes."""
+"""Answers after which the median is computed again. It is read more often than it changes."""
 
 
 class Pace:
-    """The last answers of a filter."""
+    """The durations of a filter's last answers."""
 
     def __init__(self) -> None:
         self._durations: deque[float] = deque(maxlen=WINDOW)
@@ -33,7 +33,7 @@ class Pace:
         return sorted(self._durations)[max(0, math.ceil(len(self._durations) * part) - 1)]
 
     def grace(self, slow_after: float) -> float:
-        """Seconds that a processor waits for an answer before it does something else meanwhile."""
+        """Return the seconds that a processor waits for an answer before it does other work meanwhile."""
         if self._fresh >= REFRESH or self._median is None:
             self._median = self.quantile(0.5)
             self._fresh = 0

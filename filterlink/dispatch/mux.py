@@ -1,9 +1,10 @@
-"""The multiplexer of one filter: which request goes to which helper, who is parked, who is overdue. Pure.
+"""Multiplex the requests to one filter: choose their helpers, park messages, find overdue requests. Pure.
 
-It decides; what it decided is done by the Port it was given. No descriptor, process, clock or log may come in here.
+This module decides; the MuxPort carries the decisions out. No descriptor, process, clock or log may be used here.
 
 A request is in one place at any instant: open in a unit (a helper process), waiting (park = False, or to be sent again), or gone.
-A parked message is a number here: it comes back after a Wake; suspects, and scans that no processor waits for (`late`), by their id.
+Of parked messages only the number is known: a Wake says how many may come back. Suspects and scans for which no processor waits
+(`late`) are known by their id, and woken by it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,18 +24,18 @@ __all__ = ["Gate"]
 
 
 class Gate:
-    """All requests to one filter. Every call says what happened; the port hears what follows from it."""
+    """All requests to one filter. Each call reports an event; the port gets the resulting orders."""
 
     def __init__(self, settings: Filter, port: MuxPort, numbers: Iterator[int], now: float, reason: Callable[[], str]) -> None:
         self.units = [Unit(index, over=index >= settings.instances) for index in range(2 * settings.instances)]
-        """The second half is for those that replace the first (filterlink/helpers/pool.py)."""
+        """The second half is for helpers that replace those of the first half (filterlink/helpers/pool.py)."""
         self.answered = 0
         self.dead = False
-        """Not ready for longer than the time-out (or for ever): every Ask is answered UNAVAILABLE at once."""
+        """Not ready for longer than the time-out, or never started again: each Ask is answered UNAVAILABLE at once."""
         self.failing = False
-        """For longer than the time-out helpers ended over one message after the other, and none was answered: one is asked at a time."""
+        """For longer than the time-out helpers ended over different messages, and answered none: each gets one request at a time."""
         self.backpressure = False
-        """Other work waits for the processors: a scan past its grace goes on without one."""
+        """Other work waits for the processors: a scan past its grace goes on without a processor."""
         self.slots = Slots(settings, self.units, port)
         self._settings = settings
         self._port = port
@@ -50,10 +51,10 @@ class Gate:
         self._doubt = Doubt()
         self._heard = now
 
-    # What clients do
+    # Events of clients
 
     def ask(self, now: float, client: Any, ask: Ask) -> None:
-        """A client wants a message judged."""
+        """Handle a client's request to scan a message."""
         if self._kept and self._desk.answer_kept(now, client, ask):
             return
         if not (ask.id in self._running and self._attach(now, client, ask)):
@@ -62,12 +63,12 @@ class Gate:
             self._set_aside(now)
 
     def client_gone(self, client: Any) -> None:
-        """Scans that run go on, but nobody waits for their answers."""
+        """Forget a client that has ended. Its scans go on, but no client waits for their answers."""
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
 
     def evict(self) -> list[ScanRequest]:
-        """Give up all requests that a client waits for, open ones too: whoever calls has them asked somewhere else."""
+        """Give up all requests, open ones too. Return those for which a client waits: the caller redirects them."""
         given_up = [*self.slots.take_open(), *self.slots.take_waiting(), *self._suspects.take_waiting()]
         self._running.clear()
         for request in given_up:
@@ -76,13 +77,13 @@ class Gate:
         return [request for request in given_up if request.client is not None]
 
     def release(self) -> None:
-        """All that are parked ask again."""
+        """Wake all parked messages."""
         self.slots.wake_all()
         for id in self._suspects.take_away():
             self._port.wake_one(id)
 
     def forget_parked(self) -> None:
-        """Whoever was parked comes again without a Wake: who would have woken them is a new one, and wakes them all."""
+        """Forget all parked messages: the queue manager is a new process, and has all messages ask again without a Wake."""
         self.slots.forget_parked()
         self._suspects.take_away()
         self._trials.forget()
@@ -90,7 +91,7 @@ class Gate:
             request.late = False
 
     def take_parked(self, now: float, old: "Gate") -> None:
-        """Take over who is parked for the filter under its old settings. Where no helper is ready yet, its time-out begins."""
+        """Take over the messages that are parked under the old settings. If no helper is ready yet, its time-out begins."""
         self.slots.take_parked(old.slots)
         old.release()
         if not self.is_ready:
@@ -101,14 +102,14 @@ class Gate:
         self._advance(now)
 
     def left(self, id: int) -> None:
-        """That message has left the queue, and asks no more."""
+        """Forget a message that has left the queue and asks no more."""
         self._acquit(id)
         self._kept.take(id)
 
-    # What helpers do
+    # Events of helpers
 
     def replies(self, now: float, unit: int, replies: Sequence[HelperReply]) -> list[HelperReply]:
-        """A helper answered; the replies whose numbers are not (or no longer) outstanding."""
+        """Handle answers of a helper. Return the replies whose numbers are not (or no longer) outstanding."""
         open = self.units[unit].open
         unknown = list[HelperReply]()
         for reply in replies:
@@ -129,7 +130,7 @@ class Gate:
         return unknown
 
     def ready(self, now: float, unit: int) -> None:
-        """The helper has answered INTF."""
+        """Note that the helper has answered INTF."""
         self.units[unit].ready = True
         self.units[unit].over = False
         self._down_since = None
@@ -138,18 +139,18 @@ class Gate:
         self._advance(now)
 
     def retire(self, now: float, unit: int) -> None:
-        """Another is ready in its place: it answers what it has, and gets nothing more."""
+        """Retire a helper whose replacement is ready: it answers its open requests, and gets no more."""
         self.units[unit].retiring = True
         self.leaving(now, unit)
 
     def leaving(self, now: float, unit: int) -> None:
-        """The helper is being stopped: it may still answer, but gets nothing more."""
+        """Note that the helper is being stopped: it may still answer, but gets no more requests."""
         self.units[unit].ready = False
         if self._down_since is None and not any(each.ready for each in self.units):
             self._down_since = now
 
     def gone(self, now: float, unit: int, over: bool = False, planned: bool = False) -> None:
-        """The helper has ended and all its answers are read. `over`: it is not started again; `planned`: it is no fault."""
+        """Handle the end of a helper, whose answers were all read. `over`: it is not started again; `planned`: its end is not a fault."""
         self.leaving(now, unit)
         lost = list(self.units[unit].open.values())
         self.units[unit].open = {}
@@ -163,10 +164,10 @@ class Gate:
             self._give_up()
         self._advance(now)
 
-    # What time does
+    # Time
 
     def tick(self, now: float) -> None:
-        """Look who is overdue; wake again those who seem lost."""
+        """Handle overdue requests, and wake others in place of woken messages that have not come."""
         for unit in self.units:
             if unit.ready or unit.retiring:
                 self._overdue(now, unit)
@@ -181,7 +182,7 @@ class Gate:
         self._set_aside(now)
         self._advance(now)
 
-    # What others want to know
+    # State
 
     @property
     def in_flight(self) -> int:
@@ -189,13 +190,13 @@ class Gate:
 
     @property
     def parked(self) -> int:
-        """Messages that wait for this filter without a processor."""
+        """Return the number of messages that wait for this filter without a processor."""
         late = sum(request.late for request in self.slots.open)
         return sum(lane.parked for lane in self.slots.lanes) + self._suspects.away + late
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is open, and nobody waits here."""
+        """Return whether no request is open or waiting."""
         return not (self.slots.open or self.slots.waiting or self._suspects.waiting)
 
     @property
@@ -203,16 +204,16 @@ class Gate:
         return self._down_since is None
 
     def stalled(self, now: float) -> bool:
-        """Requests are open, and nothing was heard for slow_after."""
+        """Return whether requests are open, but the filter has not answered for slow_after."""
         return now - max(self.slots.oldest, self._heard) > self._settings.slow_after
 
-    # How
+    # Internals
 
     def _past(self, now: float, since: float | None) -> bool:
         return since is not None and now - since >= self._settings.timeout
 
     def _attach(self, now: float, client: Any, ask: Ask) -> bool:
-        """A message asked for again takes over the request that runs for it: nothing is scanned twice."""
+        """Give the running request of a message to the client that asks again, so that no message is scanned twice."""
         running = self._running[ask.id]
         if running.n == ask.n and running.client not in (None, client):
             return False
@@ -224,7 +225,7 @@ class Gate:
         return True
 
     def _admit(self, now: float, request: ScanRequest) -> None:
-        """Send, park, or keep waiting what is asked anew."""
+        """Send a new request, park it, or let it wait."""
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:
@@ -251,7 +252,7 @@ class Gate:
             del self._running[request.id]
 
     def _advance(self, now: float) -> None:
-        """Fill free slots: a suspect's trial, then those who wait here, then wake the parked."""
+        """Fill free slots: first with a suspect's trial, then with waiting requests; then wake parked messages."""
         if self._trials.going_on and (trial := self._trials.advance(now, self.answered, self.slots.alone)) is not None:
             self._send(now, *trial)
         while (pair := self.slots.next()) is not None:
@@ -263,7 +264,7 @@ class Gate:
             self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
     def _accuse(self, now: float, tried: list[ScanRequest], planned: bool) -> None:
-        """A helper ended over these, or left."""
+        """Note that a helper ended with these requests open, or left as planned."""
         ids = [request.id for request in tried]
         if planned or not ids:
             self._suspects.left(ids)
@@ -277,13 +278,13 @@ class Gate:
         self.slots.doubt = True
 
     def _acquit(self, id: int) -> None:
-        """It is no suspect any more: who asked for it waits as others do."""
+        """Clear a message of suspicion. If its request waits, it now waits as all others do."""
         suspect = self._suspects.drop(id)
         if suspect is not None and suspect.request is not None:
             self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
 
     def _again(self, now: float, request: ScanRequest) -> None:
-        """Have a request judged by the next helper."""
+        """Have the next helper scan the message of a request."""
         self._forget(request)
         if request.client is None and not request.late:
             return
@@ -298,7 +299,7 @@ class Gate:
         for request in late:
             del unit.open[request.number]
             self._forget(request)
-            self._acquit(request.id)  # it ended no helper, and beside others it shows whether they are answered
+            self._acquit(request.id)  # it ended no helper; scanned beside others, it shows whether they are answered
         text = f"{self._desk.name}: no answer within {show_seconds(self._settings.limit(late[0].size))}"
         self.leaving(now, unit.index)
         unit.retiring = False
@@ -307,10 +308,10 @@ class Gate:
             self._desk.tell(request, FilterAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
 
     def _give_up(self) -> None:
-        """The filter is not there: whoever waits is told, and the parked come to be told."""
+        """Answer all waiting requests UNAVAILABLE, and wake the parked messages for the same answer."""
         for request in [*self.slots.take_waiting(), *self._suspects.take_waiting()]:
             self._unavailable(request)
         self.release()
 
     def _unavailable(self, request: ScanRequest) -> None:
-        self._desk.unavailable(request, "is not ready" if self.dead else "ends over what it is asked")
+        self._desk.unavailable(request, "is not ready" if self.dead else "ends over its requests")

@@ -1,8 +1,8 @@
-"""Which messages a filter refuses for their own sake, and not because it cannot scan at all for now. Pure.
+"""Find messages that a filter refuses because of their content, and not because it cannot scan anything for now. Pure.
 
-REJECTED says both. So do FAILURE and a line that is no answer, where they do not let the message pass. The proof is what the
-filter answers meanwhile: it refused a message, then scanned more other messages than it refused, and refuses the first one again.
-In an outage it refuses nearly all, though it may let a few pass (those that are too large for its server).
+REJECTED can mean both. So can FAILURE and an invalid line, if they do not let the message pass. The filter's other answers are the
+proof: it refused a message, then scanned more other messages than it refused, and refuses the first message again.
+In an outage a filter refuses nearly all messages, though it may pass a few (those that are too large for its server).
 """
 
 from collections import OrderedDict
@@ -12,22 +12,22 @@ from filterlink.wire.frames import AnswerKind
 __all__ = ["MOST_KNOWN", "Refusals"]
 
 MOST_KNOWN = 10_000
-"""Refused messages that are remembered, about 1 MB; the one refused longest ago is forgotten first, and costs one more scan."""
+"""Refused messages that are remembered, in about 1 MB. The one refused longest ago is forgotten first, which costs one more scan."""
 _SCANNED = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
 _REFUSED = (AnswerKind.REJECTED, AnswerKind.FAILURE, AnswerKind.INVALID)
 
 
 class Refusals:
-    """Part of a filter's gate."""
+    """The refused messages of a filter, and counts of its answers."""
 
     def __init__(self) -> None:
         self._scanned = self._refused = 0
         self._known: OrderedDict[int, tuple[int, int]] = OrderedDict()  # message -> both counts after it was refused last
 
     def heard(self, id: int, kind: AnswerKind) -> bool:
-        """Note an answer about message `id`. Return True where it is refused again, and most others were scanned since.
+        """Note an answer about message `id`. Return True if it is refused again, and most others were scanned since the first refusal.
 
-        A FAILURE that lets the message pass is its last answer, so that nothing follows from the charge.
+        A FAILURE that lets the message pass is its last answer, so the charge has no effect.
         """
         if kind not in _REFUSED:
             self._scanned += kind in _SCANNED

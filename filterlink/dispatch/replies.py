@@ -1,7 +1,10 @@
-"""What those who ask are told: a verdict, to park, or to wait here. Pure.
+"""Answer the clients of a filter with a verdict or a Park, or let their requests wait here. Pure.
 
-A processor never waits for a scan past its grace while other work is there: the scan goes on, its answer is kept, and the
-message, which stands in the queue manager's list meanwhile, is woken when the answer is in.
+A processor never waits for a scan past its grace while there is other work. The scan goes on, the message waits in the queue
+manager's list, and the answer is kept. When the answer is in, the message is woken.
+
+Example: the median of a filter is 0.5 s, so its grace is 2 s. Message 7 takes 30 s. After 2 s its processor gets a Park and takes
+message 8. After 30 s the answer about 7 is kept and 7 is woken. Its next processor gets the kept answer at once.
 """
 
 from collections.abc import Callable
@@ -22,11 +25,11 @@ from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 __all__ = ["MAX_WAITING", "Desk"]
 
 MAX_WAITING = 100_000
-"""Requests that wait for a slot; more than any number of processors and test clients asks at once."""
+"""Requests that may wait for a slot; more than all processors and test clients send at once."""
 
 
 class Desk:
-    """The side of a gate that talks to those who ask."""
+    """The part of a gate that answers the clients."""
 
     def __init__(self, settings: Filter, port: MuxPort, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
         self.kept = Kept()
@@ -40,21 +43,21 @@ class Desk:
         self._reason = reason
 
     def answer_kept(self, now: float, client: Any, ask: Ask) -> bool:
-        """Give the answer that came while the message waited elsewhere."""
+        """Give the kept answer about a message, if there is one; return whether there was."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
         self._port.verdict(ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now), kept)
         return True
 
     def answer(self, request: ScanRequest, reply: HelperReply) -> None:
-        """Give the answer of a helper; REJECTED is charged where the filter refuses this message for its own sake."""
+        """Give the answer of a helper. A refusal is charged if the filter refuses this message because of its content."""
         answer = reply.answer
         if self._refusals.heard(request.id, answer.kind):
             answer = msgspec.structs.replace(answer, charge=True)
         self.tell(request, answer)
 
     def tell(self, request: ScanRequest, answer: FilterAnswer) -> None:
-        """Give an answer to who waits for it; where that is the message, it is kept until it asks."""
+        """Give an answer to the client that waits for it. If the client was parked meanwhile, keep the answer and wake the message."""
         if request.client is not None:
             self._port.verdict(request, answer)
         elif request.late:
@@ -65,7 +68,7 @@ class Desk:
         self.tell(request, FilterAnswer(AnswerKind.UNAVAILABLE, f"{self.name} {how}: {self._reason()}"))
 
     def wait(self, request: ScanRequest, ready: bool, *, first: bool = False) -> None:
-        """Have a request that cannot be sent now come again, or keep it here."""
+        """Park a request that cannot be sent now, or let it wait here."""
         suspect = self._suspects.get(request.id)
         waiting = self._slots.lanes[request.large].waiting
         if request.late:
@@ -82,7 +85,7 @@ class Desk:
             self.tell(request, FilterAnswer(AnswerKind.UNAVAILABLE, f"{self.name}: {MAX_WAITING} requests are waiting already"))
 
     def set_aside(self, now: float, requests: list[ScanRequest], stalled: bool) -> None:
-        """Let the processors go that wait for longer than the filter takes as a rule, or for one that is stalled."""
+        """Park requests past their grace, or all if the filter is stalled, so that their processors are free. The scans go on."""
         grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
         for request in requests:
             if request.client is not None and request.park and now - request.asked >= grace:
@@ -91,7 +94,7 @@ class Desk:
                 request.late = True
 
     def _missed(self, request: ScanRequest) -> None:
-        """The answer that a message waits for is lost with its helper."""
+        """Have a message ask again: the answer that it waits for was lost with its helper."""
         if (suspect := self._suspects.get(request.id)) is None:
             self._port.wake_one(request.id)
         else:
@@ -104,5 +107,5 @@ class Desk:
             reason = "has no free slot" if ready else f"is not ready: {self._reason()}"
         else:
             suspect.away = True
-            reason = "ended over it, or over one beside it: it is to be judged alone"
+            reason = "ended over it, or over a message beside it: it must be scanned alone"
         self._port.park(request, f"{self.name} {reason}", suspect is not None)

@@ -1,4 +1,4 @@
-"""What the multiplexer's gate handles: requests, the helpers they are open in, and whom it tells. Pure."""
+"""Define what the multiplexer's gate handles: requests, the helpers in which they are open, and its port. Pure."""
 
 import math
 from collections import deque
@@ -12,11 +12,11 @@ from filterlink.wire.frames import FilterAnswer
 __all__ = ["WAKE_AGAIN", "Lane", "MuxPort", "ScanRequest", "Unit"]
 
 WAKE_AGAIN = 1.0
-"""A woken message that has not come back by then counts as lost, and another is woken for its slot."""
+"""Seconds after which a woken message that has not come back counts as lost. Then another is woken for its slot."""
 
 
 class ScanRequest(msgspec.Struct, gc=False, eq=False):
-    """One message to be judged. `client` is who asked; None when nobody waits for the answer any more."""
+    """A request to scan one message. `client` sent it; None if no client waits for the answer any more."""
 
     client: Any
     id: int
@@ -32,34 +32,34 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     tried: bool = False
     """Its line went into the pipe: the helper may have seen it."""
     late: bool = False
-    """Its client was told to park: the message waits for this very answer."""
+    """Its client got a Park: the message waits for the answer to this request."""
 
 
 class Unit:
-    """One helper process as the multiplexer sees it; `open` is in the order of sending, so its first is the oldest."""
+    """One helper process as the multiplexer sees it. `open` is in the order of sending: the first request is the oldest."""
 
     def __init__(self, index: int, *, over: bool = False) -> None:
         self.index = index
         self.ready = False
         self.over = over
-        """None runs here, and none is started."""
+        """No helper runs here, and none will be started."""
         self.retiring = False
-        """Another has taken its place: it may answer what it has."""
+        """Another helper has replaced it: it only answers its open requests."""
         self.kept = False
-        """For a suspect: it gets nothing else."""
+        """It is reserved for a suspect, and gets no other request."""
         self.open: dict[int, ScanRequest] = {}
 
     def written(self, now: float, numbers: Iterable[int]) -> None:
-        """The lines of these requests went into the helper's pipe: their time begins."""
+        """Note that the lines of these requests went into the helper's pipe: their time begins."""
         for number in numbers:
             if (request := self.open.get(number)) is not None:
                 request.since = now
                 request.tried = True
 
     def overdue(self, now: float, limit: Callable[[int], float]) -> list[ScanRequest]:
-        """The open requests that are overdue; `limit` says after how many seconds one of so many bytes is.
+        """Return the open requests that are overdue. `limit` gives the allowed seconds for a message of this many bytes.
 
-        What was never written is the helper's fault only if nothing stands before it.
+        A request that was never written counts only if no overdue request is before it: else that one is the reason.
         """
         late: list[ScanRequest] = []
         for request in self.open.values():
@@ -71,32 +71,32 @@ class Unit:
 
 
 class Lane:
-    """Who waits for a slot: parked messages, of which only the number is known, and requests that may not park."""
+    """The waiting line for a slot: parked messages, of which only the number is known, and requests that may not park."""
 
     def __init__(self) -> None:
         self.parked = 0
         self.coming: deque[float] = deque()
-        """When each was woken that is not back yet: their slots are spoken for."""
+        """The times at which messages were woken that are not back yet: their slots are reserved."""
         self.waiting: deque[ScanRequest] = deque()
 
     def came(self) -> None:
-        """One is back: the newest, as the oldest is the one that may be lost, and must grow old."""
+        """Note that a woken message is back. It counts as the newest: the oldest may be lost, and must reach its limit."""
         if self.coming:
             self.coming.pop()
 
     def expire(self, before: float) -> None:
-        """Who was woken before that is lost."""
+        """Give up messages that were woken at or before `before` and are not back."""
         while self.coming and self.coming[0] <= before:
             self.coming.popleft()
 
     def forget(self) -> None:
-        """Nobody is parked, nobody comes."""
+        """Forget all parked and woken messages."""
         self.parked = 0
         self.coming.clear()
 
 
 class MuxPort(Protocol):
-    """What the multiplexer has done by others."""
+    """The orders that a gate gives."""
 
     def send(self, unit: int, number: int, message: int) -> None: ...
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None: ...

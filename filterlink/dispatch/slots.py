@@ -1,4 +1,4 @@
-"""The slots of a filter's helpers: which are free, for which lane, and who is next for them. Pure."""
+"""Give the slots of a filter's helpers to requests: which are free, for which lane, and which request is next. Pure."""
 
 import math
 from collections import deque
@@ -11,26 +11,26 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """The helpers of a filter and the two lanes of those that wait for them, small messages and large."""
+    """The helpers of a filter, and the two lanes that wait for them: small and large messages."""
 
     def __init__(self, settings: Filter, units: list[Unit], port: MuxPort) -> None:
         self.units = units
         self.lanes = (Lane(), Lane())
         self.large_share = 0.5
         self.doubt = False
-        """A helper ended over something, and nothing was answered since: each gets one request at a time."""
+        """A helper ended over a request, and the filter has not answered since: each helper gets one request at a time."""
         self._settings = settings
         self._port = port
         self._served = False  # the lane that was served last
 
     @property
     def open(self) -> list[ScanRequest]:
-        """What the helpers have."""
+        """Return the requests that are open in helpers."""
         return [request for unit in self.units for request in unit.open.values()]
 
     @property
     def oldest(self) -> float:
-        """Since when the first of them is open; infinity when there is none."""
+        """Return since when the oldest open request is open; infinity if there is none."""
         return min((next(iter(unit.open.values())).since for unit in self.units if unit.open), default=math.inf)
 
     @property
@@ -38,21 +38,21 @@ class Slots:
         return [request for lane in self.lanes for request in lane.waiting]
 
     def take_waiting(self) -> list[ScanRequest]:
-        """Who waits here, and does so no longer."""
+        """Remove and return the waiting requests."""
         found = self.waiting
         for lane in self.lanes:
             lane.waiting.clear()
         return found
 
     def take_open(self) -> list[ScanRequest]:
-        """What the helpers have: their answers are no longer waited for."""
+        """Remove and return the open requests: their answers are ignored from now on."""
         found = self.open
         for unit in self.units:
             unit.open = {}
         return found
 
     def client_gone(self, client: Any) -> None:
-        """Who waits for it asks no more; scans that run go on, but nobody waits for their answers."""
+        """Drop the waiting requests of a client that has ended. Its scans go on, but no client waits for their answers."""
         for request in self.open:
             if request.client is client:
                 request.client = None
@@ -60,28 +60,28 @@ class Slots:
             lane.waiting = deque(request for request in lane.waiting if request.client is not client)
 
     def take_parked(self, old: "Slots") -> None:
-        """Take over who is parked for another's."""
+        """Take over the parked messages of another filter object."""
         for mine, theirs in zip(self.lanes, old.lanes, strict=True):
             mine.parked = theirs.parked
             theirs.forget()
 
     def forget_parked(self) -> None:
-        """Nobody is parked, nobody comes."""
+        """Forget all parked and woken messages."""
         for lane in self.lanes:
             lane.forget()
 
     def expire(self, before: float) -> None:
-        """Who was woken before that is lost."""
+        """Give up messages that were woken at or before `before` and are not back."""
         for lane in self.lanes:
             lane.expire(before)
 
     @property
     def alone(self) -> bool:
-        """Nothing is open, nobody waits."""
+        """Return whether no request is open, waiting, parked or woken."""
         return not any(unit.open for unit in self.units) and not any(lane.parked or lane.coming or lane.waiting for lane in self.lanes)
 
     def least_loaded(self, large: bool) -> Unit | None:
-        """The helper with the fewest requests, if the lane has a free slot."""
+        """Return the helper with the fewest requests, if the lane has a free slot."""
         if large and self.room(large) <= 0:
             return None
         found = None
@@ -93,7 +93,7 @@ class Slots:
         return found
 
     def room(self, large: bool) -> int:
-        """Free slots of a lane. Large messages take a share of all slots at most; none of two is for them alone."""
+        """Return the free slots of a lane. Large messages get at most their share of all, and never all of two or more."""
         free = sum(max(0, self._width(unit) - len(unit.open)) for unit in self.units)
         if not large or free <= 0:
             return free
@@ -102,7 +102,7 @@ class Slots:
         return min(free, most - sum(request.large for request in self.open))
 
     def next(self) -> tuple[Unit, ScanRequest] | None:
-        """Who waits here and is to be sent now; the lanes take turns."""
+        """Return the next waiting request to send, and its helper. The lanes take turns."""
         if not (self.lanes[0].waiting or self.lanes[1].waiting):
             return None
         for large in (not self._served, self._served):
@@ -113,7 +113,7 @@ class Slots:
         return None
 
     def wake(self, now: float) -> None:
-        """Let parked messages come for the slots that nobody comes for yet; the lanes take turns."""
+        """Wake parked messages for the free slots without a woken message. The lanes take turns."""
         small, large = self.lanes
         if not (small.parked or large.parked):
             return
@@ -126,13 +126,13 @@ class Slots:
                 self._port.wake(count, bool(which))
 
     def _width(self, unit: Unit) -> int:
-        """How much a helper may have open now."""
+        """Return how many requests a helper may have open now."""
         if not unit.ready or unit.kept:
             return 0
         return 1 if self.doubt else self._settings.max_in_flight
 
     def _shares(self, free: int, most_large: int) -> tuple[int, int]:
-        """How many of each lane get the free slots."""
+        """Return how many messages of each lane get the free slots."""
         small = self.lanes[0].parked
         large = min(self.lanes[1].parked, max(0, most_large))
         free = max(0, free)
@@ -143,7 +143,7 @@ class Slots:
         return min(small, free - of_large), of_large
 
     def wake_all(self) -> None:
-        """All that are parked come."""
+        """Wake all parked messages."""
         for which, lane in enumerate(self.lanes):
             count = lane.parked
             lane.parked = 0

@@ -1,16 +1,17 @@
-"""Over which messages a filter's helpers ended: each is judged again alone, so that the one to blame is found. Pure.
+"""Remember the messages over which a filter's helpers ended. Each is scanned again alone, to find the one to blame. Pure.
 
-    a helper ended                                          who is charged
-    the first time with this message open                   nobody: those open in it become suspects
-    over a suspect alone, and the filter has answered for   the suspect: that proves it
+    a helper ended                                          charged message
+    the first time with this message open                   none: the messages open in it become suspects
+    over a suspect alone, and the filter has answered for   the suspect: this is the proof
       another message since the last end over this one
-    over the same one alone again, nobody was answered      the suspect, if that was proved before in this row of ends, or the
-      since, and no helper ended over another message         row has gone on for a day; else nobody: it may be the filter
-    it had answered and left with status 0, as some do      nobody; who was open in helpers that left LEAVES times becomes a
-      after a number of messages                            suspect: the next one has nothing to leave for but that message
+    over the same suspect alone again; since then the       the suspect, if it was proved before in this row of ends, or the row
+      filter answered for none, and no helper ended           has gone on for a day; else none: the filter may be the cause
+      over another message
+    after it had answered, with status 0, as some helpers   none; a message that was open in LEAVES helpers that left becomes a
+      do after a number of messages                           suspect: the next helper has no other message to leave for
 
-So an outage charges nobody whom the filter did not prove guilty when it worked: what it ends over changes, or is one message that
-is alone in the engine, and only after a day is that one taken for the reason.
+So an outage charges only messages that were proved guilty while the filter worked. In an outage the helpers end over changing
+messages, or over the only message in the engine. That one is charged only after a day.
 """
 
 from collections import OrderedDict
@@ -23,16 +24,16 @@ from filterlink.dispatch.requests import ScanRequest
 __all__ = ["LEAVES", "MAX_SUSPECTS", "ROW", "Doubt", "Suspect", "Suspects"]
 
 MAX_SUSPECTS = 1000
-"""As many as can be open in one helper. The oldest is forgotten before the list grows over this: it is judged as others are."""
+"""As many as can be open in one helper. In a longer list the oldest suspects are cleared, and scanned as other messages are."""
 
 ROW = 86400.0
-"""Seconds for which helpers have to end over one message alone, nobody else being there, until it is charged without proof."""
+"""Seconds for which helpers must end over one message alone, without any other mail, until it is charged without proof."""
 LEAVES = 3
-"""A helper that leaves in good order does not do so over the same message as often as this."""
+"""Ends with status 0 over the same message after which it becomes a suspect: helpers that end as planned do not repeat that."""
 
 
 class HelperEndRun(msgspec.Struct):
-    """Helpers ended over one message alone, one after the other, and over no other one in between."""
+    """A row of ends over one message alone, without an end over another message in between."""
 
     id: int = 0
     since: float = 0.0
@@ -40,7 +41,7 @@ class HelperEndRun(msgspec.Struct):
 
 
 class Doubt:
-    """Helpers ended over something, and since then nothing was answered."""
+    """The ends of helpers since the filter's last answer."""
 
     def __init__(self) -> None:
         self.since: float | None = None
@@ -48,7 +49,7 @@ class Doubt:
 
     @property
     def over_many(self) -> bool:
-        """Alone in a helper that ended were more than one message."""
+        """Return whether helpers ended over more than one message, each alone in its helper."""
         return len(self._over) > 1
 
     def ended(self, now: float, ids: list[int]) -> None:
@@ -63,18 +64,18 @@ class Doubt:
 
 
 class Suspect:
-    """A message that was open in a helper when that ended."""
+    """A message that was open in a helper when the helper ended."""
 
     __slots__ = ("answered", "away", "id", "request")
 
     def __init__(self, id: int) -> None:
         self.id = id
         self.answered = -1
-        """How much the filter had answered at its last end over this message."""
+        """The number of answers of the filter when a helper last ended over this message."""
         self.away = False
-        """It is parked apart, and comes when it is woken."""
+        """It is parked apart, and comes back when it is woken."""
         self.request: ScanRequest | None = None
-        """It waits here."""
+        """Its request, which waits here."""
 
     @property
     def here(self) -> bool:
@@ -82,21 +83,21 @@ class Suspect:
 
 
 class Suspects(OrderedDict[int, Suspect]):
-    """All suspects of a filter by their message, the one whose helper ended longest ago first. Only what is here adds or removes any."""
+    """All suspects of a filter by message, the one whose helper ended longest ago first. Only these methods add or remove suspects."""
 
     def __init__(self) -> None:
         super().__init__()
         self._row = HelperEndRun()
         self.leaves: OrderedDict[int, int] = OrderedDict()
-        """In how many helpers that left in good order each was open."""
+        """For each message, the number of helpers that left as planned while it was open."""
 
     @property
     def away(self) -> int:
-        """How many are parked apart."""
+        """Return how many suspects are parked apart."""
         return sum(suspect.away for suspect in self.values())
 
     def take_away(self) -> list[int]:
-        """Who is parked apart, and is so no longer."""
+        """Return the ids of the suspects that are parked apart, and clear that mark."""
         found = [suspect for suspect in self.values() if suspect.away]
         for suspect in found:
             suspect.away = False
@@ -107,7 +108,7 @@ class Suspects(OrderedDict[int, Suspect]):
         return [suspect.request for suspect in self.values() if suspect.request is not None]
 
     def take_waiting(self) -> list[ScanRequest]:
-        """Who waits here, and does so no longer."""
+        """Remove and return the waiting requests."""
         found = self.waiting
         for suspect in self.values():
             suspect.request = None
@@ -119,7 +120,7 @@ class Suspects(OrderedDict[int, Suspect]):
                 suspect.request = None
 
     def left(self, ids: list[int]) -> None:
-        """A helper left in good order with these open, which proves nothing; but it should not be the same message each time."""
+        """Note that a helper left as planned with these messages open. LEAVES times over the same message make it a suspect."""
         for id in ids:
             self.leaves[id] = self.leaves.pop(id, 0) + 1
             if self.leaves[id] >= LEAVES:
@@ -128,7 +129,7 @@ class Suspects(OrderedDict[int, Suspect]):
             self.leaves.popitem(last=False)
 
     def ended(self, ids: list[int], answered: int, now: float) -> bool:
-        """A helper ended over these; `answered` is what the filter has answered so far. True: the only one is guilty."""
+        """Note that a helper ended over these messages. `answered`: the filter's answers so far. Return True if the only one is guilty."""
         guilty = self._guilty(ids, answered, now)
         for id in ids:
             suspect = self.setdefault(id, Suspect(id))
@@ -137,7 +138,7 @@ class Suspects(OrderedDict[int, Suspect]):
         return guilty
 
     def _guilty(self, ids: list[int], answered: int, now: float) -> bool:
-        """Whether the one message that it ended over is the reason."""
+        """Return whether the helper ended over one message alone and that is the cause."""
         if ids != [self._row.id]:
             self._row = HelperEndRun(ids[0] if len(ids) == 1 else 0, now)
         known = self.get(self._row.id)
@@ -146,16 +147,16 @@ class Suspects(OrderedDict[int, Suspect]):
         return self._row.proved or (self._row.id > 0 and now - self._row.since >= ROW)
 
     def drop(self, id: int) -> Suspect | None:
-        """It was answered, or is no more."""
+        """Remove a message that was answered or has left the queue; return its suspect, if any."""
         self.leaves.pop(id, None)
         if self._row.id == id:
             self._row = HelperEndRun()
         return self.pop(id, None)
 
     def surplus(self) -> list[int]:
-        """The oldest, as far as there are too many: whoever calls lets them go on."""
+        """Return the ids of the oldest suspects over MAX_SUSPECTS: the caller clears them."""
         return list(self)[: max(0, len(self) - MAX_SUSPECTS)]
 
     def next(self, answered: int, alone: bool) -> Suspect | None:
-        """Who is to be tried next: one whose trial can prove something, or any where there is nothing else to do."""
+        """Return the next suspect to try: one whose trial can prove something, or any if there is no other work (`alone`)."""
         return next((each for each in self.values() if each.here and (alone or each.answered < answered)), None)

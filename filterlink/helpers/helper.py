@@ -1,6 +1,6 @@
-"""One helper process: started, fed line by line, read to its end, reaped. Mechanism only: when is the runner's business.
+"""Run one helper process: start it, feed it line by line, read it to its end, reap it. The runner decides when.
 
-Nothing a helper does may raise here: a closed pipe, a flood, a child that holds the output open, all end in `ended`.
+No action of a helper may raise here: a closed pipe, a flood and a child that holds the output open all lead to `ended`.
 """
 
 import contextlib
@@ -25,30 +25,30 @@ from filterlink.wire.loop import Loop
 __all__ = ["Helper", "Line", "User"]
 
 READ_SIZE = 16 << 10
-"""One read. Then the loop sees to the others."""
+"""Bytes of one read. Then the loop serves the others."""
 REST = 3.0
-"""A helper that fills a whole read is left alone for so many times what the read cost: one that babbles as fast as it can
-gets a quarter of the loop at most. Answers of helpers that behave do not come near it."""
+"""A helper that fills a whole read is not read again for this many times the duration of the read. So a helper that floods
+gets at most a quarter of the loop. Answers of correct helpers do not come near this."""
 ONE_LINE = 4096
-"""Pipe size with which "writable" means "drained". Some published helpers poll the pipe and then read one line through a
-buffer: a second line in the pipe stalls them until a third one comes."""
+"""Bytes of a pipe with which "writable" means "drained". Some published helpers poll the pipe and then read one line through
+a buffer: a second line in the pipe stalls them until a third line comes."""
 LAST_READS = 8
-"""Reads of a dead helper's stderr: all that a pipe holds, but not what its children may add for ever."""
+"""Reads of a dead helper's stderr: the content of a full pipe, but not the endless output of its children."""
 LINGER = 10.0
-"""A dead helper's children may still answer for it; so long is its output read. A daemon must not hold it for ever."""
+"""Seconds for which a dead helper's output is still read: its children may answer for it, but a daemon must not hold it open."""
 WHOLE = select.PIPE_BUF
-"""Bytes that a pipe takes whole or not at all: so much goes in one write where lines may stand in the pipe together."""
+"""Bytes that a pipe takes whole or not at all: the most in one write if several lines may be in the pipe at once."""
 SWEEP = 0.1
-"""Seconds between two looks for what an ended helper left behind, while there is any."""
+"""Seconds between two searches for processes of an ended helper, while there are any."""
 DEAF = 1.0
-"""A helper that closed its input or output is of no use any more; so long it may take to end by itself."""
+"""Seconds in which a helper that closed its input or output must end: it is useless from then on."""
 _EMPTY = b"\0\0\0\0"
 Line = tuple[bytes, int]
 """A line, and the number of its request; 0 for all other commands."""
 
 
 class User(Protocol):
-    """Who owns a helper."""
+    """The owner of a helper."""
 
     def events(self, events: list[Event]) -> None: ...
     def errors(self, data: bytes) -> None: ...
@@ -59,7 +59,7 @@ class User(Protocol):
 
 
 class Helper:
-    """A running helper program in its own process group. Raises OSError when it cannot be started."""
+    """A running helper program in its own process group. The constructor raises OSError if it cannot be started."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Helper:
         self._user = user
         self._reader = Reader()
         self._unsent: deque[Line] = deque()
-        self._drained = False  # the first "writable" says so
+        self._drained = False  # the first "writable" event sets it
         self._dead = False
         self._input, self._output, self._errors = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr))
         self._open = {self._input: process.stdin, self._output: process.stdout, self._errors: process.stderr}
@@ -91,7 +91,7 @@ class Helper:
         self._timer = loop.after(0, lambda: None)
         try:
             self._watch()
-        except Exception:  # no descriptor is left, say: a process that is not watched must not run
+        except Exception:  # for example, no descriptor is left: a process that is not watched must not run
             self._give_back()
             raise
 
@@ -106,12 +106,12 @@ class Helper:
         self._loop.watch(self._errors, self._complaining)
         self._loop.watch(self._pidfd, self._died)
 
-    # What the owner may want
+    # Orders of the owner
 
     def send(self, line: bytes, number: int = 0) -> None:
-        """Write a line in this turn of the loop, or as soon as the pipe has room for it. Nothing where the input is closed.
+        """Write a line in this turn of the loop, or as soon as the pipe has room. Do nothing if the input is closed.
 
-        One line is one write; with pipelining the lines of one turn are, as far as a pipe takes them whole.
+        Each line is one write. With pipelining the lines of one turn are one write, as far as a pipe takes them whole.
         """
         if self._input in self._open:
             if self._drained and not self._unsent:
@@ -119,14 +119,14 @@ class Helper:
             self._unsent.append((line, number))
 
     def read_with(self, reader: Reader) -> None:
-        """Have this reader make the events; before the first turn of the loop."""
+        """Replace the reader that makes the events. Call this before the first turn of the loop."""
         self._reader = reader
 
     def forget_unsent(self) -> None:
         self._unsent.clear()
 
     def close_input(self) -> None:
-        """Close it once what the pipe has room for is written."""
+        """Write what the pipe has room for, then close the input."""
         self._write()
         self._close_input()
 
@@ -136,17 +136,17 @@ class Helper:
         self._close(self._input)
 
     def signal(self, number: int) -> None:
-        """Signal the whole process group; the dead leader is not reaped yet, so its number is still its own."""
+        """Signal the whole process group. Even a dead leader is not reaped yet, so no other process can have its number."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             try:
                 os.killpg(self.pid, number)
-            except ProcessLookupError:  # it moved to another group
+            except ProcessLookupError:  # the helper moved to another group
                 os.kill(self.pid, number)
 
     def give_up(self, then: Callable[[], None]) -> bool:
-        """Hear no more of a process that SIGKILL does not end; `then` is called when it has ended and is reaped.
+        """Stop serving a process that SIGKILL does not end. `then` is called when it has ended and is reaped.
 
-        False: it had ended already, and only its children were waited for. That is over now, and its owner has heard of it.
+        Return False if it had already ended and only its children held its output: then `ended` has now been called.
         """
         if self._dead:
             self._finish()
@@ -157,7 +157,7 @@ class Helper:
         self._timer.cancel()
         return True
 
-    # What the pipes say
+    # Events of the pipes
 
     def _writable(self, events: int) -> None:
         if events & (select.EPOLLERR | select.EPOLLHUP):
@@ -182,7 +182,7 @@ class Helper:
             self._user.written(lines)
 
     def _take(self) -> list[Line]:
-        """What goes into the pipe next."""
+        """Remove and return the lines of the next write."""
         count = 0
         room = WHOLE if self._pipelining else 0
         for line, _ in self._unsent:
@@ -205,14 +205,14 @@ class Helper:
         self._half_closed("closed its input")
 
     def _half_closed(self, how: str) -> None:
-        """Its end follows at once, as a rule; else it has to be ended."""
+        """Wait DEAF seconds for the end of the helper, which usually follows at once. Else the owner must end it."""
         self._user.leaving()
         if not self._dead:
             self._timer.cancel()
             self._timer = self._loop.after(DEAF, lambda: self._user.deaf(how))
 
     def _rest(self, fd: int, since: float) -> None:
-        """Let a helper wait that writes more than it should."""
+        """Stop reading for a while from a helper that writes too much."""
 
         def resume() -> None:
             if fd in self._open:
@@ -267,14 +267,14 @@ class Helper:
         self._finish()
 
     def _finish(self) -> None:
-        """All is read: end what is left of the group, reap, tell."""
+        """End the rest of the process group after all is read, reap, and report."""
         for _ in range(LAST_READS):
             if self._errors in self._open:
                 self._complaining(0)
         self._user.ended(self._give_back())
 
     def _give_back(self) -> int:
-        """Let nothing be left: no process of the group, no descriptor, no zombie. Return the status."""
+        """Release everything: processes of the group, descriptors, the zombie. Return the exit status."""
         self._timer.cancel()
         if daemons := orphans.daemons(self._mark, self.pid):
             self._user.events([Note(b"", f"it left processes behind, they are ended: {', '.join(map(str, daemons[:10]))}")])
@@ -289,7 +289,7 @@ class Helper:
         return status
 
     def _end_orphans(self) -> None:
-        """Until none is left. A process that the kernel holds is looked at now and then."""
+        """End the orphans until none is left. While the kernel holds one, this repeats every SWEEP seconds."""
         if orphans.end(self.pid, self._mark):
             self._loop.after(SWEEP, self._end_orphans)
 

@@ -1,6 +1,6 @@
-"""The life of one helper process: what is to be done with it, and when. Pure: the clock is an argument, the deeds are steps.
+"""Decide what must be done with one helper process, and when. Pure: the clock is an argument, the actions are steps.
 
-Whoever owns a Life calls tick() when `due` has come, does the step it says, and reports what happened to the process.
+The owner of a Life calls tick() at `due`, carries out the returned step, and reports events of the process.
 """
 
 import enum
@@ -12,7 +12,7 @@ __all__ = ["GENTLE", "HASTY", "Life", "LifeStep", "Phase"]
 
 
 class Phase(enum.Enum):
-    """Where a helper is: paused -> starting -> ready -> stopping -> paused, or over."""
+    """The phase of a helper: paused -> starting -> ready -> stopping -> paused, or over."""
 
     PAUSED = "paused"
     STARTING = "starting"
@@ -22,56 +22,56 @@ class Phase(enum.Enum):
 
 
 class LifeStep(enum.Enum):
-    """What tick() tells its owner to do."""
+    """An order that tick() returns."""
 
     START = "start"
     ASSUME = "assume"
-    """INTF stays unanswered: go on as with an old helper; the time-out of the requests will tell."""
+    """The helper has not answered INTF: treat it as an old helper. If it does not work, requests will time out."""
     QUIT = "quit"
     CLOSE = "close"
-    """Close the helper's input, go on reading its output."""
+    """Close the helper's input, and go on reading its output."""
     TERM = "term"
     KILL = "kill"
     ABANDON = "abandon"
-    """SIGKILL has not ended it: the kernel holds it, and may do so for ever."""
+    """Give the process up: SIGKILL has not ended it, because the kernel holds it, perhaps without end."""
 
 
-# Each step with the seconds given to the helper before the next one. Many helpers end at none but the last ones, and
-# some fork a child a message: the signals go to the whole process group.
+# Each step with the seconds until the next one. Many helpers end only at the last steps. Some fork a child for each message:
+# so the signals go to the whole process group.
 GENTLE = ((LifeStep.QUIT, 1.0), (LifeStep.CLOSE, 2.0), (LifeStep.TERM, 3.0), (LifeStep.KILL, 4.0), (LifeStep.ABANDON, 2.0))
-# After a time-out others wait for the new helper, and the old one has shown already that it does not listen.
+# After a time-out messages wait for the new helper, and the old one has already failed to answer.
 HASTY = ((LifeStep.QUIT, 0.5), (LifeStep.CLOSE, 0.5), (LifeStep.TERM, 1.5), (LifeStep.KILL, 4.0), (LifeStep.ABANDON, 2.0))
 
 INTF_WAIT = 10.0
-"""Longest wait for the answer to INTF: some helpers never give one. Never more than half a time-out: after a whole one the
-filter would count as away."""
+"""Longest wait in seconds for the answer to INTF: some helpers never give one. The wait is at most half a time-out, because after
+a whole time-out the filter would count as unavailable."""
 MAX_PAUSE = 60.0
-"""The back-off never grows over this (or auto_restart, if longer): a repaired filter must be back soon."""
+"""Seconds of the longest back-off (auto_restart, if that is longer): a repaired filter must be back soon."""
 MIN_PAUSE = 0.1
-"""Where doubling begins with auto_restart = "0s"; a helper that dies at once must not keep a core busy."""
+"""Seconds where doubling begins with auto_restart = "0s": a helper that dies at once must not keep a core busy."""
 
 
 class Life:
-    """The phase of one helper and the instant when something is to be done."""
+    """The phase of one helper, and the time of the next step."""
 
     def __init__(self, settings: Filter, now: float) -> None:
         self.phase = Phase.PAUSED
         self.due = now
         self.starts = 0
         self.proven = False
-        """It has answered a request since it was started: its death is no sign of a wrong configuration."""
+        """It has answered a request since its start: its end is not a sign of a wrong configuration."""
         self._settings = settings
         self._faults = 0
         self._final = False
         self._steps = list(GENTLE)
 
     def tick(self, now: float) -> LifeStep | None:
-        """The step that is due; None when it is not time yet."""
+        """Return the step that is due; None if none is due."""
         if now < self.due:
             return None
         if self.phase is Phase.STOPPING:
             step, wait = self._steps[0]
-            if len(self._steps) > 1:  # the last one is repeated
+            if len(self._steps) > 1:  # the last step is repeated
                 del self._steps[0]
             self.due = now + wait
             return step
@@ -82,14 +82,14 @@ class Life:
         return LifeStep.START if self.phase is Phase.PAUSED else None
 
     def started(self, now: float) -> None:
-        """The process runs and INTF is sent."""
+        """Note that the process runs and INTF was sent."""
         self.phase = Phase.STARTING
         self.proven = False
         self.starts += 1
         self.due = now + min(self._settings.timeout / 2, INTF_WAIT)
 
     def greeted(self) -> bool:
-        """INTF was answered; True when the helper becomes ready by it."""
+        """Note that INTF was answered; return True if this makes the helper ready."""
         if self.phase is not Phase.STARTING:
             return False
         self.phase = Phase.READY
@@ -97,12 +97,12 @@ class Life:
         return True
 
     def quit_answered(self, now: float) -> None:
-        """The helper agreed to QUIT: its input can be closed at once."""
+        """Note that the helper answered QUIT: its input can be closed at once."""
         if self.phase is Phase.STOPPING and self._steps[0][0] is LifeStep.CLOSE:
             self.due = now
 
     def stop(self, now: float, steps: tuple[tuple[LifeStep, float], ...] = GENTLE, final: bool = False) -> None:
-        """Begin to stop the process; with `final` it is never started again."""
+        """Begin to stop the process. With `final` it is never started again."""
         self._final = self._final or final
         if self.phase in (Phase.STARTING, Phase.READY):
             self.phase = Phase.STOPPING
@@ -114,11 +114,11 @@ class Life:
 
     @property
     def final(self) -> bool:
-        """It is not started again."""
+        """Return whether the helper is never started again."""
         return self._final
 
     def ended(self, now: float, planned: bool = False) -> None:
-        """The process has ended or could not be started. `planned`: it left by itself, status 0."""
+        """Note that the process has ended or could not be started. `planned`: it left by itself with status 0."""
         if self._final or not self._settings.restarts:
             self.phase = Phase.OVER
             self.due = math.inf

@@ -1,7 +1,7 @@
-"""The helper processes of one filter: started, kept, and replaced one by one when they are old. Their gate says what they do.
+"""Keep the helper processes of one filter: start them, and replace them one by one when they are old. The gate gives them requests.
 
 Each of the filter's `instances` has two places, i and i + instances. A helper that has had max_requests or is max_age old
-keeps its own until another is ready in the twin place; from then on it gets nothing more, answers what it has, and leaves.
+works on until another is ready in the twin place. Then it gets no more requests, answers its open ones, and leaves.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ __all__ = ["HelperPool"]
 
 
 class HelperPool:
-    """`make(place)` makes a runner, which starts a helper by itself and tells its owner, who tells us."""
+    """The runners by place. `make(place)` makes a runner, which starts a helper by itself. Its owner forwards its reports to this pool."""
 
     def __init__(self, settings: Filter, make: Callable[[int], HelperRunner]) -> None:
         self.runners: dict[int, HelperRunner] = {}
@@ -22,7 +22,7 @@ class HelperPool:
         self._make = make
         self._sent: dict[int, int] = {}
         self._ready: dict[int, float] = {}
-        """Since when the helper in that place is ready."""
+        """The time since which the helper in a place is ready."""
         self._retiring: set[int] = set()
         self._over: set[int] = set()
         self._restarts = 0
@@ -37,7 +37,7 @@ class HelperPool:
 
     @property
     def over(self) -> bool:
-        """No helper runs, and none will."""
+        """Return whether no helper runs and none will be started."""
         return self._over >= self.runners.keys()
 
     @property
@@ -52,14 +52,14 @@ class HelperPool:
                 self._replace(place)
 
     def restart(self, place: int, reason: str) -> None:
-        """It let a request wait too long."""
+        """Restart a helper that let a request wait too long, or stop it if it is retiring."""
         if place in self._retiring:
             self.runners[place].stop()
         else:
             self.runners[place].restart(reason)
 
     def ready(self, now: float, place: int, gate: Gate) -> None:
-        """A helper is ready: the one that it replaces gets nothing more."""
+        """Note that a helper is ready: the helper that it replaces gets no more requests."""
         self._ready[place] = now
         self._sent[place] = 0
         gate.ready(now, place)
@@ -72,7 +72,7 @@ class HelperPool:
         self._ready.pop(place, None)
 
     def gone(self, place: int, over: bool) -> None:
-        """A helper has ended. One that was to leave is not started again."""
+        """Note that a helper has ended. A retiring one is not started again."""
         if over and place in self._retiring:
             runner = self.runners.pop(place)
             self._restarts += max(0, runner.life.starts - 1)
@@ -83,7 +83,7 @@ class HelperPool:
             self.runners[place].stop()
 
     def see_off(self, now: float, gate: Gate) -> None:
-        """Stop those that are to leave and have answered all; find out who has become too old."""
+        """Stop the retiring helpers that have answered all, and replace those that are too old."""
         for place in list(self._retiring):
             if not gate.units[place].open:
                 self.runners[place].stop()

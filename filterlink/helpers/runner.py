@@ -1,6 +1,7 @@
-"""Keep one helper of a filter running: does the steps its Life says, and logs what the helper says.
+"""Keep one helper of a filter running: carry out the steps of its Life, and log what the helper says.
 
-Between the pure parts (lifecycle, protocol) and the process (helper); who is asked what is the multiplexer's business.
+This module connects the pure parts (lifecycle, protocol) with the process (helper). The multiplexer decides which helper gets
+which request.
 """
 
 import logging
@@ -23,20 +24,20 @@ from filterlink.wire.loop import Loop
 __all__ = ["TAIL", "Grumble", "HelperRunner", "Owner"]
 
 TAIL = 1024
-"""Bytes of a helper's last words kept as the reason of its end."""
+"""Bytes of a helper's last stderr output that are kept as the reason of its end."""
 LINES_A_SECOND = 20
-"""Complaints and stderr lines of one helper that are logged in a second; a flood must not fill the log."""
+"""Complaints and stderr lines of one helper that are logged in a second: a flood must not fill the log."""
 LINE_SHOWN = 1000
 """Bytes of one stderr line that are logged."""
 MISTAKEN = (2, 64, 78, 126, 127)
-"""Exit statuses by which a program says that it is started in a wrong way: that of getopt's and argparse's users and of interpreters that
-do not find their script, EX_USAGE and EX_CONFIG of sysexits.h, and what a shell ends with where it cannot run a command, or finds none."""
+"""Exit statuses that mean a wrong command line. 2: programs with getopt or argparse, and interpreters that do not find their script.
+64 and 78: EX_USAGE and EX_CONFIG of sysexits.h. 126 and 127: a shell that cannot run a command, or finds none."""
 ASSUMED = 3
-"""The version taken for helpers that leave INTF unanswered: the oldest whose answers are all understood."""
+"""The version assumed for helpers that do not answer INTF: the oldest version whose answers are all understood."""
 
 
 class Owner(Protocol):
-    """Who has a runner."""
+    """The owner of a runner."""
 
     def helper_ready(self, index: int) -> None: ...
     def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]: ...
@@ -47,7 +48,7 @@ class Owner(Protocol):
 
 
 class Grumble:
-    """Log what a helper complains of, a bounded number of lines a second, and keep the tail of its stderr."""
+    """Log the complaints about a helper, a bounded number of lines a second, and keep the tail of its stderr."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -76,7 +77,7 @@ class Grumble:
                 self.problem("stderr: " + line[:LINE_SHOWN].decode("utf-8", "replace"))
 
     def last_words(self) -> str:
-        """The tail of stderr in one line; begins anew for the next helper."""
+        """Return the tail of stderr in one line, and clear it for the next helper."""
         if self._partial.strip():
             self.stderr(b"\n")
         lines = [line.strip() for line in self.tail.decode("utf-8", "replace").splitlines()]
@@ -85,13 +86,14 @@ class Grumble:
 
 
 class HelperRunner:
-    """One helper, its process replaced whenever it ends, for as long as its Life says so."""
+    """One helper. Its process is replaced whenever it ends, until its Life is over."""
 
     def __init__(self, loop: Loop, settings: Filter, index: int, numbers: Iterator[int], log: logging.Logger, owner: Owner) -> None:
         self.life = Life(settings, time.monotonic())
         self.last_error: str | None = None
         self.startable = True
-        """False: there is no such program, or it ended as its command line is wrong. Until one is ready, or ends in another way."""
+        """False: there is no such program, or it ended because its command line is wrong. True again when a process is ready or ends
+        in another way."""
         self._loop = loop
         self._settings = settings
         self._index = index
@@ -101,7 +103,7 @@ class HelperRunner:
         self._grumble = Grumble(log)
         self._helper: Helper | None = None
         self._reason = ""
-        self._intf = self._quit = -1  # their numbers; none was sent yet
+        self._intf = self._quit = -1  # the numbers of these requests; -1: not sent yet
         self._timer = loop.after(0, self._tick)
 
     @property
@@ -110,12 +112,12 @@ class HelperRunner:
 
     @property
     def was_ready(self) -> bool:
-        """It is not the first time that it is not ready."""
+        """Return whether this is not the first start of a helper."""
         return self.life.starts > 1 or self.last_error is not None or self.life.phase in (Phase.READY, Phase.STOPPING)
 
     @property
     def fell(self) -> bool:
-        """It was started, does not run, and that may be due to who runs beside it."""
+        """Return whether the helper was started but does not run, perhaps because of the helper that runs beside it."""
         return self.life.starts > 0 and self.startable and self.life.phase in (Phase.PAUSED, Phase.OVER)
 
     def send(self, number: int, message: int) -> None:
@@ -123,13 +125,13 @@ class HelperRunner:
             self._helper.send(protocol.QUEUE_FILE % (number, message), number)
 
     def restart(self, reason: str) -> None:
-        """Replace the helper: it let a request wait too long."""
+        """Replace the helper, because it let a request wait too long."""
         self._reason = reason
         self._log.warning("%s; the helper is restarted", reason)
         self._stop(HASTY, final=False)
 
     def stop(self) -> None:
-        """Stop the helper for good; helper_gone(over=True) follows, at once where none runs."""
+        """Stop the helper for good. helper_gone(over=True) follows, at once if no helper runs."""
         over = self.life.phase is Phase.PAUSED
         self._stop(GENTLE, final=True)
         if over:
@@ -142,7 +144,7 @@ class HelperRunner:
             self._owner.helper_leaving(self._index)
         self._arm()
 
-    # What time does
+    # Time
 
     def _arm(self) -> None:
         self._timer.cancel()
@@ -154,7 +156,7 @@ class HelperRunner:
         if step is LifeStep.START:
             self._start()
         elif step is LifeStep.ASSUME:
-            self._grumble.problem(f"INTF is not answered, version {ASSUMED} is assumed")
+            self._grumble.problem(f"the helper does not answer INTF, version {ASSUMED} is assumed")
             self._owner.helper_ready(self._index)
         elif step is not None and self._helper is not None:
             self._stop_step(step, self._helper)
@@ -163,9 +165,9 @@ class HelperRunner:
     def _start(self) -> None:
         try:
             self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, HelperLimits.of(self._settings))
-        except Exception as error:  # noqa: BLE001  (a filter that cannot be started, for whatever reason, is that filter's fault)
+        except Exception as error:  # noqa: BLE001  (any error of a start is the fault of that filter alone)
             if not isinstance(error, (OSError, ValueError)):
-                self._log.critical("its start failed: this is a fault in Enqueuer, please report it", exc_info=True)
+                self._log.critical("the start failed: this is a fault in Enqueuer, please report it", exc_info=True)
             self.startable = False
             self._lost(f"cannot be started: {fault(error)}")
             return
@@ -189,13 +191,13 @@ class HelperRunner:
             helper.signal(signal.SIGTERM if step is LifeStep.TERM else signal.SIGKILL)
 
     def _abandon(self, helper: Helper) -> None:
-        """Go on without a helper that the kernel holds. It is reaped when it ends after all."""
+        """Go on without a helper that the kernel holds. It is reaped if it ends later."""
         name = self._settings.name
         pid = helper.pid
         stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
         if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)
-            self.last_error = f"{stuck}, as do {unkillable.MOST} before it: no more are started until one of them has ended"
+            self.last_error = f"{stuck}, like {unkillable.MOST} before it: no more are started until one of them has ended"
             self._grumble.problem(self.last_error)
         elif helper.give_up(lambda: self._reaped(pid)):
             unkillable.add(name, pid)
@@ -216,7 +218,7 @@ class HelperRunner:
         self._owner.helper_gone(self._index, over, planned)
         self._arm()
 
-    # What the helper says
+    # Events of the helper
 
     def events(self, events: list[Event]) -> None:
         if self._log.isEnabledFor(logging.INFO):
@@ -238,7 +240,7 @@ class HelperRunner:
             self._replies(replies, amiss)
 
     def _replies(self, replies: list[HelperReply], amiss: list[tuple[HelperReply, int]]) -> None:
-        """`amiss` are those that somebody should look at, with the messages that they may be about."""
+        """Pass replies on. `amiss`: replies with a problem, which are logged, each with the id of its message."""
         unknown = self._owner.helper_replies(self._index, replies)
         if len(unknown) < len(replies):
             self.life.proven = True
@@ -254,19 +256,19 @@ class HelperRunner:
             self._grumble.problem(f"message {message}: {problem}")
 
     def _unasked(self, reply: HelperReply) -> None:
-        """An answer that none of the open requests waits for."""
+        """Handle an answer that belongs to no open request."""
         if reply.number == self._quit:
             self.life.quit_answered(time.monotonic())
             self._arm()
         elif reply.number == self._intf:
-            self._grumble.problem(f"answer to INTF is none, version {ASSUMED} is assumed: {reply.line!r:.200}")
+            self._grumble.problem(f"invalid answer to INTF, version {ASSUMED} is assumed: {reply.line!r:.200}")
             self._greeted(Interface(self._intf, ASSUMED))
         else:
             self._grumble.problem(f"answer to a request that is not outstanding (late, double or wrong): number {reply.number}")
 
     def _greeted(self, interface: Interface) -> None:
         if interface.number != self._intf:
-            self._grumble.problem(f"answer to no INTF of ours: number {interface.number}")
+            self._grumble.problem(f"answer INTF to a request that was not INTF: number {interface.number}")
         elif self.life.greeted():
             self.startable = True
             self._arm()
@@ -290,7 +292,7 @@ class HelperRunner:
             self.restart(f"the helper {how}, but does not end")
 
     def ended(self, status: int) -> None:
-        # Some helpers leave after a number of messages; that the next ones are on their way to them already is no fault.
+        # Some helpers leave after a number of messages. Requests that are on their way at that time are not a fault.
         self.startable = not (status in MISTAKEN and self.life.phase is Phase.STARTING)
         planned = self.life.phase is not Phase.STOPPING and status == 0 and self.life.proven
         words = self._grumble.last_words()

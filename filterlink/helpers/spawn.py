@@ -1,4 +1,4 @@
-"""Start a helper's process: in a group of its own, ended when we end, within its limits, with nothing of ours but its pipes."""
+"""Start a helper's process: in a separate group, within its limits. It ends when we end, and inherits only its pipes from us."""
 
 import errno
 import grp
@@ -25,20 +25,20 @@ __all__ = ["NOT_ROOT", "HelperLimits", "environment", "fault", "find_program", "
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV")
 KEPT_BEGIN = ("LC_",)
-"""The variables that a helper gets of ours. What the service manager told us (NOTIFY_SOCKET and such) is not for it, and what makes a
-program load other code (LD_*, PYTHON*, PERL5LIB) comes from its settings only."""
+"""The variables that a helper gets from our environment. Variables of the service manager (NOTIFY_SOCKET and such) are not for it.
+Variables that make a program load other code (LD_*, PYTHON*, PERL5LIB) come from its settings only."""
 CPU_MORE = 5
-"""Seconds between SIGXCPU, which a program may catch, and the end."""
+"""Seconds between SIGXCPU, which a program may catch, and SIGKILL."""
 NOT_ROOT = (
-    "only an engine that runs as root starts helpers as another account, and started by root it has the account of its base directory: "
+    "only an engine that runs as root can start helpers as another account. Started by root it takes the account of its base directory: "
     "leave user out, or chown -R root the base directory and start it as root"
 )
 QUEUE = "Queue"
-"""Where the messages are that a helper is to read."""
+"""The folder of the messages that a helper must read."""
 
 
 class HelperLimits(msgspec.Struct, frozen=True):
-    """What a helper may have. 0 and infinity mean "no limit", no user means ours."""
+    """The limits of a helper. 0 and infinity mean "no limit"; without `user` it runs as our account."""
 
     memory: int = 0
     cpu: float = math.inf
@@ -46,20 +46,21 @@ class HelperLimits(msgspec.Struct, frozen=True):
     new_privileges: bool = False
     environment: tuple[str, ...] = ()
     writable: tuple[str, ...] | None = None
-    """The folders that it may write to; None: all that its account may."""
+    """The folders to which it may write; None: all to which its account may."""
 
     @classmethod
     def of(cls, filter: Filter) -> "HelperLimits":
-        # so that what it submits comes here, and is known for its own
+        # the helper's own submissions come to this engine, which recognizes them as the filter's
         variables = (f"ENQUEUER_BASE={os.getcwd()}", f"ENQUEUER_FILTER={filter.name}", *filter.environment)
         writable = (tempfile.gettempdir(), *filter.writable) if filter.confined else None
         return cls(int(filter.memory_limit), float(filter.cpu_limit), filter.user, filter.new_privileges, variables, writable)
 
 
 def find_program(word: str) -> str:
-    """The program a configured word means: a path, from the base directory (the current one); a bare word in our own folder, else on PATH.
+    """Find the program for a configured word.
 
-    A bare word is never looked for in the current directory, whatever PATH says. Raises FileNotFoundError.
+    A word with a slash is a path from the base directory, which is the current one. A bare word is searched in our own programs' folder,
+    then on PATH, but never in the current directory, even if PATH names it. Raises FileNotFoundError.
     """
     if "/" in word:
         return word
@@ -72,12 +73,12 @@ def find_program(word: str) -> str:
 
 
 def search_path(ours: Mapping[str, str]) -> str:
-    """PATH without what is relative to the current directory: programs would be looked for in the base directory."""
+    """Return PATH without relative folders, which would make the base directory a place for programs."""
     return os.pathsep.join(folder for folder in ours.get("PATH", os.defpath).split(os.pathsep) if folder.startswith("/"))
 
 
 def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.struct_passwd | None = None) -> dict[str, str]:
-    """A helper's variables: the usual ones of ours, and those that its settings name or set."""
+    """Return a helper's variables: the usual ones from our environment, and those that its settings name or set."""
     kept = {name: value for name, value in ours.items() if name in KEPT or name.startswith(KEPT_BEGIN)}
     kept["PATH"] = search_path(ours)
     if account is not None:
@@ -90,9 +91,9 @@ def environment(ours: Mapping[str, str], wanted: Sequence[str], account: pwd.str
 
 
 def spawn(words: Sequence[str], limits: HelperLimits = HelperLimits(), mark: int = 0) -> subprocess.Popen[bytes]:  # noqa: B008 (frozen)
-    """Start it. `mark`: what its children are known by (orphans.py).
+    """Start a helper. `mark`: identifies its children (orphans.py).
 
-    Raises OSError when it cannot be started, as the account or the program is not there or not for us; ValueError for a NUL."""
+    Raises OSError if it cannot be started, for example without account, program or rights; ValueError for a NUL."""
     account = _account(limits.user)
     if account is not None:
         if os.geteuid() != 0:
@@ -102,7 +103,7 @@ def spawn(words: Sequence[str], limits: HelperLimits = HelperLimits(), mark: int
         _expect_confinable(limits.writable)
     try:
         return _popen(words, limits, account, mark)
-    except subprocess.SubprocessError:  # all that Python says of a fault in _in_child()
+    except subprocess.SubprocessError:  # Python reports each fault in _in_child() only by this
         raise OSError("its limits cannot be set") from None
     except PermissionError as error:
         if account is not None and error.errno == errno.EPERM:
@@ -111,12 +112,12 @@ def spawn(words: Sequence[str], limits: HelperLimits = HelperLimits(), mark: int
 
 
 def fault(error: Exception) -> str:
-    """Why a program could not be started, without the system's number for it, and with the cure where there is one."""
+    """Return why a program could not be started, without the error number, and with the cure if there is one."""
     if not isinstance(error, OSError) or not error.filename:
         return str(error)
     cure = ""
     if error.errno == errno.ENOEXEC:
-        cure = ": a script begins with a line that names its interpreter, e.g. #!/bin/sh"
+        cure = ": a script must begin with a line that names its interpreter, e.g. #!/bin/sh"
     elif error.errno == errno.ENOENT and os.path.exists(error.filename):
         cure = ": the interpreter that its first line names is not there"
     elif error.errno == errno.EACCES and os.path.isfile(error.filename) and not os.access(error.filename, os.X_OK):
@@ -135,13 +136,13 @@ def _popen(words: Sequence[str], limits: HelperLimits, account: pwd.struct_passw
         user=account.pw_uid if account else None,
         group=account.pw_gid if account else None,
         extra_groups=os.getgrouplist(account.pw_name, account.pw_gid) if account else None,
-        start_new_session=True,  # in a group of its own, and without our terminal: it could type into that
+        start_new_session=True,  # a separate group, and no access to our terminal, into which it could type
         preexec_fn=_in_child(os.getpid(), limits, mark),  # noqa: PLW1509 (our processes have no threads)
     )
 
 
 def _account(user: str) -> pwd.struct_passwd | None:
-    """None: our own, which needs no change."""
+    """Return the account to which the helper must change; None if it is ours."""
     try:
         account = pwd.getpwnam(user) if user else None
     except KeyError:
@@ -150,9 +151,9 @@ def _account(user: str) -> pwd.struct_passwd | None:
 
 
 def _expect_readable(account: pwd.struct_passwd) -> None:
-    """See that the account can read messages: what a helper cannot open it may answer with FAILURE, and the message would pass.
+    """Check that the account can read messages. A helper may answer FAILURE for a file that it cannot open, and the message would pass.
 
-    Raises PermissionError with the cure. Access lists are not looked at: where there are any, the administrator has thought of it.
+    Raises PermissionError with the cure. If the folder has access lists, this check is skipped: the administrator has set the rights.
     """
     if not os.path.isdir(QUEUE) or any(name.startswith("system.posix_acl") for name in os.listxattr(QUEUE)):
         return
@@ -170,9 +171,9 @@ def _expect_readable(account: pwd.struct_passwd) -> None:
 
 
 def _expect_confinable(folders: Sequence[str]) -> None:
-    """Raises OSError with the cure: an error in the child itself has no text."""
+    """Check that a helper can be confined. Raises OSError with the cure: an error in the child itself would have no text."""
     if lacking := sandbox.no_landlock():
-        raise OSError(f"confined = true cannot be had: {lacking}")
+        raise OSError(f"confined = true is impossible here: {lacking}")
     for folder in folders:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"writable: there is no folder {folder}")
@@ -184,13 +185,13 @@ def _enters(account: pwd.struct_passwd, groups: Sequence[int], folder: os.stat_r
 
 
 def _in_child(parent: int, limits: HelperLimits, mark: int) -> Callable[[], None]:
-    """What the new process does before it becomes the helper; its account is its own already."""
+    """Return what the new process does before it becomes the helper. It already has the helper's account."""
 
     def prepare() -> None:
         die_with(parent)
         if mark:
             orphans.carry(mark)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ignored by our processes, and that is inherited
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # our processes ignore these, and a child inherits that
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         restrain(math.ceil(limits.cpu) if limits.cpu < math.inf else 0, limits.memory, CPU_MORE)

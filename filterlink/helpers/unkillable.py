@@ -1,4 +1,4 @@
-"""Helpers that SIGKILL does not end, as the kernel holds them (state D): a disk or a server does not answer. How many there are, by filter.
+"""Count the helpers of each filter that SIGKILL does not end: the kernel holds them (state D), as a disk or a server does not answer.
 
 A filter goes on without such a process, but only a few times: a program that always gets stuck must not fill the machine.
 """
@@ -10,10 +10,10 @@ from filterlink.protocol.protocol import Event
 __all__ = ["MOST", "NoUser", "add", "has_room", "of", "remove"]
 
 MOST = 4
-"""Processes of one filter. With so many a filter waits until one of them has ended."""
+"""Processes of one filter. With this many, a filter waits until one of them has ended."""
 
 _processes: dict[str, dict[int, None]] = {}
-"""For all runners of this process: those of one filter change with its settings."""
+"""The pids by filter, for all runners of this process: a filter's runners change with its settings."""
 
 
 def has_room(filter: str) -> bool:
@@ -25,7 +25,7 @@ def add(filter: str, pid: int) -> None:
 
 
 def remove(filter: str, pid: int) -> None:
-    """It has ended, and is reaped."""
+    """Remove a process that has ended and was reaped."""
     of_filter = _processes.get(filter, {})
     of_filter.pop(pid, None)
     if not of_filter:
@@ -33,12 +33,12 @@ def remove(filter: str, pid: int) -> None:
 
 
 def of(filter: str) -> tuple[int, ...]:
-    """Their process ids, the oldest first."""
+    """Return the pids of a filter's unkillable helpers, the oldest first."""
     return tuple(_processes.get(filter, ()))
 
 
 class NoUser:
-    """Hears of a helper that was given up."""
+    """The owner of a helper that was given up: it ignores all but the end."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
@@ -48,5 +48,5 @@ class NoUser:
     def written(self, lines: list[tuple[bytes, int]]) -> None: ...
     def leaving(self) -> None: ...
     def deaf(self, how: str) -> None: ...
-    def ended(self, status: int) -> None:  # noqa: ARG002 (the status of a process that none waits for)
+    def ended(self, status: int) -> None:  # noqa: ARG002 (the protocol User has it)
         self._then()

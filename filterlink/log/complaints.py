@@ -1,4 +1,4 @@
-"""Log lines about what goes wrong again and again: each kind a bounded number of times a minute, a bounded number of kinds."""
+"""Log repeated problems: each kind a bounded number of times a minute, for a bounded number of kinds."""
 
 import logging
 import time
@@ -10,22 +10,22 @@ __all__ = ["COMPLAIN_EACH", "MAX_KINDS", "Complaints"]
 COMPLAIN_EACH = 60.0
 """Seconds between two lines of one kind."""
 MAX_KINDS = 100
-"""Kinds at a time. All others share one more, so that neither the log nor our memory grows with names from outside."""
+"""Kinds at a time. All others share one more kind, so that names from outside cannot fill the log or our memory."""
 OTHERS = "others"
 
 
 class ComplaintKind(msgspec.Struct):
-    """One kind of trouble."""
+    """One kind of problem."""
 
     since: float
     """time.monotonic() of the first line of this minute."""
     lines: int = 0
     unsaid: int = 0
-    """How often it was seen since the last line."""
+    """How often it occurred since the last line."""
 
 
 class Complaints:
-    """Logs each kind of trouble at most `burst` times a minute. The first line of the next minute says how many were left out."""
+    """Log each kind of problem at most `burst` times a minute. The first line of the next minute says how many were left out."""
 
     def __init__(self, log: logging.Logger, level: int = logging.WARNING, burst: int = 1) -> None:
         self._log = log
@@ -34,7 +34,7 @@ class Complaints:
         self._kinds: dict[str, ComplaintKind] = {}
 
     def say(self, about: str, text: str, tag: dict[str, str] | None = None) -> None:
-        """Log `text` unless this minute has its lines about that kind already. `tag` goes to the log record as `extra`."""
+        """Log `text`, unless this kind has had its lines of this minute. `tag` goes to the log record as `extra`."""
         now = time.monotonic()
         kind = self._kind(about, now)
         if now >= kind.since + COMPLAIN_EACH:

@@ -1,8 +1,8 @@
-"""Ends what helpers leave behind: daemons in a session of their own, which no signal to the helper's group reaches.
+"""End the processes that helpers leave behind: daemons in a separate session, which no signal to the helper's group reaches.
 
-This process becomes their parent when their own has ended (it is a child subreaper). Each helper has a mark that fork and exec
-hand on, whatever becomes of environment, session and account: the soft RLIMIT_LOCKS, which Linux has ignored since 2.4.25
-(getrlimit(2)). So it is known whose orphan a process is.
+This process is a child subreaper: it becomes the parent of such a daemon when the daemon's own parent has ended. Each helper has a
+mark that shows whose orphan a process is: the soft RLIMIT_LOCKS. Linux has ignored this limit since 2.4.25 (getrlimit(2)). Fork
+and exec hand it on, even if environment, session or account change.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ _expected: set[int] = set()
 
 
 def new_mark() -> int:
-    """The mark of the next helper. An engine that a helper of another engine runs has other ones."""
+    """Return the mark of the next helper. It differs from all marks of other engines, even of one that a helper runs."""
     return os.getpid() << 40 | next(_marks)
 
 
 def carry(mark: int) -> None:
-    """In the new process: bear this mark, and all that it starts. A lower limit that is in force leaves it without one."""
+    """Set this mark in the new process, for itself and all that it starts. If a lower limit is in force, the process gets no mark."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(_RLIMIT_LOCKS, (mark, resource.getrlimit(_RLIMIT_LOCKS)[1]))
 
 
 def expect(pid: int) -> None:
-    """Leave this child, a helper, to who started it: until `end`, reap() passes it over."""
+    """Leave this child, a helper, to its starter: reap() skips it until `end`."""
     _expected.add(pid)
 
 
 def end(helper: int, mark: int) -> list[int]:
-    """Kill all processes below us that bear the mark of a helper which has ended and was waited for. Return their pids.
+    """Kill all processes below us with the mark of a helper that has ended and was waited for. Return their pids.
 
-    Call it until there are none: those whose parents it has killed become our children only then.
+    Call this until it returns an empty list: the children of killed processes become our children only then.
     """
     _expected.discard(helper)
     found = bearers(mark)
@@ -51,12 +51,12 @@ def end(helper: int, mark: int) -> list[int]:
 
 
 def bearers(mark: int) -> list[int]:
-    """The processes below us that bear it."""
+    """Return the processes below us with this mark."""
     return [pid for pid in _below(os.getpid()) if _mark(pid) == mark]
 
 
 def daemons(mark: int, group: int) -> list[int]:
-    """Those of them that have left the helper's process group."""
+    """Return the processes below us with this mark that have left the helper's process group."""
     found = []
     for pid in bearers(mark):
         with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ def daemons(mark: int, group: int) -> list[int]:
 
 
 def reap() -> None:
-    """Let no child of ours stay as a zombie that no helper's owner waits for."""
+    """Reap our ended children, except helpers, for which their owners wait."""
     for pid in children(os.getpid()):
         if pid not in _expected:
             with contextlib.suppress(OSError):
@@ -80,7 +80,7 @@ def _mark(pid: int) -> int:
 
 
 def _below(pid: int) -> Iterator[int]:
-    """Children first, then theirs."""
+    """Yield all processes below `pid`: its children first, then theirs."""
     generation = children(pid)
     while generation:
         yield from generation
@@ -88,7 +88,7 @@ def _below(pid: int) -> Iterator[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Every child of a process, also those whose own parent has ended; none where /proc does not say so."""
+    """Return every child of a process, including adopted ones; none if /proc does not show them."""
     with contextlib.suppress(OSError, ValueError):
         return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_bytes().split()]
     return []

@@ -1,4 +1,4 @@
-"""What a process sets of itself by prctl(2): the one place that calls it."""
+"""Set attributes of this process with prctl(2). Only this module calls it."""
 
 import ctypes
 import os
@@ -20,17 +20,17 @@ def die_with_parent() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of processes below this one whose own parents have ended."""
+    """Become the parent of each process below this one whose parent ends (a child subreaper)."""
     _libc.prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def allow_no_new_privileges() -> None:
-    """Let no program that this process becomes or starts gain privileges by setuid, setgid or capabilities. Raises OSError."""
+    """Forbid that a program which this process becomes or starts gains privileges (setuid, setgid, capabilities). Raises OSError."""
     if _libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"privileges cannot be given up: {os.strerror(number)}")
 
 
 def clear_ambient_capabilities() -> None:
-    """Hand on none of the capabilities that this process has to the programs that it starts."""
+    """Clear the ambient capabilities, so that programs which this process starts get none of its capabilities."""
     _libc.prctl(_CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

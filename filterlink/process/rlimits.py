@@ -1,4 +1,4 @@
-"""Sets a limit of the operating system on this process and its children. For a child between fork and exec, and for workers."""
+"""Set a limit of the operating system on this process and its children. For a child between fork and exec, and for workers."""
 
 import resource
 
@@ -8,7 +8,7 @@ LARGEST = (1 << 63) - 1
 
 
 def lower(which: int, soft: int, hard: int) -> None:
-    """Set a limit, but never over the hard one that is in force, which only root may raise, nor over what the kernel can say.
+    """Set a limit, but never over the hard limit in force, which only root may raise, or over the kernel's largest value.
 
     Raises OSError.
     """

@@ -1,8 +1,8 @@
-"""Takes rights away from this process for good: for the parsers of what strangers sent.
+"""Take rights away from this process for good: for parsers of data from strangers.
 
-Two mechanisms of the kernel, for which no privilege is needed. Landlock says which files may be opened, and keeps signals inside.
-A seccomp filter refuses the system calls that no parser needs, those among them that Landlock does not know (chmod, sockets).
-Both hold for the children of the process, too.
+Two mechanisms of the kernel do it, without any privilege. Landlock restricts which files the process may open, and which processes
+it may signal. A seccomp filter refuses the system calls that no parser needs, including those outside of Landlock (chmod, sockets).
+Both apply to the children of the process, too.
 
 Sources: linux/landlock.h, Documentation/userspace-api/landlock.rst (ABI versions), seccomp(2), libseccomp's seccomp_rule_add(3).
 """
@@ -36,7 +36,7 @@ _WRITE_FILE = 2
 _READ_FILE = 4
 _READ_DIR = 8
 _ALL_OF_ABI = (0, 0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
-"""The rights on files that an ABI version knows, by version; later ones add none."""
+"""The rights on files that an ABI version knows, by version; later versions add none."""
 _OF_FILES = 1 | 2 | 4 | 1 << 14 | 1 << 15
 """The rights that a rule for a single file may have."""
 _BIND_AND_CONNECT = 1 | 2
@@ -61,31 +61,31 @@ REFUSED = (
     "execve execveat ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd pidfd_send_signal kcmp tkill "
     "rt_sigqueueinfo rt_tgsigqueueinfo setpgid setsid setpriority sched_setscheduler sched_setparam sched_setattr sched_setaffinity "
     "ioprio_set migrate_pages move_pages "
-    # the network, and what goes round Landlock or this filter
+    # the network, and ways around Landlock or this filter
     "socket socketpair connect bind listen accept accept4 io_uring_setup open_by_handle_at openat2 userfaultfd bpf perf_event_open "
     "fanotify_init unshare setns mount umount2 move_mount open_tree fsopen fspick mount_setattr pivot_root chroot add_key request_key "
     "keyctl "
-    # what Landlock lets pass
+    # what Landlock does not restrict
     "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr "
     "utime utimes futimesat utimensat truncate mknod mknodat quotactl quotactl_fd shmget shmat msgget semget mq_open mq_unlink "
     "inotify_init inotify_init1"
 )
-"""System calls that answer EPERM, by their names; those that this kernel or libseccomp does not know are left out.
+"""Names of the system calls that fail with EPERM. Names that this kernel or libseccomp does not know are left out.
 
-`socketpair`: one of a pair of datagram sockets may send to any socket by its path, without connect.
+`socketpair`: one of a pair of datagram sockets could send to any socket by its path, without connect.
 """
 NEWER = (463, 466, 467, 469)
-"""setxattrat, removexattrat, open_tree_attr and file_setattr, which an older libseccomp does not know. Their numbers are those of every
+"""setxattrat, removexattrat, open_tree_attr and file_setattr, which an older libseccomp does not know. Their numbers are the same on every
 architecture."""
 REFUSED_ARGUMENTS = (
-    # a file's owner gets its signals, also SIGKILL, and a lease stops who opens the message
+    # the owner of a descriptor (F_SETOWN) gets its signals, even SIGKILL; a lease blocks other processes that open the message
     *(("fcntl", 1, command) for command in (fcntl.F_SETOWN, 15, fcntl.F_SETSIG, fcntl.F_SETLEASE, fcntl.F_NOTIFY)),  # 15: F_SETOWN_EX
     *(("ioctl", 1, command) for command in (0x8901, 0x8902, termios.TIOCSTI, 0x541C)),  # FIOSETOWN, SIOCSPGRP, TIOCLINUX
     # the mark of its helper (orphans.py)
     ("setrlimit", 0, 10),
     ("prlimit64", 1, 10),
 )
-"""System calls that answer EPERM where the argument with this index has this value, in its lower 32 bits: the kernel looks at no more."""
+"""System calls that fail with EPERM if the argument with this index has this value in its lower 32 bits: the kernel reads only these."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -107,12 +107,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def confine(readable: Iterable[str]) -> None:
-    """Let this process read what is below these files and folders, and nothing else: no other file, program, process or network.
+    """Let this process only read what is below these files and folders: no other file, no program, process or network.
 
-    Of root's privileges it keeps the one to read: root may not be the owner of the interpreter's files.
+    A root process keeps root's privilege to read: the interpreter's files may belong to another account.
 
-    What it has open stays open. Signals go to its own process group only: it becomes the leader of one.
-    What the kernel cannot do (see `missing`) is left out. Raises OSError where the kernel refuses what it can do.
+    Open files stay open. The process becomes the leader of a process group, and can signal only that group.
+    This function skips what the kernel cannot do (see `missing`). Raises OSError if the kernel refuses what it can do.
     """
     os.setpgid(0, 0)
     _drop_privileges()
@@ -123,36 +123,36 @@ def confine(readable: Iterable[str]) -> None:
 
 
 def write_only_below(folders: Iterable[str]) -> None:
-    """Let this process, and what it becomes, change files below these folders only, and send signals to its own children only.
+    """Let this process, and the program that it becomes, change files only below these folders, and signal only its own children.
 
-    It reads, runs and connects as before. Raises OSError where the kernel cannot do it (see `no_landlock`), or a folder is not there.
+    It reads, runs and connects as before. Raises OSError if the kernel cannot do it (see `no_landlock`), or a folder is missing.
     """
     _restrict(_abi(), {"/": _READ | _EXECUTE, "/dev/null": _OF_FILES} | dict.fromkeys(folders, _ALL_OF_ABI[-1]), 0, _SIGNALS)
 
 
 def missing() -> list[str]:
-    """What `confine` cannot take away here, in words."""
+    """Return in words which rights `confine` cannot take away on this machine."""
     lacking = [no_landlock()] if no_landlock() else []
     if _libseccomp() is None:
-        lacking.append("libseccomp.so.2 is not there (apt-get install libseccomp2): the network can be reached")
+        lacking.append("libseccomp.so.2 is not installed (apt-get install libseccomp2): the network can be reached")
     return lacking
 
 
 def no_landlock() -> str:
-    """Why files cannot be protected here; empty where they can."""
+    """Return why files cannot be protected on this machine; an empty text if they can."""
     if _abi():
         return ""
     return "this kernel has no Landlock (Linux 5.13; CONFIG_LSM or a container may leave it out): files are not protected"
 
 
 def interpreter() -> list[str]:
-    """The files and folders that Python needs to import modules later, libraries their data, and a process to know its size."""
+    """Return the files and folders that a confined Python process needs: for later imports, for data of libraries, and for its size."""
     places = {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parent), *SYSTEM}
     return sorted(place for place in places if os.path.isabs(place) and os.path.exists(place))
 
 
 def _drop_privileges() -> None:
-    """For a process that starts no other program. Where capset is refused they stay: systemd's filter does so (@privileged)."""
+    """Drop the capabilities of a process that starts no other program. If capset is refused, they stay (systemd's @privileged filter)."""
     version = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
     had = (ctypes.c_uint32 * 6)()
     _checked(_libc.capget(version, had))
@@ -160,12 +160,12 @@ def _drop_privileges() -> None:
 
 
 def _abi() -> int:
-    """Landlock's version in this kernel; 0: none."""
+    """Return Landlock's ABI version in this kernel; 0: none."""
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION)))
 
 
 def _restrict(abi: int, rules: dict[str, int], network: int, scope: int) -> None:
-    """`rules`: what may be done below a file or folder, nothing elsewhere. `network`, `scope`: what is taken away, if the ABI knows it."""
+    """Apply a ruleset. `rules`: rights below a file or folder; elsewhere none. `network`, `scope`: rights to remove if the ABI has them."""
     files = _ALL_OF_ABI[min(abi, len(_ALL_OF_ABI) - 1)]
     ruleset = _Ruleset(files, network if abi >= 4 else 0, scope if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
@@ -217,7 +217,7 @@ def _filter_calls(library: ctypes.CDLL) -> None:
         _refuse(library, context, "kill", _Compare(0, _NOT_EQUAL, 0))  # 0: its own group
         _refuse(library, context, "tgkill", _Compare(0, _NOT_EQUAL, os.getpid()))
         _refuse(library, context, "prlimit64", _Compare(0, _NOT_EQUAL, 0))
-        for name, flags in (("open", 1), ("openat", 2)):  # Landlock knows of it from Linux 6.2
+        for name, flags in (("open", 1), ("openat", 2)):  # Landlock covers it from Linux 6.2 on
             _refuse(library, context, name, _Compare(flags, _MASKED_EQUAL, os.O_TRUNC, os.O_TRUNC))
         for flag in (1 << bit for bit in range(32) if _CLONE_NEW >> bit & 1):
             _refuse(library, context, "clone", _Compare(0, _MASKED_EQUAL, flag, flag))
@@ -228,7 +228,7 @@ def _filter_calls(library: ctypes.CDLL) -> None:
         )
         for number in NEWER:
             _loaded(library.seccomp_rule_add_array(context, _ERRNO | _EPERM, number, 0, None))
-        _refuse(library, context, "clone3", error=_ENOSYS)  # its flags cannot be looked at; the C library goes on with clone
+        _refuse(library, context, "clone3", error=_ENOSYS)  # a filter cannot see its flags; the C library falls back to clone
         _loaded(library.seccomp_load(context))
     finally:
         library.seccomp_release(context)
@@ -240,7 +240,7 @@ def _refuse(library: ctypes.CDLL, context: int, name: str, *compare: _Compare, e
         return
     array = (_Compare * len(compare))(*compare)
     result = library.seccomp_rule_add_array(context, _ERRNO | error, number, len(compare), array)
-    if number >= 0:  # negative ones are not of this architecture
+    if number >= 0:  # a negative number: not a call of this architecture
         _loaded(result)
 
 

@@ -1,7 +1,7 @@
-"""The helper protocol without any input or output: feed(bytes) gives events, commands are bytes. Pure.
+"""Read and write the helper protocol without any input or output: feed(bytes) gives events, commands are bytes. Pure.
 
-Tolerant in what it reads, because the helpers of 25 years stray in every way; exact in what it writes. It knows lines
-and verdicts, but not which numbers are outstanding: who sent the requests does.
+It is tolerant in what it reads, because the helpers of 25 years deviate in every way, and exact in what it writes. It knows
+lines and verdicts. The sender of the requests knows which numbers are outstanding.
 """
 
 import re
@@ -16,11 +16,11 @@ __all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "HelperRe
 VERSION = 4
 """The interface version that INTF offers."""
 MAX_LINE = 1 << 20
-"""Longest line kept. The protocol says 4096 bytes, real helpers write more; whoever writes more than this has gone wild."""
+"""Bytes of the longest line kept. The protocol says 4096, and real helpers write more. A longer line is a fault of the helper."""
 MAX_ROUTES = 100
-"""Recipients that one answer may add; they travel in one frame with its fields."""
+"""Recipients that one answer may add. They travel in one frame with its fields."""
 QUEUE_FILE = b"%d FILE Queue/%d.msg\n"
-"""With a number and a message's id: ask for a verdict of that message in the queue."""
+"""Format of a request, for a number and a message's id: ask for a verdict about this message in the queue."""
 _SHOWN = 120
 """Bytes of a line that a complaint quotes."""
 
@@ -28,7 +28,7 @@ _HEAD = re.compile(rb"[ \t]*(\d{1,18})(?:[ \t]+|$)")
 _WORD = re.compile(rb"[ \t]*([A-Za-z]+)")
 _BARE = re.compile(rb"[ \t]*([^ \t]+)")
 _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
-# Two threads of a helper that write at once give "7 OK8 FAILURE" and then an empty line.
+# Two threads of a helper that write at the same time produce "7 OK8 FAILURE" and then an empty line.
 _GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
 _REPORTS = {b"ERROR": AnswerKind.ERROR, b"REJECTED": AnswerKind.REJECTED, b"FAILURE": AnswerKind.FAILURE}
 _PLAIN = {b"OK": AnswerKind.OK, b"DISCARD": AnswerKind.DISCARD}
@@ -37,7 +37,7 @@ _ROUTES = (b"MIRRORTO", b"ADDROUTE")
 
 
 class HelperReply(msgspec.Struct, gc=False):
-    """A numbered answer. `line` is the line as it came, empty for all but the first answer on one line."""
+    """A numbered answer. `line` is the unchanged line, for the first answer on a line; it is empty for the others."""
 
     number: int
     answer: FilterAnswer
@@ -54,7 +54,7 @@ class Interface(msgspec.Struct, gc=False):
 
 
 class Note(msgspec.Struct, gc=False):
-    """A line that answers nothing: information when `complaint` is empty, else something to be logged as a problem."""
+    """A line that answers nothing: information if `complaint` is empty, else a problem to log."""
 
     line: bytes
     complaint: str = ""
@@ -68,7 +68,7 @@ def intf(number: int, version: int = VERSION) -> bytes:
 
 
 def file(number: int, path: str) -> bytes:
-    """Ask for a verdict. The path goes unquoted: no known helper unquotes it, so it must have no blanks."""
+    """Ask for a verdict. The path is not quoted, because no known helper unquotes it. So it must have no blanks."""
     return b"%d FILE %b\n" % (number, path.encode())
 
 
@@ -77,7 +77,7 @@ def quit(number: int) -> bytes:
 
 
 class Reader:
-    """Make events of what a helper writes. Each byte is searched once; at most `max_line` bytes of one line are kept."""
+    """Turn the output of a helper into events. Each byte is searched once; at most `max_line` bytes of one line are kept."""
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._max = max_line
@@ -85,14 +85,14 @@ class Reader:
         self._cut = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that are whole with these bytes."""
+        """Return the events that these bytes complete."""
         events: list[Event] = []
         for at in range(0, len(data), self._max):
             self._feed(data[at : at + self._max], events)
         return events
 
     def finish(self) -> Note | None:
-        """The helper is gone: what is left of a line is no answer, since its end may be missing."""
+        """Return a note about an incomplete last line: the helper is gone. Such a line is not an answer, as its end may be missing."""
         rest = bytes(self._partial)
         self._partial = bytearray()
         return Note(rest, f"ended in the middle of a line: {_show(rest)}") if rest else None
@@ -121,7 +121,7 @@ class Reader:
         self._partial += piece[:room]
         if len(piece) > room and not self._cut:
             self._cut = True
-            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is thrown away"))
+            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is dropped"))
 
 
 def _show(line: bytes) -> str:
@@ -129,7 +129,7 @@ def _show(line: bytes) -> str:
 
 
 def _parse_cut(line: bytes) -> list[Event]:
-    """A line whose end was thrown away lets no message pass: its verdict may have stood there."""
+    """Parse a line whose end was dropped. Such a line lets no message pass: its verdict may have been at its end."""
     events = _parse(line)
     for event in events:
         if isinstance(event, HelperReply) and event.answer.kind is AnswerKind.OK:
@@ -138,7 +138,7 @@ def _parse_cut(line: bytes) -> list[Event]:
 
 
 def _parse(line: bytes) -> list[Event]:
-    """All answers on a line. It is never cut into pieces: a megabyte of glued answers must take linear time."""
+    """Return all answers on a line. The line is never cut into pieces: a megabyte of glued answers must take linear time."""
     text = line.rstrip(b"\r")
     if not text.strip():
         return []
@@ -152,7 +152,7 @@ def _parse(line: bytes) -> list[Event]:
 
 
 def _parse_one(text: bytes, at: int) -> tuple[Event, int | None]:
-    """The answer that begins at `at`, and where one begins that is glued to it."""
+    """Return the answer that begins at `at`, and where an answer begins that is glued to it."""
     head = _HEAD.match(text, at)
     if head is None:
         information = text.lstrip().startswith(b"*")
@@ -189,7 +189,7 @@ class _Answer:
             modified = True
         kind, report, rest = self._verdict(verb, modified)
         if self.refused:
-            self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds {MAX_ROUTES} at the most")
+            self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds at most {MAX_ROUTES}")
         complaints = tuple(self.complaints[:MAX_COMPLAINTS])
         answer = FilterAnswer(kind, report, tuple(self.fields), routes=tuple(self.routes), copies=tuple(self.copies))
         return HelperReply(number, answer, complaints), rest
@@ -235,19 +235,19 @@ class _Answer:
             if (glued := _glued(self.text, self.at)) is not None:
                 return _REPORTS[verb], "", glued
             return _REPORTS[verb], decode_report(self._rest_or_quoted()), _glued(self.text, self.at)
-        if modified and not verb:  # up to version 3 the modifier alone is the answer
+        if modified and not verb:  # up to version 3 a modifier alone is an answer
             glued = _glued(self.text, self.at)
             if glued is not None or not self.text[self.at :].strip():
                 return AnswerKind.OK, "", glued
-        if verb == b"FILE":  # some helpers echo the request where they can say nothing
-            self._complain("the request came back as its answer, taken as FAILURE", self._line())
+        if verb == b"FILE":  # some helpers echo the request when they have no verdict
+            self._complain("the helper answered with the request itself, which counts as FAILURE", self._line())
             return AnswerKind.FAILURE, "", None
-        self._complain("no answer of the protocol", self._line())
+        self._complain("not an answer of the protocol", self._line())
         said = self._line().lstrip(b" \t").partition(b" ")[2]
-        return AnswerKind.INVALID, f"no answer of the protocol: {_show(said)}", None
+        return AnswerKind.INVALID, f"not an answer of the protocol: {_show(said)}", None
 
     def _rest_or_quoted(self) -> bytes:
-        """A quoted string, or else all that is left of the line."""
+        """Return a quoted string, or else the rest of the line."""
         while self.text[self.at : self.at + 1] in (b" ", b"\t"):
             self.at += 1
         if (quoted := take_quoted(self.text, self.at)) is not None:
@@ -256,12 +256,12 @@ class _Answer:
         value = self.text[self.at :]
         self.at = len(self.text)
         if value.startswith(b'"'):
-            self._complain("string without an end", self._line())
+            self._complain("string without a closing quote", self._line())
             return value[1:]
         return value.rstrip(b" \t")
 
     def _bare_or_quoted(self) -> bytes:
-        """A quoted string, or else the next word."""
+        """Return a quoted string, or else the next word."""
         match = _BARE.match(self.text, self.at)
         if match is None or match[1].startswith(b'"'):
             return self._rest_or_quoted()

@@ -1,7 +1,7 @@
-"""The rules of the helper protocol as a table, and who holds a helper to them. Pure: lines in, broken rules out.
+"""Check a helper against the rules of the helper protocol, which are a table here. Pure: lines in, broken rules out.
 
-protocol.py reads tolerantly, since mail must go on; this is its opposite, for people who write helpers: what strays is named,
-also where every server forgives it. docs/helper-protocol.md has the same table.
+protocol.py reads tolerantly, because mail must go on. This module is strict, for people who write helpers: it reports each
+deviation, even one that every server accepts. docs/helper-protocol.md has the same table.
 """
 
 import re
@@ -15,7 +15,7 @@ from filterlink.protocol.strings import check_fields, take_quoted
 __all__ = ["CHAOS", "LONGEST", "RULES", "BrokenRule", "Referee", "faults"]
 
 LONGEST = 4096
-"""Bytes of an answer. We read longer ones; the original promises no more."""
+"""Bytes of an answer. We read longer answers; the original server promises no more than this."""
 
 RULES = {
     "intf": "INTF is answered with `n INTF v`, before anything else is sent, within ten seconds",
@@ -52,12 +52,12 @@ RULES = {
     "unknown": "an unknown command is answered too, usually with FAILURE",
     "missing": "a file that cannot be read is not answered with OK: REJECTED defers it, FAILURE lets it pass and logs a problem",
 }
-"""Every rule that can be broken, by the name under which it is told."""
+"""Every rule that can be broken, by the name in the report."""
 CHAOS = ("burst", "key", "unknown", "missing")
-"""Rules that nobody can break who is asked politely."""
+"""Rules that only a test with `--chaos` can find broken: usual requests do not touch them."""
 
 LOOKED_AT = 16 << 10
-"""Bytes. Of a longer line only its length is said: the rules below take more than linear time."""
+"""Bytes. For a longer line only the length is reported: the rules below take more than linear time."""
 _SHOWN = 100
 _STRING = rb'"(?:[^"\\\x00-\x1f\x7f]|\\["\\enrt])*+"'
 _NEEDS_OK = rb"(?:(?:ADDHEADER %(s)s|(?:MIRRORTO|ADDROUTE) (?:%(s)s|[^\s\"]++)) )*+OK" % {b"s": _STRING}
@@ -68,7 +68,7 @@ _ADDED = re.compile(rb'(?i:ADDHEADER)[ \t]*(?=")')
 _ANY_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _VERB = re.compile(rb"[ \t]*\d+[ \t]+([A-Za-z]+)")
 _KNOWN = frozenset((b"OK", b"ERROR", b"REJECTED", b"DISCARD", b"FAILURE", b"ADDHEADER", b"MIRRORTO", b"ADDROUTE", b"INTF"))
-# What is wrong with a line whose strings were all made empty.
+# Patterns of faults in a line whose strings were all made empty.
 _FAULTS = (
     ("capitals", re.compile(rb"[ \t]*\d+[ \t]+(?![A-Z]+(?![A-Za-z]))[A-Za-z]|\"\"[ \t]+(?!OK)[Oo][Kk]$")),
     ("blanks", re.compile(rb"^[ \t]|\t|  |[ \t]$")),
@@ -81,7 +81,7 @@ _ESCAPE = re.compile(rb'\\[^"\\enrt]')
 
 
 def faults(line: bytes, version: int = VERSION) -> Iterator[str]:
-    """The rules that one line, without its line feed, breaks by its form alone."""
+    """Yield the rules that one line, without its line feed, breaks by its form alone."""
     if line.endswith(b"\r"):
         yield "line-feed"
         line = line.rstrip(b"\r")
@@ -101,7 +101,7 @@ def faults(line: bytes, version: int = VERSION) -> Iterator[str]:
 
 
 def _diagnose(line: bytes, version: int) -> Iterator[str]:
-    """Why a line is not as it should be; at least one rule."""
+    """Yield the rules that a faulty line breaks, at least one."""
     verb = _VERB.match(line)
     if not re.match(rb"[ \t]*\d", line):
         yield "number"
@@ -118,14 +118,14 @@ def _diagnose(line: bytes, version: int) -> Iterator[str]:
 
 
 class BrokenRule(msgspec.Struct):
-    """How often a rule was broken, and how for the first time."""
+    """How often a rule was broken, and the detail of the first time."""
 
     count: int
     first: str
 
 
 class Referee:
-    """Watches one dialogue. It is told of each command sent and each line that came."""
+    """Watch one dialogue. The caller reports each command sent and each line received."""
 
     def __init__(self) -> None:
         self.broken: dict[str, BrokenRule] = {}
@@ -142,7 +142,7 @@ class Referee:
         found.count += 1
 
     def begin(self) -> None:
-        """A new process: it owes nothing that the old one was asked."""
+        """Begin with a new process, which need not answer the requests to the old one."""
         self._open.clear()
         self._quit = False
 
@@ -151,12 +151,12 @@ class Referee:
         self._last = max(self._last, number)
 
     def dropped(self, number: int) -> None:
-        """Nobody waits for this answer any more; should it come, it came too late and has been complained of."""
+        """Stop waiting for this answer. If it comes later, it is not blamed again: the caller has already blamed the delay."""
         if self._open.pop(number, None):
             self._dropped.add(number)
 
     def line(self, line: bytes) -> None:
-        """Look at one line, without its line feed."""
+        """Check one line, without its line feed."""
         for rule in faults(line, self.version):
             self.blame(rule, repr(line[:_SHOWN])[1:])
         for event in Reader().feed(line + b"\n"):

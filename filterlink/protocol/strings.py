@@ -1,6 +1,6 @@
-"""The strings of the helper protocol: quotes, escapes, reports and header fields. Pure: bytes in, checked values out.
+"""Decode the strings of the helper protocol: quotes, escapes, reports and header fields. Pure: bytes in, checked values out.
 
-What a helper wrote is never trusted here: a field that could break a header apart is refused, not repaired.
+Input from a helper is never trusted here: a field that could break a header apart is refused, not repaired.
 """
 
 import re
@@ -10,7 +10,7 @@ from filterlink.wire.frames import MAX_TEXT
 __all__ = ["MAX_ADDRESS", "MAX_COMPLAINTS", "check_address", "check_fields", "decode_report", "take_quoted"]
 
 MAX_COMPLAINTS = 10
-"""Complaints kept of one answer: a line of a megabyte could earn hundreds of thousands, and each would be logged."""
+"""Complaints kept for one answer. A line of a megabyte could cause hundreds of thousands, and each would be logged."""
 
 _QUOTED = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
@@ -18,12 +18,12 @@ _MEANING = {b"n": b"\n", b"e": b"\n", b"r": b"\r", b"t": b"\t"}
 _SHOWN = 80
 """Bytes of a refused field that a complaint quotes."""
 
-# A field name of RFC 5322; a value without control characters but tab; folds are LF and a blank or tab.
+# A field name of RFC 5322; a value without control characters except tab; folds are LF and a blank or tab.
 _FIELD = re.compile(rb"[!-9;-~]++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\n[ \t][^\x00-\x08\x0a-\x1f\x7f]*+)*+")
 
 
 def take_quoted(text: bytes, at: int) -> tuple[bytes, int] | None:
-    """The value of the quoted string that begins at `at`, and where it ends; None when none begins there or it has no end."""
+    """Return the value of the quoted string that begins at `at`, and where it ends; None if none begins there or it has no end."""
     match = _QUOTED.match(text, at)
     if match is None:
         return None
@@ -35,19 +35,19 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 
 def decode_report(raw: bytes) -> str:
-    """A report as text of at most MAX_TEXT bytes of UTF-8; what is not UTF-8 is replaced."""
+    """Decode a report to a text of at most MAX_TEXT bytes of UTF-8; bytes that are not UTF-8 are replaced."""
     text = raw[:MAX_TEXT].decode("utf-8", "replace")
     return text.encode()[:MAX_TEXT].decode("utf-8", "ignore")
 
 
 MAX_ADDRESS = 1000
-"""Bytes of an address; RFC 5321 (4.5.3.1.3) gives it 256."""
+"""Bytes of an address; RFC 5321 (4.5.3.1.3) allows 256."""
 
 
 def check_fields(text: bytes, room: int = MAX_TEXT) -> tuple[list[bytes], list[str]]:
-    """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the others.
+    """Split the text of an ADDHEADER into header fields that are safe to add, and complaints about the other fields.
 
-    The fields with their line ends take at most `room` bytes.
+    The safe fields with their line ends take at most `room` bytes.
     """
     fields: list[bytes] = []
     complaints: list[str] = []
@@ -63,7 +63,7 @@ def check_fields(text: bytes, room: int = MAX_TEXT) -> tuple[list[bytes], list[s
 
 
 def check_address(text: bytes) -> bytes:
-    """An address that a filter adds, safe for an envelope line. Raises ValueError with what is amiss."""
+    """Return an address that a filter adds, safe for an envelope line. Raises ValueError with the fault."""
     address = text.strip(b" \t")
     if address[:1] == b"<" and address[-1:] == b">":
         address = address[1:-1]
@@ -77,7 +77,7 @@ def check_address(text: bytes) -> bytes:
 
 
 def _unfolded(text: bytes) -> list[bytes]:
-    """The fields, each with its continuation lines; empty lines are dropped, they must never end a header."""
+    """Return the fields, each with its continuation lines. Empty lines are dropped: they must never end a header."""
     fields: list[list[bytes]] = []
     for line in text.replace(b"\r\n", b"\n").split(b"\n"):
         if not line.strip(b" \t"):
@@ -94,4 +94,4 @@ def _fault(field: bytes) -> str:
         return ""
     if re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", field):
         return "it has control characters"
-    return "it is no `name: value`"
+    return "it is not `name: value`"

@@ -1,4 +1,4 @@
-"""For a process that waits for one verdict at a time: ask, and get the answer whatever dies meanwhile."""
+"""Ask the multiplexer one question at a time, and get the answer even if the multiplexer dies meanwhile."""
 
 import select
 import time
@@ -12,7 +12,7 @@ from filterlink.wire.link import Channel, connect
 __all__ = ["Client", "wait_readable"]
 
 RECONNECT = 0.05
-"""Seconds between attempts to connect while nobody has bound the listener (an engine's supervisor always has)."""
+"""Seconds between attempts to connect while no process has bound the listener (an engine's supervisor always has)."""
 
 _decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 
@@ -23,7 +23,7 @@ def wait_readable(fd: int) -> None:
 
 
 class Client:
-    """A persistent link to the multiplexer at `path`. Where it ends, it is made anew and the open question asked again."""
+    """A persistent link to the multiplexer at `path`. When the link ends, the client connects again and repeats the open question."""
 
     def __init__(self, path: str, hello: Hello) -> None:
         self._path = path
@@ -31,7 +31,7 @@ class Client:
         self._channel: Channel | None = None
 
     def ask(self, question: Ask, wait: Callable[[int], None] = wait_readable) -> VerdictFrame | Park:
-        """The one answer. `wait(fd)` returns when fd is readable; what it raises abandons the question."""
+        """Send a question and return its one answer. `wait(fd)` returns when fd is readable; an exception from it abandons the question."""
         frame = encode(question)
         while True:
             channel = self._connected()
@@ -45,7 +45,7 @@ class Client:
             self._channel = None
 
     def _answer(self, channel: Channel, question: Ask, wait: Callable[[int], None]) -> VerdictFrame | Park | None:
-        """None: the link has ended. An answer to an abandoned question is passed over."""
+        """Return the answer; None if the link has ended. Answers to abandoned questions are skipped."""
         while True:
             wait(channel.fileno())
             data = channel.receive()

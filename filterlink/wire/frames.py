@@ -1,7 +1,8 @@
-"""Every frame that crosses a link to or from the multiplexer: msgpack arrays, one a SEQPACKET record. Pure.
+"""Define every frame that crosses a link to or from the multiplexer: msgpack arrays, one a SEQPACKET record. Pure.
 
-Fields are added at the end only, with defaults. A frame about a message carries (id, n): the message and its dispatch
-number; whoever holds another n drops it. Recipients and messages never travel: a frame has to fit into one record.
+New fields are added at the end only, with defaults. A frame about a message carries (id, n): the message and its dispatch
+number. A receiver that has another n for this message drops the frame. Messages and their own recipients never travel: a frame
+must fit into one record.
 """
 
 import enum
@@ -35,31 +36,31 @@ MAX_TEXT = 64 << 10
 
 
 class AnswerKind(enum.StrEnum):
-    """What a filter said of a message, or why it said nothing."""
+    """The answer of a filter about a message, or why there is none."""
 
     OK = "ok"
     """Go on; `fields` are to be added (the protocol's OK and ADDHEADER)."""
     ERROR = "error"
     """Keep it from being enqueued, with the report in `text`."""
     REJECTED = "rejected"
-    """Not now: hold the message and offer it again later."""
+    """Not now: defer the message and offer it again later."""
     DISCARD = "discard"
     FAILURE = "failure"
     """The filter could not decide: the message passes (unless `failure_passes` is false), and the log has a problem."""
     INVALID = "invalid"
-    """The helper's line is no answer of the protocol, a fault of the filter: `on_failure` says what follows."""
+    """The helper's line is not an answer of the protocol, a fault of the filter: `on_failure` says what follows."""
     TIMEOUT = "timeout"
     """No answer within the filter's time-out: `on_failure` says what follows."""
     UNAVAILABLE = "unavailable"
-    """The filter cannot be started or is not ready for too long: `on_failure` says what follows."""
+    """The filter cannot be started, or has not been ready for too long: `on_failure` says what follows."""
 
 
 class Frame(msgspec.Struct, array_like=True, gc=False, tag=lambda name: name.lower()):
-    """Base of all frames; the tag is the class name in lower case."""
+    """The base of all frames. The tag is the class name in lower case."""
 
 
 class Hello(Frame):
-    """The first frame on each link: who calls. `generation` is the supervisor's count of forks and never repeats."""
+    """The first frame on each link: the caller names itself. `generation` is the supervisor's count of forks and never repeats."""
 
     role: str
     number: int
@@ -68,7 +69,7 @@ class Hello(Frame):
 
 
 class Ask(Frame):
-    """Processor -> filterlink: have this filter judge Queue/<id>.msg of `size` bytes."""
+    """Processor -> filterlink: have this filter scan Queue/<id>.msg of `size` bytes."""
 
     id: int
     n: int
@@ -76,27 +77,27 @@ class Ask(Frame):
     large: bool
     size: int
     park: bool = True
-    """False: wait for a slot for as long as it takes instead of being told to park."""
+    """False: the processor waits for a slot for as long as it takes; filterlink does not answer Park."""
 
 
 class FilterAnswer(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a filter said of a message, wherever it is on its way: from the helper's line to the rules."""
+    """The answer of a filter about a message, on the whole way from the helper's line to the rules."""
 
     kind: AnswerKind
     text: str = ""
     fields: tuple[bytes, ...] = ()
     """Header fields to add, each without its line end; folds inside are LF and a blank or tab."""
     charge: bool = False
-    """The message may be the one to blame: a time-out while the filter answered others, or REJECTED again, though the filter
-    scanned others since it refused this message before."""
+    """The message may be the cause: a time-out while the filter answered others, or REJECTED again, though the filter
+    scanned others since it last refused this message."""
     routes: tuple[bytes, ...] = ()
     """Recipients to add (the protocol's ADDROUTE)."""
     copies: tuple[bytes, ...] = ()
-    """Who gets a copy of its own (MIRRORTO)."""
+    """Recipients that get a separate copy (the protocol's MIRRORTO)."""
 
     @property
     def size(self) -> int:
-        """Its characters and bytes, about."""
+        """Return the approximate size: the characters of the text and the bytes of the rest."""
         return len(self.text) + sum(map(len, self.fields + self.routes + self.copies))
 
 
@@ -117,13 +118,13 @@ class Park(Frame):
     filter: str
     reason: str = ""
     apart: bool = False
-    """The Wake that follows names this message: it waits for its own answer, or to be judged alone."""
+    """True: the Wake that follows names this message. It waits for its own answer, or to be scanned alone."""
 
 
 class Wake(Frame):
-    """filterlink -> queue manager: the filter has room for `count` of those it parked, of the large or the small ones.
+    """filterlink -> queue manager: the filter has room for `count` of its parked messages, of the large or the small ones.
 
-    With an `id` it is for that message, which was parked apart.
+    With an `id` the frame is for that message, which was parked apart.
     """
 
     filter: str
@@ -133,7 +134,7 @@ class Wake(Frame):
 
 
 class Guilty(Frame):
-    """filterlink -> queue manager: a helper ended over this message alone, and answers for others: it is to be charged."""
+    """filterlink -> queue manager: charge this message. A helper ended over this message alone, but answers for others."""
 
     id: int
     n: int
@@ -142,19 +143,19 @@ class Guilty(Frame):
 
 
 class Renewed(Frame):
-    """filterlink -> queue manager: the filter judges by other settings from now on; what the old ones held is to ask again."""
+    """filterlink -> queue manager: the filter scans by new settings from now on. Messages deferred under the old ones must ask again."""
 
     filter: str
 
 
 class Backpressure(Frame):
-    """queue manager -> filterlink: whether messages wait while all processors are busy."""
+    """queue manager -> filterlink: says whether messages wait while all processors are busy."""
 
     waiting: bool
 
 
 class Left(Frame):
-    """queue manager -> filterlink: this message was given up, and will not ask again."""
+    """queue manager -> filterlink: this message was given up and will not ask again."""
 
     id: int
 
@@ -163,7 +164,7 @@ StateWord = Literal["disabled", "starting", "ready", "stalled", "restarting", "f
 
 
 class FilterState(msgspec.Struct, frozen=True):
-    """What there is to know of one filter at one instant: the entry of `filters` in the status document."""
+    """The state of one filter at one instant: an entry of `filters` in the status document."""
 
     name: str
     state: StateWord

@@ -1,8 +1,8 @@
-"""Links between the processes: AF_UNIX SOCK_SEQPACKET, one frame a record, read to the end.
+"""Link the processes: AF_UNIX SOCK_SEQPACKET, one frame a record, read to the end.
 
-Every link is a connect to a listener that outlives the process which serves it, so a caller whose peer was killed
-connects again and waits in the backlog for the next one. After a peer's SIGKILL the first recv can say ECONNRESET and
-only *then* give the peer's last frames: both classes read on until the end is certain.
+Each link is a connection to a listener that outlives the process which serves it. So a caller whose peer was killed
+connects again, and waits in the backlog for the next process. After a peer's SIGKILL the first recv can fail with ECONNRESET,
+and only *then* return the peer's last frames: both classes read on until the end is certain.
 """
 
 import contextlib
@@ -27,21 +27,21 @@ __all__ = ["GARBAGE", "Accept", "Channel", "Link", "connect", "listen", "serve",
 log = logging.getLogger("LINK")
 
 BACKLOG = 1024
-"""Connections that wait while a served process is being replaced; more than the most processors."""
+"""Connections that can wait while the serving process is being replaced; more than the highest number of processors."""
 MAX_UNSENT = 10_000
-"""Frames kept for a peer that does not read; beyond it the peer counts as gone."""
+"""Frames kept for a peer that does not read. With more the peer counts as gone."""
 ACCEPT_PAUSE = 1.0
-"""Seconds without accept where no descriptor or memory is left: the caller goes on waiting, and the loop must not spin."""
+"""Seconds without accept when no descriptor or memory is left. The caller goes on waiting, and the loop must not spin."""
 LINES_A_SECOND = 3
-"""Lines about closed links in one second."""
+"""Log lines a second about closed links."""
 Accept = Callable[[socket.socket], None]
-"""What gets each connection that comes to a listener."""
+"""Called with each connection that a listener accepts."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _room = memoryview(bytearray(MAX_FRAME + 4096))
-"""For the frame that is being read: the links of a process are in one thread, and room that is made anew costs more than a frame."""
+"""Buffer for the frame that is being read. All links of a process are in one thread, and a new buffer would cost more than a frame."""
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN)
 GARBAGE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What a decoder raises for bytes that are no frame."""
+"""The exceptions that a decoder raises for bytes that are not a frame."""
 
 
 def listen(path: str) -> socket.socket:
@@ -57,7 +57,7 @@ def listen(path: str) -> socket.socket:
 
 
 def connect(path: str) -> socket.socket:
-    """Connect to a listener. Raises OSError when nobody has bound it."""
+    """Connect to a listener. Raises OSError if no process has bound it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.connect(path)
@@ -68,7 +68,7 @@ def connect(path: str) -> socket.socket:
 
 
 class Channel:
-    """One link for a process that waits for one thing at a time: send and receive block."""
+    """A link for a process that waits for one thing at a time: send and receive block."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -77,7 +77,7 @@ class Channel:
         return self.sock.fileno()
 
     def send(self, frame: bytes) -> bool:
-        """Send one frame; False when the peer is gone."""
+        """Send one frame; return False if the peer is gone."""
         try:
             self.sock.send(frame, socket.MSG_NOSIGNAL)
         except OSError as error:
@@ -87,7 +87,7 @@ class Channel:
         return True
 
     def receive(self) -> bytes:
-        """The next frame; b"" at the end of the link."""
+        """Return the next frame; b"" at the end of the link."""
         while True:
             try:
                 return self.sock.recv(MAX_FRAME + 4096)
@@ -99,11 +99,11 @@ class Channel:
 
 
 class Link:
-    """One link in a loop: frames come as calls, sending never blocks, the end is told once.
+    """A link in a loop: it calls back with each frame, never blocks in send, and reports its end once.
 
-    `on_frame(link, frame)` gets what `decode` made of each record. A record that cannot be decoded, and a socket that
-    fails, is the peer's fault: the link is closed, logged, and ended. `vital`: it raises instead, since this process is of
-    no use without that peer.
+    `on_frame(link, frame)` gets the decoded record. A record that cannot be decoded and a socket that fails are the peer's
+    fault: the link closes, logs a line, and calls `on_end`. With `vital` it raises instead, because this process is useless
+    without that peer.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Link:
         vital: bool = False,
     ) -> None:
         sock.setblocking(False)
-        self.peer: Any = None  # the Hello of the peer, or what the owner wants to remember of it
+        self.peer: Any = None  # the Hello of the peer, or the owner's own note about it
         self._loop = loop
         self._sock = sock
         self._decode = decode
@@ -129,7 +129,7 @@ class Link:
         loop.watch(sock.fileno(), self._ready)
 
     def send(self, frame: bytes) -> None:
-        """Send now, or as soon as the peer reads; quietly nothing when the link has ended."""
+        """Send now, or as soon as the peer reads. Do nothing if the link has ended."""
         if self.closed:
             return
         if self._unsent or not self._send_now(frame):
@@ -139,30 +139,30 @@ class Link:
                 self._end()
 
     def handle(self, on_frame: Callable[["Link", Any], None], on_end: Callable[["Link"], None]) -> None:
-        """From the next frame on, call these instead: the first frame said who the peer is."""
+        """Call these functions instead, from the next frame on: the first frame has named the peer."""
         self._on_frame = on_frame
         self._on_end = on_end
 
     @property
     def caller(self) -> int:
-        """The pid of the process that has connected, by the kernel's word."""
+        """Return the pid of the process that connected, as the kernel reports it (SO_PEERCRED)."""
         pid, *_ = struct.unpack("3i", self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
         return int(pid)
 
     def read_to_end(self) -> None:
-        """Take all frames that are there now: for a peer that is known to be dead."""
+        """Read all frames that are there now: for a peer that is known to be dead."""
         while not self.closed and self._read_one():
             pass
 
     def close(self) -> None:
-        """Close without telling on_end."""
+        """Close without a call of on_end."""
         if not self.closed:
             self.closed = True
             self._loop.forget(self._sock.fileno())
             self._sock.close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of the parent's link without touching the loop, whose epoll both would share."""
+        """Close the parent's link in a forked child, without touching the loop: parent and child share its epoll."""
         self.closed = True
         self._sock.close()
 
@@ -180,10 +180,10 @@ class Link:
         if events & WRITE:
             self._flush()
         if events & ~WRITE and not self.closed:
-            self._read_one()  # one a turn: most peers ask one thing at a time, and none keeps the loop from the others
+            self._read_one()  # one a turn: most peers ask one thing at a time, and no peer may keep the loop from the others
 
     def _read_one(self) -> bool:
-        """False: there is no more now."""
+        """Read one frame; return False if there is none now."""
         try:
             size = self._sock.recv_into(_room)
             frame = self._decode(_room[:size]) if size else None
@@ -207,12 +207,12 @@ class Link:
             self._loop.modify(self._sock.fileno(), READ)
 
     def _give_up(self, error: Exception) -> None:
-        """Close the link to a peer that sends garbage or cannot be reached. Raises `error` where the link is vital."""
+        """Close the link to a peer that sends garbage or cannot be reached. Raises `error` if the link is vital."""
         if self._vital:
             raise error
         _complain(f"a link to {self.peer or 'another process'} is closed: {type(error).__name__}: {error}")
         self.close()
-        self._loop.soon(lambda: self._on_end(self))  # not now: the owner may be in the middle of something
+        self._loop.soon(lambda: self._on_end(self))  # not now: the owner may be in the middle of a change
 
     def _end(self) -> None:
         self.close()
@@ -220,11 +220,11 @@ class Link:
 
 
 _complaints = [0, 0]
-"""The second of the last complaints, and how many came in it."""
+"""The second of the last complaints, and their number in that second."""
 
 
 def _complain(text: str) -> None:
-    """Log a few lines a second: a caller may send garbage as fast as it can."""
+    """Log at most LINES_A_SECOND lines a second: a caller may send garbage as fast as it can."""
     second = int(time.monotonic())
     count = _complaints[1]
     if second != _complaints[0]:
@@ -237,7 +237,7 @@ def _complain(text: str) -> None:
 
 
 def serve(loop: Loop, listener: socket.socket, accepted: Accept) -> None:
-    """Call `accepted` with each connection that comes to the listener."""
+    """Call `accepted` with each connection that the listener gets."""
 
     def ready(_events: int) -> None:
         try:
@@ -252,14 +252,14 @@ def serve(loop: Loop, listener: socket.socket, accepted: Accept) -> None:
             loop.after(ACCEPT_PAUSE, again)
 
     def again() -> None:
-        with contextlib.suppress(OSError):  # it may have been closed, or forgotten, meanwhile
+        with contextlib.suppress(OSError):  # meanwhile the listener may have been closed or forgotten
             loop.modify(listener.fileno(), select.EPOLLIN)
 
     loop.watch(listener.fileno(), ready, select.EPOLLIN)
 
 
 def serve_instead(loop: Loop, old: socket.socket, new: socket.socket, accepted: Accept) -> None:
-    """Serve a listener that was bound again; the old one for a moment more, until those who had come to it were let in."""
+    """Serve a listener that was bound again. Serve the old one for ACCEPT_PAUSE more, for callers that had connected to it."""
 
     def close() -> None:
         loop.forget(old.fileno())

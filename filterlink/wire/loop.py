@@ -1,4 +1,4 @@
-"""One epoll loop with timers: what each long-lived process of the engine turns on. No threads, no callbacks from elsewhere."""
+"""Run one epoll loop with timers: each long-lived process of the engine has one. No threads, no callbacks from elsewhere."""
 
 import heapq
 import itertools
@@ -13,11 +13,11 @@ WRITE = select.EPOLLOUT
 
 
 STILL = 1.0
-"""Seconds by which a turn may be late before the loop counts as having stood still: frozen, stopped or suspended."""
+"""Seconds by which a turn may be late before the loop counts as interrupted: its process was frozen, stopped or suspended."""
 
 
 class Timer:
-    """A call that is due at `when` (time.monotonic seconds)."""
+    """A call that is due at `when` (seconds of time.monotonic)."""
 
     __slots__ = ("action", "when")
 
@@ -30,7 +30,7 @@ class Timer:
 
 
 class Loop:
-    """Call back when a descriptor is ready or a time has come, until somebody says stop."""
+    """Call back when a descriptor is ready or a time has come, until stop() is called."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
@@ -43,10 +43,10 @@ class Loop:
         self._lost = 0.0
 
     def now(self) -> float:
-        """Return time.monotonic() less the seconds for which this loop stood still.
+        """Return time.monotonic() minus the seconds for which this loop was interrupted.
 
-        A container that was paused, or a process that was stopped, read no answers meanwhile: waiting times are measured by
-        this clock, so that nothing is overdue before what came in that time was read.
+        A paused container or a stopped process reads no answers. Waiting times are measured by this clock. So no answer is overdue
+        before the loop has read what arrived during the interruption.
         """
         return min(time.monotonic(), self._woke + STILL) - self._lost
 
@@ -59,12 +59,12 @@ class Loop:
         self._poll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Watch `fd` no longer; call it before the descriptor is closed."""
+        """Stop watching `fd`. Call this before the descriptor is closed."""
         if self._watched.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
     def at(self, when: float, action: Callable[[], None]) -> Timer:
-        """Call `action` once, at `when` on the clock of time.monotonic()."""
+        """Call `action` once, at `when` (seconds of time.monotonic)."""
         timer = Timer(when, action)
         heapq.heappush(self._timers, (when, next(self._count), timer))
         return timer
@@ -73,7 +73,7 @@ class Loop:
         return self.at(time.monotonic() + seconds, action)
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Call `action` once, when all that is due now is done, before the loop waits: for what is cheaper for many at a time."""
+        """Call `action` once, after all that is due now, before the loop waits: for work that is cheaper in batches."""
         self._soon.append(action)
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ class Loop:
             self.turn()
 
     def turn(self, most: float = 3600.0) -> None:
-        """Do what was put off until now, wait `most` seconds at most, then do what is due, once."""
+        """Run the actions of soon(), wait at most `most` seconds, then run what is due, once."""
         if self._soon:
             self._run_soon()
         watched = self._watched
@@ -100,7 +100,7 @@ class Loop:
         self._poll.close()
 
     def _wait(self, most: float) -> list[tuple[int, int]]:
-        """Wait for descriptors and timers, and note for how long the loop stood still, here or since the last time."""
+        """Wait for descriptors and timers, and note how long the loop was interrupted, here or since the last turn."""
         began = time.monotonic()
         if began - self._woke > STILL:
             self._lost += began - self._woke - STILL
@@ -137,7 +137,7 @@ class Loop:
 
 
 class Alarm:
-    """One action at the earliest of the times that were asked for. However often that is, there is one timer."""
+    """One action at the earliest of the requested times, with one timer for any number of requests."""
 
     def __init__(self, loop: Loop, action: Callable[[], None]) -> None:
         self._loop = loop
@@ -146,7 +146,7 @@ class Alarm:
         self._timer.cancel()
 
     def after(self, seconds: float) -> None:
-        """Call the action in so many seconds, or earlier if that was asked for."""
+        """Call the action in this many seconds, or earlier if an earlier time was requested."""
         when = time.monotonic() + seconds
         if self._timer.action is None or when < self._timer.when:
             self._timer.cancel()

@@ -1,6 +1,6 @@
-"""One helper asked by hand: its process, what is open in it, what it said. The test bench decides what is asked when.
+"""Talk with one helper process: send commands, track open requests, collect answers. The test bench decides which command comes when.
 
-It drives the process by the same Helper as the multiplexer; what breaks a rule goes to the referee.
+A dialogue uses the same Helper class as the multiplexer. It reports each broken rule to the referee.
 """
 
 import math
@@ -19,7 +19,7 @@ from filterlink.wire.loop import Loop
 __all__ = ["Dialogue", "FileCommand", "HelperCannotStart", "MessageFiles", "Watch"]
 
 ENDING = 5.0
-"""Seconds for the end of a process that was killed."""
+"""Seconds in which a killed process must end."""
 PIPE = 64 << 10
 """Bytes of stderr that a pipe takes before it blocks the writer."""
 TAIL = 1024
@@ -27,33 +27,33 @@ TURN = 0.05
 
 
 class HelperCannotStart(Exception):
-    """There is no such program, or it is none; the text says which."""
+    """The helper program cannot be started. The text says why."""
 
 
 class MessageFiles(Protocol):
-    """Where the message files come from."""
+    """The source of the message files."""
 
     def take(self, index: int) -> str:
-        """Make the file for this request; its path as FILE has it."""
+        """Make the file for this request; return its path for the FILE command."""
         ...
 
     def back(self, path: str) -> bool:
-        """Put it away; False when the helper changed it."""
+        """Put the file away; return False if the helper changed it."""
         ...
 
 
 class Watch(Protocol):
-    """Who looks on."""
+    """An observer of the dialogue."""
 
     def line(self, direction: str, line: bytes) -> None:
-        """A line that went to the helper (`>`) or came from it (`<` its output, `!` its stderr)."""
+        """Show a line that went to the helper (`>`) or came from it (`<` its output, `!` its stderr)."""
 
     def answer(self, index: int, reply: HelperReply | None, seconds: float) -> None:
-        """What became of a request; None: it was not answered."""
+        """Show the end of a request; `reply` None: it was not answered."""
 
 
 class FileCommand:
-    """A FILE command. `index` is below 0 for those that the bench asks on its own account."""
+    """A FILE command. `index` is below 0 for requests that the bench adds itself."""
 
     __slots__ = ("index", "lent", "path", "reply", "since")
 
@@ -66,7 +66,7 @@ class FileCommand:
 
 
 class _Tap(Reader):
-    """A reader that shows each line as it came."""
+    """A reader that shows each line unchanged."""
 
     def __init__(self, seen: Callable[[bytes], None]) -> None:
         super().__init__()
@@ -82,16 +82,16 @@ class _Tap(Reader):
 
 
 class Dialogue:
-    """A process at a time, and the requests that are open in it."""
+    """One helper process at a time, and its open requests."""
 
     def __init__(self, words: list[str], pipelining: bool, limits: HelperLimits, files: MessageFiles, watch: Watch) -> None:
         self.referee = Referee()
         self.open: dict[int, FileCommand] = {}
         self.answered: set[int] = set()
-        """Numbers that this process answered."""
+        """Numbers of the requests that this process answered."""
         self.status: int | None = None
         self.killed = False
-        """By us: its end is no fault of its own."""
+        """True: we killed it, so its end is not its fault."""
         self.last_words = b""
         self._words = words
         self._pipelining = pipelining
@@ -108,7 +108,7 @@ class Dialogue:
         return self._helper is None
 
     def begin(self) -> None:
-        "Start a process. Raises HelperCannotStart."
+        """Start a process. Raises HelperCannotStart."""
         self.answered.clear()
         self.referee.begin()
         self.status = None
@@ -129,7 +129,7 @@ class Dialogue:
         self._loop.turn(TURN)
 
     def until(self, condition: Callable[[], object], seconds: float) -> bool:
-        """Turn the loop until it is so; False after so many seconds."""
+        """Turn the loop until the condition is true; return False after this many seconds."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -137,10 +137,10 @@ class Dialogue:
             self.turn()
         return True
 
-    # What is asked
+    # Commands to the helper
 
     def ask(self, verb: str, argument: str, seconds: float) -> bool:
-        """Send any command but FILE; True when it is answered in time."""
+        """Send any command except FILE; return True if it is answered in time."""
         number = self.number(verb)
         self.send(" ".join(filter(None, (str(number), verb, argument))).encode() + b"\n")
         self.until(lambda: number in self.answered or self.is_gone, seconds)
@@ -154,21 +154,21 @@ class Dialogue:
         return self._number
 
     def request(self, index: int) -> FileCommand:
-        """A request about a message file of its own."""
+        """Return a new request about a new message file."""
         return FileCommand(index, self._files.take(max(0, index)))
 
     def ask_file(self, request: FileCommand) -> None:
         self.send(self.opened(request), self._number)
 
     def opened(self, request: FileCommand) -> bytes:
-        """Open the request; the line that asks it."""
+        """Open the request; return its line."""
         number = self.number("FILE")
         self.open[number] = request
         request.since = time.monotonic()
         return protocol.file(number, request.path)
 
     def drop(self, numbers: Iterable[int]) -> None:
-        """Wait for these answers no more."""
+        """Stop waiting for these answers."""
         for number in numbers:
             self.referee.dropped(number)
             if (request := self.open.pop(number, None)) is not None:
@@ -201,7 +201,7 @@ class Dialogue:
         if request.index >= 0:
             self._watch.answer(request.index, request.reply, seconds)
 
-    # What the helper says (helper.User)
+    # Reports of the helper (helper.User)
 
     def _line(self, line: bytes) -> None:
         self._watch.line("<", line)
@@ -226,7 +226,7 @@ class Dialogue:
             self._close(request, seconds)
 
     def judged(self, request: FileCommand, seconds: float) -> None:
-        """A request was answered."""
+        """Note an answered request. TestBench overrides this."""
 
     def errors(self, data: bytes) -> None:
         self.last_words = (self.last_words + data)[-TAIL:]
@@ -244,7 +244,7 @@ class Dialogue:
                 request.since = time.monotonic()
 
     def leaving(self) -> None:
-        """Its end comes next."""
+        """Ignore this report: `ended` follows."""
 
     def deaf(self, how: str) -> None:
         self.referee.blame("pipes", f"it {how}, but did not end")

@@ -1,6 +1,6 @@
-"""A test bench for one helper: asks it as a server would, times its answers and holds it to the rules. No engine needed.
+"""Test one helper: ask it as a server would, time its answers, and check them against the rules. No engine is needed.
 
-One step after the other, and it forgives nothing. With `chaos` it also does the odd things that servers may do.
+The bench works step by step and reports every deviation. With `chaos` it also does unusual things that servers may do.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ __all__ = ["BenchPlan", "BenchReport", "TestBench"]
 GREETING = 10.0
 """Seconds for the answer to INTF, as long as our multiplexer waits; never more than half a time-out."""
 PROBE = 5.0
-"""Seconds for the answer to something odd: many helpers give none."""
+"""Seconds for the answer to an unusual command: many helpers give none."""
 ENDING = 5.0
 """Seconds for QUIT, and for the end of the process."""
 FLUSHING = 1.0
-"""Seconds in which a helper that only forgot to flush writes all of it, once its input has ended."""
+"""Seconds in which a helper that only forgot to flush writes all its answers, after its input has ended."""
 AFTERWARDS = 0.5
 """Seconds for answers that come after the one to QUIT."""
 MOST_RESTARTS = 3
-"""Starts in a row that brought no answer, after which it is given up."""
+"""Starts in a row without an answer, after which the helper is given up."""
 NO_FILE = "Queue/1.msg"
 
 
 class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with which program."""
+    """The program to test, and how."""
 
     words: list[str]
     count: int = 100
@@ -49,11 +49,11 @@ class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_requests: int = 0
     max_age: float = math.inf
     restarts: bool = True
-    """False: who ends is not started again."""
+    """False: a helper that ends is not started again."""
 
     @classmethod
     def of(cls, filter: Filter, count: int) -> "BenchPlan":
-        """One message after the other, as the multiplexer would ask this filter."""
+        """Plan one message after the other, as the multiplexer would ask this filter."""
         return cls(
             words=filter.words(),
             count=count,
@@ -69,29 +69,29 @@ class BenchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BenchReport(msgspec.Struct):
-    """What the bench has seen."""
+    """The results of a run."""
 
     broken: dict[str, BrokenRule]
     version: int | None = None
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     latencies: list[float] = msgspec.field(default_factory=list)
     seconds: float = 0.0
-    """From the first request to the last answer, without start and end."""
+    """Duration from the first request to the last answer, without start and end of the process."""
     starts: int = 0
     status: int | None = None
     stopped: str = ""
-    """Why it ended early; empty when all was done."""
+    """Why the run ended early; empty if all was done."""
     last_words: bytes = b""
 
 
 class _Hopeless(Exception):
-    """It makes no sense to go on; the text says why."""
+    """The run cannot go on. The text says why."""
 
 
 class TestBench(Dialogue):
     """One run over one program."""
 
-    __test__ = False  # no test, whatever its name says to pytest
+    __test__ = False  # pytest must not collect it, despite its name
 
     def __init__(self, plan: BenchPlan, files: MessageFiles, watch: Watch) -> None:
         super().__init__(plan.words, plan.pipelining, plan.limits, files, watch)
@@ -102,7 +102,7 @@ class TestBench(Dialogue):
         self._since = 0.0
 
     def run(self) -> BenchReport:
-        """Do it all. Raises CannotStart, and OSError of the message files."""
+        """Carry out the plan; return the report. Raises HelperCannotStart, and OSError of the message files."""
         try:
             self._start()
             if self._plan.chaos:
@@ -137,7 +137,7 @@ class TestBench(Dialogue):
         self.report.version = self.referee.version
 
     def _restart(self) -> None:
-        """The process is gone: the next one gets what it left open."""
+        """Replace a process that has ended: the next one gets its open requests."""
         self._fruitless = 0 if len(self.answered) > 1 else self._fruitless + 1
         self._blame_its_end()
         self._again.extend(self.open.values())
@@ -153,7 +153,7 @@ class TestBench(Dialogue):
             self.referee.blame("stays", f"it {_how(self.status)}")
 
     def _probe(self) -> None:
-        """What a server may send besides FILE, and a file that is not there."""
+        """Send the other commands that a server may send, and ask about a file that does not exist."""
         for rule, verb, argument in (("key", "KEY", "0123456789"), ("unknown", "NOSUCHVERB", "x")):
             if not self.ask(verb, argument, PROBE):
                 self.referee.blame(rule, f"{verb}: no answer")
@@ -167,7 +167,7 @@ class TestBench(Dialogue):
             self.referee.blame("missing", f"a file that is not there was answered with {request.reply.answer.kind.upper()}")
 
     def _burst(self) -> None:
-        """Many requests in one write."""
+        """Send many requests in one write."""
         if self.is_gone:
             self._restart()
         requests = [self.request(-1) for _ in range(max(2, self._plan.concurrency))]
@@ -201,17 +201,17 @@ class TestBench(Dialogue):
         return not self.is_gone and not self._is_worn()
 
     def _is_worn(self) -> bool:
-        """It has had what one process gets: it leaves, and another comes."""
+        """Return whether the process has reached max_requests or max_age, and so must be replaced."""
         old = time.monotonic() - self._since >= self._plan.max_age
         return self._asked > 0 and (old or self._asked == self._plan.max_requests)
 
     def _limit(self, request: FileCommand) -> float:
-        """Seconds for its answer."""
+        """Return the seconds that the answer may take."""
         size = Path(request.path).stat().st_size if self._plan.timeout_per_mb else 0
         return self._plan.timeout + self._plan.timeout_per_mb * size / (1 << 20)
 
     def _look_for_overdue(self) -> None:
-        """As a server does: who lets one wait too long is ended."""
+        """End a process with an overdue answer, as a server does."""
         now = time.monotonic()
         limits = {number: self._limit(request) for number, request in self.open.items()}
         late = [number for number, request in self.open.items() if now - request.since > limits[number]]
@@ -231,7 +231,7 @@ class TestBench(Dialogue):
         return self.until(lambda: len(self.answered) > before, FLUSHING)
 
     def _farewell(self) -> None:
-        """QUIT, the end of the input, the end of the process; with chaos while requests are open."""
+        """Send QUIT, close the input and await the end of the process; with chaos while requests are open."""
         if self.is_gone:
             self._blame_its_end()
             self._start()
@@ -242,7 +242,7 @@ class TestBench(Dialogue):
             self.referee.blame("quit-last", f"{missed} open requests were never answered")
 
     def _see_off(self, before: list[bytes], patience: float) -> None:
-        """QUIT behind these lines, and all that has to follow."""
+        """Send these lines and QUIT, and check that the process ends as it must."""
         self._quit(before, patience)
         self.until(lambda: self.is_gone or not self.open, AFTERWARDS)
         self.close_input()

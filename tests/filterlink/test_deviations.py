@@ -73,7 +73,7 @@ def test_every_manner_is_understood(rig: Rigs, base: Path, manner: str, expected
         ('ADDHEADER "X-Old: no OK"', OK, "", (b"X-Old: no OK",)),
         ('ADDHEADER "X-A: 1\\nX-B: it\\\'s\\n\\n" OK', OK, "", (b"X-A: 1", b"X-B: it's")),
         ('ADDHEADER "X-A: a\\r\\n\\tb\\eX-B: 2\\e"', OK, "", (b"X-A: a\n\tb", b"X-B: 2")),
-        ("MAYBE", AnswerKind.INVALID, "no answer of the protocol: 'MAYBE'", ()),
+        ("MAYBE", AnswerKind.INVALID, "not an answer of the protocol: 'MAYBE'", ()),
     ],
 )
 def test_every_answer_is_understood(rig: Rigs, base: Path, said: str, kind: AnswerKind, text: str, fields: tuple[bytes, ...]) -> None:

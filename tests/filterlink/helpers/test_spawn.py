@@ -166,7 +166,7 @@ def test_nothing_of_ours_is_open() -> None:
         (None, 0, "./helper: No such file or directory"),
         (b"#!/bin/sh\n", 0o644, "./helper: Permission denied: chmod +x ./helper"),
         (b"#!/usr/bin/nosuchperl\n", 0o755, "./helper: No such file or directory: the interpreter that its first line names is not there"),
-        (b"read line\n", 0o755, "./helper: Exec format error: a script begins with a line that names its interpreter, e.g. #!/bin/sh"),
+        (b"read line\n", 0o755, "./helper: Exec format error: a script must begin with a line that names its interpreter, e.g. #!/bin/sh"),
     ],
 )
 def test_why_it_could_not_be_started(text: bytes | None, mode: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

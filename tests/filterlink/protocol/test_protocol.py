@@ -76,7 +76,7 @@ def test_unknown_answers(line: bytes, kind: AnswerKind) -> None:
     [reply] = read(line + b"\n")
     assert isinstance(reply, HelperReply)
     assert reply.answer.kind == kind
-    assert ("taken as FAILURE" if kind is AnswerKind.FAILURE else "no answer of the protocol") in reply.complaints[0]
+    assert ("counts as FAILURE" if kind is AnswerKind.FAILURE else "not an answer of the protocol") in reply.complaints[0]
     assert reply.complaints[0].isprintable()
 
 
@@ -108,7 +108,7 @@ def test_a_flood_of_recipients_is_cut() -> None:
 
     assert isinstance(reply, HelperReply)
     assert (reply.answer.kind, len(reply.answer.routes), len(reply.answer.copies)) == (AnswerKind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
-    assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds {MAX_ROUTES} at the most",)
+    assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds at most {MAX_ROUTES}",)
 
 
 def test_refused_fields_keep_the_verdict() -> None:
@@ -176,7 +176,7 @@ def test_unfinished_line_is_no_answer() -> None:
 
 
 def test_a_line_without_end_is_cut() -> None:
-    """Of a line that is too long the beginning is kept, the rest is thrown away with one complaint, and the next is read."""
+    """Keep the beginning of a line that is too long, drop the rest with one complaint, and read the next line."""
     for step in (0, 1, 7):
         events = read(b"7 ERROR " + b"x" * 500 + b"\n8 OK\n", step, max_line=100)
         assert isinstance(events[0], Note)
