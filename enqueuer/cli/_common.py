@@ -116,7 +116,7 @@ def expect_safe_config(base: Path) -> None:
 
 
 def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]:
-    "Have the running engine of the base directory that was entered answer within so many seconds. Raises CommandFailure where none does."
+    """Ask the running engine of the current base directory, and wait `within` seconds. Raises CommandFailure if no engine answers."""
     from enqueuer.control import client
 
     try:

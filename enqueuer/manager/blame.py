@@ -111,7 +111,7 @@ class Blame:
             entry = self._schedule.entries.get(id)
             if entry is not None and entry.state == "waiting":
                 self._schedule.suspect(entry)
-                self._note(entry, "was being worked on when the engine or its queue manager ended: runs alone")
+                self._note(entry, "a processor worked on it when the engine or its queue manager ended: it runs alone")
 
     def admit(self, entry: Entry) -> bool:
         """Return whether an active message may go to a processor. A suspect is charged now; at the limit it goes to Bad/."""
@@ -120,7 +120,7 @@ class Blame:
         if not entry.suspect:
             return True
         if self.attempts.of(entry.id) >= self.most:
-            self._give_up(entry, "the engine or its queue manager ended while it was being worked on")
+            self._give_up(entry, "the engine or its queue manager ended while a processor worked on it")
             return False
         self.attempts.charge(entry.id)
         return True

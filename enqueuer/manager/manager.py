@@ -118,7 +118,7 @@ class Manager:
     # ---- start
 
     def _recover(self) -> Spooler:
-        """Take over what is on disk, then begin to look at the drop folder."""
+        """Take over the files on disk, then begin to list the drop folder."""
         highest = take_over(self._store, self._birth, self._schedule, self._blame)
         ids = self._store.ids(highest, self._settler.after_sync)
         return Spooler(self._loop, self._store, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
