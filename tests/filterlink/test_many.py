@@ -15,4 +15,4 @@ def test_ten_thousand_requests_of_many_clients(rig: Callable[..., Any]) -> None:
     here = rig("ok.pl", max_in_flight=8)
     answers = here.ask_many(range(1, 10_001), clients=160, seconds=BOUND)
 
-    assert Counter(answer.kind for answer in answers.values()) == {AnswerKind.OK: 10_000}
+    assert Counter(each.answer.kind for each in answers.values()) == {AnswerKind.OK: 10_000}

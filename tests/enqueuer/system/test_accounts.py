@@ -412,7 +412,7 @@ for _ in range(300):
         try:
             accounts.enter(base)
             os._exit(10 if os.geteuid() == os.stat(".").st_uid != 0 else 13)
-        except accounts.Refused:
+        except accounts.RightsRefused:
             os._exit(11)
         except FileNotFoundError:
             os._exit(12)

@@ -189,7 +189,7 @@ def test_a_message_is_not_to_blame_for_a_freeze(tmp_path: Path) -> None:
     code = (
         "import os; from filterlink.filters.content.yara import *; from filterlink.filters.content import yara; read = yara.open_message; "
         "yara.open_message = lambda path: (os.kill(os.getpid(), 19), read(path))[1]; "
-        f"print(YaraFilter(compile_rules([{str(rule)!r}]), Settings(0.5, 'pass')).judge({str(path)!r}).word)"
+        f"print(YaraFilter(compile_rules([{str(rule)!r}]), YaraSettings(0.5, 'pass')).judge({str(path)!r}).word)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         os.waitpid(process.pid, os.WUNTRACED)

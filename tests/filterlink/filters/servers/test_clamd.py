@@ -224,7 +224,7 @@ def test_behind_the_multiplexer(clamds: Any, base: Path, rig: Any, mail: Mail, e
     running.until_state("ready")
     clamd.launch()
 
-    assert running.ask(1).text == "Test.Eicar.UNOFFICIAL"
+    assert running.ask(1).answer.text == "Test.Eicar.UNOFFICIAL"
 
 
 def test_without_a_server_there_is_no_helper(tmp_path: Path) -> None:
