@@ -26,7 +26,7 @@ PATIENCE = 60.0
 P99 = 1.0
 """Seconds from the writing of a normal mail to its output: the limit for 99 of 100 mails."""
 RATIO = 10.0
-"""The p99 under attack may be this many times the p99 without attack, or at most NOISE."""
+"""The p99 under attack must be below this many times the p99 without attack, or below NOISE."""
 NOISE = 0.5
 MS_NOSUID = 2
 MS_NODEV = 4

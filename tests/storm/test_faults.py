@@ -30,7 +30,7 @@ from tests.storm.faults import STRACE, Fault, traced
 
 ERRORS = ("EAGAIN", "ENOSPC", "EMFILE", "EIO", "ENOMEM")
 ALWAYS = ("exit_group", "rt_sigreturn", "restart_syscall", "getpid", "clock_nanosleep", "brk", "futex")
-"""Calls that never get these errors: they cannot fail so, or libc would take the error for corrupted memory and abort."""
+"""Calls that are left alone: they cannot fail with these errors, or libc would take the error for corrupted memory and abort."""
 MORE = ("mmap", "munmap", "fsync", "rt_sigprocmask", "rt_sigaction", "getsockopt", "shutdown", "unlink", "mkdir", "kill", "fcntl")
 """Calls that a recording may miss, because they are rare."""
 STARTS = (
