@@ -99,7 +99,7 @@ class Administrator:
     def check(self) -> None:
         """Check that the last good file is active, and that status reports a faulty file after it as refused."""
         if self.fault:
-            self.trial.wait(lambda: self._status()["config"]["error"], f"the fault is told: {self.fault}", TAKEN_WITHIN)
+            self.trial.wait(lambda: self._status()["config"]["error"], f"status shows the fault: {self.fault}", TAKEN_WITHIN)
             assert self._status()["processors"]["configured"] in self.good
         else:
             self.trial.wait(self._in_force, f"{self.good[-1]} processors run: {self._status()}", TAKEN_WITHIN)

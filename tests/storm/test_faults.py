@@ -308,7 +308,7 @@ FRAMES = [
 
 
 def _mutations(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Bytes that are nearly right, and bytes that are not."""
+    """Yield bytes that are nearly valid, and bytes that are not."""
     yield data[: chance.randrange(len(data) + 1)]
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):

@@ -176,7 +176,7 @@ def _nothing_is_open(storm: Storm, usual: dict[str, int]) -> None:
     def fair() -> bool:
         return all(count <= usual[role] for role, count in storm.calm().items())
 
-    storm.trial.wait(fair, f"nobody holds more than {usual}: {storm.calm()}")
+    storm.trial.wait(fair, f"no process has more open than {usual}: {storm.calm()}")
 
 
 def _the_log_still_works(storm: Storm) -> None:

@@ -174,7 +174,7 @@ def _recovered(kind: str, cut: Cut, place: Path, ledger: weather.Ledger, chance:
 def _count(base: Path, seen: Counter[str]) -> None:
     """Count the messages at the cut by their states."""
     seen["cuts"] += 1
-    kinds = {".tmp": "being ingested", ".msg": "being judged", ".done": "being published"}
+    kinds = {".tmp": "being ingested", ".msg": "being scanned", ".done": "being published"}
     for path in (base / "Queue").iterdir():
         if path.suffix in kinds:
             seen[kinds[path.suffix]] += 1

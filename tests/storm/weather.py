@@ -135,7 +135,7 @@ class Ledger:
         found = re.search(rb"^Message-ID: <(m\d+)>$", data[end:], re.MULTILINE)
         mail = self.mails.get(found[1].decode()) if found else None
         if mail is None:
-            self.faults.append(f"in {place} lies what nobody sent: {data[:300]!r}")
+            self.faults.append(f"unknown file in {place}: {data[:300]!r}")
             return ""
         line = envelope.parse_o(data)
         digest = envelope.Digest(data[: line.offset], data[line.offset + envelope.O_LENGTH :]).line() if line else b""

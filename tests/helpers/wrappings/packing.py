@@ -82,7 +82,7 @@ _GZIPS: dict[str, Make] = {
 
 
 def _named_by_file() -> dict[str, Callable[[Payload], bytes]]:
-    """Unpackers take the name from the name of the gzip."""
+    """Return wrappings in a gzip whose own name gives unpackers the name of the file."""
     names = {"called as the payload": "{}.gz", "called as the payload, upper case": "{}.GZ", "called as the payload, blank": "{}.gz "}
     return {name: lambda p, form=form: attached(form.format(p.file), lambda p: gz(p.data))(p) for name, form in names.items()}  # type: ignore[misc]
 
