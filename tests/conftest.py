@@ -1,7 +1,8 @@
-"""For all tests: hypothesis does not measure time, as the machine may be busy with something else; and who runs beside whom.
+"""Set up all tests: hypothesis has no deadline, because the machine may be busy, and tests that measure run alone.
 
-`make test` runs them in several workers (pytest-xdist), as most of them wait most of the time. What measures time or the machine
-is marked `alone`: it comes last, and begins when no other worker is at a test. Without workers (plain pytest) nothing is different.
+`make test` runs the tests in several workers (pytest-xdist), because most tests wait most of the time. A test that measures time
+or the machine is marked `alone`: it comes last, and begins when no other worker runs a test. Plain pytest has no workers, and
+nothing of this applies.
 """
 
 import fcntl
@@ -24,20 +25,20 @@ def _is_alone(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A worker has one thread more, which only reads; from Python 3.12 on each fork of a test would be warned of it."""
+    """Ignore a warning: a worker has one more thread, which only reads, and Python 3.12 or later would warn at each fork of a test."""
     if _has_neighbours(config):
         config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The storms, long ones, come first, so that no worker is left with one; what runs alone comes last, all in a row."""
+    """Put the storms first, because they are long and no worker should end with one. Put the tests that run alone last."""
     if _has_neighbours(config):
         items.sort(key=lambda item: (_is_alone(item), "storm" not in item.path.parts))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """With its fixtures: who is alone has the lock of all workers for itself, the others share it."""
+    """Run a test with its fixtures under the lock of all workers: exclusive if it is marked `alone`, else shared."""
     if not _has_neighbours(item.config):
         return (yield)
     with (Path(item.config.option.basetemp).parent / "alone").open("w") as lock:

@@ -1,6 +1,6 @@
-"""Guards that no linter has: the shape of the code, who may import whom, and what must not stand in the tree.
+"""Check what no linter checks: the shape of the code, the directions of imports, and text that must not be in the tree.
 
-Run by `make check`, where it prints the shape; tests/test_layout.py runs each guard as a test. A guard answers with its
+`make check` runs this program, which prints the shape. tests/test_layout.py runs each guard as a test. A guard yields its
 complaints, one line each.
 """
 
@@ -22,15 +22,15 @@ MEDIAN = 9
 P90 = 20
 LONGEST = 50
 MODULE = 320
-"""Lines. The four limits of the code's shape: short enough that each function and each file is read at a glance."""
+"""Lines. The four limits of the code's shape keep each function and each file short enough to read at a glance."""
 
 PURE_FOLDERS = ("enqueuer/config", "enqueuer/policy", "queue/message", "filterlink/protocol", "filterlink/config")
-"""Folders in which every module decides and touches nothing: bytes and the time are its arguments."""
+"""Folders of pure modules only. They decide and touch nothing: bytes and the time are arguments."""
 IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}
 PROCESSES = ("enqueuer/supervisor", "enqueuer/manager", "enqueuer/processor", "enqueuer/scan", "enqueuer/doors/drop")
-"""Folders of the engine's processes. Only the supervisor's imports the others, to start them."""
+"""Folders of the engine's processes. Only the supervisor's folder imports the others, to start them."""
 LAYERS = ("filterlink", "queue", "enqueuer")
-"""Arrows fall: each of them imports those before it, queue/ only filterlink's pure modules."""
+"""The layers, lowest first. Each imports only itself and those before it; queue/ imports only the pure modules of filterlink."""
 
 
 WHOLE = frozenset(
@@ -51,14 +51,14 @@ WHOLE = frozenset(
         "test_wrappings.py",
     }
 )
-"""Tests of the whole engine that belong to no module: kept few, and named here."""
+"""Tests of the whole engine, which belong to no module. There must be few."""
 
 
 MAY_FAIL = {
     "runtime/verdict.py": "UNSCANNABLE: --unscannable pass",
-    "runtime/runtime.py": "a command that is no FILE",
+    "runtime/runtime.py": "a command that is not FILE",
 }
-"""Modules of filterlink/filters that may say FAILURE, and for what."""
+"""Modules of filterlink/filters that may answer FAILURE, and the reason."""
 
 
 SPEAK_THE_PROTOCOL = {"filterlink/protocol/protocol.py", "filterlink/workbench/testbench.py"}
@@ -66,7 +66,7 @@ SPEAK_THE_PROTOCOL = {"filterlink/protocol/protocol.py", "filterlink/workbench/t
 
 
 VIEWS = ("_show.py", "_demoview.py", "_benchview.py")
-"""What draws with rich, imported by the commands that need it."""
+"""Modules that draw with rich. Only the commands that need them import them."""
 
 
 class Function(NamedTuple):
@@ -78,17 +78,17 @@ class Import(NamedTuple):
     module: str
     place: str
     top: bool
-    """At the top of the file, not inside a function."""
+    """True: the import is at the top of the file, not inside a function."""
 
 
 def sources(*folders: str) -> Iterator[Path]:
-    """The Python files of these folders; enqueuer/queue is a link, and is read as queue/."""
+    """Yield the Python files of these folders, except enqueuer/queue, which is a link to queue/."""
     for folder in folders:
         yield from sorted(path for path in (ROOT / folder).rglob("*.py") if "enqueuer/queue/" not in path.as_posix())
 
 
 def functions() -> list[Function]:
-    """Every function of the program with its length, docstring and decorators not counted."""
+    """Return every function of the program with its length, without docstring and decorators."""
     return [Function(_lines(node), f"{_name(path)}:{node.lineno} {node.name}") for path in sources(*PARTS) for node in _functions(path)]
 
 
@@ -97,7 +97,7 @@ def modules() -> list[Function]:
 
 
 def shape() -> str:
-    """The shape of the code in a few lines."""
+    """Describe the shape of the code in a few lines."""
     lengths = sorted(function.lines for function in functions())
     median = statistics.median(lengths)
     longest = max(functions())
@@ -127,13 +127,13 @@ def queue_never_shadows_the_standard_library() -> Iterator[str]:
     if (ROOT / "queue/__init__.py").exists():
         yield "queue/__init__.py: it would hide the standard library's queue, which multiprocessing imports"
     if not (ROOT / "enqueuer/queue").is_symlink():
-        yield "enqueuer/queue is no symlink to ../queue: it is what gives the folder its import name"
+        yield "enqueuer/queue is not a symlink to ../queue: this link gives the folder its import name"
     if (ROOT / "enqueuer/__init__.py").read_bytes():
         yield "enqueuer/__init__.py is not empty: importing the queue would import the engine"
 
 
 def arrows_fall() -> Iterator[str]:
-    """enqueuer imports queue and filterlink, queue imports filterlink's pure modules, filterlink imports itself only."""
+    """Check that enqueuer imports only queue and filterlink, queue only pure modules of filterlink, and filterlink only itself."""
     for source, targets in _files_graph().items():
         own = LAYERS.index(source.partition("/")[0])
         for target in targets:
@@ -145,13 +145,13 @@ def arrows_fall() -> Iterator[str]:
 
 
 def nothing_goes_in_circles() -> Iterator[str]:
-    """Neither files nor folders import each other, not even inside of a function."""
+    """Check that neither files nor folders import each other in a circle, not even inside a function."""
     for kind, graph in (("files", _files_graph()), ("folders", _folders_graph())):
         yield from (f"a circle of {kind}: {', '.join(sorted(circle))}" for circle in _circles(graph))
 
 
 def processes_import_no_other_process() -> Iterator[str]:
-    """What two processes share has a folder of its own; they talk by frames."""
+    """Check that a process imports no other: shared code has its own folder, and processes communicate by frames."""
     for source, targets in _files_graph().items():
         own = _process(source)
         for target in targets:
@@ -160,7 +160,7 @@ def processes_import_no_other_process() -> Iterator[str]:
 
 
 def pure_modules_touch_nothing() -> Iterator[str]:
-    """A module is pure if it is in one of PURE_FOLDERS, or if its docstring says "Pure"."""
+    """Check pure modules: those in one of PURE_FOLDERS, and those whose docstring says "Pure"."""
     for path in sources(*PARTS):
         if not _is_pure(_name(path)):
             continue
@@ -169,7 +169,7 @@ def pure_modules_touch_nothing() -> Iterator[str]:
 
 
 def no_noun_names_two_classes() -> Iterator[str]:
-    """A name in a log, a traceback or a search means one thing."""
+    """Check that each class name is unique, so that a name in a log, a traceback or a search means one thing."""
     places: dict[str, set[str]] = {}
     for path in sources(*PARTS):
         for node in ast.walk(_tree(path)):
@@ -179,7 +179,7 @@ def no_noun_names_two_classes() -> Iterator[str]:
 
 
 def commands_start_fast() -> Iterator[str]:
-    """What takes long to import, or starts threads, is imported by the command that needs it."""
+    """Check that modules which are slow to import or start threads are imported only by the commands that need them."""
     heavy = {"multiprocessing", "multiprocessing_logging", "rich", "watchdog", "yara_x"}
     for path in sources("enqueuer/cli"):
         for module, place, top in _imports(path):
@@ -200,7 +200,7 @@ def modules_name_what_they_offer() -> Iterator[str]:
 
 
 def tests_never_sleep() -> Iterator[str]:
-    """A sleep is too short on a slow machine and too long on all others: wait for a condition, with a deadline."""
+    """Forbid sleeps: too short on a slow machine, too long on all others. Tests wait for a condition, with a deadline."""
     for path in sources("tests"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if re.search(r"(?<![\w.\"'])(time|asyncio)\.sleep\(|from time import.*\bsleep\b", line):
@@ -208,7 +208,7 @@ def tests_never_sleep() -> Iterator[str]:
 
 
 def tests_mirror_the_modules() -> Iterator[str]:
-    """tests/<folder>/test_<module>.py tests a module that is there."""
+    """Check that tests/<folder>/test_<module>.py has a module to test."""
     for path in sources("tests/enqueuer", "tests/queue", "tests/filterlink"):
         if path.name.startswith("test_") and path.name not in WHOLE:
             folder = path.parent.relative_to(ROOT / "tests")
@@ -218,7 +218,7 @@ def tests_mirror_the_modules() -> Iterator[str]:
 
 
 def failure_is_said_by_few() -> Iterator[str]:
-    """A filter's FAILURE lets the message pass: only MAY_FAIL may say it, and so name verdict.failure or write the word."""
+    """Check that only modules in MAY_FAIL use verdict.failure or the word: a filter's FAILURE lets the message pass."""
     for path in sources("filterlink/filters"):
         if _name(path).removeprefix("filterlink/filters/") in MAY_FAIL:
             continue
@@ -233,7 +233,7 @@ def failure_is_said_by_few() -> Iterator[str]:
 
 
 def tree_holds_no_bait() -> Iterator[str]:
-    """Scanners stop at the test strings wherever they stand, so they are put together at run time."""
+    """Forbid whole test strings: scanners stop at them in any file, so tests build them at run time."""
     bait = {"EICAR": b"EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE", "GTUBE": b"XJS*C4JDBQADN1." + b"NSBN3*2IDNEN*GTUBE"}
     for path in _files():
         data = path.read_bytes()
@@ -243,7 +243,7 @@ def tree_holds_no_bait() -> Iterator[str]:
 
 
 def no_tuple_assignments_of_unrelated_things() -> Iterator[str]:
-    """`a, b = x, y` is for values that are read before a target changes, as in a swap. All others are one assignment a line."""
+    """Forbid `a, b = x, y`, except if a value is read before a target changes, as in a swap. Else write one assignment a line."""
     for path in sources(*PARTS, "bench", "tests"):
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Assign) and any(_unrelated(target, node.value) for target in node.targets):
@@ -251,7 +251,7 @@ def no_tuple_assignments_of_unrelated_things() -> Iterator[str]:
 
 
 def paths_stay_in_the_store() -> Iterator[str]:
-    """The store alone knows where it keeps what: queue/directory/layout.py. Docstrings and help texts may say it."""
+    """Check that only the store knows its paths (queue/directory/layout.py). Docstrings and help texts may name them."""
     path_of_the_store = re.compile(r"\b(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad)/(?![\s.,;:)]|$)|\.taken\b")
     begins = re.compile(r"(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad|Submitted)/$")
     for path in sources("enqueuer", "filterlink"):
@@ -288,27 +288,27 @@ GUARDS: tuple[Callable[[], Iterator[str]], ...] = (
 
 
 def main() -> int:
-    """Print the shape, then all complaints; 1 if there are any."""
+    """Print the shape, then all complaints; return 1 if there are any."""
     print(shape())
     complaints = list(itertools.chain.from_iterable(guard() for guard in GUARDS))
     print("\n".join(complaints) or f"{len(GUARDS)} guards: nothing to complain of")
     return bool(complaints)
 
 
-# Who imports whom
+# The graph of imports
 
 Graph = dict[str, set[str]]
 
 
 @functools.cache
 def _files_graph() -> Graph:
-    """Each file of ours with those that it imports, in functions and for type checkers, too."""
+    """Return each of our files with those that it imports, including imports in functions and for type checkers."""
     files = {_name(path) for path in sources(*PARTS)}
     return {_name(path): {target for module, _, _ in _imports(path) if (target := _file(module, files))} for path in sources(*PARTS)}
 
 
 def _file(module: str, files: set[str]) -> str | None:
-    """The file of a module, or of the module that has this name."""
+    """Return the file of a module, or of the module that has this name; None if it is not ours."""
     parts = module.removeprefix("enqueuer.queue.") if module.startswith("enqueuer.queue.") else None
     words = ["queue", *parts.split(".")] if parts is not None else module.split(".")
     return next((found for count in (len(words), len(words) - 1) if (found := "/".join(words[:count]) + ".py") in files), None)
@@ -324,7 +324,7 @@ def _folders_graph() -> Graph:
 
 
 def _circles(graph: Graph) -> list[set[str]]:
-    """Sets of more than one node that reach each other."""
+    """Return the sets of more than one node that reach each other."""
     reached = {node: _reach(graph, node) for node in graph}
     circles = {frozenset(other for other in reached[node] if node in reached.get(other, ())) for node in graph if node in reached[node]}
     return [set(circle) for circle in circles if len(circle) > 1]
@@ -376,7 +376,7 @@ def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """From `def` to the last line, without the docstring."""
+    """Count the lines from `def` to the last line, without the docstring."""
     documented = ast.get_docstring(node) is not None
     docstring = node.body[0].end_lineno or 0
     return (node.end_lineno or 0) - node.lineno + 1 - (docstring - node.body[0].lineno + 1 if documented else 0)
@@ -399,7 +399,7 @@ def _imports(path: Path) -> Iterator[Import]:
 
 
 def _unrelated(target: ast.expr, value: ast.expr) -> bool:
-    """Whether a tuple is assigned to a tuple, and no value reads what the targets before its own change."""
+    """Return whether a tuple is assigned to a tuple, and no value reads what an earlier target changes."""
     if not (isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts)):
         return False
     if any(isinstance(each, ast.Starred) for each in (*target.elts, *value.elts)):

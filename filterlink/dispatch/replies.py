@@ -89,7 +89,7 @@ class Desk:
         grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
         for request in requests:
             if request.client is not None and request.park and now - request.asked >= grace:
-                self._port.park(request, f"{self.name} takes its time", True)
+                self._port.park(request, f"{self.name} is slow", True)
                 request.client = None
                 request.late = True
 

@@ -48,7 +48,7 @@ a whole time-out the filter would count as unavailable."""
 MAX_PAUSE = 60.0
 """Seconds of the longest back-off (auto_restart, if that is longer): a repaired filter must be back soon."""
 MIN_PAUSE = 0.1
-"""Seconds where doubling begins with auto_restart = "0s": a helper that dies at once must not keep a core busy."""
+"""Seconds of the first pause that is doubled with auto_restart = "0s": a helper that dies at once must not keep a core busy."""
 
 
 class Life:

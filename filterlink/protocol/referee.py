@@ -33,7 +33,7 @@ RULES = {
     "escape": 'inside quotes a backslash is followed by " \\ e n r or t; an apostrophe needs none',
     "fields": "ADDHEADER has header fields `Name: value`, between them \\e, a continued line begins with a blank or tab",
     "ok-last": "from version 4 on modifiers are followed by OK",
-    "nothing-after": "nothing follows the verdict (and its text, where it has one)",
+    "nothing-after": "nothing follows the verdict (and its text, if it has one)",
     "one-answer": "a line has one answer: threads write whole lines, one at a time",
     "length": "an answer has at most 4096 bytes",
     "line-feed": "a line ends with a line feed alone, without a carriage return",

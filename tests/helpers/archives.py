@@ -1,4 +1,4 @@
-"""Archives made by hand, header by header, so that each can say something else of the same member."""
+"""Make archives by hand, header by header, so that the headers of one member can contradict each other."""
 
 import struct
 import zlib
@@ -13,20 +13,20 @@ def deflated(data: bytes) -> bytes:
 
 
 def _said(data: bytes, method: int, flags: int, said: dict[str, int]) -> tuple[bytes, tuple[int, ...]]:
-    """What is packed, and flags, method, time, date, checksum, sizes; `said` has others of them."""
+    """Return the packed data, and flags, method, time, date, checksum and sizes. `said` replaces some of these values."""
     body = deflated(data) if method in (8, 77) else data
     told = {"flags": flags, "method": method, "crc": zlib.crc32(data), "packed": len(body), "size": len(data), **said}
     return body, (told["flags"], told["method"], 0, 0x21, told["crc"], told["packed"], told["size"])
 
 
 def local(name: bytes, data: bytes, method: int = 8, flags: int = 0, field: bytes = b"", **said: int) -> bytes:
-    """A header and the packed data. `said`: method, crc, packed, size as the header has them, where they are not as they are."""
+    """Make a local header and the packed data. `said`: wrong values of crc, packed or size for the header."""
     body, told = _said(data, method, flags, said)
     return struct.pack("<4s5H3I2H", b"PK\3\4", 20, *told, len(name), len(field)) + name + field + body
 
 
 def central(name: bytes, data: bytes, at: int, method: int = 8, flags: int = 0, field: bytes = b"", **said: int) -> bytes:
-    """An entry of the directory."""
+    """Make an entry of the directory."""
     _, told = _said(data, method, flags, said)
     return (
         struct.pack("<4s6H", b"PK\1\2", 20, 20, *told[:4])
@@ -41,7 +41,10 @@ def end(count: int, size: int, at: int, comment: bytes = b"") -> bytes:
 
 
 def zipped(*members: tuple[bytes, Callable[[int], bytes] | None], begin: int = 0, comment: bytes = b"") -> bytes:
-    """Each member: its header with the data, and what makes its entry of the place of that, or None. `begin`: what places count from."""
+    """Make a zip. A member is its header with the data, and a function from its offset to its entry, or None.
+
+    `begin`: the first offset.
+    """
     data = b""
     entries = b""
     count = 0
@@ -58,7 +61,7 @@ def extra(kind: int, field: bytes) -> bytes:
 
 
 def unicode_path(name: bytes, real: bytes) -> bytes:
-    """The field with a name in UTF-8, good for the name `real` in the header."""
+    """Make the field with a name in UTF-8, valid for the name `real` in the header."""
     return extra(0x7075, struct.pack("<BI", 1, zlib.crc32(real)) + name)
 
 
@@ -67,12 +70,12 @@ def descriptor(data: bytes, method: int = 8) -> bytes:
 
 
 def gzipped(data: bytes, flags: int = 0, head: bytes = b"", magic: bytes = b"\x1f\x8b\x08") -> bytes:
-    """`head`: what `flags` say that follows the fixed header."""
+    """Make a gzip file. `head`: the optional fields after the fixed header, as `flags` announce them."""
     return magic + bytes([flags]) + bytes(6) + head + deflated(data) + struct.pack("<II", zlib.crc32(data), len(data))
 
 
 def tarred(name: bytes, data: bytes, kind: bytes = b"0", magic: bytes = b"ustar\x0000", wrong: int = 0, signed: bool = False) -> bytes:
-    """One member, without the end. `wrong`: what its checksum is off by; `signed`: counted as some old ones do."""
+    """Make one member of a tar, without the end. `wrong`: error of its checksum; `signed`: checksum of signed bytes, as in old tars."""
     head = bytearray(name[:100].ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % len(data) + b"00000000000\0")
     head += (b" " * 8 + kind).ljust(101 + 8, b"\0") + magic
     head = head.ljust(512, b"\0")

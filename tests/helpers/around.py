@@ -1,9 +1,9 @@
-"""A helper that sends what has `X-Around:` in it around: `around.py WAY`. It writes a copy into Submitted/, then answers.
+"""Be a helper that makes mail loops: `around.py WAY`. It drops a copy of each message with `X-Around:` into Submitted/, then answers.
 
-id      the copy has another Message-ID and subject, the message is discarded
-to      the copy goes to somebody else, the message is discarded
+id      the copy has another Message-ID and subject, and the message is discarded
+to      the copy has another recipient, and the message is discarded
 error   the message is refused
-ok      the message goes on, besides
+ok      the message goes on, too
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Files that hold files, made by code: S/MIME, winmail.dat, OLE files and Outlook messages, RTF, PDF, BinHex, SZDD."""
+"""Make files that hold files: S/MIME, winmail.dat, OLE files and Outlook messages, RTF, PDF, BinHex, SZDD."""
 
 import binascii
 import struct
@@ -18,7 +18,7 @@ DATA = "2a864886f70d010701"
 
 
 def der(tag: int, *contents: bytes, indefinite: bool = False) -> bytes:
-    """An element of BER; `indefinite`: its end is a mark."""
+    """Make an element of BER; `indefinite`: a mark ends it instead of a length."""
     body = b"".join(contents)
     if indefinite:
         return bytes([tag, 0x80]) + body + b"\0\0"
@@ -29,7 +29,7 @@ def der(tag: int, *contents: bytes, indefinite: bool = False) -> bytes:
 
 
 def cms(content: bytes | None, oid: str = SIGNED, indefinite: bool = False, chunk: int = 0) -> bytes:
-    """A ContentInfo of this type that holds `content`, whole or in chunks."""
+    """Make a ContentInfo of this type that holds `content`, whole or in chunks."""
     value = b""
     if content is not None:
         whole = der(4, content)
@@ -47,7 +47,7 @@ def cms(content: bytes | None, oid: str = SIGNED, indefinite: bool = False, chun
 
 
 def tnef(*attributes: tuple[int, bytes], checksum: bool = True) -> bytes:
-    """A TNEF file of these attributes; those above 0x8fff and of attachments have the levels that Outlook gives them."""
+    """Make a TNEF file of these attributes, with the levels that Outlook gives them."""
     out = b"\x78\x9f\x3e\x22\x01\x00"
     for id, value in attributes:
         level = 2 if id in (0x8010, 0x800F, 0x9002, 0x9005) else 1
@@ -57,7 +57,7 @@ def tnef(*attributes: tuple[int, bytes], checksum: bool = True) -> bytes:
 
 
 def properties(*found: tuple[int, int, bytes]) -> bytes:
-    """MAPI's properties: type, id, value."""
+    """Encode properties of MAPI, each a type, an id and a value."""
     out = struct.pack("<I", len(found))
     for type, id, value in found:
         out += struct.pack("<HH", type, id)
@@ -72,7 +72,7 @@ def properties(*found: tuple[int, int, bytes]) -> bytes:
 
 
 def ole(streams: Mapping[tuple[str, ...], bytes]) -> bytes:
-    """An OLE file with these streams, the small ones in the small stream."""
+    """Make an OLE file with these streams, the small ones in the small stream."""
     names: list[tuple[str, ...]] = [()]
     for path in streams:
         names += [path[:n] for n in range(1, len(path) + 1) if path[:n] not in names]
@@ -123,7 +123,7 @@ def _entry(
     starts: Mapping[tuple[str, ...], int],
     small: tuple[int, int],
 ) -> bytes:
-    """One entry of the folder: those in one storage are a list to the right."""
+    """Make one entry of the folder. The entries of one storage are a list to the right."""
     none = 0xFFFFFFFF
     children = [number for number, name in enumerate(names) if name and name[:-1] == path]
     siblings = [number for number, name in enumerate(names) if path and name and name[:-1] == path[:-1]]
@@ -137,7 +137,7 @@ def _entry(
 
 
 def msg(*files: tuple[str, bytes], body: str = "see the file") -> bytes:
-    """An Outlook message with these attachments."""
+    """Make an Outlook message with these attachments."""
     streams: dict[tuple[str, ...], bytes] = {("__properties_version1.0",): bytes(32), ("__substg1.0_1000001F",): body.encode("utf-16-le")}
     for number, (name, data) in enumerate(files):
         folder = f"__attach_version1.0_#{number:08X}"
@@ -146,7 +146,7 @@ def msg(*files: tuple[str, bytes], body: str = "see the file") -> bytes:
 
 
 def package(name: str, data: bytes) -> bytes:
-    """What the stream Ole10Native holds."""
+    """Make the content of the stream Ole10Native."""
     text = name.encode() + b"\0"
     inner = (
         b"\2\0" + text + b"C:\\" + text + struct.pack("<HHI", 0, 3, len(text) + 3) + b"C:\\" + text + struct.pack("<I", len(data)) + data
@@ -158,7 +158,7 @@ def package(name: str, data: bytes) -> bytes:
 
 
 def rtf(content: bytes, name: bytes = b"Package") -> bytes:
-    """An RTF text with one object, an OLE 1 one of this class."""
+    """Make an RTF text with one OLE 1 object of this class."""
     ole1 = struct.pack("<III", 0x501, 2, len(name) + 1) + name + b"\0" + bytes(8) + content
     digits = binascii.hexlify(ole1)
     lines = b"\r\n".join(digits[at : at + 128] for at in range(0, len(digits), 128))
@@ -166,7 +166,7 @@ def rtf(content: bytes, name: bytes = b"Package") -> bytes:
 
 
 def pdf(name: str, data: bytes, told: bool = True) -> bytes:
-    """A PDF with an attachment; `told`: its stream says that it is one."""
+    """Make a PDF with an attachment; `told`: its stream has the type of an attachment."""
     packed = zlib.compress(data)
     kind = b"/Type /EmbeddedFile " if told else b""
     stream = b"7 0 obj\n<< %b/Filter /FlateDecode /Length %d >>\nstream\n%b\nendstream\nendobj\n" % (kind, len(packed), packed)
@@ -174,7 +174,7 @@ def pdf(name: str, data: bytes, told: bool = True) -> bytes:
 
 
 def binhex(name: str, data: bytes) -> bytes:
-    """A BinHex file, without checksums."""
+    """Make a BinHex file, without checksums."""
     plain = bytes([len(name)]) + name.encode() + b"\0TYPEauth\0\0" + struct.pack(">II", len(data), 0) + b"\0\0" + data + b"\0\0" + b"\0\0"
     plain = plain.replace(b"\x90", b"\x90\0") + bytes(-len(plain) % 3)
     letters = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
@@ -189,13 +189,13 @@ def _words(data: bytes) -> list[int]:
 
 
 def onenote(data: bytes) -> bytes:
-    """A OneNote page with an attached file, and nothing else of it."""
+    """Make a OneNote page that has only an attached file."""
     marks = (UUID(text).bytes_le for text in ("7B5C52E4-D88C-4DA7-AEB1-5378D02996D3", "BDE316E7-2665-4511-A4C4-8D4D0B7A9EAC"))
     start, attached = marks
     return start + bytes(2000) + attached + struct.pack("<Q12x", len(data)) + data + bytes(500)
 
 
 def szdd(data: bytes, last: str = "e") -> bytes:
-    """A file of COMPRESS.EXE, without a reference."""
+    """Make a file of COMPRESS.EXE, without references to earlier bytes."""
     groups = (b"\xff" + data[at : at + 8] for at in range(0, len(data), 8))
     return b"SZDD\x88\xf0\x27\x33A" + last.encode() + struct.pack("<I", len(data)) + b"".join(groups)

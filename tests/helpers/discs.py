@@ -1,4 +1,4 @@
-"""Disk images that hold invoice.exe (boxes.PAYLOAD), packed: genisoimage, mkfs.vfat, mkntfs, mkfs.exfat and qemu-img made them."""
+"""Hold disk images with invoice.exe (boxes.PAYLOAD) in them, packed. genisoimage, mkfs.vfat, mkntfs, mkfs.exfat and qemu-img made them."""
 
 import base64
 import lzma
@@ -178,7 +178,7 @@ cJ6nI1/sKMuF0ZWYin4qkfIndfcZwAaYTZj92K/VkA/EJVP49ZE2MQWlsO5vwXBNRwzRkRGqrWAdus6x
 gpZAk4su8bgAEOAAQAKKwj9gAAAABtPNyA1rabmgAB6R2AgIACeJmPs7HEZ/sCAAAAAARZWg==
     """,
 }
-"""By their names, in base64 of xz."""
+"""The images by name, in base64 of xz."""
 
 
 def image(name: str) -> bytes:
@@ -186,12 +186,12 @@ def image(name: str) -> bytes:
 
 
 def udf() -> bytes:
-    """The hybrid disc without ISO 9660."""
+    """Return the hybrid disc without ISO 9660."""
     return image("hybrid.iso").replace(b"CD001", b"\0\0\0\0\0")
 
 
 def mbr(volume: bytes, extended: bool = False) -> bytes:
-    """A disk with one partition, which may be a logical one in an extended one."""
+    """Make a disk with one partition, which may be a logical partition in an extended one."""
     sector = volume[:0].ljust(446, b"\0")
     count = len(volume) // 512
     if not extended:
@@ -204,7 +204,7 @@ def _sector(start: bytes, kind: int, first: int, count: int) -> bytes:
 
 
 def gpt(volume: bytes) -> bytes:
-    """A disk with one partition in a table of GUIDs."""
+    """Make a disk with one partition in a GUID partition table."""
     head = b"EFI PART" + struct.pack("<64xQII", 2, 128, 128)
     entry = b"type of the part" + bytes(16) + struct.pack("<QQ", 3, 3 + len(volume) // 512 - 1)
     return _sector(bytes(446), 0xEE, 1, 0xFFFFFFFF) + head.ljust(512, b"\0") + entry.ljust(512, b"\0") + volume

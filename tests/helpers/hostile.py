@@ -1,6 +1,6 @@
-"""Mail that was made to cost a content filter much: time, memory, or a look that ends too early. By name, each made when asked for.
+"""Make mail that attacks a content filter: it costs much time or memory, or makes the scan end too early.
 
-`MESSAGES[name]()` gives the bytes of a message. None of them is slow for the filters in the box; the tests hold them to that.
+`MESSAGES[name]()` makes the bytes of a message. No message is slow for the shipped filters; the tests check that.
 """
 
 import base64
@@ -176,7 +176,7 @@ def signatures() -> bytes:
 
 
 def tar_headers() -> bytes:
-    """Eleven thousand members without data, and thousands that say by pax to have all that follows."""
+    """Eleven thousand members without data, and thousands whose pax size covers all that follows."""
     pax = tarred(b"p", b"18 size=900000000\n", b"x")
     return attached(("a.tar", tarred(b"a", b"") * 11_000), ("b.tar", (pax + tarred(b"a", b"")) * 3000))
 
@@ -243,7 +243,7 @@ def tnef_text() -> bytes:
 
 
 def ole_circle() -> bytes:
-    """An OLE file whose sectors and folders are in a mail loop."""
+    """An OLE file whose sectors and folders form loops."""
     data = bytearray(_ole(b"x" * 512, 3000))
     data[512:1024] = struct.pack("<128I", *[1, 0] * 64)
     return attached(("a.doc", bytes(data)), ("b.doc", bytes(data) * 5))
@@ -264,7 +264,7 @@ def pdf_streams() -> bytes:
 
 
 def binhex_zeros() -> bytes:
-    """BinHex that repeats one byte for ever."""
+    """BinHex that repeats one byte without end."""
     return attached(("a.hqx", b"(This file must be converted with BinHex\n:" + b"!*!-" + b"-!*" * 300_000))
 
 
@@ -314,6 +314,6 @@ MESSAGES: dict[str, Callable[[], bytes]] = {
         *(nested_asn1, tnef_attributes, tnef_text, ole_circle, rtf_objects, pdf_streams, binhex_zeros, disc_circles, fat_circles),
     )
 }
-"""Each of some megabytes at most."""
+"""Makers of messages by name, each of at most some megabytes."""
 LARGE: dict[str, Callable[[], bytes]] = {"large": large}
-"""What is large for everybody."""
+"""Makers of messages that are large for every filter."""

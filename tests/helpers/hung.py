@@ -1,6 +1,7 @@
-"""A filesystem that hangs when it is told to: `hung.py FOLDER MOUNTPOINT` shows FOLDER, and answers no read and no write
-while another process holds the lock of FOLDER.hang. Who has asked it for one does not end by SIGKILL until then. Each request
-is a byte in FOLDER.hang. Ends at SIGTERM.
+"""Serve a filesystem that hangs on demand: `hung.py FOLDER MOUNTPOINT` shows FOLDER by FUSE.
+
+It answers no read and no write while another process holds the lock of FOLDER.hang. SIGKILL does not end a process that waits
+for such an answer. Each request adds a byte to FOLDER.hang. SIGTERM ends the program.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from tests.helpers.shared import Shared
 
 
 class Hung(Shared):
-    """As a server that has gone: the requests are taken, and not answered."""
+    """A filesystem like that of a lost server: it takes requests, but does not answer them."""
 
     def __call__(self, op: str, path: str | None, *args: Any) -> Any:
         if op in ("read", "write"):

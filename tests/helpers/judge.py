@@ -1,11 +1,11 @@
-"""The helper of the tests with whole engines: `judge.py [SECONDS [FOLDER]]`.
+"""Be the helper of the tests with whole engines: `judge.py [SECONDS [FOLDER]]`.
 
-A message says itself what is to become of it: the line `X-Judge: SECONDS ANSWER` in its header; without one it is OK. It
-is answered after that time (and SECONDS for each), out of order, any number at once. `X-Judge: die` ends the helper,
-`X-Judge: leave` with status 0.
+Each message names its own verdict: the line `X-Judge: SECONDS ANSWER` in its header. Without this line the answer is OK. The
+helper answers after that time (plus SECONDS), out of order, with any number of requests at once. `X-Judge: die` ends the helper
+with status 3, `X-Judge: leave` with status 0.
 
-Two answers more than a helper can give: `once ANSWER` says REJECTED when the message is seen for the first time (a file in
-FOLDER remembers, whoever is killed) and ANSWER from then on; `fickle` is another verdict at each scan.
+Two words are not answers of the protocol. `once ANSWER`: the first answer is REJECTED, and all later ones are ANSWER; a file in
+FOLDER remembers this, even if processes are killed. `fickle`: each scan gives a random verdict.
 """
 
 import os
@@ -25,7 +25,7 @@ LEAST = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
 
 
 def judge(line: bytes) -> tuple[float, bytes]:
-    """After how many seconds which answer follows to this command."""
+    """Return the seconds until the answer to this command, and the answer."""
     number, verb, *rest = line.split(b" ", 2)
     seconds, text = judged(rest[0]) if verb == b"FILE" else (0.0, {b"INTF": b"INTF 4"}.get(verb, b"OK"))
     return seconds, number + b" " + text + b"\n"

@@ -1,4 +1,4 @@
-"""Whether a reader of hostile bytes takes twice the time for twice as much, not four times."""
+"""Measure whether a parser of hostile bytes takes twice the time for twice the bytes, not four times."""
 
 import gc
 import time
@@ -8,11 +8,11 @@ __all__ = ["is_linear"]
 
 RATIO = 3.0
 UNNOTICED = 0.1
-"""Seconds that are too short to be measured, and to harm."""
+"""Seconds that are too short to measure, and do no harm."""
 
 
 def is_linear(call: Callable[[int], object], size: int = 1 << 20) -> bool:
-    """Whether `call(2 * size)` takes less than three times as long as `call(size)`; the best of some runs counts."""
+    """Return whether `call(2 * size)` takes less than three times as long as `call(size)`. The best of some runs counts."""
     for _ in range(4):
         once = _seconds(call, size)
         twice = _seconds(call, 2 * size)
@@ -22,7 +22,7 @@ def is_linear(call: Callable[[int], object], size: int = 1 << 20) -> bool:
 
 
 def _seconds(call: Callable[[int], object], size: int) -> float:
-    """Without the garbage collector: what it costs depends on all that the other tests have left in this process."""
+    """Return the processor time of a call without the garbage collector, whose cost depends on the objects of other tests."""
     gc.disable()
     try:
         began = time.process_time()

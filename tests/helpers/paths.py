@@ -1,4 +1,4 @@
-"""Where the tests find what is in the tree, however deep they are in it themselves."""
+"""Give the tests the paths of the tree, at any depth of folders."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ __all__ = ["HELPERS", "PROGRAMS", "ROOT"]
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ROOT / "tests/helpers"
 PROGRAMS = HELPERS / "programs"
-"""Helper programs in shell, Perl and Python: well behaved and misbehaved ones."""
+"""Helper programs in shell, Perl and Python, correct and faulty ones."""

@@ -1,4 +1,4 @@
-"""Surroundings made for one engine: `Trial.prefix` for namespaces of its own. All of them need root, and skip the test without."""
+"""Make surroundings for one engine: namespaces (a `Trial.prefix`) and hanging filesystems. They need root, and else skip the test."""
 
 import contextlib
 import fcntl
@@ -16,13 +16,13 @@ __all__ = ["Place", "hanging", "in_namespaces"]
 
 
 FORGET = "grep -o ' /[^ ]*pytest-of-[^ ]*' /proc/mounts | sort -r | xargs -r umount -l || true"
-"""The mounts of other tests: a copy in a namespace keeps the disk below them busy."""
+"""Shell line that removes the mounts of other tests: a copy in a namespace would keep the disk below them busy."""
 
 
 def in_namespaces(script: str, *flags: str) -> tuple[str, ...]:
-    """A prefix that runs `script` in new namespaces, then what follows in its place. `flags` are those of unshare(1).
+    """Return a prefix that runs `script` in new namespaces and then becomes the command after it. `flags`: of unshare(1).
 
-    With --user there is no mount namespace, as nothing may be unmounted in one.
+    With --user there is no mount namespace, because in one with a user namespace no mount could be removed.
     """
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root and unshare(1)")
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def asked(self) -> int:
-        """How often it was asked for something."""
+        """Return the number of requests so far."""
         return os.fstat(self._lock.fileno()).st_size
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class Place:
 
 @contextlib.contextmanager
 def hanging(folder: Path, mount: Path) -> Iterator[Place]:
-    """Show `folder` at `mount`; it has a file "file"."""
+    """Show `folder`, with a file "file" in it, at `mount` for the duration of the block."""
     place = Place(folder, mount)
     with shared(folder, mount, server_of="hung.py"):
         (folder / "file").write_bytes(b"x")

@@ -1,7 +1,8 @@
-"""A filesystem that another machine writes to as well, small: `shared.py FOLDER MOUNTPOINT [CALL=N]` shows FOLDER at MOUNTPOINT by FUSE.
+"""Serve a filesystem to which another machine writes: `shared.py FOLDER MOUNTPOINT [CALL=N]` shows FOLDER at MOUNTPOINT by FUSE.
 
-Who writes to FOLDER itself is the other machine: the kernel's leases and events on MOUNTPOINT do not see it. A file errno-N...
-cannot be looked at: whatever is asked of it, the answer is errno N. CALL=N: each CALL of that name gets errno N. Ends at SIGTERM.
+A process that writes to FOLDER itself plays the other machine: leases and events of the kernel on MOUNTPOINT do not notice it.
+Each call on a file with the name errno-N... fails with errno N. CALL=N: each CALL of that name fails with errno N. SIGTERM ends
+the program.
 """
 
 import os
@@ -12,7 +13,7 @@ import fuse
 
 
 class Shared:
-    """Each call is made on the file of the same name below FOLDER."""
+    """A filesystem that passes each call to the file of the same name below FOLDER."""
 
     use_ns = True
 

@@ -1,6 +1,6 @@
 """Run a command as another account: `stranger.py UID UMASK GROUP,GROUP WORD...`, started by root.
 
-The interpreter may be where only root can read. So a first `submit`, into a folder of its own, loads all modules
+The interpreter may be in a folder that only root can read. So a first `submit`, into a temporary folder, loads all modules
 before the account changes.
 """
 

@@ -1,6 +1,6 @@
-"""A helper that the kernel does not let go: `stuck.py PLACE`. The first message with `X-Stuck:` makes it read PLACE/file, which may hang.
+"""Be a helper that the kernel holds: `stuck.py PLACE`. At the first message with `X-Stuck:` it reads PLACE/file, which may hang.
 
-Where PLACE is a filesystem that answers no read, it is in state D then, and SIGKILL waits, too.
+If PLACE is a filesystem that answers no read, the helper is then in state D, and SIGKILL does not end it.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Two accounts beside an engine: `accounts.py drop|attack BASE WORK UID SECONDS SEED`, started by root.
+"""Act as one of two accounts beside an engine: `accounts.py drop|attack BASE WORK UID SECONDS SEED`, started by root.
 
-`drop` is a normal dropper: each mail is written under another name, then renamed. It writes into WORK/sent what it has sent.
-`attack` does to the drop folder, and to all that it can reach, what an account without rights can do, and prints how often
-each deed worked. Both become the account UID, in the group GROUP, before they do anything.
+`drop` is a normal dropper: it writes each mail under another name, then renames it. It lists its mails in WORK/sent.
+`attack` does everything that an account without rights can do to the drop folder and to all that it can reach. It prints how often
+each action worked. Both first become the account UID, in the group GROUP.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Callable
 
 GROUP = 4244
-"""The group of a drop folder of 3730."""
+"""The group of a drop folder with mode 3730."""
 RATE = {"drop": 25, "attack": 150}
-"""Deeds a second, on average."""
+"""Actions a second, on average."""
 RENAME_EXCHANGE = 2
 NAMES = (
     *(b"x" * 251 + b".eml", b"x" * 252 + b".eml", b"\xff\xfe.eml", b"new\nline.eml", "\u202eevil\u202c.eml".encode(), b"-rf.eml"),
@@ -80,7 +80,7 @@ class Attacker:
             self.done[deed.__name__] += 1
 
     def place(self) -> bytes:
-        """A name in the drop folder: a new one, an odd one, or one that the normal dropper used a moment ago."""
+        """Return a name in the drop folder: a new one, an unusual one, or one that the normal dropper used a moment ago."""
         self.count += 1
         kind = self.chance.random()
         if kind < 0.2:
@@ -93,7 +93,7 @@ class Attacker:
         return self.folder + b"e%d.eml" % self.count
 
     def file(self, body: bytes | None = None) -> bytes:
-        """A file in its own folder."""
+        """Make a file in the attacker's folder."""
         self.count += 1
         path = self.work + b"/f%d" % self.count
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, self.chance.choice((0o666, 0o600, 0, 0o7777))), "wb") as file:
@@ -149,7 +149,7 @@ class Attacker:
             os.rename(there, here)
 
     def try_exchange(self) -> None:
-        """A file and a link to a secret change places, again and again."""
+        """Exchange a file and a link to a secret, again and again."""
         there = self.place()
         link = self.work + b"/l%d" % self.count
         os.symlink(self.chance.choice(self.targets), link)
@@ -202,7 +202,7 @@ class Attacker:
         os.rename(self.base + name, self.base + name + b".x")
 
     def try_control(self) -> None:
-        """Many connections at once, with garbage, halves of requests, and orders."""
+        """Open many connections at once, and send garbage, partial requests and commands."""
         with contextlib.ExitStack() as stack:
             for _ in range(50):
                 sock = stack.enter_context(socket.socket(socket.AF_UNIX))

@@ -1,4 +1,4 @@
-"""Filesystems of a storm's own: images on loop devices, small tmpfs. Needs root; elsewhere these storms skip with a line."""
+"""Make filesystems for a storm: images on loop devices, small tmpfs. This needs root; else the storm is skipped, with the reason."""
 
 import contextlib
 import os
@@ -17,11 +17,11 @@ MAKE = {
     "btrfs": ("mkfs.btrfs", "-q"),
 }
 MEGABYTES = {"ext4": 96, "xfs": 320, "btrfs": 128}
-"""An xfs or btrfs is no smaller."""
+"""Sizes of the images. An xfs or btrfs cannot be smaller."""
 
 
 def need(*programs: str) -> None:
-    """Skip the test, with a line, where filesystems cannot be made and mounted."""
+    """Skip the test, with the reason, if filesystems cannot be made and mounted."""
     absent = [name for name in (*programs, "mount", "umount") if shutil.which(name) is None]
     reason = "not root" if os.geteuid() else f"not installed: {', '.join(absent)}" if absent else _forbidden()
     if reason:
@@ -30,20 +30,20 @@ def need(*programs: str) -> None:
 
 
 def _forbidden() -> str:
-    """A container's root may mount nothing."""
+    """Return why this process may not mount, as for root in a container; an empty text if it may."""
     here = Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0]
     return "" if int(here, 16) >> 21 & 1 else "may not mount (no CAP_SYS_ADMIN)"
 
 
 def run(*command: str | Path) -> None:
-    """Raises CalledProcessError with what the program said."""
+    """Run a program. Raises CalledProcessError with its output."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise TrialError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
 
 
 def make(kind: str, image: Path) -> None:
-    """A new, sparse image with a filesystem."""
+    """Make a new, sparse image with a filesystem."""
     with image.open("wb") as file:
         file.truncate(MEGABYTES[kind] << 20)
     run(*MAKE[kind], image)
@@ -51,7 +51,7 @@ def make(kind: str, image: Path) -> None:
 
 @contextlib.contextmanager
 def mounted(source: Path | str, place: Path, *options: str, kind: str = "") -> Iterator[Path]:
-    """The filesystem at a place of its own, until the end of the block."""
+    """Mount the filesystem until the end of the block."""
     place.mkdir(exist_ok=True)
     kinds = ("-t", kind) if kind else ()
     run("mount", *kinds, *(("-o", ",".join(options)) if options else ()), source, place)

@@ -1,4 +1,4 @@
-"""Real faults for one running process: strace has its system calls fail, without a change of the program."""
+"""Cause real faults in one running process: strace makes its system calls fail, without a change of the program."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ class Fault:
     """In the block `call` fails with `error` in the process `pid`, not in its children. `when` is strace's: "1", "3", "1+", "1..5"."""
 
     def __init__(self, pid: int, call: str, error: str, when: str, folder: Path, path: str = "") -> None:
-        """`path`: only the calls on this path fail."""
+        """Prepare a fault. `path`: only the calls on this path fail."""
         if STRACE is None:
             pytest.skip("strace is not installed")
         self._output = folder / "strace.out"
@@ -42,7 +42,7 @@ class Fault:
         return self
 
     def quiet(self, seconds: float) -> bool:
-        """Whether it is attached for that long."""
+        """Return whether strace has been attached for this many seconds."""
         return time.monotonic() - self._since >= seconds
 
     def __exit__(self, *_: object) -> None:
@@ -51,12 +51,12 @@ class Fault:
 
     @property
     def hits(self) -> int:
-        """How many calls have failed by it."""
+        """Return how many calls this fault has made fail."""
         return len(re.findall(r"\(INJECTED\)", self._output.read_text())) if self._output.exists() else 0
 
 
 def traced(pid: str) -> bool:
-    """Whether a tracer is attached to it."""
+    """Return whether a tracer is attached to the process."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the fuzz storm feeds beside content: the wires of servers, the helper protocol, the drop's header, config and control."""
+"""Build the fuzz storm's inputs other than mail content: wires of servers, helper protocol, header of a drop, config, control."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ __all__ = ["WIRES", "Parser", "woven"]
 
 
 class Parser(NamedTuple):
-    """What is fed to what, and the errors that it may end with."""
+    """The inputs of a parser, its function, and the errors that it may raise."""
 
     name: str
     strategy: st.SearchStrategy[Any]
@@ -32,18 +32,18 @@ class Parser(NamedTuple):
 
 
 def woven(*pieces: bytes) -> st.SearchStrategy[bytes]:
-    """These pieces in any order, with noise between them."""
+    """Make inputs of these pieces in any order, with noise between them."""
     piece = st.one_of(st.sampled_from(pieces), st.sampled_from(pieces), st.binary(max_size=6))
     return st.lists(piece, max_size=40).map(b"".join)
 
 
 def cut(*pieces: bytes) -> st.SearchStrategy[list[bytes]]:
-    """The same in several reads."""
+    """Make a list of reads, each of such pieces."""
     return st.lists(woven(*pieces), max_size=4)
 
 
 def words(*lines: bytes) -> list[bytes]:
-    """The pieces between the bars of all lines."""
+    """Return the pieces between the bars of all lines."""
     return [piece for line in lines for piece in line.split(b"|")]
 
 
@@ -133,7 +133,7 @@ def _milter(pieces: list[bytes]) -> None:
 
 
 def _told(data: bytes) -> None:
-    """Any message can be told to a milter."""
+    """Encode any message for a milter."""
     head, body = milterwire.split([data[:7], data[7:]])
     list(milterwire.commands(milterwire.Wanted(), milterwire.MilterMessage("1", FilterEnvelope(), head, body)))
 

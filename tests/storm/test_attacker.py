@@ -1,4 +1,4 @@
-"""An account without rights attacks the drop folder, beside the mail of another: it reads nothing, and that mail is not disturbed."""
+"""Attack the drop folder from an account without rights: it must read nothing, and not disturb the mail of another account."""
 
 import ctypes
 import json
@@ -24,9 +24,9 @@ EVE = 4243
 CANARY = "canary-5d1f"
 PATIENCE = 60.0
 P99 = 1.0
-"""Seconds from the writing of a normal mail to its output that 99 of 100 take at most."""
+"""Seconds from the writing of a normal mail to its output: the limit for 99 of 100 mails."""
 RATIO = 10.0
-"""What the p99 under attack may be of that without, as long as it is over NOISE."""
+"""The p99 under attack must be below this many times the p99 without attack, or below NOISE."""
 NOISE = 0.5
 MS_NOSUID = 2
 MS_NODEV = 4
@@ -39,13 +39,13 @@ pytestmark = [
 
 class Run(NamedTuple):
     sent: dict[str, str]
-    """The normal mails: name and bytes."""
+    """Return the normal mails: name and bytes."""
     p99: float
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that other accounts reach, which pytest's own does not allow."""
+    """Make a folder that other accounts can reach, unlike the folders of pytest."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         yield Path(folder)
@@ -60,7 +60,7 @@ def place() -> Iterator[Path]:
     ],
 )
 def test_an_attacker_reads_nothing_and_disturbs_nothing(mode: int, seconds: int, place: Path) -> None:
-    """No canary is where it may not be; each normal mail comes out once, as it was; 99 of 100 take as long as without an attacker."""
+    """No canary leaks; each normal mail comes out once and unchanged; 99 of 100 are as fast as without an attacker."""
     chance = weather.seeded("attacker")
     with Trial(place / "base", weather.config(place / "markers")) as trial:
         secrets = _prepare(trial, place, mode)
@@ -84,7 +84,7 @@ def test_an_attacker_reads_nothing_and_disturbs_nothing(mode: int, seconds: int,
 
 
 def _prepare(trial: Trial, tmp_path: Path, mode: int) -> dict[Path, tuple[bytes, Any]]:
-    """Open the way to the drop folder, and put canaries where only the engine may read. Return how these files are."""
+    """Open the way to the drop folder, and put canaries where only the engine may read. Return the states of these files."""
     submitted = trial.base / "Submitted"
     os.chown(submitted, 0, accounts.GROUP)
     submitted.chmod(mode)
@@ -130,14 +130,14 @@ def _run(trial: Trial, tmp_path: Path, seconds: int) -> Run:
 
 
 def _outputs(trial: Trial) -> Iterator[tuple[Path, bytes, bytes]]:
-    """Each output with its envelope and its message."""
+    """Yield each output with its envelope and its message."""
     for path in trial.outbound():
         head, _, mail = path.read_bytes().partition(b"\n\n")
         yield path, head, mail
 
 
 def _times(trial: Trial, sent: dict[str, str]) -> dict[str, float]:
-    """Seconds from the writing of a mail to the rename into its place."""
+    """Return the seconds from the writing of each mail to its rename into Outbound."""
     found = {}
     for path, _, mail in _outputs(trial):
         if match := re.search(rb"^Subject: (\w+)\nX-Sent: (\d+)$", mail, re.MULTILINE):
@@ -148,7 +148,7 @@ def _times(trial: Trial, sent: dict[str, str]) -> dict[str, float]:
 
 
 def _expect_normal_mail(trial: Trial, sent: dict[str, str]) -> None:
-    """Nothing lost, nothing twice, nothing altered; whose drop it was is right for each output."""
+    """Check that no mail is lost, duplicated or changed, and that each output names the right submitter."""
     came: list[bytes] = []
     for path, head, mail in _outputs(trial):
         uid = re.search(rb"^A \S+ uid=(\d+)$", head, re.MULTILINE)
@@ -162,7 +162,7 @@ def _expect_normal_mail(trial: Trial, sent: dict[str, str]) -> None:
 
 
 def _expect_no_canary(trial: Trial, secrets: dict[Path, tuple[bytes, Any]]) -> None:
-    """In no output, reason or log; and the files that have one are as they were."""
+    """Check that no output, reason or log has a canary, and that the files with canaries are unchanged."""
     assert {path: (path.read_bytes(), _kind(path)) for path in secrets} == secrets
     shadow = secrets[Path("/etc/shadow")][0].splitlines()[0]
     for path in _files(trial.base):
@@ -178,7 +178,7 @@ def _expect_no_canary(trial: Trial, secrets: dict[Path, tuple[bytes, Any]]) -> N
 
 
 def _files(base: Path) -> Iterator[Path]:
-    """All regular files below, the attacker's mounts and links left out."""
+    """Yield all regular files below a folder, without the attacker's mounts and links."""
     with os.scandir(base) as entries:
         for entry in entries:
             try:
@@ -192,7 +192,7 @@ def _files(base: Path) -> Iterator[Path]:
 
 @contextmanager
 def _mounts(trial: Trial, tmp_path: Path) -> Iterator[None]:
-    """What the attacker would have from fusermount: FUSE of its own, that never answers, on a drop and in a folder of its own."""
+    """Give the attacker the mounts that it could make with fusermount: FUSE that never answers, on a drop and in its own folder."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         yield
         return
@@ -218,7 +218,7 @@ def _mount(place: Path, fd: int) -> None:
 
 
 def _unmount(tmp_path: Path) -> None:
-    """Wherever its folder is by now."""
+    """Unmount these mounts, even if their folder has moved."""
     for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
         path = line.split()[1]
         if line.startswith("eve ") and path.startswith(str(tmp_path)):

@@ -1,4 +1,4 @@
-"""The config storm: the file is changed all the time, in every way that editors, deployments and mistakes do it, while messages run."""
+"""Run the config storm: the file changes all the time, in the ways of editors, deployments and mistakes, while messages run."""
 
 import random
 import socket
@@ -18,9 +18,9 @@ from tests.storm import weather
 CHANGES_PER_SECOND = 4.0
 RATE = 20
 LOOK_EACH = 25
-"""Changes until the file is let rest, and what is in force is compared with it."""
+"""Changes until the file rests for a comparison with the active configuration."""
 TAKEN_WITHIN = 10.0
-"""Seconds; two on a machine that does nothing else."""
+"""Seconds. On an idle machine it takes two."""
 LEVELS = ("major", "problems", "low-level", "all")
 FAULTS: dict[str, Callable[[str], str]] = {
     "no table": lambda text: text.replace("[enqueuer]", "[enqueuer", 1),
@@ -36,7 +36,7 @@ FAULTS: dict[str, Callable[[str], str]] = {
 
 
 class Administrator:
-    """Changes the file, and knows which good one was the last."""
+    """A writer that changes the file and knows the last good version."""
 
     def __init__(self, trial: Trial, markers: Path, chance: random.Random) -> None:
         self.trial = trial
@@ -44,13 +44,13 @@ class Administrator:
         self._chance = chance
         self.path = trial.base / basedir.CONFIG
         self.good: list[int] = [4]
-        """How many processors each good file has asked for."""
+        """The number of processors in each good file."""
         self.fault = ""
         self.made: Counter[str] = Counter()
         self._number = 0
 
     def change(self, fault: str | None = None) -> None:
-        """One change. `fault`: "" for a good file, one of FAULTS, None = by chance."""
+        """Make one change. `fault`: "" for a good file, or one of FAULTS; None: by chance."""
         if fault is None:
             fault = self._chance.choice([*FAULTS, *[""] * len(FAULTS)])
         processors = self._chance.randint(1, 6)
@@ -66,7 +66,7 @@ class Administrator:
         self.made["faulty" if fault else "good"] += 1
 
     def _rename(self, data: bytes) -> None:
-        """As an editor does."""
+        """Write the file as an editor does."""
         new = self.path.with_name("new")
         new.write_bytes(data)
         new.rename(self.path)
@@ -75,7 +75,7 @@ class Administrator:
         self.path.write_bytes(data)
 
     def _in_pieces(self, data: bytes) -> None:
-        """As a slow copy does: half of it stands there for a while, shorter than what counts as written."""
+        """Write the file as a slow copy does: for a while half of it is there, but not for as long as a written file must rest."""
         with self.path.open("wb") as file:
             file.write(data[: len(data) // 2])
             file.flush()
@@ -83,7 +83,7 @@ class Administrator:
             file.write(data[len(data) // 2 :])
 
     def _swap(self, data: bytes) -> None:
-        """As Kubernetes does: the file is a link into a folder that is a link, and the folder's link is replaced."""
+        """Write the file as Kubernetes does: it is a link into a folder that is a link, and the folder's link is replaced."""
         self._number += 1
         settings = self.path.parent
         folder = settings / f"..revision{self._number}"
@@ -97,9 +97,9 @@ class Administrator:
             link.rename(self.path)
 
     def check(self) -> None:
-        """What is in force is the last good file; a faulty one after it is refused, and status says so."""
+        """Check that the last good file is active, and that status reports a faulty file after it as refused."""
         if self.fault:
-            self.trial.wait(lambda: self._status()["config"]["error"], f"the fault is told: {self.fault}", TAKEN_WITHIN)
+            self.trial.wait(lambda: self._status()["config"]["error"], f"status shows the fault: {self.fault}", TAKEN_WITHIN)
             assert self._status()["processors"]["configured"] in self.good
         else:
             self.trial.wait(self._in_force, f"{self.good[-1]} processors run: {self._status()}", TAKEN_WITHIN)
@@ -115,7 +115,7 @@ class Administrator:
 
 @pytest.mark.parametrize("changes", [pytest.param(12, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp_path: Path) -> None:
-    """However the file is changed, a good one is taken whole, a faulty one refused whole, and every message has its disposition."""
+    """After any kind of change a good file is active whole, a faulty one refused whole, and every message has its disposition."""
     began = time.monotonic()
     chance = weather.seeded("config storm")
     markers = tmp_path / "markers"
@@ -139,7 +139,7 @@ def test_the_last_good_file_is_in_force_and_no_message_is_lost(changes: int, tmp
 
 
 def _traffic(trial: Trial, ledger: weather.Ledger, chance: random.Random) -> Callable[[], None]:
-    """A steady drop of messages, and a consumer."""
+    """Drop messages steadily, and consume the output."""
     due = [time.monotonic()]
 
     def work() -> None:
@@ -154,7 +154,7 @@ def _traffic(trial: Trial, ledger: weather.Ledger, chance: random.Random) -> Cal
 
 @pytest.mark.parametrize("most", [pytest.param(25, id="short"), pytest.param(10_000, id="long", marks=pytest.mark.storm)])
 def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `config check` lets pass the engine runs with, whatever it says."""
+    """The engine runs with every file that `config check` accepts."""
     chance = weather.seeded("extreme values")
     good = list(filter(_is_good, extremes()))
     chosen = chance.sample(good, min(most, len(good)))
@@ -184,7 +184,7 @@ def _is_good(text: str) -> bool:
 
 
 def _order_reload() -> None:
-    """The answer comes when all is in force, which a helper that cannot start puts off: it is not waited for."""
+    """Reload without waiting for the answer: it comes when all is active, and a helper that cannot start delays that."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect("Run/control.sock")
         sock.sendall(b'{"command":"reload"}\n')

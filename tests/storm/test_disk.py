@@ -1,9 +1,9 @@
-"""The disk storm: no bytes left, no inodes left, read-only, a device that fails. Nothing is lost, and all goes on by itself afterwards.
+"""Run the disk storm: no bytes left, no inodes left, read-only, a failing device. No mail is lost, and the engine recovers by itself.
 
-One stack has all four. The base directory lies on an ext4 whose image lies on a small tmpfs. Every block that the ext4 uses
-is there; what it does not use is a hole in the image. When that tmpfs is full, a write to a new block fails as on a dying
-disk: the program's write(2) worked, and the sync says EIO. The engine runs on a bind mount of the base directory, which can
-be made read-only; Run and SystemLogs, where files are open for writing all the time, are mounts of their own in it.
+One stack has all four. The base directory is on an ext4, whose image is on a small tmpfs. The image has every block that the ext4
+uses; unused blocks are holes. When the tmpfs is full, a write to a new block fails as on a dying disk: write(2) succeeds, and the
+sync fails with EIO. The engine runs on a bind mount of the base directory, which can be made read-only. Run and SystemLogs, where
+files are open for writing all the time, are separate mounts in it.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ MEGABYTES = 128
 INODES = 4000
 RATE = 40
 ROUND = 3
-"""Troubles until the filesystem is mounted anew, so that what came out is read from the disk and not from memory."""
+"""Troubles until the filesystem is mounted again, so that the output is read from the disk and not from memory."""
 
 
 class Stack:
@@ -42,7 +42,7 @@ class Stack:
 
     def mount(self, stack: ExitStack) -> None:
         stack.enter_context(disks.mounted(self.outer / "disk.img", self.disk, "loop"))
-        # Of a request that the full tmpfs takes in part Linux' loop device says that all is written: no request has two blocks.
+        # If the full tmpfs takes a part of a request, Linux' loop device reports all as written. So no request may have two blocks.
         device = os.stat(self.disk).st_dev
         Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/queue/max_sectors_kb").write_text("4")
 
@@ -50,7 +50,7 @@ class Stack:
         for path in (".", "Run", "SystemLogs"):
             stack.enter_context(disks.mounted(self.disk / "base" / path, self.base / path, "bind"))
 
-    # ---- troubles: each lasts as long as its block
+    # ---- troubles: each lasts until the end of its block
 
     @contextmanager
     def no_bytes(self) -> Iterator[None]:
@@ -84,7 +84,7 @@ class Stack:
     @contextmanager
     def failing(self) -> Iterator[None]:
         disks.run("fstrim", self.disk)
-        disks.run("sync", "--file-system", self.disk)  # what the filesystem has taken into use since then gets its blocks
+        disks.run("sync", "--file-system", self.disk)  # newly used parts of the filesystem get their blocks
         with _filled(self.outer):
             yield
 
@@ -99,7 +99,7 @@ TROUBLES: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]] 
 
 @contextmanager
 def _filled(place: Path) -> Iterator[None]:
-    """No byte is left on a filesystem."""
+    """Fill a filesystem to the last byte."""
     path = place / "filler"
     with path.open("wb") as file, contextlib.suppress(OSError):
         for step in (1 << 20, 4096):
@@ -111,7 +111,7 @@ def _filled(place: Path) -> Iterator[None]:
 
 
 def _grow(folder: Path) -> None:
-    """Give a folder the blocks that it will need: they are the filesystem's own, and a device that fails those ends the filesystem."""
+    """Give a folder the blocks that it will need: they are metadata, and a failed write of metadata shuts the filesystem down."""
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{number:0200}" for number in range(200)]
     for path in paths:
@@ -121,7 +121,7 @@ def _grow(folder: Path) -> None:
 
 
 class Dropper:
-    """Drops with fsync; a message that could not be written is dropped again later, under the same name."""
+    """Drop messages with fsync. A message that could not be written is dropped again later, under the same name."""
 
     def __init__(self, folder: Path, ledger: weather.Ledger, chance: random.Random) -> None:
         self._folder = folder
@@ -163,7 +163,7 @@ class Dropper:
 @pytest.mark.parametrize("troubles", [pytest.param(2, id="short"), pytest.param(9, id="long", marks=pytest.mark.storm)])
 @pytest.mark.parametrize("kinds", [("no bytes", "no inodes", "read-only"), ("failing",)], ids=["full", "failing"])
 def test_nothing_is_lost_when_the_disk_fails_and_all_goes_on_afterwards(kinds: tuple[str, ...], troubles: int, tmp_path: Path) -> None:
-    """Each message comes out once, whole also on the disk, after any trouble; nobody has to do anything but to end the trouble."""
+    """Each message comes out once and whole, also on the disk, after any trouble. It is enough to end the trouble."""
     disks.need("mkfs.ext4", "fstrim")
     began = time.monotonic()
     chance = weather.seeded("disk storm")
@@ -187,7 +187,7 @@ def test_nothing_is_lost_when_the_disk_fails_and_all_goes_on_afterwards(kinds: t
 
 
 def _make(image: Path) -> None:
-    """Every block is there when the filesystem begins, so that its own are there for ever; fstrim takes away those that it does not use."""
+    """Make an image with every block, so that those of metadata stay; fstrim then removes the unused ones."""
     with image.open("wb") as file:
         file.truncate(MEGABYTES << 20)
     disks.run(*disks.MAKE["ext4"], "-b", "4096", "-m", "0", "-N", str(INODES), image)

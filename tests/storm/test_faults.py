@@ -1,6 +1,6 @@
-"""The fault storm: system calls of the supervisor fail, and hostile bytes come to every socket. No engine is deaf afterwards.
+"""Run the fault storm: system calls of the supervisor fail, and hostile bytes come to every socket. The engine must still answer.
 
-After each fault the engine answers `status` within 5 s and has all its processes, or it has ended with 70 and left none.
+After each fault the engine answers `status` within 5 s and has all its processes, or it has ended with 70 and left no process.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from tests.storm.faults import STRACE, Fault, traced
 
 ERRORS = ("EAGAIN", "ENOSPC", "EMFILE", "EIO", "ENOMEM")
 ALWAYS = ("exit_group", "rt_sigreturn", "restart_syscall", "getpid", "clock_nanosleep", "brk", "futex")
-"""Calls that do not fail with these errors: libc takes one for memory that is broken, and aborts."""
+"""Calls that are left alone: they cannot fail with these errors, or libc would take the error for corrupted memory and abort."""
 MORE = ("mmap", "munmap", "fsync", "rt_sigprocmask", "rt_sigaction", "getsockopt", "shutdown", "unlink", "mkdir", "kill", "fcntl")
-"""Calls that a recording may miss: they come now and then."""
+"""Calls that a recording may miss, because they are rare."""
 STARTS = (
     *("chdir", "umask", "flock", "ftruncate", "socket", "bind", "chmod", "listen", "socketpair", "setsockopt", "epoll_create1"),
     *("epoll_ctl", "clone", "pipe2", "prctl", "accept4", "epoll_wait", "setrlimit,prlimit64", "unlink", "fsync", "mkdir"),
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
 
 class Subject:
-    """An engine that faults are done to. One that has ended is started again."""
+    """An engine under faults. If it has ended, it is started again."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -66,7 +66,7 @@ class Subject:
         return weather.config(self._folder / "markers", 1 + next(self._numbers) % 3)
 
     def suffer(self, case: Case) -> None:
-        """Do one fault and see that the engine is not deaf. Raises TrialError or AssertionError."""
+        """Cause one fault and check that the engine still answers. Raises TrialError or AssertionError."""
         if self.trial.process is None or self.trial.process.poll() is not None:
             self.trial.start()
             self._census()
@@ -93,7 +93,7 @@ class Subject:
 
     @property
     def state(self) -> str:
-        """What the supervisor does, for the one who looks at a failure."""
+        """Describe what the supervisor does, for the report of a failure."""
         assert self.trial.process is not None
         found = [f"supervisor: exit code {self.trial.process.poll()}"]
         with contextlib.suppress(OSError):
@@ -105,7 +105,7 @@ class Subject:
         return "\n".join(found)
 
     def _answers(self, case: Case) -> bool:
-        """False: it has ended, with 70 (or 0 where it was told to), and nothing of it is left."""
+        """Return whether the engine runs. If not, check that it ended with 70 (or 0 after a stop) and left nothing."""
         assert self.trial.process is not None
         began = time.monotonic()
         try:
@@ -126,7 +126,7 @@ class Subject:
         return True
 
     def _census(self) -> None:
-        """Every process runs, as many processors as there are to be."""
+        """Wait until every process runs, with the configured number of processors."""
 
         def whole() -> bool:
             assert self.trial.process is not None
@@ -136,7 +136,7 @@ class Subject:
 
         self.trial.wait(whole, "every process runs", SETTLED_WITHIN)
 
-    # ---- what is done to the engine while a call fails
+    # ---- actions on the engine while a call fails
 
     def ask(self) -> None:
         with contextlib.suppress(client.NotRunning, OSError):
@@ -168,7 +168,7 @@ PHASES: dict[str, Callable[[Subject], None]] = {
 
 
 def _recorded(subject: Subject, phase: str) -> dict[str, int]:
-    """The calls that the supervisor makes in this phase, and how often."""
+    """Return the calls that the supervisor makes in this phase, and how often."""
     assert STRACE is not None
     assert subject.trial.process is not None
     output = subject.trial.base.parent / "calls"
@@ -184,7 +184,7 @@ def _recorded(subject: Subject, phase: str) -> dict[str, int]:
 
 
 def _cases(folder: Path, chance: random.Random) -> list[Case]:
-    """Every call that is made in each phase, with every error: at its first time, and at one by chance."""
+    """Return every call of each phase with every error: at its first time, and at a random one."""
     subject = Subject(folder)
     found = []
     subject.trial.start()
@@ -202,7 +202,7 @@ def _cases(folder: Path, chance: random.Random) -> list[Case]:
 
 
 def _blow(folder: Path, cases: Iterable[Case], seconds: float) -> Counter[str]:
-    """All cases, by several workers with an engine each. What is not begun in time is counted as left."""
+    """Run all cases in several workers, each with an engine. Cases that are not begun in time count as left."""
     left = iter(cases)
     lock = threading.Lock()
     until = time.monotonic() + seconds
@@ -308,7 +308,7 @@ FRAMES = [
 
 
 def _mutations(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Bytes that are nearly right, and bytes that are not."""
+    """Yield bytes that are nearly valid, and bytes that are not."""
     yield data[: chance.randrange(len(data) + 1)]
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
@@ -322,7 +322,7 @@ def _mutations(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("rounds", [pytest.param(40, id="short"), pytest.param(1500, id="long", marks=pytest.mark.storm)])
 def test_hostile_bytes_end_no_process(rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every socket of a running engine; the same processes work as before, and the mail goes on."""
+    """After hostile bytes on every socket of a running engine the same processes work as before, and the mail goes on."""
     chance = weather.seeded("hostile bytes")
     with Trial(tmp_path / "base", weather.config(tmp_path / "markers", 2)) as trial:
         monkeypatch.chdir(trial.base)
@@ -351,7 +351,7 @@ def test_hostile_bytes_end_no_process(rounds: int, tmp_path: Path, monkeypatch: 
 
 
 def _send(name: str, kind: socket.SocketKind, records: tuple[bytes, ...], chance: random.Random) -> None:
-    """Send the records; read what comes back now and then, or go at once."""
+    """Send the records; sometimes read the answers, sometimes close at once."""
     with socket.socket(socket.AF_UNIX, kind) as sock, contextlib.suppress(ConnectionError, TimeoutError):
         sock.settimeout(WITHIN)
         sock.connect(f"Run/{name}.sock")

@@ -1,6 +1,6 @@
-"""The fuzz storm: hypothesis feeds every parser of bytes from outside. Nothing may come out but its results or its documented error.
+"""Run the fuzz storm: hypothesis feeds every parser of bytes from outside. A parser may only return or raise its documented errors.
 
-A parser is a line in PARSERS: its name, what it is fed, the function, the errors that its docstring promises. The short form runs
+A parser is a line in PARSERS: its name, its inputs, the function, the errors that its docstring promises. The short form runs
 with the suite; `make storm` runs the long form, ENQUEUER_FUZZ_SECONDS for each parser (by default all of them take ten minutes).
 """
 
@@ -40,14 +40,14 @@ SLOW = 20.0
 SHORT = 200
 """Inputs for each parser in the short form."""
 LONG = 400
-"""Inputs for each parser between two looks at the clock in the long form."""
+"""Inputs for each parser between two checks of the time in the long form."""
 
 
-# What they are fed
+# Inputs
 
 
 def damaged(*samples: bytes) -> st.SearchStrategy[bytes]:
-    """A good file that is cut, with some bytes changed, something put in and something behind it."""
+    """Cut a good file, change some bytes, insert some and append some."""
     change = st.tuples(st.integers(0, 1 << 20), st.binary(max_size=4), st.booleans())
     return st.builds(_damage, st.sampled_from(samples), st.lists(change, max_size=4), st.integers(0, 1 << 20), st.binary(max_size=8))
 
@@ -152,7 +152,7 @@ SAID = st.text(alphabet=st.sampled_from("aF: FOUND\n\r\0\u00e4virus trojan or va
 NUMBERS = st.text(alphabet="0123456789,- \u0663", max_size=20)
 
 
-# What is called
+# Functions under test
 
 
 def _parts(message: bytes) -> None:
@@ -162,7 +162,7 @@ def _parts(message: bytes) -> None:
 
 
 def _as_python(message: bytes) -> None:
-    """What Python's own parser shows of a message, ours does as well, or says that there is more."""
+    """Check that our parser shows all parts that Python's own parser shows, or reports that there is more."""
     try:
         shown = [each.get_payload(decode=True) for each in email.message_from_bytes(message).walk() if not each.is_multipart()]
     except Exception:  # noqa: BLE001 - that is not our parser
@@ -177,7 +177,7 @@ def _members(data: bytes) -> None:
 
 
 def _as_zipfile(data: bytes) -> None:
-    """What Python's zipfile shows, ours does as well."""
+    """Check that our reader shows all members that Python's zipfile shows."""
     shown = []
     with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as file:
         for info in file.infolist():
@@ -214,14 +214,14 @@ PARSERS = [
     Parser("exit codes", NUMBERS, commandline.codes, (ValueError,)),
     *WIRES,
 ]
-"""Add yours here."""
+"""The parsers. Add yours here."""
 
 
 # The storm
 
 
 def _fed(parser: Parser, inputs: int, seed: int) -> None:
-    """Feed it; hypothesis shows the smallest input that breaks it."""
+    """Feed a parser; hypothesis shows the smallest input that breaks it."""
 
     @hypothesis.seed(seed)
     @hypothesis.settings(

@@ -1,4 +1,4 @@
-"""The kill storm: any process of the tree dies or stops at any instant, the supervisor included, and the mail neither knows nor cares."""
+"""Run the kill storm: any process of the tree, even the supervisor, dies or stops at any instant. The mail must not be affected."""
 
 import contextlib
 import os
@@ -17,16 +17,16 @@ PROCESSORS = 4
 RATE = 30
 KILLS_PER_SECOND = 8
 WARM_UP = 200
-"""Messages at once, so that every processor has had some and has connected to everybody."""
+"""Messages at once, so that every processor has had some and has all its connections."""
 BURST = 25
 ROUND = 25
-"""Kills until all is let settle and is counted."""
+"""Kills until a pause in which all settles and is counted."""
 WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "supervisor": 10}
 CENSUS = Counter(dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "helper"), 1) | {"processor": PROCESSORS})
 
 
 class Storm:
-    """Drops messages, empties Outbound, and strikes."""
+    """The storm: it drops messages, empties Outbound, and kills processes."""
 
     def __init__(self, trial: Trial, chance: random.Random) -> None:
         self.trial = trial
@@ -38,7 +38,7 @@ class Storm:
         self._next_drop = self._next_strike = 0.0
 
     def blow(self, kills: int, supervisor: bool) -> None:
-        """Go on until that many have been killed, the supervisor at least once or not at all; then let everything settle."""
+        """Go on until this many processes were killed, the supervisor at least once or not at all. Then let everything settle."""
         target = self.struck.total() + kills
         spared = self.struck["supervisor"]
         while self.struck.total() < target:
@@ -70,7 +70,7 @@ class Storm:
         weather.take_outbound(self.trial.base, self.ledger)
 
     def _revive(self) -> None:
-        """A killed supervisor is started again at once, as systemd would; its orphans may still be ending."""
+        """Start a killed supervisor again at once, as systemd would. Its orphans may still be ending."""
         process = self.trial.process
         if process is None or process.poll() is not None:
             assert process is None or process.returncode == -signal.SIGKILL, self.trial.last_words()
@@ -106,13 +106,13 @@ class Storm:
                 self.struck[role] += 1
 
     def _burst(self) -> None:
-        """So many messages that some are in the middle of their commit in a moment: that takes each of them microseconds only."""
+        """Drop enough messages that some are in the middle of their commit soon: a commit takes only microseconds."""
         for _ in range(BURST):
             self.drop()
         weather.until(time.monotonic() + self.chance.uniform(0.01, 0.08))
 
     def calm(self) -> dict[str, int]:
-        """Wait until every process is there, once, alive; return the most descriptors that one of each role has open."""
+        """Wait until every process runs, each once; return the most descriptors that a process of each role has open."""
         found: list[weather.Process] = []
 
         def complete() -> bool:
@@ -126,7 +126,7 @@ class Storm:
 
 @pytest.mark.parametrize("kills", [pytest.param(30, id="short"), pytest.param(1000, id="long", marks=pytest.mark.storm)])
 def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path) -> None:
-    """Each message has exactly one disposition, and it is right; nothing is left of whatever died; the totals and the log agree."""
+    """Each message has exactly one disposition, the right one; dead processes leave nothing behind; the totals and the log agree."""
     began = time.monotonic()
     chance = weather.seeded("kill storm")
     with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS)) as trial:
@@ -146,7 +146,7 @@ def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path
 
 
 def _warmed_up(storm: Storm) -> dict[str, int]:
-    """What each process has open after it has worked for a while."""
+    """Return the most descriptors that a process of each role has open after some work."""
     for _ in range(WARM_UP):
         storm.drop()
     weather.settled(storm.trial, lambda: weather.take_outbound(storm.trial.base, storm.ledger))
@@ -176,7 +176,7 @@ def _nothing_is_open(storm: Storm, usual: dict[str, int]) -> None:
     def fair() -> bool:
         return all(count <= usual[role] for role, count in storm.calm().items())
 
-    storm.trial.wait(fair, f"nobody holds more than {usual}: {storm.calm()}")
+    storm.trial.wait(fair, f"no process has more open than {usual}: {storm.calm()}")
 
 
 def _the_log_still_works(storm: Storm) -> None:

@@ -1,8 +1,8 @@
-"""The power-cut storm: an image of the disk, taken at any instant, is all that is left. What was durable then comes out of it, once.
+"""Run the power-cut storm: only an image of the disk, taken at any instant, is left. All durable mail in it must come out once.
 
-The base directory lies in a filesystem image, which lies on an xfs that can copy a file by sharing its blocks: such a copy
-is of one instant, and is what a disk would hold if the power had failed then. Each copy is mounted, its journal is replayed,
-an engine runs on it until it has nothing to do, and what is there is compared with what was durable before the cut.
+The base directory is in a filesystem image on an xfs, which can copy a file by sharing its blocks. Such a copy is of one instant:
+a disk would have this content if the power had failed then. Each copy is mounted and its journal is replayed. An engine runs on
+it until it has nothing to do. Then the result is compared with what was durable before the cut.
 """
 
 import os
@@ -27,17 +27,17 @@ OPTIONS = {"ext4": ("loop",), "xfs": ("loop", "nouuid")}
 
 
 class Cut(NamedTuple):
-    """The disk as it was at one instant, and what was durable before that."""
+    """The disk at one instant, and what was durable before that."""
 
     image: Path
     dropped: frozenset[str]
-    """Messages in Submitted/ or beyond it."""
+    """Messages in Submitted/ or already taken from it."""
     consumed: frozenset[str]
-    """Files that a consumer had taken for good."""
+    """Files that a consumer had durably removed."""
 
 
 class Load(threading.Thread):
-    """A dropper and a consumer that do all with fsync: what they noted down is durable."""
+    """A dropper and a consumer that sync everything: what they have noted is durable."""
 
     def __init__(self, place: Path, ledger: weather.Ledger) -> None:
         super().__init__(name="load", daemon=True)
@@ -47,7 +47,7 @@ class Load(threading.Thread):
         self.consumed: list[str] = []
         self._over = threading.Event()
         (place / "consumed").mkdir()
-        _fsync(place)  # or a cut that comes early takes it away
+        _fsync(place)  # else an early cut would lose it
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -72,7 +72,7 @@ class Load(threading.Thread):
         self.dropped += [mail.name for mail in mails]
 
     def _consume(self) -> None:
-        """Every third file is taken, for good; the others stay in Outbound."""
+        """Remove every third file durably; the others stay in Outbound."""
         names = []
         for module in (self._place / "base/Outbound").iterdir():
             for path in module.glob("[!.]*"):
@@ -93,7 +93,7 @@ def _fsync(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 @pytest.mark.parametrize("cuts", [pytest.param(2, id="short"), pytest.param(100, id="long", marks=pytest.mark.storm)])
 def test_what_was_durable_comes_out_once_after_a_power_cut(kind: str, cuts: int, tmp_path: Path) -> None:
-    """Every drop that was durable before the cut comes out in its one place, whole; what a consumer took for good stays taken."""
+    """Every drop that was durable before the cut comes out whole, in one place; durably removed files do not come back."""
     disks.need("mkfs.xfs", f"mkfs.{kind}")
     began = time.monotonic()
     chance = weather.seeded(f"power-cut storm on {kind}")
@@ -104,7 +104,7 @@ def test_what_was_durable_comes_out_once_after_a_power_cut(kind: str, cuts: int,
         while seen["cuts"] < cuts:
             ledger = weather.Ledger(random.Random(chance.random()))
             taken = _live(kind, outer, tmp_path, ledger, chance, min(CUTS_A_RUN, cuts - seen["cuts"]))
-            for cut in taken:  # which may add to them
+            for cut in taken:  # the loop may add more cuts
                 taken += _recovered(kind, cut, tmp_path / "after", ledger, chance, seen)
                 cut.image.unlink()
             messages += len(ledger.mails)
@@ -112,7 +112,7 @@ def test_what_was_durable_comes_out_once_after_a_power_cut(kind: str, cuts: int,
 
 
 def _outer(tmp_path: Path, stack: ExitStack) -> Path:
-    """The disk on which images can be copied in an instant."""
+    """Provide the disk on which images can be copied in an instant."""
     image = tmp_path / "outer.img"
     with image.open("wb") as file:
         file.truncate(16 << 30)
@@ -121,7 +121,7 @@ def _outer(tmp_path: Path, stack: ExitStack) -> Path:
 
 
 def _live(kind: str, outer: Path, tmp_path: Path, ledger: weather.Ledger, chance: random.Random, cuts: int) -> list[Cut]:
-    """Run an engine under load, and keep what the disk held at some instants."""
+    """Run an engine under load, and keep images of the disk at some instants."""
     image = outer / "live.img"
     found = list[Cut]()
     disks.make(kind, image)
@@ -143,20 +143,20 @@ def _live(kind: str, outer: Path, tmp_path: Path, ledger: weather.Ledger, chance
 
 
 def _copy(image: Path, cut: Cut) -> Cut:
-    """The power fails: the image as it is now."""
+    """Cut the power: copy the image as it is now."""
     copy = image.with_name(f"cut{time.monotonic_ns()}.img")
     disks.run("cp", "--reflink=always", image, copy)
     return cut._replace(image=copy)
 
 
 def _recovered(kind: str, cut: Cut, place: Path, ledger: weather.Ledger, chance: random.Random, seen: Counter[str]) -> list[Cut]:
-    """Run an engine on what is left until it has nothing to do, and compare. One in five loses its power again while it recovers."""
+    """Run an engine on an image until it has nothing to do, and compare. In one of five runs the power fails again during recovery."""
     again = []
     with ExitStack() as stack:
         stack.enter_context(disks.mounted(cut.image, place, *OPTIONS[kind]))
         base = place / "base"
         for half in (base / "Submitted").glob("*.tmp"):
-            half.unlink()  # of the dropper; it was not told that it had dropped anything
+            half.unlink()  # an unfinished drop of the dropper, which does not count as dropped
         _count(base, seen)
         trial = Trial(base)
         stack.callback(trial.end)
@@ -172,9 +172,9 @@ def _recovered(kind: str, cut: Cut, place: Path, ledger: weather.Ledger, chance:
 
 
 def _count(base: Path, seen: Counter[str]) -> None:
-    """In which states the cut has met messages."""
+    """Count the messages at the cut by their states."""
     seen["cuts"] += 1
-    kinds = {".tmp": "being ingested", ".msg": "being judged", ".done": "being published"}
+    kinds = {".tmp": "being ingested", ".msg": "being scanned", ".done": "being published"}
     for path in (base / "Queue").iterdir():
         if path.suffix in kinds:
             seen[kinds[path.suffix]] += 1

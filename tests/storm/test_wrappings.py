@@ -1,6 +1,6 @@
-"""The storm of wrappings: messages that are wrapped at random, against the filter in the box and all other programs that are installed.
+"""Run the storm of wrappings: compare the shipped filter with all other installed programs on messages that are wrapped at random.
 
-ENQUEUER_SEED replays a batch, ENQUEUER_WRAPPING_SECONDS says for how long; the first message that passes is made small and kept.
+ENQUEUER_SEED replays a batch. ENQUEUER_WRAPPING_SECONDS is the duration. The first message that passes is made small and kept.
 """
 
 import os

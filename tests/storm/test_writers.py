@@ -1,4 +1,4 @@
-"""The writers' storm: hundreds of writers that pause whenever they like, where no lease tells of them. Each drop comes out whole."""
+"""Run the writers' storm: hundreds of writers pause at any time, on a filesystem without leases. Each drop must come out whole."""
 
 import os
 import random
@@ -14,14 +14,14 @@ from tests.storm import weather, writers
 pytestmark = pytest.mark.storm
 DROPS = 500
 PAUSE = 9.0
-"""Seconds of a pause at most: less than a drop rests."""
+"""Seconds of the longest pause: shorter than the time for which a drop must rest."""
 BEGIN_WITHIN = 20.0
 PATIENCE = 120.0
 UNLEASED = ("setpriv", "--bounding-set", "-fowner,-dac_override,-dac_read_search,-lease")
 
 
 def _plans(chance: random.Random) -> list[writers.Plan]:
-    """Many short pauses or a few long ones; the file is held open, or opened for each piece."""
+    """Plan many short pauses or a few long ones; the file stays open, or is opened for each piece."""
 
     def pauses() -> Sequence[float]:
         count = chance.randrange(12)

@@ -1,4 +1,4 @@
-"""What the storms share: the seed, messages that say what is to become of them, the ledger of what did, the engine's processes."""
+"""Share code among the storms: the seed, messages that name their own disposition, the ledger of the results, the engine's processes."""
 
 import contextlib
 import os
@@ -52,21 +52,21 @@ PATIENCE = 120.0
 
 
 def config(markers: Path, processors: int = 4, log_level: str = "major", min_free: str = "1%") -> str:
-    """The config file; `markers` is where the helper remembers whom it has put off."""
+    """Return the config file. `markers`: the folder in which the helper remembers messages that it has deferred."""
     markers.mkdir(exist_ok=True)
     judge = f"{sys.executable} -IS {JUDGE} 0 {markers}"
     return CONFIG.format(processors=processors, log_level=log_level, min_free=min_free, judge=judge)
 
 
 def seeded(name: str) -> random.Random:
-    """The chance of one storm; ENQUEUER_SEED has the same again (what happens to real processes has its own chance as well)."""
+    """Return the random generator of a storm. ENQUEUER_SEED repeats it; the timing of real processes is still random."""
     seed = os.environ.get("ENQUEUER_SEED") or str(random.SystemRandom().randrange(1 << 32))
     print(f"\n{name}: ENQUEUER_SEED={seed}")
     return random.Random(f"{name} {seed}")
 
 
 def until(moment: float, work: Callable[[], object] = lambda: None) -> None:
-    """Let time pass up to a moment of time.monotonic(), and do the work now and then. The storms' own clock: nothing waits for it."""
+    """Let time pass until a time of time.monotonic(), and do the work now and then. Only the storms wait in this way."""
     nothing = threading.Event()
     while (left := moment - time.monotonic()) > 0:
         work()
@@ -80,9 +80,9 @@ class Mail(NamedTuple):
     name: str
     data: bytes
     dispositions: tuple[frozenset[str], ...]
-    """The places in which it may come out, all of one of these: no place is "discarded"."""
+    """The possible sets of places: it must come out in all places of one set. An empty set means "discarded"."""
     fields: bytes = b""
-    """What stands on top of its header when it comes out."""
+    """The fields on top of its header when it comes out."""
 
 
 class Ledger:
@@ -95,13 +95,13 @@ class Ledger:
         self.faults: list[str] = []
 
     def fresh(self) -> "Ledger":
-        """The same messages, of which nothing has come out yet."""
+        """Return a ledger of the same messages, without any output yet."""
         other = Ledger(self._chance)
         other.mails = self.mails
         return other
 
     def make(self) -> Mail:
-        """A new message with a verdict by chance; one in ten has recipients in two modules, one in twenty is large."""
+        """Make a new message with a random verdict. One in ten has recipients in two modules, one in twenty is large."""
         name = f"m{len(self.mails):06}"
         chance = self._chance
         modules = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
@@ -135,7 +135,7 @@ class Ledger:
         found = re.search(rb"^Message-ID: <(m\d+)>$", data[end:], re.MULTILINE)
         mail = self.mails.get(found[1].decode()) if found else None
         if mail is None:
-            self.faults.append(f"in {place} lies what nobody sent: {data[:300]!r}")
+            self.faults.append(f"unknown file in {place}: {data[:300]!r}")
             return ""
         line = envelope.parse_o(data)
         digest = envelope.Digest(data[: line.offset], data[line.offset + envelope.O_LENGTH :]).line() if line else b""
@@ -147,7 +147,7 @@ class Ledger:
         return mail.name
 
     def wrong(self, names: Iterable[str]) -> list[str]:
-        """What is wrong, once all has settled: every one of these messages has one of its dispositions, whole, once."""
+        """Return the faults after all has settled: each of these messages must have one of its dispositions, whole and once."""
         return self.faults + [
             f"{name} came to {self.came.get(name, [])}, not {[*map(sorted, self.mails[name].dispositions)]}: "
             f"{self.mails[name].data[:150]!r}"
@@ -160,7 +160,7 @@ class Ledger:
         return len(places) == len(set(places)) and frozenset(places) in self.mails[name].dispositions
 
     def totals(self, names: Iterable[str]) -> dict[str, int]:
-        """What `status` must have counted for these messages."""
+        """Return the totals that `status` must have for these messages."""
         count = Counter(_disposition(self.came.get(name, [])) for name in names)
         return {disposition: count[disposition] for disposition in ("enqueued", "discarded", "quarantined")} | {"received": count.total()}
 
@@ -173,7 +173,7 @@ def _disposition(places: list[str]) -> str:
 
 
 def take_outbound(base: Path, ledger: Ledger) -> None:
-    """The consumer: read what came out, note it, remove it. A new queue manager tries a rename here (mounts.py) by a hidden file."""
+    """Consume the output: read each file, note it, remove it. Hidden files are skipped: a new queue manager tests a rename (mounts.py)."""
     for module in (base / "Outbound").iterdir():
         for path in module.glob("[!.]*"):
             ledger.take(module.name, path.read_bytes())
@@ -181,7 +181,7 @@ def take_outbound(base: Path, ledger: Ledger) -> None:
 
 
 def take_quarantine(base: Path, ledger: Ledger) -> None:
-    """Each message in Quarantine, with its reason; only where nothing is under way."""
+    """Consume Quarantine: note and remove each message and its reason. Call this only when no message is in work."""
     for path in sorted((base / "Quarantine").glob("*.msg")):
         ledger.take("Quarantine", path.read_bytes())
         if not path.with_suffix(".why").exists():
@@ -191,7 +191,7 @@ def take_quarantine(base: Path, ledger: Ledger) -> None:
 
 
 def left(base: Path) -> list[str]:
-    """Files of messages that have not left yet; nothing here is ours but what begins with a dot."""
+    """Return the files of messages that have not left yet. All names count except those that begin with a dot."""
     folders = ("Submitted", "Submitted/.taken", "Queue", "Staged", "Bad")
     return [f"{folder}/{name}" for folder in folders for name in os.listdir(base / folder) if not name.startswith(".")]
 
@@ -214,11 +214,11 @@ def settled(trial: Trial, work: Callable[[], object] = lambda: None) -> None:
     except TrialError:
         print(f"still here: {left(trial.base)[:20]}")
         raise
-    work()  # what left between the last work and the last look
+    work()  # for messages that left after the last work
 
 
 def runs(trial: Trial) -> bool:
-    """Recovery is done, and drops are taken."""
+    """Return whether recovery is done and drops are taken."""
     with contextlib.suppress(client.NotRunning):
         return bool(trial.status()["state"] == "running")
     return False
@@ -231,13 +231,13 @@ class Process(NamedTuple):
     pid: int
     role: str
     state: str
-    """As in /proc/<pid>/stat: S, R, T, Z ..."""
+    """The state as in /proc/<pid>/stat: S, R, T, Z ..."""
     descriptors: int
-    """Open ones, without pipes: a process also inherits two pipes of multiprocessing's for each sibling older than itself."""
+    """Open descriptors without pipes: a process also inherits two pipes of multiprocessing for each older sibling."""
 
 
 def processes(pid: int) -> Iterator[Process]:
-    """A process and all below it; whatever is not one of ours is a helper."""
+    """Yield a process and all below it. Every process that is not one of ours is a helper."""
     with contextlib.suppress(OSError):
         title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -249,7 +249,7 @@ def processes(pid: int) -> Iterator[Process]:
 
 
 def inhabitants(base: Path) -> list[str]:
-    """Processes that live in a base directory, whoever is their parent."""
+    """Return the processes whose current directory is the base directory, with any parent."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

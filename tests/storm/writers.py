@@ -1,4 +1,4 @@
-"""Writers that take their time: drops that are written in pieces, with pauses, into a folder that an engine takes them from."""
+"""Play slow writers: they write drops in pieces, with pauses, into a folder from which an engine takes them."""
 
 import contextlib
 import heapq
@@ -25,7 +25,7 @@ NOBODY = 65534
 
 @contextlib.contextmanager
 def shared(folder: Path, place: Path, *refused: str, server_of: str = "shared.py") -> Iterator[None]:
-    """A filesystem at `place` that shows `folder`: a writer there is as one on another machine. Skips the test where FUSE is missing.
+    """Show `folder` at `place` by FUSE: a writer in `folder` is then like one on another machine. Skip the test if FUSE is missing.
 
     `refused`: "link=1", a call that gets this errno.
     """
@@ -54,7 +54,7 @@ def _needs() -> dict[str, bool]:
 
 
 class Plan:
-    """One drop: what it is to contain, in pieces, and how long its writer pauses after each."""
+    """One drop: its content in pieces, and the pause of its writer after each."""
 
     def __init__(self, name: str, pauses: Sequence[float], *, keeps_open: bool = True) -> None:
         lines = [f"From: ann@a.example\nTo: bob@b.example\nSubject: {name}\n\n".encode()]
@@ -70,7 +70,7 @@ class Plan:
         return b"".join(self.pieces)
 
     def step(self, folder: Path, owner: int) -> float | None:
-        """Write the next piece; the seconds until the one after it. None: it is complete."""
+        """Write the next piece; return the seconds until the one after it, or None if the drop is complete."""
         path = folder / f"{self.name}.eml"
         done = len(self.pieces) - len(self.pauses) - 1
         if self.file is None:
@@ -84,7 +84,7 @@ class Plan:
 
 
 def write_all(folder: Path, plans: Sequence[Plan], owner: int, begin_within: float, chance: random.Random) -> None:
-    """Write them all, side by side, each in its own time."""
+    """Write all drops side by side, each at its own speed."""
     begun = time.monotonic()
     due = [(begun + chance.random() * begin_within, number) for number in range(len(plans))]
     heapq.heapify(due)
@@ -96,14 +96,14 @@ def write_all(folder: Path, plans: Sequence[Plan], owner: int, begin_within: flo
 
 
 def delivered(folders: Sequence[Path]) -> list[bytes]:
-    """The messages without their envelopes."""
+    """Return the messages without their envelopes."""
     return [path.read_bytes().partition(b"\n\n")[2] for folder in folders for path in folder.iterdir() if path.suffix == ".msg"]
 
 
 def expect_whole(
     plans: Sequence[Plan], outbound: Path, wait_for: Callable[[Callable[[], bool], str, float], object], seconds: float
 ) -> None:
-    """Each comes out once, and whole; none comes out that is not whole, not even meanwhile."""
+    """Check that each drop comes out once and whole, and that no partial one comes out even meanwhile."""
     wholes = {plan.whole for plan in plans}
 
     def all_there() -> bool:

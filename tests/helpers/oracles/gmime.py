@@ -1,6 +1,6 @@
-"""A program for Debian's own Python: what GMime finds in each message of a file. It answers as mime_parser.pl does.
+"""List what GMime finds in each message of a file. This program runs in Debian's own Python, and answers as mime_parser.pl does.
 
-The second argument is "strict" or "loose": how GMime takes parameters and encoded words.
+The second argument is "strict" or "loose": the way in which GMime reads parameters and encoded words.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Which programs open the payload of a message: the readers of mail, and the unpackers on what these find."""
+"""Find the programs that open the payload of a message: readers of mail, and unpackers on the files that these find."""
 
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
@@ -10,24 +10,24 @@ from tests.helpers.wrappings.base import PAYLOADS
 __all__ = ["is_payload", "opened"]
 
 ROUNDS = 5
-"""How deep archives in archives and messages in archives are opened."""
+"""Depth to which archives in archives and messages in archives are opened."""
 SMALLEST = 16
 LARGEST = 1 << 20
-"""Bytes of a file that is opened further."""
+"""Bytes of the smallest file that is opened further."""
 _MAIL = (".eml", ".mht", ".mhtml")
 _EICAR, _PROGRAM, _NAME = PAYLOADS
 
 
 def is_payload(file: File) -> bool:
-    """Whether a program that finds this file has opened one of the payloads."""
+    """Return whether a program that finds this file has opened one of the payloads."""
     name = file.name.replace("\\", "/").rsplit("/", 1)[-1].partition("\0")[0].rstrip(" .").lower()
     return bool(file.data) and (name == _NAME.file or _EICAR.data in file.data or file.data.startswith(_PROGRAM.data[:64]))
 
 
 def opened(messages: Sequence[bytes], thorough: bool = False, only: Collection[str] = ()) -> list[list[str]]:
-    """For each message the programs, or chains of them, that open the payload. What is opened is not opened further.
+    """Return for each message the programs, or chains of programs, that open the payload. A found payload is not opened further.
 
-    `thorough`: all programs are asked, not only until one opens it. `only`: the programs that are asked, where not all are.
+    `thorough`: ask all programs, even after one has opened it. `only`: ask only these programs.
     """
     opening = _Opening(len(messages), thorough, only)
     opening.read([(message, number, "") for number, message in enumerate(messages)])
@@ -38,7 +38,7 @@ def opened(messages: Sequence[bytes], thorough: bool = False, only: Collection[s
 
 
 class _Opening:
-    """What was found so far, and the files that wait to be opened, each with the messages that it is from and the way to it."""
+    """The findings so far, and the files that wait to be opened, each with its messages and the way to it."""
 
     def __init__(self, count: int, thorough: bool, only: Collection[str]) -> None:
         self._thorough = thorough
@@ -50,7 +50,7 @@ class _Opening:
         self._known: dict[tuple[str, File], list[File]] = {}
 
     def read(self, messages: Sequence[tuple[bytes, int, str]]) -> None:
-        """Have all readers read them: the message, the number of its case and the way to it."""
+        """Have all readers read these messages, each with the number of its case and the way to it."""
         for reader in self._readers:
             todo = [each for each in messages if self._thorough or not self.found[each[1]]]
             answers = reader.read([message for message, _, _ in todo]) if todo else []
@@ -59,7 +59,7 @@ class _Opening:
                     self._note(file, number, before + reader.name)
 
     def further(self) -> bool:
-        """Have what waits opened; say whether anything did."""
+        """Have the waiting files opened; return whether there were any."""
         todo = dict[File, dict[int, str]]()
         for file, owners in self._waiting.items():
             if left := {number: chain for number, chain in owners.items() if not self.found[number] and file not in self._seen[number]}:

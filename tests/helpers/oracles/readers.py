@@ -1,7 +1,7 @@
-"""Other readers of mail: which files each finds in a message. Those that are not installed are left out.
+"""Ask other readers of mail which files they find in a message. Readers that are not installed are left out.
 
-A reader takes many messages at once and answers with a list of files for each. What it cannot read, or what it dies of or
-needs too long for, has no files.
+A reader takes many messages at once, and answers with a list of files for each. The list is empty for a message that it cannot
+read, over which it dies, or which takes too long.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ __all__ = ["File", "Reader", "readers", "written"]
 
 HERE = Path(__file__).parent
 SECONDS = 60
-"""For one batch of messages."""
+"""Seconds for one batch of messages."""
 MOST_DEATHS = 50
 SECONDS_ONE = 5
-"""For one message, where each has a process."""
+"""Seconds for one message, if each message has its own process."""
 
 
 class File(NamedTuple):
@@ -39,7 +39,7 @@ class Reader(NamedTuple):
 
 
 def readers() -> list[Reader]:
-    """List those that are installed."""
+    """List the readers that are installed."""
     found = [Reader("email", _each(_email_old)), Reader("email.default", _each(_email_new))]
     if Path("/usr/share/perl5/MIME/Parser.pm").exists():
         found.append(Reader("MIME::Parser", lambda messages: _batch(["/usr/bin/perl", str(HERE / "mime_parser.pl")], "0", messages)))
@@ -92,7 +92,7 @@ def _told(ask: Callable[[], Any]) -> Any:
 
 
 def _batch(command: list[str], option: str, messages: Sequence[bytes]) -> list[list[File]]:
-    """Ask for all; where the program dies over one, go on behind that. After MOST_DEATHS the others have no files."""
+    """Ask about all messages. If the program dies over one, go on after that. After MOST_DEATHS the other messages have no files."""
     answers: list[list[File]] = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(MOST_DEATHS):

@@ -1,4 +1,4 @@
-"""Other programs that open archives and containers: which files each finds in a file. Those that are not installed are left out."""
+"""Ask other programs which files they find in archives and containers. Programs that are not installed are left out."""
 
 import bz2
 import contextlib
@@ -27,7 +27,7 @@ DISKS = (".vhd", ".img", ".ima", ".vhdx", ".vmdk")
 BATCH = 60
 """Files for one call of 7z."""
 MOST = 1 << 20
-"""Bytes of one file that is unpacked here."""
+"""Most bytes of one file that is unpacked here."""
 
 
 class Unpacker(NamedTuple):
@@ -38,7 +38,7 @@ class Unpacker(NamedTuple):
 
 
 def unpackers() -> list[Unpacker]:
-    """List those that are installed."""
+    """List the unpackers that are installed."""
     found = [Unpacker("python", lambda files: [list(_python(file.data)) for file in files])]
     if SEVEN:
         found.append(Unpacker("7z", _seven))
@@ -95,7 +95,7 @@ def _streams(data: bytes) -> Iterator[File]:
 
 
 def _run(command: list[str], seconds: float, folder: str) -> bytes:
-    """Give what the program writes; it and its children end with the time."""
+    """Return the output of the program. At the end of its time it and its children are ended."""
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": folder, "UNZIP_DISABLE_ZIPBOMB_DETECTION": "FALSE"}
     process = subprocess.Popen(
         command,
@@ -115,7 +115,7 @@ def _run(command: list[str], seconds: float, folder: str) -> bytes:
 
 
 def _seven(files: Sequence[File]) -> list[list[File]]:
-    """A disk is opened alone: 7z opens the partition in it as well, and names the folder after that."""
+    """Open files with 7z, each disk alone: 7z also opens the partition in it, and names the folder after that."""
     found: dict[int, list[File]] = {}
     disks = [number for number, file in enumerate(files) if file.name.endswith(DISKS)]
     others = [number for number in range(len(files)) if number not in disks]
@@ -128,7 +128,7 @@ def _seven(files: Sequence[File]) -> list[list[File]]:
 
 
 def _seven_batch(files: Sequence[File]) -> list[list[File]]:
-    """Open many with one process: each goes into a folder of its own. One that needs too long costs the whole batch its answers."""
+    """Open many files with one process, each into its own folder. If one takes too long, the whole batch has no answers."""
     with tempfile.TemporaryDirectory() as folder:
         names = [_put(folder, number, file) for number, file in enumerate(files)]
         _run([SEVEN, "x", "-y", "-bd", "-bb0", "-pnone", "-aou", "-o" + folder + "/out/*", folder + "/in/*"], SECONDS, folder)

@@ -1,5 +1,5 @@
-"""Polls its input, then reads one line of it through a buffer, as two published helpers do: more than one line in the
-pipe at a time stalls it."""
+"""Be a helper that polls its input and then reads one line through a buffer, as two published helpers do: a second line in the
+pipe at the same time stalls it."""
 
 import select
 import sys

@@ -1,4 +1,4 @@
-"""Archives that are seldom: cab, rar, arj, lha, ar and cpio by hand, 7z and others by libarchive where that is installed."""
+"""Wrap payloads in rare archives: cab, rar, arj, lha, ar and cpio by hand, 7z and others by libarchive if that is installed."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ Make = Callable[[Payload], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all that this module makes; those of libarchive only where it is installed."""
+    """Yield all wrappings of this module; those of libarchive only if it is installed."""
     for kind, makes in MAKES.items():
         yield from variants("archives", kind, {name: attached(f"files.{kind}", make) for name, make in makes.items()})
     try:

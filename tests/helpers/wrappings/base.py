@@ -1,4 +1,4 @@
-"""What all wrappings are made of: the three payloads, and a message or part around some bytes. Every payload is harmless."""
+"""Provide the parts of all wrappings: the three payloads, and a message or part around some bytes. Every payload is harmless."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ _EICAR = ("X5O!P%@AP[4\\PZX54(P^)", "7CC)7}$EICAR", "-STANDARD-", "ANTIVIRUS-TES
 
 @dataclass(frozen=True)
 class Payload:
-    """A file that the shipped rules stop: by what is in it, by its first bytes, or by its name."""
+    """A file that the shipped rules stop: by its content, by its first bytes, or by its name."""
 
     label: str
     file: str
@@ -45,12 +45,12 @@ class Wrapping:
 
 
 def encoded(payload: Payload) -> bytes:
-    """The payload in base64, in lines as mail has them."""
+    """Return the payload in base64, in lines as in mail."""
     return base64.encodebytes(payload.data)
 
 
 def fields(payload: Payload, encoding: bytes = b"base64") -> bytes:
-    """The three fields of an ordinary attachment."""
+    """Return the three fields of an ordinary attachment."""
     return (
         b"Content-Type: %b; name=%b\n" % (payload.type.encode(), payload.name)
         + b"Content-Disposition: attachment; filename=%b\n" % payload.name
@@ -59,27 +59,27 @@ def fields(payload: Payload, encoding: bytes = b"base64") -> bytes:
 
 
 def part(payload: Payload) -> bytes:
-    """An ordinary attachment: header, empty line, body."""
+    """Return an ordinary attachment: header, empty line, body."""
     return fields(payload) + b"\n" + encoded(payload)
 
 
 def mixed(*parts: bytes, type: bytes = b"multipart/mixed; boundary=b1", head: bytes = HEAD, text: bytes = TEXT) -> bytes:
-    """A whole message with these parts."""
+    """Return a whole message with these parts."""
     return head + b"Content-Type: " + type + b"\n\n" + text + b"".join(b"--b1\n" + each for each in parts) + b"--b1--\n"
 
 
 def named(data: bytes, file: str, type: str = "application/octet-stream") -> bytes:
-    """A whole message that has a file with this name attached, in an ordinary way."""
+    """Return a whole message with an attached file of this name, in an ordinary way."""
     return mixed(part(Payload("", file, data, type)))
 
 
 def attached(file: str, make: Callable[[Payload], bytes], type: str = "application/octet-stream") -> Build:
-    """Attach what `make` makes of the payload."""
+    """Return a builder that attaches the output of `make` for the payload."""
     return lambda payload: named(make(payload), file, type)
 
 
 def variants(kind: str, group: str, sources: dict[str, Build]) -> Iterator[Wrapping]:
-    """Wrappings of one group; the group's name begins the names."""
+    """Yield the wrappings of one group. Their names begin with the group's name."""
     for name, build in sources.items():
         yield Wrapping(f"{group}: {name}", kind, build)
 
@@ -90,6 +90,6 @@ def uu(data: bytes, name: bytes, mode: bytes = b"644", end: bytes = b"`\nend\n")
 
 
 def hexed(data: bytes) -> bytes:
-    """Quoted-printable in which every byte is written in hex."""
+    """Encode in quoted-printable, with every byte in hex."""
     text = b"".join(b"=%02X" % byte for byte in data)
     return b"".join(text[at : at + 72] + b"=\n" for at in range(0, len(text), 72)) + b"\n"

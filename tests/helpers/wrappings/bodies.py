@@ -1,4 +1,4 @@
-"""Wrappings that hide what a part is: its encoding, its type and disposition, messages in messages, and nesting."""
+"""Wrap payloads so that the nature of a part is hidden: by encoding, type, disposition, messages in messages, and nesting."""
 
 import base64
 import quopri
@@ -12,7 +12,7 @@ Body = Callable[[bytes], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all of the kind structure that this module makes."""
+    """Yield all wrappings of the kind structure in this module."""
     yield from variants("structure", "encoding field", {name: _encoding(text) for name, text in ENCODINGS.items()})
     yield from variants("structure", "base64", {name: _body(change) for name, change in BASE64.items()})
     yield from variants("structure", "quoted-printable", _QUOTED)
@@ -174,7 +174,7 @@ TYPES = {
 
 
 def _typed(text: bytes) -> Build:
-    """Build with this instead of the type; the name is in the disposition."""
+    """Return a builder with these fields for the type. If `text` has no disposition, one with the name is added."""
 
     def build(payload: Payload) -> bytes:
         name = b"" if b"Disposition" in text else b"Content-Disposition: attachment; filename=%b\n" % payload.name
@@ -249,7 +249,7 @@ def _base64_message(data: bytes) -> bytes:
 
 
 def nested(inner: bytes, depth: int) -> bytes:
-    """A multipart in a multipart and so on around a part."""
+    """Return nested multiparts around a part."""
     for level in range(2, depth + 1):
         inner = b"Content-Type: multipart/mixed; boundary=n%d.\n\n--n%d.\n" % (level, level) + inner + b"--n%d.--\n" % level
     return mixed(inner)
@@ -260,7 +260,7 @@ def _nested(depth: int) -> Build:
 
 
 def _within(field: bytes, change: Body) -> Build:
-    """Build a multipart with an encoding: its body goes through `change`."""
+    """Return a builder of a multipart with an encoding: `change` encodes its body."""
 
     def build(payload: Payload) -> bytes:
         body = TEXT + b"--b1\n" + part(payload) + b"--b1--\n"

@@ -1,4 +1,4 @@
-"""Clean messages as real mail has them: none of them may be stopped, and almost none flagged."""
+"""Make clean messages as in real mail. The filter may stop none of them, and flag almost none."""
 
 import base64
 import binascii
@@ -39,7 +39,7 @@ CHARSETS = (
 
 
 def messages() -> Iterator[tuple[str, bytes]]:
-    """Yield each with its name."""
+    """Yield each message with its name."""
     for source in (_plain(), _charsets(), _multiparts(), _forwarded(), _attachments(), _signatures(), _quoted(), _lists()):
         yield from source
 

@@ -1,8 +1,8 @@
-"""Messages that are wrapped in several ways at once, by chance, and the smallest of those that pass the filter.
+"""Make messages that are wrapped in several random ways at once, and find the smallest of those that pass the filter.
 
     PYTHONPATH=. python -m tests.helpers.wrappings.composer SECONDS [SEED]
 
-prints what passes, made small, until the time is over.
+prints messages that pass, made small, until the time is over.
 """
 
 import base64
@@ -26,23 +26,23 @@ from tests.helpers.wrappings.smime import signed
 __all__ = ["Passed", "composed", "passing", "smallest"]
 
 BATCH = 300
-"""Messages between two looks at the clock."""
+"""Messages between two checks of the time."""
 LENIENT = ("munpack", "ripmime")
-"""Readers that find parts where no field speaks of any: the storm does not ask them."""
+"""Readers that find parts even if no field announces any: the storm does not ask them."""
 LEFT_OUT = ("Z: ",)
-"""Ways that the storm does not try: of a .Z that is cut 7-Zip gives the begin, and libarchive nothing; it is flagged broken."""
+"""Ways that the storm does not try. From a truncated .Z 7-Zip returns the begin, and libarchive nothing; the filter flags it as broken."""
 SECONDS = 30.0
-"""For making one message small."""
+"""Seconds for making one message small."""
 SMALL = ("zip method: shrink",)
 LARGE = 30_000
 """Bytes from which on a file is not wrapped again."""
 TRIES = 150
-"""Smaller messages that are tried at once."""
+"""Number of smaller messages that are tried at once."""
 Lines = list[bytes]
 
 
 class Way(NamedTuple):
-    """A way to put a file into another, and what that is called."""
+    """A way to put a file into another, and its name."""
 
     file: str
     name: str
@@ -65,7 +65,7 @@ class Passed(NamedTuple):
 
 @functools.cache
 def _ways() -> list[Way]:
-    """All ways, without those that are known to pass."""
+    """Return all ways except those that are known to pass."""
     groups = [("zip", group, makes) for group, makes in zips.makes_of_zips().items() if group != "zip inside"]
     packed = (*packing.makes_of_packed().items(), *archives.MAKES.items())
     groups += [(suffix, {"gz": "gzip", "bz2": "bzip2"}.get(suffix, suffix), makes) for suffix, makes in packed]
@@ -102,7 +102,7 @@ def composed(chance: random.Random) -> Composed:
 
 
 def _part(chance: random.Random, file: Payload) -> bytes:
-    """Header and body of a part that is this file."""
+    """Return header and body of a part that is this file."""
     encoding, body = _body(chance, file)
     lines = _type(chance, file) + encoding
     if chance.random() < 0.2:
@@ -138,7 +138,7 @@ def _body(chance: random.Random, file: Payload) -> tuple[bytes, bytes]:
 
 
 def _around(chance: random.Random, inner: bytes, level: int) -> bytes:
-    """Header and body of a part that holds this one."""
+    """Return header and body of a part that holds this one."""
     way = chance.random()
     if way < 0.15:
         message = chance.choice((b"", b"", *structure.BEGINNINGS.values())) + HEAD + inner
@@ -164,7 +164,7 @@ def _around(chance: random.Random, inner: bytes, level: int) -> bytes:
 
 
 def _tail(chance: random.Random) -> bytes:
-    """What is behind a delimiter."""
+    """Return random bytes for the end of a delimiter line."""
     return chance.choice((b"",) * 12 + (b" ", b"\t ", b"x", b" x", b"--", b"-", b"\r", b"\0"))
 
 
@@ -175,7 +175,7 @@ def _inserted(chance: random.Random, lines: bytes, text: bytes) -> bytes:
 
 
 def _shuffled(chance: random.Random, message: bytes) -> bytes:
-    """Change a line or two of those that are no data."""
+    """Change one or two lines that are not data."""
     lines = message.split(b"\n")
     for _ in range(chance.randint(1, 2)):
         places = [at for at, line in enumerate(lines) if b":" in line or b"=" in line or line.startswith(b"--") or not line] or [0]
@@ -210,7 +210,7 @@ def _line_ends(chance: random.Random, message: bytes) -> bytes:
 
 
 def passing(seconds: float, seed: int) -> Iterator[Passed]:
-    """Yield what passes, each as small as it can be made, until the time is over. Each batch has a seed of its own."""
+    """Yield messages that pass, each as small as possible, until the time is over. Each batch has its own seed."""
     end = time.monotonic() + seconds
     for number in itertools.count(seed):
         chance = random.Random(number)
@@ -224,7 +224,7 @@ def passing(seconds: float, seed: int) -> Iterator[Passed]:
 
 
 def _chains(messages: Sequence[bytes], only: Sequence[str] = ()) -> list[list[str]]:
-    """For each message what opens it; nothing for one that the filter catches."""
+    """Return for each message the programs that open it; none for a message that the filter catches."""
     shipped = Shipped.one()
     passed = [number for number, message in enumerate(messages) if not shipped.says(message).startswith("ERROR")]
     found: list[list[str]] = [[] for _ in messages]
@@ -240,7 +240,7 @@ def _programs() -> tuple[str, ...]:
 
 
 def smallest(message: bytes, chain: str) -> bytes:
-    """Take lines away, and bytes where no archive would break, as long as these programs open it and the filter lets it pass."""
+    """Remove lines, and bytes outside of archives, as long as these programs open the message and the filter lets it pass."""
     only = chain.split(" > ")
     end = time.monotonic() + SECONDS
     message = _smaller(message, _lines, only, end)
@@ -250,7 +250,7 @@ def smallest(message: bytes, chain: str) -> bytes:
 
 
 def _lines(message: bytes) -> Lines:
-    """Cut into lines; those of a body stay together, as an archive that lacks some passes for another reason."""
+    """Cut into lines. Those of a body stay together: an archive without some of its lines would pass for another reason."""
     pieces: Lines = []
     for line in message.splitlines(keepends=True):
         data = len(line) > 20 and b":" not in line and not line.startswith(b"--")

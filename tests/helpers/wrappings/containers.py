@@ -1,4 +1,4 @@
-"""Files that hold files and are no archives: winmail.dat, texts with encoded files, and images of disks."""
+"""Wrap payloads in files that hold files but are not archives: winmail.dat, texts with encoded files, and images of disks."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ Make = Callable[[Payload], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all that this module makes; images of genisoimage only where that is installed."""
+    """Yield all wrappings of this module; images of genisoimage only if that is installed."""
     tnefs = {name: attached("winmail.dat", make, "application/ms-tnef") for name, make in _TNEFS.items()}
     yield from variants("containers", "winmail.dat", tnefs)
     yield from variants("containers", "winmail.dat", {"as octets": attached("a.dat", tnef)})
@@ -44,7 +44,7 @@ def _attribute(level: int, number: int, data: bytes) -> bytes:
 
 
 def tnef(payload: Payload, title: bytes | None = None, long: bytes | None = None, body: bytes = b"") -> bytes:
-    """Write a winmail.dat; `long` is the name among the properties of the attachment."""
+    """Write a winmail.dat. `long`: the name in the properties of the attachment."""
     out = struct.pack("<IH", 0x223E9F78, 1)
     out += _attribute(1, 0x00089006, struct.pack("<I", 0x10000)) + _attribute(1, 0x00069007, struct.pack("<II", 1252, 0))
     out += _attribute(1, 0x0002800C, body) if body else b""
@@ -55,7 +55,7 @@ def tnef(payload: Payload, title: bytes | None = None, long: bytes | None = None
 
 
 def _property(number: int, text: bytes) -> bytes:
-    """One property of a text."""
+    """Encode one property with a text."""
     data = text + b"\0"
     return struct.pack("<IHHII", 1, 0x001E, number, 1, len(data)) + data + bytes(-len(data) % 4)
 
@@ -172,7 +172,7 @@ def _yenc(payload: Payload) -> bytes:
 
 
 def _binhex(payload: Payload) -> bytes:
-    """What BinHex 4 writes: header, data and an empty resource, each with its checksum."""
+    """Write a BinHex 4 file: header, data and an empty resource, each with its checksum."""
 
     def checked(data: bytes) -> bytes:
         return data + struct.pack(">H", binascii.crc_hqx(data, 0))
@@ -207,7 +207,7 @@ _TEXTS: dict[str, Build] = {
 
 
 def fat(payload: Payload) -> bytes:
-    """A disk with FAT12, 64 sectors, and one file in it."""
+    """Make a disk with FAT12, 64 sectors and one file."""
     boot = bytearray(512)
     boot[:3] = b"\xeb\x3c\x90"
     boot[3:11] = b"MSDOS5.0"
@@ -270,7 +270,7 @@ def image(payload: Payload, *options: str) -> bytes:
 
 
 def _no_iso(data: bytes) -> bytes:
-    """Without the descriptors of ISO 9660: what is left is UDF."""
+    """Remove the descriptors of ISO 9660, so that only UDF is left."""
     out = bytearray(data)
     at = out.find(b"CD001") - 1
     while at >= 0:

@@ -1,4 +1,4 @@
-"""All wrappings, and what the shipped filter says of a message."""
+"""Make all wrappings, and ask the shipped filter about them."""
 
 import functools
 import tempfile
@@ -21,17 +21,17 @@ PASS = {
     "zip method: implode": "a method of 1989 that no packer writes; it is flagged unopened",
     "arj": "not opened; it is flagged unopened",
 }
-"""Wrappings that a program opens and the filter in the box lets pass, by name or group, and why."""
+"""Wrappings that a program opens although the shipped filter lets them pass, by name or group, with the reason."""
 
 
 def reason(name: str) -> str:
-    """Say why a wrapping may pass; "" where it may not."""
+    """Return why a wrapping may pass; "" if it may not."""
     return PASS.get(name) or PASS.get(name.partition(":")[0], "")
 
 
 @functools.cache
 def wrappings() -> tuple[Wrapping, ...]:
-    """Every wrapping that can be made here."""
+    """Return every wrapping that can be made on this machine."""
     return tuple(
         wrapping
         for module in (structure, bodies, names, zips, packing, archives, smime, containers, documents)
@@ -40,13 +40,13 @@ def wrappings() -> tuple[Wrapping, ...]:
 
 
 def message(name: str, payload: str) -> bytes:
-    """Make one, by the name of its wrapping and the label of its payload."""
+    """Make one message, by the name of its wrapping and the label of its payload."""
     (wrapping,) = (each for each in wrappings() if each.name == name)
     return wrapping.build(next(each for each in PAYLOADS if each.label == payload))
 
 
 class Row(NamedTuple):
-    """What other programs find in a message, and what the filter in the box says of it."""
+    """The findings of other programs in a message, and the verdict of the shipped filter."""
 
     kind: str
     name: str
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 
 def rows(*words: str, thorough: bool = False) -> list[Row]:
-    """Make all messages, ask all programs, and judge."""
+    """Make all messages, ask all programs, and scan with the shipped filter."""
     chosen = [each for each in wrappings() if all(word in f"{each.kind} | {each.name}" for word in words)]
     cases = [(wrapping, payload, wrapping.build(payload)) for wrapping in chosen for payload in PAYLOADS]
     chains = opened([message for _, _, message in cases], thorough)
@@ -76,7 +76,7 @@ def rows(*words: str, thorough: bool = False) -> list[Row]:
 
 
 class Shipped:
-    """The filter in the box, with the rules in the box."""
+    """The shipped filter with the shipped rules."""
 
     def __init__(self) -> None:
         self._filter = YaraFilter(compile_rules([str(DEFAULT_RULES)]))
@@ -85,11 +85,11 @@ class Shipped:
     @classmethod
     @functools.cache
     def one(cls) -> "Shipped":
-        """Compile the rules once for all that ask."""
+        """Return the one instance, so that the rules are compiled once."""
         return cls()
 
     def says(self, message: bytes) -> str:
-        """Give the verdict in one line: "ERROR ..." where the message is caught."""
+        """Return the verdict in one line: "ERROR ..." if the message is caught."""
         path = Path(self._folder.name, "1.msg")
         path.write_bytes(ENVELOPE + message)
         verdict = self._filter.judge(str(path))

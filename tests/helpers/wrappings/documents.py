@@ -1,4 +1,4 @@
-"""Documents that hold files: Outlook messages, OLE, RTF and PDF."""
+"""Wrap payloads in documents: Outlook messages, OLE, RTF and PDF."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ __all__ = ["wrappings"]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all that this module makes."""
+    """Yield all wrappings of this module."""
     yield from variants("containers", "document", {name: attached(file, make) for name, (file, make) in _DOCUMENTS.items()})
 
 

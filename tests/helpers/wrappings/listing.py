@@ -1,4 +1,4 @@
-"""A program that prints for each wrapping and payload which programs open it and what the filter in the box says.
+"""Print for each wrapping and payload the programs that open it, and the verdict of the shipped filter.
 
     PYTHONPATH=. python -m tests.helpers.wrappings.listing [--passes FILE] [--all] [WORD ...]
 

@@ -1,4 +1,4 @@
-"""Wrappings that hide the name of a file: NAME is where its name goes, STEM and EXT where the parts before and behind the dot go."""
+"""Wrap payloads so that the name of the file is hidden. NAME stands for the name, STEM and EXT for the parts before and after the dot."""
 
 import base64
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _FILE = b"Content-Disposition: attachment; "
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all of the kind names."""
+    """Yield all wrappings of the kind names."""
     yield from variants("names", "filename", {name: _named(_TYPE + _FILE + text + b"\n") for name, text in FILENAMES.items()})
     yield from variants("names", "name", {name: _named(b"Content-Type: a/b; " + text + b"\n") for name, text in TYPE_NAMES.items()})
     yield from variants("names", "fields", {name: _named(text) for name, text in FIELDS.items()})
@@ -175,7 +175,7 @@ def _named(text: bytes) -> Build:
 
 
 def filled(text: bytes, payload: Payload) -> bytes:
-    """Put the name of the payload into the fields, in each form in which they ask for it."""
+    """Put the name of the payload into the fields, in place of NAME, STEM, EXT and other placeholders."""
     name = payload.file
     stem, _, ext = name.rpartition(".")
     whole = base64.b64encode(payload.name)

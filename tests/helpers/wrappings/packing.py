@@ -1,4 +1,4 @@
-"""Packed single files, tar and other archives that can be written by hand."""
+"""Wrap payloads in packed single files, tar, and other archives that can be written by hand."""
 
 import bz2
 import gzip
@@ -18,7 +18,7 @@ Make = Callable[[Payload], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all of the kind archives that this module makes."""
+    """Yield all wrappings of the kind archives in this module."""
     yield from variants("archives", "gzip", {name: attached("files.gz", make) for name, make in _GZIPS.items()})
     yield from variants("archives", "gzip", _named_by_file())
     yield from variants("archives", "bzip2", {name: attached("files.bz2", make) for name, make in _BZIP2.items()})
@@ -29,13 +29,13 @@ def wrappings() -> Iterator[Wrapping]:
 
 
 def makes_of_packed() -> dict[str, dict[str, Make]]:
-    """All ways to pack a file, by the suffix that the packed one has."""
+    """Return all ways to pack a file, by the suffix of the packed file."""
     tars = {f"tar.{suffix}": {"": make} for suffix, make in _PACKED_TARS.items()}
     return {"gz": _GZIPS, "bz2": _BZIP2, "xz": _XZ, "tar": _TARS} | {suffix: {"": make} for suffix, make in _PACKED.items()} | tars
 
 
 def gz(data: bytes, flags: int = 0, fields: bytes = b"", crc: int | None = None, size: int | None = None, method: int = 8) -> bytes:
-    """Write a gzip member; `fields` stand behind the fixed header."""
+    """Write a gzip member. `fields`: the bytes after the fixed header."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packer.compress(data) + packer.flush()
     trailer = struct.pack("<II", zlib.crc32(data) if crc is None else crc, len(data) if size is None else size)
@@ -82,7 +82,7 @@ _GZIPS: dict[str, Make] = {
 
 
 def _named_by_file() -> dict[str, Callable[[Payload], bytes]]:
-    """Unpackers take the name from the name of the gzip."""
+    """Return wrappings in a gzip whose own name gives unpackers the name of the file."""
     names = {"called as the payload": "{}.gz", "called as the payload, upper case": "{}.GZ", "called as the payload, blank": "{}.gz "}
     return {name: lambda p, form=form: attached(form.format(p.file), lambda p: gz(p.data))(p) for name, form in names.items()}  # type: ignore[misc]
 
@@ -124,7 +124,7 @@ _XZ: dict[str, Make] = {
 
 
 def _compress(data: bytes) -> bytes:
-    """What `compress` writes: each byte as its own code of nine bits, which is enough for less than 256 bytes."""
+    """Write a .Z as `compress` does: each byte as a code of nine bits, which is enough for less than 256 bytes."""
     value = sum(byte << 9 * number for number, byte in enumerate(data))
     return b"\x1f\x9d\x90" + value.to_bytes((9 * len(data) + 7) // 8, "little")
 
@@ -159,7 +159,7 @@ def tarred(payload: Payload, form: int = tarfile.USTAR_FORMAT, name: str = "") -
 
 
 def _v7(payload: Payload, **changes: bytes) -> bytes:
-    """A single header by hand, of the oldest kind; `changes` put other bytes in for fields."""
+    """Write a single header of the oldest kind. `changes`: other bytes for fields."""
     fields = {"name": payload.name, "mode": b"0000644\0", "size": b"%011o\0" % len(payload.data), "type": b"0", "magic": b""} | changes
     head = bytearray(512)
     for field, at in (("name", 0), ("mode", 100), ("size", 124), ("type", 156), ("magic", 257)):

@@ -1,4 +1,4 @@
-"""S/MIME by hand: data in a signature, in DER and in BER, as ASN.1 allows it to be cut."""
+"""Wrap payloads in S/MIME by hand: data in a signature, in DER and in BER, cut in all ways that ASN.1 allows."""
 
 import base64
 import datetime
@@ -19,7 +19,7 @@ Inner = Callable[[Payload], bytes]
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all of the kind containers that this module makes."""
+    """Yield all wrappings of the kind containers in this module."""
     yield from variants("containers", "S/MIME", _WRAPPINGS)
 
 
@@ -42,7 +42,7 @@ def _der(tag: int, *contents: bytes) -> bytes:
 
 
 def _ber(tag: int, *contents: bytes) -> bytes:
-    """With no length: two zeros end it."""
+    """Encode an element without a length: two zeros end it."""
     return bytes([tag, 0x80]) + b"".join(contents) + b"\0\0"
 
 
@@ -62,7 +62,7 @@ def _oid(name: str) -> bytes:
 
 
 def _octets(data: bytes, pieces: int, constructed: Callable[..., bytes]) -> bytes:
-    """An octet string, in one or cut into pieces."""
+    """Encode an octet string, whole or cut into pieces."""
     if not pieces:
         return _der(4, data)
     size = max(1, len(data) // pieces)
@@ -70,7 +70,7 @@ def _octets(data: bytes, pieces: int, constructed: Callable[..., bytes]) -> byte
 
 
 def signed(data: bytes, ber: bool = False, pieces: int = 0, content: str = "data", signers: bool = True, certificate: bool = True) -> bytes:
-    """Sign data that is inside; `ber` gives indefinite lengths, `pieces` cuts the data."""
+    """Sign data and include it. `ber`: indefinite lengths; `pieces`: cuts the data."""
     key, own = _signer()
     make = _ber if ber else _der
     digest = _der(0x30, _oid("sha256"))
@@ -89,12 +89,12 @@ _P7M += b"Content-Disposition: attachment; filename=smime.p7m\n"
 
 
 def _whole(data: bytes, head: bytes = _P7M) -> bytes:
-    """A message that is a signature."""
+    """Return a message that is a signature."""
     return HEAD + head + b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(data)
 
 
 def _inner(payload: Payload) -> bytes:
-    """What is signed: a multipart with the payload, without the fields of a message."""
+    """Return the signed content: a multipart with the payload, without the fields of a message."""
     return mixed(part(payload), head=b"").replace(b"b1", b"c2").replace(b"\n", b"\r\n")
 
 

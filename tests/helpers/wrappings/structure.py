@@ -1,4 +1,4 @@
-"""Wrappings that hide where a part begins and ends: header, boundaries and delimiter lines."""
+"""Wrap payloads so that begin and end of a part are hidden: by header, boundaries and delimiter lines."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _LONG = b"X-Long: " + b"a" * 70 + b"\n" + b" %b\n" % (b"z" * 990) * 1100
 
 
 def wrappings() -> Iterator[Wrapping]:
-    """Yield all of the kind structure that this module makes."""
+    """Yield all wrappings of the kind structure in this module."""
     yield from variants("structure", "plain", {"attachment": lambda p: mixed(part(p)), "alone": lambda p: HEAD + part(p)})
     yield from variants("structure", "boundary", {name: _boundary(*each) for name, each in BOUNDARIES.items()})
     yield from variants("structure", "two Content-Type", {name: _header(text) for name, text in _TWO_TYPES.items()})

@@ -1,4 +1,4 @@
-"""Writes zips in which every number and name can be wrong, and packs small data in methods that Python has not."""
+"""Write zips in which every number and name can be wrong, and pack small data by methods that Python lacks."""
 
 import bz2
 import lzma
@@ -12,7 +12,7 @@ __all__ = ["Entry", "Layout", "deflated", "imploded", "packed", "reduced", "shru
 
 @dataclass(frozen=True)
 class Entry:
-    """A member; what is None says the truth."""
+    """A member. A value of None means the true value."""
 
     name: bytes
     data: bytes
@@ -37,7 +37,7 @@ class Entry:
 
 
 class Layout(NamedTuple):
-    """How members, directory and end record follow each other."""
+    """The layout of members, directory and end record."""
 
     prefix: bytes = b""
     shifted: bool = False
@@ -46,9 +46,9 @@ class Layout(NamedTuple):
     directory: bool = True
     end: bool = True
     entries: int | None = None
-    """What the end record says of their number."""
+    """The number of members in the end record."""
     moved: int = 0
-    """What is wrong in the offset of the directory."""
+    """The error in the offset of the directory."""
     comment: bytes = b""
     comment_length: int | None = None
     disk: int = 0
@@ -114,7 +114,7 @@ def _or(given: int | None, right: int) -> int:
 
 
 def unicode_path(name: bytes, original: bytes) -> bytes:
-    """The extra field that gives another name, with the checksum of the one it is for."""
+    """Make the extra field with another name, and the checksum of the original name."""
     return struct.pack("<HHBI", 0x7075, 5 + len(name), 1, zlib.crc32(original)) + name
 
 
@@ -145,12 +145,12 @@ def _lzma1(data: bytes) -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    """A frame with one raw block and no checksum."""
+    """Make a frame with one raw block and no checksum."""
     return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(data)) + (len(data) << 3 | 1).to_bytes(3, "little") + data
 
 
 class _Bits:
-    """Bits, the lowest of a byte first."""
+    """A writer of bits, the lowest bit of a byte first."""
 
     def __init__(self) -> None:
         self._value = self._count = 0
@@ -164,7 +164,7 @@ class _Bits:
 
 
 def shrunk(data: bytes) -> bytes:
-    """Each byte as its own code of nine bits, which is enough for less than 256 bytes."""
+    """Write each byte as a code of nine bits, which is enough for less than 256 bytes."""
     bits = _Bits()
     for byte in data:
         bits.put(byte, 9)
@@ -172,7 +172,7 @@ def shrunk(data: bytes) -> bytes:
 
 
 def reduced(data: bytes) -> bytes:
-    """No byte has followers."""
+    """Write data in which no byte has followers."""
     bits = _Bits()
     for _ in range(256):
         bits.put(0, 6)
@@ -184,7 +184,7 @@ def reduced(data: bytes) -> bytes:
 
 
 def imploded(data: bytes) -> bytes:
-    """Two trees of 64 codes with six bits each, and only literals."""
+    """Write two trees of 64 codes with six bits each, and only literals."""
     bits = _Bits()
     for byte in data:
         bits.put(1, 1)

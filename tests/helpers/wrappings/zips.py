@@ -1,4 +1,4 @@
-"""Zips whose parts say different things, or that are not where they are looked for."""
+"""Wrap payloads in zips whose parts contradict each other, or are not in the usual places."""
 
 import struct
 import zlib
@@ -29,13 +29,13 @@ _MAIL_TYPES = ("application/zip", "application/x-zip-compressed", "text/plain", 
 
 
 def makes_of_zips() -> dict[str, dict[str, Make]]:
-    """All ways to make a zip, by group and name."""
+    """Return all ways to make a zip, by group and name."""
     methods = {name: _method(number) for name, number in _METHODS.items()}
     return {"zip names": _NAMES, "zip layout": _LAYOUTS, "zip says": _LIES, "zip method": methods, "zip inside": _INSIDE}
 
 
 def simple(payload: Payload) -> bytes:
-    """An ordinary zip with one file."""
+    """Make an ordinary zip with one file."""
     return zipped(Entry(payload.name, payload.data))
 
 
@@ -152,12 +152,12 @@ def _gz(data: bytes) -> bytes:
 
 
 def _lone(payload: Payload) -> bytes:
-    """A member that no directory names."""
+    """Make a member that no directory names."""
     return zipped(Entry(payload.name, payload.data), layout=Layout(directory=False, end=False))
 
 
 def _described(payload: Payload, signature: bytes, size: int) -> Entry:
-    """A member whose sizes are behind it."""
+    """Make a member whose sizes follow it."""
     sizes = struct.pack("<III", zlib.crc32(payload.data), len(deflated(payload.data)), len(payload.data))
     return Entry(payload.name, payload.data, flags=8, packed_size=size, size=size, descriptor=signature + sizes)
 
