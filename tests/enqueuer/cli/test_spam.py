@@ -14,7 +14,7 @@ import pytest
         ("spamd --host a:b", 64, b"--host a:b: write HOST, HOST:PORT or [IPV6]:PORT"),
         ("spamd --socket x --add all", 64, b"all is not one of headers, symbols, nothing"),
         ("rspamd --socket x --unscannable drop", 64, b"drop is not one of defer, error, pass"),
-        ("rspamd --socket x --max-size much", 64, b"'much' is no size"),
+        ("rspamd --socket x --max-size much", 64, b"'much' is not a size"),
         (
             "spamd --socket x --wait long",
             64,
