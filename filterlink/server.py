@@ -147,7 +147,10 @@ class MultiplexerServer:
         """Asked under an revision of the configuration that is not ours, or no longer: the message is dispatched again soon."""
         if ask.filter not in self._orphans and len(self._orphans) < MOST_STRANGERS:
             self._orphans.add(ask.filter)
-            log.warning('filter "%s" is asked for, but not configured or disabled here: its messages ask again', ask.filter)
+            log.warning(
+                'the configuration in use does not have filter "%s", or disables it: its messages are dispatched again',
+                ask.filter,
+            )
         if not ask.park:
             link.send(
                 encode(

@@ -1,9 +1,10 @@
-"""The books against the shelves: does what came in equal what left and what is here, and is on disk what we think is?
+"""Compare the totals with each other, and the schedule with the store.
 
     received + returned = enqueued + discarded + quarantined + rejected + bad + still here
 
-The sum is looked at with each audit; so is the inventory of the store, a slice a turn, so that a large queue stops
-nothing. Files come and go while they are listed: only what is wrong in two audits one after the other is told.
+Each audit checks this sum, and compares the schedule with the inventory of the store: a slice in each turn of the
+loop, so that a large queue stops nothing. Files come and go while they are listed. So only a message that is wrong in
+two audits in a row is reported.
 """
 
 import logging
@@ -27,7 +28,7 @@ TOLD = 10
 
 
 class Reconciliation:
-    """Part of the queue manager. `unaccounted` is 0 as long as the books are right."""
+    """Part of the queue manager. `unaccounted` is 0 as long as totals, schedule and store agree."""
 
     def __init__(self, loop: Loop, store: MessageStore, schedule: Schedule, board: Scoreboard) -> None:
         self._loop = loop
@@ -41,7 +42,7 @@ class Reconciliation:
 
     @property
     def unaccounted(self) -> int:
-        """Messages that are in the books and not on disk, or the other way round, or in neither sum."""
+        """Return how many messages are only in the schedule or only on disk, plus the difference of the totals."""
         return len(self._wrong) + abs(self._difference)
 
     def audit(self) -> Iterator[None]:
@@ -63,7 +64,7 @@ class Reconciliation:
         try:
             goes_on = next(slices, False) is None
         except OSError as error:
-            log.error("the audit cannot look at the disk: %s; it is tried again", error)
+            log.error("the audit cannot read the disk: %s; it is tried again", error)
             goes_on = False
         if goes_on:
             self._loop.after(0, lambda: self._go_on(slices))
@@ -79,8 +80,15 @@ class Reconciliation:
         difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
         if wrong - self._wrong:
             named = ", ".join(map(str, sorted(wrong)[:TOLD]))
-            log.error("%d messages are unaccounted for, in the books or on disk only: %s", len(wrong), named)
+            log.error(
+                "%d messages are unaccounted for (in the schedule and not on disk, or on disk and not in the schedule): %s",
+                len(wrong),
+                named,
+            )
         if difference and difference != self._difference:
-            log.error("the totals differ from what is here by %d", difference)
+            log.error(
+                "the totals are wrong: received + returned differs by %d from the messages that have ended and those that are still here",
+                difference,
+            )
         self._wrong = wrong
         self._difference = difference

@@ -187,7 +187,7 @@ class Settler(Witness[Settling]):
     def _failed(self, items: list[Item], error: OSError) -> list[Item]:
         """Nothing undecided was renamed: it is judged again, from the drop. What is decided waits for a sync that succeeds."""
         self._failing_since = self._failing_since or time.monotonic()
-        log.critical("sync failed: %s; %d messages wait, nothing of them has been published by it", error, len(items))
+        log.critical("sync failed: %s; the %d messages that waited for it are not published", error, len(items))
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
             if not entry.durable:

@@ -226,7 +226,7 @@ class Spooler:
 
     def _tell_refused(self, name: bytes, bad: bytes | None, reason: str) -> None:
         if bad is not None:
-            self._tell_refusal(f"{printable(name)} refused: {reason}; it is {printable(bad)} now")
+            self._tell_refusal(f"{printable(name)} refused: {reason}; it was renamed to {printable(bad)}")
             self._refused()
 
     def _tell_refusal(self, text: str) -> None:
@@ -238,12 +238,12 @@ class Spooler:
         if self._refusals <= MAX_REFUSALS:
             log.warning("%s", text)
         else:
-            self._complaints.say("refused", f"{text}; more are refused than are named here: each has its reason in its .bad.why")
+            self._complaints.say("refused", f"{text}; the log does not name every refused drop: the .bad.why of each has the reason")
 
     def _tell_unseen(self) -> None:
         for code, (name, count) in self._intake.unseen.items():
             more = f" and {count - 1} more" if count > 1 else ""
-            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be looked at: {os.strerror(code)}")
+            self._complaints.say(f"unseen {code}", f"{printable(name)}{more} in the drop folder cannot be read: {os.strerror(code)}")
 
     def _failed(self, candidate: Candidate, error: OSError) -> None:
         """A drop can neither be claimed nor refused: the machine has no room now, or the folder does not let us."""

@@ -28,7 +28,7 @@ class Size(int):
         else:
             match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
             if match is None:
-                raise ValueError(f'{text!r:.40} is no size: write a number of bytes or "10K", "1M", "2G"')
+                raise ValueError(f'{text!r:.40} is not a size: write a number of bytes or "10K", "1M", "2G"')
             size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
         if size > _LARGEST:
             raise ValueError("a size is at most 1024T")
@@ -45,10 +45,10 @@ class Seconds(float):
             return cls(math.inf)
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f'{text!r:.40} is no duration: write "30s", "5m", "2h" (or "never" where a thing may be switched off)')
+            raise ValueError(f'{text!r:.40} is not a duration: write "30s", "5m" or "2h" (or "never", if the setting can be switched off)')
         seconds = float(match[1]) * _SCALE[match[2]]
         if seconds > _MOST:
-            raise ValueError('a duration is at most 3650d (or "never" where a thing may be switched off)')
+            raise ValueError('a duration is at most 3650d (or "never", if the setting can be switched off)')
         return cls(seconds)
 
     @classmethod

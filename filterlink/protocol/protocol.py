@@ -121,7 +121,7 @@ class Reader:
         self._partial += piece[:room]
         if len(piece) > room and not self._cut:
             self._cut = True
-            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is thrown away"))
+            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of the line is thrown away"))
 
 
 def _show(line: bytes) -> str:
@@ -189,7 +189,7 @@ class _Answer:
             modified = True
         kind, report, rest = self._verdict(verb, modified)
         if self.refused:
-            self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds {MAX_ROUTES} at the most")
+            self.complaints.insert(0, f"{self.refused} recipients and copies refused: an answer adds at most {MAX_ROUTES}")
         complaints = tuple(self.complaints[:MAX_COMPLAINTS])
         answer = FilterAnswer(kind, report, tuple(self.fields), routes=tuple(self.routes), copies=tuple(self.copies))
         return HelperReply(number, answer, complaints), rest

@@ -177,7 +177,7 @@ def odd(name: str, number: int = 1) -> str:
 
 def _checked(place: str) -> str:
     if place not in PLACES and not _PLACE.fullmatch(place):
-        raise ValueError(f"{place!r} is no module and no place")
+        raise ValueError(f"{place!r} is neither a module nor a place")
     return place
 
 

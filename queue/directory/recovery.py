@@ -151,7 +151,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is no file: it is %s now, and is not looked at", printable(f"{folder}/{name}"), printable(other))
+        log.error("%s is not a file: it was renamed to %s, and the engine ignores it", printable(f"{folder}/{name}"), printable(other))
         return
 
 
@@ -270,7 +270,7 @@ def _fault(disk: DiskPort, id: int, cold: bool) -> str:
     """What is wrong with a message file; "" where nothing is. Only a power cut breaks what its writer came to the end of."""
     try:
         if not finished(disk, queue_path(id), of_others=True):
-            return "the file is not whole: its writer did not come to its end"
+            return "the file is not whole: its writer had not finished it"
         return "" if not cold or whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
     except OSError as error:
         if no_room(error):

@@ -18,7 +18,7 @@ def test_sizes(text: object, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "M", "1.5M", "-1", -1, True, None, "10X", "1 2", 2.5])
 def test_no_sizes(text: object) -> None:
-    with pytest.raises(ValueError, match='is no size: write a number of bytes or "10K"'):
+    with pytest.raises(ValueError, match='is not a size: write a number of bytes or "10K"'):
         Size.parse(text)
 
 
@@ -34,7 +34,7 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "5", 5, "5 weeks", "-1s", "s", None, "1h30m", "always"])
 def test_no_durations(text: object) -> None:
     """A bare number has no unit to be taken for granted."""
-    with pytest.raises(ValueError, match='is no duration: write "30s"'):
+    with pytest.raises(ValueError, match='is not a duration: write "30s"'):
         Seconds.parse(text)
 
 

@@ -108,7 +108,7 @@ def test_a_flood_of_recipients_is_cut() -> None:
 
     assert isinstance(reply, HelperReply)
     assert (reply.answer.kind, len(reply.answer.routes), len(reply.answer.copies)) == (AnswerKind.OK, MAX_ROUTES // 2, MAX_ROUTES // 2)
-    assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds {MAX_ROUTES} at the most",)
+    assert reply.complaints == (f"{MAX_ROUTES} recipients and copies refused: an answer adds at most {MAX_ROUTES}",)
 
 
 def test_refused_fields_keep_the_verdict() -> None:

@@ -126,7 +126,7 @@ def test_the_helper_program(tmp_path: Path, copies: Path, queued: Queued) -> Non
         (["--pattern", "(", "true"], 78, b"--pattern ("),
         (["--profile", "other"], 64, b"generic, clamscan, uvscan"),
         (["--infected", "x", "true"], 64, b"1,13"),
-        (["--memory", "much", "true"], 64, b"is no size"),
+        (["--memory", "much", "true"], 64, b"is not a size"),
         (["--folder", "/nowhere", "true"], 73, b"cannot make a folder for copies"),
     ],
 )
