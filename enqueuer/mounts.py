@@ -52,4 +52,6 @@ def _rename(here: Path, there: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         apart = f"{there.parent} is on another mount than {here.parent}"
-        raise Apart(f"{apart}, and messages move between them by rename: mount the base directory as one") from None
+        raise Apart(
+            f"{apart}, so the engine cannot rename messages from one to the other: put all folders of the base directory on one mount"
+        ) from None

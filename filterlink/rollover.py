@@ -115,16 +115,16 @@ class Rollover:
             )
         elif new.is_late(now):
             waited = f"is ready after {show_seconds(new.settings.timeout)}" if now >= new.due else "is started again"
-            self._hand_over(name, new, f"no new helper {waited} ({new.reason}); messages are for the new settings from now on")
+            self._hand_over(name, new, f"no new helper {waited} ({new.reason}); messages now wait for a helper with the new settings")
         elif not old.is_of_use(now):
-            self._hand_over(name, new, "the old helper does not answer: the new settings hold at once")
+            self._hand_over(name, new, "the old helper does not answer")
 
     def _hand_over(self, name: str, new: ExternalFilter, why: str) -> None:
         """Send all requests to the new filter from now on. The old one answers its open requests and leaves."""
         self._coming.pop(name)
         old = self.judging[name]
         self.judging[name] = new
-        new.say(f"the new settings are in force: {why}")
+        new.say(f"the new settings are active: {why}")
         if not old.started:
             old.evict()
         self._leaving.append(old)

@@ -148,7 +148,10 @@ class MultiplexerServer:
         """Answer a request under another revision of the configuration than ours: the message is dispatched again soon."""
         if ask.filter not in self._orphans and len(self._orphans) < MOST_STRANGERS:
             self._orphans.add(ask.filter)
-            log.warning('messages ask for filter "%s", which is not configured or is disabled here: they ask again', ask.filter)
+            log.warning(
+                'the configuration in use does not have filter "%s", or disables it: its messages are dispatched again',
+                ask.filter,
+            )
         if not ask.park:
             link.send(
                 encode(

@@ -51,7 +51,9 @@ def fail(text: str, code: int) -> NoReturn:
 
 
 BASE = typer.Option(
-    "--base", metavar="DIR", help="The base directory. Default: $ENQUEUER_BASE, ./spool if only you can write there, /var/spool/enqueuer."
+    "--base",
+    metavar="DIR",
+    help="The base directory. Default: $ENQUEUER_BASE; else ./spool, if only you can write there; else /var/spool/enqueuer.",
 )
 JSON = typer.Option("--json", help="Print one JSON document.")
 Base = Annotated[str | None, BASE]

@@ -206,7 +206,7 @@ def _filters(found: list[dict[str, Any]]) -> Table:
 def _narrow(one: dict[str, Any]) -> Text:
     text = Text.assemble((printable(one["name"]), "bold"), "  ", _coloured(one["state"]))
     text.append(f", pids {_pids(one['pids'])}" if one["pids"] else "")
-    text.append(f"\n  {one['in_flight']} in work, {one['parked']} parked, {one['answered']} answered, {one['restarts']} restarts")
+    text.append(f"\n  {one['in_flight']} being scanned, {one['parked']} parked, {one['answered']} answered, {one['restarts']} restarts")
     median, p99 = _times(one)
     return text.append(f"\n  median {median}, p99 {p99 or '-'}" if median else "")
 

@@ -42,7 +42,9 @@ def _spamd(
     user_from_recipient: Annotated[
         bool, typer.Option("--user-from-recipient", help="Use the preferences of the recipient if there is only one, else those of --user.")
     ] = False,
-    strip_domain: Annotated[bool, typer.Option("--strip-domain", help="Leave out the @domain of that recipient.")] = False,
+    strip_domain: Annotated[
+        bool, typer.Option("--strip-domain", help="With --user-from-recipient: use only the part of the address before the @.")
+    ] = False,
 ) -> int:
     from filterlink.filters.servers import spamd
 

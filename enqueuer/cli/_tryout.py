@@ -28,7 +28,7 @@ the base directory; messages that it submits there are not sent.
 
 Exit codes: 0 the filter gave a verdict for each file, 65 it broke a rule of the protocol, 69 it did not answer for each file."""
 BENCH = """Sends requests to a helper program, as a server does. Shows the first lines of the dialogue, latencies, throughput, and each
-rule of the protocol that the program breaks. The program runs in a temporary directory. Without FILE it gets made messages.
+rule of the protocol that the program breaks. The program runs in a temporary directory. Without FILE it gets sample messages.
 
 Exit codes: 0 it answered all requests and broke no rule, 65 it broke a rule, 69 the run could not be completed."""
 
@@ -43,7 +43,7 @@ def add_to(group: typer.Typer) -> None:
 
 
 FilesGiven = Annotated[list[Path], typer.Argument(metavar="FILE", help="Messages, or files of Queue/.")]
-FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Messages, or files of Queue/. Default: made messages.")]
+FilesWanted = Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Messages, or files of Queue/. Default: sample messages.")]
 
 
 def _test(
@@ -84,7 +84,9 @@ def _try(name: str, where: Path, names: Sequence[str], files: Sequence[BinaryIO]
 
 
 def _bench(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="The command that starts it, in quotes if it has several words.")],
+    program: Annotated[
+        str, typer.Argument(metavar="PROGRAM", help="The command that starts the helper, in quotes if it has several words.")
+    ],
     files: FilesWanted = None,
     count: Annotated[
         int, typer.Option("--count", min=1, max=10_000_000, metavar="N", help="Send this many requests; each FILE in turn.")
@@ -98,7 +100,9 @@ def _bench(
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Send also KEY, an unknown command, a missing file, a burst, and QUIT while requests are open.")
     ] = False,
-    pipelining: Annotated[bool, typer.Option("--pipelining", help="Send several requests without waiting until it reads them.")] = False,
+    pipelining: Annotated[
+        bool, typer.Option("--pipelining", help="Send the next request before the program has read the last one.")
+    ] = False,
     lines: Annotated[int, typer.Option("--lines", min=0, metavar="N", help="Show this many lines of the dialogue.")] = 20,
     json: Json = False,
 ) -> int:

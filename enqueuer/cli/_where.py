@@ -65,7 +65,7 @@ def _what(now: dict[str, Any]) -> str:
             else "it goes to a processor"
         )
     if now["state"] == "waiting":
-        alone = "; it then runs alone, because a processor worked on it when the engine ended" if now["alone"] else ""
+        alone = "; it is then scanned alone, because it was being scanned when the engine ended" if now["alone"] else ""
         return f"waits for a processor, for {since}; {now['older']} older {now['lane']} messages wait before it{alone}"
     if now["state"] == "settling":
         return "decided: the result is being synced to the disk"

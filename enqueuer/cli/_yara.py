@@ -41,7 +41,7 @@ def _yara(
         typer.Option("--threads", min=0, max=256, metavar="N", help="Scan this many messages at once; 0: one for each CPU, at least 4."),
     ] = 0,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Show which formats it can open here, scan made messages, and end.")
+        bool, typer.Option("--self-test", help="Show which formats the filter can open here, scan sample messages, and end.")
     ] = False,
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More files of rules.")] = None,
 ) -> int:

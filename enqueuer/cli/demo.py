@@ -1,4 +1,4 @@
-"""`enqueuer demo`: show the main job on made messages, or on copies of the reader's own mail."""
+"""`enqueuer demo`: the main job on sample messages, or on copies of the reader's own mail."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to", "own_mail"]
 
-TEXT = """Scans about forty made messages, good and bad ones, and shows where each one ends. Needs no root, no server and no network.
+TEXT = """Scans about forty sample messages, good and bad ones, and shows where each one ends. Needs no root, no server and no network.
 
 With --mail it scans copies of your own mail: a folder of files, an mbox or a Maildir, at most 1000 messages of 256 MiB together. It
 only reads your mail and sends nothing. A message that names no recipient gets one.
@@ -28,7 +28,7 @@ NAMED = 10
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("demo", **help("Run an engine on made messages, in a temporary folder.", *EXAMPLES, text=TEXT))(demo)
+    app.command("demo", **help("Run an engine on sample messages, in a temporary folder.", *EXAMPLES, text=TEXT))(demo)
 
 
 def demo(

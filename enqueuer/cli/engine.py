@@ -26,16 +26,16 @@ def add_to(app: typer.Typer) -> None:
 INIT = """DIR may be missing, empty or a base directory. Files that are there already stay unchanged, the config file too.
 
 --group lets the members of a group drop mail into Submitted/. They cannot list the folder. The account of the engine must be a member."""
-RUN = """SIGTERM drains: the engine finishes the messages in work and leaves the rest in the queue. A second SIGTERM ends it at once. SIGHUP
-reloads the config file.
+RUN = """SIGTERM drains: the engine finishes the messages that it is scanning, and leaves all others in the queue. A second SIGTERM
+ends it at once. SIGHUP reloads the config file.
 
 The log is written to SystemLogs. On a terminal it is also shown."""
 RELOAD = """A running engine also reads a changed config file by itself. This command waits for the result.
 
 Exit codes: 0 the new configuration is active. 78 it was refused, and the old one stays active; the reason is printed. 75 it was accepted,
 but a helper with the new settings is not ready yet; until it is, the old helper scans."""
-STOP = """The engine finishes the messages in work first, for at most drain_timeout. With --now it leaves them in the queue. The command
-returns when the engine has ended."""
+STOP = """The engine first finishes the messages that it is scanning, for at most drain_timeout. With --now it leaves them in the queue.
+The command returns when the engine has ended."""
 
 
 RELOAD_WITHIN = 30.0
@@ -95,7 +95,10 @@ def _reload(base: Base = None) -> int:
     return exits.OK
 
 
-def _stop(base: Base = None, now: Annotated[bool, typer.Option("--now", help="Leave messages in work in the queue.")] = False) -> int:
+def _stop(
+    base: Base = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not finish the messages that are being scanned: leave them in the queue.")] = False,
+) -> int:
     from enqueuer.control import client
 
     path = enter(base)

@@ -42,7 +42,8 @@ TEXT = "Prints one name for each message; `queue show` takes it. When the comman
 
 def _submit(
     recipients: Annotated[
-        list[str] | None, typer.Argument(metavar="RECIPIENT", help="Default: the recipients of the header. - is stdin.")
+        list[str] | None,
+        typer.Argument(metavar="RECIPIENT", help="Default: the recipients of the header. With -, the message comes from stdin."),
     ] = None,
     sender: Annotated[
         str | None, typer.Option("-f", metavar="SENDER", help='The envelope sender; "" is the null sender. Default: from the header.')

@@ -45,7 +45,7 @@ def _tune(
         typer.Option(
             "--mail",
             metavar="PATH",
-            help="Use copies of this mail: a folder, mbox or Maildir. Default: mail that waits, else made messages.",
+            help="Use copies of this mail: a folder, mbox or Maildir. Default: mail that waits, else sample messages.",
         ),
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=5, max=86400, metavar="N", help="Measure for about this long.")] = 60.0,
@@ -72,7 +72,7 @@ def _tune(
 
 
 def _mail(base: Path, mail: Path | None) -> "TrialMail":
-    """Return the mail for the trial: the reader's own, else the waiting one, else made messages. Raises CommandFailure."""
+    """The reader's own, else what waits, else sample messages. Raises Failure."""
     from enqueuer.tune.mail import MOST, made, own, waiting
 
     if mail is not None:

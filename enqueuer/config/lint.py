@@ -87,7 +87,7 @@ def _engine(config: Config) -> Iterator[str]:
         )
     if not config.spool.min_free.endswith("%") and int(config.spool.min_free) < LITTLE:
         free = show_size(Size(config.spool.min_free))
-        yield f'spool.min_free = {free}: this protects nothing; write a part of the disk, e.g. "2%", or a size, e.g. "5G"'
+        yield f'spool.min_free = {free}: this protects nothing; write a percentage of the disk, e.g. "2%", or a size, e.g. "5G"'
     if config.spool.max_size < LITTLE:
         yield f"spool.max_size = {show_size(config.spool.max_size)}: most mail is larger, and is refused; write e.g. 256M"
     if config.spool.durability == "off":

@@ -59,7 +59,7 @@ class MinFree(str):
         try:
             return cls(Size.parse(text))
         except ValueError:
-            raise ValueError(f'{text!r} is neither a part of the disk nor a size: write "2%" or "5G"') from None
+            raise ValueError(f'{text!r} is neither a percentage of the disk nor a size: write "2%" or "5G"') from None
 
     def of(self, total: int) -> int:
         """How many of `total` bytes must stay free."""
@@ -155,7 +155,7 @@ def load(data: bytes, file: str = "enqueuer.toml") -> Config:
     raw: dict[str, Any] = {}
     try:
         if len(data) > MAX_FILE:
-            raise ValueError(f"larger than {MAX_FILE >> 20} MB: this is no config file")
+            raise ValueError(f"larger than {MAX_FILE >> 20} MB: this is not a config file")
         raw = tomllib.loads(data.decode("utf-8-sig"))
         return _checked(msgspec.convert(raw, Config, dec_hook=_parse))
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Run `enqueuer demo`: the main job in a temporary base directory, on made messages or copies of the user's own; then check the results.
+"""Run `enqueuer demo`: the main job in a temporary base directory, on sample messages or copies of the user's own; then check the results.
 
 It runs the engine as users do, as a process of its own, and looks at it from outside only: the control socket and the
 base directory. enqueuer.cli._demoview shows it.

@@ -36,7 +36,7 @@ def wait(condition: Callable[[], T], seconds: float, what: str) -> T:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TrialError(f"after {seconds:.0f} s still not true: {what}")
+            raise TrialError(f"after {seconds:.0f} s this has not happened: {what}")
         time.sleep(POLL)
     return found
 

@@ -97,8 +97,8 @@ class Blame:
         else:
             found = self._loops.stopped(told.kinds, told.judged_by, *times)
         if found:
-            what = "discards it and submits" if disposition == "discarded" else "submits"
-            log.warning("filter %s %s it again and again", told.judged_by, what, extra=serverlog.message_tag(entry.id))
+            what = "discards this message and submits it" if disposition == "discarded" else "submits this message"
+            log.warning("mail loop: filter %s %s again each time", told.judged_by, what, extra=serverlog.message_tag(entry.id))
 
     def pardon(self, id: int) -> None:
         """Forget the charges of a message that an administrator has scanned again, and all closed loops."""
@@ -120,7 +120,7 @@ class Blame:
         if not entry.suspect:
             return True
         if self.attempts.of(entry.id) >= self.most:
-            self._give_up(entry, "the engine or its queue manager ended while a processor worked on it")
+            self._give_up(entry, "the engine or its queue manager ended while this message was being scanned")
             return False
         self.attempts.charge(entry.id)
         return True
@@ -138,11 +138,14 @@ class Blame:
         """
         entry.deaths += 1
         if waiting:
-            log.warning("its processor ended; it is scanned again", extra=serverlog.message_tag(entry.id))
+            log.warning(
+                "the processor ended while the message waited for a filter; the message is scanned again",
+                extra=serverlog.message_tag(entry.id),
+            )
             return 0.0
         count = self.attempts.of(entry.id) if entry.suspect else self.attempts.charge(entry.id)
-        self._note(entry, f"its processor ended while it worked on it, {count} of {self.most} times")
-        if self._enough(entry, count, f"processors ended {count} times while they worked on it"):
+        self._note(entry, f"the processor ended while it scanned this message, {count} of {self.most} times")
+        if self._enough(entry, count, f"processors ended {count} times while they scanned this message"):
             return None
         return 0.0 if entry.deaths == 1 else 0.1 * 2**entry.deaths
 
@@ -173,7 +176,7 @@ class Blame:
         count = self.attempts.charge(entry.id)
         self._note(entry, f"a helper of {filter} ended while it scanned this message alone, {count} of {self.most} times: {reason}")
         if count >= self.most:
-            entry.doom = (f"{count} helpers of {filter} ended while they scanned it", filter, "bad")
+            entry.doom = (f"{count} helpers of {filter} ended while they scanned this message", filter, "bad")
             if entry.state not in ("active", "settling"):
                 self.doomed(entry)
 

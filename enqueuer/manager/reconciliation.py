@@ -1,9 +1,10 @@
-"""The reconciliation: do the totals fit the messages in the queue, and does the disk hold what the schedule knows?
+"""Compare the totals with each other, and the schedule with the store.
 
     received + returned = enqueued + discarded + quarantined + rejected + bad + still here
 
-Each audit checks the sum and the inventory of the store. It reads the inventory one slice a turn, so that a large queue stops no
-other work. Files come and go while they are listed, so an audit reports only what the audit before found wrong too.
+Each audit checks this sum, and compares the schedule with the inventory of the store: a slice in each turn of the
+loop, so that a large queue stops nothing. Files come and go while they are listed. So only a message that is wrong in
+two audits in a row is reported.
 """
 
 import logging
@@ -27,7 +28,7 @@ TOLD = 10
 
 
 class Reconciliation:
-    """Part of the queue manager. `unaccounted` is 0 as long as the totals are right."""
+    """Part of the queue manager. `unaccounted` is 0 as long as totals, schedule and store agree."""
 
     def __init__(self, loop: Loop, store: MessageStore, schedule: Schedule, board: Scoreboard) -> None:
         self._loop = loop
@@ -41,7 +42,7 @@ class Reconciliation:
 
     @property
     def unaccounted(self) -> int:
-        """Messages that only the schedule has or only the disk has, and the difference of the sums."""
+        """Return how many messages are only in the schedule or only on disk, plus the difference of the totals."""
         return len(self._wrong) + abs(self._difference)
 
     def audit(self) -> Iterator[None]:
@@ -79,8 +80,15 @@ class Reconciliation:
         difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
         if wrong - self._wrong:
             named = ", ".join(map(str, sorted(wrong)[:TOLD]))
-            log.error("%d messages are unaccounted for, known to the queue manager or on disk only: %s", len(wrong), named)
+            log.error(
+                "%d messages are unaccounted for (in the schedule and not on disk, or on disk and not in the schedule): %s",
+                len(wrong),
+                named,
+            )
         if difference and difference != self._difference:
-            log.error("the totals differ from the messages in the queue by %d", difference)
+            log.error(
+                "the totals are wrong: received + returned differs by %d from the messages that have ended and those that are still here",
+                difference,
+            )
         self._wrong = wrong
         self._difference = difference

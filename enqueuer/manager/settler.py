@@ -195,7 +195,7 @@ class Settler(Witness[Settling]):
         sync that succeeds.
         """
         self._failing_since = self._failing_since or time.monotonic()
-        log.critical("sync failed: %s; %d messages wait, and this batch published nothing of them", error, len(items))
+        log.critical("sync failed: %s; the %d messages that waited for it are not published", error, len(items))
         self._distrusted = self._board.distrust()
         for entry in self._schedule.entries.values():
             if not entry.durable:

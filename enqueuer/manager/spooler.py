@@ -227,7 +227,7 @@ class Spooler:
 
     def _tell_refused(self, name: bytes, bad: bytes | None, reason: str) -> None:
         if bad is not None:
-            self._tell_refusal(f"{printable(name)} refused: {reason}; it is {printable(bad)} now")
+            self._tell_refusal(f"{printable(name)} refused: {reason}; it was renamed to {printable(bad)}")
             self._refused()
 
     def _tell_refusal(self, text: str) -> None:
@@ -239,7 +239,7 @@ class Spooler:
         if self._refusals <= MAX_REFUSALS:
             log.warning("%s", text)
         else:
-            self._complaints.say("refused", f"{text}; more are refused than are named here: each has its reason in its .bad.why")
+            self._complaints.say("refused", f"{text}; the log does not name every refused drop: the .bad.why of each has the reason")
 
     def _tell_unseen(self) -> None:
         for code, (name, count) in self._intake.unseen.items():

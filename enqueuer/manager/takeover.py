@@ -85,7 +85,7 @@ def _schedule(found: Recovered, schedule: Schedule, cold: bool, distrusts: bool)
 
 def _tell(found: Recovered) -> None:
     for name in found.foreign:
-        log.warning("%s is not a file of the engine: it stays as it is", printable(name.encode("utf-8", "surrogateescape")))
+        log.warning("%s is not a file of Enqueuer: it is left where it is", printable(name.encode("utf-8", "surrogateescape")))
     if found.offers or found.finished or found.broken:
         counts = f"{len(found.offers)} to be scanned, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
         log.warning("found in the queue: %s", counts)

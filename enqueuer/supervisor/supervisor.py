@@ -229,7 +229,11 @@ class Supervisor:
         elif self.engine.state == "running":
             self.engine.state = "draining"
             timeout = self.engine.file.config.enqueuer.drain_timeout
-            log.log(serverlog.MAJOR, "draining: messages in work are finished, for at most %.0f s", timeout)
+            log.log(
+                serverlog.MAJOR,
+                "draining: the engine finishes the messages that it is scanning, for at most %.0f s, and then stops",
+                timeout,
+            )
             self.engine.tell("manager", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 

@@ -95,7 +95,7 @@ class SystemdService:
         if not found:
             notifier.say("WATCHDOG=1")
         elif found != self._trouble:
-            log.error("the watchdog gets no sign of life: %s", found)
+            log.error("the engine does not notify systemd's watchdog: %s", found)
         self._trouble = found
 
     def _look(self) -> HealthSample:

@@ -88,8 +88,8 @@ def enter(path: Path, *, make: bool = False) -> None:
             _become(owner, path)
         elif way.loose:
             raise RightsRefused(
-                f"{path} belongs to root, but other accounts may put another folder in its place, or in it ({way.loose}): "
-                "chown root and chmod go-w that, or chown -R the base directory to the account of the engine"
+                f"{path} belongs to root, but other accounts could replace it or put folders in it: {way.loose}. Give that folder to root "
+                "(chown root) and forbid others to write there (chmod go-w), or chown -R the base directory to the account of the engine"
             )
         os.fchdir(way.fd)
     finally:
@@ -124,7 +124,7 @@ def _reopened(fd: int, path: Path) -> BinaryIO:
         again = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     if not os.path.samestat(os.fstat(fd), os.fstat(again)):
         os.close(again)
-        raise FileNotFoundError(errno.ENOENT, "another file has its name now", str(path))
+        raise FileNotFoundError(errno.ENOENT, "another file has this name now", str(path))
     os.set_blocking(again, True)
     return os.fdopen(again, "rb")
 

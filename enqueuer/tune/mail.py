@@ -44,11 +44,11 @@ def waiting(base: Path) -> TrialMail | None:
 
 
 def made() -> TrialMail:
-    """Return made messages of all kinds, without refused ones and the few largest."""
+    """Return sample messages of all kinds, without refused ones and the few largest."""
     from enqueuer.lab.samples import samples
 
     found = [sample.data for sample in samples() if sample.expect != "refused" and len(sample.data) < 1 << 18]
-    return TrialMail(found, f"{len(found)} made messages (give --mail for numbers that hold for your own)")
+    return TrialMail(found, f"{len(found)} sample messages (--mail measures with your own mail instead)")
 
 
 def _queued(folder: Path) -> Iterator[bytes]:

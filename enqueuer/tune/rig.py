@@ -101,7 +101,7 @@ class Rig:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise TrialError(f"after {seconds:.0f} s still not true: {what}\n{self.trial.last_words()}")
+                raise TrialError(f"after {seconds:.0f} s this has not happened: {what}\n{self.trial.last_words()}")
             self.pause(POLL)
 
 

@@ -45,12 +45,10 @@ class Seconds(float):
             return cls(math.inf)
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(
-                f'{text!r:.40} is not a duration: write "30s", "5m", "2h" (or "never" to switch an option off, if it allows that)'
-            )
+            raise ValueError(f'{text!r:.40} is not a duration: write "30s", "5m" or "2h" (or "never", if the setting can be switched off)')
         seconds = float(match[1]) * _SCALE[match[2]]
         if seconds > _MOST:
-            raise ValueError('a duration is at most 3650d (or "never" to switch an option off, if it allows that)')
+            raise ValueError('a duration is at most 3650d (or "never", if the setting can be switched off)')
         return cls(seconds)
 
     @classmethod

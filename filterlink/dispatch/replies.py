@@ -107,5 +107,5 @@ class Desk:
             reason = "has no free slot" if ready else f"is not ready: {self._reason()}"
         else:
             suspect.away = True
-            reason = "ended over it, or over a message beside it: it must be scanned alone"
+            reason = "ended while it scanned this message, perhaps with others: this message waits to be scanned alone"
         self._port.park(request, f"{self.name} {reason}", suspect is not None)

@@ -61,7 +61,7 @@ class Grumble:
         second = int(time.monotonic())
         if second != self._second:
             if self._count > LINES_A_SECOND:
-                self._log.warning("%d more lines like these", self._count - LINES_A_SECOND)
+                self._log.warning("%d more lines like these are left out", self._count - LINES_A_SECOND)
             self._second = second
             self._count = 0
         self._count += 1
@@ -156,7 +156,7 @@ class HelperRunner:
         if step is LifeStep.START:
             self._start()
         elif step is LifeStep.ASSUME:
-            self._grumble.problem(f"the helper does not answer INTF, version {ASSUMED} is assumed")
+            self._grumble.problem(f"the helper did not answer INTF: version {ASSUMED} is assumed")
             self._owner.helper_ready(self._index)
         elif step is not None and self._helper is not None:
             self._stop_step(step, self._helper)
@@ -167,7 +167,7 @@ class HelperRunner:
             self._helper = Helper(self._loop, self._settings.words(), self._settings.pipelining, self, HelperLimits.of(self._settings))
         except Exception as error:  # noqa: BLE001  (any error of a start is the fault of that filter alone)
             if not isinstance(error, (OSError, ValueError)):
-                self._log.critical("the start failed: this is a fault in Enqueuer, please report it", exc_info=True)
+                self._log.critical("the start of the helper failed: this is a fault in Enqueuer, please report it", exc_info=True)
             self.startable = False
             self._lost(f"cannot be started: {fault(error)}")
             return
@@ -187,14 +187,14 @@ class HelperRunner:
         elif step is LifeStep.ABANDON:
             self._abandon(helper)
         else:
-            self._log.warning("process %d is ended by SIG%s", helper.pid, step.name)
+            self._log.warning("SIG%s is sent to process %d", step.name, helper.pid)
             helper.signal(signal.SIGTERM if step is LifeStep.TERM else signal.SIGKILL)
 
     def _abandon(self, helper: Helper) -> None:
         """Go on without a helper that the kernel holds. It is reaped if it ends later."""
         name = self._settings.name
         pid = helper.pid
-        stuck = f"process {pid} does not end by SIGKILL, the kernel holds it (a disk or server does not answer)"
+        stuck = f"process {pid} does not end by SIGKILL, because the kernel holds it (a disk or server does not answer)"
         if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)
             self.last_error = f"{stuck}, like {unkillable.MOST} before it: no more are started until one of them has ended"
@@ -261,14 +261,14 @@ class HelperRunner:
             self.life.quit_answered(time.monotonic())
             self._arm()
         elif reply.number == self._intf:
-            self._grumble.problem(f"invalid answer to INTF, version {ASSUMED} is assumed: {reply.line!r:.200}")
+            self._grumble.problem(f"the helper did not answer INTF as the protocol says, version {ASSUMED} is assumed: {reply.line!r:.200}")
             self._greeted(Interface(self._intf, ASSUMED))
         else:
             self._grumble.problem(f"answer to a request that is not outstanding (late, double or wrong): number {reply.number}")
 
     def _greeted(self, interface: Interface) -> None:
         if interface.number != self._intf:
-            self._grumble.problem(f"answer INTF to a request that was not INTF: number {interface.number}")
+            self._grumble.problem(f"an INTF answer with number {interface.number}, which Enqueuer did not send")
         elif self.life.greeted():
             self.startable = True
             self._arm()

@@ -30,8 +30,8 @@ Variables that make a program load other code (LD_*, PYTHON*, PERL5LIB) come fro
 CPU_MORE = 5
 """Seconds between SIGXCPU, which a program may catch, and SIGKILL."""
 NOT_ROOT = (
-    "only an engine that runs as root can start helpers as another account. Started by root it takes the account of its base directory: "
-    "leave user out, or chown -R root the base directory and start it as root"
+    "only an engine that runs as root can start helpers as another account. An engine that root starts runs as the owner of its base "
+    "directory: remove user, or give the base directory to root (chown -R root) and start the engine as root"
 )
 QUEUE = "Queue"
 """The folder of the messages that a helper must read."""
@@ -173,7 +173,7 @@ def _expect_readable(account: pwd.struct_passwd) -> None:
 def _expect_confinable(folders: Sequence[str]) -> None:
     """Check that a helper can be confined. Raises OSError with the cure: an error in the child itself would have no text."""
     if lacking := sandbox.no_landlock():
-        raise OSError(f"confined = true is impossible here: {lacking}")
+        raise OSError(f"confined = true is not possible here: {lacking}")
     for folder in folders:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"writable: there is no folder {folder}")

@@ -121,7 +121,7 @@ class Reader:
         self._partial += piece[:room]
         if len(piece) > room and not self._cut:
             self._cut = True
-            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of it is dropped"))
+            events.append(Note(b"", f"line of more than {self._max} bytes, the rest of the line is thrown away"))
 
 
 def _show(line: bytes) -> str:

@@ -145,7 +145,7 @@ class TestBench(Dialogue):
         if not self._plan.restarts:
             raise _Hopeless(f'it {_how(self.status)}, and auto_restart = "never"')
         if self._fruitless >= MOST_RESTARTS:
-            raise _Hopeless(f"{self._fruitless} processes in a row answered nothing; the last one {_how(self.status)}")
+            raise _Hopeless(f"{self._fruitless} processes in a row ended without an answer; the last one {_how(self.status)}")
         self._start()
 
     def _blame_its_end(self) -> None:

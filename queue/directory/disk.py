@@ -124,7 +124,7 @@ def contents(disk: DiskPort, path: str, most: int) -> bytes:
     except OSError as error:
         if no_room(error):
             raise
-        log.error("%s cannot be read: %s; it counts as lost", path, error.strerror)
+        log.error("%s cannot be read: %s; the engine goes on as if it were empty", path, error.strerror)
         return b""
 
 

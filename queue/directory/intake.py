@@ -191,7 +191,7 @@ class Intake:
             if not self._rests.rested(name, status):
                 return "later"
             if status.st_size == 0:
-                raise Refusal("it is empty, and does not change")
+                raise Refusal("it is empty, and nothing more was written to it")
         elif status.st_size == 0:
             return self._patience(name, status.st_uid, "it is empty")
         target = os.fsencode(TAKEN) + b"/" + names.taken(id, name)

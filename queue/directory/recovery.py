@@ -150,7 +150,7 @@ def _odd_aside(disk: DiskPort, folder: str, name: str) -> None:
             disk.rename_new(f"{folder}/{name}", f"{folder}/{other}")
         except FileExistsError:
             continue
-        log.error("%s is not a file: it is %s now, and is ignored", printable(f"{folder}/{name}"), printable(other))
+        log.error("%s is not a file: it was renamed to %s, and the engine ignores it", printable(f"{folder}/{name}"), printable(other))
         return
 
 
@@ -271,7 +271,7 @@ def _fault(disk: DiskPort, id: int, cold: bool) -> str:
     """Return the fault of a message file, "" if there is none. Only a power cut breaks a file that its writer finished."""
     try:
         if not finished(disk, queue_path(id), of_others=True):
-            return "the file is not whole: its writer did not finish it"
+            return "the file is not whole: its writer had not finished it"
         return "" if not cold or whole(disk, id) else "the file does not match its own digest: it was not whole when the machine stopped"
     except OSError as error:
         if no_room(error):

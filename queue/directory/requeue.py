@@ -56,5 +56,5 @@ class Requeue:
         head = next(self._disk.chunks(path, first=FIRST), b"")
         line = envelopes.parse_o(head[: max(envelopes.head_end(head), 0)] or head)
         if line is None:
-            raise NotKept(f"{path} has no O line of ours: it stays where it is")
+            raise NotKept(f"{path} has no O line that Enqueuer wrote, so the engine does not move it")
         self._disk.patch(path, line.offset + envelopes.O_LENGTH - 1 - MARK_LENGTH, mark)

@@ -100,7 +100,7 @@ def test_a_narrow_terminal_gets_lines_instead_of_a_table(document: dict[str, Any
 
     assert capsys.readouterr().out.splitlines() == [
         "Virus[Scan]  failed, pids 901",
-        "  1 in work, 4 parked, 10 answered, 5 restarts",
+        "  1 being scanned, 4 parked, 10 answered, 5 restarts",
         "  median 20 ms, p99 3.0 s",
         "Virus[Scan], last error: no such program\\x1b[2J",
     ]

@@ -32,7 +32,7 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
     ("now", "said"),
     [
         ({}, ["waits for a processor, for 12 s; 17 older small messages wait before it"]),
-        ({"alone": True}, ["it then runs alone, because a processor worked on it when the engine ended"]),
+        ({"alone": True}, ["it is then scanned alone, because it was being scanned when the engine ended"]),
         (
             {"state": "active", "processor": 3, "doing": "filter", "filter": SCAN},
             ["processor 3: filter Scan scans it, for 12 s", "(stalled, last"],

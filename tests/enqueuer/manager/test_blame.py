@@ -151,7 +151,7 @@ def test_what_kills_helpers_ends_in_bad_and_the_others_pass(trials: Trials, conf
         attempts = (trial.base / "Queue/.attempts").exists()
 
     assert b"Subject: 77" in (trial.base / f"Bad/{why['id']}.msg").read_bytes()
-    assert (why["attempts"], why["filter"], why["reason"]) == (5, "Judge", "5 helpers of Judge ended while they scanned it")
+    assert (why["attempts"], why["filter"], why["reason"]) == (5, "Judge", "5 helpers of Judge ended while they scanned this message")
     assert filter["restarts"] <= 7  # five that are charged, one for the suspicion, one over nothing that was answered
     assert not attempts, "nobody else was charged"
 

@@ -293,7 +293,7 @@ def test_a_filter_that_writes_files_around_is_found(trials: Trials, config: Conf
     assert (totals["bad"], totals["enqueued"]) == (1, 1)
     assert LEAST < totals["discarded"] - 10 <= 4 * LEAST  # the row breaks where the machine stands still for a moment
     assert (found["filter"], "mail loop: filter Judge" in found["reason"]) == ("Judge", True)
-    assert "filter Judge discards it and submits it anew" in trial.log()
+    assert "mail loop: filter Judge discards this message and submits it again" in trial.log()
     assert _message(bad).count(b"X-Signed: again") == totals["discarded"] - 10
 
 
@@ -328,7 +328,7 @@ def test_what_is_held_and_goes_around_is_found(trials: Trials, config: Config, m
         log = trial.log()
 
     assert (totals["bad"], totals["received"] < 10 * SURE) == (totals["received"], True)
-    assert "filter Judge submits it again and again" in log
+    assert "mail loop: filter Judge submits this message again each time" in log
 
 
 def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: Make) -> None:

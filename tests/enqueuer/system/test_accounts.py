@@ -469,7 +469,7 @@ def test_a_base_directory_of_root_that_another_may_replace_is_refused(trap: Trap
         os.chown(folder, 0, ACCOUNT)
         folder.chmod(0o757 if loose.startswith("all") else 0o775)
 
-    assert "belongs to root, but other accounts may put another folder in its place, or in it" in entered(trap.base)
+    assert "belongs to root, but other accounts could replace it or put folders in it" in entered(trap.base)
     os.chown(folder, 0, 0)
     folder.chmod(0o1777)
     assert entered(trap.base).startswith("(0, 0, 0)")
@@ -575,4 +575,4 @@ def test_a_filter_with_an_account_is_a_warning_where_the_engine_is_not_root(trap
     done = trap.enqueuer(["config", "check"])
 
     assert b'filter "Root": user = root: only an engine that runs as root' in done.stderr
-    assert b"chown -R root the base directory" in done.stderr
+    assert b"(chown -R root)" in done.stderr

@@ -39,7 +39,7 @@ def test_copies_of_what_waits(base: Path) -> None:
 def test_an_empty_queue_has_none(base: Path) -> None:
     """Then made ones are taken, and it is said."""
     assert waiting(base) is None
-    assert "made messages" in made().source
+    assert "sample messages" in made().source
     assert len(made().messages) > 20
 
 

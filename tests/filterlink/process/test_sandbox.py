@@ -231,7 +231,7 @@ def test_without_landlock() -> None:
     said = without("landlock")
 
     assert "['this kernel has no Landlock" in said
-    assert "confined = true is impossible here: this kernel has no Landlock" in said
+    assert "confined = true is not possible here: this kernel has no Landlock" in said
     assert "it goes on" in said
 
 
