@@ -400,11 +400,14 @@ from pathlib import Path
 from enqueuer.system import accounts
 accounts._load_all()
 base = Path(sys.argv[1])
+parent = os.getpid()
 flipper = os.fork()
-while flipper == 0:
+while flipper == 0 and os.getppid() == parent:
     for one, other in (("real", "roots"), ("roots", "real")):
         with contextlib.suppress(OSError):
             os.rename(base, base.with_name(one)); os.rename(base.with_name(other), base)
+if flipper == 0:
+    os._exit(0)
 counts = {}
 for _ in range(300):
     child = os.fork()
