@@ -120,7 +120,7 @@ def test_a_mistake_is_one_line_with_place_and_cure(text: str, place: str, cure: 
 def test_bytes_that_are_not_utf_8_are_refused() -> None:
     """The file may be saved in another encoding, or be no text at all."""
     assert "byte 1 is not UTF-8" in refusal(b"\xff")
-    assert "no config file" in refusal(b"#" * (schema.MAX_FILE + 1))
+    assert "not a config file" in refusal(b"#" * (schema.MAX_FILE + 1))
 
 
 @pytest.mark.parametrize("cut", range(0, len(DEFAULT), 97))
