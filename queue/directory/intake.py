@@ -20,6 +20,7 @@ import msgspec
 
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import MAX_TIME, Disk, Stamp
+from enqueuer.queue.directory.layout import DROPS, TAKEN
 from enqueuer.queue.directory.rest import PATIENCE, REST, Rests
 from enqueuer.queue.directory.sync import seen_by_this_kernel
 from enqueuer.queue.message.printable import printable
@@ -29,8 +30,6 @@ __all__ = ["SLICE", "Candidate", "Claim", "Intake", "Refusal"]
 
 log = logging.getLogger("SPOOL")
 
-FOLDER = "Submitted"
-TAKEN = "Submitted/.taken"
 SLICE = 2000
 """Names listed at once: about 5 ms, so that a million names do not stop the queue manager."""
 TRIED = 10
@@ -68,7 +67,7 @@ class Intake:
         self.unseen: dict[int, tuple[bytes, int]] = {}
         """The entries that the last listing could not read, by errno: a name, and how many there are."""
         self._rests = Rests()
-        self._leases = seen_by_this_kernel(FOLDER)
+        self._leases = seen_by_this_kernel(DROPS)
         # a process that opens a file for writing while we have a lease on it makes the kernel send this signal, which by default ends us
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
@@ -84,7 +83,7 @@ class Intake:
         found: list[Candidate] = []
         self.unseen = {}
         remembered = self._rests.names()
-        with os.scandir(os.fsencode(FOLDER)) as entries:
+        with os.scandir(os.fsencode(DROPS)) as entries:
             for count, entry in enumerate(entries, 1):
                 if entry.name.endswith(self._suffixes) and not entry.name.startswith(b"."):
                     try:
@@ -105,7 +104,7 @@ class Intake:
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk and others)."""
-        path = os.fsencode(FOLDER) + b"/" + name
+        path = os.fsencode(DROPS) + b"/" + name
         owner = NO_OWNER
         try:
             status = os.lstat(path)  # lstat, not open: to open a device has effects, and to open a FIFO wakes its writer
@@ -135,7 +134,7 @@ class Intake:
         """
         text = json.dumps({"name": printable(name), "reason": reason, "time": rfc3339(time.time())}, indent=1)
         for number in (*range(1, TRIED), time.time_ns()):
-            bad, why = (os.fsencode(FOLDER) + b"/" + each for each in names.refused(name, number))
+            bad, why = (os.fsencode(DROPS) + b"/" + each for each in names.refused(name, number))
             try:
                 self._refuse_as(path, bad, why, text + "\n")
             except FileExistsError:
@@ -168,7 +167,7 @@ class Intake:
     def _tells(self, name: bytes) -> tuple[bool, int]:
         """Return whether a lease shows its writers, so that it did not rest before it was taken; and its owner."""
         try:
-            fd = os.open(os.fsencode(FOLDER) + b"/" + name, _OPEN)
+            fd = os.open(os.fsencode(DROPS) + b"/" + name, _OPEN)
         except OSError:
             return False, NO_OWNER
         try:
@@ -212,7 +211,7 @@ class Intake:
         try:
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(path))
         except FileExistsError:  # another process has used the name again meanwhile: both files stay
-            beside = os.fsencode(FOLDER) + b"/" + os.path.basename(target)
+            beside = os.fsencode(DROPS) + b"/" + os.path.basename(target)
             self.disk.rename_new(os.fsdecode(target), os.fsdecode(beside))
 
     def _not_opened(self, name: bytes, owner: int, error: OSError) -> Claim:

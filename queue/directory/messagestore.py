@@ -11,6 +11,7 @@ from enqueuer.queue.directory.durability import Durability
 from enqueuer.queue.directory.ids import IdsFile
 from enqueuer.queue.directory.ingest import complete, queue_path
 from enqueuer.queue.directory.intake import Intake
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.directory.ref import ref_of, taken_of
 from enqueuer.queue.directory.requeue import Requeue
 from enqueuer.queue.directory.settle import DirectorySettlement
@@ -104,7 +105,7 @@ class DirectoryStore:
     # ---- queries
 
     def inventory(self) -> Iterator[int]:
-        for name in self._disk.names("Submitted/.taken"):
+        for name in self._disk.names(TAKEN):
             if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
                 yield taken.id
         for name in self._disk.names("Queue"):

@@ -15,6 +15,7 @@ import msgspec
 from enqueuer.queue.directory import incoming, names
 from enqueuer.queue.directory.disk import DiskPort, Stamp, no_room
 from enqueuer.queue.directory.ingest import complete, finished, queue_path, whole
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.directory.ref import ref_of
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.directory.sync import Change
@@ -136,7 +137,7 @@ def _unlink(disk: DiskPort, folder: str, found: Iterable[str]) -> None:
 def _set_odd_aside(disk: DiskPort) -> set[str]:
     """Rename entries that have a name of ours and are not files; return the paths of those that could not be renamed."""
     left = set()
-    for folder, ours in (("Submitted/.taken", _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged), INCOMING):
+    for folder, ours in ((TAKEN, _is_taken), ("Queue", _is_queue), ("Staged", names.parse_staged), INCOMING):
         for name in disk.odd(folder):
             if ours(name) and not _tried(f"{folder}/{name}", lambda name=name, folder=folder: _odd_aside(disk, folder, name)):  # type: ignore[misc]
                 left.add(f"{folder}/{name}")
@@ -165,13 +166,13 @@ def _is_queue(name: str) -> object:
 def _look(disk: DiskPort) -> _Disk:
     seen = _Disk()
     odd = _set_odd_aside(disk)
-    for name in disk.names("Submitted/.taken"):
-        if "Submitted/.taken/" + name in odd:
+    for name in disk.names(TAKEN):
+        if f"{TAKEN}/{name}" in odd:
             continue
         if taken := names.parse_taken(name.encode("utf-8", "surrogateescape")):
             seen.drops[taken.id] = name
         else:
-            seen.foreign.append("Submitted/.taken/" + name)
+            seen.foreign.append(f"{TAKEN}/{name}")
     for name in disk.names("Queue"):
         if "Queue/" + name not in odd:
             _look_queue(seen, name)

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.ingest import queue_path
+from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.directory.sync import GroupSync, Sync
 from enqueuer.queue.port import Unwiped
 
@@ -30,7 +31,7 @@ __all__ = ["Store", "drop_path"]
 
 
 def drop_path(drop: str) -> str:
-    return "Submitted/.taken/" + drop
+    return f"{TAKEN}/{drop}"
 
 
 class Store:

@@ -22,6 +22,7 @@ from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort, store_folder
 from enqueuer.queue.directory.durability import Choice, Durability, Mount, choose, find_mount, leases_tell
 from enqueuer.queue.directory.ingest import queue_path
+from enqueuer.queue.directory.layout import TAKEN
 
 __all__ = ["Change", "EachSync", "GroupSync", "NoSync", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
 
@@ -93,7 +94,7 @@ class EachSync(NoSync):
         if targets:
             self._disk.fsync("Staged")
         if changes:
-            self._disk.fsync("Submitted/.taken")
+            self._disk.fsync(TAKEN)
 
     def everything(self) -> None:
         self._disk.sync()
