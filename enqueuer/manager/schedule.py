@@ -30,7 +30,7 @@ Place = Literal["bad", "quarantine"]
 
 
 SMALL, LARGE, SUSPECT = range(3)
-BACK_EACH = 0.001
+BACK_EACH = 0.0005
 """Seconds between deferred messages that come back together: even a hundred thousand of them must not overrun the filter."""
 MAX_REASON = 200
 """Characters kept of the reason why a message is parked or deferred: a hundred thousand messages may have one."""
