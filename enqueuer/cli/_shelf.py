@@ -1,9 +1,10 @@
 """List and show the messages of one folder, for the commands queue and quarantine."""
 
+import itertools
 import json as jsons
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
     expect_known(enter(base))
     disk = Disk()
     now = time.time()
-    found = (_document(entry, now) for entry in shelf.entries(disk, folder))
+    found: Iterator[dict[str, Any]] = (_document(entry, now) for entry in shelf.entries(disk, folder))
+    if folder == "Queue":
+        found = _with_states(found)
     if json:
         _stream(found)
     else:
@@ -29,6 +32,22 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
 
         _show.messages(found, folder)
     disk.close()
+
+
+def _with_states(found: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Replace the states that the files show by those of the engine, if one runs."""
+    from enqueuer.cli import _where
+    from enqueuer.control.client import NotRunning
+
+    while batch := list(itertools.islice(found, _where.MOST_STATES)):
+        try:
+            states = _where.states(Path.cwd(), [each["id"] for each in batch])
+        except (NotRunning, OSError):
+            yield from batch
+            yield from found
+            return
+        for each, state in zip(batch, states, strict=False):
+            yield each | {"state": state or each["state"]}
 
 
 def show_message(folder: shelf.Folder, id: int, base: str | None, json: bool) -> None:

@@ -4,10 +4,11 @@ The first lines answer an administrator's first questions at night: does it run,
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +42,7 @@ def status(document: dict[str, Any]) -> None:
     """Print the whole status on one page."""
     console = _console()
     _head(console, document)
+    _stops(console, document.get("stops", []))
     console.print(_flow(document))
     _tasks(console, document["processors"])
     if document["filters"]:
@@ -142,18 +144,50 @@ def _head(console: Console, document: dict[str, Any]) -> None:
     console.print()
 
 
+def _stops(console: Console, found: list[dict[str, str]]) -> None:
+    """Print what stops mail, and what to do about it."""
+    if not found:
+        return
+    console.print(Text("What stops mail:", "bold red"))
+    for each in found:
+        console.print(Padding(Text(printable(each["what"]), "red"), (0, 0, 0, 2)))
+        console.print(Padding(Text(printable(each["do"])), (0, 0, 0, 4)))
+    console.print()
+
+
+def _backlog(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return the lines about the folders that others empty."""
+    backlog = document.get("backlog")
+    if backlog is None:
+        return
+    for module, found in backlog["outbound"].items():
+        yield f"Outbound {module}", _counted(found)
+    for name in ("quarantine", "bad"):
+        yield name.title(), _counted(backlog[name])
+
+
+def _counted(found: dict[str, Any]) -> str:
+    if found["error"]:
+        return f"cannot be read: {found['error']}"
+    count = f"{'' if found['complete'] else 'at least '}{found['count']} messages" if found["count"] else "empty"
+    return count if found["oldest_s"] is None else f"{count}, the oldest for {show_seconds(found['oldest_s'])}"
+
+
 def _flow(document: dict[str, Any]) -> Table:
     """Return a table of where messages are: a line for each stage."""
     queue = document["queue"]
     lanes = document["lanes"]
     table = Table(box=None, pad_edge=False, show_header=False)
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
+    deferred = "" if queue["oldest_deferred_s"] is None else f", the oldest for {show_seconds(queue['oldest_deferred_s'])}"
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",
-        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked, {queue['deferred']} deferred",
+        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked,"
+        f" {queue['deferred']} deferred{deferred}",
         "Small": f"{lanes['small']['waiting']} waiting, {lanes['small']['active']} active",
         "Large": f"{lanes['large']['waiting']} waiting, {lanes['large']['active']} active of at most {lanes['large']['limit']}",
         "Processors": _pool(document["processors"]),
+        **dict(_backlog(document)),
     }
     for name, text in rows.items():
         table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["deferred"] else ""))
@@ -190,7 +224,7 @@ def _print_filters(console: Console, found: list[dict[str, Any]]) -> None:
     else:
         console.print(table)
     for one in found:
-        if one["last_error"]:
+        if one["last_error"] and not one["unavailable_since"]:
             console.print(Text(printable(f"{one['name']}, last error: {one['last_error']}"), "red"))
 
 

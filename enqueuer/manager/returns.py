@@ -54,10 +54,13 @@ class Returns:
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
 
-    def carry_out(self, verb: str, id: int, answer: Answer) -> None:
-        """Carry out an order: release, retry (0: all in Bad/) or delete. `answer(done, line)` is called once, now or later."""
+    def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "") -> None:
+        """Carry out an order: release, retry (0: all in Bad/ and all deferred ones, of one filter if it is named) or delete.
+
+        `answer(done, line)` is called once, now or later.
+        """
         if not id:
-            self._retry_all(answer)
+            self._retry_all(filter, answer)
             return
         verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
         try:
@@ -69,23 +72,38 @@ class Returns:
         except (ValueError, RecursionError) as error:  # our file, but it was changed by hand
             answer(False, f"message {id}: {type(error).__name__}")
 
-    def _retry_all(self, answer: Answer) -> None:
-        """Retry all messages in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
+    def _retry_all(self, filter: str, answer: Answer) -> None:
+        """Retry deferred messages and those in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
+        entries = self._schedule.entries.values()
+        deferred = sorted(entry.id for entry in entries if entry.state == "deferred" and filter in ("", entry.filter))
         try:
-            ids = self._store.kept("bad")
+            kept = self._store.kept("bad")
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
-        tally = _Tally(len(ids), answer)
-        self._retry_slice(iter(ids), tally)
+        self._retry_slice(itertools.chain(deferred, kept), filter, _Tally(answer))
 
-    def _retry_slice(self, ids: Iterator[int], tally: "_Tally") -> None:
+    def _retry_slice(self, ids: Iterator[int], filter: str, tally: "_Tally") -> None:
         count = 0
         for id in itertools.islice(ids, SLICE):
             count += 1
-            self.carry_out("retry", id, tally.one)
+            if self._belongs(id, filter):
+                tally.begin()
+                self.carry_out("retry", id, tally.one)
         if count == SLICE:
-            self._loop.after(0, lambda: self._retry_slice(ids, tally))
+            self._loop.after(0, lambda: self._retry_slice(ids, filter, tally))
+        else:
+            tally.end()
+
+    def _belongs(self, id: int, filter: str) -> bool:
+        """Return whether this filter ("" = any) deferred a message, or is why it went to Bad/. A message may have moved on meanwhile."""
+        if (entry := self._schedule.entries.get(id)) is not None:
+            return entry.state == "deferred" and filter in ("", entry.filter)
+        if not filter:
+            return True
+        with contextlib.suppress(OSError, ValueError, RecursionError, NotKept):
+            return self._store.reason(id, "bad").get("filter") == filter
+        return False
 
     def _release(self, id: int, answer: Answer) -> None:
         why = self._store.reason(id, "quarantine")
@@ -134,20 +152,26 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, count: int, answer: Answer) -> None:
-        self._left = count
+    def __init__(self, answer: Answer) -> None:
+        self._left = 1
+        """Orders without an answer yet; one more until all are given."""
         self._done = 0
         self._refused = ""
         self._answer = answer
-        self._finish()
+
+    def begin(self) -> None:
+        """Note that an order is given."""
+        self._left += 1
 
     def one(self, done: bool, text: str) -> None:
-        self._left -= 1
+        """Note the answer of an order."""
         self._done += done
         self._refused = self._refused or ("" if done else text)
-        self._finish()
+        self.end()
 
-    def _finish(self) -> None:
+    def end(self) -> None:
+        """Note that an order is answered, or that all are given."""
+        self._left -= 1
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
             self._answer(not self._refused, f"{self._done} messages are scanned again{more}")

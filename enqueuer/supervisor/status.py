@@ -26,7 +26,7 @@ def document(
     now = time.monotonic()
     gauges = board.gauges()
     settings = file.config.enqueuer
-    oldest = gauges["oldest"]
+    intake = board.intake()
     return {
         "version": our_version(),
         "state": state,
@@ -34,9 +34,10 @@ def document(
         "pid": pid,
         "uptime_s": round(now - born, 3),
         "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
-        "spool": {"waiting": gauges["spool"]},
+        "spool": {"waiting": gauges["spool"], "stuck": msgspec.to_builtins(intake.stuck)},
+        "intake": {"paused": intake.paused},
         "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "deferred")}
-        | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
+        | {"on_hold": 0, "oldest_waiting_s": _age(gauges["oldest"], now), "oldest_deferred_s": _age(gauges["oldest_deferred"], now)},
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
             "large": {
@@ -74,6 +75,11 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     return [
         msgspec.to_builtins(each) | {"unavailable_since": each.unavailable_since and rfc3339(each.unavailable_since)} for each in states
     ]
+
+
+def _age(since: int, now: float) -> float | None:
+    """Return the seconds since a time of a gauge (time.monotonic_ns()); 0 = never."""
+    return round(now - since / 1e9, 3) if since else None
 
 
 def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:

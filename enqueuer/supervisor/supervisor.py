@@ -134,7 +134,7 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
-        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer):
+        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer | frames.StatesAnswer):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.engine.state == "starting":

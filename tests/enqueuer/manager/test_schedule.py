@@ -629,4 +629,4 @@ def test_hasten_leaves_what_comes_sooner_and_what_is_not_deferred() -> None:
     schedule.entries[4].filter = "A"
     schedule.hasten({"A"}, 100.0, 300.0)
 
-    assert [schedule.entries[id].until for id in (1, 2, 3, 4)] == [50.0, 100.001, 100.002, 0.0]
+    assert [schedule.entries[id].until for id in (1, 2, 3, 4)] == [50.0, 100.0 + BACK_EACH, 100.0 + 2 * BACK_EACH, 0.0]
