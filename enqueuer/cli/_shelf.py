@@ -73,7 +73,7 @@ def show_queued(id: int, json: bool) -> None:
         passed = shelf.enqueued(id)
         where = f": it was enqueued, and is {', '.join(passed)}" if passed else ""
         fail("\n  ".join([f"no message {id} in the queue{where}", *_meant.told(id)]), exits.NOINPUT)
-    _print(document | {"now": now}, json)
+    _print(document | {"now": now, "state": now["state"] or document["state"]}, json)
 
 
 def _read(folder: shelf.Folder, id: int) -> dict[str, Any] | None:

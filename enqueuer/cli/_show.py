@@ -150,8 +150,8 @@ def _stops(console: Console, found: list[dict[str, str]]) -> None:
         return
     console.print(Text("What stops mail:", "bold red"))
     for each in found:
-        console.print(Padding(Text(printable(each["what"]), "red"), (0, 0, 0, 2)))
-        console.print(Padding(Text(printable(each["do"])), (0, 0, 0, 4)))
+        console.print(Padding(Text(printable(each["what"]), "red"), (0, 0, 0, 2), expand=False))
+        console.print(Padding(Text(printable(each["do"])), (0, 0, 0, 4), expand=False))
     console.print()
 
 
