@@ -87,7 +87,7 @@ class ServerWatch:
 
     def _run(self, first: threading.Event) -> None:
         while True:
-            self._note(self._round())
+            self._note(self.ask())
             first.set()
             while (rest := self._due(time.monotonic())) > 0:
                 with self._changed:
@@ -98,7 +98,7 @@ class ServerWatch:
         """Return the seconds until the next round."""
         return (self._began + AGAIN if self._trouble else max(self._began, self._answered) + self._every) - now
 
-    def _round(self) -> str:
+    def ask(self) -> str:
         """Ask the servers until one answers. Return what is wrong with each of them; "" if one answers."""
         self._began = time.monotonic()
         self._doubted = False
