@@ -10,7 +10,7 @@ __all__ = ["ask", "sentences"]
 
 ELSEWHERE = {
     "quarantine": "in quarantine; to let it go on: enqueuer quarantine release {id}; to delete it: enqueuer quarantine delete {id}",
-    "bad": "given up; to scan it again: enqueuer queue retry {id}",
+    "bad": "given up; to scan it again: enqueuer queue retry {id}; to delete it: enqueuer bad delete {id}",
 }
 
 

@@ -89,7 +89,7 @@ class Resized(Frame):
 
 
 class Order(Frame):
-    """S -> Q: an administrator releases, retries or deletes one message. A retry of 0 means all in Bad/."""
+    """S -> Q: an administrator releases, retries or deletes one message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
 
     token: int
     verb: str

@@ -1,11 +1,11 @@
-"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete. Offer deferred messages earlier when the
-config file changed.
+"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete from both. Offer deferred messages earlier
+when the config file changed.
 
 The store brings a kept message back into the queue (queue/directory/requeue.py).
 """
 
 import contextlib
-import itertools
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ Such messages are offered again after its rollover (FilterPeer).
 """
 
 
-SLICE = 16
-"""Messages that `retry --all` marks in one turn of the loop, about 2 ms."""
+SLICE = 0.002
+"""Seconds of one turn of the loop that `retry --all` and `bad delete --all` may take, but for their last message."""
 Answer = Callable[[bool, str], None]
 
 
@@ -55,11 +55,21 @@ class Returns:
         self._config = config
 
     def carry_out(self, verb: str, id: int, answer: Answer) -> None:
-        """Carry out an order: release, retry (0: all in Bad/) or delete. `answer(done, line)` is called once, now or later."""
+        """Carry out an order. `answer(done, line)` is called once, now or later.
+
+        release and delete are of Quarantine, retry-bad and delete-bad of Bad/. retry is of Bad/ or of a deferred message. The id 0
+        means all in Bad/.
+        """
         if not id:
-            self._retry_all(answer)
+            self._all_bad("delete-bad" if verb == "delete-bad" else "retry-bad", answer)
             return
-        verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
+        verbs: dict[str, Callable[[int, Answer], None]] = {
+            "release": self._release,
+            "retry": self._retry,
+            "retry-bad": self._retry_bad,
+            "delete": functools.partial(self._delete, "quarantine"),
+            "delete-bad": functools.partial(self._delete, "bad"),
+        }
         try:
             verbs[verb](id, answer)
         except NotKept as error:
@@ -69,23 +79,23 @@ class Returns:
         except (ValueError, RecursionError) as error:  # our file, but it was changed by hand
             answer(False, f"message {id}: {type(error).__name__}")
 
-    def _retry_all(self, answer: Answer) -> None:
-        """Retry all messages in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
+    def _all_bad(self, verb: str, answer: Answer) -> None:
+        """Carry out an order for all messages in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
         try:
             ids = self._store.kept("bad")
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
-        tally = _Tally(len(ids), answer)
-        self._retry_slice(iter(ids), tally)
+        done = "deleted" if verb == "delete-bad" else "messages are scanned again"
+        self._slice(verb, iter(ids), _Tally(len(ids), done, answer))
 
-    def _retry_slice(self, ids: Iterator[int], tally: "_Tally") -> None:
-        count = 0
-        for id in itertools.islice(ids, SLICE):
-            count += 1
-            self.carry_out("retry", id, tally.one)
-        if count == SLICE:
-            self._loop.after(0, lambda: self._retry_slice(ids, tally))
+    def _slice(self, verb: str, ids: Iterator[int], tally: "_Tally") -> None:
+        until = time.monotonic() + SLICE
+        for id in ids:
+            self.carry_out(verb, id, tally.one)
+            if time.monotonic() >= until:
+                self._loop.after(0, lambda: self._slice(verb, ids, tally))
+                return
 
     def _release(self, id: int, answer: Answer) -> None:
         why = self._store.reason(id, "quarantine")
@@ -105,12 +115,15 @@ class Returns:
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
         else:
-            self._bring_back(id, "bad", None, "retried: it is scanned again", answer)
+            self._retry_bad(id, answer)
 
-    def _delete(self, id: int, answer: Answer) -> None:
-        if not self._store.delete(id, "quarantine"):
-            raise NotKept(f"Quarantine holds no message {id}")
-        log.log(serverlog.MAJOR, "deleted from Quarantine", extra=serverlog.message_tag(id))
+    def _retry_bad(self, id: int, answer: Answer) -> None:
+        self._bring_back(id, "bad", None, "retried: it is scanned again", answer)
+
+    def _delete(self, place: Place, id: int, answer: Answer) -> None:
+        if not self._store.delete(id, place):
+            raise NotKept(f"{place.capitalize()} holds no message {id}")
+        log.log(serverlog.MAJOR, "deleted from %s", place.capitalize(), extra=serverlog.message_tag(id))
         answer(True, f"{id} deleted")
 
     def _bring_back(self, id: int, place: Place, mark: bytes | None, text: str, answer: Answer) -> None:
@@ -134,8 +147,10 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, count: int, answer: Answer) -> None:
+    def __init__(self, count: int, what: str, answer: Answer) -> None:
+        """`what`: the words behind the number of those that were carried out."""
         self._left = count
+        self._what = what
         self._done = 0
         self._refused = ""
         self._answer = answer
@@ -150,4 +165,4 @@ class _Tally:
     def _finish(self) -> None:
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
-            self._answer(not self._refused, f"{self._done} messages are scanned again{more}")
+            self._answer(not self._refused, f"{self._done} {self._what}{more}")

@@ -24,6 +24,8 @@ INTF, because filterlink reports the revision when the new helpers are ready.
 
 ANSWER_WITHIN = 30.0
 """Seconds that the queue manager gets for a command. `retry --all` of thousands of messages takes long."""
+OF_ALL = ("retry", "retry-bad", "delete-bad")
+"""Orders whose id may be 0: all messages."""
 SEEN_WITHIN = 3.0
 """Seconds that the queue manager gets to say where a message is. The command itself waits for 5."""
 
@@ -83,7 +85,7 @@ class Commands:
                 reply(self._status())
             case "reload":
                 self._reload(reply)
-            case "release" | "retry" | "delete" as verb:
+            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" as verb:
                 self._order(verb, request.id, reply)
             case "where":
                 self._seek(request.id, reply)
@@ -103,7 +105,7 @@ class Commands:
     def _order(self, verb: str, id: int, reply: Reply) -> None:
         """Send a command to the queue manager. If that dies over it, abandoned() answers."""
         manager = self._engine.children.one("manager")
-        if manager is None or (id == 0 and verb != "retry"):
+        if manager is None or (id == 0 and verb not in OF_ALL):
             reply(
                 {
                     "ok": False,
