@@ -202,6 +202,8 @@ class Outcome(Frame):
     """The filters that may have submitted the message again. If set, the frame also has the time of its drop and its fingerprints."""
     created: int = 0
     kinds: tuple[bytes, ...] = ()
+    facts: tuple[str, str] = ("", "")
+    """Facts of the message for its line in the log, before and behind the delay (log/facts.py)."""
 
 
 class Deferred(Frame):
@@ -223,6 +225,8 @@ class Deferred(Frame):
     """The filter refused the message (REJECTED, or a line that is no answer). False after a time-out."""
     rule: str = ""
     """The rule that asked the filter."""
+    facts: tuple[str, str] = ("", "")
+    """As in Outcome."""
 
 
 class Parked(Frame):
