@@ -38,12 +38,15 @@ from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from enqueuer.queue.message.envelope import Envelope
+
 __all__ = [
     "Accepted",
     "AfterSync",
     "Attempts",
     "Decision",
     "Ids",
+    "MessageHead",
     "MessageStore",
     "NotKept",
     "Offer",
@@ -89,6 +92,16 @@ class Source(NamedTuple):
     """The account that owns it."""
     written: int
     """When it was written, in nanoseconds since 1970."""
+
+
+class MessageHead(NamedTuple):
+    """The begin of a message file, for reasons and the log."""
+
+    envelope: Envelope
+    header: bytes
+    """At most 64 KiB of it."""
+    came: int
+    """When the message came, in nanoseconds since 1970."""
 
 
 class Progress(IntEnum):
@@ -267,6 +280,9 @@ class MessageStore(Protocol):
 
     def has_message(self, id: int) -> bool:
         """Return whether there is a message file."""
+
+    def head(self, id: int) -> MessageHead | None:
+        """Return the begin of a message file; None if it is not one of ours."""
 
     def is_whole(self, id: int) -> bool:
         """Return whether the message file was written to its end."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from enqueuer import exits
+from enqueuer.cli import _lists
 from enqueuer.cli._common import answer, enter, fail
 from enqueuer.queue.directory import shelf
 from enqueuer.queue.directory.disk import Disk
@@ -28,9 +29,7 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
     if json:
         _stream(found)
     else:
-        from enqueuer.cli import _show
-
-        _show.messages(found, folder)
+        _lists.messages(found, folder)
     disk.close()
 
 
@@ -108,6 +107,8 @@ def _document(entry: shelf.ShelfEntry, now: float) -> dict[str, Any]:
         "size": entry.size,
         "sender": None if entry.sender is None else _text(entry.sender),
         "recipients": [_text(recipient) for recipient in entry.recipients],
+        "message_id": entry.message_id,
+        "subject": entry.subject,
         "drop": None if entry.drop is None else _text(entry.drop),
         "dropper": entry.dropper,
         "why": entry.why,

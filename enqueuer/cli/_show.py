@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from enqueuer.cli._common import account, fold, printable
+from enqueuer.cli._details import details
 from enqueuer.cli._where import sentences
 from enqueuer.ipc.timings import SAMPLE
-from filterlink.config.units import say_size, show_seconds, show_short, show_size
+from filterlink.config.units import say_size, show_seconds, show_short
 
-__all__ = ["filters", "message", "messages", "status", "steps"]
+__all__ = ["filters", "message", "status", "steps"]
 
 MAX_TASKS = 20
 """Busy processors shown, the longest busy one first: hanging ones are at the top, and the page stays short."""
@@ -77,21 +78,6 @@ def filters(found: list[dict[str, Any]]) -> None:
         print("no filters are configured")
 
 
-def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
-    """Print one line a message, as it is read: a table would need all of them first."""
-    count = 0
-    for count, entry in enumerate(found, 1):
-        if count == 1:
-            print(f"{'ID':<18} {'AGE':>7} {'SIZE':>6} {'STATE':<10} {'TO':>3} SENDER")
-        sender = entry["drop"] if entry["sender"] is None else f"<{entry['sender']}>"
-        why = f"  {entry['why']['reason']}" if entry["why"].get("reason") else ""
-        age = show_seconds(entry["age_s"])
-        size = show_size(entry["size"])
-        line = f"{entry['id']:<18} {age:>7} {size:>6} {entry['state']:<10} {len(entry['recipients']) or '':>3} {sender}{why}"
-        print(fold(printable(line), 4))
-    print(f"{count} in {folder}", file=sys.stderr)
-
-
 def message(document: dict[str, Any]) -> None:
     """Print reason, envelope and header."""
     print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
@@ -99,9 +85,8 @@ def message(document: dict[str, Any]) -> None:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
     if document["dropper"] is not None:
         _fields("dropped", [account(document["dropper"])])
-    for key, value in document["why"].items():
-        if value is not None:
-            _fields(str(key), value if isinstance(value, list) else [value])
+    for name, values in details(document):
+        _fields(name, values)
     for part in ("envelope", "header"):
         if document[part]:
             print()

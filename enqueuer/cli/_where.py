@@ -12,7 +12,7 @@ MOST_STATES = 200
 """Messages whose states are asked for at once: a request has at most 4096 bytes."""
 ELSEWHERE = {
     "quarantine": "in quarantine; to let it go on: enqueuer quarantine release {id}; to delete it: enqueuer quarantine delete {id}",
-    "bad": "given up; to scan it again: enqueuer queue retry {id}",
+    "bad": "given up; to scan it again: enqueuer queue retry {id}; to delete it: enqueuer bad delete {id}",
 }
 
 

@@ -91,7 +91,7 @@ class Resized(Frame):
 
 
 class Order(Frame):
-    """S -> Q: an administrator releases, retries or deletes one message. A retry of 0 means all in Bad/ and all deferred ones."""
+    """S -> Q: an administrator releases, retries or deletes one message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
 
     token: int
     verb: str
@@ -220,6 +220,8 @@ class Outcome(Frame):
     """The filters that may have submitted the message again. If set, the frame also has the time of its drop and its fingerprints."""
     created: int = 0
     kinds: tuple[bytes, ...] = ()
+    facts: tuple[str, str] = ("", "")
+    """Facts of the message for its line in the log, before and behind the delay (log/facts.py)."""
 
 
 class Deferred(Frame):
@@ -241,6 +243,8 @@ class Deferred(Frame):
     """The filter refused the message (REJECTED, or a line that is no answer). False after a time-out."""
     rule: str = ""
     """The rule that asked the filter."""
+    facts: tuple[str, str] = ("", "")
+    """As in Outcome."""
 
 
 class Parked(Frame):

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from enqueuer.log.facts import without
+
 __all__ = ["DAY", "Story", "arrivals", "stories"]
 
 DAY = 86400.0
@@ -40,7 +42,7 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
         if came := _FROM.fullmatch(text):
             found[id] = found.get(id, Story())._replace(name=came[1], came=at, dropper=int(came[2]) if came[2] else None)
         elif disposition := _FATE.fullmatch(text):
-            found[id] = found.get(id, Story())._replace(disposition=disposition[1], reason=disposition[2], decided=at)
+            found[id] = found.get(id, Story())._replace(disposition=disposition[1], reason=without(disposition[2]), decided=at)
     return found
 
 

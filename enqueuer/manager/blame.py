@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable
 from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Scoreboard
-from enqueuer.log import serverlog
+from enqueuer.log import facts, serverlog
+from enqueuer.log.facts import Verdicts
 from enqueuer.manager.loops import LoopDetector
 from enqueuer.manager.schedule import Entry, Place, Schedule
 from enqueuer.queue.message.timestamps import rfc3339, time_of_day
@@ -215,14 +216,17 @@ class Blame:
         entry.n = self._board.next_dispatch()
         disposition = "quarantined" if place == "quarantine" else "bad"
         why: dict[str, object] = {"id": entry.id, "fate": disposition, "reason": reason, "filter": filter, "rule": entry.rule or None}
-        why |= {
-            "attempts": max(self.attempts.of(entry.id), entry.refusals),
-            "time": rfc3339(time.time()),
-            "log": list(entry.notes),
-        }
-        places = self._store.set_aside(entry.id, entry.n, place, why)
+        now = time.time()
+        why |= {"attempts": max(self.attempts.of(entry.id), entry.refusals), "time": rfc3339(now)}
+        outcome = frames.Outcome(entry.id, entry.n, disposition, (), reason, (0, 0))
+        if (head := self._store.head(entry.id)) is not None:
+            verdicts = Verdicts.of(entry.verdicts)
+            why |= facts.document(head.envelope, head.header, verdicts, now - head.came / 1e9)
+            outcome.facts = facts.before(head.envelope, head.header), facts.after(verdicts.answers, head.header)
+            outcome.stamp = head.came, 0
+        outcome.places = self._store.set_aside(entry.id, entry.n, place, why | {"log": list(entry.notes)})
         self._schedule.settle(entry)
-        self._settle(entry, frames.Outcome(entry.id, entry.n, disposition, places, reason, (0, 0)))
+        self._settle(entry, outcome)
 
     def _note(self, entry: Entry, text: str) -> None:
         log.warning("%s", text, extra=serverlog.message_tag(entry.id))

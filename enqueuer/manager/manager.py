@@ -22,6 +22,7 @@ from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.scoreboard import HEARTBEAT, IntakeState
 from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
+from enqueuer.log.facts import closing
 from enqueuer.manager import where
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.filterpeer import FilterPeer
@@ -253,7 +254,7 @@ class Manager:
         entry.own = entry.own or bool(frame.judged_by)
         if not entry.was_held:
             entry.was_held = True
-            log.log(serverlog.MAJOR, "deferred: %s", frame.reason, extra=serverlog.message_tag(entry.id))
+            serverlog.tell(log, entry.id, closing(f"deferred: {frame.reason}", frame.facts, frame.stamp[0], time.time()))
         pause: float = self._birth.config.enqueuer.retry_after
         if frame.charge and frame.refused:
             filter = next((each for each in self._birth.config.filters if each.name == frame.filter), None)

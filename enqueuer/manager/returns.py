@@ -1,10 +1,11 @@
-"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete. Offer deferred messages earlier when the
-config file changed.
+"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete from both. Offer deferred messages earlier
+when the config file changed.
 
 The store brings a kept message back into the queue (queue/directory/requeue.py).
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 import time
@@ -29,8 +30,8 @@ Such messages are offered again after its rollover (FilterPeer).
 """
 
 
-SLICE = 16
-"""Messages that `retry --all` marks in one turn of the loop, about 2 ms."""
+SLICE = 0.002
+"""Seconds of one turn of the loop that `retry --all` and `bad delete --all` may take, but for their last message."""
 Answer = Callable[[bool, str], None]
 
 
@@ -55,14 +56,21 @@ class Returns:
         self._config = config
 
     def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "") -> None:
-        """Carry out an order: release, retry (0: all in Bad/ and all deferred ones, of one filter if it is named) or delete.
+        """Carry out an order. `answer(done, line)` is called once, now or later.
 
-        `answer(done, line)` is called once, now or later.
+        release and delete are of Quarantine, retry-bad and delete-bad of Bad/. retry is of Bad/ or of a deferred message. The id 0
+        means all of these. `filter`: only those that it deferred, or over which they went to Bad/.
         """
         if not id:
-            self._retry_all(filter, answer)
+            self._all(verb, filter, answer)
             return
-        verbs = {"release": self._release, "retry": self._retry, "delete": self._delete}
+        verbs: dict[str, Callable[[int, Answer], None]] = {
+            "release": self._release,
+            "retry": self._retry,
+            "retry-bad": self._retry_bad,
+            "delete": functools.partial(self._delete, "quarantine"),
+            "delete-bad": functools.partial(self._delete, "bad"),
+        }
         try:
             verbs[verb](id, answer)
         except NotKept as error:
@@ -72,28 +80,28 @@ class Returns:
         except (ValueError, RecursionError) as error:  # our file, but it was changed by hand
             answer(False, f"message {id}: {type(error).__name__}")
 
-    def _retry_all(self, filter: str, answer: Answer) -> None:
-        """Retry deferred messages and those in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
-        entries = self._schedule.entries.values()
-        deferred = sorted(entry.id for entry in entries if entry.state == "deferred" and filter in ("", entry.filter))
+    def _all(self, verb: str, filter: str, answer: Answer) -> None:
+        """Carry out an order for many messages, in slices: thousands of them must not keep the queue manager from its mail."""
+        entries = self._schedule.entries.values() if verb == "retry" else ()
+        deferred = sorted(entry.id for entry in entries if entry.state == "deferred")
         try:
             kept = self._store.kept("bad")
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
-        self._retry_slice(itertools.chain(deferred, kept), filter, _Tally(answer))
+        done = "deleted" if verb == "delete-bad" else "messages are scanned again"
+        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(done, answer))
 
-    def _retry_slice(self, ids: Iterator[int], filter: str, tally: "_Tally") -> None:
-        count = 0
-        for id in itertools.islice(ids, SLICE):
-            count += 1
+    def _slice(self, verb: str, filter: str, ids: Iterator[int], tally: "_Tally") -> None:
+        until = time.monotonic() + SLICE
+        for id in ids:
             if self._belongs(id, filter):
                 tally.begin()
-                self.carry_out("retry", id, tally.one)
-        if count == SLICE:
-            self._loop.after(0, lambda: self._retry_slice(ids, filter, tally))
-        else:
-            tally.end()
+                self.carry_out(verb, id, tally.one)
+            if time.monotonic() >= until:
+                self._loop.after(0, lambda: self._slice(verb, filter, ids, tally))
+                return
+        tally.end()
 
     def _belongs(self, id: int, filter: str) -> bool:
         """Return whether this filter ("" = any) deferred a message, or is why it went to Bad/. A message may have moved on meanwhile."""
@@ -123,12 +131,15 @@ class Returns:
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
         else:
-            self._bring_back(id, "bad", None, "retried: it is scanned again", answer)
+            self._retry_bad(id, answer)
 
-    def _delete(self, id: int, answer: Answer) -> None:
-        if not self._store.delete(id, "quarantine"):
-            raise NotKept(f"Quarantine holds no message {id}")
-        log.log(serverlog.MAJOR, "deleted from Quarantine", extra=serverlog.message_tag(id))
+    def _retry_bad(self, id: int, answer: Answer) -> None:
+        self._bring_back(id, "bad", None, "retried: it is scanned again", answer)
+
+    def _delete(self, place: Place, id: int, answer: Answer) -> None:
+        if not self._store.delete(id, place):
+            raise NotKept(f"{place.capitalize()} holds no message {id}")
+        log.log(serverlog.MAJOR, "deleted from %s", place.capitalize(), extra=serverlog.message_tag(id))
         answer(True, f"{id} deleted")
 
     def _bring_back(self, id: int, place: Place, mark: bytes | None, text: str, answer: Answer) -> None:
@@ -152,7 +163,9 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, what: str, answer: Answer) -> None:
+        """`what`: the words behind the number of those that were carried out."""
+        self._what = what
         self._left = 1
         """Orders without an answer yet; one more until all are given."""
         self._done = 0
@@ -174,4 +187,4 @@ class _Tally:
         self._left -= 1
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
-            self._answer(not self._refused, f"{self._done} messages are scanned again{more}")
+            self._answer(not self._refused, f"{self._done} {self._what}{more}")

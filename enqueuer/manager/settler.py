@@ -14,6 +14,7 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
+from enqueuer.log.facts import closing
 from enqueuer.manager.committer import CommitStep, Committer
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.port import Decision, MessageStore, Progress, Settlement, SyncPhase, Witness
@@ -180,7 +181,9 @@ class Settler(Witness[Settling]):
         assert decision.outcome is not None
         self._board.announce(decision.id, decision.outcome.disposition)
         self._board.add(decision.outcome.disposition)
-        serverlog.tell(log, decision.id, f"{decision.outcome.disposition}: {decision.outcome.reason}")
+        outcome = decision.outcome
+        text = f"{outcome.disposition}: {outcome.reason}"
+        serverlog.tell(log, decision.id, closing(text, outcome.facts, outcome.stamp[0], time.time()))
 
     def gone(self, decision: Settling) -> None:
         if decision.moved:

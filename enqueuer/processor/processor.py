@@ -15,17 +15,19 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, EngineEnded
 from enqueuer.ipc.timings import PROCESSOR, StageTimings
 from enqueuer.log import serverlog
+from enqueuer.log.facts import Verdicts
 from enqueuer.policy import routes, rules
 from enqueuer.processor.fingerprints import Fingerprints
+from enqueuer.processor.reasons import facts_of, fitting, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.workspace import DirectoryWorkspace
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.message.timestamps import in_envelopes, rfc3339
+from enqueuer.queue.message.timestamps import in_envelopes
 from filterlink.wire.client import Client
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame
+from filterlink.wire.frames import AnswerKind, Ask, Park
 from filterlink.wire.link import Channel
 
 __all__ = ["Processor", "run"]
@@ -111,20 +113,22 @@ class Processor:
 
     def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
         facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
-        verdicts = {verdict.filter: verdict.answer for verdict in job.verdicts}
-        while isinstance(result := rules.decide(self._rules, facts, verdicts, message.mark), rules.AskFilter):
+        verdicts = Verdicts.of(job.verdicts)
+        answers = verdicts.answers
+        while isinstance(result := rules.decide(self._rules, facts, answers, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
+            asked = time.monotonic()
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
             if isinstance(answer, Park):
-                return frames.Parked(
-                    job.id, job.n, result.filter, _fitting(job, verdicts), message.stamp, answer.apart, answer.reason[:200]
-                )
-            verdicts[result.filter] = answer.answer
+                return frames.Parked(job.id, job.n, result.filter, fitting(job, verdicts), message.stamp, answer.apart, answer.reason[:200])
+            answers[result.filter] = answer.answer
+            verdicts.seconds[result.filter] = time.monotonic() - asked
             self._say("rules", job)
         if result.disposition is rules.Disposition.DEFERRED:
-            held_by = verdicts.pop(result.filter, None)
+            about = facts_of(message, answers)
+            held_by = answers.pop(result.filter, None)
             held = frames.Deferred(
-                job.id, job.n, result.filter, result.reason[:2000], _fitting(job, verdicts), message.stamp, rule=result.rule
+                job.id, job.n, result.filter, result.reason[:2000], fitting(job, verdicts), message.stamp, rule=result.rule, facts=about
             )
             if held_by is not None:
                 held.charge = held_by.charge
@@ -145,17 +149,16 @@ class Processor:
             return None
         log.warning("%s", reason, extra=serverlog.message_tag(job.id))
         result = rules.RuleOutcome(rules.Disposition.BAD, reason, filter)
-        stage.stage_why(self._disk, job.id, job.n, "bad", _why(job, message, result, {}))
+        stage.stage_why(self._disk, job.id, job.n, "bad", why(job, message, result, time.time()))
         stage.stage_file(self._disk, message, job.n, "bad", None, ())
-        return frames.Outcome(job.id, job.n, result.disposition, ("bad", "bad-why"), reason, message.stamp)
+        places = "bad", "bad-why"
+        return frames.Outcome(job.id, job.n, result.disposition, places, reason, message.stamp, facts=facts_of(message, {}))
 
-    def _stage(
-        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]
-    ) -> frames.Outcome:
+    def _stage(self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: Verdicts) -> frames.Outcome:
         """Stage the outputs side by side under Staged/: one rename each publishes them."""
         self._say("writing", job)
         places: Places = {}
-        why = result.reason
+        reason = result.reason
         envelope = message.envelope
         copies = tuple[str, ...]()
         if result.disposition is rules.Disposition.ENQUEUED:
@@ -163,18 +166,20 @@ class Processor:
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
             copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
             where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
-            why = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {why}" if why else "")
+            reason = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {reason}" if reason else "")
         elif result.disposition in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
             places["quarantine"] = None
-            stage.stage_why(self._disk, job.id, job.n, "quarantine", _why(job, message, result, verdicts))
+            stage.stage_why(self._disk, job.id, job.n, "quarantine", why(job, message, result, time.time(), verdicts))
         may_move = job.moves and result.disposition is rules.Disposition.ENQUEUED and not copies
         moved = may_move and self._is_the_output(message, result, places, envelope)
         for place, recipients in () if moved else places.items():
             stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
-        outcome = frames.Outcome(job.id, job.n, result.disposition, staged, why[:2000], message.stamp, moved)
-        told = result.disposition is not rules.Disposition.ENQUEUED or job.loops or job.n % frames.LOOP_SAMPLE == 0
-        return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts)) if told else outcome
+        stopped = result.disposition is not rules.Disposition.ENQUEUED
+        about = facts_of(message, verdicts.answers, stopped=stopped)
+        outcome = frames.Outcome(job.id, job.n, result.disposition, staged, reason[:2000], message.stamp, moved, facts=about)
+        told = stopped or job.loops or job.n % frames.LOOP_SAMPLE == 0
+        return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts.answers)) if told else outcome
 
     def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:
         """Return whether the message file can be moved to its only destination, so that no file is written."""
@@ -273,29 +278,3 @@ def _kind(error: OSError | ValueError) -> str:
 
 def _copy_in(place: str) -> str:
     return place.partition(".")[0] + "(copy)"
-
-
-def _fitting(job: frames.Job, verdicts: dict[str, FilterAnswer]) -> tuple[VerdictFrame, ...]:
-    """Return the verdicts that fit into a frame with a message that waits. The filters are asked again for the others."""
-    kept = []
-    room = MAX_TEXT
-    for filter, answer in verdicts.items():
-        room -= answer.size + 3 * len(answer.text)
-        if room < 0:
-            break
-        kept.append(VerdictFrame(job.id, job.n, filter, answer))
-    return tuple(kept)
-
-
-def _why(job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: dict[str, FilterAnswer]) -> dict[str, object]:
-    return {
-        "id": job.id,
-        "fate": str(result.disposition),
-        "reason": result.reason,
-        "filter": result.filter or None,
-        "rule": result.rule or None,
-        "attempts": 0,
-        "time": rfc3339(time.time()),
-        "sender": printable(message.envelope.sender),
-        "log": [f"{filter}: {answer.kind.upper()} {answer.text}".strip() for filter, answer in verdicts.items()],
-    }

@@ -24,6 +24,8 @@ INTF, because filterlink reports the revision when the new helpers are ready.
 
 ANSWER_WITHIN = 30.0
 """Seconds that the queue manager gets for a command. `retry --all` of thousands of messages takes long."""
+OF_ALL = ("retry", "retry-bad", "delete-bad")
+"""Orders whose id may be 0: all messages."""
 SEEN_WITHIN = 3.0
 """Seconds that the queue manager gets to say where a message is. The command itself waits for 5."""
 
@@ -87,7 +89,7 @@ class Commands:
                 reply(self._status())
             case "reload":
                 self._reload(reply)
-            case "release" | "retry" | "delete" as verb:
+            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" as verb:
                 self._order(verb, request, reply)
             case "states":
                 self._ask_states(request.ids, reply)
@@ -113,7 +115,7 @@ class Commands:
         """Send a command to the queue manager. If that dies over it, abandoned() answers."""
         manager = self._engine.children.one("manager")
         id = request.id
-        if manager is None or (id == 0 and verb != "retry"):
+        if manager is None or (id == 0 and verb not in OF_ALL):
             reply(
                 {
                     "ok": False,

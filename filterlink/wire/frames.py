@@ -108,6 +108,8 @@ class VerdictFrame(Frame):
     n: int
     filter: str
     answer: FilterAnswer
+    seconds: float = 0.0
+    """How long the processor waited for it, written by the processor; of a message that was parked, only since it asked last."""
 
 
 class Park(Frame):

@@ -17,7 +17,7 @@ from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "ingest", "kinds", "load", "queue_path", "whole"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "fits", "ingest", "kinds", "load", "queue_path", "whole"]
 
 FIRST = 64 << 10
 """Bytes of the first read: most messages whole, and nearly every header."""
@@ -101,8 +101,13 @@ def finished(disk: DiskPort, path: str, *, of_others: bool = False) -> bool:
 
 
 def whole(disk: DiskPort, id: int) -> bool:
-    """Return whether Queue/<id>.msg fits its O line, its digest included. A file without an O line of ours is whole if its envelope is."""
-    with contextlib.closing(disk.chunks(queue_path(id), first=FIRST)) as chunks:
+    """Return whether Queue/<id>.msg is whole."""
+    return fits(disk, queue_path(id))
+
+
+def fits(disk: DiskPort, path: str) -> bool:
+    """Return whether a message file fits its O line, its digest included. A file without an O line of ours is whole if its envelope is."""
+    with contextlib.closing(disk.chunks(path, first=FIRST)) as chunks:
         start = next(chunks, b"")
         line = envelopes.parse_o(_head(start))
         if line is None:

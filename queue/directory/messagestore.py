@@ -9,7 +9,7 @@ from enqueuer.queue.directory.attempts import AttemptsFile
 from enqueuer.queue.directory.disk import DiskPort
 from enqueuer.queue.directory.durability import Durability
 from enqueuer.queue.directory.ids import IdsFile
-from enqueuer.queue.directory.ingest import complete, queue_path
+from enqueuer.queue.directory.ingest import complete, load, queue_path
 from enqueuer.queue.directory.intake import Intake
 from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.directory.ref import ref_of, taken_of
@@ -17,7 +17,7 @@ from enqueuer.queue.directory.requeue import Requeue
 from enqueuer.queue.directory.settle import DirectorySettlement
 from enqueuer.queue.directory.stage import stage_itself
 from enqueuer.queue.directory.store import Store, drop_path
-from enqueuer.queue.port import Accepted, AfterSync, Decision, Place, Witness
+from enqueuer.queue.port import Accepted, AfterSync, Decision, MessageHead, Place, Witness
 
 __all__ = ["DirectoryStore"]
 
@@ -120,6 +120,13 @@ class DirectoryStore:
 
     def has_message(self, id: int) -> bool:
         return self._disk.stamp(queue_path(id)) is not None
+
+    def head(self, id: int) -> MessageHead | None:
+        try:
+            found = load(self._disk, id, None)
+        except (FileNotFoundError, ValueError):
+            return None
+        return MessageHead(found.envelope, found.header, found.stamp[0])
 
     def is_whole(self, id: int) -> bool:
         return complete(self._disk, id)

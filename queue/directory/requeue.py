@@ -1,14 +1,15 @@
 """Bring a kept message back into the queue: from Quarantine (release) or Bad (retry).
 
 It keeps its id. The last field of the O line says where a released message goes on (after the action that kept it). The field is
-written in place and made durable before the rename into Queue/. The .why goes after that rename is durable, too.
+written in place and made durable before the rename into Queue/. The .why goes after that rename is durable, too. A message in Bad
+may be half a message, which a power cut left: it stays there.
 """
 
 from collections.abc import Callable
 
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort
-from enqueuer.queue.directory.ingest import FIRST, queue_path
+from enqueuer.queue.directory.ingest import FIRST, fits, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.port import AfterSync, NotKept, Place
 
@@ -36,6 +37,8 @@ class Requeue:
         stamp = self._disk.stamp(path)
         if stamp is None or id in self._coming:
             raise NotKept(f"{place.capitalize()} holds no message {id}")
+        if place == "bad" and not fits(self._disk, path):
+            raise NotKept(f"{path} is not whole: it does not fit the length and digest in its O line, so it is not scanned again")
         self._mark(path, mark or envelopes.NO_MARK)
         self._coming.add(id)
         after_sync(lambda: self._arrive(id, place, stamp[1], after_sync, arrived), path)

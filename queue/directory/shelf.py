@@ -17,6 +17,7 @@ from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message import envelope, header
+from enqueuer.queue.message.fields import message_id, subject
 
 __all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "read", "waiting"]
 
@@ -43,6 +44,9 @@ class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the drop that it was made of, as long as that exists."""
     dropper: int | None = None
     """The account that dropped it; the engine's own if no other is named."""
+    message_id: str = ""
+    subject: str = ""
+    """Both are printable, and cut."""
     why: dict[str, Any] = {}
     """The content of the .why file: reason, filter, rule and others."""
 
@@ -106,7 +110,7 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntr
     stamp = disk.stamp(f"{folder}/{names.queue(id)}")
     if stamp is None:
         return _drop(disk, folder, id, drop)
-    lines, _ = head(disk, folder, id)
+    lines, fields = head(disk, folder, id)
     parsed = envelope.parse(lines)
     state = ("active" if drop else "deferred") if folder == "Queue" else folder.lower()
     return ShelfEntry(
@@ -118,6 +122,8 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntr
         recipients=parsed.recipients,
         drop=drop.partition(b".")[2] if drop else None,
         dropper=_owner(f"{folder}/{names.queue(id)}") if parsed.dropper is None else parsed.dropper,
+        message_id=message_id(fields),
+        subject=subject(fields),
         why=_why(disk, folder, id),
     )
 

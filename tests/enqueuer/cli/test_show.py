@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from enqueuer.cli import _show
+from enqueuer.cli import _lists, _show
 from enqueuer.cli._common import fold
 
 
@@ -134,10 +134,10 @@ def test_steps_are_shown_a_message(document: dict[str, Any], capsys: pytest.Capt
     assert "no message yet" in capsys.readouterr().out
 
 
-def on_a_terminal(show: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> str:
-    """What is printed where standard output is a terminal of 80 columns."""
+def on_a_terminal(show: Callable[[], None], monkeypatch: pytest.MonkeyPatch, columns: int = 80) -> str:
+    """What is printed where standard output is a terminal."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     for name in ("COLUMNS", "LINES", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "dumb")
@@ -158,16 +158,30 @@ def on_a_terminal(show: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> 
     return found.decode().replace("\r\n", "\n")
 
 
+ENTRY: dict[str, Any] = {
+    "id": 17,
+    "state": "bad",
+    "age_s": 9,
+    "size": 9,
+    "sender": None,
+    "recipients": [],
+    "message_id": "",
+    "subject": "",
+    "drop": None,
+    "why": {},
+}
+
+
 def test_long_lines_break_at_words(monkeypatch: pytest.MonkeyPatch, document: dict[str, Any]) -> None:
     """On a terminal of 80 columns no command leaves it to the terminal to cut a word in two."""
     reason = "the scanner of the second data centre is not reachable at the moment, please try again later, says its server"
     document["filters"][0] |= {"name": "A scanner in the other data centre", "last_error": reason}
     document |= {"failing": [{"process": "queue manager", "times": 4, "last": reason}], "config": {"error": reason}}
-    entry = {"id": 17, "state": "bad", "age_s": 9, "size": 9, "sender": "a@b.c", "recipients": ["b"], "why": {"reason": reason}}
+    entry = ENTRY | {"sender": "a@b.c", "recipients": ["b"], "why": {"reason": reason}}
 
     def show() -> None:
         _show.status(document)
-        _show.messages([entry], "Quarantine")
+        _lists.messages([entry], "Quarantine")
         _show.message(entry | {"dropper": None, "envelope": [], "header": [f"Subject: {reason}"]})
 
     page = on_a_terminal(show, monkeypatch)
@@ -178,7 +192,7 @@ def test_long_lines_break_at_words(monkeypatch: pytest.MonkeyPatch, document: di
 
 def test_what_is_not_known_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A reason without a rule has no line for it; `None` is Python's."""
-    entry = {"id": 17, "state": "bad", "age_s": 9, "size": 9, "why": {"reason": "loop", "rule": None, "filter": None}}
+    entry = ENTRY | {"why": {"reason": "loop", "rule": None, "filter": None}}
     _show.message(entry | {"dropper": None, "envelope": [], "header": []})
     page = capsys.readouterr().out
 
@@ -194,3 +208,62 @@ def test_a_long_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> No
         assert fold("word " * 40 + "end", 4, pipe).count("\n") == 0
         assert [len(line) > 80 for line in fold("word " * 40 + "end", 4, terminal).split("\n")] == [False] * 3
     os.close(ours)
+
+
+@pytest.mark.parametrize("columns", [80, 120, 0])
+@pytest.mark.parametrize("folder", ["Quarantine", "Queue"])
+def test_a_list_names_recipients_and_where_there_is_room_subjects(
+    columns: int, folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first recipient and how many more there are; without a terminal nothing is cut."""
+    to = ["a.rather.long.recipient@example.com", "b@example.com", "c@example.com"]
+    entry = ENTRY | {"state": "deferred", "recipients": to, "subject": "Invoice\x1b " + "x" * 40, "sender": "ann@example.com"}
+
+    if columns:
+        page = on_a_terminal(lambda: _lists.messages([entry], folder), monkeypatch, columns)
+    else:
+        _lists.messages([entry], folder)
+        page = capsys.readouterr().out
+    head, line = page.splitlines()[:2]
+
+    assert max(map(len, page.splitlines())) <= (columns or 999)
+    assert (f"{to[0]} +2" if not columns else "a.rather.long.recipi~ +2") in line
+    assert ("SUBJECT" in head) is ("Invoice\\x1b " in line) is (folder == "Quarantine" and columns != 80)
+    assert ("x" * 40 in line) is (folder == "Quarantine" and not columns)
+    assert ("deferred" in line) is (folder == "Queue")
+    assert columns != 120 or line.index("<ann@example.com>") == head.index("SENDER")
+
+
+def test_show_has_the_facts_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = {"filter": "Spam", "answer": "ERROR", "text": "spam", "score": "12.3/15.0", "seconds": 0.021}
+    why = {
+        "reason": "spam",
+        "sender": "ann@example.com",
+        "recipients": ["b@x"],
+        "recipient_count": 22,
+        "message_id": "a@b",
+        "subject": "hello",
+        "verdicts": [verdict],
+        "delay_s": 0.5,
+        "log": ["Spam: ERROR spam"],
+    }
+    entry = ENTRY | {"sender": "ann@example.com", "recipients": [f"r{n}@x" for n in range(22)], "subject": "hello", "message_id": "a@b"}
+    _show.message(entry | {"why": why, "dropper": None, "envelope": [], "header": []})
+
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        "reason: spam",
+        "from: <ann@example.com>",
+        "to: " + ", ".join(f"<r{n}@x>" for n in range(20)) + " and 2 more",
+        "subject: hello",
+        "message id: a@b",
+        "verdict: Spam said ERROR, score 12.3/15.0, after 21 ms: spam",
+        "delay: 500 ms from its arrival to this decision",
+    ]
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", [1], [{}], {"a": 1}])
+def test_a_reason_that_was_changed_by_hand_is_shown(value: object, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = ("reason", "filter", "sender", "recipients", "verdicts", "delay_s", "log")
+    _show.message(ENTRY | {"why": dict.fromkeys(keys, value), "dropper": None, "envelope": [], "header": []})
+
+    assert "17  bad" in capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_without_an_engine_the_files_tell_what_they_can(enqueuer: Any, base: Pat
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1;"), ("Bad/1.msg", b"enqueuer queue retry 1\n")]
+    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1;"), ("Bad/1.msg", b"enqueuer bad delete 1\n")]
 )
 def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path: str, said: bytes) -> None:
     """Whoever asks need not know that it is in the queue no longer."""

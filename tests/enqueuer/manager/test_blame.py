@@ -129,7 +129,12 @@ def test_what_kills_the_queue_manager_ends_in_bad(trials: Trials, config: Config
         trial.wait(lambda: trial.status()["totals"]["bad"] == 1, "it is given up")
         trial.wait(lambda: len(trial.outbound()) == 3, "the others are enqueued")
 
-        assert poison == str(_why(trial)["id"])
+        why = _why(trial)
+        assert poison == str(why["id"])
+        assert (why["recipients"], why["subject"], why["message_id"]) == (["bob@b.example"], "poison", "poison@test.example")
+        line = next(line for line in trial.log().splitlines() if f"QUEUE([{poison}]) bad: " in line)
+        assert "; to=<bob@b.example>, message-id=<poison@test.example>, delay=" in line
+        assert line.endswith('s, subject="poison"')
 
 
 def _poison(trial: Trial) -> str:

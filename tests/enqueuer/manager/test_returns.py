@@ -41,6 +41,15 @@ def _message(path: Path) -> bytes:
     return data[envelope.head_end(data) :]
 
 
+def _sealed(data: bytes) -> bytes:
+    """Give a message file that was changed the O line that fits it."""
+    line = envelope.parse_o(data)
+    assert line is not None
+    above = data[: line.offset]
+    below = data[line.offset + envelope.O_LENGTH :]
+    return above + envelope.Digest(above, below).line() + below
+
+
 @contextlib.contextmanager
 def _asked(trial: Trial, request: dict[str, object]) -> "Iterator[BinaryIO]":
     """The answer to a control request, to be read when it comes."""
@@ -162,7 +171,7 @@ def test_retry_brings_everything_back_from_bad(trials: Trials, config: Config, m
             assert count < 500
         bad = sorted((trial.base / "Bad").glob("*.msg"))
         for path in bad:  # the sender has sent it again, so to say: now it is quick
-            path.write_bytes(path.read_bytes().replace(b"60 OK", b"0. OK"))
+            path.write_bytes(_sealed(path.read_bytes().replace(b"60 OK", b"0. OK")))
         assert _enqueuer(trial, "queue", "retry", bad[0].stem).returncode == 0
         done = _enqueuer(trial, "queue", "retry", "--all")
         assert "2 messages are scanned again" in done.stdout
@@ -177,7 +186,7 @@ def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: C
     """A question that comes after the order is answered before it is carried out; then all messages have come back, once."""
     with trials(config()) as trial:
         path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
-        clean = path.read_bytes().replace(b"0 ERROR", b"0 OK   ")
+        clean = _sealed(path.read_bytes().replace(b"0 ERROR", b"0 OK   "))
         count = 3000
         for n in range(count):
             (trial.base / "Bad" / f"{int(path.stem) + 1 + n}.msg").write_bytes(clean)
@@ -187,6 +196,73 @@ def test_retry_of_thousands_keeps_nothing_else_waiting(trials: Trials, config: C
             assert json.loads(order.read()) == {"ok": True, "text": f"{count} messages are scanned again"}
         trial.wait(lambda: trial.status()["totals"]["enqueued"] == count, "all are enqueued", 60)
         assert (trial.status()["totals"]["returned"], len(trial.outbound())) == (count, count)
+
+
+def _in_bad(trial: Trial, data: bytes, count: int) -> list[Path]:
+    """Put whole messages into Bad/, as a quarantined one is, each with a reason."""
+    path = _quarantined(trial, data)
+    clean = _sealed(path.read_bytes().replace(b"0 ERROR", b"0 OK   "))
+    found = [trial.base / "Bad" / f"{int(path.stem) + 1 + n}.msg" for n in range(count)]
+    for each in found:
+        each.write_bytes(clean)
+        each.with_suffix(".why").write_text('{"reason": "given up"}')
+    return found
+
+
+@pytest.mark.parametrize("command", ["queue", "bad"])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_message_that_is_not_whole_stays_in_bad(trials: Trials, config: Config, mail: Make, command: str, damage: str) -> None:
+    """A power cut may have left half of it, or zeros in it. It is refused in words, alone and among others."""
+    with trials(config()) as trial:
+        half, other = _in_bad(trial, mail("caught", '0 ERROR "a virus"'), 2)
+        data = half.read_bytes()
+        half.write_bytes(data[:-5] if damage == "cut" else data[:-5] + bytes(5))
+        alone = _enqueuer(trial, command, "retry", half.stem)
+        all = _enqueuer(trial, command, "retry", "--all")
+        trial.wait(lambda: [each.stem for each in trial.outbound()] == [other.stem], "the whole one is enqueued")
+
+        assert (alone.returncode, all.returncode) == (exits.NOINPUT, exits.NOINPUT)
+        assert f"Bad/{half.name} is not whole" in alone.stderr
+        assert all.stderr.startswith("enqueuer: 1 messages are scanned again; Bad/")
+        assert half.exists()
+        assert half.with_suffix(".why").exists()
+        assert trial.status()["totals"]["returned"] == 1
+
+
+def test_bad_lists_shows_retries_and_deletes(trials: Trials, config: Config, mail: Make) -> None:
+    with trials(config()) as trial:
+        first, second, third, last = _in_bad(trial, mail("caught", '0 ERROR "a virus"'), 4)
+        listed = json.loads(_enqueuer(trial, "bad", "list", "--json").stdout)
+        assert [(each["id"], each["state"], each["why"]["reason"]) for each in listed] == [
+            (int(path.stem), "bad", "given up") for path in (first, second, third, last)
+        ]
+        assert "reason: given up" in _enqueuer(trial, "bad", "show", first.stem).stdout
+        done = _enqueuer(trial, "bad", "retry", first.stem)
+        assert (done.returncode, done.stdout) == (0, f"{first.stem} retried: it is scanned again\n")
+        trial.wait(lambda: [each.stem for each in trial.outbound()] == [first.stem], "it is enqueued")
+        done = _enqueuer(trial, "bad", "delete", f"Bad/{second.name}", "--json")
+        assert json.loads(done.stdout) == {"ok": True, "text": f"{second.stem} deleted"}
+        assert sorted(each.name for each in (trial.base / "Bad").iterdir()) == sorted(
+            f"{path.stem}{suffix}" for path in (third, last) for suffix in (".msg", ".why")
+        )
+        assert _enqueuer(trial, "bad", "delete", "--all").stdout == "2 deleted\n"
+        assert not list((trial.base / "Bad").iterdir())
+        assert _enqueuer(trial, "bad", "delete", last.stem).returncode == exits.NOINPUT
+        assert _enqueuer(trial, "bad", "delete").returncode == exits.USAGE
+        assert len(list((trial.base / "Quarantine").glob("*.msg"))) == 1
+        assert f"QUEUE([{second.stem}]) deleted from Bad" in trial.log()
+
+
+def test_retry_of_bad_leaves_deferred_mail_alone(trials: Trials, config: Config, mail: Make) -> None:
+    """`queue retry` is of both; `bad retry` is of Bad/ only."""
+    with trials(config().replace('retry_after = "1s"', "")) as trial:
+        trial.drop("later", mail("later", '0 REJECTED "not now"'))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
+        (path,) = (trial.base / "Queue").glob("*.msg")
+        done = _enqueuer(trial, "bad", "retry", path.stem)
+
+        assert (done.returncode, done.stderr) == (exits.NOINPUT, f"enqueuer: Bad holds no message {path.stem}\n")
+        assert trial.status()["filters"][0]["answered"] == 1
 
 
 def test_retry_offers_a_held_message_at_once(trials: Trials, config: Config, mail: Make) -> None:
