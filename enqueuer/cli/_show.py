@@ -4,7 +4,7 @@ The first lines answer an administrator's first questions at night: does it run,
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -91,20 +91,41 @@ def messages(found: Iterable[dict[str, Any]], folder: str) -> None:
 
 
 def message(document: dict[str, Any]) -> None:
-    """Print reason, envelope and header."""
-    print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    """Print state, reason, lines of the log, envelope and header."""
+    facts = [document["state"]]
+    if document["size"] is not None:
+        facts += [say_size(document["size"]), f"{show_seconds(document['age_s'])} old"]
+    print(f"{document['id']}  {', '.join(facts)}")
     if "now" in document:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
+    if "ended" in document:
+        _fields("ended", _ended(document))
     if document["dropper"] is not None:
         _fields("dropped", [account(document["dropper"])])
     for key, value in document["why"].items():
-        if value is not None:
+        if value is not None and not (key == "log" and document.get("log")):
             _fields(str(key), value if isinstance(value, list) else [value])
+    _fields("log", document.get("log", ()))
     for part in ("envelope", "header"):
         if document[part]:
             print()
         for line in document[part]:
             print(fold(printable(line.replace("\t", "    ")), 4))
+
+
+def _ended(document: dict[str, Any]) -> Iterator[str]:
+    """Say how and when a message left the queue, and where its files are."""
+    ended = document["ended"]
+    if ended["time"]:
+        yield f"at {ended['time']}: {ended['reason']}"
+    elif not document["files"]:
+        yield "the log has lines about it, and none that says how it ended; they may be too old, or were lost"
+    if document["files"]:
+        yield f"to be delivered: {', '.join(document['files'])}"
+    elif document["state"] == "enqueued":
+        yield "another program has taken it from its module queue"
+    elif document["state"] in ("quarantined", "bad"):
+        yield "its file is there no longer: another program, or the administrator, has removed it"
 
 
 def _fields(name: str, values: Iterable[object]) -> None:
