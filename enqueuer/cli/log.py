@@ -44,7 +44,7 @@ EXAMPLES = (
 LAST = 50
 """Lines that are shown if there is no condition."""
 MOST = 100_000
-"""Lines that -n may ask for: so many are kept in memory."""
+"""Lines that -n may ask for; they are kept in memory."""
 MOST_MESSAGES = 10_000
 """Messages of which --messages shows all lines."""
 POLL = 0.25

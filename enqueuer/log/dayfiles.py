@@ -8,6 +8,7 @@
 All other names are foreign, and stay as they are.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -82,5 +83,8 @@ def expired(sizes: dict[DayFile, int], now: float, keep: float, limit: int) -> t
 
 
 def _end(day: str) -> float:
-    """Return the end of a day in local time, in seconds since 1970."""
-    return (datetime.fromisoformat(day) + timedelta(days=1)).timestamp()
+    """Return the end of a day in local time, in seconds since 1970; infinity for a day that the clock cannot represent."""
+    try:
+        return (datetime.fromisoformat(day) + timedelta(days=1)).timestamp()
+    except (OverflowError, ValueError):
+        return math.inf

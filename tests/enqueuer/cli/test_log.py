@@ -267,3 +267,9 @@ def test_on_a_running_engine(trials: Trials, config: Config, mail: Make) -> None
         story = subprocess.run([*command, "--messages", "a.eml"], capture_output=True, text=True, check=True).stdout.splitlines()
         assert [re.sub(r".*\]\) (\w+).*", r"\1", line) for line in story] == ["from", "enqueued"]
         assert subprocess.run([*command, "--id", "a.eml"], capture_output=True, text=True, check=True).stdout.splitlines() == story
+        show = [sys.executable, "-m", "enqueuer.cli.app", "queue", "show", "a.eml", "--json", "--base", str(trial.base)]
+        for place in (["Outbound/OUT"], []):  # until another program takes it
+            document = json.loads(subprocess.run(show, capture_output=True, check=True).stdout)
+            assert (document["state"], [os.path.dirname(path) for path in document["files"]], document["log"]) == ("enqueued", place, story)
+            for path in document["files"]:
+                (trial.base / path).unlink()

@@ -87,6 +87,10 @@ def test_what_is_deleted(keep: float, limit: int, old: list[str], over: list[str
     assert gone(keep, limit, *FILES) == (old, over)
 
 
+def test_a_day_that_the_clock_cannot_represent_is_kept() -> None:
+    assert gone(DAY, 0, ("0001-01-01-001.log", 1), ("9999-12-31-001.log", 1))[0] in ([], ["0001-01-01-001.log"])
+
+
 def test_age_is_counted_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     time.tzset()

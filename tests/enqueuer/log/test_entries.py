@@ -2,13 +2,17 @@
 
 import json
 import logging
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.log import logline
+from enqueuer.log import dayfiles, logline
 from enqueuer.log.entries import LogEntry, LogQuery, parse
 from enqueuer.queue.message import timestamps
 
@@ -41,6 +45,21 @@ def test_the_form_of_a_line_in_json() -> None:
         "traceback": "Traceback\n  line \\x07",
     }
     assert list(json.loads(logline.in_json(logline.Line(0.0, 30, "LOG", "x")))) == ["time", "level", "level_name", "tag", "text"]
+
+
+def test_the_page_has_the_forms() -> None:
+    """docs/log.md: its examples are lines, and its names and defaults are ours."""
+    page = Path("docs/log.md").read_text()
+    shown = [line.strip() for line in page.splitlines() if re.match(r"    (\d\d:|\{)", line)]
+    rows = dict(re.findall(r"^\|(?: `\[\w+\]`)? `([^`]+)` \|([^|]*)", page, re.MULTILINE))
+
+    assert [parse(line.encode(), DAY).id for line in shown] == [1764000000000000, 17]
+    assert shown[1] == logline.in_json(logline.Line(1_795_872_600.123456, 35, "QUEUE([17])", "enqueued: OUT(1)"))
+    assert [dayfiles.parse(name) is not None for name in rows if name.startswith("2026")] == [True, True, True, False]
+    settings = re.findall(r"^\| `\[(\w+)\]` `(\w+)` \| `\"(\w+)\"`", page, re.MULTILINE)
+    written = tomllib.loads(resources.files("enqueuer.config").joinpath("default.toml").read_text())
+    assert len(settings) == 3
+    assert [written[table][key] for table, key, _ in settings] == [default for _, _, default in settings]
 
 
 @given(st.text(), st.sampled_from([50, 40, 35, 30, 20, 10]))
