@@ -79,19 +79,40 @@ def filters(found: list[dict[str, Any]]) -> None:
 
 
 def message(document: dict[str, Any]) -> None:
-    """Print reason, envelope and header."""
-    print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    """Print state, reason, lines of the log, envelope and header."""
+    facts = [document["state"]]
+    if document["size"] is not None:
+        facts += [say_size(document["size"]), f"{show_seconds(document['age_s'])} old"]
+    print(f"{document['id']}  {', '.join(facts)}")
     if "now" in document:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
+    if "ended" in document:
+        _fields("ended", _ended(document))
     if document["dropper"] is not None:
         _fields("dropped", [account(document["dropper"])])
     for name, values in details(document):
         _fields(name, values)
+    _fields("log", document.get("log", ()))
     for part in ("envelope", "header"):
         if document[part]:
             print()
         for line in document[part]:
             print(fold(printable(line.replace("\t", "    ")), 4))
+
+
+def _ended(document: dict[str, Any]) -> Iterator[str]:
+    """Say how and when a message left the queue, and where its files are."""
+    ended = document["ended"]
+    if ended["time"]:
+        yield f"at {ended['time']}: {ended['reason']}"
+    elif not document["files"]:
+        yield "the log has lines about it, and none that says how it ended; they may be too old, or were lost"
+    if document["files"]:
+        yield f"to be delivered: {', '.join(document['files'])}"
+    elif document["state"] == "enqueued":
+        yield "another program has taken it from its module queue"
+    elif document["state"] in ("quarantined", "bad"):
+        yield "its file is there no longer: another program, or the administrator, has removed it"
 
 
 def _fields(name: str, values: Iterable[object]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import bad, config, demo, engine, filters, quarantine, queue, submit, tune
+from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, submit, tune
 from enqueuer.cli._common import CommandFailure, fold
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
@@ -69,7 +69,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, submit, queue, quarantine, bad, filters, config, tune):
+for part in (demo, engine, submit, queue, quarantine, bad, log, filters, config, tune):
     part.add_to(app)
 
 

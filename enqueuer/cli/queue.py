@@ -7,7 +7,7 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import Base, Json, enter, fail, help, order
 from enqueuer.cli._meant import drop_id, is_drop, message_id
-from enqueuer.cli._shelf import list_folder, show_queued
+from enqueuer.cli._shelf import list_folder, show_drop, show_queued
 
 __all__ = ["add_to"]
 
@@ -19,7 +19,8 @@ being synced; parked = waits for a free slot of a filter; deferred = a filter co
 engine is asked for the state. Without one, the files show waiting, active or deferred."""
 
 SHOW = """A running engine says what the message waits for, since when, and how long that usually takes. Without an engine the command shows
-what the files say. Of a message that has left the queue it prints the lines of the log."""
+what the files say. For a message that has left the queue it says how and when it ended. It always prints the lines of the log.
+Exit code 66: no folder has the message, and no line of the log is about it."""
 
 SHOWN = ("enqueuer queue show 1764000000000000", "enqueuer queue show 1764000000000000000-4711-1.sub")
 
@@ -67,5 +68,9 @@ def _show(
     json: Json = False,
 ) -> int:
     enter(base)
-    show_queued(drop_id(message) if is_drop(message) else message_id(message), json)
+    found = drop_id(message) if is_drop(message) else message_id(message)
+    if isinstance(found, str):
+        show_drop(message, found, json)
+    else:
+        show_queued(found, json)
     return exits.OK

@@ -9,7 +9,6 @@ import random
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from enqueuer.ipc.scoreboard import DISPOSITIONS
 from enqueuer.lab.trial import TrialError
 from enqueuer.log import history
+from enqueuer.log.following import LogFollower
 from enqueuer.tune import machine
 from enqueuer.tune.pile import Pile, sweep_out
 from enqueuer.tune.rig import Rig, used_filters
@@ -197,27 +197,18 @@ class Measure:
             return None
         chance = random.Random(1)
         dropped = dict[str, float]()
-        begin = self._log_size()
+        log = LogFollower(self._rig.trial.server_log)
         due = began = time.monotonic()
         while due < began + seconds:
             self._rig.pause(max(0.0, due - time.monotonic()))
             dropped |= dict.fromkeys(self._pile.feed(), time.time())
             due += chance.expovariate(load)
         self._drain(2.0)
-        took = waits(dropped, self._log(begin))
+        took = waits(dropped, [entry.line for entry in log.entries()])
+        log.close()
         if len(took) < FEW:
             return None
         return Wait(load, len(took), statistics.fmean(took), statistics.median(took), sorted(took)[int(0.99 * len(took))])
-
-    def _logs(self) -> list[Path]:
-        return sorted((self._rig.trial.base / "SystemLogs").glob("*.log"))
-
-    def _log_size(self) -> int:
-        return sum(path.stat().st_size for path in self._logs())
-
-    def _log(self, begin: int) -> list[str]:
-        """Return the lines written since all logs together had `begin` bytes."""
-        return b"".join(path.read_bytes() for path in self._logs())[begin:].decode(errors="replace").splitlines()
 
 
 def rate_of(samples: Iterable[StatusSample]) -> float:
