@@ -133,7 +133,9 @@ def _processors(count: int) -> str:
 
 def _growth(steps: Sequence[TuneStep]) -> Iterator[str]:
     """Say what more processors bring, from the first count to the fastest and the last one."""
-    first, last, best = steps[0], steps[-1], max(steps, key=lambda step: step.rate)
+    first = steps[0]
+    last = steps[-1]
+    best = max(steps, key=lambda step: step.rate)
     if best is first:
         yield f"{_processors(first.processors).capitalize()} did {pace(first.rate)}; more processors did not more."
         return
