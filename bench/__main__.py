@@ -76,9 +76,9 @@ def main() -> int:
 def _closing(form: str, only: Sequence[str]) -> list[str]:
     """The last lines, of all results or of those of some files."""
     path = RESULTS / f"{form}.json"
-    results = results_of(load(path)) if path.exists() else []
-    mine = [each for each in results if not only or each.file in only]
-    return report.closing(mine, os.path.relpath(RESULTS / form), in_force("group"))
+    document = load(path) if path.exists() else {"benchmarks": [], "machine": {}}
+    mine = [each for each in results_of(document) if not only or each.file in only]
+    return report.closing(mine, os.path.relpath(RESULTS / form), document["machine"].get("durability", in_force("group")))
 
 
 def run(file: str, form: str, select: str = "") -> bool:
@@ -101,7 +101,9 @@ def again(arguments: list[str]) -> int:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--publish", action="store_true")
     options = parser.parse_args(arguments)
-    show("full" if options.full else "short", publish=options.publish)
+    form = "full" if options.full else "short"
+    show(form, publish=options.publish)
+    print("\n".join(_closing(form, ())))
     return 0
 
 
