@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from filterlink.filters.runtime import check
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.handover import RECEIVED, Handover
@@ -56,7 +57,8 @@ def run(addresses: Sequence[Address], settings: ClamdSettings, threads: int) -> 
     if not addresses:
         print("enqueuer filter clamd: no server: name one with --socket or --host", file=sys.stderr)
         return os.EX_USAGE
-    threading.Thread(target=_watch, args=(addresses,), daemon=True).start()
+    if not check.only():
+        threading.Thread(target=_watch, args=(addresses,), daemon=True).start()
     filter = ClamdFilter(addresses, settings)
     filter.watch.begin()
     return serve_threads("clamd", filter.judge, threads)

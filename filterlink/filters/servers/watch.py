@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from filterlink.filters.runtime import check
 from filterlink.filters.runtime.runtime import say
 from filterlink.filters.runtime.verdict import quote
 from filterlink.filters.servers.service import Address, TooLate, Unavailable, fault_text
@@ -50,6 +51,8 @@ class ServerWatch:
 
     def begin(self) -> None:
         """Probe from now on, in a thread. Wait a moment for the first result: the engine gets it before the helper is ready."""
+        if check.only():
+            return
         first = threading.Event()
         threading.Thread(target=self._run, args=(first,), daemon=True).start()
         first.wait(FIRST_WITHIN)
