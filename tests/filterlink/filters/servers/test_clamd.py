@@ -221,7 +221,7 @@ def test_behind_the_multiplexer(clamds: Any, base: Path, rig: Any, mail: Mail, e
     clamd = clamds()
     (base / "Queue" / "1.msg").write_bytes(b"O L\nR W x <c@d>\n\n" + mail(eicar))
     running = rig(shlex.join(["env", sys.executable, "-c", MAIN, "filter", "clamd", "--socket", clamd.socket]))
-    running.until_state("ready")
+    running.until_state("failed")
     clamd.launch()
 
     assert running.ask(1).answer.text == "Test.Eicar.UNOFFICIAL"
