@@ -14,6 +14,7 @@ from rich.text import Text
 
 from enqueuer.cli._common import account, fold, printable
 from enqueuer.cli._details import details
+from enqueuer.cli._stops import count_of
 from enqueuer.cli._where import sentences
 from enqueuer.ipc.timings import SAMPLE
 from filterlink.config.units import say_size, show_seconds, show_short
@@ -175,7 +176,7 @@ def _backlog(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _counted(found: dict[str, Any]) -> str:
     if found["error"]:
         return f"cannot be read: {found['error']}"
-    count = f"{'' if found['complete'] else 'at least '}{found['count']} messages" if found["count"] else "empty"
+    count = f"{'' if found['complete'] else 'at least '}{count_of(found['count'])}" if found["count"] else "empty"
     return count if found["oldest_s"] is None else f"{count}, the oldest for {show_seconds(found['oldest_s'])}"
 
 

@@ -43,7 +43,9 @@ def sentences(now: dict[str, Any], filed: str, id: int) -> list[str]:
     if now["filter"]:
         said.append(_filter(now["filter"]))
     if now["offered_in_s"] is not None:
-        said.append(f"it is tried again in {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry {id}")
+        out = now["filter"] is not None and now["filter"]["state"] in ("failed", "stalled", "restarting")
+        when = "when the filter answers again, at the latest in" if out else "in"
+        said.append(f"it is tried again {when} {show_seconds(now['offered_in_s'])}; at once with: enqueuer queue retry {id}")
     if now["attempts"]:
         said.append(f"{now['attempts']} attempts have failed")
     if now["engine"] == "draining":

@@ -80,8 +80,9 @@ def _status(
     from enqueuer.queue.directory import inventory
 
     document = ask(enter(base), command="status")
-    document["backlog"] = inventory.backlog(time.time())
-    document["stops"] = stops(document)
+    now = time.time()
+    document["backlog"] = inventory.backlog(now)
+    document["stops"] = stops(document, now)
     if json:
         answer(document)
     else:

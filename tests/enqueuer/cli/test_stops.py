@@ -1,10 +1,13 @@
 """What stops mail, from the status document."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from enqueuer.cli._stops import LATE, stops
+
+NOW = datetime(2026, 11, 24, 10, 0, 12, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture
@@ -16,7 +19,7 @@ def document() -> dict[str, Any]:
 
 
 def test_an_old_error_and_fresh_mail_stop_nothing(document: dict[str, Any]) -> None:
-    assert stops(document) == []
+    assert stops(document, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ def test_an_old_error_and_fresh_mail_stop_nothing(document: dict[str, Any]) -> N
     ],
 )
 def test_the_cure_fits_the_pause(document: dict[str, Any], paused: str, do: str) -> None:
-    [found] = stops(document | {"intake": {"paused": paused}})
+    [found] = stops(document | {"intake": {"paused": paused}}, NOW)
     assert found["what"] == f"No new mail is taken: {paused}"
     assert do in found["do"]
 
@@ -39,9 +42,9 @@ def test_all_stops_are_named(document: dict[str, Any]) -> None:
     document["backlog"]["outbound"]["OUT"]["oldest_s"] = LATE + 60
     document["spool"]["stuck"] = [{"why": "w", "count": 2, "example": "a.txt"}, {"why": "v", "count": 1, "example": "b.txt"}]
 
-    assert [each["what"] for each in stops(document)] == [
-        "Filter A is unavailable since 2026-11-24T10:00:00Z (failed); 3 messages wait for it: old",
-        "Filter B has not answered since 2026-11-24T10:00:00Z (stalled); 1 messages wait for it",
+    assert [each["what"] for each in stops(document, NOW)] == [
+        "Filter A has been unavailable for 12 s (failed); 3 messages wait for it: old",
+        "Filter B has not answered for 12 s (stalled); 1 message waits for it",
         "Module queue OUT is not emptied: 3 messages, the oldest for 11 min",
         "File a.txt and 1 more files are not taken from the drop folder: w",
         "File b.txt is not taken from the drop folder: v",
