@@ -47,7 +47,7 @@ SCAN = {"name": "Scan", "state": "stalled", "median_s": 0.02, "p99_s": 3.0, "las
         ({"state": "parked", "filter": SCAN | {"state": None}}, ["filter Scan is no longer configured"]),
         (
             {"state": "deferred", "filter": SCAN, "reason": "later", "offered_in_s": 240.0},
-            ["deferred by filter Scan for 12 s: later", "again in 4 min; at once with: enqueuer queue retry 4711"],
+            ["deferred by filter Scan for 12 s: later", "again, at the latest in 4 min; at once with: enqueuer queue retry 4711"],
         ),
         ({"state": "deferred", "reason": "disk full", "offered_in_s": 5.0, "attempts": 2}, ["put off for 12 s: disk full", "2 attempts"]),
         ({"state": "settling"}, ["synced to the disk"]),
