@@ -13,6 +13,7 @@ import contextlib
 import gzip
 import logging
 import os
+import stat
 import threading
 import time
 import zlib
@@ -101,7 +102,7 @@ class LogRetention:
         """Replace a file by its compressed copy. Return what prevents that."""
         plain = self._folder / file.name
         packed = self._folder / file._replace(packed=True).name
-        if not plain.is_file() or plain.is_symlink():
+        if not _is_ours(plain):
             return ""
         try:
             with open_plain(plain, follow=False) as source:
@@ -141,8 +142,8 @@ class LogRetention:
         sizes = {}
         for name in os.listdir(self._folder):
             path = self._folder / name
-            if (file := dayfiles.parse(name)) is not None and path.is_file() and not path.is_symlink():
-                sizes[file] = path.stat().st_size
+            if (file := dayfiles.parse(name)) is not None and _is_ours(path):
+                sizes[file] = path.lstat().st_size
         old, over = dayfiles.expired(sizes, now, self._keep, self._limit)
         problem = self._remove(old, f"older than retention.logs = {self._keep / DAY:g}d")
         return self._remove(over, f"all files together exceed retention.logs_size = {show_size(self._limit)}") or problem
@@ -160,6 +161,14 @@ class LogRetention:
             names = ", ".join(removed[:SHOWN]) + (f" and {len(removed) - SHOWN} more" if len(removed) > SHOWN else "")
             log.log(LEVELS["major"], "deleted %s: %s", names, why)
         return problem
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether this is a regular file. A link is not followed: its target may be on a disk that does not answer."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _private(path: str, flags: int) -> int:
