@@ -81,7 +81,10 @@ def show_queued(id: int, json: bool) -> None:
         document = _left(id, log)
     else:
         document |= {"now": now, "state": now["state"] or document["state"]}
-    _print(document | {"log": [line for entry in log for line in entry.shown()]}, json)
+    lines = [line for entry in log for line in entry.shown()]
+    if len(log) == _meant.MAX_LINES and not json:
+        lines.insert(0, f"the last {len(log)} lines; all of them: enqueuer log --id {id}")
+    _print(document | {"log": lines}, json)
 
 
 def show_drop(name: str, text: str, json: bool) -> None:

@@ -6,6 +6,7 @@ Files may be closed, compressed and deleted while they are read: each line that 
 
 import contextlib
 import gzip
+import itertools
 import os
 import zlib
 from collections import deque
@@ -46,14 +47,21 @@ class LogFolder:
     def entries(self, query: LogQuery = ALL) -> Iterator[LogEntry]:
         """Yield the wanted lines, the oldest first."""
         last = DayFile("")
-        while (file := next((file for file in self.files() if place(file) > place(last)), None)) is not None:
-            last = file
-            if query.has_day(file.day):
-                yield from self.of(file, query)
+        while left := [file for file in self.files() if place(file) > place(last)]:
+            # A file that is written may be closed meanwhile, so it is read only if it is the first of a new listing.
+            for last in list(itertools.takewhile(lambda file: not file.is_open, left)) or left[:1]:
+                if query.has_day(last.day):
+                    yield from self.of(last, query)
 
     def backwards(self, query: LogQuery = ALL) -> Iterator[DayFile]:
         """Yield the files that may have wanted lines, the newest first."""
-        return (file for file in reversed(self.files()) if query.has_day(file.day))
+        left = self.files()
+        while left:
+            newest = left.pop()
+            if query.has_day(newest.day):
+                yield newest
+            if newest.is_open:  # what it was may have been closed meanwhile
+                left = [file for file in self.files() if place(file) < place(newest)]
 
     def last(self, query: LogQuery, count: int) -> list[LogEntry]:
         """Return the last wanted lines, the oldest of them first."""

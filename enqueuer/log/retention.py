@@ -13,6 +13,7 @@ import contextlib
 import gzip
 import logging
 import os
+import stat
 import threading
 import time
 import zlib
@@ -70,7 +71,7 @@ class LogRetention:
         try:
             for file in self._closed():
                 problem = self._pack(file) or problem
-            self._delete(now)
+            problem = self._delete(now) or problem
         except OSError as error:
             problem = f"the folder of the log cannot be tidied: {error}"
         if problem and problem != self._problem:
@@ -93,14 +94,15 @@ class LogRetention:
         names = os.listdir(self._folder)
         for name in names:
             if name.endswith(dayfiles.TEMPORARY) and dayfiles.parse(name.removesuffix(dayfiles.TEMPORARY)) is not None:
-                (self._folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (self._folder / name).unlink()
         return [file for file in dayfiles.in_order(names) if not file.is_open and not file.packed]
 
     def _pack(self, file: DayFile) -> str:
         """Replace a file by its compressed copy. Return what prevents that."""
         plain = self._folder / file.name
         packed = self._folder / file._replace(packed=True).name
-        if not plain.is_file() or plain.is_symlink():
+        if not _is_ours(plain):
             return ""
         try:
             with open_plain(plain, follow=False) as source:
@@ -126,7 +128,8 @@ class LogRetention:
                 os.fsync(file.fileno())
             temporary.rename(packed)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -134,22 +137,38 @@ class LogRetention:
         finally:
             os.close(folder)
 
-    def _delete(self, now: float) -> None:
+    def _delete(self, now: float) -> str:
+        """Delete what is too old or too much. Return what prevents that."""
         sizes = {}
         for name in os.listdir(self._folder):
             path = self._folder / name
-            if (file := dayfiles.parse(name)) is not None and path.is_file() and not path.is_symlink():
-                sizes[file] = path.stat().st_size
+            if (file := dayfiles.parse(name)) is not None and _is_ours(path):
+                sizes[file] = path.lstat().st_size
         old, over = dayfiles.expired(sizes, now, self._keep, self._limit)
-        self._remove(old, f"older than retention.logs = {self._keep / DAY:g}d")
-        self._remove(over, f"all files together exceed retention.logs_size = {show_size(self._limit)}")
+        problem = self._remove(old, f"older than retention.logs = {self._keep / DAY:g}d")
+        return self._remove(over, f"all files together exceed retention.logs_size = {show_size(self._limit)}") or problem
 
-    def _remove(self, files: list[DayFile], why: str) -> None:
+    def _remove(self, files: list[DayFile], why: str) -> str:
+        removed = []
+        problem = ""
         for file in files:
-            (self._folder / file.name).unlink(missing_ok=True)
-        if files:
-            names = ", ".join(file.name for file in files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
+            try:
+                (self._folder / file.name).unlink()
+                removed.append(file.name)
+            except OSError as error:
+                problem = f"{file.name} cannot be deleted: {error.strerror}"
+        if removed:
+            names = ", ".join(removed[:SHOWN]) + (f" and {len(removed) - SHOWN} more" if len(removed) > SHOWN else "")
             log.log(LEVELS["major"], "deleted %s: %s", names, why)
+        return problem
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether this is a regular file. A link is not followed: its target may be on a disk that does not answer."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _private(path: str, flags: int) -> int:

@@ -54,6 +54,15 @@ def test_a_message_that_has_left_in_json(enqueuer: Any) -> None:
     assert enqueuer("queue", "show", "99").returncode == 66
 
 
+def test_a_message_with_many_lines(enqueuer: Any, log: Path) -> None:
+    """The last ones are shown, and the command that shows all."""
+    log.write_text("".join(f"10:00:00.000 2 QUEUE([17]) line {number}\n" for number in range(150)))
+    page = enqueuer("queue", "show", "17").stdout.decode().splitlines()
+
+    assert "       log: the last 100 lines; all of them: enqueuer log --id 17" in page
+    assert [page[-100].rpartition(" ")[2], page[-1].rpartition(" ")[2]] == ["50", "149"]
+
+
 def old(base: Path, form: str) -> None:
     """The log of that day as it is some days later: closed files, compressed, in either format; and the log of today."""
     (base / "SystemLogs/2026-11-24.log").unlink()

@@ -1,6 +1,7 @@
 """The log is read over all days, compressed or not, in order of time; and while files are closed and compressed."""
 
 import gzip
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -92,6 +93,32 @@ def test_files_that_are_closed_and_compressed_meanwhile(folder: Path) -> None:
     (folder / "2026-11-28.log").write_text(json_line(10) + "\n")
 
     assert found + [entry.id for entry in lines] == list(range(1, 11))
+
+
+def test_a_file_that_is_closed_before_it_is_read_backwards(folder: Path) -> None:
+    """The last lines are not missed: the folder is listed again after a file that is written."""
+    log = LogFolder(folder)
+    files = log.backwards()
+    assert next(files).name == "2026-11-28.log"
+    (folder / "2026-11-28.log").rename(folder / "2026-11-28-002.log")
+
+    assert [file.name for file in files] == ["2026-11-28-002.log", "2026-11-28-001.log.gz", "2026-11-27-002.log", "2026-11-27-001.log.gz"]
+
+
+def test_many_files_are_listed_a_few_times(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3, 100):
+        (folder / f"2026-11-27-{number:03}.log").write_text(f"{LINES[0]}\n")
+    listings = 0
+    real = os.listdir
+
+    def listed(path: Path) -> list[str]:
+        nonlocal listings
+        listings += 1
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    assert len(numbers(folder)) == 9 + 97
+    assert listings <= 4
 
 
 def test_a_file_that_is_compressed_before_it_is_opened(folder: Path) -> None:

@@ -142,6 +142,16 @@ def test_a_file_that_cannot_be_compressed_stays_and_is_told_once(
     assert os.listdir(tmp_path) == [f"{OLD}.gz"]
 
 
+def test_one_bad_entry_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder in the place of a temporary file; the files before and after it are compressed and deleted."""
+    for day in (1, 2, 3):
+        (tmp_path / f"2001-01-0{day}-001.log").write_bytes(LINES)
+    (tmp_path / "2001-01-02-001.log.gz.tmp").mkdir()
+
+    assert tidied(tmp_path) == ["2001-01-01-001.log.gz", "2001-01-02-001.log", "2001-01-02-001.log.gz.tmp", "2001-01-03-001.log.gz"]
+    assert caplog.messages == ["2001-01-02-001.log cannot be compressed, and stays as it is: File exists"]
+
+
 def test_a_killed_logger_loses_no_line(trials: Trials, config: Config) -> None:
     """On a running engine, while it compresses 100 MB: the successor does it again, and writes the log meanwhile."""
     trial = trials(config(more='[retention]\nlogs = "never"\n'))
