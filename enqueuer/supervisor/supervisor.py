@@ -200,8 +200,10 @@ class Supervisor:
             return
         serverlog.set_level(self.engine.file.config.enqueuer.log_level)
         self._processors.configure()
-        resized = f": processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
-        log.log(serverlog.MAJOR, "configuration %d accepted%s", self.engine.file.revision, resized)
+        resized = f"processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
+        what = self.engine.file.difference
+        what = what if resized in what else f"{what}; {resized}"  # "auto" has other limits
+        log.log(serverlog.MAJOR, "configuration %d accepted: %s", self.engine.file.revision, what)
         for child in self.engine.children.children:
             # filterlink follows the queue manager: no processor may ask for a filter that is gone. The logger takes any frame as its
             # end.
