@@ -10,6 +10,7 @@ from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import timings
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.policy.lanes import large_limit
+from enqueuer.queue.message.timestamps import rfc3339
 from enqueuer.supervisor.children import Child
 from enqueuer.supervisor.configfile import ConfigFile
 from enqueuer.system.version import our_version
@@ -69,7 +70,8 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     """Return every filter of the file, in its order. A filter without a report yet counts as starting."""
     heard = {state.name: state for state in board.filters()}
     quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
-    return msgspec.to_builtins([heard.get(state.name, state) for state in quiet])
+    states = [heard.get(state.name, state) for state in quiet]
+    return [msgspec.to_builtins(each) | {"last_error_at": each.last_error_at and rfc3339(each.last_error_at)} for each in states]
 
 
 def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:

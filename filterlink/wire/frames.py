@@ -180,6 +180,8 @@ class FilterState(msgspec.Struct, frozen=True):
     p99_s: float | None = None
     given_up: tuple[int, ...] = ()
     """Processes that SIGKILL does not end."""
+    last_error_at: float | None = None
+    """When that error happened, in seconds since 1970."""
 
 
 encode = msgspec.msgpack.Encoder().encode
