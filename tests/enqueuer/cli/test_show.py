@@ -254,7 +254,7 @@ def test_show_has_the_facts_in_words(capsys: pytest.CaptureFixture[str]) -> None
         "from: <ann@example.com>",
         "to: " + ", ".join(f"<r{n}@x>" for n in range(20)) + " and 2 more",
         "subject: hello",
-        "message id: a@b",
+        "message-id: a@b",
         "verdict: Spam said ERROR, score 12.3/15.0, after 21 ms: spam",
         "delay: 500 ms from its arrival to this decision",
     ]
