@@ -24,6 +24,7 @@ rules = [{rules}]
 [enqueuer]
 processors = {processors}
 log_level = "{log_level}"
+trace_field = {trace}
 [spool]
 durability = "{durability}"
 [[filters]]
@@ -56,8 +57,12 @@ def config(
     rules: str = "",
     durability: str = "group",
     log_level: str = "problems",
+    trace: bool = False,
 ) -> str:
-    """Return a configuration with one filter; `program` None: no rule names it. `rules` come before the one that does."""
+    """Return a configuration with one filter; `program` None: no rule names it. `rules` come before the one that does.
+
+    `trace`: outputs get the trace field, which makes each of them a copy. The published results are those without it.
+    """
     scan = '{name = "scan", actions = [["ExternalFilter", "F"]]},' if program else ""
     return CONFIG.format(
         processors=processors,
@@ -67,6 +72,7 @@ def config(
         rules=rules + scan,
         durability=durability,
         log_level=log_level,
+        trace=str(trace).lower(),
     )
 
 

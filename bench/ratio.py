@@ -8,6 +8,7 @@ Which work is compared:
     --helper noop            the engine publishes unchanged mail by hard link, the bare loop copies it with one header field more
     --helper noop --links    both link
     --helper header          both copy: the helper answers with a header field
+    --trace                  the engine copies, too: it adds its trace field, as it does by default
 """
 
 import argparse
@@ -42,6 +43,7 @@ class Case(NamedTuple):
     log_level: str = "problems"
     links: bool = False
     live: bool = False
+    trace: bool = False
 
 
 class Pair(NamedTuple):
@@ -102,7 +104,7 @@ def run_bare(case: Case) -> float:
 
 
 def run_engine(case: Case) -> float:
-    text = config(case.processors, helper(case.helper), durability=case.durability, log_level=case.log_level)
+    text = config(case.processors, helper(case.helper), durability=case.durability, log_level=case.log_level, trace=case.trace)
     return _live(text, case) if case.live else _waiting(text, case)
 
 

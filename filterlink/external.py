@@ -10,7 +10,7 @@ from filterlink.dispatch.mux import Gate
 from filterlink.dispatch.requests import ScanRequest
 from filterlink.helpers import unkillable
 from filterlink.helpers.pool import HelperPool
-from filterlink.helpers.runner import TAIL, HelperRunner
+from filterlink.helpers.runner import HelperRunner
 from filterlink.log.complaints import Complaints
 from filterlink.outage import Outage
 from filterlink.protocol.protocol import HelperReply
@@ -59,7 +59,6 @@ class ExternalFilter:
         self.settings = settings
         self.numbers = numbers
         self.started = self.stopping = False
-        self._refusal: str | None = None
         """The report of the last answer, if that was REJECTED. It usually says why the filter cannot scan."""
         self.due = math.inf
         """End of the time in which its helpers must become ready (seconds of loop.now)."""
@@ -103,7 +102,7 @@ class ExternalFilter:
 
     def say(self, text: str) -> None:
         """Log a change of the filter."""
-        self._log.warning("%s", text)
+        self._log.log(LEVELS["major"], "%s", text)
 
     def tick(self, now: float) -> None:
         """Do what is due at `now` (loop.now)."""
@@ -153,16 +152,12 @@ class ExternalFilter:
         now = self._loop.now()
         if gate is None:
             return FilterState(self.settings.name, "disabled")
-        errors = [runner.last_error for runner in self._runners if runner.last_error]
-        if self._refusal is not None:  # newer than the end of a helper
-            errors.append(f"REJECTED: {self._refusal[:TAIL]}")
-        if trouble := gate.availability.trouble:
-            errors.append(trouble)
         pids = tuple(runner.pid for runner in self._runners if runner.pid)
         median = gate.pace.quantile(0.5)
         p99 = gate.pace.quantile(0.99)
         word = self._word(gate, now)
         self._outage.observe(now, gate, word)
+        at, error = self._last_error(gate)
         return FilterState(
             self.settings.name,
             word,
@@ -171,12 +166,20 @@ class ExternalFilter:
             gate.parked,
             gate.answered,
             self._pool.restarts,
-            errors[-1] if errors else None,
+            error,
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
             unkillable.of(self.settings.name),
             self._outage.since,
+            at,
         )
+
+    def _last_error(self, gate: Gate) -> tuple[float | None, str | None]:
+        """Return when the filter failed last, in seconds since 1970, and how."""
+        if trouble := gate.availability.trouble:
+            return self._outage.since, trouble
+        errors = [(runner.last_error_at, runner.last_error) for runner in self._runners if runner.last_error]
+        return max(errors, default=(None, None))
 
     def _word(self, gate: Gate, now: float) -> StateWord:
         if gate.is_ready:
@@ -198,7 +201,6 @@ class ExternalFilter:
 
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))
-        self._refusal = answer.text if answer.kind is AnswerKind.REJECTED else None
         if answer.kind in NONE:
             self._complaints.say(answer.kind, f"message {request.id}: {answer.text}")
 
@@ -251,7 +253,6 @@ class ExternalFilter:
         if not self.stopping:  # at the engine's end the gate must not report the filter as unavailable, and so defer mail
             self._told().gone(self._loop.now(), index, over, planned)
         self._pool.gone(index, over)
-        self._refusal = self._refusal if planned else None
         self._changed()
 
     @property

@@ -77,7 +77,9 @@ class Rollover:
             return state
         theirs = new.state()
         word = theirs.state if theirs.state == "failed" else state.state
-        return msgspec.structs.replace(state, state=word, pids=state.pids + theirs.pids, last_error=theirs.last_error or state.last_error)
+        failed = theirs if theirs.last_error else state
+        pids = state.pids + theirs.pids
+        return msgspec.structs.replace(state, state=word, pids=pids, last_error=failed.last_error, last_error_at=failed.last_error_at)
 
     def _change(self, name: str, old: ExternalFilter, new: Filter | None) -> None:
         """Begin the change of one filter to new settings; None: the filter was removed."""

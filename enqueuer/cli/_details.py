@@ -8,7 +8,7 @@ from filterlink.config.units import show_short
 __all__ = ["details"]
 
 MAX_RECIPIENTS = 20
-_SHOWN = ("sender", "recipients", "recipient_count", "message_id", "subject")
+_SHOWN = ("id", "fate", "sender", "recipients", "recipient_count", "message_id", "subject")
 """Keys of a .why that are shown from the message itself."""
 
 
@@ -22,7 +22,7 @@ def details(document: dict[str, Any]) -> Iterator[tuple[str, list[object]]]:
         yield "from", [f"<{document['sender']}>"]
     if document["recipients"]:
         yield "to", [_recipients(document["recipients"])]
-    for name, key in (("subject", "subject"), ("message id", "message_id")):
+    for name, key in (("subject", "subject"), ("message-id", "message_id")):
         if document[key]:
             yield name, [document[key]]
     verdicts = [each for each in _list(why.get("verdicts") or []) if isinstance(each, dict)]

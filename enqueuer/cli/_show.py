@@ -4,7 +4,9 @@ The first lines answer an administrator's first questions at night: does it run,
 """
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -232,7 +234,12 @@ def _print_filters(console: Console, found: list[dict[str, Any]]) -> None:
         console.print(table)
     for one in found:
         if one["last_error"] and not one["unavailable_since"]:
-            console.print(Text(printable(f"{one['name']}, last error: {one['last_error']}"), "red"))
+            console.print(Text(printable(f"{one['name']}, last error{_ago(one.get('last_error_at'))}: {one['last_error']}"), "red"))
+
+
+def _ago(when: str | None) -> str:
+    """Return how long ago a time of a document was, as ` 3 min ago`; "" if it is not known."""
+    return f" {show_seconds(max(0.0, time.time() - datetime.fromisoformat(when).timestamp()))} ago" if when else ""
 
 
 def _filters(found: list[dict[str, Any]]) -> Table:

@@ -109,6 +109,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     queue_limit: int = 100_000
     drain_timeout: Seconds = Seconds(20)
     max_hops: int = 50
+    trace_field: bool = True
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)

@@ -59,7 +59,7 @@ def before(envelope: Envelope, header: bytes) -> str:
     count = len(envelope.recipients)
     first = _address(envelope.recipients[0]) if count else ""
     more = f" (+{count - 1})" if count > 1 else ""
-    return f"{BEGIN}{first}>{more}, message-id=<{fields.message_id(header).translate(_IN_BRACKETS)}>, delay="
+    return f"{BEGIN}{first}>{more}, message-id=<{_bracketed(fields.message_id(header))}>, delay="
 
 
 def after(answers: Mapping[str, FilterAnswer], stopped: bytes | None = None) -> str:
@@ -124,7 +124,12 @@ def score(answer: FilterAnswer) -> str:
 
 
 def _address(address: bytes) -> str:
-    return fields.short(address, MAX_ADDRESS).translate(_IN_BRACKETS)
+    return _bracketed(fields.short(address, MAX_ADDRESS))
+
+
+def _bracketed(text: str) -> str:
+    """Escape what would end a value in brackets."""
+    return text.translate(_IN_BRACKETS) if "<" in text or ">" in text else text
 
 
 @functools.cache

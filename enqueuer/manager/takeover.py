@@ -88,7 +88,7 @@ def _tell(found: Recovered) -> None:
         log.warning("%s is not a file of Enqueuer: it is left where it is", printable(name.encode("utf-8", "surrogateescape")))
     if found.offers or found.finished or found.broken:
         counts = f"{len(found.offers)} to be scanned, {len(found.finished)} finished, {len(found.broken)} set aside as broken"
-        log.warning("found in the queue: %s", counts)
+        log.log(serverlog.MAJOR, "found in the queue: %s", counts)
 
 
 def _decided(board: Scoreboard, id: int, disposition: str) -> None:

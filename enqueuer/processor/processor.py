@@ -22,6 +22,7 @@ from enqueuer.processor.reasons import facts_of, fitting, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.workspace import DirectoryWorkspace
+from enqueuer.queue.message import trace
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
@@ -62,6 +63,7 @@ class Processor:
         self._workspace = DirectoryWorkspace(self._disk)
         self._fingerprints = Fingerprints(self._workspace)
         self._domain = socket.gethostname() or "localhost"
+        self._by = trace.domain(self._domain)
         self._supervisor = Channel(birth.call(SUPERVISOR))
         self._manager = Channel(birth.call(MANAGER))
         self._filters = Client(FILTERLINK, birth.hello)
@@ -159,21 +161,24 @@ class Processor:
         self._say("writing", job)
         places: Places = {}
         reason = result.reason
+        traced = tuple[bytes, ...]()
         envelope = message.envelope
         copies = tuple[str, ...]()
         if result.disposition is rules.Disposition.ENQUEUED:
+            traced = self._trace(job)
             envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
             places |= stage.modules_of(envelope.recipients, self._routes.module_of)
-            copies = self._stage_copies(job, message, result, tuple(places)) if result.copies else ()
+            copies = self._stage_copies(job, message, result, traced, tuple(places)) if result.copies else ()
             where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
             reason = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {reason}" if reason else "")
         elif result.disposition in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
             places["quarantine"] = None
             stage.stage_why(self._disk, job.id, job.n, "quarantine", why(job, message, result, time.time(), verdicts))
+        fields = (*traced, *result.fields)
         may_move = job.moves and result.disposition is rules.Disposition.ENQUEUED and not copies
-        moved = may_move and self._is_the_output(message, result, places, envelope)
+        moved = may_move and self._is_the_output(message, fields, places, envelope)
         for place, recipients in () if moved else places.items():
-            stage.stage_file(self._disk, message, job.n, place, recipients, result.fields, envelope)
+            stage.stage_file(self._disk, message, job.n, place, recipients, fields, envelope)
         staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
         stopped = result.disposition is not rules.Disposition.ENQUEUED
         about = facts_of(message, verdicts.answers, stopped=stopped)
@@ -181,17 +186,21 @@ class Processor:
         told = stopped or job.loops or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts.answers)) if told else outcome
 
-    def _is_the_output(self, message: ingest.MessageFile, result: rules.RuleOutcome, places: Places, envelope: Envelope) -> bool:
+    def _trace(self, job: frames.Job) -> tuple[bytes, ...]:
+        """Return the field that says where a message in a module queue came through, if it is wanted."""
+        return (trace.received(self._by, job.id, time.time()),) if self._birth.config.enqueuer.trace_field else ()
+
+    def _is_the_output(self, message: ingest.MessageFile, fields: tuple[bytes, ...], places: Places, envelope: Envelope) -> bool:
         """Return whether the message file can be moved to its only destination, so that no file is written."""
         if len(places) != 1:
             return False
         (recipients,) = places.values()
-        return stage.unchanged(self._disk, message, recipients, result.fields, envelope)
+        return stage.unchanged(self._disk, message, recipients, fields, envelope)
 
     def _stage_copies(
-        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, taken: tuple[str, ...]
+        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, traced: tuple[bytes, ...], taken: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """Stage a file for each place a filter mirrors the message to, with a trace field; return the places."""
+        """Stage a file for each place a filter mirrors the message to, with the name of the filter; return the places."""
         by = {address: filter for filter, address in reversed(result.copies)}
         places = stage.places_of(by, self._routes.module_of, taken)
         if cut := [by[address] for address in list(by)[len(places) :]]:
@@ -200,7 +209,7 @@ class Processor:
                 "%d of %d copies that filters want are left out (%s): at most %d are made", *told, extra=serverlog.message_tag(job.id)
             )
         for place, address in places.items():
-            fields = (TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
+            fields = (*traced, TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
             stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))
         return tuple(places)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from enqueuer import basedir, filterlines, mounts
 from enqueuer.config import schema as configs
+from enqueuer.config.differences import differences
 from enqueuer.ipc.child import config_file
 from enqueuer.policy import routes
 from enqueuer.queue.message.timestamps import rfc3339
@@ -61,6 +62,8 @@ class ConfigFile:
         """Why the file was refused."""
         self.waiting: str | None = None
         """Why a changed file has not been taken yet."""
+        self.difference = ""
+        """What differs between the active revision and the one before, for the log."""
         self._allow_writable = allow_writable
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
@@ -128,6 +131,7 @@ class ConfigFile:
         self.loaded_at = rfc3339(time.time())
         if new == self.config:
             return False
+        self.difference = differences(self.config, new)
         self.config = new
         self._raw = raw
         self.revision += 1

@@ -73,8 +73,12 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
     states = [heard.get(state.name, state) for state in quiet]
     return [
-        msgspec.to_builtins(each) | {"unavailable_since": each.unavailable_since and rfc3339(each.unavailable_since)} for each in states
+        msgspec.to_builtins(each) | {name: _time(getattr(each, name)) for name in ("unavailable_since", "last_error_at")} for each in states
     ]
+
+
+def _time(second: float | None) -> str | None:
+    return None if second is None else rfc3339(second)
 
 
 def _age(since: int, now: float) -> float | None:

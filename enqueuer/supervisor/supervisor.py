@@ -194,8 +194,10 @@ class Supervisor:
             return
         self.engine.configure_log()
         self._processors.configure()
-        resized = f": processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
-        log.log(serverlog.MAJOR, "configuration %d accepted%s", self.engine.file.revision, resized)
+        resized = f"processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
+        what = self.engine.file.difference
+        what = what if resized in what else f"{what}; {resized}"  # "auto" has other limits
+        log.log(serverlog.MAJOR, "configuration %d accepted: %s", self.engine.file.revision, what)
         for child in self.engine.children.children:
             if child.role != "filterlink":  # it follows the queue manager: no processor may ask for a filter that is gone
                 child.tell(frames.ConfigRevision(self.engine.file.revision))

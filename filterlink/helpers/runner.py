@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-from filterlink.config.settings import Filter
+from filterlink.config.settings import LEVELS, Filter
 from filterlink.helpers import unkillable
 from filterlink.helpers.helper import Helper, Line
 from filterlink.helpers.lifecycle import GENTLE, HASTY, Life, LifeStep, Phase
@@ -23,6 +23,8 @@ from filterlink.wire.loop import Loop
 
 __all__ = ["TAIL", "Grumble", "HelperRunner", "Owner"]
 
+MAJOR = LEVELS["major"]
+"""The level of what happens as planned."""
 TAIL = 1024
 """Bytes of a helper's last stderr output that are kept as the reason of its end."""
 LINES_A_SECOND = 20
@@ -92,6 +94,8 @@ class HelperRunner:
     def __init__(self, loop: Loop, settings: Filter, index: int, numbers: Iterator[int], log: logging.Logger, owner: Owner) -> None:
         self.life = Life(settings, time.monotonic())
         self.last_error: str | None = None
+        self.last_error_at = 0.0
+        """When it happened, in seconds since 1970."""
         self.startable = True
         """False: there is no such program, or it ended because its command line is wrong. True again when a process is ready or ends
         in another way."""
@@ -173,7 +177,7 @@ class HelperRunner:
             self._lost(f"cannot be started: {fault(error)}")
             return
         self._reason = ""
-        self._log.warning("started, process %d", self._helper.pid)
+        self._log.log(MAJOR, "started, process %d", self._helper.pid)
         self.life.started(time.monotonic())
         self._intf = next(self._numbers)
         self._helper.send(protocol.intf(self._intf))
@@ -198,8 +202,9 @@ class HelperRunner:
         stuck = f"process {pid} does not end by SIGKILL, because the kernel holds it (a disk or server does not answer)"
         if not (self.life.final or unkillable.has_room(name)):
             helper.signal(signal.SIGKILL)
-            self.last_error = f"{stuck}, like {unkillable.MOST} before it: no more are started until one of them has ended"
-            self._grumble.problem(self.last_error)
+            error = f"{stuck}, like {unkillable.MOST} before it: no more are started until one of them has ended"
+            self._failed(error)
+            self._grumble.problem(error)
         elif helper.give_up(lambda: self._reaped(pid)):
             unkillable.add(name, pid)
             self._lost(f"{stuck}: it is given up")
@@ -208,14 +213,18 @@ class HelperRunner:
         unkillable.remove(self._settings.name, pid)
         self._log.warning("process %d, which was given up, has ended", pid)
 
-    def _lost(self, reason: str, planned: bool = False) -> None:
+    def _failed(self, error: str) -> None:
+        self.last_error = error
+        self.last_error_at = time.time()
+
+    def _lost(self, reason: str, planned: bool = False, *, problem: bool = True) -> None:
         self._helper = None
         self.life.ended(time.monotonic(), planned)
-        if not planned:
-            self.last_error = reason
+        if problem:
+            self._failed(reason)
         over = self.life.phase is Phase.OVER
         pause = max(0.0, self.life.due - time.monotonic())
-        self._log.warning("%s%s", reason, "" if over else f"; started again in {pause:.1f} s")
+        self._log.log(logging.WARNING if problem else MAJOR, "%s%s", reason, "" if over else f"; started again in {pause:.1f} s")
         self._owner.helper_gone(self._index, over, planned)
         self._arm()
 
@@ -235,17 +244,12 @@ class HelperRunner:
                     amiss.append((event, self._owner.helper_asked(self._index, event.number)))
             elif isinstance(event, Interface):
                 self._greeted(event)
-            elif isinstance(event, ServerReport):
-                self._server(event.trouble)
+            elif isinstance(event, ServerReport) and self.life.phase in (Phase.STARTING, Phase.READY):
+                self._owner.helper_server(self._index, event.trouble)  # it may come before the helper is ready
             elif event.complaint:
                 self._grumble.problem(event.complaint)
         if replies:
             self._replies(replies, amiss)
-
-    def _server(self, trouble: str) -> None:
-        """Pass on a report about the helper's server. It may come before the helper is ready."""
-        if self.life.phase in (Phase.STARTING, Phase.READY):
-            self._owner.helper_server(self._index, trouble)
 
     def _replies(self, replies: list[HelperReply], amiss: list[tuple[HelperReply, int]]) -> None:
         """Pass replies on. `amiss`: replies with a problem, which are logged, each with the id of its message."""
@@ -280,7 +284,7 @@ class HelperRunner:
         elif self.life.greeted():
             self.startable = True
             self._arm()
-            self._log.warning("ready, speaks version %d", min(interface.version, protocol.VERSION))
+            self._log.log(MAJOR, "ready, speaks version %d", min(interface.version, protocol.VERSION))
             self._owner.helper_ready(self._index)
 
     def errors(self, data: bytes) -> None:
@@ -305,4 +309,8 @@ class HelperRunner:
         planned = self.life.phase is not Phase.STOPPING and status == 0 and self.life.proven
         words = self._grumble.last_words()
         how = f"ended by signal {-status} ({signal.strsignal(-status)})" if status < 0 else f"ended with exit status {status}"
-        self._lost((f"{self._reason}; " if self._reason else "") + how + (f": {words}" if words else ""), planned)
+        self._lost(
+            (f"{self._reason}; " if self._reason else "") + how + (f": {words}" if words else ""),
+            planned,
+            problem=not (planned or (status == 0 and self.life.final)),
+        )

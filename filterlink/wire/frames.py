@@ -182,6 +182,8 @@ class FilterState(msgspec.Struct, frozen=True):
     """Processes that SIGKILL does not end."""
     unavailable_since: float | None = None
     """Since when the filter scans nothing, as its helper or its server does not answer (seconds since 1970); None: it scans."""
+    last_error_at: float | None = None
+    """When that error happened, in seconds since 1970."""
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -49,6 +49,8 @@ class MessageFile(msgspec.Struct, frozen=True):
     header: bytes = b""
     """The header, at most FIRST bytes of it."""
     hops: headers.Hops = headers.Hops()
+    content: bytes = b""
+    """The whole message, if it was ingested just now and has less than FIRST bytes: outputs need not read it again."""
 
 
 def queue_path(id: int) -> str:
@@ -71,7 +73,8 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
             raise InvalidDrop(str(error)) from None
         envelope = envelopes.make(header.sender, header.recipients, at, domain, dropper=disk.stranger(drop))
         kept = b"".join(header.kept)
-        path = _write(disk, id, envelope, kept + rest, chunks)
+        start = kept + rest
+        path = _write(disk, id, envelope, start, chunks)
     stamp = disk.mark(path, number)
     if disk.stamp(drop) != was:
         disk.unlink(path)
@@ -79,7 +82,9 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
     if path != queue_path(id):
         disk.rename(path, queue_path(id))
     length = len(envelope.above) + envelopes.O_LENGTH + len(envelope.below)
-    return MessageFile(id, envelope, length, stamp[1] - length, stamp, header=kept[:FIRST], hops=headers.hops(kept))
+    size = stamp[1] - length
+    content = start if size == len(start) < FIRST else b""
+    return MessageFile(id, envelope, length, size, stamp, header=kept[:FIRST], hops=headers.hops(kept), content=content)
 
 
 def complete(disk: DiskPort, id: int) -> bool:

@@ -3,12 +3,14 @@
 This is the last step of a processor. The queue manager publishes them after the commit, and wipes those that it does not publish.
 """
 
+import contextlib
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from enqueuer.queue.directory import names
 from enqueuer.queue.directory.disk import DiskPort
-from enqueuer.queue.directory.ingest import MessageFile, queue_path
+from enqueuer.queue.directory.ingest import FIRST, MessageFile, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.printable import printable_json
 
@@ -53,8 +55,7 @@ def stage_file(
 
     `envelope` replaces the message's: it has recipients that filters added.
 
-    If nothing differs from the queue file, the output is a second name of it (a hard link), not a copy. Measured against a copy: +29
-    % messages/s, and twice the rate for 1 MiB mail.
+    If nothing differs from the queue file, the output is a second name of it (a hard link), not a copy.
     """
     target = "Staged/" + names.staged(message.id, n, place)
     whole = envelope or message.envelope
@@ -88,19 +89,27 @@ def stage_why(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, obj
 
 
 def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
+    """Write the output. If the message fits into one write, so does the output; else its O line is written last."""
     above = envelope.above
-    below = envelope.below
-    digest = envelopes.Digest(above, below)
-
-    def chunks() -> Iterator[bytes]:
-        yield above + envelopes.PLACEHOLDER + below
-        body = disk.chunks(queue_path(message.id), offset=message.head)
+    path = queue_path(message.id)
+    if message.content and disk.stamp(path) == message.stamp:
+        disk.create(target, (_in_one(envelope, fields, message.content),))
+        return
+    with contextlib.closing(disk.chunks(path, offset=message.head, first=FIRST)) as body:
         first = next(body, b"")
-        yield from digest.through((_on_top(fields, first), first))
-        yield from digest.through(body)
-
-    disk.create(target, chunks())
+        if len(first) < FIRST:
+            disk.create(target, (_in_one(envelope, fields, first),))
+            return
+        start = b"".join((envelope.below, _on_top(fields, first), first))
+        digest = envelopes.Digest(above, start)
+        disk.create(target, itertools.chain((above + envelopes.PLACEHOLDER + start,), digest.through(body)))
     disk.patch(target, len(above), digest.line())
+
+
+def _in_one(envelope: envelopes.Envelope, fields: Iterable[bytes], message: bytes) -> bytes:
+    """Return the whole file of a small message."""
+    start = b"".join((envelope.below, _on_top(fields, message), message))
+    return b"".join((envelope.above, envelopes.Digest(envelope.above, start).line(), start))
 
 
 def _on_top(fields: Iterable[bytes], message: bytes) -> bytes:

@@ -27,6 +27,8 @@ from enqueuer.queue.directory.layout import TAKEN
 __all__ = ["Change", "EachSync", "GroupSync", "NoSync", "Sync", "choose_for", "fitting", "seen_by_this_kernel", "start"]
 
 log = logging.getLogger("SPOOL")
+MAJOR = 35
+"""The level "major" of the Server Log: no problem, but an administrator should read it."""
 
 
 class Change(NamedTuple):
@@ -112,7 +114,7 @@ def fitting(disk: DiskPort, wanted: Durability, *, quiet: bool) -> Sync:
     """Return the Sync for `durability = wanted` on the filesystem of the base directory. `quiet`: the log has said it before."""
     choice = choose_for(wanted, store_folder())
     if choice.remark and not quiet:
-        log.warning("%s", choice.remark)
+        log.log(MAJOR, "%s", choice.remark)
     return start(disk, choice.durability)
 
 

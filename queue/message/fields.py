@@ -39,20 +39,18 @@ def subject(header: bytes) -> str:
 
 def short(text: bytes, most: int) -> str:
     """Return text from outside printable, and cut to `most` characters."""
-    shown = printable(text[: 4 * most + 4].decode("utf-8", "backslashreplace"))
+    shown = printable(text[: 4 * most + 4])
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 def _first(header: bytes, name: bytes) -> bytes:
     """Return the value of the first field of this name (lower case), at most MAX_READ bytes of it."""
-    names = header.lower()
-    at = 0 if names.startswith(name) else names.find(b"\n" + name) + 1
-    while at or names.startswith(name):
+    names = b"\n" + header.lower()
+    at = -1
+    while (at := names.find(b"\n" + name, at + 1)) >= 0:
         begin = at + len(name)
         if match := _VALUE.match(header, begin, begin + MAX_READ):
             return match[1]
-        if (at := names.find(b"\n" + name, begin) + 1) == 0:
-            break
     return b""
 
 

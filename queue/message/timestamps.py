@@ -3,7 +3,10 @@
 import functools
 from datetime import UTC, datetime
 
-__all__ = ["day", "in_envelopes", "local", "rfc3339", "rfc3339_ms", "time_of_day", "utc"]
+__all__ = ["day", "in_envelopes", "in_headers", "local", "rfc3339", "rfc3339_ms", "time_of_day", "utc"]
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def rfc3339(second: float) -> str:
@@ -51,6 +54,13 @@ def in_envelopes(second: float) -> str:
 @functools.lru_cache(maxsize=1)
 def _in_envelopes(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%d-%m-%Y %H:%M:%S")
+
+
+@functools.lru_cache(maxsize=1)
+def in_headers(second: int) -> str:
+    """Format a time for header fields (RFC 5322, 3.3): `Sat, 28 Nov 2026 20:17:37 +0000`, in UTC. The locale has no say in it."""
+    at = datetime.fromtimestamp(second, UTC)
+    return f"{DAYS[at.weekday()]}, {at.day:02d} {MONTHS[at.month - 1]} {at.year:04d} {at:%H:%M:%S} +0000"
 
 
 @functools.lru_cache(maxsize=2)

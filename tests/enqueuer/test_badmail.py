@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer.lab.trial import Trial
+from enqueuer.queue.directory.stage import ORPHAN
 from enqueuer.queue.message import envelope
+from tests.helpers.trace import bare
 
 Config = Callable[..., str]
 Trials = Callable[[str], Trial]
@@ -67,7 +69,7 @@ def _digest(data: bytes) -> str:
 
 def _message(path: Path) -> bytes:
     data = path.read_bytes()
-    return data[envelope.head_end(data) :]
+    return bare(data[envelope.head_end(data) :]).removeprefix(ORPHAN + b"\n")
 
 
 def _peak(pid: int) -> int:

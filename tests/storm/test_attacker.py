@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from enqueuer.lab.trial import Trial, signal_all
+from tests.helpers.trace import bare
 from tests.storm import accounts, weather
 
 NORMAL = 4242
@@ -133,7 +134,7 @@ def _outputs(trial: Trial) -> Iterator[tuple[Path, bytes, bytes]]:
     """Yield each output with its envelope and its message."""
     for path in trial.outbound():
         head, _, mail = path.read_bytes().partition(b"\n\n")
-        yield path, head, mail
+        yield path, head, bare(mail)
 
 
 def _times(trial: Trial, sent: dict[str, str]) -> dict[str, float]:

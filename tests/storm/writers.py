@@ -18,6 +18,7 @@ import pytest
 
 from enqueuer.lab.trial import wait
 from tests.helpers.paths import HELPERS
+from tests.helpers.trace import bare
 from tests.storm import weather
 
 NOBODY = 65534
@@ -97,7 +98,7 @@ def write_all(folder: Path, plans: Sequence[Plan], owner: int, begin_within: flo
 
 def delivered(folders: Sequence[Path]) -> list[bytes]:
     """Return the messages without their envelopes."""
-    return [path.read_bytes().partition(b"\n\n")[2] for folder in folders for path in folder.iterdir() if path.suffix == ".msg"]
+    return [bare(path.read_bytes().partition(b"\n\n")[2]) for folder in folders for path in folder.iterdir() if path.suffix == ".msg"]
 
 
 def expect_whole(

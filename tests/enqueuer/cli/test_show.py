@@ -7,6 +7,7 @@ import pty
 import struct
 import termios
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from enqueuer.cli import _lists, _show
 from enqueuer.cli._common import fold
+from enqueuer.queue.message.timestamps import rfc3339
 
 
 @pytest.fixture
@@ -255,7 +257,7 @@ def test_show_has_the_facts_in_words(capsys: pytest.CaptureFixture[str]) -> None
         "from: <ann@example.com>",
         "to: " + ", ".join(f"<r{n}@x>" for n in range(20)) + " and 2 more",
         "subject: hello",
-        "message id: a@b",
+        "message-id: a@b",
         "verdict: Spam said ERROR, score 12.3/15.0, after 21 ms: spam",
         "delay: 500 ms from its arrival to this decision",
     ]
@@ -267,3 +269,10 @@ def test_a_reason_that_was_changed_by_hand_is_shown(value: object, capsys: pytes
     _show.message(ENTRY | {"why": dict.fromkeys(keys, value), "dropper": None, "envelope": [], "header": []})
 
     assert "17  bad" in capsys.readouterr().out
+
+
+def test_an_error_has_an_age(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    document["filters"][0] |= {"last_error": "no such program", "last_error_at": rfc3339(time.time() - 185)}
+    _show.status(document)
+
+    assert "last error 3 min ago: no such program" in capsys.readouterr().out

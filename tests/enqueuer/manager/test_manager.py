@@ -1,6 +1,7 @@
 """Demands on the order of work: lanes, side by side, and a filter that is away stops only its own mail."""
 
 import os
+import re
 import signal
 import statistics
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from enqueuer.lab.trial import Trial, signal_all, wait
+from tests.helpers.trace import bare
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -57,7 +59,7 @@ def test_replies_in_any_order_find_their_messages(trials: Trials, config: Config
     with trials(config(processors=8, judge=f"sh {tmp_path / 'helper.sh'}")) as trial:
         _seconds(trial, 8, lambda: _drop_all(trial, mail, "", 8))
 
-        texts = sorted(path.read_bytes().partition(b"\n\n")[2] for path in trial.outbound())
+        texts = sorted(bare(path.read_bytes().partition(b"\n\n")[2]) for path in trial.outbound())
     assert texts == sorted(mail(str(n)) for n in range(8))
 
 
@@ -112,6 +114,7 @@ def test_a_filter_that_cannot_start_holds_only_its_own_mail(trials: Trials, conf
     assert took < 5
     assert missing["state"] == "failed"
     assert "/nowhere/scanner" in missing["last_error"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", missing["last_error_at"])
 
 
 def test_held_mail_goes_on_when_its_filter_is_there(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from enqueuer import exits
 from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
 from tests.helpers.paths import HELPERS
+from tests.helpers.trace import bare
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -38,7 +39,7 @@ def _enqueuer(trial: Trial, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def _message(path: Path) -> bytes:
     data = path.read_bytes()
-    return data[envelope.head_end(data) :]
+    return bare(data[envelope.head_end(data) :])
 
 
 def _sealed(data: bytes) -> bytes:

@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from enqueuer.control import client
 from enqueuer.ipc.frames import LOOP_SAMPLE
 from enqueuer.lab.trial import Trial
 from enqueuer.manager.loops import LEAST, OFTEN, SURE
 from enqueuer.queue.message import envelope
 from tests.helpers.paths import HELPERS
+from tests.helpers.trace import bare, traced, untraced
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -29,9 +32,14 @@ done
 """
 
 
-def _message(path: Path) -> bytes:
+def _whole(path: Path) -> bytes:
     data = path.read_bytes()
     return data[envelope.head_end(data) :]
+
+
+def _message(path: Path) -> bytes:
+    """Without the trace field: what came in, and what filters added."""
+    return bare(_whole(path))
 
 
 def _gone(trial: Trial) -> bool:
@@ -339,3 +347,74 @@ def test_stations_on_the_way_are_counted(trials: Trials, config: Config, mail: M
         (bad,) = (trial.base / "Bad").glob("*.msg")
 
     assert _message(bad).startswith(b"Received: from a by b\n\tfor c\n" * 21)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_field_is_on_top_of_all_others(trials: Trials, config: Config, mail: Make, end: bytes) -> None:
+    """Above what filters add, in the line ends of the message; every other byte is the one that came in."""
+    data = mail("one", '0 ADDHEADER "X-Added: yes" OK').replace(b"\n", end)
+    with trials(config()) as trial:
+        trial.drop("one", data)
+        trial.wait(trial.outbound, "it is enqueued")
+        (path,) = trial.outbound()
+        found = _whole(path)
+
+    assert traced(found, int(path.stem)) == b"X-Added: yes" + end + data
+    assert found.count(b"(Enqueuer)") == 1
+    assert (b"\r" in found) is (end == b"\r\n")
+
+
+def test_each_output_has_it(trials: Trials, config: Config, mail: Make) -> None:
+    data = mail("one", "0 MIRRORTO carl@c.example OK", to="bob@b.example, eve@smtp.example")
+    with trials(config()) as trial:
+        trial.drop("one", data)
+        trial.wait(lambda: len(trial.outbound()) == 2 and trial.outbound("SMTP"), "it is enqueued")
+        paths = [*trial.outbound(), *trial.outbound("SMTP")]
+        found = {path.parent.name + path.stem.partition("-")[2]: _whole(path) for path in paths}
+
+    assert untraced(found["OUT"]) == untraced(found["SMTP"]) == data
+    assert untraced(found["OUT2"]) == b"X-Enqueuer-Trace: Judge\n" + data
+
+
+def test_it_can_be_switched_off_and_on(trials: Trials, config: Config, mail: Make) -> None:
+    off = config(engine="trace_field = false")
+    with trials(off) as trial:
+        trial.drop("off", mail("off"))
+        trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+        assert _whole(trial.outbound()[0]) == mail("off")
+        trial.configure(off.replace("trace_field = false", "trace_field = true"))
+        trial.wait(lambda: client.ask(trial.base, {"command": "reload"}, 20)["ok"], "it is active")
+        trial.drop("on", mail("on"))
+        trial.wait(lambda: len(trial.outbound()) == 2, "it is enqueued")
+        assert untraced(_whole(max(trial.outbound()))) == mail("on")
+
+
+def test_a_released_message_has_it_once(trials: Trials, config: Config, mail: Make) -> None:
+    """What is kept in Quarantine has none."""
+    data = mail("caught", '0 ERROR "a virus"')
+    with trials(config()) as trial:
+        trial.drop("caught", data)
+        trial.wait(lambda: trial.status()["totals"]["quarantined"] == 1, "it is quarantined")
+        (kept,) = (trial.base / "Quarantine").glob("*.msg")
+        assert _whole(kept) == data
+        assert client.ask(trial.base, {"command": "release", "id": int(kept.stem)})["ok"]
+        trial.wait(trial.outbound, "it is enqueued")
+        assert traced(_whole(trial.outbound()[0]), int(kept.stem)) == data
+
+
+def test_what_comes_back_from_outbound_is_stopped(trials: Trials, config: Config, mail: Make) -> None:
+    """A script that drops all output again makes a loop. Each round leaves a field, and these are counted as hops."""
+    with trials(config(engine="max_hops = 5")) as trial:
+        trial.drop("one", b"Received: from a by b; date\n" + mail("one"))
+        rounds = 0
+        while True:
+            trial.wait(lambda: trial.outbound() or trial.status()["totals"]["bad"], "it is out, or stopped")
+            if not (found := trial.outbound()):
+                break
+            rounds += 1
+            trial.drop(f"again{rounds}", _whole(found[0]))
+            found[0].unlink()
+        (bad,) = (trial.base / "Bad").glob("*.msg")
+
+    assert rounds == 5
+    assert len(re.findall(rb"^Received: by .* \(Enqueuer\)", _whole(bad), re.MULTILINE)) == 5

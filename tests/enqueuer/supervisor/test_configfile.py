@@ -428,3 +428,12 @@ def test_a_full_disk_while_a_file_is_taken_is_a_refusal(trials: Trials, config: 
         trial.wait(lambda: trial.status()["config"]["error"] is None, "it is taken", 8)
         trial.wait(lambda: trial.status()["processors"]["running"] == 3, "it is in force")
         assert trial.log().count("configuration refused") == 1
+
+
+def test_the_log_says_what_a_new_configuration_changes(trials: Trials, config: Config) -> None:
+    """In the words of the file, and without values that may be secret."""
+    with trials(config(processors=2)) as trial:
+        trial.configure(config(processors=3, filter='timeout = "3m"\nenvironment = ["TOKEN=secret"]'))
+        line = "configuration 2 accepted: processors 2 -> 3; filters.Judge.timeout 2m -> 3m; filters.Judge.environment changed\n"
+        trial.wait(lambda: line in trial.log(), "the log says it")
+        assert "secret" not in trial.log()

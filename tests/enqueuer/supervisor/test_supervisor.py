@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from enqueuer import exits
+from enqueuer.control import client
 from enqueuer.lab.trial import Trial, signal_all
+from tests.helpers.trace import bare
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -252,7 +254,7 @@ class Consumer:
 
     def take(self) -> None:
         for path in self._trial.outbound():
-            self.taken[path.read_bytes().partition(b"\n\n")[2]] += 1
+            self.taken[bare(path.read_bytes().partition(b"\n\n")[2])] += 1
             path.unlink()
 
     def _run(self) -> None:
@@ -330,3 +332,30 @@ def test_a_queue_manager_that_cannot_recover_is_told_in_status(trials: Trials, c
         trial.drop("a", mail("a"))
         trial.wait(trial.outbound, "mail goes on")
         trial.wait(lambda: not trial.status()["failing"], "the status says nothing any more", 30)
+
+
+def test_a_normal_life_has_no_problems(trials: Trials, config: Config, mail: Make) -> None:
+    """Start, scan, change a filter and the number of processors, stop, and start with mail in the queue: no line is of level 3, 1 or 0.
+
+    The lines that an administrator looks for are there, at level 2.
+    """
+    text = config(processors=2).replace('log_level = "low-level"', 'log_level = "problems"')
+    with trials(text) as trial:
+        trial.wait(lambda: trial.status()["filters"][0]["state"] == "ready", "the filter is ready")
+        trial.drop("one", mail("one"))
+        trial.wait(trial.outbound, "it is enqueued")
+        trial.configure(text.replace("processors = 2", "processors = 3").replace("[[rules]]", 'timeout = "3m"\n[[rules]]', 1))
+        trial.wait(lambda: client.ask(trial.base, {"command": "reload"}, 20)["ok"], "the change is active")
+        trial.wait(lambda: trial.log().count("ended with exit status 0") == 1, "the old helper has ended")
+        trial.configure(text.replace("processors = 2", "processors = 1"))
+        trial.wait(lambda: trial.status()["processors"]["running"] == 1, "one processor is left")
+        trial.drop("late", mail("late", '0 REJECTED "later"'))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "a message waits")
+        trial.stop()
+        trial.start()
+        trial.stop()
+        lines = trial.log().splitlines()
+
+    assert [line for line in lines if line[13:14] not in ("2", "4", "5")] == []
+    for words in ("started, process", "ready, speaks version", "the new settings are active", "found in the queue: 1 to be scanned"):
+        assert any(words in line for line in lines), words

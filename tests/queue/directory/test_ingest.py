@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,8 @@ def test_a_full_disk_leaves_nothing_half(disk: Disk) -> None:
 
 def test_load_reads_back_what_derive_made(disk: Disk) -> None:
     made = _derive(disk, b"From: a@a.example\nTo: b@b.example\n\nhello\n")
+    assert made.content == b"From: a@a.example\nTo: b@b.example\n\nhello\n"
+    made = msgspec.structs.replace(made, content=b"")
 
     assert ingest.load(disk, 7, made.stamp) == made
     assert ingest.load(disk, 7, None) == made
@@ -94,7 +97,7 @@ def test_what_kinds_a_message_is_of_stays_the_same(disk: Disk) -> None:
 
     assert ingest.FIRST - 60 < made.head <= ingest.FIRST
     assert ingest.kinds(disk, loaded) == ingest.kinds(disk, made)
-    assert loaded == made
+    assert loaded == msgspec.structs.replace(made, content=b"")
 
 
 def test_load_refuses_what_is_no_message_file(disk: Disk) -> None:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 
@@ -27,7 +29,14 @@ def _in_kathmandu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_in_kathmandu")
 def test_documents_and_envelopes_have_utc_and_the_log_has_local_time() -> None:
+    assert timestamps.in_headers(int(AT)) == "Sat, 28 Nov 2026 10:00:00 +0000"
     assert timestamps.rfc3339(AT) == "2026-11-28T10:00:00Z"
     assert timestamps.in_envelopes(AT) == "28-11-2026 10:00:00"
     assert timestamps.time_of_day(int(AT)) == "15:45:00"
     assert timestamps.day(int(AT) + 9 * 3600) == "2026-11-29"
+
+
+def test_a_date_in_a_header_is_what_the_standard_library_writes() -> None:
+    for day in range(2000):
+        second = int(AT) + day * 86_400 + day
+        assert timestamps.in_headers(second) == format_datetime(datetime.fromtimestamp(second, UTC))
