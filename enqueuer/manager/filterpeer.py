@@ -11,6 +11,12 @@ from filterlink.wire.link import Link
 __all__ = ["FilterPeer"]
 
 
+CROSSED = 1.0
+"""Seconds until a message is offered again whose deferral may have crossed a Renewed on its way."""
+CROSSED_WITHIN = 3.0
+"""Seconds after a Renewed in which that may be."""
+
+
 class FilterPeer:
     """The multiplexer, as the queue manager sees it: the one that called last."""
 
@@ -19,6 +25,7 @@ class FilterPeer:
         self._blame = blame
         self._link: Link | None = None
         self._backpressure = False
+        self._renewed: dict[str, float] = {}
 
     def called(self, link: Link) -> None:
         """Take the link of a new multiplexer. It knows no message, so all parked ones ask again, and all deferred ones soon: it cannot
@@ -35,6 +42,13 @@ class FilterPeer:
         if waiting is not self._backpressure and self._link is not None:
             self._backpressure = waiting
             self._link.send(frames.encode(frames.Backpressure(waiting)))
+
+    def pause(self, filter: str, now: float, pause: float) -> float:
+        """Return the seconds after which a message that this filter deferred is offered again, usually `pause`.
+
+        If the filter has just been renewed, the answer may be from before, and come later on its way through a processor.
+        """
+        return min(pause, CROSSED) if now - self._renewed.get(filter, -math.inf) < CROSSED_WITHIN else pause
 
     def left(self, id: int) -> None:
         """Report that a message was given up: the multiplexer need not wait for its answer."""
@@ -53,6 +67,7 @@ class FilterPeer:
                 if entry is not None and entry.n == frame.n:
                     self._blame.guilty(entry, frame.filter, frame.reason)
             case frames.Renewed(filter):
+                self._renewed[filter] = time.monotonic()
                 self._schedule.hasten({filter}, time.monotonic(), math.inf)
             case _:
                 pass

@@ -266,7 +266,7 @@ class Manager:
         if not entry.durable:
             self._settler.add(entry, None)
         now = time.monotonic()
-        self._schedule.defer(entry, frame.filter, now + pause, now=now, reason=frame.reason)
+        self._schedule.defer(entry, frame.filter, now + self._filterlink.pause(frame.filter, now, pause), now=now, reason=frame.reason)
 
     def _forget(self, id: int) -> None:
         """Forget a message whose drop is back in the drop folder: it is no longer a message."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from filterlink.filters.runtime import check
 from filterlink.filters.runtime.runtime import say
 from filterlink.filters.runtime.verdict import quote
-from filterlink.filters.servers.service import Address, TooLate, Unavailable, fault_text
+from filterlink.filters.servers.service import Address, TooLate, fault_text
 
 __all__ = ["IDLE", "QUIET", "ServerWatch"]
 
@@ -31,7 +31,7 @@ MAX_TEXT = 400
 """Characters of a report."""
 
 Probe = Callable[[Address, float], object]
-"""Asks one server, until an end (time.monotonic()). It raises OSError or Unavailable if that server cannot answer."""
+"""Asks one server, until an end (time.monotonic()). It raises OSError, Unavailable or TooLate if that server cannot answer."""
 
 
 class ServerWatch:
@@ -113,7 +113,7 @@ class ServerWatch:
                 if self._working:
                     return self._trouble
                 faults.append(f"{address}: no answer within {WITHIN:.0f} s")
-            except (OSError, Unavailable) as fault:
+            except Exception as fault:  # noqa: BLE001 - the watch must go on, whatever a server sends or a resolver raises
                 faults.append(f"{address}: {fault_text(fault)}")
             else:
                 return ""
@@ -124,5 +124,6 @@ class ServerWatch:
             before = self._trouble
             self._trouble = trouble
             if bool(before) is not bool(trouble):
-                self._report(f"UNAVAILABLE {quote(trouble, MAX_TEXT).decode()}" if trouble else "AVAILABLE")
+                with contextlib.suppress(OSError):  # the engine has ended: the main thread finds that out
+                    self._report(f"UNAVAILABLE {quote(trouble, MAX_TEXT).decode()}" if trouble else "AVAILABLE")
                 self._changed.notify_all()

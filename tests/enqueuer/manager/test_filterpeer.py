@@ -1,12 +1,20 @@
 """Demands on the mail that does not need a filter which is hung or slow: it goes on as if that filter were not there."""
 
+import socket
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from enqueuer.ipc import frames
 from enqueuer.lab.trial import Trial
+from enqueuer.manager.filterpeer import CROSSED, CROSSED_WITHIN, FilterPeer
+from enqueuer.manager.schedule import Entry, Schedule
+from enqueuer.policy.lanes import Lanes
+from filterlink.wire.link import Link
+from filterlink.wire.loop import Loop
 
 Make = Callable[..., bytes]
 Config = Callable[..., str]
@@ -93,3 +101,26 @@ def test_without_other_work_processors_wait(trials: Trials, config: Config, mail
         trial.wait(enqueued, "it is enqueued")
 
     assert max(parked) == 0
+
+
+def test_a_deferral_that_crossed_the_return_of_its_filter_waits_a_second_only() -> None:
+    """The filter answers again, and the last refusal of the outage is still on its way through a processor."""
+    loop = Loop()
+    blame: Any = None  # no frame of this test blames a message
+    schedule = Schedule(Lanes(1000, 0.5, 4))
+    peer = FilterPeer(schedule, blame)
+    schedule.add(Entry(1, b"", 1, 0.0))
+    schedule.add(Entry(2, b"", 1, 0.0))
+    for _ in range(2):
+        schedule.next()
+    schedule.defer(schedule.entries[1], "A", time.monotonic() + 3600)
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with there:
+        peer.called(Link(loop, here, frames.decode_to_manager, lambda *_: None, lambda _: None))
+        there.send(frames.encode(frames.Renewed("A")))
+        loop.turn(20)
+    now = time.monotonic()
+
+    assert schedule.entries[1].until <= now
+    assert [peer.pause(filter, now, 300.0) for filter in ("A", "B")] == [CROSSED, 300.0]
+    assert (peer.pause("A", now, 0.5), peer.pause("A", now + CROSSED_WITHIN, 300.0)) == (0.5, 300.0)

@@ -50,6 +50,15 @@ def test_the_first_result_comes_before_the_helper_is_ready(servers: Servers, wat
     assert servers.reports.get_nowait() == 'UNAVAILABLE "one: Connection refused; two: Connection refused"'
 
 
+def test_the_watch_outlives_what_a_probe_raises(servers: Servers, watching: Callable[..., ServerWatch]) -> None:
+    """A host name that no resolver takes is a ValueError."""
+    servers.fail(UnicodeError("label too long"))
+    watching().begin()
+    assert servers.report() == 'UNAVAILABLE "one: label too long; two: label too long"'
+    servers.fail(None)
+    assert servers.report() == "AVAILABLE"
+
+
 def test_an_outage_and_its_end_are_reported_once(servers: Servers, watching: Callable[..., ServerWatch]) -> None:
     watching().begin()
     servers.faults[ONE] = Unavailable("no")
