@@ -5,6 +5,7 @@ and makes the folders that the options name. The caller imports nothing of a fil
 """
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from enqueuer.config.schema import Config, ConfigError
 from filterlink.config.settings import Filter
 from filterlink.filters.runtime.check import PASSED
 from filterlink.helpers.spawn import environment
+from filterlink.process.forked import die_with
 
 __all__ = ["LineCheck", "check", "expect_parsed"]
 
@@ -82,9 +84,15 @@ def _start(filter: Filter) -> "subprocess.Popen[bytes] | None":
     variables = {**os.environ, **environment(os.environ, filter.environment), "NO_COLOR": "1"}
     try:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=variables,
+            start_new_session=True,
+            preexec_fn=functools.partial(die_with, os.getpid()),  # noqa: PLW1509 (neither the supervisor nor the command has threads)
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
 
 
