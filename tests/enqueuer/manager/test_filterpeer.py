@@ -116,9 +116,11 @@ def test_a_deferral_that_crossed_the_return_of_its_filter_waits_a_second_only() 
     schedule.defer(schedule.entries[1], "A", time.monotonic() + 3600)
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
-        peer.called(Link(loop, here, frames.decode_to_manager, lambda *_: None, lambda _: None))
+        link = Link(loop, here, frames.decode_to_manager, lambda *_: None, lambda _: None)
+        peer.called(link)
         there.send(frames.encode(frames.Renewed("A")))
         loop.turn(20)
+        link.close()
     now = time.monotonic()
 
     assert schedule.entries[1].until <= now
