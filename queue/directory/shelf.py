@@ -108,6 +108,8 @@ def output(disk: Disk, path: str) -> tuple[ShelfEntry, tuple[bytes, bytes]]:
         sender=parsed.sender,
         recipients=parsed.recipients,
         dropper=parsed.dropper,
+        message_id=message_id(parts[1]),
+        subject=subject(parts[1]),
     )
     return entry, parts
 
