@@ -14,6 +14,7 @@ and PNG. --publish copies tables and plots to docs/. How to write a file of benc
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from typing import Any
 import pytest
 
 from bench import compare, plots, profile, ratio, report
-from bench.results import HERE, RESULTS, Document, add, load, results_of, warning
+from bench.results import HERE, RESULTS, Document, add, in_force, load, results_of, warning
 
 DOCS = HERE.parent / "docs"
 PYTEST = ("-q", "-p", "no:cacheprovider", "-o", "python_files=bench_*.py", "-o", "addopts=--import-mode=importlib --strict-markers")
@@ -65,9 +66,19 @@ def main() -> int:
         print(f"WARNING: {warning()}", file=sys.stderr)
     files = [Path(name).name for name in options.files] or sorted(path.name for path in HERE.glob("bench_*.py"))
     failed = [file for file in files if not run(file, form, options.k)]
-    show(form, publish=options.publish, only=[Path(name).name for name in options.files])
+    only = [Path(name).name for name in options.files]
+    show(form, publish=options.publish, only=only)
     print(f"{len(files)} files of benchmarks, {time.monotonic() - begun:.0f} s" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    print("\n".join(_closing(form, only)))
     return bool(failed)
+
+
+def _closing(form: str, only: Sequence[str]) -> list[str]:
+    """The last lines, of all results or of those of some files."""
+    path = RESULTS / f"{form}.json"
+    document = load(path) if path.exists() else {"benchmarks": [], "machine": {}}
+    mine = [each for each in results_of(document) if not only or each.file in only]
+    return report.closing(mine, os.path.relpath(RESULTS / form), document["machine"].get("durability", in_force("group")))
 
 
 def run(file: str, form: str, select: str = "") -> bool:
@@ -90,7 +101,9 @@ def again(arguments: list[str]) -> int:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--publish", action="store_true")
     options = parser.parse_args(arguments)
-    show("full" if options.full else "short", publish=options.publish)
+    form = "full" if options.full else "short"
+    show(form, publish=options.publish)
+    print("\n".join(_closing(form, ())))
     return 0
 
 
@@ -116,7 +129,8 @@ def _draw(folder: Path, document: Document) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     machine = document["machine"]
     version = f"Enqueuer {machine['enqueuer']} ({machine['commit']})"
-    about = f"{version}, {machine['cores']} cores, {machine['filesystem']}, Linux {machine['kernel']}"
+    force = f" (durability {machine['durability']})" if "durability" in machine else ""
+    about = f"{version}, {machine['cores']} cores, {machine['filesystem']}{force}, Linux {machine['kernel']}"
     plots.draw(folder, report.by_group(results_of(document)), about)
 
 

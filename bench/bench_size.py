@@ -2,7 +2,7 @@
 
 The answer shows where the cost of bytes exceeds the cost of files. Up to about 64 KiB a message costs what its files cost,
 beyond that what its bytes cost (read once, written once, hashed once; unchanged mail is published by a hard link, not a copy). 4
-processors, a helper that answers at once, group durability; the bare loop with hard links in turns. Messages over `large_over` (1 MiB)
+processors, a helper that answers at once; the bare loop with hard links in turns. Messages over `large_over` (1 MiB)
 take at most half of the processors.
 """
 
@@ -20,4 +20,3 @@ COUNTS = {1: 4000, 8: 4000, 64: 2000, 1024: 400, 10 * 1024: 60}
 def test_size(benchmark: BenchmarkFixture, kib: int) -> None:
     """Measure larger mail with the same number of processors."""
     beside(benchmark, {"KiB": kib}, Case(messages=COUNTS[kib], size=kib * KIB, links=True))
-    benchmark.extra_info["scale"] = "log"

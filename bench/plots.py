@@ -1,4 +1,4 @@
-"""Draw one plot a group, as SVG and PNG: curves if x is a number, bars if it is a name."""
+"""Draw one plot a group, as SVG and PNG: log-log curves if x is a number, bars if it is a name."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,10 @@ __all__ = ["draw"]
 
 SIZE = (6.4, 3.8)
 DPI = 110
-WIDE = 8
-"""The largest x as a multiple of the smallest, from which on the x axis is logarithmic."""
+MARGIN = 1.5
+"""Space above and below a logarithmic y axis. With it each range has at least one label."""
+LABELS = (1.0, 2.0, 5.0)
+"""The labels of each decade of it."""
 
 
 def draw(folder: Path, groups: Mapping[str, Sequence[Result]], caption: str) -> None:
@@ -44,16 +46,26 @@ def _curves(axes: Any, results: Sequence[Result]) -> None:
     if ideal:
         axes.plot([x for x, _ in ideal], [y for _, y in ideal], "--", color="grey", label="ideal")
     ticks = sorted({each.x for each in results if not isinstance(each.x, str)})
-    if ticks[0] > 0 and ticks[-1] / ticks[0] >= WIDE:
+    if ticks[0] > 0:
         axes.set_xscale("log")
-        axes.minorticks_off()
-    if results[0].scale == "log":
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=0)
+    _scale_y(axes, [y for line in axes.get_lines() for y in line.get_ydata()])
+    axes.minorticks_off()
     axes.set_xticks(ticks, [f"{x:g}" if x < 100_000 else f"{x:.0e}" for x in ticks], fontsize=7)
     axes.set(xlabel=results[0].x_name, ylabel=", ".join(results[0].plot))
     axes.legend(fontsize=8)
+
+
+def _scale_y(axes: Any, values: Sequence[float]) -> None:
+    """Make the y axis logarithmic; linear if there is a value on it that has no logarithm."""
+    from matplotlib import ticker
+
+    if min(values) <= 0:
+        axes.set_ylim(bottom=min(0, *values))
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(min(values) / MARGIN, max(values) * MARGIN)
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=LABELS))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: number(y)))
 
 
 def _bars(axes: Any, results: Sequence[Result]) -> None:

@@ -25,7 +25,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.harness import Pile, config, engine, folder, helper, lay, message, published, rate, until
 from bench.record import note, sample
+from bench.results import in_force
 from enqueuer.lab.trial import Trial
+from enqueuer.queue.directory.durability import Durability
 
 __all__ = ["Case", "Pair", "beside", "main", "pairs"]
 
@@ -37,7 +39,7 @@ class Case(NamedTuple):
     messages: int = 6000
     size: int = 8192
     helper: str = "noop"
-    durability: str = "group"
+    durability: Durability = "group"
     log_level: str = "problems"
     links: bool = False
     live: bool = False
@@ -88,7 +90,7 @@ def run_bare(case: Case) -> float:
             "processors": case.processors,
             "messages": case.messages,
             "helper": case.helper,
-            "durability": case.durability,
+            "durability": in_force(case.durability),
         }
         words = [
             sys.executable,
@@ -142,5 +144,5 @@ def main(arguments: list[str]) -> int:
     for pair in sorted(found, key=lambda pair: pair.ratio):
         print(f"{pair.bare:8.0f}{pair.engine:10.0f}{pair.ratio:7.2f}")
     median = statistics.median(pair.ratio for pair in found)
-    print(json.dumps({**case._asdict(), "rounds": found, "median_ratio": round(median, 3)}))
+    print(json.dumps({**case._asdict(), "durability": in_force(case.durability), "rounds": found, "median_ratio": round(median, 3)}))
     return 0

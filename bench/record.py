@@ -12,7 +12,7 @@ question, the rest says what the answer decides, and what the figures do not sho
     note(..., series="log level all")        a further column and curve in the same table
     note(..., ideal=processors / 0.02)       a dashed line
     note(..., plot=["p50 ms", "p99 ms"])     the values to draw; default: messages/s, else the first sample, else the time of a round
-    note(..., scale="log")                   the y axis (a wide x axis is logarithmic by itself); names instead of numbers as x give bars
+                                             axes are logarithmic if they can be; names instead of numbers as x give bars
     note(..., judged=["ratio"])              what `make bench-compare` compares; default: everything
     sample(benchmark, {"p99 ms": 3.1})       a value other than the time of a round, once a round; medians are shown
 
@@ -25,10 +25,7 @@ from typing import Any
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-__all__ = ["Scale", "more_is_better", "note", "sample"]
-
-Scale = str
-"""linear or log"""
+__all__ = ["more_is_better", "note", "sample"]
 
 
 def note(
@@ -38,13 +35,12 @@ def note(
     series: str = "",
     messages: int = 0,
     plot: Sequence[str] = (),
-    scale: Scale = "linear",
     ideal: float | None = None,
     judged: Sequence[str] = (),
 ) -> None:
     """Name the row of the group's table, and how it is shown; `x` has one entry."""
     [(name, value)] = x.items()
-    said: dict[str, Any] = {"x": [name, value], "series": series, "messages": messages, "plot": list(plot), "scale": scale}
+    said: dict[str, Any] = {"x": [name, value], "series": series, "messages": messages, "plot": list(plot)}
     benchmark.extra_info |= said | {"ideal": ideal, "judged": list(judged)}
 
 

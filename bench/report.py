@@ -8,14 +8,16 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.results import HERE, Document, Result, results_of
+from bench.results import HERE, MESSAGES_PER_S, Document, Result, results_of
 
-__all__ = ["BEGIN", "END", "by_group", "figure", "number", "slug", "splice", "table", "text", "without_plots"]
+__all__ = ["BEGIN", "END", "about", "by_group", "closing", "figure", "number", "slug", "splice", "table", "text", "without_plots"]
 
 BEGIN = "<!-- bench: begin -->"
 END = "<!-- bench: end -->"
-NOISE = 0.02
+SHOWN = 0.02
 """A larger spread is shown beside the median."""
+NOISE = 0.3
+"""A figure with a larger spread is called noise: it says nothing about the engine."""
 
 
 def text(document: Document, form: str, plots: str) -> str:
@@ -29,10 +31,12 @@ def text(document: Document, form: str, plots: str) -> str:
 def about(document: Document) -> str:
     """Describe the machine in a sentence, and what distorts the figures."""
     machine = document["machine"]
+    force = f' (durability "{machine["durability"]}" is in force)' if machine.get("durability") else ""
     head = (
-        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory']}, {machine['filesystem']}, Linux {machine['kernel']}, "
+        f"{machine['cores']} cores ({machine['cpu']}), {machine['memory']}, {machine['filesystem']}{force}, Linux {machine['kernel']}, "
         f"Python {machine['python']}, Enqueuer {machine['enqueuer']}. Medians of the rounds; "
-        f"± is half the distance of the best and the worst, where it is over {NOISE:.0%}."
+        f"± is half the distance of the best and the worst, where it is over {SHOWN:.0%}; "
+        f"a figure with more than {NOISE:.0%} is noise, and no result."
     )
     return f"{head}\n\n**{machine['warning']}.**" if machine["warning"] else head
 
@@ -81,7 +85,38 @@ def ordered(results: Sequence[Result]) -> list[float | str]:
 def figure(result: Result, value: str) -> str:
     """Return the median in three digits or more, with the spread of the rounds if it is large."""
     spread = result.spread(value)
-    return number(result.median(value)) + (f" ±{spread:.0%}" if spread > NOISE else "")
+    return number(result.median(value)) + (f" ±{spread:.0%}" if spread > SHOWN else "") + (" noise" if spread > NOISE else "")
+
+
+def closing(results: Sequence[Result], folder: str, durability: str) -> list[str]:
+    """Return the last three lines of a run: what was seen, what of it is noise, and where the plots are. `durability`: in force."""
+    figures = [(each, value) for each in results for value in each.values]
+    groups = by_group(results)
+    noise = [each.group for each, value in figures if each.spread(value) > NOISE]
+    counted = ", ".join(f"{group} ({noise.count(group)})" for group in dict.fromkeys(noise))
+    said = f"{len(noise)} of {len(figures)} figures: {counted}" if noise else f"none of {len(figures)} figures"
+    return [
+        f'{_seen(figures, groups)}; durability "{durability}".' if figures else "Seen: nothing was measured.",
+        f"Noise (± over {NOISE * 100:.0f} %{', so no result' if noise else ''}): {said}.",
+        f"Plots: {folder} ({_many(len(groups), 'figure')}, PNG and SVG); tables: {folder}.md.",
+    ]
+
+
+def _seen(figures: Sequence[tuple[Result, str]], groups: dict[str, list[Result]]) -> str:
+    """Say how much mail went through at most, and where; what is noise does not count."""
+    rates = [(each.median(MESSAGES_PER_S), each) for each, value in figures if value == MESSAGES_PER_S and each.spread(value) <= NOISE]
+    if not rates:
+        return f"Seen: {_many(len(figures), 'figure')} of {_many(len(groups), 'table')}, none of them a throughput"
+    most, at = max(rates, key=lambda found: found[0])
+    same = {each.x: rate for rate, each in rates if (each.group, each.series) == (at.group, at.series) and not isinstance(each.x, str)}
+    least = min(same, default=None)
+    times = f": {number(most / same[least])} times as much as with {_label(least)}" if least not in (None, at.x) and same[least] else ""
+    series = f", {at.series}" if at.series else ""
+    return f"Seen: {number(most)} messages/s at most ({at.group}{series}, {at.x_name} {_label(at.x)}){times}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def number(value: float) -> str:

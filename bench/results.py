@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from bench.record import more_is_better
 from enqueuer.queue.directory import sync
+from enqueuer.queue.directory.durability import Durability
 from enqueuer.system.version import our_version
 
-__all__ = ["HERE", "RESULTS", "Document", "Result", "add", "load", "machine", "results_of", "warning"]
+__all__ = ["HERE", "MESSAGES_PER_S", "RESULTS", "Document", "Result", "add", "in_force", "load", "machine", "results_of", "warning"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -39,7 +40,6 @@ class Result(NamedTuple):
     values: dict[str, list[float]]
     """By name with unit, one value a round."""
     plot: tuple[str, ...]
-    scale: str
     ideal: float | None
     judged: tuple[str, ...]
 
@@ -127,7 +127,6 @@ def _result(entry: dict[str, Any]) -> Result:
         said["series"],
         values,
         plot,
-        said["scale"],
         said["ideal"],
         judged,
     )
@@ -144,8 +143,14 @@ def machine() -> dict[str, Any]:
         "enqueuer": our_version(),
         "commit": _commit(),
         "filesystem": _filesystem(),
+        "durability": in_force("group"),
         "warning": warning(),
     }
+
+
+def in_force(wanted: Durability) -> Durability:
+    """Return the durability that an engine under $TMPDIR uses if its config asks for this one: the filesystem may promise too little."""
+    return sync.choose_for(wanted, tempfile.gettempdir()).durability
 
 
 def warning() -> str:

@@ -50,7 +50,7 @@ class BaseDirError(Exception):
 
 def is_base(path: Path) -> bool:
     """Return whether `path` is a base directory, by its folders: without its config file, an engine must still be visible and stoppable."""
-    return all((path / folder).is_dir() for folder in ("Submitted", "Queue", "Settings"))
+    return all((path / folder).is_dir() for folder in ("Outbound", "Queue", "Settings"))
 
 
 def find(base: str | None) -> Path:
@@ -103,7 +103,7 @@ def _named(base: str | None) -> Path:
 def _expect_roots(path: Path) -> None:
     """Raise RightsRefused if in root's base directory another account owns something that root obeys. Drops may be another account's."""
     for folder in FOLDERS:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if (owner := os.stat(folder).st_uid) and not folder.startswith("Submitted"):
                 raise accounts.RightsRefused(
                     f"{path} belongs to root, but {folder} in it belongs to the account {owner}: chown one of them"

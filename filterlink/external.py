@@ -12,8 +12,21 @@ from filterlink.helpers import unkillable
 from filterlink.helpers.pool import HelperPool
 from filterlink.helpers.runner import HelperRunner
 from filterlink.log.complaints import Complaints
+from filterlink.outage import Outage
 from filterlink.protocol.protocol import HelperReply
-from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer, FilterState, Guilty, Park, StateWord, VerdictFrame, Wake, encode
+from filterlink.wire.frames import (
+    MAX_TEXT,
+    AnswerKind,
+    FilterAnswer,
+    FilterState,
+    Guilty,
+    Park,
+    Renewed,
+    StateWord,
+    VerdictFrame,
+    Wake,
+    encode,
+)
 from filterlink.wire.loop import Loop
 
 __all__ = ["ExternalFilter", "numbers_from"]
@@ -39,7 +52,7 @@ class ExternalFilter:
         self,
         loop: Loop,
         settings: Filter,
-        tell_manager: Callable[[Wake | Guilty], None],
+        tell_manager: Callable[[Wake | Guilty | Renewed], None],
         changed: Callable[[], None],
         numbers: Iterator[int],
     ) -> None:
@@ -54,6 +67,7 @@ class ExternalFilter:
         self._changed = changed
         self._log = logging.getLogger(f"EXTFILTER({settings.name})")
         self._log.setLevel(LEVELS[settings.log_level])
+        self._outage = Outage(self._log)
         self._complaints = Complaints(self._log, burst=MOST_LINES)
         self.gate = Gate(settings, self, numbers, loop.now(), lambda: self.reason) if settings.enabled else None
         """None: the filter is disabled."""
@@ -95,6 +109,7 @@ class ExternalFilter:
         if self.gate is not None and not self.stopping:
             self.gate.tick(now)
             self._pool.see_off(now, self.gate)
+            self._outage.observe(now, self.gate, self._word(self.gate, now))
 
     @property
     def drained(self) -> bool:
@@ -103,8 +118,8 @@ class ExternalFilter:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all of its helpers are ready."""
-        return self.gate is not None and sum(unit.ready for unit in self.gate.units) >= self.settings.instances
+        """Return whether all of its helpers are ready, and report no server that does not answer."""
+        return self.gate is not None and sum(unit.ready and not unit.trouble for unit in self.gate.units) >= self.settings.instances
 
     @property
     def ended_early(self) -> bool:
@@ -117,7 +132,8 @@ class ExternalFilter:
 
     def is_of_use(self, now: float) -> bool:
         """Return whether the filter answers requests."""
-        return self.gate is not None and self.gate.is_ready and not self.gate.failing and not self.gate.stalled(now)
+        gate = self.gate
+        return gate is not None and gate.availability.serves and not gate.failing and not gate.stalled(now)
 
     @property
     def over(self) -> bool:
@@ -137,11 +153,15 @@ class ExternalFilter:
         if gate is None:
             return FilterState(self.settings.name, "disabled")
         errors = [(runner.last_error_at, runner.last_error) for runner in self._runners if runner.last_error]
-        at, error = max(errors, default=(None, None))
         pids = tuple(runner.pid for runner in self._runners if runner.pid)
         median = gate.pace.quantile(0.5)
         p99 = gate.pace.quantile(0.99)
         word = self._word(gate, now)
+        self._outage.observe(now, gate, word)
+        at, error = max(errors, default=(None, None))
+        if trouble := gate.availability.trouble:
+            at = self._outage.since
+            error = trouble
         return FilterState(
             self.settings.name,
             word,
@@ -154,20 +174,22 @@ class ExternalFilter:
             None if median is None else round(median, 6),
             None if p99 is None else round(p99, 6),
             unkillable.of(self.settings.name),
-            last_error_at=at,
+            self._outage.since,
+            at,
         )
 
     def _word(self, gate: Gate, now: float) -> StateWord:
         if gate.is_ready:
-            return "failed" if gate.failing else "stalled" if gate.stalled(now) else "ready"
+            return "failed" if gate.failing or gate.availability.trouble else "stalled" if gate.stalled(now) else "ready"
         if gate.dead or gate.failing or (self.started and not any(runner.startable for runner in self._runners)):
             return "failed"
         return "restarting" if any(runner.was_ready for runner in self._runners) else "starting"
 
     @property
     def reason(self) -> str:
-        """Return why the filter is not ready."""
-        return next((runner.last_error for runner in self._runners if runner.last_error), "it is being started")
+        """Return why the filter is not ready, or does not scan."""
+        trouble = self.gate.availability.trouble if self.gate is not None else ""
+        return trouble or next((runner.last_error for runner in self._runners if runner.last_error), "it is being started")
 
     # Orders of the gate (requests.MuxPort)
 
@@ -191,6 +213,9 @@ class ExternalFilter:
     def guilty(self, request: ScanRequest, reason: str) -> None:
         self._tell_manager(Guilty(request.id, request.n, self.settings.name, reason[:MAX_TEXT]))
 
+    def returned(self) -> None:
+        self._tell_manager(Renewed(self.settings.name))
+
     def restart(self, unit: int, reason: str) -> None:
         self._pool.restart(unit, reason)
 
@@ -203,6 +228,10 @@ class ExternalFilter:
     def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]:
         self._changed()
         return self._told().replies(self._loop.now(), index, replies)
+
+    def helper_server(self, index: int, trouble: str) -> None:
+        self._told().server(self._loop.now(), index, trouble)
+        self._changed()
 
     def helper_asked(self, index: int, number: int) -> int:
         """Return the id of the message of this open request; 0 for another number."""

@@ -47,6 +47,7 @@ WHOLE = frozenset(
         "test_readme.py",
         "test_realservers.py",
         "test_servers.py",
+        "test_stops.py",
         "test_strace.py",
         "test_wrappings.py",
     }

@@ -61,6 +61,14 @@ def test_the_page_has_all_rules_of_the_protocol() -> None:
     assert [f"| {name} | {rule} |" for name, rule in said.items()] == _rows("helper-protocol.md", "## The rules")
 
 
+def test_figures_that_are_noise_are_called_so() -> None:
+    """As the report of the benchmarks does: over 30% to either side is no result."""
+    figures = re.findall(r"±(\d+)%( noise)?", (DOCS / "performance.md").read_text())
+
+    assert len(figures) > 100
+    assert [spread for spread, noise in figures if (int(spread) > 30) != bool(noise)] == []
+
+
 def _rows(page: str, heading: str) -> list[str]:
     """The rows of the first table below a heading, without its head."""
     text = (DOCS / page).read_text().partition(f"\n{heading}\n")[2].partition("\n## ")[0]

@@ -127,9 +127,9 @@ def ask(base: Path, *, within: float = 5.0, **request: object) -> dict[str, Any]
         fail(str(error) or f"no engine runs in {base}: start one with `enqueuer run --base {base}`", exits.UNAVAILABLE)
 
 
-def order(base: str | None, verb: str, id: int, json: bool) -> None:
+def order(base: str | None, verb: str, id: int, json: bool, **more: object) -> None:
     """Have the running engine carry out an order for one message (0 = all), and print the result. Raises CommandFailure."""
-    found = ask(enter(base), within=40.0, command=verb, id=id)
+    found = ask(enter(base), within=40.0, command=verb, id=id, **more)
     if not found["ok"]:
         fail(str(found["text"]), exits.NOINPUT)
     if json:

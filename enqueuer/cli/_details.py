@@ -32,7 +32,7 @@ def details(document: dict[str, Any]) -> Iterator[tuple[str, list[object]]]:
         if (
             value is None
             or key in (*_SHOWN, "reason", "filter", "rule", "verdicts")
-            or (key == "log" and verdicts and _repeats(value, verdicts))
+            or (key == "log" and (document.get("log") or (verdicts and _repeats(value, verdicts))))
         ):
             continue
         if key == "delay_s" and isinstance(value, int | float):

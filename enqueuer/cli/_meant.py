@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +15,17 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import account, fail, printable
 from enqueuer.log import history
+from enqueuer.log.entries import LogEntry, LogQuery
+from enqueuer.log.reading import LogFolder
 from enqueuer.queue.directory import names, shelf
 from enqueuer.system.openfile import open_plain
 
 __all__ = ["Id", "drop_id", "is_drop", "message_id", "told"]
 
-MAX_LINES = 10
+LOG = Path("SystemLogs")
+MAX_LINES = 100
 """Lines of the log that are shown of one message: its last ones."""
-MAX_LINE = 1 << 16
-"""Bytes of one line of the log. Ours have at most 32,000."""
 _FILE = re.compile(r"([1-9][0-9]{0,17})(?:-[0-9]{1,4})?(?:\.msg|\.why)?")
-_OF = re.compile(r"[0-9:.]+ \d QUEUE\(\[(\d+)\]\) ")
-"""The head of a line about a message. The rest of the line may quote anything, other such heads, too."""
 MAX_REASON = 64 << 10
 _UNKNOWN = "by an account that is not known"
 
@@ -46,8 +46,9 @@ def is_drop(text: str) -> bool:
     return _FILE.fullmatch(text.rpartition("/")[2]) is None and "." in text
 
 
-def drop_id(name: str) -> int:
-    """Return the id that the drop of this name got, from its file or else from the log, in the base directory. Raises CommandFailure.
+def drop_id(name: str) -> int | str:
+    """Return the id that the drop of this name got, from its file or else from the log. If it never became a message, return what the
+    drop folder says about it. It runs in the base directory. Raises CommandFailure.
 
     Droppers choose the names, so two drops may have the same one. If several have it, the error lists each with its dropper.
     """
@@ -57,19 +58,20 @@ def drop_id(name: str) -> int:
     if len(ids) + len(found) > 1:
         each = [*found, *(f"message {id}, {by}: enqueuer queue show {id}" for id, by in sorted(ids.items()))]
         fail("\n  ".join([f"several drops have the name {printable(name)}:", *each]), exits.DATAERR)
-    if not ids:
-        fail(
-            f"{printable(name)} {found[0]}" if found else f"no file and no line of the log names a drop {printable(name)}",
-            exits.NOINPUT,
-        )
-    return next(iter(ids))
+    if ids:
+        return next(iter(ids))
+    if not found:
+        fail(f"no file and no line of the log names a drop {printable(name)}", exits.NOINPUT)
+    return f"{printable(name)} {found[0]}"
 
 
 def _ids(name: str) -> dict[int, str]:
-    """Return the messages that had this drop name, and their droppers, from the claimed drops and the log."""
+    """Return the messages that had this drop name, and their droppers, from the claimed drops and the log: the last day that has it."""
     found: dict[int, str] = {}
-    for day in _days():
-        stories = history.stories(_lines(day, f", {printable(name)}"))
+    log = LogFolder(LOG)
+    for day in sorted({file.day for file in log.files()}, reverse=True):
+        query = LogQuery(texts=(f", {printable(name)}",), tag="QUEUE", since=day, before=f"{day}~")
+        stories = history.stories(entry.line for entry in log.entries(query))
         if came := {id: account(story.dropper) for id, story in stories.items() if story.name == printable(name)}:
             found = came
             break
@@ -104,24 +106,18 @@ def _owner(path: bytes) -> str:
         return _UNKNOWN
 
 
-def told(id: int) -> list[str]:
-    """Return the lines of the log about a message, from the latest day that has some."""
-    for day in _days():
-        found = [line for line in _lines(day, f"QUEUE([{id}])") if (match := _OF.match(line)) and match[1] == str(id)]
-        if found:
-            return [printable(f"{day.stem} {line}") for line in found][-MAX_LINES:]
-    return []
-
-
-def _days() -> list[Path]:
-    """Return the days of the log, the last one first."""
-    return sorted(Path("SystemLogs").glob("*.log"), reverse=True)
-
-
-def _lines(day: Path, text: str) -> list[str]:
-    """Return the lines of a day that contain this text."""
-    wanted = text.encode(errors="backslashreplace")
-    with contextlib.suppress(OSError), open_plain(day) as file:
-        lines = iter(lambda: file.readline(MAX_LINE), b"")
-        return [line.rstrip(b"\n").decode(errors="backslashreplace") for line in lines if wanted in line]
-    return []
+def told(id: int) -> list[LogEntry]:
+    """Return the lines of the log about a message, at most the last MAX_LINES. It reads from the last file to that with the first line."""
+    log = LogFolder(LOG)
+    query = LogQuery(ids=frozenset({id}))
+    found: list[LogEntry] = []
+    for file in log.backwards(query):
+        here: deque[LogEntry] = deque(maxlen=MAX_LINES)
+        is_first = False
+        for entry in log.of(file, query):
+            here.append(entry)
+            is_first = is_first or entry.text.startswith("from <")
+        found = [*here, *found][-MAX_LINES:]
+        if is_first:
+            break
+    return found

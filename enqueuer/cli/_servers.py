@@ -115,8 +115,10 @@ def _joined(server: Callable[..., ServerOptions], command: Callable[..., int]) -
 
 def addresses(sockets: list[str] | None, hosts: list[str] | None, port: int) -> "list[Address]":
     """Return the addresses of the servers. Raises BadParameter."""
+    from filterlink.filters.runtime import check
     from filterlink.filters.servers import service
 
+    check.doubt_sockets(sockets or [])
     try:
         found = service.parse(sockets or [], hosts or [], port)
     except ValueError as fault:

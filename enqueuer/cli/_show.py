@@ -5,11 +5,12 @@ The first lines answer an administrator's first questions at night: does it run,
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -44,6 +45,7 @@ def status(document: dict[str, Any]) -> None:
     """Print the whole status on one page."""
     console = _console()
     _head(console, document)
+    _stops(console, document.get("stops", []))
     console.print(_flow(document))
     _tasks(console, document["processors"])
     if document["filters"]:
@@ -79,19 +81,40 @@ def filters(found: list[dict[str, Any]]) -> None:
 
 
 def message(document: dict[str, Any]) -> None:
-    """Print reason, envelope and header."""
-    print(f"{document['id']}  {document['state']}, {say_size(document['size'])}, {show_seconds(document['age_s'])} old")
+    """Print state, reason, lines of the log, envelope and header."""
+    facts = [document["state"]]
+    if document["size"] is not None:
+        facts += [say_size(document["size"]), f"{show_seconds(document['age_s'])} old"]
+    print(f"{document['id']}  {', '.join(facts)}")
     if "now" in document:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
+    if "ended" in document:
+        _fields("ended", _ended(document))
     if document["dropper"] is not None:
         _fields("dropped", [account(document["dropper"])])
     for name, values in details(document):
         _fields(name, values)
+    _fields("log", document.get("log", ()))
     for part in ("envelope", "header"):
         if document[part]:
             print()
         for line in document[part]:
             print(fold(printable(line.replace("\t", "    ")), 4))
+
+
+def _ended(document: dict[str, Any]) -> Iterator[str]:
+    """Say how and when a message left the queue, and where its files are."""
+    ended = document["ended"]
+    if ended["time"]:
+        yield f"at {ended['time']}: {ended['reason']}"
+    elif not document["files"]:
+        yield "the log has lines about it, and none that says how it ended; they may be too old, or were lost"
+    if document["files"]:
+        yield f"to be delivered: {', '.join(document['files'])}"
+    elif document["state"] == "enqueued":
+        yield "another program has taken it from its module queue"
+    elif document["state"] in ("quarantined", "bad"):
+        yield "its file is there no longer: another program, or the administrator, has removed it"
 
 
 def _fields(name: str, values: Iterable[object]) -> None:
@@ -129,18 +152,50 @@ def _head(console: Console, document: dict[str, Any]) -> None:
     console.print()
 
 
+def _stops(console: Console, found: list[dict[str, str]]) -> None:
+    """Print what stops mail, and what to do about it."""
+    if not found:
+        return
+    console.print(Text("What stops mail:", "bold red"))
+    for each in found:
+        console.print(Padding(Text(printable(each["what"]), "red"), (0, 0, 0, 2), expand=False))
+        console.print(Padding(Text(printable(each["do"])), (0, 0, 0, 4), expand=False))
+    console.print()
+
+
+def _backlog(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return the lines about the folders that others empty."""
+    backlog = document.get("backlog")
+    if backlog is None:
+        return
+    for module, found in backlog["outbound"].items():
+        yield f"Outbound {module}", _counted(found)
+    for name in ("quarantine", "bad"):
+        yield name.title(), _counted(backlog[name])
+
+
+def _counted(found: dict[str, Any]) -> str:
+    if found["error"]:
+        return f"cannot be read: {found['error']}"
+    count = f"{'' if found['complete'] else 'at least '}{found['count']} messages" if found["count"] else "empty"
+    return count if found["oldest_s"] is None else f"{count}, the oldest for {show_seconds(found['oldest_s'])}"
+
+
 def _flow(document: dict[str, Any]) -> Table:
     """Return a table of where messages are: a line for each stage."""
     queue = document["queue"]
     lanes = document["lanes"]
     table = Table(box=None, pad_edge=False, show_header=False)
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
+    deferred = "" if queue["oldest_deferred_s"] is None else f", the oldest for {show_seconds(queue['oldest_deferred_s'])}"
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",
-        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked, {queue['deferred']} deferred",
+        "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked,"
+        f" {queue['deferred']} deferred{deferred}",
         "Small": f"{lanes['small']['waiting']} waiting, {lanes['small']['active']} active",
         "Large": f"{lanes['large']['waiting']} waiting, {lanes['large']['active']} active of at most {lanes['large']['limit']}",
         "Processors": _pool(document["processors"]),
+        **dict(_backlog(document)),
     }
     for name, text in rows.items():
         table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["deferred"] else ""))
@@ -177,7 +232,7 @@ def _print_filters(console: Console, found: list[dict[str, Any]]) -> None:
     else:
         console.print(table)
     for one in found:
-        if one["last_error"]:
+        if one["last_error"] and not one["unavailable_since"]:
             console.print(Text(printable(f"{one['name']}, last error{_ago(one.get('last_error_at'))}: {one['last_error']}"), "red"))
 
 

@@ -6,8 +6,10 @@ from typing import Any
 from enqueuer.control import client
 from filterlink.config.units import show_seconds, show_short
 
-__all__ = ["ask", "sentences"]
+__all__ = ["MOST_STATES", "ask", "sentences", "states"]
 
+MOST_STATES = 200
+"""Messages whose states are asked for at once: a request has at most 4096 bytes."""
 ELSEWHERE = {
     "quarantine": "in quarantine; to let it go on: enqueuer quarantine release {id}; to delete it: enqueuer quarantine delete {id}",
     "bad": "given up; to scan it again: enqueuer queue retry {id}; to delete it: enqueuer bad delete {id}",
@@ -25,6 +27,12 @@ def ask(base: Path, id: int) -> dict[str, Any]:
     if not answer["ok"]:
         return {"engine": str(answer.get("text", answer.get("error"))), "state": None}
     return {"engine": answer["engine"], **answer["now"]}
+
+
+def states(base: Path, ids: list[int]) -> list[str]:
+    """Return the state of each message in the running engine; "" = the engine does not have it. Raises NotRunning, OSError."""
+    answer = client.ask(base, {"command": "states", "ids": ids}, here=Path())
+    return [str(each) for each in answer["states"]] if answer["ok"] else [""] * len(ids)
 
 
 def sentences(now: dict[str, Any], filed: str, id: int) -> list[str]:

@@ -46,9 +46,11 @@ def _yara(
     more_rules: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More files of rules.")] = None,
 ) -> int:
     from filterlink.filters.content import yara
-    from filterlink.filters.runtime import verdict
+    from filterlink.filters.runtime import check, verdict
 
     if self_test:
+        if check.only():
+            raise typer.BadParameter("--self-test ends by itself, so it is no filter: leave it out")
         from enqueuer.lab import selftest
 
         return selftest.run()

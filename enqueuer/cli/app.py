@@ -1,5 +1,6 @@
 """The command `enqueuer`: all commands, and their exit codes. Each command is in the file of its noun."""
 
+import difflib
 import errno
 import io
 import os
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import bad, config, demo, engine, filters, quarantine, queue, submit, tune
+from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, submit, tune
 from enqueuer.cli._common import CommandFailure, fold
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
@@ -30,9 +31,20 @@ Examples:
 """
 EXITS = """Exit codes are those of sysexits.h: 0 success, 64 usage, 65 bad data, 66 no such input, 69 no engine runs, 70 fault
 in Enqueuer, 73 cannot create, 74 I/O error, 75 try again later, 77 no permission, 78 configuration."""
+
+
+def _unknown(match: "re.Match[str]") -> str:
+    """Return the words for an unknown option or command, with the one that is meant."""
+    meant = difflib.get_close_matches(match[2], re.findall(r"--?\w[\w-]*|(?<=')[\w-]+(?=')", match[0])[1:], 1, 0.0)
+    return f"no such {match[1]} {match[2]}" + (f"; did you mean {meant[0]}?" if meant else "")
+
+
 WORDS = (
     (r"Invalid value for '?([^':]+)'?: ", r"\1: "),
     (r"Invalid value: ", ""),
+    (r"No such (option|command): (\S+).*", _unknown),
+    (r"No such (option|command) '(.+?)'\..*", _unknown),
+    (r"Option '(\S+)' requires an argument\.?", r"option \1 needs a value"),
     (r"Missing (?:argument|option) '([^']+)'", r"\1 is missing"),
     (r"Input should be greater than or equal to (\S+)", r"write a number of at least \1"),
     (r"Input should be less than or equal to (\S+)", r"write a number of at most \1"),
@@ -69,7 +81,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, submit, queue, quarantine, bad, filters, config, tune):
+for part in (demo, engine, submit, queue, quarantine, bad, log, filters, config, tune):
     part.add_to(app)
 
 

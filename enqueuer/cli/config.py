@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 
-TEXT = """Prints "ok" and exits with 0 if an engine would accept the file, else prints the first error and exits with 78. Warns of
-settings that are allowed but probably not meant. Needs no engine and changes nothing."""
+TEXT = """Prints "ok" and exits with 0 if a running engine would accept the file, else prints the first error and exits with 78. Also
+tries the command lines of our own filters, with the rules and folders that they name. Warns of settings that are allowed but probably not
+meant. Needs no engine and changes nothing."""
+LINES_WITHIN = 30.0
+"""Seconds that the command lines of our own filters may take, all at once."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +34,7 @@ def _check(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: the config file of the base directory.")] = None,
     base: Base = None,
 ) -> int:
-    from enqueuer import basedir
+    from enqueuer import basedir, filterlines
     from enqueuer.cli import _absent
     from enqueuer.config import lint
     from enqueuer.config import schema as configs
@@ -48,9 +51,10 @@ def _check(
         path = file
     config = configs.load(basedir.read_config(path), name)
     absent = list(_absent.warnings(config))
+    lines = filterlines.expect_parsed(config, name, LINES_WITHIN)
     if basedir.is_base(Path()):
         _expect_renames(config)
-    for warning in (*lint.warnings(config), *absent, *_rights(path.absolute(), config)):
+    for warning in (*lint.warnings(config), *absent, *lines, *_rights(path.absolute(), config)):
         print(f"warning: {printable(warning)}", file=sys.stderr)
     print(f"{printable(name)}: ok")
     return exits.OK

@@ -1,6 +1,7 @@
 """`enqueuer init, run, status, reload, stop`: the engine as a whole."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +76,12 @@ def _status(
     json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show also how long each step takes.")] = False,
 ) -> int:
+    from enqueuer.cli._stops import stops
+    from enqueuer.queue.directory import inventory
+
     document = ask(enter(base), command="status")
+    document["backlog"] = inventory.backlog(time.time())
+    document["stops"] = stops(document)
     if json:
         answer(document)
     else:
@@ -92,6 +98,8 @@ def _reload(base: Base = None) -> int:
     if not said.get("ok"):
         raise CommandFailure(str(said.get("error") or "refused"), exits.TEMPFAIL if said.get("pending") else exits.CONFIG)
     print("the new configuration is active")
+    for each in said.get("unavailable", ()):
+        print(f"warning: {each}", file=sys.stderr)
     return exits.OK
 
 

@@ -1,5 +1,7 @@
 """`enqueuer filters` lists and tries the configured filters; `enqueuer filter NAME` is a filter we ship, as a helper program."""
 
+from typing import Annotated
+
 import typer
 
 from enqueuer import exits
@@ -15,11 +17,21 @@ def add_to(app: typer.Typer) -> None:
     _tryout.add_to(group)
     app.add_typer(group, name="filters")
     shipped = typer.Typer(help="Run a filter that we ship, as a helper program.", no_args_is_help=True, rich_markup_mode=None)
+    shipped.callback()(_shipped)
     _yara.add_to(shipped)
     _scanners.add_to(shipped)
     _spam.add_to(shipped)
     _gates.add_to(shipped)
     app.add_typer(shipped, name="filter")
+
+
+def _shipped(
+    check: Annotated[bool, typer.Option("--check", hidden=True, help="Only check the command line, as `config check` does.")] = False,
+) -> None:
+    if check:
+        from filterlink.filters.runtime.check import begin
+
+        begin()
 
 
 def _list(base: Base = None, json: Json = False) -> int:

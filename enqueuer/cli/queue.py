@@ -7,18 +7,20 @@ import typer
 from enqueuer import exits
 from enqueuer.cli._common import Base, Json, enter, fail, help, order
 from enqueuer.cli._meant import drop_id, is_drop, message_id
-from enqueuer.cli._shelf import list_folder, show_queued
+from enqueuer.cli._shelf import list_folder, show_drop, show_queued
 
 __all__ = ["add_to"]
 
-RETRY = """A message in Bad/ goes back to the queue, and its attempts are set to 0. A deferred message is tried again at once. Needs
-a running engine."""
+RETRY = """A message in Bad/ goes back to the queue, and its attempts are set to 0. A deferred message is tried again at once. --all
+retries all of both. --filter NAME retries those that this filter deferred, or over which they went to Bad/. Needs a running engine."""
 
-TEXT = """States: waiting = taken from Submitted, not started; active = being scanned; deferred = a filter could not scan it,
-and it is tried again later."""
+TEXT = """States: waiting = taken from Submitted, waits for a processor; active = being scanned; settling = decided, its result is
+being synced; parked = waits for a free slot of a filter; deferred = a filter could not scan it, and it is tried again later. A running
+engine is asked for the state. Without one, the files show waiting, active or deferred."""
 
 SHOW = """A running engine says what the message waits for, since when, and how long that usually takes. Without an engine the command shows
-what the files say. Of a message that has left the queue it prints the lines of the log."""
+what the files say. For a message that has left the queue it says how and when it ended. It always prints the lines of the log.
+Exit code 66: no folder has the message, and no line of the log is about it."""
 
 SHOWN = ("enqueuer queue show 1764000000000000", "enqueuer queue show 1764000000000000000-4711-1.sub")
 
@@ -35,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
             "Scan a message again, from Bad/ or the queue.",
             "enqueuer queue retry 1764000000000000",
             "enqueuer queue retry --all",
+            "enqueuer queue retry --filter VirusScan",
             text=RETRY,
         ),
     )(_retry)
@@ -43,13 +46,14 @@ def add_to(app: typer.Typer) -> None:
 
 def _retry(
     id: Annotated[int | None, typer.Argument(metavar="ID", parser=message_id, help="The id in the lists and in the log.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Retry all messages in Bad/.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Retry all deferred messages, and all in Bad/.")] = False,
+    filter: Annotated[str, typer.Option("--filter", metavar="NAME", help="Retry the messages of this filter.")] = "",
     base: Base = None,
     json: Json = False,
 ) -> int:
-    if (id is None) != all:
-        fail("name one message: enqueuer queue retry ID, or all of Bad/: enqueuer queue retry --all", exits.USAGE)
-    order(base, "retry", id or 0, json)
+    if (id is not None) + all + bool(filter) != 1:
+        fail("name one message: enqueuer queue retry ID; or several: --all, or --filter NAME", exits.USAGE)
+    order(base, "retry", id or 0, json, filter=filter)
     return exits.OK
 
 
@@ -64,5 +68,9 @@ def _show(
     json: Json = False,
 ) -> int:
     enter(base)
-    show_queued(drop_id(message) if is_drop(message) else message_id(message), json)
+    found = drop_id(message) if is_drop(message) else message_id(message)
+    if isinstance(found, str):
+        show_drop(message, found, json)
+    else:
+        show_queued(found, json)
     return exits.OK

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["CommandFailure", "add_to"]
 
 TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail, in a temporary folder below Run/. Measures
-throughput and waiting time with 1, 2, 4 ... 64 processors. Names the bottleneck, and recommends `processors` and `max_in_flight`.
+throughput and waiting time with 1, 2, 4 ... 64 processors. Says what limits it, and recommends `processors` and `max_in_flight`.
 Changes nothing without --apply.
 
 A running engine goes on, but the two share the machine. Your filters scan thousands of copies: a filter that learns or counts
 (auto-learning, greylisting) counts them too.
 
-Press q or ^C to end early, with the results so far. --apply then does not lower `processors` below counts that were not measured.
+Recommends nothing, and --apply writes nothing, if other programs use the machine, if the throughput varies by more than 20%, or if too
+little was measured. Press q or ^C to end early, with the results so far.
 
-Exit codes: 0 success, 66 no such mail, 69 nothing was measured (with --apply: too little), 130 stopped before the first result."""
+Exit codes: 0 success, 66 no such mail, 69 nothing was measured, 75 no recommendation to apply, 130 stopped before the first result."""
 EXAMPLES = ("enqueuer tune", "enqueuer tune --mail ~/Maildir --seconds 120 --png tune.png", "enqueuer tune --apply")
-TOO_EARLY = "nothing was changed: it ended before processors = {}, the configured count, was measured; give more --seconds"
 GO_BACK = "to go back: mv {old} {file}"
 
 
@@ -102,7 +102,7 @@ def _measured(plan: "TunePlan", fed: "TrialMail") -> "Measured":
 def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, apply: bool, json: bool) -> int:
     from enqueuer.tune.advice import advise
     from enqueuer.tune.png import plot
-    from enqueuer.tune.report import document, lines, premature, settings
+    from enqueuer.tune.report import document, doubts, lines, settings
 
     facts = _facts(base, found, fed)
     advice = advise(found.steps, found.raised, facts.configured)
@@ -113,13 +113,13 @@ def _told(base: Path, found: "Measured", fed: "TrialMail", png: Path | None, app
     if png is not None:
         plot(advice, found.steps, found.raised, png)
         _say(f"drawn: {printable(str(png))}")
-    early = premature(advice, facts)
-    if apply and early:
-        fail(TOO_EARLY.format(facts.configured), exits.UNAVAILABLE)
+    doubtful = doubts(advice, facts)
+    if apply and doubtful:
+        fail(f"nothing was changed: no recommendation: {doubtful[0].rstrip('.')}", exits.TEMPFAIL)
     if apply:
         processors, slots = settings(advice, facts)
         _apply(base, None if facts.auto else processors, slots)
-    elif not early and settings(advice, facts) != (facts.configured, facts.filters):
+    elif not doubtful and settings(advice, facts) != (facts.configured, facts.filters):
         _say("nothing was changed; --apply writes the recommended values into the config file")
     return exits.OK
 

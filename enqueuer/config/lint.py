@@ -49,6 +49,8 @@ LEAST_PATIENCE = 3600.0
 """Seconds for which such a message should be tried: greylisting takes minutes, a rate limit up to an hour."""
 LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
+FILES_KEPT = 3
+"""Files of the log that should fit into the limit of all: the one that is written, and two that wait to be compressed."""
 FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--self-test", "--strip-domain", "--user-from-recipient"})
 """Options of theirs that take no value."""
 
@@ -92,6 +94,19 @@ def _engine(config: Config) -> Iterator[str]:
         yield f"spool.max_size = {show_size(config.spool.max_size)}: most mail is larger, and is refused; write e.g. 256M"
     if config.spool.durability == "off":
         yield 'spool.durability = "off": nothing is synced, so a power cut loses mail; write "group"'
+    yield from _logs(config)
+
+
+def _logs(config: Config) -> Iterator[str]:
+    keep = config.retention
+    size = config.enqueuer.log_file_size
+    if keep.logs == math.inf and not keep.logs_size:
+        yield 'retention.logs = "never" and logs_size = "0": logs fill the disk, and then the mail stops; write e.g. logs_size = "10G"'
+    if 0 < keep.logs_size < FILES_KEPT * size:
+        yield (
+            f"retention.logs_size = {show_size(keep.logs_size)}: less than {FILES_KEPT} files of enqueuer.log_file_size = "
+            f"{show_size(size)}, so that a full file may be deleted before it is compressed; write a smaller log_file_size"
+        )
 
 
 def _rule(rule: Rule) -> Iterator[str]:

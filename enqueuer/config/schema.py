@@ -26,6 +26,7 @@ __all__ = [
     "EngineSettings",
     "LaneSettings",
     "MinFree",
+    "RetentionSettings",
     "Spool",
     "changes",
     "judges_anew",
@@ -40,6 +41,9 @@ LINE = 600
 """Characters of an error: the file may quote megabytes."""
 SHORTEST = 0.01
 """Seconds of what is repeated after each of its durations: a shorter one would do nothing but repeat it."""
+SMALLEST = 1 << 20
+"""Bytes of the smallest limit on logs: a smaller one would make a file of every few lines."""
+DAY = 86400.0
 OURS = (".tmp", ".bad", ".why")
 """Suffixes in the drop folder that mean something else than a message to take."""
 
@@ -79,6 +83,11 @@ def _finite(key: str, value: Seconds) -> None:
         raise ValueError(f'{key}: write a duration of at least 10ms, e.g. "30s"; it cannot be switched off')
 
 
+def _size_or_none(key: str, value: Size) -> None:
+    if 0 < value < SMALLEST:
+        raise ValueError(f'{key} = {value}: write at least "1M", or "0" for no limit')
+
+
 class LaneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[enqueuer.lanes]: large messages never take all processors."""
 
@@ -104,6 +113,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)
+    log_format: Literal["text", "json"] = "text"
+    log_file_size: Size = Size(100 << 20)
     lanes: LaneSettings = LaneSettings()
 
     def __post_init__(self) -> None:
@@ -117,6 +128,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _within("max_hops", self.max_hops, 1, 1000)
         _within("queue_limit", self.queue_limit, 1, 100_000_000)
         _finite("retry_after", self.retry_after)
+        _size_or_none("log_file_size", self.log_file_size)
 
     @property
     def most_processors(self) -> int:
@@ -141,11 +153,24 @@ class Spool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         _finite("rescan", self.rescan)
 
 
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[retention]: how long files are kept."""
+
+    logs: Seconds = Seconds(30 * DAY)
+    logs_size: Size = Size(1 << 30)
+
+    def __post_init__(self) -> None:
+        if self.logs < DAY:
+            raise ValueError('logs: write a duration of at least 1d, e.g. "30d", or "never" to keep all logs')
+        _size_or_none("logs_size", self.logs_size)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     enqueuer: EngineSettings = EngineSettings()
     spool: Spool = Spool()
+    retention: RetentionSettings = RetentionSettings()
     filters: tuple[Filter, ...] = ()
     rules: tuple[rules.Rule, ...]
     routes: tuple[routes.Route, ...]
@@ -222,6 +247,7 @@ TABLES: dict[str, Any] = {
     "enqueuer": EngineSettings,
     "enqueuer.lanes": LaneSettings,
     "spool": Spool,
+    "retention": RetentionSettings,
     "filters[]": Filter,
     "rules[]": rules.Rule,
     "routes[]": routes.Route,

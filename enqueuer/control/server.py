@@ -32,6 +32,10 @@ class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str
     id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     """A message; 0 = no message, or all of them."""
+    ids: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)], ...], msgspec.Meta(max_length=500)] = ()
+    """The messages of `states`."""
+    filter: str = ""
+    """Of `retry`: the filter whose messages are meant."""
     now: bool = False
 
 
@@ -40,7 +44,9 @@ def read_request(line: bytes) -> CommandRequest:
     try:
         return _decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ValueError(f"a request must be one JSON object on one line, with the keys command, id and now: {error}") from None
+        raise ValueError(
+            f"a request must be one JSON object on one line, with the keys command, id, ids, filter and now: {error}"
+        ) from None
 
 
 _decode = msgspec.json.Decoder(CommandRequest).decode

@@ -75,7 +75,12 @@ class Birth(msgspec.Struct):
         with contextlib.suppress(FileNotFoundError):
             self.config = load_config(revision)
             self.revision = revision
-        serverlog.set_level(self.config.enqueuer.log_level)
+        self.configure_log()
+
+    def configure_log(self) -> None:
+        """Use the log's settings of the active revision in this process."""
+        settings = self.config.enqueuer
+        self.log.configure(settings.log_level, json=settings.log_format == "json", full=settings.log_file_size)
 
 
 def config_file(revision: int) -> str:

@@ -35,6 +35,8 @@ __all__ = [
     "Resized",
     "Seek",
     "SpoolChanged",
+    "StatesAnswer",
+    "StatesQuery",
     "ToFilterlink",
     "ToManager",
     "ToSupervisor",
@@ -94,6 +96,8 @@ class Order(Frame):
     token: int
     verb: str
     id: int
+    filter: str = ""
+    """Retry of 0: only the messages that this filter deferred, or over which they went to Bad/."""
 
 
 class CommandAnswer(Frame):
@@ -102,6 +106,20 @@ class CommandAnswer(Frame):
     token: int
     ok: bool
     text: str
+
+
+class StatesQuery(Frame):
+    """S -> Q: in which states are these messages?"""
+
+    token: int
+    ids: tuple[int, ...]
+
+
+class StatesAnswer(Frame):
+    """Q -> S: the answer to a StatesQuery, in its order. Empty: the queue manager does not have that message."""
+
+    token: int
+    states: tuple[str, ...]
 
 
 class Seek(Frame):
@@ -269,8 +287,8 @@ class Judged(Frame):
     answer: Outcome | Deferred | Parked | DropRefused | Trouble
 
 
-FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | Resized
-ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer
+FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | StatesQuery | Resized
+ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer | StatesAnswer
 FromManager = Job | Leave
 ToFilterlink = Backpressure | Left
 ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Ingested | Judged | Outcome | Deferred | Parked | DropRefused | Trouble

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from enqueuer.ipc.sharedpage import SharedPage
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
-__all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "Scoreboard", "Task"]
+__all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "IntakeState", "Scoreboard", "StuckDrops", "Task"]
 
 HEARTBEAT = 0.5
 """Seconds within which the loops of queue manager and filterlink turn, if only to show that they run."""
@@ -36,6 +37,7 @@ GAUGES = (
     "large_active",
     "settling",
     "unaccounted",
+    "oldest_deferred",
 )
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
@@ -53,7 +55,9 @@ _DECIDED = _FILTERS + _FILTERS_BYTES // 8  # a ring of id and disposition
 MAX_DECIDED = 4096
 """More messages than ever are between their commit and their count (committer.MOST, and a few that the disk refused)."""
 _LAPS = _DECIDED + 2 * MAX_DECIDED  # the queue manager's, then each processor's
-_SIZE = (_LAPS + MANAGER_WORDS + MAX_SLOTS * PROCESSOR_WORDS) * 8
+_INTAKE = _LAPS + MANAGER_WORDS + MAX_SLOTS * PROCESSOR_WORDS
+_INTAKE_BYTES = 64 << 10
+_SIZE = _INTAKE * 8 + _INTAKE_BYTES
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -67,13 +71,31 @@ class Task(msgspec.Struct, frozen=True):
     filter: str
 
 
+class StuckDrops(msgspec.Struct, frozen=True):
+    """Files in the drop folder that are not taken, for one reason."""
+
+    why: str
+    count: int
+    example: str
+    """The name of one of them, printable."""
+
+
+class IntakeState(msgspec.Struct, frozen=True):
+    """What stands in the way of new mail."""
+
+    paused: str | None = None
+    """Why no drop is taken, in one line; None: drops are taken."""
+    stuck: tuple[StuckDrops, ...] = ()
+
+
 class Scoreboard:
     """An anonymous shared mapping, made before the first fork."""
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, _SIZE)
         self._words = memoryview(self._map).cast("Q")
-        self._good: tuple[FilterState, ...] = ()
+        self._filters = SharedPage(self._map, _FILTERS * 8, _FILTERS_BYTES, tuple[FilterState, ...], ())
+        self._intake = SharedPage(self._map, _INTAKE * 8, _INTAKE_BYTES, IntakeState, IntakeState())
 
     # ---- totals and gauges: written by the queue manager
 
@@ -94,7 +116,7 @@ class Scoreboard:
 
     def set_gauges(self, values: Sequence[int]) -> None:
         """Set all gauges, in the order of GAUGES, at a turn of the queue manager's loop. `oldest`: time.monotonic_ns() of its arrival, 0
-        = nothing waits.
+        = nothing waits; `oldest_deferred`: since when it is deferred, 0 = none is.
         """
         for at, value in enumerate(values, _GAUGES):
             self._words[at] = value
@@ -250,25 +272,18 @@ class Scoreboard:
         name = self._map[(at + 6) * 8 : (at + 6) * 8 + min(length, 64)].decode("utf-8", "replace")
         return Task(STATES[min(state, len(STATES) - 1)], since / 1e9, message, bool(large), name)
 
-    # ---- filters: written by filterlink
+    # ---- filters: written by filterlink; the intake: by the queue manager
 
     def publish_filters(self, states: Sequence[FilterState]) -> None:
-        """Store the filters' states as a whole. An odd version shows that a writer is at work, or died at it."""
-        data = msgspec.msgpack.encode(states)
-        if len(data) > _FILTERS_BYTES - 16:
-            return
-        version = self._words[_FILTERS] | 1
-        self._words[_FILTERS] = version
-        self._words[_FILTERS + 1] = len(data)
-        start = (_FILTERS + 2) * 8
-        self._map[start : start + len(data)] = data
-        self._words[_FILTERS] = version + 1
+        self._filters.publish(tuple(states))
 
     def filters(self) -> tuple[FilterState, ...]:
-        """Return the states published last, or the last ones that were read whole."""
-        start = (_FILTERS + 2) * 8
-        before = self._words[_FILTERS]
-        data = self._map[start : start + self._words[_FILTERS + 1]]
-        if before and before % 2 == 0 and before == self._words[_FILTERS]:
-            self._good = msgspec.msgpack.decode(data, type=tuple[FilterState, ...])
-        return self._good
+        """Return the states of the filters."""
+        return self._filters.read()
+
+    def publish_intake(self, state: IntakeState) -> None:
+        self._intake.publish(state)
+
+    def intake(self) -> IntakeState:
+        """Return what stands in the way of new mail."""
+        return self._intake.read()

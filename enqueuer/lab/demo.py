@@ -19,6 +19,7 @@ from enqueuer.lab.ownmail import Letter, addressed
 from enqueuer.lab.samples import SampleMessage
 from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.log import history
+from enqueuer.log.reading import LogFolder
 from enqueuer.queue.directory.layout import OUTPUTS
 from enqueuer.queue.message.header import header_end
 
@@ -128,8 +129,8 @@ def _outcomes(base: Path) -> Iterator[tuple[str, Path]]:
 
 def collect(base: Path) -> dict[str, list[SampleEnd]]:
     """Return how each sample ended, by the name that the Server Log gives for an id."""
-    log = (line for path in sorted((base / "SystemLogs").glob("*.log")) for line in path.read_text(errors="replace").splitlines())
-    names = {id: story.name for id, story in history.stories(log).items()}
+    log = LogFolder(base / "SystemLogs").entries()
+    names = {id: story.name for id, story in history.stories(entry.line for entry in log).items()}
     found: dict[str, list[SampleEnd]] = {}
     for word, path in _outcomes(base):
         name = path.stem if path.suffix == ".bad" else names.get(int(path.stem.partition("-")[0]), "").removesuffix(".eml")

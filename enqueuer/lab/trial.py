@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from enqueuer import basedir
 from enqueuer.control import client
+from enqueuer.log.reading import ALL, LogFolder
 
 __all__ = ["Trial", "TrialError", "signal_all", "wait"]
 
@@ -24,6 +25,8 @@ START_PATIENCE = 20.0
 STOP_PATIENCE = 30.0
 """Seconds; longer than the engine's own drain_timeout."""
 POLL = 0.01
+LAST_WORDS = 15
+"""Lines of the engine's output, and of its log, that an error quotes."""
 T = TypeVar("T")
 
 
@@ -59,6 +62,10 @@ class Trial:
         basedir.create(base)
         if config is not None:
             self.configure(config)
+
+    @property
+    def server_log(self) -> LogFolder:
+        return LogFolder(self.base / "SystemLogs")
 
     def __enter__(self) -> Self:
         self.start()
@@ -122,9 +129,8 @@ class Trial:
         return [pid for pid, _ in _tree(self.process.pid)]
 
     def last_words(self) -> str:
-        log = sorted((self.base / "SystemLogs").glob("*.log"))
-        texts = [self.output, *log[-1:]]
-        return "\n".join("\n".join(path.read_text(errors="backslashreplace").splitlines()[-15:]) for path in texts if path.exists())
+        output = self.output.read_text(errors="backslashreplace").splitlines() if self.output.exists() else []
+        return "\n".join([*output[-LAST_WORDS:], *(entry.line for entry in self.server_log.last(ALL, LAST_WORDS))])
 
     # ---- messages and settings
 
@@ -146,8 +152,8 @@ class Trial:
         new.rename(self.base / basedir.CONFIG)
 
     def log(self) -> str:
-        """Return the whole Server Log."""
-        return "".join(path.read_text() for path in sorted((self.base / "SystemLogs").glob("*.log")))
+        """Return the whole Server Log, in the text format."""
+        return "".join(f"{entry.line}\n" for entry in self.server_log.entries())
 
     def wait(self, condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
         """Wait for a condition of the engine. Raises TrialError with its last words."""

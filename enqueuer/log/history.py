@@ -4,12 +4,12 @@ It reads only what the log promises at level 2 (major): one line when a message 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from enqueuer.log.facts import without
 
-__all__ = ["DAY", "Story", "arrivals", "stories"]
+__all__ = ["DAY", "Story", "arrivals", "ended", "stories"]
 
 DAY = 86400.0
 _LINE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) \d QUEUE\(\[(\d+)\]\) (.*)", re.DOTALL)
@@ -46,10 +46,21 @@ def stories(lines: Iterable[str]) -> dict[int, Story]:
     return found
 
 
-def arrivals(lines: Iterable[str]) -> list[float]:
-    """Return the times at which messages were received."""
+def arrivals(lines: Iterable[str]) -> Iterator[float]:
+    """Yield the times at which messages were received."""
     matches = (_LINE.match(line) for line in lines if "]) from <" in line)
-    return [_seconds(match) for match in matches if match is not None]
+    return (_seconds(match) for match in matches if match is not None)
+
+
+def ended(lines: Iterable[tuple[str, str]]) -> tuple[str, str, str]:
+    """Return how a message ended, why, and when, from its lines: (time, text). The state is "unknown" if no line says it."""
+    found = ("unknown", "", "")
+    for at, text in lines:
+        if disposition := _FATE.fullmatch(text):
+            found = (disposition[1], disposition[2], at)
+        elif text.startswith("deleted from "):
+            found = ("deleted", text, at)
+    return found
 
 
 def _seconds(match: re.Match[str]) -> float:

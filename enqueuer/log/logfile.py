@@ -1,4 +1,7 @@
-"""The file of the Server Log: one a day, written by the logger process alone.
+"""The file of the Server Log: YYYY-MM-DD.log, written by the logger process alone.
+
+A file is closed, by a rename to the next number of its day, when it is full, or a minute after its day (dayfiles.py has the names). The
+time is for lines of that day that come late.
 
 The file is opened by its name at each write if the name now means another file, so a rotation by rename needs no signal. A line is
 written whole or not at all. A line that a full disk has cut ends with a line end before the next line. The log counts lost lines.
@@ -8,15 +11,24 @@ full disk, or an unwritable folder. The lines are lost, and the next line that c
 """
 
 import contextlib
+import itertools
 import logging
 import os
+import stat
 import time
+from collections.abc import Callable
 from typing import TextIO
 
-from enqueuer.log import logline
+from enqueuer.log import dayfiles, logline
 from enqueuer.queue.message.timestamps import day
 
 __all__ = ["Formatter", "LogWriter"]
+
+
+LATE = 60.0
+"""Seconds after midnight for which the file of the last day stays open."""
+LOOK = 10.0
+"""Seconds between two looks for files whose day has passed."""
 
 
 class Formatter(logging.Formatter):
@@ -29,7 +41,9 @@ class Formatter(logging.Formatter):
 
 
 class LogWriter(logging.Handler):
-    """Writes SystemLogs/YYYY-MM-DD.log, a new file each day, and also a terminal if there is one."""
+    """Writes SystemLogs/YYYY-MM-DD.log, a new file each day, and also a terminal if there is one. `closed` is called when a file was
+    closed.
+    """
 
     def __init__(self, folder: str, terminal: TextIO | None = None) -> None:
         super().__init__()
@@ -40,16 +54,43 @@ class LogWriter(logging.Handler):
         self._file = -1
         self._lost = 0
         self._torn = False
+        self._json = False
+        self._full = 0
+        self._looked = -LOOK
+        self.closed: Callable[[], None] = lambda: None
+
+    def configure(self, *, json: bool, full: int) -> None:
+        """`full`: bytes at which a file is closed, 0 = only by its day."""
+        self._json = json
+        self._full = full
 
     def emit(self, record: logging.LogRecord | list[logline.Line]) -> None:
         """Write a record, or lines that came together. A full disk loses them, but does not end the process."""
         lines = record if isinstance(record, list) else [logline.line_of(record)]
-        text = "".join(logline.shown(line) + "\n" for line in lines)
-        self._write(f"{self._folder}/{day(int(lines[0].created))}.log", text)
+        first = day(int(lines[0].created))
+        if first == day(int(lines[-1].created)):
+            self._write_day(first, lines)
+        else:  # lines that came together around midnight
+            for date, part in itertools.groupby(lines, lambda line: day(int(line.created))):
+                self._write_day(date, list(part))
         if self._terminal is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._terminal.write(text)
+                self._terminal.write("".join(logline.shown(line) + "\n" for line in lines))
                 self._terminal.flush()
+
+    def look(self) -> None:
+        """Close the files whose day has passed, if the last look was some time ago. The logger calls it at each turn of its loop."""
+        if time.monotonic() - self._looked >= LOOK:
+            self._looked = time.monotonic()
+            self.close_days(time.time())
+
+    def close_days(self, now: float) -> None:
+        """Close the files whose day had passed a minute ago."""
+        with contextlib.suppress(OSError):
+            today = day(int(now - LATE))
+            for file in dayfiles.in_order(os.listdir(self._folder)):
+                if file.is_open and file.day < today:
+                    self._close_file(f"{self._folder}/{file.name}")
 
     def close(self) -> None:
         if self._file >= 0:
@@ -58,11 +99,16 @@ class LogWriter(logging.Handler):
             self._file = -1
         super().close()
 
+    def _write_day(self, date: str, lines: list[logline.Line]) -> None:
+        self._write(f"{self._folder}/{date}.log", "".join(self._shown(line) + "\n" for line in lines))
+
     def _write(self, path: str, text: str) -> None:
-        before = ("\n" if self._torn else "") + (_gap(self._lost) if self._lost else "")
+        before = ("\n" if self._torn else "") + (self._shown(_gap(self._lost)) + "\n" if self._lost else "")
         data = (before + text).encode()
         try:
             self._open(path)
+            if self._is_full(len(data)) and self._close_file(path):
+                self._open(path)
             left = _written(self._file, data)
         except OSError:
             left = data
@@ -72,6 +118,29 @@ class LogWriter(logging.Handler):
         if done >= len(before.encode()):
             self._lost = 0
         self._lost += min(left.count(b"\n"), text.count("\n"))
+
+    def _shown(self, line: logline.Line) -> str:
+        return logline.in_json(line) if self._json else logline.shown(line)
+
+    def _is_full(self, more: int) -> bool:
+        """Return whether the open file would be too large with this many bytes more. An empty one takes any line."""
+        return bool(self._full) and (size := os.fstat(self._file).st_size) > 0 and size + more > self._full
+
+    def _close_file(self, path: str) -> bool:
+        """Give a file the next number of its day, so that it never changes again. Return False if that cannot be done.
+
+        A symbolic link or a device under the file's name is the administrator's choice, and stays.
+        """
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                return False
+            names = os.listdir(self._folder)
+            made = dayfiles.DayFile(os.path.basename(path).removesuffix(".log"))
+            os.rename(path, f"{self._folder}/{made._replace(number=dayfiles.next_number(names, made.day)).name}")
+        except OSError:  # the next lines go on into the same file
+            return False
+        self.closed()
+        return True
 
     def _open(self, path: str) -> None:
         """Open the file of this name if it is not the open one: the day may be another, or the file was moved away. Raises OSError."""
@@ -99,6 +168,6 @@ def _written(file: int, data: bytes) -> bytes:
     return data
 
 
-def _gap(count: int) -> str:
+def _gap(count: int) -> logline.Line:
     text = f"{count} log lines were lost here: the log could not be written (is the disk full?)"
-    return logline.shown(logline.Line(time.time(), logging.WARNING, "LOG", text)) + "\n"
+    return logline.Line(time.time(), logging.WARNING, "LOG", text)

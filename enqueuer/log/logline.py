@@ -1,17 +1,19 @@
-"""One line of the Server Log, from a record of the logging module to the text in the file: `HH:MM:SS.mmm L TAG text`."""
+"""One line of the Server Log, from a record of the logging module to the text in the file: `HH:MM:SS.mmm L TAG text`, or JSON."""
 
 import functools
 import logging
 
 import msgspec
 
+from enqueuer.log.entries import MESSAGE_TAG, JsonLine
 from enqueuer.queue.message.printable import printable
-from enqueuer.queue.message.timestamps import time_of_day
+from enqueuer.queue.message.timestamps import rfc3339_ms, time_of_day
 from filterlink.config.settings import LEVELS
 
-__all__ = ["Line", "cut", "encodable", "line_of", "shown"]
+__all__ = ["Line", "cut", "encodable", "in_json", "line_of", "shown"]
 
 _DIGITS = {level: str(digit) for digit, level in enumerate(LEVELS.values())}
+_WORDS = tuple(LEVELS)
 MAX_LINE = 8000
 """Characters of one line of the log. A longer line is cut, and says so."""
 
@@ -41,6 +43,20 @@ def shown(line: Line) -> str:
     head = f"{_clock(line.created)} {_digit(line.level)} {line.tag} "
     texts = [line.text, *(line.trace.splitlines() if line.trace else ())]
     return "\n".join(_clean(head + text) for text in texts)
+
+
+def in_json(line: Line) -> str:
+    """Return a line as one JSON object, with its traceback."""
+    digit = int(_digit(line.level))
+    match = MESSAGE_TAG.fullmatch(line.tag)
+    trace = "\n".join(_clean(each) for each in line.trace[-MAX_LINE:].splitlines()) if line.trace else None
+    found = JsonLine(
+        rfc3339_ms(line.created), digit, _WORDS[digit], _clean(line.tag), _clean(line.text), int(match[1]) if match else None, trace
+    )
+    return _to_json(found).decode()
+
+
+_to_json = msgspec.json.Encoder().encode
 
 
 def _clock(created: float) -> str:

@@ -1,8 +1,8 @@
-"""The Server Log: one file a day from all processes, each line `HH:MM:SS.mmm L TAG text`.
+"""The Server Log: one log of all processes, each line `HH:MM:SS.mmm L TAG text`, or JSON.
 
 Every process has multiprocessing-logging's handler on its root logger, over a channel of our own. The package's own queue
 has one lock for all writers, and a writer that is killed keeps it. A SEQPACKET pair has no lock and no partial
-record. The receive loop runs in the logger process without a thread, so the supervisor has no threads and can always fork.
+record. The receive loop runs in the logger process, so the supervisor has no threads and can always fork.
 """
 
 import logging
@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 import msgspec
@@ -36,6 +37,8 @@ GATHERED = 10_000
 """Characters of gathered lines at which they are sent."""
 PATIENCE = struct.pack("ll", 1, 0)
 """How long (1 s) a process that may wait does wait for a full channel. Then its record is dropped and counted."""
+TURN = 30.0
+"""Seconds after which an idle logger looks around: a day may have passed."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))
@@ -64,7 +67,12 @@ class _Channel:
         self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, PATIENCE)
         self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.waits = True
-        self.stop_fd = -1  # readable when the logger must end
+        self.control = -1
+        """Readable when the supervisor has something to say. `obey` reads it, and returns False if the logger must end."""
+        self.obey: Callable[[], bool] = lambda: False
+        self.look: Callable[[], None] = lambda: None
+        """Called at each turn, and each TURN seconds."""
+        self._ending = False
         self.gathers = False
         """flush() sends lines together, except those that report a problem."""
         self._lines: list[logline.Line] = []
@@ -106,11 +114,14 @@ class _Channel:
             self._dropped += len(lines)
 
     def get(self, timeout: float) -> list[logline.Line]:
-        """Return the next lines. It may wait longer than `timeout`: stop_fd reports the end, and an idle logger should sleep."""
-        watched = [self.reader.fileno()] if self.stop_fd < 0 else [self.reader.fileno(), self.stop_fd]
-        ready = select.select(watched, [], [], max(timeout, 3600.0))[0]
+        """Return the next lines. It may wait longer than `timeout`: `control` reports the end, and an idle logger should sleep."""
+        self.look()
+        watched = [self.reader.fileno()] if self.control < 0 else [self.reader.fileno(), self.control]
+        ready = select.select(watched, [], [], max(timeout, TURN))[0]
+        if self.control in ready and not self._ending:
+            self._ending = not self.obey()
         if self.reader.fileno() not in ready:
-            raise queue.Empty if self.stop_fd < 0 else EOFError
+            raise EOFError if self._ending else queue.Empty
         return _decode(_room[: self.reader.recv_into(_room)])
 
     def qsize(self) -> int:
@@ -143,7 +154,7 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
 
     def __init__(self, writer: LogWriter) -> None:
         logging.Handler.__init__(self)
-        self.sub_handler = self._writer = writer
+        self.sub_handler = self.writer = writer
         self.setFormatter(writer.formatter)
         self._is_closed = False
         self.queue = self.channel = _Channel()
@@ -154,16 +165,26 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
             self.sub_handler.close()
             logging.Handler.close(self)
 
-    def serve(self, stop_fd: int) -> None:
-        """Write what comes until `stop_fd` is readable and nothing is left. In the logger process only."""
-        self.channel.stop_fd = stop_fd
+    def configure(self, level: str, *, json: bool, full: int) -> None:
+        """Take settings of the config file: the level, the format, and the bytes at which a file is closed."""
+        set_level(level)
+        self.writer.configure(json=json, full=full)
+
+    def serve(self, control: int, obey: Callable[[], bool] = lambda: False) -> None:
+        """Write what comes. In the logger process only.
+
+        When `control` is readable, `obey` is called. If it returns False, the log ends when nothing is left.
+        """
+        self.channel.control = control
+        self.channel.obey = obey
+        self.channel.look = self.writer.look
         MultiProcessingHandler._receive(self)
 
     def drain(self) -> None:
         """Write what is in the channel now. Only in a supervisor without a logger."""
         self.channel.flush()
         while self.channel.qsize():
-            self._writer.emit(self.channel.get(0))
+            self.writer.emit(self.channel.get(0))
 
     def in_child(self, *, waits: bool, gathers: bool = False) -> None:
         """Set up the handler in a process that only sends. `waits`: it may wait up to a second for a full channel, else it drops the

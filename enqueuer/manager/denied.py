@@ -26,6 +26,7 @@ class DeniedDrop(msgspec.Struct):
     pause: float
     seen: float
     """When a listing last had it."""
+    why: str
 
 
 class Denied:
@@ -38,14 +39,21 @@ class Denied:
     def __len__(self) -> int:
         return len(self._failures)
 
-    def note(self, candidate: Candidate, now: float) -> None:
-        """Note that a drop could not be taken: its pause doubles, unless the drop was changed meanwhile."""
+    def note(self, candidate: Candidate, now: float, why: str = "") -> None:
+        """Note that a drop could not be taken, and why: its pause doubles, unless the drop was changed meanwhile."""
         known = self._failures.get(candidate.name)
         if known is None and len(self._failures) >= MAX_DENIED:
             self._join(candidate, now)
             return
         pause = min(known.pause * 2, MAX_PAUSE) if known and known.changed == candidate.changed else FIRST_PAUSE
-        self._failures[candidate.name] = DeniedDrop(candidate.changed, now + pause, pause, now)
+        self._failures[candidate.name] = DeniedDrop(candidate.changed, now + pause, pause, now, why)
+
+    def reasons(self) -> dict[str, tuple[int, bytes]]:
+        """Return why drops could not be taken: for each reason how many there are, and the name of one."""
+        found: dict[str, tuple[int, bytes]] = {}
+        for name, failure in self._failures.items():
+            found[failure.why] = found.get(failure.why, (0, b""))[0] + 1, name
+        return found
 
     def bars(self, candidate: Candidate, now: float) -> bool:
         """Return whether a drop failed a moment ago and has not changed since."""

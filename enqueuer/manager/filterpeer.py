@@ -21,10 +21,13 @@ class FilterPeer:
         self._backpressure = False
 
     def called(self, link: Link) -> None:
-        """Take the link of a new multiplexer. It knows no message, so all parked ones ask again."""
+        """Take the link of a new multiplexer. It knows no message, so all parked ones ask again, and all deferred ones soon: it cannot
+        know of an outage that ended meanwhile.
+        """
         self._link = link
         self._backpressure = False
         self._schedule.wake_all()
+        self._schedule.hasten({entry.filter for entry in self._schedule.entries.values()}, time.monotonic(), math.inf)
         link.handle(lambda _, frame: self._told(frame), self._lost)
 
     def press(self, waiting: bool) -> None:

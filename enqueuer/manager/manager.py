@@ -19,7 +19,7 @@ import time
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
-from enqueuer.ipc.scoreboard import HEARTBEAT
+from enqueuer.ipc.scoreboard import HEARTBEAT, IntakeState
 from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.log.facts import closing
@@ -72,6 +72,7 @@ class Manager:
         self._draining = birth.draining
         self._ended = False
         self._told_idle = False
+        self._shown: IntakeState | None = None
         self._blame = Blame(self._store, self._board, self._schedule, self._settler.add, self._setbacks.refuse, self._setbacks.put_off)
         self._blame.configure(birth.config.enqueuer)
         self._filterlink = FilterPeer(self._schedule, self._blame)
@@ -151,8 +152,11 @@ class Manager:
                 self._bury(generation, waiting)
             case frames.Leave(generation):
                 self._workers.leave(generation)
-            case frames.Order(token, verb, id):
-                self._returns.carry_out(verb, id, functools.partial(self._answer, token))
+            case frames.Order(token, verb, id, filter):
+                self._returns.carry_out(verb, id, functools.partial(self._answer, token), filter)
+            case frames.StatesQuery(token, ids):
+                known = (self._schedule.entries.get(id) for id in ids)
+                self._supervisor.send(frames.encode(frames.StatesAnswer(token, tuple(entry.state if entry else "" for entry in known))))
             case frames.Seek():
                 found = where.seen(frame, self._schedule, self._blame.attempts.of(frame.id), time.monotonic())
                 self._supervisor.send(frames.encode(found))
@@ -290,7 +294,13 @@ class Manager:
         """
         if self._birth.log.flush_due(at_once=self._schedule.counts["settling"] == 0):
             self._board.told()
-        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted))
+        deferred = int(self._schedule.deferred_since() * 1e9)
+        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted, deferred))
+        now = time.monotonic()
+        intake = IntakeState(self._spooler.paused(now) or self._machine.reason(now), self._spooler.stuck)
+        if intake != self._shown:
+            self._shown = intake
+            self._board.publish_intake(intake)
 
 
 def _nothing(_link: Link) -> None:

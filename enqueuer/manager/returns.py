@@ -6,6 +6,7 @@ The store brings a kept message back into the queue (queue/directory/requeue.py)
 
 import contextlib
 import functools
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -54,14 +55,14 @@ class Returns:
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
 
-    def carry_out(self, verb: str, id: int, answer: Answer) -> None:
+    def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "") -> None:
         """Carry out an order. `answer(done, line)` is called once, now or later.
 
         release and delete are of Quarantine, retry-bad and delete-bad of Bad/. retry is of Bad/ or of a deferred message. The id 0
-        means all in Bad/.
+        means all of these. `filter`: only those that it deferred, or over which they went to Bad/.
         """
         if not id:
-            self._all_bad("delete-bad" if verb == "delete-bad" else "retry-bad", answer)
+            self._all(verb, filter, answer)
             return
         verbs: dict[str, Callable[[int, Answer], None]] = {
             "release": self._release,
@@ -79,23 +80,38 @@ class Returns:
         except (ValueError, RecursionError) as error:  # our file, but it was changed by hand
             answer(False, f"message {id}: {type(error).__name__}")
 
-    def _all_bad(self, verb: str, answer: Answer) -> None:
-        """Carry out an order for all messages in Bad/, in slices: thousands of them must not keep the queue manager from its mail."""
+    def _all(self, verb: str, filter: str, answer: Answer) -> None:
+        """Carry out an order for many messages, in slices: thousands of them must not keep the queue manager from its mail."""
+        entries = self._schedule.entries.values() if verb == "retry" else ()
+        deferred = sorted(entry.id for entry in entries if entry.state == "deferred")
         try:
-            ids = self._store.kept("bad")
+            kept = self._store.kept("bad")
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
         done = "deleted" if verb == "delete-bad" else "messages are scanned again"
-        self._slice(verb, iter(ids), _Tally(len(ids), done, answer))
+        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(done, answer))
 
-    def _slice(self, verb: str, ids: Iterator[int], tally: "_Tally") -> None:
+    def _slice(self, verb: str, filter: str, ids: Iterator[int], tally: "_Tally") -> None:
         until = time.monotonic() + SLICE
         for id in ids:
-            self.carry_out(verb, id, tally.one)
+            if self._belongs(id, filter):
+                tally.begin()
+                self.carry_out(verb, id, tally.one)
             if time.monotonic() >= until:
-                self._loop.after(0, lambda: self._slice(verb, ids, tally))
+                self._loop.after(0, lambda: self._slice(verb, filter, ids, tally))
                 return
+        tally.end()
+
+    def _belongs(self, id: int, filter: str) -> bool:
+        """Return whether this filter ("" = any) deferred a message, or is why it went to Bad/. A message may have moved on meanwhile."""
+        if (entry := self._schedule.entries.get(id)) is not None:
+            return entry.state == "deferred" and filter in ("", entry.filter)
+        if not filter:
+            return True
+        with contextlib.suppress(OSError, ValueError, RecursionError, NotKept):
+            return self._store.reason(id, "bad").get("filter") == filter
+        return False
 
     def _release(self, id: int, answer: Answer) -> None:
         why = self._store.reason(id, "quarantine")
@@ -147,22 +163,28 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, count: int, what: str, answer: Answer) -> None:
+    def __init__(self, what: str, answer: Answer) -> None:
         """`what`: the words behind the number of those that were carried out."""
-        self._left = count
         self._what = what
+        self._left = 1
+        """Orders without an answer yet; one more until all are given."""
         self._done = 0
         self._refused = ""
         self._answer = answer
-        self._finish()
+
+    def begin(self) -> None:
+        """Note that an order is given."""
+        self._left += 1
 
     def one(self, done: bool, text: str) -> None:
-        self._left -= 1
+        """Note the answer of an order."""
         self._done += done
         self._refused = self._refused or ("" if done else text)
-        self._finish()
+        self.end()
 
-    def _finish(self) -> None:
+    def end(self) -> None:
+        """Note that an order is answered, or that all are given."""
+        self._left -= 1
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
             self._answer(not self._refused, f"{self._done} {self._what}{more}")

@@ -30,7 +30,7 @@ Place = Literal["bad", "quarantine"]
 
 
 SMALL, LARGE, SUSPECT = range(3)
-BACK_EACH = 0.001
+BACK_EACH = 0.0005
 """Seconds between deferred messages that come back together: even a hundred thousand of them must not overrun the filter."""
 MAX_REASON = 200
 """Characters kept of the reason why a message is parked or deferred: a hundred thousand messages may have one."""
@@ -99,6 +99,7 @@ class Schedule:
         self._owed: dict[tuple[str, bool], int] = {}
         self._owed_ids: set[int] = set()  # of active messages
         self._held: list[tuple[float, int]] = []  # a heap; an item is stale if it differs from entry.until
+        self._deferred: list[tuple[float, int]] = []  # a heap by entry.aside; an item is stale if that differs or it is not deferred
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -184,6 +185,8 @@ class Schedule:
         """Set a message aside until a time."""
         self._owed_ids.discard(entry.id)
         self._set_aside(entry, filter, now, reason)
+        if entry.state != "deferred":
+            heapq.heappush(self._deferred, (entry.aside, entry.id))
         self._apply(entry, "defer")
         self._offer_at(entry, until)
 
@@ -235,6 +238,16 @@ class Schedule:
         """Return the waiting message that is next by age, in whichever lane."""
         heads = [id for lane in self._ready if (id := self._head(lane)) is not None]
         return self.entries[min(heads)] if heads else None
+
+    def deferred_since(self) -> float:
+        """Return since when the message is deferred that has been for longest (time.monotonic()); 0.0 = none is."""
+        while self._deferred:
+            since, id = self._deferred[0]
+            entry = self.entries.get(id)
+            if entry is not None and entry.state == "deferred" and entry.aside == since:
+                return since
+            heapq.heappop(self._deferred)
+        return 0.0
 
     def gauges(self) -> tuple[int, ...]:
         """Return the gauges for the board, in the order of GAUGES between the first and the last."""

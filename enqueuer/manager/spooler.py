@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from enqueuer.config import schema as configs
-from enqueuer.doors.admission import PAUSE, disk_full
+from enqueuer.doors.admission import PAUSE
+from enqueuer.ipc.scoreboard import StuckDrops
 from enqueuer.log import serverlog
 from enqueuer.manager.backlog import Backlog, pack, unpack
 from enqueuer.manager.denied import Denied
+from enqueuer.manager.pauses import IntakePause
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.directory.disk import no_room
 from enqueuer.queue.directory.intake import SLICE, Candidate, Intake, Refusal
@@ -42,6 +44,11 @@ AGAIN_EACH = 0.0001
 """Seconds for each incomplete drop, if their sum is longer than AGAIN. A try takes a quarter of it."""
 MAX_REFUSALS = 100
 """Lines of the log in a minute that name a refused drop. Each drop has its reason in a file beside it."""
+STUCK_EACH = 2.0
+"""Seconds between two listings while the folder has files that are not taken."""
+MAX_EXAMPLE = 200
+"""Characters of a name that the status shows."""
+MAX_REASONS = 20
 UNHURRIED = 20
 """The pause while one lane has no room, as a multiple of the time of the last listing: listings cost at most 5 % of the time."""
 
@@ -79,8 +86,9 @@ class Spooler:
         self._refusals = 0
         self._refusals_until = 0.0
         self._complaints = Complaints(log)
-        self._full = False
-        self._full_until = 0.0
+        self._pause = IntakePause()
+        self.stuck: tuple[StuckDrops, ...] = ()
+        """Files in the folder that are not taken, as of the last listing."""
         self._again_set = False
         self._rescan()
 
@@ -88,6 +96,10 @@ class Spooler:
     def unclaimed(self) -> int:
         """Drops that were seen but not claimed yet."""
         return sum(map(len, self._lanes)) + len(self._later)
+
+    def paused(self, now: float) -> str | None:
+        """Return why no drop is taken, in one line; None: drops are taken."""
+        return self._pause.why(now, len(self._schedule), self._config)
 
     def configure(self, config: configs.Config) -> None:
         """Apply other settings. Names that were skipped under the old ones are listed again."""
@@ -112,6 +124,8 @@ class Spooler:
             return 0.0
         if self._claim(now) == CLAIMS_A_TURN:
             return 0.0
+        if self.stuck and now > self._unhurried + STUCK_EACH:
+            self._wanted = True  # a file that is removed comes without a hint
         if self._wanted and not all(self._lanes):
             # drops of a full lane must not hide those of the other lane, but each listing has them again
             not_before = self._unhurried if any(self._lanes) else self._not_before
@@ -170,11 +184,14 @@ class Spooler:
             self._unhurried = now + UNHURRIED * (now - self._began)
             self._lanes = self._listed
             self._later = self._listed_later
+            self._pause.unreadable = ""
             self._tell_unseen()
             self._denied.forget_unseen_since(self._began)
+            self.stuck = self._stuck()
             self._try_later()
         except OSError as error:
-            self._complaints.say("look", f"the drop folder cannot be read: {error.strerror}")
+            self._pause.unreadable = f"the drop folder cannot be read: {error.strerror}"
+            self._complaints.say("look", self._pause.unreadable)
             self._listing = None
             self._wanted = True
             self._not_before = now + PAUSE
@@ -241,6 +258,12 @@ class Spooler:
         else:
             self._complaints.say("refused", f"{text}; the log does not name every refused drop: the .bad.why of each has the reason")
 
+    def _stuck(self) -> tuple[StuckDrops, ...]:
+        """Return the files of the folder that are not taken, by reason."""
+        unread = {f"cannot be read: {os.strerror(code)}": (count, name) for code, (name, count) in self._intake.unseen.items()}
+        found = self._intake.ignored | unread | self._denied.reasons()
+        return tuple(StuckDrops(why, count, printable(name)[:MAX_EXAMPLE]) for why, (count, name) in list(found.items())[:MAX_REASONS])
+
     def _tell_unseen(self) -> None:
         for code, (name, count) in self._intake.unseen.items():
             more = f" and {count - 1} more" if count > 1 else ""
@@ -249,12 +272,10 @@ class Spooler:
     def _failed(self, candidate: Candidate, error: OSError) -> None:
         """Handle a drop that can be neither claimed nor refused: the machine has no room now, or the folder's mode forbids it."""
         if no_room(error):
-            self._complaints.say(str(error.errno), f"no drop can be taken: {error.strerror}; they stay where they are")
-            self._full = True
-            self._full_until = time.monotonic() + PAUSE
+            self._complaints.say(str(error.errno), self._pause.failed(time.monotonic(), error))
             self._fill(self._lanes, (candidate,))
             return
-        self._denied.note(candidate, time.monotonic())
+        self._denied.note(candidate, time.monotonic(), f"cannot be taken: {error.strerror}")
         self._complaints.say(f"claim {error.errno}", f"{printable(candidate.name)} cannot be taken: {error.strerror}; it stays where it is")
         self._later.append(pack(candidate))
         self._try_later()
@@ -277,18 +298,11 @@ class Spooler:
         self._try_later()
 
     def _room(self, now: float) -> bool:
-        """Return whether the queue may take one more message. A full disk is checked once a second."""
-        limit = self._config.enqueuer.queue_limit
-        if len(self._schedule) >= limit:
-            self._complaints.say("limit", f"queue_limit = {limit} messages reached: drops stay where they are until some have left")
-            return False
-        if now >= self._full_until:
-            short = disk_full(self._config.spool.min_free)
-            self._full = short is not None
-            self._full_until = now + PAUSE
-            if short is not None:
-                self._complaints.say("disk", f"{short}: drops stay where they are")
-        return not self._full
+        """Return whether the queue may take one more message."""
+        why = self._pause.no_room(now, len(self._schedule), self._config)
+        if why:
+            self._complaints.say(why.partition(" ")[0], why)
+        return not why
 
 
 def tell_received(id: int, name: bytes | None, sender: bytes, size: int, dropper: int | None) -> None:

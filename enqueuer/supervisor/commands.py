@@ -66,12 +66,16 @@ class Commands:
         still = []
         for revision, until, reply in self._reloading:
             if reached >= revision:
-                reply({"ok": True, "revision": revision})
+                reply({"ok": True, "revision": revision, "unavailable": self._unavailable()})
             elif now >= until:
                 reply({"ok": False, "pending": True, "error": self._not_yet(), "revision": revision})
             else:
                 still.append((revision, until, reply))
         self._reloading = still
+
+    def _unavailable(self) -> list[str]:
+        """Return the filters that scan nothing now, and why."""
+        return [f"filter {each.name}: {each.last_error or each.state}" for each in self._engine.board.filters() if each.unavailable_since]
 
     def _not_yet(self) -> str:
         """Return why a revision that was taken is not active everywhere."""
@@ -86,7 +90,9 @@ class Commands:
             case "reload":
                 self._reload(reply)
             case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" as verb:
-                self._order(verb, request.id, reply)
+                self._order(verb, request, reply)
+            case "states":
+                self._ask_states(request.ids, reply)
             case "where":
                 self._seek(request.id, reply)
             case "stop":
@@ -95,16 +101,20 @@ class Commands:
             case other:
                 reply({"ok": False, "error": f"unknown command {other!r}"})
 
-    def answered(self, answer: frames.CommandAnswer | frames.WhereAnswer) -> None:
+    def answered(self, answer: frames.CommandAnswer | frames.WhereAnswer | frames.StatesAnswer) -> None:
         """Pass on an answer of the queue manager: to a command, or where a message is."""
         if isinstance(answer, frames.WhereAnswer):
             self._seen(answer)
+        elif isinstance(answer, frames.StatesAnswer):
+            if (reply := self._orders.pop(answer.token, None)) is not None:
+                reply({"ok": True, "states": list(answer.states)})
         elif (reply := self._orders.pop(answer.token, None)) is not None:
             reply({"ok": answer.ok, "text": answer.text})
 
-    def _order(self, verb: str, id: int, reply: Reply) -> None:
+    def _order(self, verb: str, request: CommandRequest, reply: Reply) -> None:
         """Send a command to the queue manager. If that dies over it, abandoned() answers."""
         manager = self._engine.children.one("manager")
+        id = request.id
         if manager is None or (id == 0 and verb not in OF_ALL):
             reply(
                 {
@@ -115,8 +125,19 @@ class Commands:
             return
         token = next(self._tokens)
         self._orders[token] = reply
-        manager.tell(frames.Order(token, verb, id))
+        manager.tell(frames.Order(token, verb, id, request.filter))
         self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
+
+    def _ask_states(self, ids: tuple[int, ...], reply: Reply) -> None:
+        """Ask the queue manager for the states of some messages."""
+        manager = self._engine.children.one("manager")
+        if manager is None:
+            reply({"ok": False, "text": "the queue manager is restarting"})
+            return
+        token = next(self._tokens)
+        self._orders[token] = reply
+        manager.tell(frames.StatesQuery(token, ids))
+        self._loop.after(SEEN_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
 
     def _seek(self, id: int, reply: Reply) -> None:
         """Ask the queue manager where a message is."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from enqueuer import basedir, mounts
+from enqueuer import basedir, filterlines, mounts
 from enqueuer.config import schema as configs
 from enqueuer.config.differences import differences
 from enqueuer.ipc.child import config_file
@@ -34,6 +34,8 @@ MISSING = 5.0
 """The same where a rule or a filter of the active revision is missing: a writer may add it in a moment."""
 START_PATIENCE = 5.0
 """Seconds that the start of an engine waits for a file that is open for writing."""
+LINES_WITHIN = 2.0
+"""Seconds that the check of changed command lines of our own filters may take; one takes 0.2 s. The supervisor does nothing else then."""
 TRY_AGAIN = 5.0
 """Seconds after which a file is tried again that was refused because of the disk, not because of its content."""
 
@@ -108,6 +110,7 @@ class ConfigFile:
             if fixed := configs.changes(self.config, new):
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot change while the engine runs: restart the engine")
             if new != self.config:
+                filterlines.expect_parsed(new, FILE, LINES_WITHIN, self.config.filters)
                 make_modules(new)
                 self._store(raw, self.revision + 1)
         except BeingWritten as error:

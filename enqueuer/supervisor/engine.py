@@ -39,6 +39,7 @@ class Engine:
         self.born = born
         self.state: State = "starting"
         self._log = serverlog.install(serverlog.LogWriter("SystemLogs", serverlog.terminal()), self.file.config.enqueuer.log_level)
+        self.configure_log()
         self.children = Children(let_go)
         self.pauses = restarts.Pauses()
         self.suspects: tuple[int, ...] = ()
@@ -49,6 +50,11 @@ class Engine:
     def shown_state(self) -> str:
         """The state as commands show it: a stopping engine is draining."""
         return "draining" if self.state == "stopping" else self.state
+
+    def configure_log(self) -> None:
+        """Use the log's settings of the active revision in this process: it writes the last lines if no logger can."""
+        settings = self.file.config.enqueuer
+        self._log.configure(settings.log_level, json=settings.log_format == "json", full=settings.log_file_size)
 
     def may_start(self, role: str) -> bool:
         """Return whether a process of this role may start now. If the role pauses, `maintain` is called after the pause."""

@@ -26,7 +26,7 @@ def document(
     now = time.monotonic()
     gauges = board.gauges()
     settings = file.config.enqueuer
-    oldest = gauges["oldest"]
+    intake = board.intake()
     return {
         "version": our_version(),
         "state": state,
@@ -34,9 +34,10 @@ def document(
         "pid": pid,
         "uptime_s": round(now - born, 3),
         "processors": _processors(board, processors, now) | {"auto": _auto(settings, why)},
-        "spool": {"waiting": gauges["spool"]},
+        "spool": {"waiting": gauges["spool"], "stuck": msgspec.to_builtins(intake.stuck)},
+        "intake": {"paused": intake.paused},
         "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "deferred")}
-        | {"oldest_waiting_s": round(now - oldest / 1e9, 3) if oldest else None},
+        | {"on_hold": 0, "oldest_waiting_s": _age(gauges["oldest"], now), "oldest_deferred_s": _age(gauges["oldest_deferred"], now)},
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
             "large": {
@@ -71,7 +72,17 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     heard = {state.name: state for state in board.filters()}
     quiet = (FilterState(each.name, "starting" if each.enabled else "disabled") for each in file.config.filters)
     states = [heard.get(state.name, state) for state in quiet]
-    return [msgspec.to_builtins(each) | {"last_error_at": each.last_error_at and rfc3339(each.last_error_at)} for each in states]
+    return [msgspec.to_builtins(each) | _times(each) for each in states]
+
+
+def _times(state: FilterState) -> dict[str, str | None]:
+    """Return the times of a filter as text."""
+    return {key: (at and rfc3339(at)) or None for key in ("unavailable_since", "last_error_at") for at in (getattr(state, key),)}
+
+
+def _age(since: int, now: float) -> float | None:
+    """Return the seconds since a time of a gauge (time.monotonic_ns()); 0 = never."""
+    return round(now - since / 1e9, 3) if since else None
 
 
 def _auto(settings: EngineSettings, why: str) -> dict[str, Any] | None:

@@ -22,11 +22,11 @@ import setproctitle
 from enqueuer import exits
 from enqueuer.doors.drop import watcher
 from enqueuer.ipc import frames
-from enqueuer.ipc.child import SUPERVISOR, Birth
+from enqueuer.ipc.child import Birth
 from enqueuer.log import serverlog
 from enqueuer.manager import manager
 from enqueuer.scan import host
-from enqueuer.supervisor import failure, processors, startup, systemd
+from enqueuer.supervisor import failure, logger, processors, startup, systemd
 from enqueuer.supervisor.callers import Callers
 from enqueuer.supervisor.children import END_WITHIN, Child
 from enqueuer.supervisor.commands import Commands
@@ -46,14 +46,8 @@ STOP_GRACE = {"workers": 3.0, "filterlink": 15.0, "orphans": 2.0, "logger": 5.0}
 """Seconds that processes get to end by themselves before they are killed."""
 
 
-def _write_log(birth: Birth) -> None:
-    """Run the logger's process: write what comes, until the supervisor reports that all others have ended."""
-    supervisor = birth.call(SUPERVISOR)
-    birth.log.serve(supervisor.fileno())
-
-
 SINGLES: dict[str, tuple[str, Callable[[Birth], None], bool]] = {
-    "logger": ("logger", _write_log, False),
+    "logger": ("logger", logger.run, False),
     "filterlink": ("filterlink", host.run, False),
     "manager": ("queue manager", manager.run, False),
     "watcher": ("watcher", watcher.run, True),
@@ -134,7 +128,7 @@ class Supervisor:
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
             self._drained()
-        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer):
+        elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer | frames.StatesAnswer):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
             if child.role == "manager" and self.engine.state == "starting":
@@ -198,16 +192,14 @@ class Supervisor:
             if (why := self.engine.file.error or self.engine.file.waiting) and why != known:
                 log.warning("configuration refused, the old one stays active: %s", why)
             return
-        serverlog.set_level(self.engine.file.config.enqueuer.log_level)
+        self.engine.configure_log()
         self._processors.configure()
         resized = f"processors {before} -> {self._processors.wanted}" if self._processors.wanted != before else ""
         what = self.engine.file.difference
         what = what if resized in what else f"{what}; {resized}"  # "auto" has other limits
         log.log(serverlog.MAJOR, "configuration %d accepted: %s", self.engine.file.revision, what)
         for child in self.engine.children.children:
-            # filterlink follows the queue manager: no processor may ask for a filter that is gone. The logger takes any frame as its
-            # end.
-            if child.role not in ("filterlink", "logger"):
+            if child.role != "filterlink":  # it follows the queue manager: no processor may ask for a filter that is gone
                 child.tell(frames.ConfigRevision(self.engine.file.revision))
         self.maintain()
 

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 
 import msgspec
 
+from enqueuer.tune.doubt import FEWEST, doubts
 from enqueuer.tune.law import Fit, fit
 from enqueuer.tune.verdict import UNSEEN, Bottleneck, TuneStep, judge
 
-__all__ = ["MOST", "Advice", "advise", "counts", "gained", "goes_on"]
+__all__ = ["LEAST", "MOST", "Advice", "advise", "counts", "gained", "goes_on"]
 
 MOST = 64
 """The most processors that are tried, where no more are configured."""
 ENOUGH = 0.95
 """The part of the best throughput that counts as equal to it: the difference is noise, and would cost processors."""
+LEAST = 2
+"""The fewest processors that are recommended: with one a large message makes all others wait (config/lint.py warns of it)."""
 MOST_SPREAD = 0.1
 """A rate with a larger spread is not believed to vary by chance only."""
 FLAT = 1.05
@@ -36,11 +39,18 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """The best step with more slots, if they are worth it."""
     now: TuneStep | None = None
     """The step with today's configuration, if it was measured."""
+    doubts: tuple[str, ...] = ()
+    """Why the steps are no ground for a recommendation."""
 
     @property
     def best(self) -> TuneStep:
         """Return the recommended step."""
         return self.raised or self.step
+
+    @property
+    def processors(self) -> int:
+        """Return the recommended number: no more than the slots of the filters in use, as the others could not use these."""
+        return max(LEAST, self.best.at_once)
 
     @property
     def servers(self) -> int:
@@ -64,6 +74,8 @@ def goes_on(steps: Sequence[TuneStep]) -> bool:
 
     It may not if the last doubling brought nothing and the cause is known, nor if two doublings brought nothing.
     """
+    if len(steps) < FEWEST:
+        return True
     *before, last = steps
     half = [step.rate for step in before if step.processors <= last.processors / 2]
     quarter = [step.rate for step in before if step.processors <= last.processors / 4]
@@ -90,15 +102,17 @@ def advise(steps: Sequence[TuneStep], raised: Sequence[TuneStep] = (), configure
     better = [each for each in raised if gained(step, each)]
     best = _enough(better) if better else None
     now = next((each for each in steps if each.processors == configured), None)
-    return Advice(step=step, fit=fitted, knee=_knee(steps, fitted, top), verdict=verdict, raised=best, now=now)
+    why = doubts([*steps, *raised], [best or step, max(better or steps, key=lambda each: each.rate)])
+    return Advice(step=step, fit=fitted, knee=_knee(steps, fitted, top), verdict=verdict, raised=best, now=now, doubts=tuple(why))
 
 
 def _enough(steps: Sequence[TuneStep]) -> TuneStep:
     """Return the smallest number of processors that does as much as the best, or is within the spread of the rates."""
+    steps = [step for step in steps if step.processors >= LEAST] or steps
     best = max(steps, key=lambda step: step.rate)
 
     def wavers(step: TuneStep) -> float:
-        return min(step.spread, MOST_SPREAD)
+        return MOST_SPREAD if step.spread is None else min(step.spread, MOST_SPREAD)
 
     return next(
         step for step in steps if step.rate >= ENOUGH * best.rate or step.rate * (1 + wavers(step)) >= best.rate * (1 - wavers(best))

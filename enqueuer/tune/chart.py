@@ -1,13 +1,14 @@
 """Draw throughput against processors with characters. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from enqueuer.tune.law import Law
 
 __all__ = ["chart"]
 
-WIDTH = 60
+WIDTH = 56
+"""Columns right of the axis; with the names of both axes the plot fits a terminal of 80."""
 HEIGHT = 12
 MEASURED = "●"
 LAW = "·"
@@ -15,8 +16,9 @@ LABEL = 8
 """Columns left of the axis."""
 
 
-def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float = math.inf, why: str = "recommended") -> list[str]:
-    """Return the lines of a plot: what was measured, the law up to `cap`, and an arrow below the number `marked`, with the reason.
+def chart(points: Sequence[tuple[int, float]], law: Law, marked: int | None, cap: float = math.inf, why: str = "recommended") -> list[str]:
+    """Return the lines of a plot: what was measured, the law up to `cap`, and an arrow below the number `marked` (None: no arrow), with
+    the reason.
 
     The axis of processors is logarithmic, because they are tried in doublings.
     """
@@ -28,7 +30,7 @@ def chart(points: Sequence[tuple[int, float]], law: Law, marked: int, cap: float
     for n, rate in points:
         _dot(rows, _column(n, last), rate / top, MEASURED)
     lines = [f"{_label(row, top):>{LABEL}} ┤{''.join(cells)}".rstrip() for row, cells in enumerate(rows)]
-    return [*lines, " " * (LABEL + 1) + "└" + "─" * WIDTH, _axis([n for n, _ in points], last), _arrow(marked, last, why)]
+    return [*lines, " " * (LABEL + 1) + "└" + "─" * WIDTH, _axis([n for n, _ in points], last), *_arrow(marked, last, why)]
 
 
 def _dot(rows: list[list[str]], column: int, height: float, mark: str) -> None:
@@ -56,5 +58,7 @@ def _axis(counts: Sequence[int], last: int) -> str:
     return " " * (LABEL + 2) + "".join(cells).rstrip() + "  processors"
 
 
-def _arrow(marked: int, last: int, why: str) -> str:
-    return " " * (LABEL + 2 + _column(marked, last)) + f"▲ {why}"
+def _arrow(marked: int | None, last: int, why: str) -> Iterator[str]:
+    if marked is not None:
+        at = LABEL + 2 + _column(marked, last)
+        yield f"{why} ▲".rjust(at + 1) if at + len(why) > LABEL + WIDTH else " " * at + f"▲ {why}"

@@ -1,20 +1,23 @@
 """Find today's load: how much mail arrives now, from the log of the base directory or from a running engine."""
 
 import contextlib
-import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from enqueuer.control import client
 from enqueuer.log import history
-from enqueuer.system.openfile import open_plain
+from enqueuer.log.entries import LogQuery
+from enqueuer.log.reading import LogFolder
 
 __all__ = ["Load", "busiest_hour", "today"]
 
-MOST_READ = 64 << 20
-"""Bytes of one log that are read, from its end; about 400,000 messages."""
-LOGS = 2
+MOST_COUNTED = 400_000
+"""Messages of one day that are counted, the last ones."""
+DAYS = 2
+"""Last days of the log that are read."""
+RECEIVED = LogQuery(texts=("QUEUE([", "]) from <"))
 HOUR = 3600.0
 SHORTEST = 60.0
 """Seconds; over a shorter time a rate says nothing."""
@@ -29,9 +32,11 @@ class Load(NamedTuple):
 
 def today(base: Path) -> Load | None:
     """Return the load of this base directory; None if nothing shows it."""
-    for path in sorted((base / "SystemLogs").glob("*.log"), reverse=True)[:LOGS]:
-        if rate := busiest_hour(history.arrivals(_tail(path))):
-            return Load(rate, f"the busiest hour in SystemLogs/{path.name}")
+    log = LogFolder(base / "SystemLogs")
+    with contextlib.suppress(OSError):
+        for day in sorted({file.day for file in log.files()}, reverse=True)[:DAYS]:
+            if rate := busiest_hour(_arrivals(log, day)):
+                return Load(rate, f"the busiest hour in the log of {day}")
     with contextlib.suppress(client.NotRunning):
         document = client.ask(base, {"command": "status"})
         if document["uptime_s"] >= SHORTEST and document["totals"]["received"]:
@@ -49,11 +54,7 @@ def busiest_hour(arrivals: Sequence[float]) -> float:
     return max(count / max(SHORTEST, min((hour + 1) * HOUR, last) - max(hour * HOUR, first)) for hour, count in counts.items())
 
 
-def _tail(path: Path) -> list[str]:
-    """Return the last lines of a log; none if it cannot be read."""
-    try:
-        with open_plain(path) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_READ))
-            return file.read(MOST_READ).decode(errors="replace").splitlines()
-    except OSError:
-        return []
+def _arrivals(log: LogFolder, day: str) -> Sequence[float]:
+    """Return the times of the last messages of a day; none if the log cannot be read."""
+    entries = log.entries(RECEIVED._replace(since=day, before=f"{day}~"))
+    return deque(history.arrivals(entry.line for entry in entries), MOST_COUNTED)

@@ -71,10 +71,13 @@ def between(before: MachineSample, after: MachineSample, engine: int) -> tuple[C
             others[_ANOTHER if process.name.startswith("enqueuer: ") else process.name] += own
     total = max(1, after.total - before.total)
     waited = after.iowait - before.iowait
-    busy = max(1 - (after.idle - before.idle + waited) / total, fullest(before.groups, after.groups, seconds))
+    in_use = 1 - (after.idle - before.idle + waited) / total
+    busy = max(in_use, fullest(before.groups, after.groups, seconds))
     top = max(others, key=lambda name: others[name], default="")
-    cores = min([float(os.cpu_count() or 1), *(group.cores for group in after.groups.values())])
-    cpu = Cpu(cores, busy, used["engine"], used["helpers"], sum(others.values()), hottest, top)
+    machine = float(os.cpu_count() or 1)
+    cores = min([machine, *(group.cores for group in after.groups.values())])
+    outside = max(0.0, machine * in_use - sum(used.values()) - (machine - cores))  # what uses cores that we may not use is in no way
+    cpu = Cpu(cores, busy, used["engine"], used["helpers"], sum(others.values()), hottest, top, outside=outside)
     return cpu, _disk(before, after, seconds, waited / total)
 
 

@@ -9,7 +9,6 @@ import random
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,12 +16,13 @@ import msgspec
 from enqueuer.ipc.scoreboard import DISPOSITIONS
 from enqueuer.lab.trial import TrialError
 from enqueuer.log import history
+from enqueuer.log.following import LogFollower
 from enqueuer.tune import machine
 from enqueuer.tune.pile import Pile, sweep_out
 from enqueuer.tune.rig import Rig, used_filters
-from enqueuer.tune.verdict import Scans, TuneStep, Wait
+from enqueuer.tune.verdict import Cpu, Scans, TuneStep, Wait
 
-__all__ = ["STEADY", "Measure", "StatusSample", "rate_of", "waits"]
+__all__ = ["STEADY", "Measure", "StatusSample", "rate_of", "spread_of", "waits"]
 
 STEADY = 0.7
 """The part of the full rate at which the wait is measured: busy, but without a queue that grows by chance."""
@@ -42,8 +42,10 @@ PARTS = 4
 """Parts of the time whose rates are compared."""
 FEW = 8
 """Messages, and instants at which some were finished: with fewer a rate says nothing."""
-IDLE = 0.5
-"""Seconds for which the machine is measured without mail."""
+IDLE = 0.3
+"""Seconds for which the machine is measured without mail, before the first step and after each."""
+LEFT_OVER = 5.0
+"""Seconds that the mail of a step gets to leave the trial before that look."""
 ALONE = 5
 """Messages that are scanned one after the other, if they take under a second."""
 LONGEST = 4.0
@@ -73,14 +75,15 @@ class Measure:
         self._rig = rig
         self._pile = Pile(rig.trial.base, messages, ".eml" if ".eml" in suffixes else suffixes[0])
         self._rate = 0.0
-        self._others = 0.0
-        """Cores that programs outside of the engine use without mail."""
+        self._idle: Cpu | None = None
+        """Who used the CPU without mail, at the last look."""
 
-    def idle(self) -> None:
+    def idle(self) -> Cpu:
         """Measure what other programs use while there is no mail."""
         before = machine.look()
         self._rig.pause(IDLE)
-        self._others = machine.between(before, machine.look(), self._rig.engine)[0].others
+        self._idle = machine.between(before, machine.look(), self._rig.engine)[0]
+        return self._idle
 
     def alone(self) -> float:
         """Scan single messages; return the seconds that one takes. Raises TrialError if none comes out."""
@@ -106,12 +109,21 @@ class Measure:
     def step(self, processors: int, slots: Mapping[str, int], seconds: float) -> TuneStep:
         """Measure this number of processors. Raises Stopped, TrialError."""
         sweep_out(self._rig.trial.base)
+        seconds = max(0.5 * seconds, seconds - IDLE)
         self._pile.prepare(int(self._rate * seconds) + 2 * processors)  # twice what half as many processors did
         found = self._full(processors, slots, 0.65 * seconds)
         self._rate = found.rate
         self._drain(2.0 + 3 * processors / found.rate)
         wait = self._steady(found.rate * STEADY, 0.3 * seconds)
-        return msgspec.structs.replace(found, wait=wait)
+        return msgspec.structs.replace(found, wait=wait, cpu=self._beside(found.cpu))
+
+    def _beside(self, cpu: Cpu) -> Cpu:
+        """Add what other programs used without mail, before the step and after it."""
+        looks = [] if self._idle is None else [self._idle]
+        if self._drain(LEFT_OVER):  # else a scanner's daemon is still at work
+            looks.append(self.idle())
+        before = max((each.others for each in looks), default=0.0)
+        return msgspec.structs.replace(cpu, before=before, idle_outside=max((each.outside for each in looks), default=0.0))
 
     # ---- more than it can take
 
@@ -138,13 +150,13 @@ class Measure:
         return TuneStep(
             processors=processors,
             rate=rate,
-            spread=_spread(samples, rate),
+            spread=spread_of(samples),
             busy=_mean(each.busy for each in samples),
             scanning=_mean(each.scanning for each in samples),
             parked=_mean(each.parked for each in samples),
             piled_up=_mean(each.behind for each in samples),
             scans=self._scans(samples, slots),
-            cpu=msgspec.structs.replace(cpu, before=self._others),
+            cpu=cpu,
             disk=disk,
         )
 
@@ -181,15 +193,16 @@ class Measure:
 
     # ---- a steady load
 
-    def _drain(self, seconds: float) -> None:
-        """Wait until the trial is empty, or for this many seconds."""
+    def _drain(self, seconds: float) -> bool:
+        """Wait until the trial is empty, or for this many seconds; return whether it is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             document = self._rig.status()
             queue = document["queue"]
             if not document["spool"]["waiting"] + queue["waiting"] + queue["active"] + queue["parked"]:
-                return
+                return True
             self._rig.pause(POLL)
+        return False
 
     def _steady(self, load: float, seconds: float) -> Wait | None:
         """Measure random arrivals; return None if there are too few in the time."""
@@ -197,27 +210,18 @@ class Measure:
             return None
         chance = random.Random(1)
         dropped = dict[str, float]()
-        begin = self._log_size()
+        log = LogFollower(self._rig.trial.server_log)
         due = began = time.monotonic()
         while due < began + seconds:
             self._rig.pause(max(0.0, due - time.monotonic()))
             dropped |= dict.fromkeys(self._pile.feed(), time.time())
             due += chance.expovariate(load)
         self._drain(2.0)
-        took = waits(dropped, self._log(begin))
+        took = waits(dropped, [entry.line for entry in log.entries()])
+        log.close()
         if len(took) < FEW:
             return None
         return Wait(load, len(took), statistics.fmean(took), statistics.median(took), sorted(took)[int(0.99 * len(took))])
-
-    def _logs(self) -> list[Path]:
-        return sorted((self._rig.trial.base / "SystemLogs").glob("*.log"))
-
-    def _log_size(self) -> int:
-        return sum(path.stat().st_size for path in self._logs())
-
-    def _log(self, begin: int) -> list[str]:
-        """Return the lines written since all logs together had `begin` bytes."""
-        return b"".join(path.read_bytes() for path in self._logs())[begin:].decode(errors="replace").splitlines()
 
 
 def rate_of(samples: Iterable[StatusSample]) -> float:
@@ -243,11 +247,18 @@ def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
     return found
 
 
-def _spread(samples: Sequence[StatusSample], rate: float) -> float:
-    """Return half the range of the rates of the parts, relative to the whole rate."""
-    size = len(samples) // PARTS
-    rates = [found for at in range(PARTS) if size and (found := rate_of(samples[at * size : (at + 1) * size]))]
-    return (max(rates) - min(rates)) / 2 / rate if rates else 0.0
+def spread_of(samples: Sequence[StatusSample]) -> float | None:
+    """Return half the range of the rates of the parts, relative to the whole rate; None if messages came out too seldom for parts.
+
+    A part is from one instant at which messages had been finished to a later one, as in rate_of().
+    """
+    moved = _moved(samples)
+    size = (len(moved) - 1) // PARTS
+    if size < 1:
+        return None
+    marks = [moved[at * size] for at in range(PARTS + 1)]
+    rates = [(after.done - before.done) / (after.at - before.at) for before, after in itertools.pairwise(marks)]
+    return (max(rates) - min(rates)) / 2 / rate_of(samples)
 
 
 def _moved(samples: Iterable[StatusSample]) -> list[StatusSample]:

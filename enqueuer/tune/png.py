@@ -29,13 +29,13 @@ def plot(advice: Advice, steps: Sequence[TuneStep], raised: Sequence[TuneStep], 
     cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
     curve = [counts[-1] ** (part / 100) for part in range(101)]
     rates = [step.rate for step in steps]
-    errors = [step.rate * step.spread for step in steps]
+    errors = [step.rate * (step.spread or 0.0) for step in steps]
     at.errorbar(counts, rates, yerr=errors, fmt="o", capsize=3, label="measured")
-    at.plot(curve, [min(cap, advice.fit.law.at(n)) for n in curve], "-", label="universal scalability law")
+    at.plot(curve, [min(cap, advice.fit.law.at(n)) for n in curve], "-", label="estimated in between")
     if raised:
         at.plot([step.processors for step in raised], [step.rate for step in raised], "s", label="measured, with more slots")
-    at.axvline(advice.knee, color="grey", linestyle=":", label=f"knee: {advice.knee:.1f}")
-    at.axvline(advice.best.processors, color="green", linestyle="--", label=f"recommended: {advice.best.processors}")
+    if not advice.doubts:
+        at.axvline(advice.processors, color="green", linestyle="--", label=f"recommended: {advice.processors}")
     ticks = sorted({*counts, *(step.processors for step in raised)})
     at.set_xscale("log", base=2)
     at.set(xlabel="processors", ylabel="messages/s", title=f"Bottleneck: {advice.verdict.kind}", xticks=ticks, ylim=(0, None))

@@ -6,20 +6,23 @@ from typing import Any
 
 import msgspec
 
-from enqueuer.tune.advice import Advice
+from enqueuer.tune.advice import LEAST, Advice
 from enqueuer.tune.chart import chart
 from enqueuer.tune.verdict import TuneStep
 from enqueuer.tune.waiting import Expected, expect
 
-__all__ = ["HEAD", "ReportFacts", "document", "lines", "premature", "row", "settings", "show"]
+__all__ = ["HEAD", "ROWS", "ReportFacts", "document", "doubts", "lines", "row", "settings", "show"]
 
 TIMES = (1, 2, 5)
 """Multiples of today's load."""
 PARTS = (0.5, 0.8, 0.95)
 """Parts of the capacity, for a report without today's load."""
-HEAD = f"{'PROCESSORS':>10} {'SLOTS':>6} {'MESSAGES/S':>11} {'+-':>5} {'BUSY':>6} {'CPU':>5} {'DISK':>5}  STEADY LOAD: MEDIAN, P99"
-ODD = 0.15
-"""A law with a larger error somewhere is not trustworthy."""
+HEAD = f"{'PROCESSORS':>10} {'SLOTS':>6} {'MESSAGES/S':>11} {'±':>5} {'BUSY':>6} {'CPU':>5} {'DISK':>5}  HALF / 99% OUT WITHIN"
+ROWS = (
+    "Each row: messages/s with more mail than that many processors can take, how much it varied, and how busy processors, CPU and disk "
+    "were. Then, with 70% of that mail, the time in which half of the messages and 99% of them are out."
+)
+"""The explanation of the table."""
 
 
 class ReportFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +46,10 @@ class ReportFacts(msgspec.Struct, frozen=True, kw_only=True):
 def row(step: TuneStep) -> str:
     """Return a line of the table below HEAD."""
     wait = step.wait
-    told = f"{pace(wait.load)}: {show(wait.median)}, {show(wait.p99)}" if wait else "too few"
+    told = f"{show(wait.median)} / {show(wait.p99)}" if wait else "too few messages"
+    spread = "?" if step.spread is None else f"{step.spread:.0%}"
     return (
-        f"{step.processors:>10} {step.slots or '-':>6} {step.rate:>11.4g} {step.spread:>5.0%} {step.busy / step.processors:>6.0%}"
+        f"{step.processors:>10} {step.slots or '-':>6} {step.rate:>11.4g} {spread:>5} {step.busy / step.processors:>6.0%}"
         f" {step.cpu.busy:>5.0%} {step.disk:>5.0%}  {told}"
     )
 
@@ -69,14 +73,17 @@ def pace(rate: float) -> str:
 def settings(advice: Advice, facts: ReportFacts) -> tuple[int, dict[str, int]]:
     """Return the recommendation: `processors`, and `max_in_flight` of each filter in use."""
     if advice.raised is None:
-        return advice.best.processors, dict(facts.filters)
+        return advice.processors, dict(facts.filters)
     slots = {each.name: each.slots for each in advice.raised.scans}
-    return advice.best.processors, {name: slots[name] // facts.instances[name] for name in facts.filters}
+    return advice.processors, {name: slots[name] // facts.instances[name] for name in facts.filters}
 
 
-def premature(advice: Advice, facts: ReportFacts) -> bool:
-    """Return whether fewer than the configured processors are recommended only because the measurement ended before that number."""
-    return not facts.whole and not facts.auto and advice.now is None and advice.best.processors < facts.configured
+def doubts(advice: Advice, facts: ReportFacts) -> list[str]:
+    """Return why nothing is recommended, each reason with its cure; nothing if there is a recommendation."""
+    if not facts.whole and not facts.auto and advice.now is None and advice.processors < facts.configured:
+        early = f"it ended before processors = {facts.configured}, the configured count, was measured. Run it again with more --seconds."
+        return [*advice.doubts, early]
+    return list(advice.doubts)
 
 
 def expected(advice: Advice, facts: ReportFacts) -> list[tuple[str, Expected]]:
@@ -93,11 +100,23 @@ def lines(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep]) -> Iter
     """The whole report below the table."""
     why = "recommended" if advice.raised is None else "enough with these slots"
     cap = steps[-1].rate if advice.verdict.kind == "filter slots" else math.inf
-    yield from chart([(step.processors, step.rate) for step in steps], advice.fit.law, advice.step.processors, cap, why)
+    doubtful = doubts(advice, facts)
+    marked = None if doubtful else min(max(LEAST, advice.step.at_once), steps[-1].processors)
+    yield from chart([(step.processors, step.rate) for step in steps], advice.fit.law, marked, cap, why)
+    yield "           ● measured   · estimated in between"
     yield ""
-    yield from _law(advice)
-    yield ""
-    yield f"Bottleneck: {advice.verdict.kind}. With {_processors(steps[-1].processors)}, {advice.verdict.why}."
+    if doubtful:
+        yield f"No recommendation: {doubtful[0]}"
+        yield from (f"  Also: {doubt}" for doubt in doubtful[1:])
+    else:
+        yield from _found(advice, facts, steps)
+    yield from (f"Note: {note}" for note in facts.notes)
+
+
+def _found(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep]) -> Iterator[str]:
+    """What limits the throughput, what is recommended, and what that brings."""
+    yield from _growth(steps)
+    yield f"What limits it: {advice.verdict.kind}. With {_processors(steps[-1].processors)}, {advice.verdict.why}."
     if advice.verdict.cure:
         yield f"  What would help: {advice.verdict.cure}."
     yield from _now(advice, facts)
@@ -106,33 +125,35 @@ def lines(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep]) -> Iter
     yield ""
     yield from _waits(advice, facts)
     yield from _checked(advice, facts)
-    yield from (f"Note: {note}" for note in facts.notes)
 
 
 def _processors(count: int) -> str:
     return "1 processor" if count == 1 else f"{count} processors"
 
 
-def _law(advice: Advice) -> Iterator[str]:
-    law = advice.fit.law
-    formula = f"{law.rate:.4g} N / (1 + {law.sigma:.3g} (N - 1) + {law.kappa:.3g} N (N - 1))"
-    yield f"Law: {formula} messages/s, within {advice.fit.error:.0%} of what was measured."
-    if advice.fit.error > ODD:
-        yield "  This error is large: trust the table more than the law."
-    peak = f"; the law turns down beyond {law.peak:.0f}" if law.peak < 1000 else ""
-    yield f"Knee: {advice.knee:.1f} processors. There the line of one processor meets the best throughput{peak}."
+def _growth(steps: Sequence[TuneStep]) -> Iterator[str]:
+    """Say what more processors bring, from the first count to the fastest and the last one."""
+    first = steps[0]
+    last = steps[-1]
+    best = max(steps, key=lambda step: step.rate)
+    if best is first:
+        yield f"{_processors(first.processors).capitalize()} did {pace(first.rate)}; more processors did not more."
+        return
+    times = f"{best.rate / first.rate:.1f} times as much"
+    yield f"{_processors(first.processors)} did {pace(first.rate)}, {best.processors} did {pace(best.rate)}: {times}."
+    if best is not last:
+        yield f"More than {best.processors} did not more: {last.processors} did {pace(last.rate)}."
 
 
 def _now(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     if advice.now is not None and advice.now.processors < advice.step.processors and not facts.auto:
         more = f"{advice.step.processors} do {advice.step.rate / advice.now.rate:.1f} times as much"
-        yield f"With processors = {facts.configured}, as configured, the bottleneck is processors: {more}."
+        yield f"With processors = {facts.configured}, as configured, processors are too few: {more}."
 
 
 def _recommended(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     processors, slots = settings(advice, facts)
-    early = premature(advice, facts)
-    yield f"{'The best so far' if early else 'Recommended'}: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
+    yield f"Recommended: processors = {processors}{_was(processors, facts.configured, facts.auto)}"
     for name, count in slots.items():
         yield f'             max_in_flight = {count} of filter "{name}"{_was(count, facts.filters[name])}'
     yield f"             {pace(advice.best.rate)} measured"
@@ -163,12 +184,14 @@ def _checked(advice: Advice, facts: ReportFacts) -> Iterator[str]:
     """Yield the prediction of the formula beside the measurement, to show how exact it is."""
     if wait := advice.best.wait:
         said = expect(wait.load, advice.servers, advice.best.rate, advice.beside(facts.alone)).whole
-        yield f"  For {pace(wait.load)} it predicts {show(said)} until a message is out, on average; measured: {show(wait.mean)}."
+        yield f"  Calculated in the same way, {pace(wait.load)} take {show(said)} on average; {show(wait.mean)} were measured."
 
 
 def document(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep], raised: Sequence[TuneStep]) -> dict[str, Any]:
     """Return everything, for programs."""
     processors, slots = settings(advice, facts)
+    doubtful = doubts(advice, facts)
+    recommended = {"processors": processors, "max_in_flight": slots, "rate": advice.best.rate}
     waits = [{"load_per_s": each.load, "wait_s": _number(each.wait), "whole_s": _number(each.whole)} for _, each in expected(advice, facts)]
     found: dict[str, Any] = {
         "mail": facts.mail,
@@ -178,7 +201,8 @@ def document(advice: Advice, facts: ReportFacts, steps: Sequence[TuneStep], rais
         "law": msgspec.to_builtins(advice.fit.law) | {"error": advice.fit.error},
         "knee": advice.knee,
         "bottleneck": msgspec.to_builtins(advice.verdict),
-        "recommended": {"processors": processors, "max_in_flight": slots, "rate": advice.best.rate},
+        "recommended": None if doubtful else recommended,
+        "doubts": doubtful,
         "configured": {"processors": facts.configured, "max_in_flight": facts.filters},
         "load_per_s": facts.load,
         "expected": waits,

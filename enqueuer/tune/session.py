@@ -11,7 +11,7 @@ from enqueuer.lab.trial import TrialError
 from enqueuer.tune.advice import MOST, counts, gained, goes_on
 from enqueuer.tune.measure import Measure
 from enqueuer.tune.rig import Rig, Stop, Stopped, rig, used_filters
-from enqueuer.tune.verdict import TuneStep, judge
+from enqueuer.tune.verdict import Cpu, TuneStep, judge
 
 __all__ = ["Measured", "TuneListener", "TunePlan", "measure"]
 
@@ -59,6 +59,9 @@ class TuneListener:
     def does(self, what: str) -> None:
         """Take what is done now."""
 
+    def idle(self, cpu: Cpu) -> None:
+        """Take what other programs use without mail."""
+
     def alone(self, seconds: float) -> None:
         """Take the time of one message without other mail."""
 
@@ -96,7 +99,7 @@ class _Session:
         self._trial.start(1, {})
         self._end = time.monotonic() + self._plan.seconds
         self._view.does("one message alone")
-        self._measure.idle()
+        self._view.idle(self._measure.idle())
         self._found.alone = self._measure.alone()
         self._view.alone(self._found.alone)
         tried = counts(self._trial.config.enqueuer.most_processors)

@@ -45,6 +45,15 @@ class Cpu(msgspec.Struct, frozen=True):
     """The program outside of the engine that used the most."""
     before: float = 0.0
     """Use of outside programs before there was any mail. The rest is work of filters elsewhere, by a daemon."""
+    outside: float = 0.0
+    """Use of all that is not ours, also of programs that have ended meanwhile: what the machine used without what we used."""
+    idle_outside: float = 0.0
+    """The same just before or just after, without mail; the larger one."""
+
+    @property
+    def foreign(self) -> float:
+        """Return what other programs took away. What they use only while there is mail belongs to a scanner's daemon."""
+        return min(self.outside, self.idle_outside)
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -63,8 +72,8 @@ class TuneStep(msgspec.Struct, frozen=True, kw_only=True):
     processors: int
     rate: float
     """Messages/s."""
-    spread: float
-    """Half the range of the rate over the parts of the time, relative to the rate."""
+    spread: float | None
+    """Half the range of the rate over the parts of the time, relative to the rate; None: too few messages to know it."""
     busy: float
     """Processors that worked."""
     scanning: float
@@ -113,7 +122,7 @@ def _disk(step: TuneStep) -> Bottleneck | None:
     piled_up = step.piled_up >= PILED_UP and (step.cpu.busy < ROOM or step.disk >= PILED_UP)
     reading = step.busy >= FULL * step.processors and io >= 0.5 and step.disk >= PILED_UP and step.cpu.busy < ROOM
     if piled_up:
-        why = f"messages with a verdict piled up before their sync for {step.piled_up:.0%} of the time"
+        why = f"scanned messages waited to be written to the disk for {step.piled_up:.0%} of the time"
     elif reading:
         why = f"{step.busy:.1f} of {step.processors} processors read and write"
     else:

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from enqueuer.tune.report import HEAD, row, show
+from enqueuer.tune.doubt import is_crowded
+from enqueuer.tune.report import HEAD, ROWS, row, show
 from enqueuer.tune.session import TuneListener
-from enqueuer.tune.verdict import TuneStep
+from enqueuer.tune.verdict import Cpu, TuneStep
 
 __all__ = ["TuneView"]
 
@@ -47,9 +48,18 @@ class TuneView(TuneListener):
             self._console.print(f"Measuring for about {self._seconds:.0f} s; ^C ends it early, and reports what there is.")
         self._told = True
 
+    def idle(self, cpu: Cpu) -> None:
+        """Warn at once of other programs: they would make the whole run useless."""
+        if is_crowded(cpu, cpu.outside):
+            text = (
+                f"Other programs use {cpu.outside:.1f} of {cpu.cores:g} cores. If they go on, there is no recommendation; q or ^C ends it."
+            )
+            self._console.print(text, soft_wrap=not self._console.is_terminal)
+
     def alone(self, seconds: float) -> None:
-        """Show the time of one message without other mail."""
-        self._console.print(f"One message alone takes {show(seconds)} from the drop to its disposition.")
+        """Show the time of one message without other mail, and the head of the table."""
+        self._console.print(f"One message alone takes {show(seconds)} until it is out.")
+        self._console.print(ROWS, soft_wrap=not self._console.is_terminal)
         self._console.print(Text(HEAD, "dim"), soft_wrap=True)
 
     def step(self, step: TuneStep, raised: bool) -> None:

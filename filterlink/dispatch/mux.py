@@ -12,6 +12,7 @@ from typing import Any
 
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
+from filterlink.dispatch.availability import Availability
 from filterlink.dispatch.isolation import Trials
 from filterlink.dispatch.replies import Desk
 from filterlink.dispatch.requests import WAKE_AGAIN, MuxPort, ScanRequest, Unit
@@ -37,7 +38,7 @@ class Gate:
         self.backpressure = False
         """Other work waits for the processors: a scan past its grace goes on without a processor."""
         self.slots = Slots(settings, self.units, port)
-        self._settings = settings
+        self.settings = settings
         self._port = port
         self._numbers = numbers
         self._reason = reason
@@ -47,7 +48,7 @@ class Gate:
         self.pace = self._desk.pace
         self._kept = self._desk.kept
         self._trials = Trials(self._suspects, self.units, port)
-        self._down_since: float | None = now
+        self.availability = Availability(self.units, now)
         self._doubt = Doubt()
         self._heard = now
 
@@ -57,7 +58,7 @@ class Gate:
         """Handle a client's request to scan a message."""
         if self._kept and self._desk.answer_kept(now, client, ask):
             return
-        if not (ask.id in self._running and self._attach(now, client, ask)):
+        if (running := self._running.get(ask.id)) is None or not running.attach(now, client, ask):
             self._admit(now, ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
         if self.backpressure and self.stalled(now):
             self._set_aside(now)
@@ -95,7 +96,7 @@ class Gate:
         self.slots.take_parked(old.slots)
         old.release()
         if not self.is_ready:
-            self._down_since = now
+            self.availability.down_since = now
             self.dead = all(unit.over for unit in self.units)
         if self.dead:
             self._give_up()
@@ -120,6 +121,7 @@ class Gate:
             if self._suspects or self._suspects.leaves:
                 self._acquit(request.id)
             self.pace.add(now - request.since)
+            self.availability.answered(self.units[unit], reply.answer.kind)
             self._desk.answer(request, reply)
         if known := len(replies) - len(unknown):
             self.answered += known
@@ -133,9 +135,14 @@ class Gate:
         """Note that the helper has answered INTF."""
         self.units[unit].ready = True
         self.units[unit].over = False
-        self._down_since = None
+        self.availability.ready(now)
         self.dead = False
         self.slots.expire(now)
+        self._advance(now)
+
+    def server(self, now: float, unit: int, trouble: str) -> None:
+        """Handle a helper's report about its server; "" = the server answers."""
+        self.availability.report(now, self.units[unit], trouble)
         self._advance(now)
 
     def retire(self, now: float, unit: int) -> None:
@@ -146,8 +153,8 @@ class Gate:
     def leaving(self, now: float, unit: int) -> None:
         """Note that the helper is being stopped: it may still answer, but gets no more requests."""
         self.units[unit].ready = False
-        if self._down_since is None and not any(each.ready for each in self.units):
-            self._down_since = now
+        self.units[unit].trouble = ""
+        self.availability.leaving(now)
 
     def gone(self, now: float, unit: int, over: bool = False, planned: bool = False) -> None:
         """Handle the end of a helper, whose answers were all read. `over`: it is not started again; `planned`: its end is not a fault."""
@@ -171,7 +178,7 @@ class Gate:
         for unit in self.units:
             if unit.ready or unit.retiring:
                 self._overdue(now, unit)
-        if not self.dead and self._past(now, self._down_since):
+        if not self.dead and self._past(now, self.availability.down_since):
             self.dead = True
             self._give_up()
         if not self.failing and self._doubt.over_many and self._past(now, self._doubt.since):
@@ -201,28 +208,16 @@ class Gate:
 
     @property
     def is_ready(self) -> bool:
-        return self._down_since is None
+        return self.availability.down_since is None
 
     def stalled(self, now: float) -> bool:
         """Return whether requests are open, but the filter has not answered for slow_after."""
-        return now - max(self.slots.oldest, self._heard) > self._settings.slow_after
+        return now - max(self.slots.oldest, self._heard) > self.settings.slow_after
 
     # Internals
 
     def _past(self, now: float, since: float | None) -> bool:
-        return since is not None and now - since >= self._settings.timeout
-
-    def _attach(self, now: float, client: Any, ask: Ask) -> bool:
-        """Give the running request of a message to the client that asks again, so that no message is scanned twice."""
-        running = self._running[ask.id]
-        if running.n == ask.n and running.client not in (None, client):
-            return False
-        running.client = client
-        running.n = ask.n
-        running.park = ask.park
-        running.asked = now
-        running.late = False
-        return True
+        return since is not None and now - since >= self.settings.timeout
 
     def _admit(self, now: float, request: ScanRequest) -> None:
         """Send a new request, park it, or let it wait."""
@@ -258,6 +253,8 @@ class Gate:
         while (pair := self.slots.next()) is not None:
             self._send(now, *pair)
         self.slots.wake(now)
+        if self.availability.returns(now):
+            self._port.returned()
 
     def _set_aside(self, now: float) -> None:
         if self.backpressure:
@@ -294,18 +291,20 @@ class Gate:
             self._desk.wait(request, self.is_ready, first=True)
 
     def _overdue(self, now: float, unit: Unit) -> None:
-        if not (late := unit.overdue(now, self._settings.limit)):
+        if not (late := unit.overdue(now, self.settings.limit)):
             return
         for request in late:
             del unit.open[request.number]
             self._forget(request)
             self._acquit(request.id)  # it ended no helper; scanned beside others, it shows whether they are answered
-        text = f"{self._desk.name}: no answer within {show_seconds(self._settings.limit(late[0].size))}"
+        text = f"{self._desk.name}: no answer within {show_seconds(self.settings.limit(late[0].size))}"
         self.leaving(now, unit.index)
         unit.retiring = False
         self._port.restart(unit.index, text)
         for request in late:
-            self._desk.tell(request, FilterAnswer(AnswerKind.TIMEOUT, text, (), self._heard > request.since))
+            others = self._heard > request.since
+            self.availability.overdue(others)
+            self._desk.tell(request, FilterAnswer(AnswerKind.TIMEOUT, text, (), others))
 
     def _give_up(self) -> None:
         """Answer all waiting requests UNAVAILABLE, and wake the parked messages for the same answer."""
@@ -314,4 +313,5 @@ class Gate:
         self.release()
 
     def _unavailable(self, request: ScanRequest) -> None:
+        self.availability.unavailable()
         self._desk.unavailable(request, "is not ready" if self.dead else "ends over its requests")

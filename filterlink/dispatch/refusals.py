@@ -9,11 +9,12 @@ from collections import OrderedDict
 
 from filterlink.wire.frames import AnswerKind
 
-__all__ = ["MOST_KNOWN", "Refusals"]
+__all__ = ["MOST_KNOWN", "SCANNED", "Refusals"]
 
 MOST_KNOWN = 10_000
 """Refused messages that are remembered, in about 1 MB. The one refused longest ago is forgotten first, which costs one more scan."""
-_SCANNED = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
+SCANNED = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
+"""Kinds of answers that prove that the filter scans."""
 _REFUSED = (AnswerKind.REJECTED, AnswerKind.FAILURE, AnswerKind.INVALID)
 
 
@@ -30,7 +31,7 @@ class Refusals:
         A FAILURE that lets the message pass is its last answer, so the charge has no effect.
         """
         if kind not in _REFUSED:
-            self._scanned += kind in _SCANNED
+            self._scanned += kind in SCANNED
             if self._known:
                 self._known.pop(id, None)
             return False

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filterlink.wire.frames import FilterAnswer
+from filterlink.wire.frames import Ask, FilterAnswer
 
 __all__ = ["WAKE_AGAIN", "Lane", "MuxPort", "ScanRequest", "Unit"]
 
@@ -34,6 +34,17 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     late: bool = False
     """Its client got a Park: the message waits for the answer to this request."""
 
+    def attach(self, now: float, client: Any, ask: Ask) -> bool:
+        """Give this running request to the client that asks again, so that no message is scanned twice. False: another has it."""
+        if self.n == ask.n and self.client not in (None, client):
+            return False
+        self.client = client
+        self.n = ask.n
+        self.park = ask.park
+        self.asked = now
+        self.late = False
+        return True
+
 
 class Unit:
     """One helper process as the multiplexer sees it. `open` is in the order of sending: the first request is the oldest."""
@@ -47,6 +58,8 @@ class Unit:
         """Another helper has replaced it: it only answers its open requests."""
         self.kept = False
         """It is reserved for a suspect, and gets no other request."""
+        self.trouble = ""
+        """What its helper reported about its server; "" = the server answers, or the helper reports nothing."""
         self.open: dict[int, ScanRequest] = {}
 
     def written(self, now: float, numbers: Iterable[int]) -> None:
@@ -105,3 +118,4 @@ class MuxPort(Protocol):
     def wake_one(self, id: int) -> None: ...
     def guilty(self, request: ScanRequest, reason: str) -> None: ...
     def restart(self, unit: int, reason: str) -> None: ...
+    def returned(self) -> None: ...

@@ -17,14 +17,13 @@ from filterlink.helpers.helper import Helper, Line
 from filterlink.helpers.lifecycle import GENTLE, HASTY, Life, LifeStep, Phase
 from filterlink.helpers.spawn import HelperLimits, fault
 from filterlink.protocol import protocol
-from filterlink.protocol.protocol import Event, HelperReply, Interface
+from filterlink.protocol.protocol import Event, HelperReply, Interface, ServerReport
 from filterlink.wire.frames import AnswerKind
 from filterlink.wire.loop import Loop
 
 __all__ = ["TAIL", "Grumble", "HelperRunner", "Owner"]
 
-MAJOR = LEVELS["major"]
-"""The level of what happens as planned."""
+MAJOR = LEVELS["major"]  # the level of what happens as planned
 TAIL = 1024
 """Bytes of a helper's last stderr output that are kept as the reason of its end."""
 LINES_A_SECOND = 20
@@ -45,6 +44,7 @@ class Owner(Protocol):
     def helper_replies(self, index: int, replies: list[HelperReply]) -> list[HelperReply]: ...
     def helper_asked(self, index: int, number: int) -> int: ...
     def helper_written(self, index: int, numbers: list[int]) -> None: ...
+    def helper_server(self, index: int, trouble: str) -> None: ...
     def helper_leaving(self, index: int) -> None: ...
     def helper_gone(self, index: int, over: bool, planned: bool) -> None: ...
 
@@ -243,10 +243,17 @@ class HelperRunner:
                     amiss.append((event, self._owner.helper_asked(self._index, event.number)))
             elif isinstance(event, Interface):
                 self._greeted(event)
+            elif isinstance(event, ServerReport):
+                self._server(event.trouble)
             elif event.complaint:
                 self._grumble.problem(event.complaint)
         if replies:
             self._replies(replies, amiss)
+
+    def _server(self, trouble: str) -> None:
+        """Pass on a report about the helper's server. It may come before the helper is ready."""
+        if self.life.phase in (Phase.STARTING, Phase.READY):
+            self._owner.helper_server(self._index, trouble)
 
     def _replies(self, replies: list[HelperReply], amiss: list[tuple[HelperReply, int]]) -> None:
         """Pass replies on. `amiss`: replies with a problem, which are logged, each with the id of its message."""

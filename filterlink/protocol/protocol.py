@@ -11,7 +11,21 @@ import msgspec
 from filterlink.protocol.strings import MAX_COMPLAINTS, check_address, check_fields, decode_report, take_quoted
 from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer
 
-__all__ = ["MAX_LINE", "MAX_ROUTES", "QUEUE_FILE", "VERSION", "Event", "HelperReply", "Interface", "Note", "Reader", "file", "intf", "quit"]
+__all__ = [
+    "MAX_LINE",
+    "MAX_ROUTES",
+    "QUEUE_FILE",
+    "VERSION",
+    "Event",
+    "HelperReply",
+    "Interface",
+    "Note",
+    "Reader",
+    "ServerReport",
+    "file",
+    "intf",
+    "quit",
+]
 
 VERSION = 4
 """The interface version that INTF offers."""
@@ -21,6 +35,8 @@ MAX_ROUTES = 100
 """Recipients that one answer may add. They travel in one frame with its fields."""
 QUEUE_FILE = b"%d FILE Queue/%d.msg\n"
 """Format of a request, for a number and a message's id: ask for a verdict about this message in the queue."""
+MAX_TROUBLE = 1000
+"""Characters kept of a report that a server does not answer."""
 _SHOWN = 120
 """Bytes of a line that a complaint quotes."""
 
@@ -30,6 +46,7 @@ _BARE = re.compile(rb"[ \t]*([^ \t]+)")
 _VERSION = re.compile(rb"[ \t]*(\d{1,4})\b")
 # Two threads of a helper that write at the same time produce "7 OK8 FAILURE" and then an empty line.
 _GLUED = re.compile(rb"[ \t]*+(?=\d{1,18}[ \t]++(?:OK|ERROR|REJECTED|DISCARD|FAILURE|ADDHEADER|MIRRORTO|ADDROUTE|INTF)(?![A-Za-z]))", re.I)
+_SERVER = re.compile(rb"\*[ \t]{1,9}(UNAVAILABLE|AVAILABLE)[ \t]*+(?=\"|\Z)")
 _REPORTS = {b"ERROR": AnswerKind.ERROR, b"REJECTED": AnswerKind.REJECTED, b"FAILURE": AnswerKind.FAILURE}
 _PLAIN = {b"OK": AnswerKind.OK, b"DISCARD": AnswerKind.DISCARD}
 _OK = FilterAnswer(AnswerKind.OK)
@@ -58,6 +75,13 @@ class Note(msgspec.Struct, gc=False):
 
     line: bytes
     complaint: str = ""
+
+
+class ServerReport(Note, kw_only=True, gc=False):
+    """An information line by which a helper reports that its server does not answer. It is our extension of the protocol."""
+
+    trouble: str
+    """What is wrong; "" = the server answers again."""
 
 
 Event = HelperReply | Interface | Note
@@ -155,12 +179,20 @@ def _parse_one(text: bytes, at: int) -> tuple[Event, int | None]:
     """Return the answer that begins at `at`, and where an answer begins that is glued to it."""
     head = _HEAD.match(text, at)
     if head is None:
+        if at == 0 and (report := _SERVER.match(text)) is not None:
+            return _server_report(text, report), None
         information = text.lstrip().startswith(b"*")
         return Note(b"", "" if information else f"line without a number: {_show(text)}"), None
     word = _WORD.match(text, head.end())
     if word and word[1].upper() == b"INTF" and (version := _VERSION.match(text, word.end())):
         return Interface(int(head[1]), int(version[1])), _glued(text, version.end())
     return _Answer(text, at, head.end()).read(int(head[1]))
+
+
+def _server_report(text: bytes, head: re.Match[bytes]) -> ServerReport:
+    quoted = take_quoted(text, head.end())
+    trouble = decode_report(quoted[0]) if quoted else ""
+    return ServerReport(b"", trouble="" if head[1] == b"AVAILABLE" else trouble[:MAX_TROUBLE] or "its server does not answer")
 
 
 def _glued(text: bytes, at: int) -> int | None:

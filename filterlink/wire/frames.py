@@ -145,7 +145,7 @@ class Guilty(Frame):
 
 
 class Renewed(Frame):
-    """filterlink -> queue manager: the filter scans by new settings from now on. Messages deferred under the old ones must ask again."""
+    """filterlink -> queue manager: the filter scans by new settings, or again after an outage. What it deferred is offered again."""
 
     filter: str
 
@@ -180,6 +180,8 @@ class FilterState(msgspec.Struct, frozen=True):
     p99_s: float | None = None
     given_up: tuple[int, ...] = ()
     """Processes that SIGKILL does not end."""
+    unavailable_since: float | None = None
+    """Since when the filter scans nothing, as its helper or its server does not answer (seconds since 1970); None: it scans."""
     last_error_at: float | None = None
     """When that error happened, in seconds since 1970."""
 

@@ -36,6 +36,10 @@ TRIED = 10
 """Numbers tried for another refused drop of the same name. After that the time is its number: counting through thousands would take too
 long.
 """
+WRITING = (b".tmp", b".part", b".new", b"~")
+"""Suffixes under which a program may write a drop before it renames it."""
+LEFT_OVER = 3600.0
+"""Seconds without a change after which such a file, or one whose name begins with a dot, counts as one that is never taken."""
 NO_OWNER = -1
 """The owner of drops that cannot be read: all of these share one place in what rests."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -66,6 +70,8 @@ class Intake:
         """The stamp of the drop that claim() took last: it is committed only if it still has this stamp."""
         self.unseen: dict[int, tuple[bytes, int]] = {}
         """The entries that the last listing could not read, by errno: a name, and how many there are."""
+        self.ignored: dict[str, tuple[int, bytes]] = {}
+        """The files of the last listing that are never taken, by the reason: how many there are, and the name of one."""
         self._rests = Rests()
         self._leases = seen_by_this_kernel(DROPS)
         # a process that opens a file for writing while we have a lease on it makes the kernel send this signal, which by default ends us
@@ -82,6 +88,7 @@ class Intake:
         """
         found: list[Candidate] = []
         self.unseen = {}
+        self.ignored = {}
         remembered = self._rests.names()
         with os.scandir(os.fsencode(DROPS)) as entries:
             for count, entry in enumerate(entries, 1):
@@ -95,12 +102,25 @@ class Intake:
                         continue
                     found.append(Candidate(min(max(status.st_ctime_ns, 0), MAX_TIME), status.st_size, entry.name))
                     remembered.discard(entry.name)
+                else:
+                    self._ignore(entry)
                 if count % SLICE == 0:
                     yield found
                     found = []
         for name in remembered:  # these have gone: forget them
             self._rests.forget(name)
         yield found
+
+    def _ignore(self, entry: os.DirEntry[bytes]) -> None:
+        """Note an entry that is never taken, unless it is one of ours, or may be a drop that is being written."""
+        if entry.name == os.path.basename(os.fsencode(TAKEN)) or entry.name.endswith((b".bad", b".bad.why")):
+            return
+        hidden = entry.name.startswith(b".")
+        if (hidden or entry.name.endswith(WRITING)) and not _is_old(entry):
+            return
+        wanted = " or ".join(os.fsdecode(suffix) for suffix in self._suffixes)
+        why = "its name begins with a dot" if hidden else f"its name does not end in {wanted}"
+        self.ignored[why] = self.ignored.get(why, (0, b""))[0] + 1, entry.name
 
     def claim(self, name: bytes, id: int) -> Claim:
         """Rename a complete drop to .taken/<id>.<NAME>. "later": it is being written. Raises Refusal, or OSError (full disk and others)."""
@@ -234,6 +254,13 @@ class Intake:
     def _settled(self, name: bytes, result: R) -> R:
         self._rests.forget(name)
         return result
+
+
+def _is_old(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER
+    except OSError:
+        return False
 
 
 def _expect_regular(status: os.stat_result) -> None:

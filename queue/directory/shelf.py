@@ -7,6 +7,7 @@ the files, not from the ids.
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message import envelope, header
 from enqueuer.queue.message.fields import message_id, subject
 
-__all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "read", "waiting"]
+__all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "output", "read", "waiting"]
 
 Folder = Literal["Queue", "Quarantine", "Bad"]
 FIRST = 16 << 10
@@ -85,16 +86,42 @@ def claimed(name: bytes) -> Iterator[tuple[int, int | None]]:
 
 
 def enqueued(id: int) -> list[str]:
-    """Return the files of a message in the module queues."""
-    return [str(path) for path in Path("Outbound").glob(f"*/{id}.msg")]
+    """Return the files of a message in the module queues. A message may have several in one module."""
+    return sorted(str(path) for pattern in (f"{id}.msg", f"{id}-*.msg") for path in Path("Outbound").glob(f"*/{pattern}"))
+
+
+def output(disk: Disk, path: str) -> tuple[ShelfEntry, tuple[bytes, bytes]]:
+    """Return a message in a module queue, with its envelope lines and header. Raises FileNotFoundError if another program has taken it,
+    ValueError if the file is not a message.
+    """
+    stamp = disk.stamp(path)
+    id = re.match(r"[0-9]+", Path(path).name)
+    if stamp is None or id is None:
+        raise FileNotFoundError(path)
+    parts = _head(disk, path)
+    parsed = envelope.parse(parts[0])
+    entry = ShelfEntry(
+        id=int(id[0]),
+        state="enqueued",
+        time=stamp[0] / 1e9,
+        size=stamp[1] - len(parts[0]) - 1,
+        sender=parsed.sender,
+        recipients=parsed.recipients,
+        dropper=parsed.dropper,
+    )
+    return entry, parts
 
 
 def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
     """Return envelope lines and header of a message, both without the empty line behind them."""
+    return _head(disk, f"{folder}/{names.queue(id)}")
+
+
+def _head(disk: Disk, path: str) -> tuple[bytes, bytes]:
     data = b""
     end = -1
     blank = -1
-    with contextlib.closing(disk.chunks(f"{folder}/{names.queue(id)}", first=FIRST)) as chunks:
+    with contextlib.closing(disk.chunks(path, first=FIRST)) as chunks:
         for chunk in chunks:
             data += chunk
             end = envelope.head_end(data)
@@ -102,7 +129,7 @@ def head(disk: Disk, folder: Folder, id: int) -> tuple[bytes, bytes]:
             if blank >= 0 or len(data) > MAX_SHOWN:
                 break
     if end < 0:
-        raise ValueError(f"{folder}/{names.queue(id)}: no empty line after the envelope")
+        raise ValueError(f"{path}: no empty line after the envelope")
     return data[: end - 1], data[end:][: blank if blank >= 0 else MAX_SHOWN]
 
 

@@ -11,7 +11,7 @@ from bench.results import Result, add, load, results_of
 
 def entry(name: str, seconds: list[float], **said: Any) -> dict[str, Any]:
     """As pytest-benchmark writes it, with what bench.record.note adds."""
-    told = {"x": ["processors", 4], "series": "", "messages": 0, "plot": [], "scale": "linear", "ideal": None, "judged": []} | said
+    told = {"x": ["processors", 4], "series": "", "messages": 0, "plot": [], "ideal": None, "judged": []} | said
     return {"name": name, "group": "g", "stats": {"data": seconds}, "extra_info": told}
 
 
@@ -60,6 +60,14 @@ def test_samples_stand_for_themselves(tmp_path: Path) -> None:
 
     assert only(add(path, "bench_a.py", [entry("one", [1.0], samples={"p99 ms": [3.0]})], {})).values == {"p99 ms": [3.0]}
     assert only(add(path, "bench_a.py", [entry("one", [1.5])], {})).values == {"ms a round": [1500.0]}
+
+
+def test_the_durability_is_the_one_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc is no filesystem that a group sync is known of: the engine would use "each" there."""
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+
+    assert (results.in_force("group"), results.in_force("off")) == ("each", "off")
+    assert results.machine()["durability"] == "each"
 
 
 @pytest.mark.parametrize(("path", "warned"), [("/dev/shm", True), ("/proc", True)])

@@ -21,6 +21,19 @@ def blocks() -> list[str]:
     return [textwrap.dedent(block).lstrip("\n") for block in re.findall(r"(?:(?:    .*)?\n)+", section) if block.strip()]
 
 
+def test_the_unit_starts_what_the_readme_installs() -> None:
+    """The command is a link into an environment of its own: `pip install .` without one fails on Debian 12 (PEP 668)."""
+    text = README.read_text()
+    [folder] = re.findall(r"^    python3 -m venv (\S+)", text, re.MULTILINE)
+    [pip] = re.findall(r"^    (\S*pip) install \.", text, re.MULTILINE)
+    [(target, link)] = re.findall(r"^    ln -s (\S+) (\S+)", text, re.MULTILINE)
+    [started] = re.findall(r"^ExecStart=(\S+)", (ROOT / "packaging/enqueuer.service").read_text(), re.MULTILINE)
+
+    assert (pip, target) == (f"{folder}/bin/pip", f"{folder}/bin/enqueuer")
+    assert started == link
+    assert link in (ROOT / "packaging/README.md").read_text()
+
+
 def test_your_own_filter(trials: Callable[[str], Trial], mail: Callable[..., bytes], tmp_path: Path) -> None:
     """What says "free money" is in Quarantine with the reason, the rest goes out."""
     helper, config = blocks()

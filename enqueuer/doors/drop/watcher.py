@@ -51,6 +51,8 @@ class _Hints:
         self._flag = flag
         self.lost = False
         """The watched folder has gone. The next one may have the same inode."""
+        self.foreign = False
+        """A file came whose name is not that of a drop. The next check sends a hint: the status names such files."""
         self.take(suffixes)
 
     def take(self, suffixes: tuple[str, ...]) -> None:
@@ -59,6 +61,8 @@ class _Hints:
     def on_event(self, event: InotifyEvent) -> None:
         if event.name.endswith(self._suffixes):
             os.eventfd_write(self._flag, 1)
+        elif not event.name.endswith(b".tmp"):
+            self.foreign = True
 
     def on_queue_overflow(self) -> None:
         os.eventfd_write(self._flag, 1)
@@ -104,7 +108,8 @@ class Watcher:
         while True:
             self._hear(CHECK_MS)
             self._watch()
-            if self._hinted() or self._events is None:
+            if self._hinted() or self._events is None or self._hints.foreign:
+                self._hints.foreign = False
                 self._manager.send(frames.encode(frames.SpoolChanged()))
 
     def _hinted(self) -> bool:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from filterlink.filters.runtime import check
 from filterlink.filters.runtime.lines import MAX_LINE, Lines
 from filterlink.filters.runtime.queuefile import QueueFile, open_at_message, open_message
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, quote, rejected, reply
@@ -70,11 +71,15 @@ def serve(name: str, judge: Judge, workers: int = 0, renewed: Callable[[], bool]
     `renewed` is called before work is given out: if it returns True, `judge` is another one now, and new processes replace the
     old ones, which first give their answers. Return the exit code.
     """
+    if check.only():
+        return check.passed()
     return _serve(name, _Helper(judge, workers or max(4, os.cpu_count() or 1), functools.partial(WorkerProcess, bounds=bounds), renewed))
 
 
 def serve_threads(name: str, judge: Judge, threads: int) -> int:
     """Run the helper program `name` in the same way with threads, for a `judge` that waits for a server."""
+    if check.only():
+        return check.passed()
     return _serve(name, _Helper(judge, threads, ThreadWorker))
 
 

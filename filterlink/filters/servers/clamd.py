@@ -14,12 +14,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from filterlink.filters.runtime import check
 from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.finding import Policy, ScannerFinding
 from filterlink.filters.runtime.handover import RECEIVED, Handover
 from filterlink.filters.runtime.runtime import Verdict, rejected, say, serve_threads
 from filterlink.filters.servers.clamdwire import END_OF_STREAM, BadClamdReply, Replies, chunk, command, finding, takes_no_descriptor
-from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, fault_text, left
+from filterlink.filters.servers.service import Address, Away, ServerGroup, TooLate, Unavailable, fault_text, left
+from filterlink.filters.servers.watch import ServerWatch
 
 __all__ = ["ClamdFilter", "ClamdSettings", "Session", "run"]
 
@@ -55,15 +57,19 @@ def run(addresses: Sequence[Address], settings: ClamdSettings, threads: int) -> 
     if not addresses:
         print("enqueuer filter clamd: no server: name one with --socket or --host", file=sys.stderr)
         return os.EX_USAGE
-    threading.Thread(target=_watch, args=(addresses,), daemon=True).start()
-    return serve_threads("clamd", ClamdFilter(addresses, settings).judge, threads)
+    if not check.only():
+        threading.Thread(target=_watch, args=(addresses,), daemon=True).start()
+    filter = ClamdFilter(addresses, settings)
+    filter.watch.begin()
+    return serve_threads("clamd", filter.judge, threads)
 
 
 class ClamdFilter:
     """Scans messages with one of several clamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: ClamdSettings) -> None:
-        self._service = ServerGroup(addresses, settings.wait)
+        self.watch = ServerWatch(addresses, _ping)
+        self._service = ServerGroup(addresses, settings.wait, self.watch)
         self._settings = settings
         self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
         self._no_descriptors: set[Address] = set()
@@ -152,9 +158,10 @@ class Session:
         """Return whether it may be used again: it was not idle for long, and clamd has not closed it."""
         return time.monotonic() - self._used < MAX_IDLE and not self._readable()
 
-    def version(self, within: float) -> str:
-        self._end = time.monotonic() + within
-        self._send("VERSION")
+    def ask(self, name: str, end: float) -> str:
+        """Return the reply to a command without data."""
+        self._end = end
+        self._send(name)
         return self._reply()
 
     def scan(self, message: Handover, end: float, *, stream: bool) -> ScannerFinding:
@@ -216,7 +223,7 @@ class Session:
         except ConnectionResetError:
             return b""
         except TimeoutError:
-            raise Unavailable("no answer in time") from None
+            raise TooLate("no answer in time") from None
 
     def _readable(self) -> bool:
         poll = select.poll()
@@ -241,6 +248,13 @@ def _watch(addresses: Sequence[Address]) -> None:
 def _version(address: Address) -> str:
     try:
         with contextlib.closing(Session(address)) as session:
-            return session.version(LOOK_EVERY)
+            return session.ask("VERSION", time.monotonic() + LOOK_EVERY)
     except (OSError, Unavailable) as fault:
         return AWAY + fault_text(fault)
+
+
+def _ping(address: Address, end: float) -> None:
+    """Probe a clamd (ServerWatch)."""
+    with contextlib.closing(Session(address)) as session:
+        if (said := session.ask("PING", end)) != "PONG":
+            raise Unavailable(f"answers PING with {said:.80}")

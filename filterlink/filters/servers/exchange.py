@@ -13,9 +13,10 @@ from filterlink.filters.runtime.complain import complain
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.verdict import UNSCANNABLE, Verdict, ok, rejected
 from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
-from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, fault_text, left
+from filterlink.filters.servers.service import Address, Away, ServerGroup, Unavailable, WatchPort, fault_text, left
+from filterlink.filters.servers.watch import ServerWatch
 
-__all__ = ["USUAL", "ConnectionLost", "Exchange", "Failover", "Terms", "Unscannable", "settled"]
+__all__ = ["USUAL", "ConnectionLost", "Exchange", "Failover", "Ping", "Terms", "Unscannable", "settled"]
 
 T = TypeVar("T")
 MAX_DEATHS = 3
@@ -63,17 +64,27 @@ def settled(name: str, terms: Terms, message: Handover, ask: Callable[[], Verdic
         return UNSCANNABLE[terms.unscannable](f"{name} cannot scan this message: {fault}")
 
 
+class Ping(NamedTuple):
+    """The cheapest request that a kind of server answers."""
+
+    request: bytes
+    codes: tuple[int, ...]
+    """The codes of a good answer."""
+    every: float
+    """See ServerWatch."""
+
+
 class Failover:
     """Lets one of several servers do a task, and logs what is wrong with each. For many threads."""
 
-    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float) -> None:
+    def __init__(self, name: str, addresses: Sequence[Address], wait: float, timeout: float, watch: WatchPort | None = None) -> None:
         """`wait`: seconds for which a message may wait in an outage. `timeout`: seconds for a message in total.
 
         `name`: that of the servers, for the log.
         """
         self._name = name
         self._timeout = timeout
-        self._service = ServerGroup(addresses, wait)
+        self._service = ServerGroup(addresses, wait, watch)
         self._troubles: dict[Address, str] = {}
 
     def make(self, attempt: Callable[[Address, float], T]) -> T:
@@ -109,9 +120,11 @@ class Failover:
 class Exchange:
     """Asks one of several servers. For many threads."""
 
-    def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool) -> None:
+    def __init__(self, name: str, addresses: Sequence[Address], terms: Terms, half_close: bool, ping: "Ping") -> None:
         """As Failover. `half_close`: the end of what we write marks the end of the message."""
-        self._attempts = Failover(name, addresses, terms.wait, terms.timeout)
+        self._ping = ping
+        self.watch = ServerWatch(addresses, self._probe, ping.every)
+        self._attempts = Failover(name, addresses, terms.wait, terms.timeout, self.watch)
         self._name = name
         self._terms = terms
         self._half_close = half_close
@@ -127,6 +140,11 @@ class Exchange:
         Raises Away and Unscannable.
         """
         return self._attempts.make(lambda address, end: judge(self._converse(address, head, message, end)))
+
+    def _probe(self, address: Address, end: float) -> None:
+        answer = self._converse(address, self._ping.request, lambda: (), end)
+        if answer.code not in self._ping.codes:
+            raise Unavailable(f"answers {self._ping.request.split()[0].decode()} with {answer.code} {answer.text:.80}")
 
     def _converse(self, address: Address, head: bytes, message: Pieces, end: float) -> ServerAnswer:
         with address.connect(left(end)) as sock:

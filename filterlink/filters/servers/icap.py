@@ -20,7 +20,8 @@ from filterlink.filters.runtime.runtime import Verdict, rejected, serve_threads
 from filterlink.filters.servers import icapwire
 from filterlink.filters.servers.exchange import ConnectionLost, Failover
 from filterlink.filters.servers.icapwire import BadIcapReply, IcapReply, Options, Pieces, Question
-from filterlink.filters.servers.service import Address, Away, Unavailable, left
+from filterlink.filters.servers.service import Address, Away, TooLate, Unavailable, left
+from filterlink.filters.servers.watch import QUIET, ServerWatch
 
 __all__ = ["IcapFilter", "IcapSettings", "run"]
 
@@ -36,14 +37,17 @@ class IcapSettings(NamedTuple):
 
 def run(addresses: Sequence[Address], settings: IcapSettings, threads: int) -> int:
     """Run the helper program; return the exit code."""
-    return serve_threads("icap", IcapFilter(addresses, settings).judge, threads)
+    filter = IcapFilter(addresses, settings)
+    filter.watch.begin()
+    return serve_threads("icap", filter.judge, threads)
 
 
 class IcapFilter:
     """Scans messages with one of several ICAP servers. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: IcapSettings) -> None:
-        self._attempts = Failover("ICAP server", addresses, settings.wait, settings.timeout)
+        self.watch = ServerWatch(addresses, self._probe, QUIET)
+        self._attempts = Failover("ICAP server", addresses, settings.wait, settings.timeout, self.watch)
         self._settings = settings
         self._known: dict[Address, tuple[float, Options]] = {}
         """The options of each server, and until when they are valid."""
@@ -69,13 +73,22 @@ class IcapFilter:
 
     def _options(self, address: Address, end: float) -> Options:
         until, wanted = self._known.get(address, (0.0, Options()))
-        if time.monotonic() >= until:
-            reply = IcapReply()
-            with _connected(address, end) as sock:
-                _converse(sock, iter([icapwire.options(_authority(address), self._settings.service)]), reply, end)
-            wanted = icapwire.read_options(reply)
-            self._known[address] = time.monotonic() + wanted.ttl, wanted
+        return wanted if time.monotonic() < until else self._renewed(address, end)
+
+    def _renewed(self, address: Address, end: float) -> Options:
+        """Ask a server for its options."""
+        reply = IcapReply()
+        with _connected(address, end) as sock:
+            _converse(sock, iter([icapwire.options(_authority(address), self._settings.service)]), reply, end)
+        wanted = icapwire.read_options(reply)
+        self._known[address] = time.monotonic() + wanted.ttl, wanted
         return wanted
+
+    def _probe(self, address: Address, end: float) -> None:
+        try:
+            self._renewed(address, end)
+        except BadIcapReply as fault:
+            raise Unavailable(str(fault)) from None
 
 
 def _authority(address: Address) -> str:
@@ -115,7 +128,7 @@ def _converse(sock: socket.socket, pieces: Iterator[bytes], reply: IcapReply, en
         poll.register(sock, select.POLLIN | (select.POLLOUT if unsent else 0))
         ready = poll.poll(left(end) * 1000)
         if not ready:
-            raise Unavailable("no answer in time")
+            raise TooLate("no answer in time")
         if ready[0][1] & ~select.POLLOUT:
             reply.feed(_receive(sock))
             continue

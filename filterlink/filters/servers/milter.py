@@ -17,7 +17,8 @@ from filterlink.filters.runtime.runtime import Verdict, error, serve_threads
 from filterlink.filters.servers import milterwire
 from filterlink.filters.servers.exchange import USUAL, ConnectionLost, Failover, Terms, settled
 from filterlink.filters.servers.milterwire import BadPacket, MilterMessage, MilterOutcome, Packets
-from filterlink.filters.servers.service import Address, Unavailable, left
+from filterlink.filters.servers.service import Address, TooLate, Unavailable, left
+from filterlink.filters.servers.watch import QUIET, ServerWatch
 
 __all__ = ["CHOICES", "MilterFilter", "MilterSettings", "run"]
 
@@ -37,14 +38,17 @@ DEFAULTS = MilterSettings()
 
 def run(addresses: Sequence[Address], settings: MilterSettings, terms: Terms, threads: int) -> int:
     """Run the helper program; return the exit code."""
-    return serve_threads("milter", MilterFilter(addresses, settings, terms).judge, threads)
+    filter = MilterFilter(addresses, settings, terms)
+    filter.watch.begin()
+    return serve_threads("milter", filter.judge, threads)
 
 
 class MilterFilter:
     """Scans messages with one of several milters that do the same. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: MilterSettings = DEFAULTS, terms: Terms = USUAL) -> None:
-        self._attempts = Failover("milter", addresses, terms.wait, terms.timeout)
+        self.watch = ServerWatch(addresses, _probe, QUIET)
+        self._attempts = Failover("milter", addresses, terms.wait, terms.timeout, self.watch)
         self._settings = settings
         self._terms = terms
         self._told: set[str] = set()
@@ -67,7 +71,7 @@ class MilterFilter:
         except (BrokenPipeError, ConnectionResetError):
             raise ConnectionLost("the milter closed the connection") from None
         except TimeoutError:
-            raise Unavailable("no answer in time") from None
+            raise TooLate("no answer in time") from None
 
     def _decided(self, found: Verdict | MilterOutcome) -> Verdict:
         if isinstance(found, Verdict):
@@ -89,6 +93,17 @@ class MilterFilter:
             complain(f"milter: it {what}, which this filter cannot do")
 
 
+def _probe(address: Address, end: float) -> None:
+    """Offer a milter our protocol, and leave."""
+    try:
+        with address.connect(left(end)) as sock:
+            _Dialogue(sock, end).greet()
+            with contextlib.suppress(OSError):
+                sock.sendall(milterwire.QUIT)
+    except BadPacket as fault:
+        raise Unavailable(str(fault)) from None
+
+
 class _Dialogue:
     """One message on one connection."""
 
@@ -101,8 +116,7 @@ class _Dialogue:
         """Send it all until there is a verdict; return the MilterOutcome if the message may go on. Raises OSError, BadPacket,
         ConnectionLost.
         """
-        self._send(milterwire.OFFER)
-        wanted = milterwire.read_offer(*self._packet())
+        wanted = self.greet()
         outcome = MilterOutcome()
         for command in milterwire.commands(wanted, mail):
             if outcome.skip and command.letter == b"B":
@@ -111,6 +125,11 @@ class _Dialogue:
             if command.answered and (found := self._answer(outcome)):
                 return found
         return outcome
+
+    def greet(self) -> milterwire.Wanted:
+        """Offer our protocol; return what the milter wants. Raises OSError, BadPacket, ConnectionLost."""
+        self._send(milterwire.OFFER)
+        return milterwire.read_offer(*self._packet())
 
     def _answer(self, outcome: MilterOutcome) -> Verdict | MilterOutcome | None:
         """Read until the last command is answered; None to go on."""

@@ -13,9 +13,10 @@ from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, serve_threads
 from filterlink.filters.servers.answer import ServerAnswer
-from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
+from filterlink.filters.servers.exchange import USUAL, Exchange, Ping, Terms, Unscannable
 from filterlink.filters.servers.rspamdwire import ActionRules, BadResult, read_result, request, verdict
 from filterlink.filters.servers.service import Address, Unavailable
+from filterlink.filters.servers.watch import IDLE
 
 __all__ = ["ActionRules", "BadPassword", "RspamdFilter", "RspamdSettings", "read_password", "run"]
 
@@ -36,11 +37,14 @@ class RspamdSettings(NamedTuple):
 
 
 DEFAULTS = RspamdSettings()
+PING = Ping(b"GET /ping HTTP/1.0\r\n\r\n", (200,), IDLE)
 
 
 def run(addresses: Sequence[Address], settings: RspamdSettings, terms: Terms, threads: int) -> int:
     """Run the helper program; return the exit code."""
-    return serve_threads("rspamd", RspamdFilter(addresses, settings, terms).judge, threads)
+    filter = RspamdFilter(addresses, settings, terms)
+    filter.watch.begin()
+    return serve_threads("rspamd", filter.judge, threads)
 
 
 def read_password(path: str) -> bytes:
@@ -58,7 +62,8 @@ class RspamdFilter:
     """Scans messages with one of several rspamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: RspamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
-        self._exchange = Exchange("rspamd", addresses, terms, half_close=False)
+        self._exchange = Exchange("rspamd", addresses, terms, half_close=False, ping=PING)
+        self.watch = self._exchange.watch
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:

@@ -10,9 +10,9 @@ import re
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["Address", "Away", "ServerGroup", "Unavailable", "left", "parse"]
+__all__ = ["Address", "Away", "ServerGroup", "TooLate", "Unavailable", "left", "parse"]
 
 T = TypeVar("T")
 CONNECT = 5.0
@@ -26,6 +26,10 @@ _HOST = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{
 
 class Unavailable(Exception):
     """This server cannot answer now. Another one might, or the same one a little later."""
+
+
+class TooLate(Unavailable):
+    """This server has not answered in time."""
 
 
 class Away(Exception):
@@ -68,12 +72,39 @@ def parse(sockets: Sequence[str], hosts: Sequence[str], port: int) -> list[Addre
     return found
 
 
+class WatchPort(Protocol):
+    """What a group of servers needs to know of their watch (watch.py)."""
+
+    def work(self) -> contextlib.AbstractContextManager[None]: ...
+    def answered(self) -> None: ...
+    def failed(self) -> None: ...
+    def pause(self, seconds: float) -> None: ...
+
+
+class Unwatched:
+    """Servers without a watch."""
+
+    def work(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def answered(self) -> None:
+        pass
+
+    def failed(self) -> None:
+        pass
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
 class ServerGroup:
     """Servers that do the same work. For many threads."""
 
-    def __init__(self, addresses: Sequence[Address], wait: float) -> None:
+    def __init__(self, addresses: Sequence[Address], wait: float, watch: WatchPort | None = None) -> None:
+        """`wait`: seconds for which a message may wait in an outage. `watch`: is informed of each answer, and says when an outage ends."""
         self._addresses = addresses
         self._wait = wait
+        self._watch = watch or Unwatched()
         self._failed: dict[Address, float] = {}
         self._down_since: float | None = None
 
@@ -82,8 +113,11 @@ class ServerGroup:
 
         No attempt begins after `within` seconds. Raises Away.
         """
+        with self._watch.work():
+            return self._use(attempt, time.monotonic() + within)
+
+    def _use(self, attempt: Callable[[Address], T], end: float) -> T:
         pause = FIRST_PAUSE
-        end = time.monotonic() + within
         while True:
             faults: list[str] = []
             for address in self._in_order():
@@ -97,11 +131,13 @@ class ServerGroup:
                 else:
                     self._failed.pop(address, None)
                     self._down_since = None
+                    self._watch.answered()
                     return done
+            self._watch.failed()
             left = min(self._patience(), end - time.monotonic())
             if left <= 0:
                 raise Away("; ".join(faults))
-            time.sleep(min(pause, left))
+            self._watch.pause(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _in_order(self) -> list[Address]:
@@ -120,11 +156,11 @@ class ServerGroup:
 def left(end: float) -> float:
     """Return the seconds until `end` (time.monotonic()), as the time-out of the next call on a socket.
 
-    Raises Unavailable after `end`: the limit applies to the whole answer, even if single bytes of it keep coming.
+    Raises TooLate after `end`: the limit applies to the whole answer, even if single bytes of it keep coming.
     """
     seconds = end - time.monotonic()
     if seconds <= 0:
-        raise Unavailable("no answer in time")
+        raise TooLate("no answer in time")
     return seconds
 
 

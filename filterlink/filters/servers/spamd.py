@@ -11,9 +11,10 @@ from filterlink.filters.runtime.envelope import read_envelope
 from filterlink.filters.runtime.handover import Handover
 from filterlink.filters.runtime.runtime import Verdict, error, header, ok, serve_threads
 from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
-from filterlink.filters.servers.exchange import USUAL, Exchange, Terms, Unscannable
+from filterlink.filters.servers.exchange import USUAL, Exchange, Ping, Terms, Unscannable
 from filterlink.filters.servers.service import Address, Unavailable
 from filterlink.filters.servers.spamc import METHODS, TEMPORARY, SpamdFinding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.watch import QUIET
 
 __all__ = ["METHODS", "SpamdFilter", "SpamdSettings", "run"]
 
@@ -31,18 +32,22 @@ class SpamdSettings(NamedTuple):
 
 
 DEFAULTS = SpamdSettings()
+PING = Ping(b"PING SPAMC/1.2\r\n\r\n", (0,), QUIET)
 
 
 def run(addresses: Sequence[Address], settings: SpamdSettings, terms: Terms, threads: int) -> int:
     """Run the helper program; return the exit code."""
-    return serve_threads("spamd", SpamdFilter(addresses, settings, terms).judge, threads)
+    filter = SpamdFilter(addresses, settings, terms)
+    filter.watch.begin()
+    return serve_threads("spamd", filter.judge, threads)
 
 
 class SpamdFilter:
     """Scans messages with one of several spamds. For many threads."""
 
     def __init__(self, addresses: Sequence[Address], settings: SpamdSettings = DEFAULTS, terms: Terms = USUAL) -> None:
-        self._exchange = Exchange("spamd", addresses, terms, half_close=True)
+        self._exchange = Exchange("spamd", addresses, terms, half_close=True, ping=PING)
+        self.watch = self._exchange.watch
         self._settings = settings
 
     def judge(self, path: str) -> Verdict:

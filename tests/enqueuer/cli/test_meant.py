@@ -1,11 +1,14 @@
 """Which message is meant, and what the log tells of one that has left."""
 
+import gzip
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enqueuer.log.entries import parse
 from enqueuer.queue.directory import names
 
 DROP = "1764000000000000000-4711-1.sub"
@@ -27,12 +30,68 @@ def log(base: Path) -> Path:
 @pytest.mark.parametrize("word", ["17", "17.msg", "Outbound/OUT/17-2.msg", "Bad/17.why", DROP, f"Submitted/{DROP}"])
 @pytest.mark.usefixtures("log")
 def test_a_message_has_many_names(enqueuer: Any, word: str) -> None:
-    """Its id, those of its files, and the one that `submit` printed; of what has left the log tells."""
+    """Its id, those of its files, and the one that `submit` printed. It has left the queue, which is no error: the log knows it."""
     page = enqueuer("queue", "show", word)
 
-    assert page.returncode == 66
-    assert b"no message 17 in the queue\n  2026-11-24 10:00:00.000 2 QUEUE([17]) from" in page.stderr
-    assert page.stderr.count(b"\n") == 3
+    assert (page.returncode, page.stderr) == (0, b"")
+    assert page.stdout.decode().splitlines() == [
+        "17  enqueued",
+        "     ended: at 2026-11-24 10:00:00.100: OUT(1)",
+        "     ended: another program has taken it from its module queue",
+        f"       log: 2026-11-24 10:00:00.000 2 QUEUE([17]) from <ann@a.example>, 6910 bytes, {DROP}",
+        "       log: 2026-11-24 10:00:00.100 2 QUEUE([17]) enqueued: OUT(1)",
+    ]
+
+
+@pytest.mark.usefixtures("log")
+def test_a_message_that_has_left_in_json(enqueuer: Any) -> None:
+    """One document with the keys of all others; scripts see by `state` that it has left."""
+    document = json.loads(enqueuer("queue", "show", "17", "--json").stdout)
+
+    assert (document["id"], document["state"], document["size"], document["files"]) == (17, "enqueued", None, [])
+    assert document["ended"] == {"reason": "OUT(1)", "time": "2026-11-24 10:00:00.100"}
+    assert document["log"] == [f"2026-11-24 {line}" for line in LOG.splitlines()[:2]]
+    assert enqueuer("queue", "show", "99").returncode == 66
+
+
+def old(base: Path, form: str) -> None:
+    """The log of that day as it is some days later: closed files, compressed, in either format; and the log of today."""
+    (base / "SystemLogs/2026-11-24.log").unlink()
+    lines = [parse(line.encode(), "2026-11-24") for line in LOG.splitlines()]
+    texts = [entry.in_json() if form == "json" else entry.line for entry in lines]
+    (base / "SystemLogs/2026-11-24-001.log.gz").write_bytes(gzip.compress(f"{texts[0]}\n".encode()))
+    (base / "SystemLogs/2026-11-24-002.log.gz").write_bytes(gzip.compress(f"{texts[1]}\n{texts[2]}\n".encode()))
+    (base / "SystemLogs/2026-11-30.log").write_text("10:00:00.000 2 ENQUEUER running\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("word", ["17", DROP])
+@pytest.mark.usefixtures("log")
+def test_a_message_is_found_in_old_logs(enqueuer: Any, base: Path, word: str, form: str) -> None:
+    """Compressed, of another day, in several files and in both formats: the page is the same."""
+    page = enqueuer("queue", "show", word).stdout
+    old(base, form)
+
+    assert enqueuer("queue", "show", word).stdout == page
+    assert page.startswith(b"17  enqueued\n")
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "words"),
+    [
+        ("discarded: a rule", "discarded", "a rule"),
+        ("quarantined: EICAR; to=<bob@b.example> (+2), delay=0.048s", "quarantined", "its file is there no longer"),
+        ("deferred: later", "unknown", "none that says how it ended"),
+        ("deleted from Quarantine", "deleted", "deleted from Quarantine"),
+    ],
+)
+def test_how_a_message_ended(enqueuer: Any, log: Path, end: str, state: str, words: str) -> None:
+    log.write_text(f"10:00:00.000 2 QUEUE([17]) from <ann@a.example>, 6910 bytes, {DROP}\n10:00:01.000 2 QUEUE([17]) {end}\n")
+    page = enqueuer("queue", "show", "17")
+
+    assert page.returncode == 0
+    assert page.stdout.startswith(f"17  {state}\n".encode())
+    assert words.encode() in page.stdout
 
 
 def test_a_drop_that_is_being_judged_is_found_by_its_name(enqueuer: Any, base: Path) -> None:
@@ -47,10 +106,12 @@ def test_a_drop_that_never_became_a_message(enqueuer: Any, base: Path) -> None:
     """Where it lies, or why it was refused."""
     assert b"names a drop a.eml" in enqueuer("queue", "show", "a.eml").stderr
     (base / "Submitted/a.eml").touch()
-    assert b"a.eml is in Submitted, and was not taken yet" in enqueuer("queue", "show", "a.eml").stderr
+    assert b"a.eml is in Submitted, and was not taken yet" in enqueuer("queue", "show", "a.eml").stdout
     (base / "Submitted/a.eml").unlink()
     (base / "Submitted/a.bad.why").write_text('{"reason": "no recipient"}')
-    assert b"a.eml was refused: no recipient" in enqueuer("queue", "show", "a.eml").stderr
+    assert b"a.eml was refused: no recipient" in enqueuer("queue", "show", "a.eml").stdout
+    assert b"a.eml was refused: no recipient" in enqueuer("log", "--id", "a.eml").stderr
+    assert json.loads(enqueuer("queue", "show", "a.eml", "--json").stdout)["text"].startswith("a.eml was refused: no recipient")
 
 
 @pytest.mark.parametrize("words", [("queue", "show"), ("queue", "retry"), ("quarantine", "show"), ("quarantine", "release")])
@@ -86,8 +147,9 @@ def test_no_name_and_no_reason_answers_for_another_message(enqueuer: Any, log: P
         file.write(f"10:00:01.000 2 QUEUE([19]) {text}\n")
     done = enqueuer("queue", "show", DROP)
 
-    assert b"no message 17 in the queue" in done.stderr
-    assert b"QUEUE([19])" not in done.stderr
+    assert done.stdout.startswith(b"17  enqueued")
+    assert b" QUEUE([19]) from <eve" not in done.stdout
+    assert b" QUEUE([19]) rejected" not in done.stdout
 
 
 def test_claimed_drops_of_the_same_name_are_ambiguous(enqueuer: Any, base: Path) -> None:

@@ -31,8 +31,10 @@ def document() -> dict[str, Any]:
         "pid": 4711,
         "uptime_s": 4000.0,
         "processors": {"configured": 39, "running": 39, "leaving": 0, "busy": 30, "tasks": tasks},
-        "spool": {"waiting": 3},
-        "queue": {"waiting": 7, "active": 30, "parked": 1, "deferred": 2, "oldest_waiting_s": 12.0},
+        "spool": {"waiting": 3, "stuck": []},
+        "intake": {"paused": None},
+        "stops": [],
+        "queue": {"waiting": 7, "active": 30, "parked": 1, "deferred": 2, "oldest_waiting_s": 12.0, "oldest_deferred_s": 300.0},
         "lanes": {"small": {"waiting": 7, "active": 29}, "large": {"waiting": 0, "active": 1, "limit": 2}},
         "filters": [
             {
@@ -46,6 +48,7 @@ def document() -> dict[str, Any]:
                 "last_error": "no such program\x1b[2J",
                 "median_s": 0.02,
                 "p99_s": None,
+                "unavailable_since": None,
             }
         ],
         "config": {"file": "f", "loaded_at": "2026-11-24T10:00:00Z", "error": "processors = 0: write a number"},

@@ -44,7 +44,7 @@ def test_its_options_reach_it(enqueuer: Any, tmp_path: Path, name: str) -> None:
 
     reason = f"{tmp_path}/none: No such file or directory"
     done = enqueuer(*words, stdin=ask)
-    assert done.stdout.decode().splitlines()[1:] == [f'1 REJECTED "no {name} answers: {reason}"', "2 OK"]
+    assert done.stdout.decode().splitlines()[2:] == [f'1 REJECTED "no {name} answers: {reason}"', "2 OK"]
     assert done.stderr.decode() == f"{name} at {reason}\n"
     assert enqueuer(*words[:-1], "0s", stdin=ask).stdout == done.stdout
-    assert enqueuer(*words, "--max-size", "1K", stdin=ask).stdout.splitlines()[1:] == [b"1 OK", b"2 OK"]
+    assert enqueuer(*words, "--max-size", "1K", stdin=ask).stdout.splitlines()[2:] == [b"1 OK", b"2 OK"]

@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from enqueuer.cli import tune as module
+from enqueuer.config import schema
+from enqueuer.tune.mail import made
+from enqueuer.tune.session import Measured
+from enqueuer.tune.verdict import Cpu, TuneStep
 
 CONFIG = """\
 rules = []                  # nothing is scanned
@@ -27,20 +32,51 @@ def run(base: Path, *words: str, timeout: float = 60.0) -> "subprocess.Completed
 
 @pytest.mark.alone
 def test_measured_and_applied(base: Path) -> None:
-    """One document on stdout, all else on stderr; the file has the count, the rest of it is as it was, and the way back is said."""
+    """One document on stdout, all else on stderr; the file has the count, the rest of it is as it was, and the way back is said.
+
+    Other tests may use the machine: then nothing is recommended, and nothing written.
+    """
     file = base / "Settings/enqueuer.toml"
     file.write_text(CONFIG)
     done = run(base, "--seconds", "6", "--json", "--apply")
     found = json.loads(done.stdout)
-    count = found["recommended"]["processors"]
 
-    assert done.returncode == 0, done.stderr
     assert found["bottleneck"]["kind"]
     assert found["load_per_s"] is None
-    assert file.read_text() == CONFIG.replace("= 1 ", f"= {count} ")
-    assert count == 1 or f"to go back: mv {file}.before-tune {file}" in done.stderr
+    if found["recommended"] is None:
+        assert done.returncode == 75, done.stderr
+        assert f"nothing was changed: no recommendation: {found['doubts'][0][:-1]}" in done.stderr
+        assert file.read_text() == CONFIG
+    else:
+        assert done.returncode == 0, done.stderr
+        assert file.read_text() == CONFIG.replace("= 1 ", f"= {found['recommended']['processors']} ")
+        assert f"to go back: mv {file}.before-tune {file}" in done.stderr
     assert "Mail: " in done.stderr
     assert not list((base / "Run").iterdir())
+
+
+STEP = TuneStep(
+    processors=1, rate=50.0, spread=0.02, busy=1, scanning=0, parked=0, piled_up=0, scans=(), cpu=Cpu(cores=2, busy=0.5), disk=0.0
+)
+STEPS = [msgspec.structs.replace(STEP, processors=n, rate=50.0 * n) for n in (1, 2, 4)]
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.4])
+def test_what_is_recommended_is_written_and_nothing_else(base: Path, spread: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a throughput that varies by 40% the file stays as it is."""
+    file = base / "Settings/enqueuer.toml"
+    file.write_text(CONFIG)
+    steps = [*STEPS[:2], msgspec.structs.replace(STEPS[2], spread=spread)]
+    found = Measured(schema.load(CONFIG.encode()), 0.02, steps)
+    if spread < 0.2:
+        assert module._told(base, found, made(), None, True, False) == 0
+        assert file.read_text() == CONFIG.replace("= 1 ", "= 4 ")
+    else:
+        with pytest.raises(module.CommandFailure, match="nothing was changed: no recommendation: the throughput with 4 ") as failed:
+            module._told(base, found, made(), None, True, False)
+        assert failed.value.code == 75
+        assert file.read_text() == CONFIG
+        assert "No recommendation: the throughput with 4 processors varied by ±40%." in capsys.readouterr().out
 
 
 def test_no_program_of_a_config_file_that_others_may_write(base: Path) -> None:
@@ -63,9 +99,10 @@ def test_too_little_is_not_applied(base: Path) -> None:
         tune.send_signal(signal.SIGINT)
         told, complained = tune.communicate(timeout=30)
 
-    assert tune.returncode == 69, complained
-    assert "nothing was changed: it ended before processors = 999, the configured count, was measured" in complained
-    assert "The best so far: processors = 1 (now 999)" in told
+    assert tune.returncode == 75, complained
+    assert "nothing was changed: no recommendation: " in complained
+    assert "No recommendation: " in told
+    assert "it ended before processors = 999, the configured count, was measured" in told
     assert file.read_text() == CONFIG.replace("= 1 ", "= 999 ")
 
 

@@ -74,7 +74,7 @@ def test_without_an_engine_the_files_tell_what_they_can(enqueuer: Any, base: Pat
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1;"), ("Bad/1.msg", b"enqueuer queue retry 1\n")]
+    ("path", "said"), [("Quarantine/1.msg", b"enqueuer quarantine release 1;"), ("Bad/1.msg", b"enqueuer bad delete 1\n")]
 )
 def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path: str, said: bytes) -> None:
     """Whoever asks need not know that it is in the queue no longer."""
@@ -83,11 +83,15 @@ def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path
     assert said in enqueuer("queue", "show", "1").stdout
 
 
-def test_a_message_that_has_passed_is_named(enqueuer: Any, base: Path) -> None:
-    """It is no message of the queue any more; where it is, is told all the same."""
+@pytest.mark.parametrize("name", ["1.msg", "1-2.msg"])
+def test_a_message_that_has_passed_is_shown(enqueuer: Any, base: Path, name: str) -> None:
+    """It waits in its module queue, where another program takes it: it is described as any other, with its place."""
     (base / "Outbound/OUT").mkdir(exist_ok=True)
-    put(base, "Outbound/OUT/1.msg")
+    put(base, f"Outbound/OUT/{name}")
     page = enqueuer("queue", "show", "1")
 
-    assert page.returncode == 66
-    assert b"Outbound/OUT/1.msg" in page.stderr
+    assert (page.returncode, page.stderr) == (0, b"")
+    assert page.stdout.startswith(b"1  enqueued, ")
+    assert f"     ended: to be delivered: Outbound/OUT/{name}\n".encode() in page.stdout
+    assert b"<bob@example.com>" in page.stdout
+    assert json.loads(enqueuer("queue", "show", "1", "--json").stdout)["files"] == [f"Outbound/OUT/{name}"]

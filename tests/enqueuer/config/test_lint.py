@@ -31,6 +31,8 @@ def test_sizes_that_lack_a_unit() -> None:
 
 def test_what_fits_is_not_spoken_of() -> None:
     assert of_filter() == []
+    assert of_filter(engine='log_file_size = "0"\n[retention]\nlogs = "never"\nlogs_size = "10G"') == []
+    assert of_filter(engine='[retention]\nlogs_size = "0"') == []
     assert of_filter("max_in_flight = 8", f"{BOX} spamd --host h") == []
     assert of_filter('timeout = "5m"', f"/usr/bin/{BOX} clamd --timeout=200 --socket s") == []
 
@@ -41,6 +43,8 @@ def test_what_fits_is_not_spoken_of() -> None:
         ("processors = 1", "enqueuer.processors = 1: a large message makes all others wait", "2 or more"),
         ('processors = "auto"\nauto_min = 1\nauto_max = 1', "enqueuer.auto_max = 1: a large message", "2 or more"),
         ("auto_max = 16", "enqueuer.auto_max: used only", 'processors = "auto"'),
+        ('[retention]\nlogs = "never"\nlogs_size = "0"', 'retention.logs = "never" and logs_size = "0": logs fill the disk', '"10G"'),
+        ('[retention]\nlogs_size = "200M"', "retention.logs_size = 200M: less than 3 files", "write a smaller log_file_size"),
         ('[enqueuer.lanes]\nlarge_over = "256M"', "enqueuer.lanes.large_over = 256M: spool.max_size = 256M", "write less"),
     ],
 )

@@ -37,6 +37,7 @@ def test_the_default_file_says_the_defaults() -> None:
 
     assert written.enqueuer == least.enqueuer
     assert written.spool == least.spool
+    assert written.retention == least.retention
     assert written.filters == least.filters
     assert lint.warnings(written) == []
 
@@ -48,6 +49,8 @@ def test_the_documented_defaults() -> None:
     assert tuple(getattr(found.enqueuer, key) for key in found.enqueuer.__struct_fields__[:6]) == (4, "problems", 5, 300.0, 100_000, 20.0)
     assert (found.enqueuer.lanes.large_over, found.enqueuer.lanes.large_share) == (1 << 20, 0.5)
     assert tuple(getattr(found.spool, key) for key in found.spool.__struct_fields__) == ((".sub", ".eml"), 30.0, "group", "2%", 256 << 20)
+    assert (found.enqueuer.log_format, found.enqueuer.log_file_size) == ("text", 100 << 20)
+    assert tuple(getattr(found.retention, key) for key in found.retention.__struct_fields__) == (30 * 86400.0, 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,13 @@ def test_the_documented_defaults() -> None:
         (LEAST + '[enqueuer]\nprocessors = "auto"\nauto_idle = "0s"', "enqueuer.auto_idle", "at least 10ms"),
         (LEAST + "[enqueuer]\nprocessors = true", "enqueuer.processors", "a whole number"),
         (LEAST + '[enqueuer]\nlog_level = "loud"', "enqueuer.log_level = 'loud'", '"low-level"'),
+        (LEAST + '[enqueuer]\nlog_format = "xml"', "enqueuer.log_format = 'xml'", 'one of "text", "json"'),
+        (LEAST + '[enqueuer]\nlog_file_size = "1K"', "enqueuer.log_file_size = 1024", 'at least "1M", or "0"'),
+        (LEAST + '[retention]\nlogs = "12h"', "retention.logs", 'at least 1d, e.g. "30d", or "never"'),
+        (LEAST + "[retention]\nlogs = 30", "retention.logs", '"30s"'),
+        (LEAST + '[retention]\nlogs_size = "100"', "retention.logs_size = 100", 'at least "1M", or "0"'),
+        (LEAST + '[retention]\nlog_size = "1G"', "retention.log_size", "did you mean logs_size"),
+        (LEAST + '[enqueuer]\nlogs_size = "1G"', "enqueuer.logs_size", "log_file_size"),
         (LEAST + "[enqueuer]\nretry_after = 300", "enqueuer.retry_after", '"5m"'),
         (LEAST + '[enqueuer]\nretry_after = "never"', "enqueuer.retry_after", "cannot be switched off"),
         (LEAST + "[enqueuer.lanes]\nlarge_share = nan", "enqueuer.lanes.large_share", "at most 1"),
@@ -164,7 +174,9 @@ def _toml(value: Any) -> str:
 def test_changes_name_what_needs_a_restart() -> None:
     """All is live but how messages are made durable; that difference is named by its key."""
     old = load(LEAST + FILTER)
-    live = load(LEAST + FILTER + 'timeout = "1m"\n[enqueuer]\nprocessors = 8\nlog_level = "all"\n[spool]\nrescan = "1m"')
+    live = load(
+        LEAST + FILTER + 'timeout = "1m"\n[enqueuer]\nprocessors = 8\nlog_level = "all"\n[spool]\nrescan = "1m"\n[retention]\nlogs = "9d"'
+    )
     other = load(LEAST + FILTER + '[spool]\ndurability = "off"')
 
     assert schema.changes(old, live) == []
@@ -218,6 +230,7 @@ TABLE_KEYS = {
     "[enqueuer]": schema.EngineSettings.__struct_fields__[:-1],
     "[enqueuer.lanes]": schema.LaneSettings.__struct_fields__,
     "[spool]": schema.Spool.__struct_fields__,
+    "[retention]": schema.RetentionSettings.__struct_fields__,
     "[[filters]]": Filter.__struct_fields__[1:],
 }
 

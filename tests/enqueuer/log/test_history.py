@@ -23,4 +23,4 @@ def test_each_message_has_its_story() -> None:
 
 def test_arrivals_are_told() -> None:
     """Those lines only that say that a message was received."""
-    assert arrivals(LOG) == [36001.25, 36002.0]
+    assert list(arrivals(LOG)) == [36001.25, 36002.0]

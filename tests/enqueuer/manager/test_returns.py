@@ -281,3 +281,48 @@ def test_orders_need_an_engine_and_a_message(trials: Trials, config: Config) -> 
     with trial:
         assert _enqueuer(trial, "quarantine", "release", "17").returncode == exits.NOINPUT
         assert _enqueuer(trial, "queue", "retry").returncode == exits.USAGE
+
+
+def test_retry_of_all_and_of_one_filter_means_deferred_mail_too(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
+    """The helper refuses each message once, and passes it at the second try."""
+    judge = f"{sys.executable} {HELPERS / 'judge.py'} 0 {tmp_path}"
+    text = config(judge=judge, engine="max_attempts = 2").replace('retry_after = "1s"', 'retry_after = "1h"')
+    with trials(text) as trial:
+        for name in ("1", "2", "3"):
+            trial.drop(name, mail(name, "0 once OK"))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 3, "all are deferred")
+        assert trial.status()["queue"]["oldest_deferred_s"] >= 0
+        none = _enqueuer(trial, "queue", "retry", "--filter", "Other")
+        assert trial.status()["queue"]["deferred"] == 3
+        done = _enqueuer(trial, "queue", "retry", "--filter", "Judge")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 3, "all are enqueued")
+        for name in ("4", "5"):
+            trial.drop(name, mail(name, "0 once OK"))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 2, "these are deferred, too")
+        again = _enqueuer(trial, "queue", "retry", "--all")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 5, "all are enqueued")
+        assert trial.status()["queue"]["oldest_deferred_s"] is None
+
+    assert [each.stdout for each in (none, done, again)] == [f"{count} messages are scanned again\n" for count in (0, 3, 2)]
+
+
+@pytest.mark.parametrize("words", [("queue", "retry"), ("queue", "retry", "--all", "--filter", "A"), ("queue", "retry", "1", "--all")])
+def test_retry_wants_one_of_its_three_forms(trials: Trials, config: Config, words: tuple[str, ...]) -> None:
+    with trials(config()) as trial:
+        done = _enqueuer(trial, *words)
+    assert (done.returncode, done.stdout) == (exits.USAGE, "")
+    assert "--filter NAME" in done.stderr
+
+
+def test_status_list_and_show_use_one_word(trials: Trials, config: Config, mail: Make) -> None:
+    """One slot: the first message is active, the second parked. The files alone would show both as active."""
+    with trials(config(slots=1)) as trial:
+        for name in ("1", "2"):
+            trial.drop(name, mail(name, "30 OK"))
+        trial.wait(lambda: (trial.status()["queue"]["active"], trial.status()["queue"]["parked"]) == (1, 1), "one is parked")
+        listed = json.loads(_enqueuer(trial, "queue", "list", "--json").stdout)
+        shown = [json.loads(_enqueuer(trial, "queue", "show", str(each["id"]), "--json").stdout) for each in listed]
+
+    assert sorted(each["state"] for each in listed) == ["active", "parked"]
+    assert [each["now"]["state"] for each in shown] == [each["state"] for each in listed]
+    assert [each["state"] for each in shown] == [each["state"] for each in listed]

@@ -629,4 +629,24 @@ def test_hasten_leaves_what_comes_sooner_and_what_is_not_deferred() -> None:
     schedule.entries[4].filter = "A"
     schedule.hasten({"A"}, 100.0, 300.0)
 
-    assert [schedule.entries[id].until for id in (1, 2, 3, 4)] == [50.0, 100.001, 100.002, 0.0]
+    assert [schedule.entries[id].until for id in (1, 2, 3, 4)] == [50.0, 100.0 + BACK_EACH, 100.0 + 2 * BACK_EACH, 0.0]
+
+
+def test_the_age_of_deferred_mail_is_that_of_the_one_deferred_for_longest() -> None:
+    """A try in between does not reset it, and one that left counts no more."""
+    schedule = _schedule()
+    assert schedule.deferred_since() == 0.0
+    for id, now in ((1, 10.0), (2, 20.0)):
+        _add(schedule, id)
+        schedule.next()
+        schedule.defer(schedule.entries[id], "A", 100.0, now=now)
+    assert schedule.deferred_since() == 10.0
+    schedule.wait(schedule.entries[1])
+    assert schedule.deferred_since() == 20.0
+    schedule.next()
+    schedule.defer(schedule.entries[1], "A", 100.0, now=30.0)
+    assert schedule.deferred_since() == 10.0
+    schedule.remove(schedule.entries[1])
+    assert schedule.deferred_since() == 20.0
+    schedule.wait(schedule.entries[2])
+    assert schedule.deferred_since() == 0.0

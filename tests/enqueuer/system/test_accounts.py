@@ -99,6 +99,7 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "quarantine show": [["1", "--base", "{base}"]],
     "quarantine release": [["1", "--base", "{base}"]],
     "quarantine delete": [["1", "--base", "{base}"]],
+    "log": [["--base", "{base}"], ["1", "--messages", "--base", "{base}"], ["--id", "c.eml", "--json", "--base", "{base}"]],
     "filters list": [["--base", "{base}"]],
     "filters test": [[name, "{mail}/mail.eml", "--base", "{base}"] for name in ("Own", "Bare", "Root")],
     "filters bench": [["enqueuer", "{mail}/mail.eml", "--count", "2", "--timeout", "1s"]],

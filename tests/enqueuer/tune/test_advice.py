@@ -45,6 +45,7 @@ def test_it_ends_when_more_bring_nothing() -> None:
     assert [each.processors for each in sweep(50, 800)] == [1, 2, 4, 8, 16, 32, 64]
     assert [each.processors for each in sweep(50, 800, slots=16)] == [1, 2, 4, 8, 16, 32]
     assert [each.processors for each in sweep(50, 100, cpu=1.0)] == [1, 2, 4]
+    assert [each.processors for each in sweep(50, 50, cpu=1.0)] == [1, 2, 4]  # with two the reason is seen; three are needed
     assert [each.processors for each in sweep(50, 1e9)] == [1, 2, 4, 8, 16, 32, 64]
 
 
@@ -85,6 +86,19 @@ def test_what_is_recommended_is_within_a_step_of_the_best(rate: float, cap: floa
     needed = next(n for n in (*counts(4), 64) if n == 64 or n * rate >= cap)
 
     assert needed / 2 <= found.processors <= needed * 2 or found.processors == steps[-1].processors
+
+
+def test_one_processor_is_never_recommended() -> None:
+    """Also where it does as much as all others, or more."""
+    for rates in ((50.0, 50.0, 50.0), (50.0, 40.0, 30.0)):
+        found = advise([step(2**power, rate) for power, rate in enumerate(rates)])
+        assert (found.step.processors, found.processors) == (2, 2)
+
+
+def test_no_more_processors_than_slots_are_recommended() -> None:
+    """The others could not use the filter, and the config check would warn of them."""
+    assert advise([step(1, 10, 3), step(2, 20, 3), step(4, 30, 3), step(8, 30, 3)]).processors == 3
+    assert advise([step(1, 10, 1), step(2, 10, 1), step(4, 10, 1)]).processors == 2
 
 
 def test_nothing_measured_is_an_error() -> None:

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,11 @@ def test_the_log_tells(tmp_path: Path) -> None:
     logs = tmp_path / "base/SystemLogs"
 
     assert today(tmp_path / "base") is None
-    (logs / "2026-01-01.log").write_text(
-        "".join(f"10:{at // 60:02}:{at % 60:02}.000 2 QUEUE([{at}]) from <>, 9 bytes, x.eml\n" for at in range(600))
-    )
+    lines = [f"10:{at // 60:02}:{at % 60:02}.000 2 QUEUE([{at}]) from <>, 9 bytes, x.eml\n" for at in range(1, 601)]
+    (logs / "2026-01-01-001.log.gz").write_bytes(gzip.compress("".join(lines[:300]).encode()))
+    (logs / "2026-01-01-002.log").write_text("".join(lines[300:]))
     (logs / "2026-01-02.log").write_text("10:00:00.000 2 ENQUEUER running\n")
     found = today(tmp_path / "base")
     assert found is not None
     assert found.rate == pytest.approx(1, rel=0.01)
-    assert found.source == "the busiest hour in SystemLogs/2026-01-01.log"
+    assert found.source == "the busiest hour in the log of 2026-01-01"

@@ -42,8 +42,18 @@ def test_cpu_time_belongs_to_whoever_used_it(parent: tuple[str, int]) -> None:
         assert time.monotonic() < deadline, found
     assert found.hottest == pytest.approx(found.helpers)
     assert title == "filterlink" or found.helpers == 0
+    assert found.outside <= found.cores - 0.1  # its child is ours
     assert 0 < found.busy <= 1
     assert found.cores <= (os.cpu_count() or 1)
+
+
+def test_a_program_that_computes_beside_is_outside() -> None:
+    before = look()
+    with subprocess.Popen([sys.executable, "-c", SPINNER]) as program:
+        deadline = time.monotonic() + 20
+        while (found := between(before, look(), os.getpid())[0]).outside < 0.2 or look().at - before.at < 0.3:
+            assert time.monotonic() < deadline, found
+        program.kill()
 
 
 def test_a_containers_limit_is_all_that_there_is() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enqueuer.tune.measure import StatusSample, rate_of, waits
+from enqueuer.tune.measure import StatusSample, rate_of, spread_of, waits
 
 
 def sample(at: float, done: int) -> StatusSample:
@@ -25,6 +25,21 @@ def test_a_steady_rate_is_found(rate: float, looks: int) -> None:
     done = samples[-1].done
 
     assert done < 3 or rate_of(samples) == pytest.approx(rate, rel=2 / done + 0.05 / 0.05 / looks + 0.5 / done)
+
+
+def test_the_spread_is_that_of_the_parts() -> None:
+    """Half the range of their rates: 10/s, then 30/s, are 20/s with half of it in both directions."""
+    even = [sample(at * 0.05, at) for at in range(80)]
+    uneven = [sample(at * 0.1, at if at < 40 else 40 + 3 * (at - 40)) for at in range(80)]
+
+    assert spread_of(even) == pytest.approx(0)
+    assert spread_of(uneven) == pytest.approx(0.5, abs=0.05)
+    assert spread_of([sample(at * 0.5, 4 * at) for at in range(8)]) == pytest.approx(0)  # rounds that end together
+
+
+def test_a_spread_of_too_few_messages_is_unknown() -> None:
+    """It is not zero: that would be believed."""
+    assert spread_of([sample(0, 0), sample(1, 1), sample(2, 2), sample(3, 3)]) is None
 
 
 def test_too_little_is_no_rate() -> None:

@@ -1,12 +1,31 @@
 import json
 import math
+import re
 
 import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from enqueuer.config import lint, schema
 from enqueuer.tune.advice import Advice, advise
-from enqueuer.tune.report import ReportFacts, document, lines, premature, row, settings, show
+from enqueuer.tune.report import HEAD, ROWS, ReportFacts, document, doubts, lines, row, settings, show
 from enqueuer.tune.verdict import Cpu, Scans, TuneStep, Wait
 
+CONFIG = """
+[enqueuer]
+processors = {}
+[[filters]]
+name = "F"
+program = "./helper"
+max_in_flight = {}
+[[rules]]
+name = "all"
+actions = [["ExternalFilter", "F"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
 FACTS = ReportFacts(
     mail="made", filters={"F": 8}, instances={"F": 2}, configured=4, alone=0.03, load=100.0, load_source="a log", notes=["so it is"]
 )
@@ -46,13 +65,13 @@ def test_what_people_want_to_know_is_said() -> None:
     """Bottleneck, counts, waits at 1, 2 and 5 times the load, the plot, the notes."""
     told = text(advise(STEPS, [], 4))
 
-    assert "Bottleneck: filter slots. With 32 processors" in told
+    assert "1 processor did 50/s, 16 did 800/s: 16.0 times as much.\nMore than 16 did not more: 32 did 800/s." in told
+    assert "What limits it: filter slots. With 32 processors" in told
     assert 'Recommended: processors = 16 (now 4)\n             max_in_flight = 8 of filter "F", unchanged' in told
-    assert "With processors = 4, as configured, the bottleneck is processors: 16 do 4.0 times as much." in told
-    assert "Knee: 16.0 processors" in told
+    assert "With processors = 4, as configured, processors are too few: 16 do 4.0 times as much." in told
     assert "Today's load is 100/s (a log)" in told
     assert "5 times today's: 500/s: " in told
-    assert "▲ recommended" in told
+    assert "recommended ▲" in told  # before the arrow: behind it there is no room
     assert told.endswith("Note: so it is")
 
 
@@ -69,7 +88,7 @@ def test_the_formula_stands_beside_what_was_measured() -> None:
     """So that one can doubt it."""
     steps = [*STEPS[:4], msgspec.structs.replace(STEPS[4], wait=Wait(560.0, 900, 0.0334, 0.03, 0.05)), STEPS[5]]
 
-    assert "For 560/s it predicts 31 ms until a message is out, on average; measured: 33 ms." in text(advise(steps, [], 4))
+    assert "Calculated in the same way, 560/s take 31 ms on average; 33 ms were measured." in text(advise(steps, [], 4))
 
 
 def test_a_load_that_is_too_much_is_said() -> None:
@@ -100,9 +119,11 @@ def test_the_document_is_json() -> None:
 
 def test_a_row_has_all_columns() -> None:
     """Too few for a wait, and no filter, too."""
-    assert row(STEPS[0]).split() == ["1", "16", "50", "1%", "100%", "20%", "0%", "35/s:", "21", "ms,", "150", "ms"]
+    assert row(STEPS[0]).split() == ["1", "16", "50", "1%", "100%", "20%", "0%", "21", "ms", "/", "150", "ms"]
     assert row(msgspec.structs.replace(STEPS[1], scans=())).split()[1] == "-"
-    assert row(STEPS[1]).endswith("too few")
+    assert row(STEPS[1]).endswith("too few messages")
+    assert row(msgspec.structs.replace(STEPS[0], spread=None)).split()[3] == "?"
+    assert len(HEAD) <= 80
 
 
 def test_durations_are_short() -> None:
@@ -126,13 +147,62 @@ def test_a_count_that_finds_itself_is_left() -> None:
 
 
 def test_what_was_not_tried_is_not_taken_away() -> None:
-    """Stopped after two counts, four being configured: two are the best so far, and no recommendation to go down."""
-    early = msgspec.structs.replace(FACTS, whole=False)
-    advice = advise(STEPS[:2], [], 4)
+    """Stopped after three counts, eight being configured: no recommendation to go down."""
+    early = msgspec.structs.replace(FACTS, whole=False, configured=8)
+    advice = advise(STEPS[:3], [], 8)
 
-    assert premature(advice, early)
-    assert "The best so far: processors = 2 (now 4)" in text(advice, early)
-    assert not premature(advice, FACTS)
-    assert not premature(advise(STEPS[:3], [], 4), early)  # today's count was tried
-    assert not premature(advice, msgspec.structs.replace(early, configured=1))  # more than there are
-    assert not premature(advice, msgspec.structs.replace(early, auto=True))  # not a count that --apply writes
+    assert "No recommendation: it ended before processors = 8, the configured count, was measured." in text(advice, early)
+    assert not doubts(advice, msgspec.structs.replace(early, whole=True))
+    assert not doubts(advise(STEPS[:4], [], 8), early)  # today's count was tried
+    assert not doubts(advice, msgspec.structs.replace(early, configured=1))  # more than there are
+    assert not doubts(advice, msgspec.structs.replace(early, auto=True))  # not a count that --apply writes
+
+
+def test_a_doubtful_measurement_recommends_nothing() -> None:
+    """The reason and the cure, and no number that could be taken for advice."""
+    cpu = Cpu(cores=2, busy=1.0, outside=1.4, idle_outside=1.9)
+    advice = advise([msgspec.structs.replace(each, cpu=cpu) for each in STEPS], [], 4)
+    told = text(advice)
+    reason = "other programs used up to 1.4 of 2 cores during the measurement. Run it again when the machine is quiet."
+
+    assert f"No recommendation: {reason}" in told
+    assert "Recommended" not in told
+    assert "recommended" not in told
+    found = document(advice, FACTS, STEPS, [])
+    assert (found["recommended"], found["doubts"]) == (None, [reason])
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [advise(STEPS, [], 4), advise(STEPS, RAISED, 4), advise(STEPS[:2], [], 4), advise([step(n, 50 / n) for n in (1, 2, 4)])],
+    ids=["slots", "more slots", "too few counts", "slower and slower"],
+)
+def test_the_report_needs_no_knowledge_of_queueing_theory(advice: Advice) -> None:
+    """Its words are those of an administrator."""
+    told = f"{ROWS}\n{HEAD}\n{text(advice)}".lower()
+
+    assert re.findall(r"\b(law|knee|sigma|kappa|median|p99|capacity of|verdict|disposition|bottleneck)\b", told) == []
+
+
+@given(
+    st.lists(st.floats(1, 1000), min_size=3, max_size=7),
+    st.sampled_from([0, 1, 2, 3, 5, 16, 100]),
+    st.sampled_from([0.0, 0.05, 0.3, None]),
+)
+def test_no_recommendation_is_one_that_the_config_check_warns_of(rates: list[float], slots: int, spread: float | None) -> None:
+    """Two lanes need two processors, and slots limit how many can work."""
+    steps = [msgspec.structs.replace(step(2**power, rate, slots), spread=spread) for power, rate in enumerate(rates)]
+    facts = msgspec.structs.replace(FACTS, filters={"F": max(1, slots)}, instances={"F": 1})
+    advice = advise(steps, [], 4)
+    processors, found = settings(advice, facts)
+    config = schema.load(CONFIG.format(processors, found["F"]).encode())
+
+    assert [each for each in lint.warnings(config) if "processors" in each] == []
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_screen_fits(width: int) -> None:
+    """What cannot be folded: the table and the plot."""
+    told = text(advise(STEPS, RAISED, 4)).splitlines()
+
+    assert [line for line in [HEAD, *map(row, STEPS), *told[:16]] if len(line) > width] == []

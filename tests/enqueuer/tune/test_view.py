@@ -16,6 +16,8 @@ def told(terminal: bool) -> str:
     with TuneView(60, console) as view:
         view.does("4 processors")
         view.passes()
+        view.idle(Cpu(cores=2, busy=0.05, outside=0.1))
+        view.idle(Cpu(cores=2, busy=0.8, outside=1.5))
         view.alone(0.02)
         view.step(STEP, raised=False)
         view.step(STEP, raised=True)
@@ -28,9 +30,10 @@ def test_a_pipe_gets_rows() -> None:
     lines = told(terminal=False).splitlines()
 
     assert lines[0] == "Measuring for about 60 s; ^C ends it early, and reports what there is."
-    assert "One message alone takes 20 ms" in lines[1]
-    assert [line.split()[:3] for line in lines[3:]] == [["4", "-", "100"]] * 2
-    assert lines[4].endswith("(more slots)")
+    assert lines[1] == "Other programs use 1.5 of 2 cores. If they go on, there is no recommendation; q or ^C ends it."
+    assert "One message alone takes 20 ms" in lines[2]
+    assert [line.split()[:3] for line in lines[5:]] == [["4", "-", "100"]] * 2
+    assert lines[6].endswith("(more slots)")
     assert "\x1b" not in "".join(lines)
 
 

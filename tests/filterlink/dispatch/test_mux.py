@@ -32,6 +32,7 @@ class Book:
         self.calls: list[int] = []
         self.charged: list[int] = []
         self.restarts: list[int] = []
+        self.returns = 0
         self.text = ""
         self.told: Callable[[ScanRequest], None] = lambda _: None
 
@@ -56,6 +57,9 @@ class Book:
 
     def guilty(self, request: ScanRequest, reason: str) -> None:
         self.charged.append(request.id)
+
+    def returned(self) -> None:
+        self.returns += 1
 
     def restart(self, unit: int, reason: str) -> None:
         self.restarts.append(unit)

@@ -18,6 +18,7 @@ from filterlink.filters.runtime.verdict import Verdict, error, header, ok, rejec
 from filterlink.filters.servers import clamd, icap, milter, rspamd, spamd
 from filterlink.filters.servers.exchange import Terms
 from filterlink.filters.servers.service import Address
+from filterlink.filters.servers.watch import ServerWatch
 from tests.filterlink.filters.daemons import CLEAN, DEADLINE, EICAR, GTUBE, SPAM, Clamd, Daemon, mail
 from tests.filterlink.filters.starters import (
     FUN,
@@ -41,6 +42,8 @@ Case = tuple[bytes, Verdict]
 
 
 class Filter(Protocol):
+    watch: ServerWatch
+
     def judge(self, path: str) -> Verdict: ...
 
 
@@ -253,6 +256,7 @@ class OpendkimKind(Kind):
 class _AskingAgain:
     def __init__(self, filter: Filter) -> None:
         self._filter = filter
+        self.watch = filter.watch
 
     def judge(self, path: str) -> Verdict:
         end = time.monotonic() + DEADLINE

@@ -94,6 +94,18 @@ def test_down_at_the_start(kind: Kind, made: Making, asking: Asking) -> None:
         assert [each.result() for each in waiting] == [kind.caught[1]] * 3
 
 
+def test_its_probe_says_whether_it_answers(kind: Kind, made: Making) -> None:
+    """By the cheapest thing that the server answers; also when it has gone and is back."""
+    server = made()
+    address = kind.addresses(server)[0]
+    watch = kind.filter([address], wait=0.0).watch
+    for _ in range(2):
+        assert watch.ask().startswith(f"{address}: ")
+        server.start()
+        assert watch.ask() == ""
+        server.kill()
+
+
 def test_down_in_the_middle(kind: Kind, made: Making, asking: Asking) -> None:
     """The messages that it was judging are judged again when it is back."""
     server = made().start()

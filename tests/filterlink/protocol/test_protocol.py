@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filterlink.protocol import protocol
-from filterlink.protocol.protocol import MAX_ROUTES, Event, HelperReply, Interface, Note, Reader
+from filterlink.protocol.protocol import MAX_ROUTES, Event, HelperReply, Interface, Note, Reader, ServerReport
 from filterlink.protocol.strings import MAX_COMPLAINTS
 from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer
 
@@ -276,3 +276,32 @@ def test_what_follows_added_fields_is_a_verdict_or_no_answer(line: bytes) -> Non
     replies = [event for event in read(line + b"\n") if isinstance(event, HelperReply)]
 
     assert [(reply.number, reply.answer.kind) for reply in replies] == [(7, AnswerKind.INVALID)]
+
+
+@pytest.mark.parametrize(
+    ("line", "trouble"),
+    [
+        (b'* UNAVAILABLE "/run/x: \\"refused\\""', '/run/x: "refused"'),
+        (b"* UNAVAILABLE", "its server does not answer"),
+        (b'* UNAVAILABLE ""', "its server does not answer"),
+        (b"* AVAILABLE", ""),
+        (b'* AVAILABLE "again"\r', ""),
+    ],
+)
+def test_reports_about_a_server(line: bytes, trouble: str) -> None:
+    [event] = read(line + b"\n")
+    assert isinstance(event, ServerReport)
+    assert event.trouble == trouble
+
+
+@pytest.mark.parametrize("line", [b"* available", b"* UNAVAILABLE now", b'*UNAVAILABLE "x"', b"* note UNAVAILABLE", b"*"])
+def test_other_information_is_no_report(line: bytes) -> None:
+    [event] = read(line + b"\n")
+    assert isinstance(event, Note)
+    assert (isinstance(event, ServerReport), event.complaint) == (False, "")
+
+
+def test_a_long_report_is_cut() -> None:
+    [event] = read(b'* UNAVAILABLE "' + b"x" * 100_000 + b'"\n')
+    assert isinstance(event, ServerReport)
+    assert len(event.trouble) == protocol.MAX_TROUBLE

@@ -47,6 +47,22 @@ def test_listing_goes_by_suffix_only(intake: Intake) -> None:
         _drop(name)
 
     assert sorted(_names(intake)) == [b"a.eml", b"b.sub", b"\xff\n g.eml"]
+    assert intake.ignored == {"its name does not end in .sub or .eml": (1, b"f")}
+
+
+def test_a_file_that_was_not_renamed_for_long_counts_as_never_taken(intake: Intake) -> None:
+    """Before that its writer may be at work."""
+    for name in ("c.tmp", ".e.eml", "d.bad"):
+        _drop(name)
+    assert (_names(intake), intake.ignored) == ([], {})
+    for name in ("c.tmp", ".e.eml", "d.bad"):
+        os.utime(f"Submitted/{name}", (1, 1))
+
+    assert _names(intake) == []
+    assert intake.ignored == {
+        "its name does not end in .sub or .eml": (1, b"c.tmp"),
+        "its name begins with a dot": (1, b".e.eml"),
+    }
 
 
 def test_the_oldest_comes_first_by_the_time_it_came_in(intake: Intake) -> None:

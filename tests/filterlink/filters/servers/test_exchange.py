@@ -17,7 +17,7 @@ from filterlink.filters.runtime.verdict import Verdict, error
 from filterlink.filters.servers import clamd, icap
 from filterlink.filters.servers.answer import ServerAnswer
 from filterlink.filters.servers.clamd import ClamdFilter
-from filterlink.filters.servers.exchange import MAX_DEATHS, Exchange, Terms
+from filterlink.filters.servers.exchange import MAX_DEATHS, Exchange, Ping, Terms
 from filterlink.filters.servers.icap import IcapFilter
 from filterlink.filters.servers.milter import MilterFilter
 from filterlink.filters.servers.rspamd import RspamdFilter
@@ -73,7 +73,7 @@ def said(answer: ServerAnswer) -> Verdict:
 
 
 def asking(*addresses: Address, wait: float = 20, timeout: float = 20, half_close: bool = True) -> Exchange:
-    return Exchange("server", addresses, Terms(wait, timeout), half_close)
+    return Exchange("server", addresses, Terms(wait, timeout), half_close, Ping(b"PING\r\n\r\n", (0,), 10.0))
 
 
 def test_all_of_it_goes_and_the_answer_comes(serving: Serving) -> None:

@@ -1,0 +1,65 @@
+"""What stops mail, from the status document: one sentence for each stop, and what to do about it. Pure.
+
+docs/stuck-queue.md has the same stops in one table.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from filterlink.config.units import show_seconds
+
+__all__ = ["LATE", "stops"]
+
+LATE = 600.0
+"""Seconds after which a message in a module queue shows that no program empties it."""
+DOING = {
+    "queue_limit": "Find out what keeps the mail in the queue, or raise enqueuer.queue_limit.",
+    "the drop folder": "Give the engine's account the right to read Submitted/, or repair the disk.",
+}
+FREE = "Free space on the disk, or lower spool.min_free."
+Stop = dict[str, str]
+
+
+def stops(document: dict[str, Any]) -> list[Stop]:
+    """Return what stops mail now: `what` it is, and what to `do`, both as text."""
+    found = (*_intake(document), *_filters(document), *_outbound(document), *_stuck(document))
+    return [{"what": what, "do": do} for what, do in found]
+
+
+def _intake(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if paused := document["intake"]["paused"]:
+        yield f"No new mail is taken: {paused}", next((do for begin, do in DOING.items() if paused.startswith(begin)), FREE)
+
+
+def _filters(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for one in document["filters"]:
+        if not one["unavailable_since"]:
+            continue
+        waiting = one["parked"] + one["in_flight"]
+        mail = f"; {waiting} messages wait for it" if waiting else ""
+        if one["state"] == "stalled":
+            yield (
+                f"Filter {one['name']} has not answered since {one['unavailable_since']} (stalled){mail}",
+                "Look at the process of its program, and at its server. After its timeout the engine restarts it.",
+            )
+        else:
+            error = f": {one['last_error']}" if one["last_error"] else ""
+            yield (
+                f"Filter {one['name']} is unavailable since {one['unavailable_since']} ({one['state']}){mail}{error}",
+                "Start its server or correct its program line. Deferred mail then returns by itself.",
+            )
+
+
+def _outbound(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for module, found in document.get("backlog", {}).get("outbound", {}).items():
+        if found["oldest_s"] is not None and found["oldest_s"] > LATE:
+            yield (
+                f"Module queue {module} is not emptied: {found['count']} messages, the oldest for {show_seconds(found['oldest_s'])}",
+                "Start the program that takes messages from there.",
+            )
+
+
+def _stuck(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for each in document["spool"]["stuck"]:
+        more = f" and {each['count'] - 1} more files are" if each["count"] > 1 else " is"
+        yield f"File {each['example']}{more} not taken from the drop folder: {each['why']}", "Rename the file, or remove it."
