@@ -23,8 +23,7 @@ from filterlink.wire.loop import Loop
 
 __all__ = ["TAIL", "Grumble", "HelperRunner", "Owner"]
 
-MAJOR = LEVELS["major"]
-"""The level of what happens as planned."""
+MAJOR = LEVELS["major"]  # the level of what happens as planned
 TAIL = 1024
 """Bytes of a helper's last stderr output that are kept as the reason of its end."""
 LINES_A_SECOND = 20
