@@ -109,7 +109,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     queue_limit: int = 100_000
     drain_timeout: Seconds = Seconds(20)
     max_hops: int = 50
-    trace_field: bool = True
+    trace_field: bool = False
+    """The file that `init` writes says true. A file of an older version says nothing: an upgrade must not change its mail."""
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)

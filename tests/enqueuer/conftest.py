@@ -15,6 +15,7 @@ CONFIG = """
 [enqueuer]
 processors = {processors}
 log_level = "low-level"
+trace_field = true
 retry_after = "1s"
 {engine}
 [[filters]]

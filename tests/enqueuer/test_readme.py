@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enqueuer.lab.trial import Trial
 from tests.helpers.paths import ROOT
-from tests.helpers.trace import untraced
+from tests.helpers.trace import bare
 
 README = ROOT / "README.md"
 ROUTES = '\n[[routes]]\nrecipient = "*"\nto = "OUT"\n'
@@ -89,7 +89,7 @@ def test_behind_postfix(trials: Callable[[str], Trial], tmp_path: Path) -> None:
     assert subprocess.run([back, trial.base / "Outbound/OUT"], check=False, timeout=20).returncode == 0
     assert trial.outbound() == []
     assert (tmp_path / "sendmail.words").read_text().splitlines() == ["-G", "-i", "-f", "", "--", *recipients]
-    assert untraced((tmp_path / "sendmail.mail").read_bytes()) == mail
+    assert bare((tmp_path / "sendmail.mail").read_bytes()) == mail
     assert (
         subprocess.run([into, "no address", "--", *recipients], input=mail, check=False, timeout=20, capture_output=True).returncode == 75
     )

@@ -45,7 +45,7 @@ actions = [["Discard"]]
         ("", "", ""),
         ("processors = 4", "processors = 8", "processors 4 -> 8"),
         ("processors = 4", 'processors = "auto"', "processors 4 -> auto"),
-        ("processors = 4", "trace_field = false", "trace_field true -> false"),
+        ("processors = 4", "trace_field = true", "trace_field false -> true"),
         (
             "processors = 4",
             'retry_after = "90s"\n[enqueuer.lanes]\nlarge_over = "1536K"',

@@ -377,7 +377,7 @@ def test_each_output_has_it(trials: Trials, config: Config, mail: Make) -> None:
 
 
 def test_it_can_be_switched_off_and_on(trials: Trials, config: Config, mail: Make) -> None:
-    off = config(engine="trace_field = false")
+    off = config().replace("trace_field = true", "trace_field = false")
     with trials(off) as trial:
         trial.drop("off", mail("off"))
         trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
