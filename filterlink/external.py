@@ -118,7 +118,7 @@ class ExternalFilter:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all of its helpers are ready, and report no server that does not answer."""
+        """Return whether all of its helpers are ready, and none reports that its server does not answer."""
         return self.gate is not None and sum(unit.ready and not unit.trouble for unit in self.gate.units) >= self.settings.instances
 
     @property
