@@ -59,7 +59,10 @@ class LogFollower:
             self._tails[file.day] = _Tail(self._log.folder / file.name, file.day, at_end=at_end)
 
     def _note(self, tail: "_Tail") -> None:
-        """Note which closed file this one is now: it has been read. A compressed one cannot be compared: it is the first new file of the day."""
+        """Note which closed file this one is now: it has been read.
+
+        If it is already compressed, its inode is another one. Then it is the first new file of its day.
+        """
         for file in self._log.files():
             if file.day == tail.day and not file.is_open and place(file) not in self._done:
                 if file.packed or tail.is_file(self._log.folder / file.name):
