@@ -59,7 +59,6 @@ class ExternalFilter:
         self.settings = settings
         self.numbers = numbers
         self.started = self.stopping = False
-        """The report of the last answer, if that was REJECTED. It usually says why the filter cannot scan."""
         self.due = math.inf
         """End of the time in which its helpers must become ready (seconds of loop.now)."""
         self._loop = loop
