@@ -47,7 +47,7 @@ def _filters(document: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
         if one["state"] == "stalled":
             yield (
                 f"Filter {one['name']} has not answered for {since} (stalled){mail}",
-                "Look at the process of its program, and at its server. After its timeout the engine restarts it.",
+                "Look at the process of its program, and at its server. After its timeout the engine restarts the process.",
             )
         else:
             error = f": {one['last_error']}" if one["last_error"] else ""
