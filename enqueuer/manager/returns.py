@@ -89,8 +89,7 @@ class Returns:
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
-        done = "deleted" if verb == "delete-bad" else "messages are scanned again"
-        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(done, answer))
+        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(verb, answer))
 
     def _slice(self, verb: str, filter: str, ids: Iterator[int], tally: "_Tally") -> None:
         until = time.monotonic() + SLICE
@@ -163,9 +162,8 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, what: str, answer: Answer) -> None:
-        """`what`: the words behind the number of those that were carried out."""
-        self._what = what
+    def __init__(self, verb: str, answer: Answer) -> None:
+        self._verb = verb
         self._left = 1
         """Orders without an answer; one more until all orders are given."""
         self._done = 0
@@ -187,4 +185,9 @@ class _Tally:
         self._left -= 1
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
-            self._answer(not self._refused, f"{self._done} {self._what}{more}")
+            self._answer(not self._refused, f"{self._said()}{more}")
+
+    def _said(self) -> str:
+        if self._verb == "delete-bad":
+            return f"{self._done} deleted"
+        return "1 message is scanned again" if self._done == 1 else f"{self._done} messages are scanned again"

@@ -224,7 +224,7 @@ def test_a_message_that_is_not_whole_stays_in_bad(trials: Trials, config: Config
 
         assert (alone.returncode, all.returncode) == (exits.NOINPUT, exits.NOINPUT)
         assert f"Bad/{half.name} is not whole" in alone.stderr
-        assert all.stderr.startswith("enqueuer: 1 messages are scanned again; Bad/")
+        assert all.stderr.startswith("enqueuer: 1 message is scanned again; Bad/")
         assert half.exists()
         assert half.with_suffix(".why").exists()
         assert trial.status()["totals"]["returned"] == 1
