@@ -153,7 +153,7 @@ class Stops:
         )
         if mounted.returncode:
             pytest.skip("mounting a small disk needs root")
-        basedir.init(engine.base)
+        basedir.create(engine.base)
         engine.configure(f'[spool]\nmin_free = "0%"\n{_yara()}')
         engine.start()
         temporary = engine.base / "Submitted" / "big.tmp"
@@ -230,11 +230,14 @@ def says(text: str, cell: str) -> bool:
 
 
 @pytest.fixture
-def made(trials: Callable[[str], Trial], mail: Make) -> Iterator[Stops]:
+def made(trials: Callable[[str], Trial], mail: Make, tmp_path: Path) -> Iterator[Stops]:
     yield Stops(trials, mail)
-    for mount in [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]:
-        if mount.endswith("/base0") and "pytest" in mount:
-            subprocess.run(["umount", "-l", mount], check=False)
+    for filler in tmp_path.glob("*/filler"):
+        filler.unlink()  # an engine without room on its disk takes long to stop
+    for mounted in (line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()):
+        if mounted.startswith(f"{tmp_path}/"):
+            subprocess.run([*ENGINE, "stop", "--now", "--base", mounted], check=True, capture_output=True)
+            subprocess.run(["umount", "-l", mounted], check=True)
 
 
 def test_the_page_has_ten_stops() -> None:
