@@ -117,7 +117,7 @@ class _Channel:
         """Return the next lines. It may wait longer than `timeout`: `control` reports the end, and an idle logger should sleep."""
         self.look()
         watched = [self.reader.fileno()] if self.control < 0 else [self.reader.fileno(), self.control]
-        ready = select.select(watched, [], [], max(timeout, TURN))[0]
+        ready = select.select(watched, [], [], 0 if self._ending else max(timeout, TURN))[0]
         if self.control in ready and not self._ending:
             self._ending = not self.obey()
         if self.reader.fileno() not in ready:

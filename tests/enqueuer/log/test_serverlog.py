@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +179,17 @@ def test_installing_leaves_no_thread(tmp_path: Path) -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_the_logger_ends_with_the_last_line_and_does_not_wait_for_another(root: logging.Logger, tmp_path: Path) -> None:
+    """The order to end and the last line come together at each stop of an engine."""
+    handler = serverlog.install(logfile.LogWriter(str(tmp_path)), "all")
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there:
+        root.warning("the last line")
+        there.send(b"end")
+        logger = threading.Thread(target=handler.serve, args=(here.fileno(), lambda: not here.recv(10)), daemon=True)
+        logger.start()
+        logger.join(20)
+        assert not logger.is_alive()
+    assert "the last line" in "".join(path.read_text() for path in tmp_path.glob("*.log"))
