@@ -192,4 +192,6 @@ def test_the_logger_ends_with_the_last_line_and_does_not_wait_for_another(root: 
         logger.start()
         logger.join(20)
         assert not logger.is_alive()
+    handler.channel.reader.close()
+    handler.channel.writer.close()
     assert "the last line" in "".join(path.read_text() for path in tmp_path.glob("*.log"))
