@@ -103,10 +103,14 @@ class LogWriter(logging.Handler):
         self._write(f"{self._folder}/{date}.log", "".join(self._shown(line) + "\n" for line in lines))
 
     def _write(self, path: str, text: str) -> None:
+        try:
+            self._open(path)
+        except OSError:
+            self._lost += text.count("\n")
+            return
         before = ("\n" if self._torn else "") + (self._shown(_gap(self._lost)) + "\n" if self._lost else "")
         data = (before + text).encode()
         try:
-            self._open(path)
             if self._is_full(len(data)) and self._close_file(path):
                 self._open(path)
             left = _written(self._file, data)
@@ -151,6 +155,16 @@ class LogWriter(logging.Handler):
             os.close(self._file)
         self._path = path
         self._file = opened
+        self._torn = _ends_in_a_line(path)
+
+
+def _ends_in_a_line(path: str) -> bool:
+    """Return whether the last line of a file has no end: a logger was killed while it wrote."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+            return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+    except OSError:
+        return False
 
 
 def _is(path: str, file: int) -> bool:

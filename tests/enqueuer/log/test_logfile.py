@@ -237,3 +237,16 @@ def test_rotation_on_a_running_engine(trials: Trials, config: Config, mail: Make
     text = trial.log()
     assert text.count("5 TEST filler\n") == 40_000
     assert [text.count(words) for words in (" starts on ", "bytes, a.eml", "enqueued: OUT(1)", "stopped")] == [1, 1, 2, 1]
+
+
+def test_a_line_that_a_killed_logger_cut_ends_before_the_next_one(tmp_path: Path) -> None:
+    logfile.LogWriter(str(tmp_path)).emit(line(1))
+    (path,) = tmp_path.glob("*.log")
+    path.write_bytes(path.read_bytes()[:-5])
+    writer = logfile.LogWriter(str(tmp_path))
+    for number in (2, 3):
+        writer.emit(line(number))
+    writer.close()
+
+    found = texts(tmp_path)
+    assert [each.partition("TEST ")[2] for each in found] == ["lin", "line 2 ", "line 3 "]

@@ -89,7 +89,10 @@ def _child(handler: serverlog.LogHandler, count: int) -> None:
 
 
 def test_records_survive_killed_loggers(root: logging.Logger, tmp_path: Path) -> None:
-    """Four processes log while the logger is killed again and again: no hang, no broken line, order kept, few lost."""
+    """Four processes log while the logger is killed again and again: no hang, order kept, few lost.
+
+    A kill may cut the line that is being written. It does not touch the next one.
+    """
     handler = serverlog.install(serverlog.LogWriter(str(tmp_path)), "all")
     context = multiprocessing.get_context("fork")
     ours, theirs = socket.socketpair()
@@ -119,8 +122,9 @@ def test_records_survive_killed_loggers(root: logging.Logger, tmp_path: Path) ->
 
     assert writer.exitcode == 0
     (file,) = tmp_path.iterdir()
-    lines = file.read_text().splitlines()
-    assert all(LINE.fullmatch(line) for line in lines)
+    found = file.read_text().splitlines()
+    lines = [line for line in found if LINE.fullmatch(line)]
+    assert len(found) - len(lines) <= kills
     assert 8000 - kills * 2 <= len(lines) <= 8000
     for worker in workers:
         numbers = [int(line.rpartition(" ")[2]) for line in lines if f"pid {worker.pid} " in line]
