@@ -161,9 +161,12 @@ def test_part_of_them_leave_when_part_is_enough() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(on=st.floats(1, 300), off=st.floats(1, 300), high=st.floats(10, 500))
+@given(on=st.floats(1.5, 300), off=st.floats(1, 300), high=st.floats(10, 500))
 def test_no_square_wave_makes_it_swing_for_long(on: float, off: float, high: float) -> None:
-    """What was regretted is waited for longer: a few turns at first, and from the third hour on none at all."""
+    """What was regretted is waited for longer: a few turns at first, and from the third hour on none at all.
+
+    A peak of about a second is left out: in some rounds two samples see it, in others one.
+    """
     world = World(wave(high, on, off), steps=1).run(2 * HOUR)
     turns = world.turns
     world.run(HOUR)
