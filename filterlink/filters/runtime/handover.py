@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from filterlink.filters.runtime.lines import MAX_LINE
 from filterlink.filters.runtime.runtime import Unreadable, open_at_message
 
 __all__ = ["RECEIVED", "Handover"]
@@ -42,6 +43,14 @@ class Handover:
         self._file.close()
         if self._copy:
             self._copy.close()
+
+    def put_before(self, field: bytes) -> None:
+        """Put a field with LF before what is there, in the line ends of the message: a reader may take the first line as an example."""
+        with self._told():
+            self._file.seek(self._start)
+            field = field.replace(b"\n", b"\r\n") if self._file.readline(MAX_LINE).endswith(b"\r\n") else field
+        self._before = field + self._before
+        self.size += len(field)
 
     def envelope(self) -> list[bytes]:
         """Return the lines above the message. Raises Unreadable."""

@@ -43,3 +43,15 @@ def test_what_cannot_be_copied_is_unreadable(queued: Queued, tmp_path: Path) -> 
         message.write("/dev/full")
     with pytest.raises(Unreadable, match="No such file"):
         Handover(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+def test_a_field_on_top_has_the_line_ends_of_the_message(queued: Queued, eol: bytes) -> None:
+    """It counts in the size, and is above what was there; nothing is none."""
+    data = b"Subject: x" + eol + eol + b"body" + eol
+    with Handover(queued(data), RECEIVED) as message:
+        message.put_before(b"X: y\n")
+        message.put_before(b"")
+        expected = b"X: y" + eol + RECEIVED + data
+        assert b"".join(message.pieces()) == os.pread(message.descriptor(), 1 << 20, 0) == expected
+        assert message.size == len(expected)
