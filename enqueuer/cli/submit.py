@@ -191,7 +191,7 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str, sign: Sign) 
         fail(f"{name}: {error}", exits.DATAERR)
     kept = _without(head, {field.partition(b":")[0].lower() for field in envelope})
     rest = data[len(head) :]
-    client = sign(ours + kept + rest)
+    client = sign(ours + kept + rest[:2])  # with the empty line
     return iter((client + eol if client else b"", ours, kept, rest))
 
 

@@ -74,9 +74,9 @@ def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: by
 
 
 def read_result(body: bytes) -> RspamdResult:
-    """Decode a result. Raises BadResult."""
+    """Decode a result. Raises BadResult. It may repeat bytes of a client or message that are not UTF-8."""
     try:
-        return msgspec.json.decode(body, type=RspamdResult)
+        return msgspec.json.decode(body.decode("utf-8", "replace"), type=RspamdResult)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:  # RecursionError: 100,000 brackets
         raise BadResult(f"not understood: {fault}") from None
 

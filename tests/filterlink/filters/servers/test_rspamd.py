@@ -74,6 +74,7 @@ def test_rspamd_is_told_the_envelope(running: Daemon, tmp_path: Path) -> None:
         (b"S SMTP [2001:db8::1]\nA h helo=helo.example\n", "2001:db8::1 - helo.example"),
         (b"S SMTP [192.0.2.7]\nA h helo=a%0D%0AUser:%20root\n", "192.0.2.7 - aUser: root"),
         (b"S SMTP [192.0.2.7]\nA h helo=%b\n" % (b"x" * 255), "192.0.2.7 - " + "x" * 255),
+        (b"S SMTP [192.0.2.7]\nA h helo=%FF%C3:%22%5C%20%25s\n", '192.0.2.7 - \ufffd\ufffd:"\\ %s'),
     ],
 )
 def test_rspamd_sees_the_client(running: Daemon, judging: Judging, lines: bytes, client: str) -> None:

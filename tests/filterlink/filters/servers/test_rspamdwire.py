@@ -64,6 +64,11 @@ def test_each_action(action: str, more: dict[str, Any], expected: Verdict) -> No
     assert expected == verdict(result(action, **more), YOUNG, ActionRules())
 
 
+def test_bytes_of_a_client_in_a_result_are_no_fault_of_rspamd() -> None:
+    """It repeats what a client or a message said, which need not be UTF-8. That must not look like an outage."""
+    assert read_result(b'{"action": "reject", "messages": {"smtp_message": "HELO \xff\xc3"}}').action == "reject"
+
+
 def test_greylisting_is_not_for_ever() -> None:
     """A queue does not prove, by offering it again, that a message is good: it goes on when it has waited."""
     assert verdict(result("greylist"), OLD, ActionRules()) == ok()
