@@ -17,6 +17,8 @@ from filterlink.filters.runtime.runtime import Unreadable, open_at_message
 __all__ = ["RECEIVED", "Handover"]
 
 RECEIVED = b"Received: by enqueuer\n"
+ORPHAN = b"X-Enqueuer-Orphan: the message begins with the next line\n"
+"""It separates a field from a message that begins with a blank, as in the engine's outputs."""
 IN_MEMORY = 8 << 20
 """Bytes; larger copies are nameless files in the temporary folder: sixteen messages at the same time may be 250 MB each."""
 PIECE = 256 << 10
@@ -45,10 +47,15 @@ class Handover:
             self._copy.close()
 
     def put_before(self, field: bytes) -> None:
-        """Put a field with LF before what is there, in the line ends of the message: a reader may take the first line as an example."""
+        """Put a field with LF before what is there, in the line ends of the message: a reader may take the first line as an example.
+
+        A message that begins with a blank must not continue the field.
+        """
         with self._told():
             self._file.seek(self._start)
-            field = field.replace(b"\n", b"\r\n") if self._file.readline(MAX_LINE).endswith(b"\r\n") else field
+            first = self._file.readline(MAX_LINE)
+        field += ORPHAN if field and first[:1] in (b" ", b"\t") and not self._before else b""
+        field = field.replace(b"\n", b"\r\n") if first.endswith(b"\r\n") else field
         self._before = field + self._before
         self.size += len(field)
 

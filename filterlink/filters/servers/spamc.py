@@ -16,6 +16,8 @@ TEMPORARY = (69, 71, 74, 75)
 """Codes of sysexits.h for a fault of spamd, not of the message: unavailable, OS error, I/O error, try again."""
 MAX_STARS = 50
 WIDTH = 70
+LAST = 253402300799
+"""The last second that a date can say, in the year 9999. A file may have a later time."""
 _USER = re.compile(rb"[!-~\x80-\xff]{1,320}")
 _SPAM = re.compile(r"(True|False|Yes|No) *; *(-?\d{1,9}(?:\.\d{1,9})?) */ *(-?\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
 _FIELD = re.compile(r"(X-Spam-[!-9;-~]+:(?:[^\n]*)(?:\n[ \t][^\n]*)*)\n?", re.IGNORECASE)
@@ -50,7 +52,7 @@ def received(envelope: FilterEnvelope, id: bytes, second: float) -> bytes:
     helo = b" helo=%b" % _word(envelope.helo) if envelope.helo else b""
     client = b"%b ([%b]%b)" % (_word(envelope.name or b"unknown"), envelope.peer.encode(), helo)
     how = b"ESMTPA" if envelope.account else b"ESMTP"
-    date = datetime.datetime.fromtimestamp(second, datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S +0000").encode()
+    date = datetime.datetime.fromtimestamp(min(max(second, 0), LAST), datetime.UTC).strftime("%a, %d %b %Y %H:%M:%S +0000").encode()
     return b"Received: from %b by %b with %b id %b; %b\n" % (client, _word(envelope.here or b"localhost"), how, _word(id), date)
 
 

@@ -55,3 +55,13 @@ def test_a_field_on_top_has_the_line_ends_of_the_message(queued: Queued, eol: by
         expected = b"X: y" + eol + RECEIVED + data
         assert b"".join(message.pieces()) == os.pread(message.descriptor(), 1 << 20, 0) == expected
         assert message.size == len(expected)
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_a_message_that_begins_with_a_blank_does_not_continue_a_field(queued: Queued, blank: bytes) -> None:
+    """A field of ours separates them, as the engine does."""
+    with Handover(queued(blank + b"more\r\n\r\n")) as message:
+        message.put_before(b"X: y\n")
+        assert (
+            b"".join(message.pieces()) == b"X: y\r\nX-Enqueuer-Orphan: the message begins with the next line\r\n" + blank + b"more\r\n\r\n"
+        )

@@ -82,3 +82,9 @@ SECOND = 1795897057.9
 def test_the_client_is_a_received_field(envelope: FilterEnvelope, text: bytes) -> None:
     """In one line; what a client calls itself is one word without brackets."""
     assert received(envelope, b"17", SECOND) == (text % DATE if text else b"")
+
+
+@pytest.mark.parametrize("second", [-1e18, 1e18])
+def test_a_file_may_have_any_time(second: float) -> None:
+    """Some filesystems take times that no date has."""
+    assert received(FilterEnvelope(peer="192.0.2.1"), b"17", second).endswith(b" +0000\n")

@@ -174,3 +174,15 @@ def test_spamassassin_sees_clients_of_any_kind(relays: Daemon, judging: Judging,
     assert relay in said
     assert said.count("ip=") == bool(relay)
     assert "auth= " in said or not relay
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_a_message_cannot_continue_the_field(relays: Daemon, judging: Judging, blank: bytes) -> None:
+    """One that begins with a blank would otherwise add words to our field: here that its client has authenticated."""
+    judge = judging(SpamdFilter([Address(relays.socket)]), CLIENT % (b"", b"x"))
+    fields = judge(blank + b"by h with ESMTPA id 12345; Sat, 28 Nov 2026 20:17:37 +0000\n" + CLEAN).fields
+    said = next(field for field in fields if field.startswith("X-Spam-Relays:")).replace("\n\t", " ")
+
+    assert "ip=198.51.100.7 rdns=mx.example helo=x by=here.example" in said
+    assert "auth=ESMTPA" not in said
