@@ -1,7 +1,7 @@
 """Check the command lines of our own filters in a config file: with the filter's own parser, in a process of its own.
 
-A program line that begins with `enqueuer filter` is given to `enqueuer filter --check NAME ...`, which also reads the rules
-and makes the folders that the options name. The caller imports nothing of a filter, and waits for a bounded time.
+A program line that begins with `enqueuer filter` is given to `enqueuer filter --check NAME ...`. That command also reads the
+rules and makes the folders that the options name. The caller imports nothing of a filter, and waits for a bounded time.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ def _decisive(filter: Filter) -> tuple[object, ...]:
 
 
 def _start(filter: Filter) -> "subprocess.Popen[bytes] | None":
-    """Start the check of one line. None: this cannot be done here now, or need not be done."""
+    """Start the check of one line. None: it cannot be started here, or need not be."""
     if len(filter.words()) == 2:
         return None
     # -P: no module of the current directory, which is the base directory

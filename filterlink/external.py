@@ -59,7 +59,6 @@ class ExternalFilter:
         self.settings = settings
         self.numbers = numbers
         self.started = self.stopping = False
-        """The report of the last answer, if that was REJECTED. It usually says why the filter cannot scan."""
         self.due = math.inf
         """End of the time in which its helpers must become ready (seconds of loop.now)."""
         self._loop = loop
@@ -118,7 +117,7 @@ class ExternalFilter:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all of its helpers are ready, and report no server that does not answer."""
+        """Return whether all of its helpers are ready, and none reports that its server does not answer."""
         return self.gate is not None and sum(unit.ready and not unit.trouble for unit in self.gate.units) >= self.settings.instances
 
     @property

@@ -22,7 +22,7 @@ class Outage:
         self._logged = False
 
     def observe(self, now: float, gate: Gate, word: StateWord) -> None:
-        """Note the state of the filter at `now` (loop.now). Log the begin and the end of an outage of its server, and of a standstill."""
+        """Note the state of the filter at `now` (loop.now). Log the begin and the end of an outage of its server, or of a stall."""
         if word not in _OUT:
             self._end(word)
             return

@@ -9,7 +9,7 @@ __all__ = ["details"]
 
 MAX_RECIPIENTS = 20
 _SHOWN = ("id", "fate", "sender", "recipients", "recipient_count", "message_id", "subject")
-"""Keys of a .why that are shown from the message itself."""
+"""Keys of a .why that the page does not repeat: it shows them from the message itself."""
 
 
 def details(document: dict[str, Any]) -> Iterator[tuple[str, list[object]]]:

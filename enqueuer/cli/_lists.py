@@ -12,7 +12,7 @@ __all__ = ["messages"]
 
 TO = 24
 SUBJECT = 30
-"""Columns of recipient and subject. A longer text is cut on a terminal, and nowhere else."""
+"""Columns of recipient and subject. A longer text is cut, but only on a terminal."""
 WIDE = 110
 """Columns of a terminal on which the list also shows subjects."""
 
@@ -53,7 +53,7 @@ def _to(recipients: list[str], width: int) -> str:
 
 
 def _column(text: str, columns: int, width: int, more: str = "") -> str:
-    """Return a text in so many columns, with `more` right behind it."""
+    """Return a text padded to this many columns, with `more` right behind it."""
     shown = printable(text)
     if width and len(shown) > columns:
         shown = shown[: columns - 1] + "~"

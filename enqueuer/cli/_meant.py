@@ -66,7 +66,10 @@ def drop_id(name: str) -> int | str:
 
 
 def _ids(name: str) -> dict[int, str]:
-    """Return the messages that had this drop name, and their droppers, from the claimed drops and the log: the last day that has it."""
+    """Return the messages that had this drop name, each with its dropper.
+
+    They come from the claimed drops, and from the last day of the log that has the name.
+    """
     found: dict[int, str] = {}
     log = LogFolder(LOG)
     for day in sorted({file.day for file in log.files()}, reverse=True):
@@ -107,7 +110,7 @@ def _owner(path: bytes) -> str:
 
 
 def told(id: int) -> list[LogEntry]:
-    """Return the lines of the log about a message, at most the last MAX_LINES. It reads from the last file to that with the first line."""
+    """Return the lines of the log about a message, at most the last MAX_LINES. It reads the files backwards, as far as the first line."""
     log = LogFolder(LOG)
     query = LogQuery(ids=frozenset({id}))
     found: list[LogEntry] = []

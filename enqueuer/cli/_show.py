@@ -109,7 +109,7 @@ def _ended(document: dict[str, Any]) -> Iterator[str]:
     if ended["time"]:
         yield f"at {ended['time']}: {ended['reason']}"
     elif not document["files"]:
-        yield "the log has lines about it, and none that says how it ended; they may be too old, or were lost"
+        yield "the log has lines about it, but none that says how it ended: that line may be too old, or lost"
     if document["files"]:
         yield f"to be delivered: {', '.join(document['files'])}"
     elif document["state"] == "enqueued":

@@ -47,7 +47,7 @@ def _filters(document: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
         if one["state"] == "stalled":
             yield (
                 f"Filter {one['name']} has not answered for {since} (stalled){mail}",
-                "Look at the process of its program, and at its server. After its timeout the engine restarts it.",
+                "Look at the process of its program, and at its server. After its timeout the engine restarts the process.",
             )
         else:
             error = f": {one['last_error']}" if one["last_error"] else ""
@@ -72,5 +72,5 @@ def _messages(waiting: int) -> str:
 
 def _stuck(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for each in document["spool"]["stuck"]:
-        more = f" and {each['count'] - 1} more files are" if each["count"] > 1 else " is"
-        yield f"File {each['example']}{more} not taken from the drop folder: {each['why']}", "Rename the file, or remove it."
+        files = f"File {each['example']} is" if each["count"] == 1 else f"{each['count']} files, {each['example']} among them, are"
+        yield f"{files} not taken from the drop folder: {each['why']}", "Rename the file, or remove it."

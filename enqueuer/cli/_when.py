@@ -17,7 +17,7 @@ FORM = 'write a duration ("10m", "2h", "3d"), a time ("14:30"), a day ("2026-11-
 def span(text: str, now: datetime, option: str) -> tuple[str, str]:
     """Return begin and end of the day, minute or second that a text names, in the form of the log. Raises BadParameter.
 
-    `now` and the result are local times. A duration names the point of time that was so long ago. `option`: whose value it is.
+    `now` and the result are local times. A duration names the point of time that was this long ago. `option` is named in the error.
     """
     try:
         begin, length = _read(text.strip(), now)

@@ -11,8 +11,8 @@ from enqueuer.cli._shelf import list_folder, show_message
 
 __all__ = ["add_to"]
 
-RETRY = """Its attempts are set to 0. A message whose file is not whole is refused: it was cut or changed. Needs a running engine."""
-DELETE = "It asks nothing. Needs a running engine."
+RETRY = """Sets its attempts to 0. Refuses a message if its file was cut or changed. Needs a running engine."""
+DELETE = "Does not ask before it deletes. Needs a running engine."
 
 SomeId = Annotated[int | None, typer.Argument(metavar="ID", parser=message_id, help="The id in the list and in the log.")]
 All = Annotated[bool, typer.Option("--all", help="All messages in Bad.")]

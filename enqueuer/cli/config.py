@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 
-TEXT = """Prints "ok" and exits with 0 if a running engine would accept the file, else prints the first error and exits with 78. Also
-tries the command lines of our own filters, with the rules and folders that they name. Warns of settings that are allowed but probably not
-meant. Needs no engine and changes nothing."""
+TEXT = """Prints "ok" and exits with 0 if a running engine would accept the file. Else it prints the first error and exits with 78. It also
+tries the command lines of our own filters, with the rules and folders that they name. It warns of settings that are allowed but probably
+not meant. Needs no engine and changes nothing."""
 LINES_WITHIN = 30.0
 """Seconds that the command lines of our own filters may take, all at once."""
 

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-TEXT = """Reads the logs of all days, compressed or not, and prints the lines that meet all conditions, in order of time.
-Without a condition it prints the last 50 lines, else all that it finds; -n N: the last N of them. Upper and lower case
-are the same. TEXT is not a pattern. Needs no engine.
+TEXT = """Reads the logs of all days, compressed or not. Prints the lines that meet all conditions, in order of time. Without a
+condition it prints the last 50 lines, else all lines that it finds. -n N prints only the last N of them. Upper and lower case
+count as the same. TEXT is plain text, not a pattern. Needs no engine.
 
 \b
 A line:  2026-11-28 14:30:00.123 2 QUEUE([17]) enqueued: OUT(1)
          day        time         level tag     text
 Levels:  0 crashes, 1 failures, 2 major, 3 problems, 4 low-level, 5 all
 
-TIME is a duration (10m, 2h, 3d: so long ago), a time of today (14:30), a day (2026-11-28, today, yesterday), or both
-("2026-11-28 14:30"). --until includes the day or minute that it names.
+TIME is a duration (10m, 2h, 3d: this long ago), a time of today (14:30), a day (2026-11-28, today, yesterday), or both
+("2026-11-28 14:30"). --until includes the day, minute or second that it names.
 
-Exit codes: 0 success, also if no line was found; 74 a file could not be read to its end (the others are)."""
+Exit codes: 0 success, also if no line was found; 74 a file could not be read to its end (all others were)."""
 EXAMPLES = (
     "enqueuer log -f",
     "enqueuer log bob@example.com --messages",
@@ -44,11 +44,11 @@ EXAMPLES = (
 LAST = 50
 """Lines that are shown if there is no condition."""
 MOST = 100_000
-"""Lines that -n may ask for; they are kept in memory."""
+"""The largest -n: these lines are kept in memory."""
 MOST_MESSAGES = 10_000
-"""Messages of which --messages shows all lines."""
+"""The most messages that --messages shows."""
 POLL = 0.25
-"""Seconds between two looks for new lines."""
+"""Seconds between two searches for new lines."""
 COLOURS = {0: "1;31", 1: "1;31", 3: "33"}
 """Level -> colour on a terminal."""
 
@@ -59,19 +59,19 @@ def add_to(app: typer.Typer) -> None:
 
 def _log(
     text: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Only lines that contain this text; several: all of them.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Only lines that contain this text. Several texts: all of them.")
     ] = None,
     lines: Annotated[int | None, typer.Option("-n", "--lines", min=0, max=MOST, metavar="N", help="Print the last N lines.")] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with the lines that come, until ^C. Default of -n: 10.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Print the last lines (-n: 10), then each new line, until ^C.")] = False,
     id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Only lines about this message (id, or name of the drop).")] = None,
-    tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Only lines with this tag, e.g. ENQUEUER; QUEUE: of any message.")] = "",
+    tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Only lines with this tag, e.g. ENQUEUER. QUEUE: any message.")] = "",
     level: Annotated[
         str | None, typer.Option("--level", metavar="LEVEL", help="Only lines of this level (word or digit) or more serious ones.")
     ] = None,
     problems: Annotated[bool, typer.Option("--problems", help="Only lines that report a problem: levels 0, 1 and 3.")] = False,
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only lines from this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only lines up to this time.")] = None,
-    messages: Annotated[bool, typer.Option("--messages", help="Print all lines of each message of which a line was found.")] = False,
+    messages: Annotated[bool, typer.Option("--messages", help="Print all lines of each message that has such a line.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each line.")] = False,
     base: Base = None,
 ) -> int:
@@ -126,7 +126,7 @@ def _levels(level: str | None, problems: bool) -> frozenset[int]:
 
 
 def _whole_messages(log: "LogFolder", query: "LogQuery") -> "LogQuery":
-    """Return the query for all lines of the messages of which this one finds a line. Raises CommandFailure if they are too many."""
+    """Return the query for all lines of each message that has a line of this query. Raises CommandFailure if there are too many."""
     from enqueuer.log.entries import LogQuery
 
     ids: set[int] = set()
@@ -158,13 +158,13 @@ def _print_one(entry: "LogEntry", json: bool) -> None:
 
 
 def _follow(log: "LogFolder", query: "LogQuery", lines: int, json: bool) -> NoReturn:
-    """Print the last lines, then those that come. It does not return."""
+    """Print the last lines, then each new line. It does not return."""
     from enqueuer.log.following import LogFollower
 
     follower = LogFollower(log)
     last = log.last(query, lines)
     new = list(follower.entries(query))
-    # what came meanwhile is in both
+    # lines that came between the two calls are in both lists
     both = next((count for count in range(min(len(last), len(new)), 0, -1) if last[-count:] == new[:count]), 0)
     for entry in [*last, *new[both:]]:
         _print_one(entry, json)

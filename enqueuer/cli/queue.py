@@ -12,11 +12,12 @@ from enqueuer.cli._shelf import list_folder, show_drop, show_queued
 __all__ = ["add_to"]
 
 RETRY = """A message in Bad/ goes back to the queue, and its attempts are set to 0. A deferred message is tried again at once. --all
-retries all of both. --filter NAME retries those that this filter deferred, or over which they went to Bad/. Needs a running engine."""
+retries all deferred messages and all in Bad/. --filter NAME retries only the messages that this filter deferred or sent to Bad/. Needs
+a running engine."""
 
 TEXT = """States: waiting = taken from Submitted, waits for a processor; active = being scanned; settling = decided, its result is
-being synced; parked = waits for a free slot of a filter; deferred = a filter could not scan it, and it is tried again later. A running
-engine is asked for the state. Without one, the files show waiting, active or deferred."""
+being synced; parked = waits for a free slot of a filter; deferred = a filter could not scan it, and it is tried again later. The
+command asks a running engine for the states. Without one, the files show waiting, active or deferred."""
 
 SHOW = """A running engine says what the message waits for, since when, and how long that usually takes. Without an engine the command shows
 what the files say. For a message that has left the queue it says how and when it ended. It always prints the lines of the log.

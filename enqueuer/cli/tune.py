@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["CommandFailure", "add_to"]
 
 TEXT = """Runs an engine of its own, with your config and your filters, on copies of mail, in a temporary folder below Run/. Measures
-throughput and waiting time with 1, 2, 4 ... 64 processors. Says what limits it, and recommends `processors` and `max_in_flight`.
+throughput and waiting time with 1, 2, 4 ... 64 processors. Says what limits the throughput. Recommends `processors` and `max_in_flight`.
 Changes nothing without --apply.
 
 A running engine goes on, but the two share the machine. Your filters scan thousands of copies: a filter that learns or counts
 (auto-learning, greylisting) counts them too.
 
-Recommends nothing, and --apply writes nothing, if other programs use the machine, if the throughput varies by more than 20%, or if too
-little was measured. Press q or ^C to end early, with the results so far.
+Recommends nothing if other programs use the machine, if the throughput varies by more than 20%, or if too little was measured. Then
+--apply writes nothing. Press q or ^C to end early, with the results so far.
 
 Exit codes: 0 success, 66 no such mail, 69 nothing was measured, 75 no recommendation to apply, 130 stopped before the first result."""
 EXAMPLES = ("enqueuer tune", "enqueuer tune --mail ~/Maildir --seconds 120 --png tune.png", "enqueuer tune --apply")

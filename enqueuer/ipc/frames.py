@@ -97,7 +97,7 @@ class Order(Frame):
     verb: str
     id: int
     filter: str = ""
-    """Retry of 0: only the messages that this filter deferred, or over which they went to Bad/."""
+    """Retry of 0: only the messages that this filter deferred or sent to Bad/."""
 
 
 class CommandAnswer(Frame):

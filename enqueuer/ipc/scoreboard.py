@@ -81,7 +81,7 @@ class StuckDrops(msgspec.Struct, frozen=True):
 
 
 class IntakeState(msgspec.Struct, frozen=True):
-    """What stands in the way of new mail."""
+    """What stops new mail."""
 
     paused: str | None = None
     """Why no drop is taken, in one line; None: drops are taken."""
@@ -285,5 +285,5 @@ class Scoreboard:
         self._intake.publish(state)
 
     def intake(self) -> IntakeState:
-        """Return what stands in the way of new mail."""
+        """Return what stops new mail."""
         return self._intake.read()

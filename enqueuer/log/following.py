@@ -59,7 +59,10 @@ class LogFollower:
             self._tails[file.day] = _Tail(self._log.folder / file.name, file.day, at_end=at_end)
 
     def _note(self, tail: "_Tail") -> None:
-        """Note that the closed file which was this one has been read. If it is compressed by now, it is the first new one of its day."""
+        """Note which closed file this one is now: it has been read.
+
+        If it is already compressed, its inode is another one. Then it is the first new file of its day.
+        """
         for file in self._log.files():
             if file.day == tail.day and not file.is_open and place(file) not in self._done:
                 if file.packed or tail.is_file(self._log.folder / file.name):
@@ -80,7 +83,7 @@ class _Tail:
             self._file.seek(0, os.SEEK_END)
 
     def lines(self, query: LogQuery) -> Iterator[LogEntry]:
-        """Yield the wanted lines that were written since the last call. The begin of a line waits for its end."""
+        """Yield the wanted lines that were written since the last call. An incomplete line waits for its end."""
         if os.fstat(self._file.fileno()).st_size < self._file.tell():  # cut: copytruncate
             self._file.seek(0)
             self._rest = b""

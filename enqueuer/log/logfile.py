@@ -1,13 +1,13 @@
 """The file of the Server Log: YYYY-MM-DD.log, written by the logger process alone.
 
 A file is closed, by a rename to the next number of its day, when it is full, or a minute after its day (dayfiles.py has the names). The
-time is for lines of that day that come late.
+minute is for late lines of that day.
 
-The file is opened by its name at each write if the name now means another file, so a rotation by rename needs no signal. A line is
+At each write the logger opens the file again if its name now means another file. So a rotation by rename needs no signal. A line is
 written whole or not at all. A line that a full disk has cut ends with a line end before the next line. The log counts lost lines.
 
-What ends the logger: the end of all other processes at a stop; any exception but OSError while it writes. What it does not end for: a
-full disk, or an unwritable folder. The lines are lost, and the next line that can be written announces how many.
+What ends the logger: see supervisor/logger.py. A full disk or an unwritable folder does not end it. The lines are lost, and a line says
+how many when it can be written again.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class LogWriter(logging.Handler):
             self.close_days(time.time())
 
     def close_days(self, now: float) -> None:
-        """Close the files whose day had passed a minute ago."""
+        """Close the files whose day ended more than a minute ago."""
         with contextlib.suppress(OSError):
             today = day(int(now - LATE))
             for file in dayfiles.in_order(os.listdir(self._folder)):
@@ -103,10 +103,14 @@ class LogWriter(logging.Handler):
         self._write(f"{self._folder}/{date}.log", "".join(self._shown(line) + "\n" for line in lines))
 
     def _write(self, path: str, text: str) -> None:
+        try:
+            self._open(path)
+        except OSError:
+            self._lost += text.count("\n")
+            return
         before = ("\n" if self._torn else "") + (self._shown(_gap(self._lost)) + "\n" if self._lost else "")
         data = (before + text).encode()
         try:
-            self._open(path)
             if self._is_full(len(data)) and self._close_file(path):
                 self._open(path)
             left = _written(self._file, data)
@@ -151,6 +155,16 @@ class LogWriter(logging.Handler):
             os.close(self._file)
         self._path = path
         self._file = opened
+        self._torn = _ends_in_a_line(path)
+
+
+def _ends_in_a_line(path: str) -> bool:
+    """Return whether the last line of a file has no end: a logger was killed while it wrote."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+            return file.seek(0, os.SEEK_END) > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+    except OSError:
+        return False
 
 
 def _is(path: str, file: int) -> bool:

@@ -48,7 +48,7 @@ class LogFolder:
         """Yield the wanted lines, the oldest first."""
         last = DayFile("")
         while left := [file for file in self.files() if place(file) > place(last)]:
-            # A file that is written may be closed meanwhile, so it is read only if it is the first of a new listing.
+            # A file that is written may be closed at any time, so it is read only if it is the first of a new listing.
             for last in list(itertools.takewhile(lambda file: not file.is_open, left)) or left[:1]:
                 if query.has_day(last.day):
                     yield from self.of(last, query)
@@ -60,7 +60,7 @@ class LogFolder:
             newest = left.pop()
             if query.has_day(newest.day):
                 yield newest
-            if newest.is_open:  # what it was may have been closed meanwhile
+            if newest.is_open:  # it may have been closed since the listing
                 left = [file for file in self.files() if place(file) < place(newest)]
 
     def last(self, query: LogQuery, count: int) -> list[LogEntry]:

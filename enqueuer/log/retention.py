@@ -1,10 +1,10 @@
 """Compress the closed files of the Server Log, and delete them by age and by total size. A thread of the logger process.
 
 The thread has the lowest priority. zlib and the disk run without the interpreter's lock, so the logger goes on reading its channel. A
-thread dies with its process, at any instant; a child process would outlive it, and would hold copies of the logger's sockets.
+thread dies with its process. A child process would outlive it, and would hold copies of the logger's sockets.
 
-A kill at any instant loses no line: the compressed file gets its name when it is whole and on the disk, and only then the plain file is
-removed. What a kill leaves behind is found at the next start: a .tmp is removed, and its file is compressed again.
+A kill at any instant loses no line. The compressed file gets its name when it is whole and on the disk. Only then is the plain file
+removed. The next start removes a .tmp that a kill left behind, and compresses its file again.
 
 What it only logs: a file that cannot be compressed or deleted. It is tried again after an hour, or when the next file is closed.
 """
@@ -66,7 +66,7 @@ class LogRetention:
         self._due.set()
 
     def tidy(self, now: float) -> None:
-        """Compress what is closed, then delete what is too old or too much."""
+        """Compress the closed files, then delete those that are too old or over the size limit."""
         problem = ""
         try:
             for file in self._closed():
@@ -138,7 +138,7 @@ class LogRetention:
             os.close(folder)
 
     def _delete(self, now: float) -> str:
-        """Delete what is too old or too much. Return what prevents that."""
+        """Delete the files that are too old or over the size limit. Return what prevents that."""
         sizes = {}
         for name in os.listdir(self._folder):
             path = self._folder / name

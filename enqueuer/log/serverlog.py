@@ -38,7 +38,7 @@ GATHERED = 10_000
 PATIENCE = struct.pack("ll", 1, 0)
 """How long (1 s) a process that may wait does wait for a full channel. Then its record is dropped and counted."""
 TURN = 30.0
-"""Seconds after which an idle logger looks around: a day may have passed."""
+"""Seconds after which an idle logger looks at its files: a day may have ended."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[logline.Line]).decode
 _room = memoryview(bytearray(1 << 18))
@@ -117,7 +117,7 @@ class _Channel:
         """Return the next lines. It may wait longer than `timeout`: `control` reports the end, and an idle logger should sleep."""
         self.look()
         watched = [self.reader.fileno()] if self.control < 0 else [self.reader.fileno(), self.control]
-        ready = select.select(watched, [], [], max(timeout, TURN))[0]
+        ready = select.select(watched, [], [], 0 if self._ending else max(timeout, TURN))[0]
         if self.control in ready and not self._ending:
             self._ending = not self.obey()
         if self.reader.fileno() not in ready:
@@ -171,7 +171,7 @@ class LogHandler(MultiProcessingHandler):  # type: ignore[misc]
         self.writer.configure(json=json, full=full)
 
     def serve(self, control: int, obey: Callable[[], bool] = lambda: False) -> None:
-        """Write what comes. In the logger process only.
+        """Write the lines that come. Only the logger process calls it.
 
         When `control` is readable, `obey` is called. If it returns False, the log ends when nothing is left.
         """

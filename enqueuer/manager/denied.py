@@ -40,7 +40,7 @@ class Denied:
         return len(self._failures)
 
     def note(self, candidate: Candidate, now: float, why: str = "") -> None:
-        """Note that a drop could not be taken, and why: its pause doubles, unless the drop was changed meanwhile."""
+        """Note that a drop could not be taken, and why: its pause doubles, unless the drop has changed since."""
         known = self._failures.get(candidate.name)
         if known is None and len(self._failures) >= MAX_DENIED:
             self._join(candidate, now)

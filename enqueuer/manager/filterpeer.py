@@ -12,9 +12,9 @@ __all__ = ["FilterPeer"]
 
 
 CROSSED = 1.0
-"""Seconds until a message is offered again whose deferral may have crossed a Renewed on its way."""
+"""Seconds until a message is offered again if its deferral may have crossed a Renewed."""
 CROSSED_WITHIN = 3.0
-"""Seconds after a Renewed in which that may be."""
+"""Seconds after a Renewed in which older deferrals may still arrive."""
 
 
 class FilterPeer:
@@ -28,8 +28,9 @@ class FilterPeer:
         self._renewed: dict[str, float] = {}
 
     def called(self, link: Link) -> None:
-        """Take the link of a new multiplexer. It knows no message, so all parked ones ask again, and all deferred ones soon: it cannot
-        know of an outage that ended meanwhile.
+        """Take the link of a new multiplexer. It knows no message, so all parked ones ask again.
+
+        It does not know of an outage before, so all deferred messages are offered again, too.
         """
         self._link = link
         self._backpressure = False
@@ -46,7 +47,7 @@ class FilterPeer:
     def pause(self, filter: str, now: float, pause: float) -> float:
         """Return the seconds after which a message that this filter deferred is offered again, usually `pause`.
 
-        If the filter has just been renewed, the answer may be from before, and come later on its way through a processor.
+        If the filter has just been renewed, its answer may be older than that: it came late, through a processor.
         """
         return min(pause, CROSSED) if now - self._renewed.get(filter, -math.inf) < CROSSED_WITHIN else pause
 

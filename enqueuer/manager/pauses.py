@@ -19,7 +19,7 @@ class Machine:
         self._reason = ""
 
     def reason(self, now: float) -> str | None:
-        """Return why no work is given out; None: it is."""
+        """Return why no work is given out; None: work is given out."""
         return self._reason if now < self._until + PAUSE else None
 
     def pause(self, now: float) -> float:
@@ -43,7 +43,7 @@ class Machine:
 
 
 class IntakePause:
-    """Why no drop is taken. The disk is looked at once a second."""
+    """Knows why no drop is taken. It looks at the disk once a second."""
 
     def __init__(self) -> None:
         self.unreadable = ""
@@ -67,7 +67,7 @@ class IntakePause:
         return self._short
 
     def failed(self, now: float, error: OSError) -> str:
-        """Note that a drop could not be taken, as the machine has no room. Return the reason."""
+        """Note that a drop could not be taken because the machine has no room. Return the reason."""
         self._short = f"no drop can be taken: {error.strerror}; drops stay where they are"
         self._short_until = now + PAUSE
         return self._short

@@ -31,7 +31,7 @@ Such messages are offered again after its rollover (FilterPeer).
 
 
 SLICE = 0.002
-"""Seconds of one turn of the loop that `retry --all` and `bad delete --all` may take, but for their last message."""
+"""Seconds that `retry --all` and `bad delete --all` may take in one turn of the loop. Only the last message may exceed them."""
 Answer = Callable[[bool, str], None]
 
 
@@ -58,8 +58,8 @@ class Returns:
     def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "") -> None:
         """Carry out an order. `answer(done, line)` is called once, now or later.
 
-        release and delete are of Quarantine, retry-bad and delete-bad of Bad/. retry is of Bad/ or of a deferred message. The id 0
-        means all of these. `filter`: only those that it deferred, or over which they went to Bad/.
+        release and delete apply to Quarantine, retry-bad and delete-bad to Bad/. retry applies to Bad/ and to deferred messages. The id
+        0 means all of these. `filter`: only the messages that this filter deferred or sent to Bad/.
         """
         if not id:
             self._all(verb, filter, answer)
@@ -89,8 +89,7 @@ class Returns:
         except OSError as error:
             answer(False, f"Bad: {error.strerror}")
             return
-        done = "deleted" if verb == "delete-bad" else "messages are scanned again"
-        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(done, answer))
+        self._slice(verb, filter, itertools.chain(deferred, kept), _Tally(verb, answer))
 
     def _slice(self, verb: str, filter: str, ids: Iterator[int], tally: "_Tally") -> None:
         until = time.monotonic() + SLICE
@@ -104,7 +103,7 @@ class Returns:
         tally.end()
 
     def _belongs(self, id: int, filter: str) -> bool:
-        """Return whether this filter ("" = any) deferred a message, or is why it went to Bad/. A message may have moved on meanwhile."""
+        """Return whether this filter ("" = any) deferred a message or sent it to Bad/. The message may have moved since it was listed."""
         if (entry := self._schedule.entries.get(id)) is not None:
             return entry.state == "deferred" and filter in ("", entry.filter)
         if not filter:
@@ -163,11 +162,10 @@ class Returns:
 class _Tally:
     """Counts the answers of many orders, and gives one answer for all."""
 
-    def __init__(self, what: str, answer: Answer) -> None:
-        """`what`: the words behind the number of those that were carried out."""
-        self._what = what
+    def __init__(self, verb: str, answer: Answer) -> None:
+        self._verb = verb
         self._left = 1
-        """Orders without an answer yet; one more until all are given."""
+        """Orders without an answer; one more until all orders are given."""
         self._done = 0
         self._refused = ""
         self._answer = answer
@@ -187,4 +185,9 @@ class _Tally:
         self._left -= 1
         if not self._left:
             more = f"; {self._refused}" if self._refused else ""
-            self._answer(not self._refused, f"{self._done} {self._what}{more}")
+            self._answer(not self._refused, f"{self._said()}{more}")
+
+    def _said(self) -> str:
+        if self._verb == "delete-bad":
+            return f"{self._done} deleted"
+        return "1 message is scanned again" if self._done == 1 else f"{self._done} messages are scanned again"

@@ -240,7 +240,7 @@ class Schedule:
         return self.entries[min(heads)] if heads else None
 
     def deferred_since(self) -> float:
-        """Return since when the message is deferred that has been for longest (time.monotonic()); 0.0 = none is."""
+        """Return when the longest deferred message was deferred (time.monotonic()); 0.0 = no message is deferred."""
         while self._deferred:
             since, id = self._deferred[0]
             entry = self.entries.get(id)

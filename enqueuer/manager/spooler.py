@@ -125,7 +125,7 @@ class Spooler:
         if self._claim(now) == CLAIMS_A_TURN:
             return 0.0
         if self.stuck and now > self._unhurried + STUCK_EACH:
-            self._wanted = True  # a file that is removed comes without a hint
+            self._wanted = True  # no hint comes when a file is removed
         if self._wanted and not all(self._lanes):
             # drops of a full lane must not hide those of the other lane, but each listing has them again
             not_before = self._unhurried if any(self._lanes) else self._not_before

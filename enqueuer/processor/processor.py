@@ -187,7 +187,7 @@ class Processor:
         return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts.answers)) if told else outcome
 
     def _trace(self, job: frames.Job) -> tuple[bytes, ...]:
-        """Return the field that says where a message in a module queue came through, if it is wanted."""
+        """Return the trace field of a message for a module queue; none if `trace_field` is false."""
         return (trace.received(self._by, job.id, time.time()),) if self._birth.config.enqueuer.trace_field else ()
 
     def _is_the_output(self, message: ingest.MessageFile, fields: tuple[bytes, ...], places: Places, envelope: Envelope) -> bool:

@@ -1,4 +1,4 @@
-"""Write down what became of a message: its verdicts for the next dispatch, its reason for .why, its facts for the log."""
+"""Describe what happened to a message: its verdicts for the next dispatch, its reason for .why, its facts for the log."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ def fitting(job: frames.Job, verdicts: facts.Verdicts) -> tuple[VerdictFrame, ..
 
 
 def facts_of(message: MessageFile, answers: Mapping[str, FilterAnswer], *, stopped: bool = True) -> tuple[str, str]:
-    """Return the facts of a message for the line of its end. `stopped`: with its subject."""
+    """Return the facts of a message for its last line in the log. `stopped`: with its subject."""
     return facts.before(message.envelope, message.header), facts.after(answers, message.header if stopped else None)
 
 

@@ -35,7 +35,9 @@ MISSING = 5.0
 START_PATIENCE = 5.0
 """Seconds that the start of an engine waits for a file that is open for writing."""
 LINES_WITHIN = 2.0
-"""Seconds that the check of changed command lines of our own filters may take; one takes 0.2 s. The supervisor does nothing else then."""
+"""Seconds that the check of changed command lines of our own filters may take; one takes 0.2 s. The supervisor does nothing else in that
+time.
+"""
 TRY_AGAIN = 5.0
 """Seconds after which a file is tried again that was refused because of the disk, not because of its content."""
 

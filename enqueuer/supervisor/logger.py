@@ -1,7 +1,7 @@
 """The logger: write the lines of all processes, close full files and those of past days, compress and delete them.
 
-What ends it: Exit or garbage from the supervisor, or the end of its link to the supervisor, when it has written what is left; any
-exception but OSError while it writes. The supervisor starts another one; lines wait in the channel meanwhile.
+What ends it: Exit or garbage from the supervisor, or the end of the link to the supervisor. It first writes what is left. Any exception
+but OSError while it writes also ends it. The supervisor starts another one; lines wait in the channel until then.
 
 What it only logs: lines that could not be written; files that cannot be compressed or deleted (log/retention.py).
 """

@@ -40,7 +40,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     now: TuneStep | None = None
     """The step with today's configuration, if it was measured."""
     doubts: tuple[str, ...] = ()
-    """Why the steps are no ground for a recommendation."""
+    """Why the steps allow no recommendation."""
 
     @property
     def best(self) -> TuneStep:
@@ -49,7 +49,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def processors(self) -> int:
-        """Return the recommended number: no more than the slots of the filters in use, as the others could not use these."""
+        """Return the recommended number: at most the slots of the filters in use. Other processors would find no slot."""
         return max(LEAST, self.best.at_once)
 
     @property

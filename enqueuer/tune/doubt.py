@@ -1,4 +1,4 @@
-"""Say why a measurement is no ground for a recommendation: other programs, a throughput that varies, too few counts. Pure."""
+"""Say why a measurement allows no recommendation: other programs, a throughput that varies, too few counts. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,18 +11,18 @@ FEWEST = 3
 MOST_FOREIGN = 0.2
 """The part of the CPU that other programs may use."""
 MOST_SPREAD = 0.2
-"""How much the throughput of a count may vary, as a part of it."""
+"""The part by which the throughput of a count may vary."""
 QUIET = "Run it again when the machine is quiet"
 LONGER = "with more --seconds"
 
 
 def is_crowded(cpu: Cpu, foreign: float) -> bool:
-    """Return whether programs that use `foreign` cores are in the way of a measurement."""
+    """Return whether programs that use `foreign` cores disturb a measurement."""
     return foreign > MOST_FOREIGN * cpu.cores
 
 
 def doubts(steps: Sequence[TuneStep], deciding: Sequence[TuneStep]) -> list[str]:
-    """Return the reasons, each with its cure. `deciding`: the steps that the recommendation rests on."""
+    """Return the reasons, each with its cure. `deciding`: the steps that decide the recommendation."""
     return [*_foreign(steps), *_spread(deciding), *_few(steps)]
 
 

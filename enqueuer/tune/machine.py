@@ -76,7 +76,7 @@ def between(before: MachineSample, after: MachineSample, engine: int) -> tuple[C
     top = max(others, key=lambda name: others[name], default="")
     machine = float(os.cpu_count() or 1)
     cores = min([machine, *(group.cores for group in after.groups.values())])
-    outside = max(0.0, machine * in_use - sum(used.values()) - (machine - cores))  # what uses cores that we may not use is in no way
+    outside = max(0.0, machine * in_use - sum(used.values()) - (machine - cores))  # programs on cores that we may not use do not disturb
     cpu = Cpu(cores, busy, used["engine"], used["helpers"], sum(others.values()), hottest, top, outside=outside)
     return cpu, _disk(before, after, seconds, waited / total)
 

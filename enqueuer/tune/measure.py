@@ -45,7 +45,7 @@ FEW = 8
 IDLE = 0.3
 """Seconds for which the machine is measured without mail, before the first step and after each."""
 LEFT_OVER = 5.0
-"""Seconds that the mail of a step gets to leave the trial before that look."""
+"""Seconds that the mail of a step has to leave the trial before that measurement."""
 ALONE = 5
 """Messages that are scanned one after the other, if they take under a second."""
 LONGEST = 4.0
@@ -76,7 +76,7 @@ class Measure:
         self._pile = Pile(rig.trial.base, messages, ".eml" if ".eml" in suffixes else suffixes[0])
         self._rate = 0.0
         self._idle: Cpu | None = None
-        """Who used the CPU without mail, at the last look."""
+        """Who used the CPU without mail, at the last measurement."""
 
     def idle(self) -> Cpu:
         """Measure what other programs use while there is no mail."""
@@ -250,7 +250,7 @@ def waits(dropped: Mapping[str, float], lines: Sequence[str]) -> list[float]:
 def spread_of(samples: Sequence[StatusSample]) -> float | None:
     """Return half the range of the rates of the parts, relative to the whole rate; None if messages came out too seldom for parts.
 
-    A part is from one instant at which messages had been finished to a later one, as in rate_of().
+    A part begins and ends when messages were finished, as in rate_of().
     """
     moved = _moved(samples)
     size = (len(moved) - 1) // PARTS

@@ -46,13 +46,13 @@ class Cpu(msgspec.Struct, frozen=True):
     before: float = 0.0
     """Use of outside programs before there was any mail. The rest is work of filters elsewhere, by a daemon."""
     outside: float = 0.0
-    """Use of all that is not ours, also of programs that have ended meanwhile: what the machine used without what we used."""
+    """Use of all programs that are not ours, also of those that have ended: the use of the machine minus our own use."""
     idle_outside: float = 0.0
-    """The same just before or just after, without mail; the larger one."""
+    """The same without mail, just before or just after the step: the larger value."""
 
     @property
     def foreign(self) -> float:
-        """Return what other programs took away. What they use only while there is mail belongs to a scanner's daemon."""
+        """Return the cores that other programs took. What they use only while there is mail belongs to a scanner's daemon."""
         return min(self.outside, self.idle_outside)
 
 

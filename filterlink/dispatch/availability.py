@@ -1,8 +1,8 @@
 """Whether a filter can scan, since when it cannot, and when the messages that it deferred may come back. Pure.
 
 A filter cannot scan while no helper is ready, or while each ready helper has reported that its server does not answer. When it
-can scan again, the messages that it deferred meanwhile are offered again at once. A server that comes and goes must not have all of
-them each time: the pause before the next return doubles until the filter has answered about a message.
+can scan again, the messages that it deferred are offered again at once. A server that fails and recovers again and again must not get
+all of them each time. So the pause before the next return doubles until the filter has answered about a message.
 """
 
 import math
@@ -48,7 +48,7 @@ class Availability:
 
     @property
     def trouble_since(self) -> float | None:
-        """Return since when there is trouble."""
+        """Return since when there is trouble; None: there is none."""
         return self._trouble_since
 
     def report(self, now: float, unit: Unit, trouble: str) -> None:
@@ -72,7 +72,7 @@ class Availability:
         self._owed = True
 
     def overdue(self, others: bool) -> None:
-        """Note that a message was not answered in time. `others`: the filter answered others meanwhile."""
+        """Note that a message was not answered in time. `others`: the filter answered other messages in that time."""
         self._hung = self._hung or not others
 
     def answered(self, unit: Unit, kind: AnswerKind) -> None:
@@ -85,7 +85,7 @@ class Availability:
             self._owed = True
 
     def returns(self, now: float) -> bool:
-        """Return whether the deferred messages are to be offered again now. True counts as done."""
+        """Return whether the deferred messages are to be offered again now. If it returns True, this return counts as done."""
         if not self._owed or not self.serves or now < self._not_before:
             return False
         self._owed = False

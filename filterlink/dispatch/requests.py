@@ -35,7 +35,7 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     """Its client got a Park: the message waits for the answer to this request."""
 
     def attach(self, now: float, client: Any, ask: Ask) -> bool:
-        """Give this running request to the client that asks again, so that no message is scanned twice. False: another has it."""
+        """Give this running request to the client that asks again, so that no message is scanned twice. False: another client has it."""
         if self.n == ask.n and self.client not in (None, client):
             return False
         self.client = client

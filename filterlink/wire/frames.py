@@ -109,7 +109,7 @@ class VerdictFrame(Frame):
     filter: str
     answer: FilterAnswer
     seconds: float = 0.0
-    """How long the processor waited for it, written by the processor; of a message that was parked, only since it asked last."""
+    """Seconds that the processor waited for it; the processor writes them. For a parked message they count from the last Ask."""
 
 
 class Park(Frame):
@@ -181,7 +181,7 @@ class FilterState(msgspec.Struct, frozen=True):
     given_up: tuple[int, ...] = ()
     """Processes that SIGKILL does not end."""
     unavailable_since: float | None = None
-    """Since when the filter scans nothing, as its helper or its server does not answer (seconds since 1970); None: it scans."""
+    """Since when the filter scans nothing because its helper or its server does not answer (seconds since 1970); None: it scans."""
     last_error_at: float | None = None
     """When that error happened, in seconds since 1970."""
 

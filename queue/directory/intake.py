@@ -39,7 +39,7 @@ long.
 WRITING = (b".tmp", b".part", b".new", b"~")
 """Suffixes under which a program may write a drop before it renames it."""
 LEFT_OVER = 3600.0
-"""Seconds without a change after which such a file, or one whose name begins with a dot, counts as one that is never taken."""
+"""Seconds without a change after which such a file counts as never taken. The same applies to names that begin with a dot."""
 NO_OWNER = -1
 """The owner of drops that cannot be read: all of these share one place in what rests."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

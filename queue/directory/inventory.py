@@ -59,7 +59,7 @@ def count(folder: str, now: float) -> FolderCount:
 
 
 def _times(entries: Iterator[os.DirEntry[str]]) -> Iterator[float]:
-    """Yield when each message was written, in seconds since 1970. A file that goes meanwhile is left out."""
+    """Yield when each message was written, in seconds since 1970. A file that disappears is left out."""
     for entry in entries:
         if entry.name.endswith(".msg"):
             try:

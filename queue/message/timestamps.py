@@ -58,7 +58,7 @@ def _in_envelopes(second: int) -> str:
 
 @functools.lru_cache(maxsize=1)
 def in_headers(second: int) -> str:
-    """Format a time for header fields (RFC 5322, 3.3): `Sat, 28 Nov 2026 20:17:37 +0000`, in UTC. The locale has no say in it."""
+    """Format a time for header fields (RFC 5322, 3.3): `Sat, 28 Nov 2026 20:17:37 +0000`, in UTC. The locale does not change it."""
     at = datetime.fromtimestamp(second, UTC)
     return f"{DAYS[at.weekday()]}, {at.day:02d} {MONTHS[at.month - 1]} {at.year:04d} {at:%H:%M:%S} +0000"
 

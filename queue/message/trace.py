@@ -1,4 +1,4 @@
-"""The trace field of a message that leaves: a Received field with its id (RFC 5321, 4.4). Pure."""
+"""Make the trace field of a message for a module queue: a Received field with its id (RFC 5321, 4.4). Pure."""
 
 import re
 
@@ -12,7 +12,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 
 
 def domain(host: str) -> str:
-    """Return the name of this machine as it may stand in a header field; "localhost" if it is not a plain name."""
+    """Return the name of this machine in a form for a header field; "localhost" if it is not a plain name."""
     return host if _DOMAIN.fullmatch(host) else "localhost"
 
 

@@ -14,8 +14,8 @@ from tests.helpers import hostile
 PACE = 0.01
 """Seconds between two normal messages."""
 MOST = 1.0
-"""Seconds that 99 of 100 normal messages take at most."""
-FEW = 100
+"""Seconds that 98 of 100 normal messages take at most."""
+FEW = 50
 NORMAL = b"From: a@a.example\nTo: b@b.example\nSubject: normal\nMessage-ID: <%d@a.example>\n\nhello\n"
 
 
@@ -51,7 +51,7 @@ class Flow:
 
 @pytest.mark.alone
 def test_normal_mail_goes_on_beside_hostile_mail(tmp_path: Path) -> None:
-    """One hostile message of each kind, one after the other: the 99th of a hundred normal messages takes less than a second."""
+    """One hostile message of each kind, one after the other: 49 of fifty normal messages take less than a second each."""
     slow: dict[str, float] = {}
     with Trial(tmp_path / "base") as trial:
         trial.drop("first", NORMAL % 0)
@@ -64,7 +64,7 @@ def test_normal_mail_goes_on_beside_hostile_mail(tmp_path: Path) -> None:
                 flow.turn()
                 assert len(flow.seconds) < 60 / PACE
             trial.wait(lambda: not flow.look(), "all normal mail is out")  # noqa: B023
-            if (most := sorted(flow.seconds)[math.ceil(len(flow.seconds) * 0.99) - 1]) >= MOST:
+            if (most := sorted(flow.seconds)[math.ceil(len(flow.seconds) * 0.98) - 1]) >= MOST:
                 slow[name] = most
         assert slow == {}
         assert trial.status()["filters"][0]["restarts"] == 0

@@ -1,4 +1,4 @@
-"""A scanner's server goes away and comes back: what the status shows, and that deferred mail returns by itself."""
+"""What stops mail, on a running engine: what status and log show, and that deferred mail returns by itself when a server answers again."""
 
 import contextlib
 import os
@@ -42,14 +42,14 @@ def the_filter(engine: Trial) -> dict[str, Any]:
 
 
 def connections(server: Clamd) -> int:
-    """How many clients are connected to the socket of a server: its own ends have its path."""
+    """Return how many clients are connected to the socket of a server: its own ends have its path."""
     lines = Path("/proc/net/unix").read_text().splitlines()
     return sum(line.endswith(server.socket) and line.split()[5] == "03" for line in lines)
 
 
 @pytest.fixture
 def clamd() -> Iterator[Clamd]:
-    """A clamd that is not started yet."""
+    """Yield a clamd that is not started yet."""
     with served(Clamd) as server:
         yield server
 
@@ -102,7 +102,7 @@ def test_an_outage_is_seen_at_once_and_without_mail(clamd: Clamd, trials: Callab
 
 @pytest.mark.server
 def test_a_reload_with_a_wrong_socket_is_not_a_success(clamd: Clamd, trials: Callable[[str], Trial], mail: Callable[..., bytes]) -> None:
-    """The old helper goes on scanning meanwhile."""
+    """The old helper goes on scanning until the new one has a server that answers."""
     clamd.start()
     with trials(CONFIG.format(socket=clamd.socket, slots=SLOTS)) as engine:
         engine.wait(lambda: the_filter(engine)["state"] == "ready", "the filter is ready")
@@ -153,7 +153,7 @@ class Stops:
         )
         if mounted.returncode:
             pytest.skip("mounting a small disk needs root")
-        basedir.init(engine.base)
+        basedir.create(engine.base)
         engine.configure(f'[spool]\nmin_free = "0%"\n{_yara()}')
         engine.start()
         temporary = engine.base / "Submitted" / "big.tmp"
@@ -190,7 +190,7 @@ class Stops:
     def hung_filter(self) -> Trial:
         return self._with_mail(self._started(_scan(HUNG)))
 
-    def outbound_that_nobody_empties(self) -> Trial:
+    def module_queue_not_emptied(self) -> Trial:
         engine = self._started(_yara())
         engine.drop("1", self._mail("1"))
         engine.wait(lambda: len(engine.outbound()) == 1, "the message is enqueued")
@@ -217,24 +217,27 @@ def _scan(program: str) -> str:
 
 
 def rows() -> dict[str, tuple[str, str]]:
-    """The table of the page: by stop what `status` and the log say."""
+    """Return the table of the page: for each stop, what `status` says and what the log says."""
     page = (ROOT / "docs" / "stuck-queue.md").read_text().partition("## The ten stops")[2].partition("\n## ")[0]
     cells = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")][1:]
     return {row[0].strip(): (row[1], row[2]) for row in cells}
 
 
 def says(text: str, cell: str) -> bool:
-    """Whether a text has all quoted pieces of a cell, in their order, in one line."""
+    """Return whether one line of the text has all quoted pieces of a cell, in their order."""
     pieces = re.findall(r"`([^`]+)`", cell)
     return not pieces or re.search(".*".join(map(re.escape, pieces)), text) is not None
 
 
 @pytest.fixture
-def made(trials: Callable[[str], Trial], mail: Make) -> Iterator[Stops]:
+def made(trials: Callable[[str], Trial], mail: Make, tmp_path: Path) -> Iterator[Stops]:
     yield Stops(trials, mail)
-    for mount in [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]:
-        if mount.endswith("/base0") and "pytest" in mount:
-            subprocess.run(["umount", "-l", mount], check=False)
+    for filler in tmp_path.glob("*/filler"):
+        filler.unlink()  # an engine without room on its disk takes long to stop
+    for mounted in (line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()):
+        if mounted.startswith(f"{tmp_path}/"):
+            subprocess.run([*ENGINE, "stop", "--now", "--base", mounted], check=True, capture_output=True)
+            subprocess.run(["umount", "-l", mounted], check=True)
 
 
 def test_the_page_has_ten_stops() -> None:
@@ -242,13 +245,13 @@ def test_the_page_has_ten_stops() -> None:
 
 
 def status(engine: Trial) -> str:
-    """What the command prints."""
+    """Return what the command prints."""
     done = subprocess.run([*ENGINE, "status", "--base", engine.base], check=True, capture_output=True, text=True)
     return done.stdout
 
 
 def asked(engine: Trial, within: float, cell: str) -> str:
-    """The first page with these texts. It was asked for within that time; the command itself may take longer on a busy machine."""
+    """Return the first page with these texts. The call was made within that time; the command itself may take longer on a busy machine."""
     began = time.monotonic()
     while not says(page := status(engine), cell):
         assert time.monotonic() < began + within, f"{cell} is not in:\n{page}\n{engine.last_words()}"

@@ -1,4 +1,4 @@
-"""`enqueuer tune` on a busy machine: one more program computes on each core. It may recommend nothing, but nothing wrong.
+"""`enqueuer tune` on a busy machine: one more program computes on each core. It may recommend nothing, but no wrong count.
 
 The figure of each run is printed, so the storm is the table of the ten runs: pytest -m storm -s tests/storm/test_tune_busy.py
 """
@@ -51,7 +51,7 @@ def row(number: int, found: dict[str, Any], done: "subprocess.CompletedProcess[s
 def test_a_busy_machine_gets_no_wrong_advice(runs: int, tmp_path: Path) -> None:
     """The filter of the default config computes, so as many processors as cores are best. One step from it is half or twice of it.
 
-    Never one processor, as the two lanes need two. What is not recommended is not written.
+    Never one processor, as the two lanes need two. If nothing is recommended, nothing is written.
     """
     basedir.create(tmp_path / "base")
     file = tmp_path / "base" / basedir.CONFIG

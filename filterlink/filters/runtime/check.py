@@ -1,7 +1,7 @@
 """Check the command line of a filter we ship, without running it: `enqueuer filter --check NAME ...` (hidden).
 
 The filter does all that it does before its first request: it parses its options, reads its rules, and makes its folder.
-Then it prints PASSED and ends, where it would begin to serve.
+Then it prints PASSED and ends instead of serving.
 """
 
 import os

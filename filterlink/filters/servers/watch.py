@@ -1,8 +1,8 @@
 """Watch the servers of a filter, and report to the engine when none of them answers, and when one does again.
 
-A probe asks a server something cheap, such as PING. The probes alone decide: a message that is not answered may be the fault of the
-message. A report is an information line of the helper protocol, `* UNAVAILABLE "text"` or `* AVAILABLE`
-(docs/helper-protocol.md). Other engines only log it.
+A probe asks a server something cheap, such as PING. Only the probes decide: if a message gets no answer, the message itself may be the
+cause. A report is an information line of the helper protocol, `* UNAVAILABLE "text"` or `* AVAILABLE` (docs/helper-protocol.md). Other
+engines only log it.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ MAX_TEXT = 400
 """Characters of a report."""
 
 Probe = Callable[[Address, float], object]
-"""Asks one server, until an end (time.monotonic()). It raises OSError, Unavailable or TooLate if that server cannot answer."""
+"""Asks one server, until a deadline (time.monotonic()). It raises OSError, Unavailable or TooLate if that server cannot answer."""
 
 
 class ServerWatch:
@@ -59,7 +59,7 @@ class ServerWatch:
 
     @contextlib.contextmanager
     def work(self) -> Iterator[None]:
-        """Note that servers are asked about a message. Meanwhile a slow answer to a probe means that they are busy."""
+        """Note that servers are asked about a message. During that time, a slow answer to a probe means that they are busy."""
         with self._changed:
             self._working += 1
         try:

@@ -48,7 +48,7 @@ ALL = [f"{day} {line}" for day, text in DAYS.items() for line in text.splitlines
 
 @pytest.fixture(params=["text", "json"])
 def logs(base: Path, request: pytest.FixtureRequest) -> Path:
-    """Three days, the older ones compressed, in each of the formats."""
+    """Make a log of three days: the older ones are compressed, and both formats occur."""
     folder = base / "SystemLogs"
     for day, text in DAYS.items():
         lines = [parse(line.encode(), day) for line in text.splitlines()]
@@ -96,7 +96,7 @@ def logs(base: Path, request: pytest.FixtureRequest) -> Path:
 )
 @pytest.mark.usefixtures("logs")
 def test_conditions(enqueuer: Any, words: list[str], found: Any) -> None:
-    """All must be met; the lines come in order of time, with their day, from compressed files and both formats."""
+    """A line must meet all conditions. Lines come in order of time, with their day, from compressed files and both formats."""
     page = enqueuer("log", *words)
 
     assert page.returncode == 0
@@ -106,7 +106,7 @@ def test_conditions(enqueuer: Any, words: list[str], found: Any) -> None:
 
 @pytest.mark.usefixtures("logs")
 def test_json(enqueuer: Any) -> None:
-    """The form of log_format = "json", whatever the file has."""
+    """The output has the form of log_format = "json", whatever format the file has."""
     (line,) = enqueuer("log", "--json", "EICAR").stdout.splitlines()
     found = json.loads(line)
 
@@ -144,7 +144,7 @@ def test_a_name_that_is_not_known(enqueuer: Any) -> None:
 
 
 def test_a_log_that_is_not_there(enqueuer: Any, base: Path) -> None:
-    """As before the first start."""
+    """A base directory has no log before the first start."""
     (base / "SystemLogs").rmdir()
 
     assert (enqueuer("log").returncode, enqueuer("log").stderr) == (0, b"no line was found\n")
@@ -172,7 +172,7 @@ def test_nothing_in_a_file_steers_the_terminal(enqueuer: Any, base: Path) -> Non
 
 
 def screen(base: Path, columns: int, *words: str, environment: dict[str, str] | None = None) -> str:
-    """What a terminal of this width gets."""
+    """Return what a terminal of this width gets."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     settings = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR")} | (environment or {})
@@ -231,7 +231,7 @@ class Following:
 
 
 def test_a_rotation_is_followed(base: Path) -> None:
-    """Without an engine: the last lines, then those that come, in whichever file."""
+    """Without an engine it prints the last lines, then each new line, in whichever file it is."""
     current = base / "SystemLogs/2026-11-28.log"
     current.write_text("".join(f"10:00:00.000 2 TEST old {number}\n" for number in range(20)))
     following = Following(base, "-n", "3")
@@ -251,7 +251,7 @@ def test_a_rotation_is_followed(base: Path) -> None:
 
 
 def test_on_a_running_engine(trials: Trials, config: Config, mail: Make) -> None:
-    """A message is found by its drop's name, its whole story by any of its lines, and lines that come are shown, over a rotation."""
+    """A drop's name finds the message. Any line of a message finds all its lines. New lines are shown, also after a rotation."""
     with trials(config()) as trial:
         following = Following(trial.base, "--tag", "QUEUE")
         try:

@@ -30,7 +30,7 @@ def log(base: Path) -> Path:
 @pytest.mark.parametrize("word", ["17", "17.msg", "Outbound/OUT/17-2.msg", "Bad/17.why", DROP, f"Submitted/{DROP}"])
 @pytest.mark.usefixtures("log")
 def test_a_message_has_many_names(enqueuer: Any, word: str) -> None:
-    """Its id, those of its files, and the one that `submit` printed. It has left the queue, which is no error: the log knows it."""
+    """It takes the id, the names of its files, and the name that `submit` printed. A message that has left the queue is no error."""
     page = enqueuer("queue", "show", word)
 
     assert (page.returncode, page.stderr) == (0, b"")
@@ -45,7 +45,7 @@ def test_a_message_has_many_names(enqueuer: Any, word: str) -> None:
 
 @pytest.mark.usefixtures("log")
 def test_a_message_that_has_left_in_json(enqueuer: Any) -> None:
-    """One document with the keys of all others; scripts see by `state` that it has left."""
+    """The document has the keys of all others. Scripts see by `state` that the message has left."""
     document = json.loads(enqueuer("queue", "show", "17", "--json").stdout)
 
     assert (document["id"], document["state"], document["size"], document["files"]) == (17, "enqueued", None, [])
@@ -55,7 +55,7 @@ def test_a_message_that_has_left_in_json(enqueuer: Any) -> None:
 
 
 def test_a_message_with_many_lines(enqueuer: Any, log: Path) -> None:
-    """The last ones are shown, and the command that shows all."""
+    """It shows the last lines, and names the command that shows all of them."""
     log.write_text("".join(f"10:00:00.000 2 QUEUE([17]) line {number}\n" for number in range(150)))
     page = enqueuer("queue", "show", "17").stdout.decode().splitlines()
 
@@ -77,7 +77,7 @@ def old(base: Path, form: str) -> None:
 @pytest.mark.parametrize("word", ["17", DROP])
 @pytest.mark.usefixtures("log")
 def test_a_message_is_found_in_old_logs(enqueuer: Any, base: Path, word: str, form: str) -> None:
-    """Compressed, of another day, in several files and in both formats: the page is the same."""
+    """The page is the same if the lines are compressed, of another day, in several files, or in both formats."""
     page = enqueuer("queue", "show", word).stdout
     old(base, form)
 

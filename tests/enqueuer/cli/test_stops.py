@@ -46,6 +46,6 @@ def test_all_stops_are_named(document: dict[str, Any]) -> None:
         "Filter A has been unavailable for 12 s (failed); 3 messages wait for it: old",
         "Filter B has not answered for 12 s (stalled); 1 message waits for it",
         "Module queue OUT is not emptied: 3 messages, the oldest for 11 min",
-        "File a.txt and 1 more files are not taken from the drop folder: w",
+        "2 files, a.txt among them, are not taken from the drop folder: w",
         "File b.txt is not taken from the drop folder: v",
     ]

@@ -63,7 +63,7 @@ STEPS = [msgspec.structs.replace(STEP, processors=n, rate=50.0 * n) for n in (1,
 
 @pytest.mark.parametrize("spread", [0.02, 0.4])
 def test_what_is_recommended_is_written_and_nothing_else(base: Path, spread: float, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a throughput that varies by 40% the file stays as it is."""
+    """If the throughput varies by 40 %, the config file stays as it is."""
     file = base / "Settings/enqueuer.toml"
     file.write_text(CONFIG)
     steps = [*STEPS[:2], msgspec.structs.replace(STEPS[2], spread=spread)]

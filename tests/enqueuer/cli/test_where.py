@@ -85,7 +85,7 @@ def test_a_message_is_found_where_it_has_come_to(enqueuer: Any, base: Path, path
 
 @pytest.mark.parametrize("name", ["1.msg", "1-2.msg"])
 def test_a_message_that_has_passed_is_shown(enqueuer: Any, base: Path, name: str) -> None:
-    """It waits in its module queue, where another program takes it: it is described as any other, with its place."""
+    """A message in a module queue is shown as any other, with its file."""
     (base / "Outbound/OUT").mkdir(exist_ok=True)
     put(base, f"Outbound/OUT/{name}")
     page = enqueuer("queue", "show", "1")

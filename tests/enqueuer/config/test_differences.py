@@ -1,4 +1,4 @@
-"""The line about a new configuration says what differs, in the words of the file, shortly, and without secrets."""
+"""The line about a new configuration says what differs. It is short, uses the words of the file, and has no secrets."""
 
 import pytest
 

@@ -30,7 +30,7 @@ def test_what_does_not_fit_is_not_stored(map: mmap.mmap) -> None:
 
 
 def test_a_writer_that_died_leaves_the_last_good_value(map: mmap.mmap) -> None:
-    """An odd version: the bytes may be mixed. The next writer goes on."""
+    """An odd version means that the bytes may be mixed. The next writer goes on."""
     page = SharedPage(map, 64, 256, list[str], [])
     page.publish(["good"])
     assert page.read() == ["good"]

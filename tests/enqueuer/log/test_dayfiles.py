@@ -83,7 +83,7 @@ FILES = (
     ],
 )
 def test_what_is_deleted(keep: float, limit: int, old: list[str], over: list[str]) -> None:
-    """By age, counted from the end of the day; then by the size of all, the oldest first; never a file that may be written."""
+    """First the age decides, counted from the end of the day; then the size of all, the oldest first. Open files are never deleted."""
     assert gone(keep, limit, *FILES) == (old, over)
 
 

@@ -32,7 +32,7 @@ def test_a_line_of_text() -> None:
 
 
 def test_the_form_of_a_line_in_json() -> None:
-    """What collectors get: docs/log.md has it."""
+    """docs/log.md describes what collectors get."""
     found = json.loads(logline.in_json(made('a "b"\x1b[31m', "Traceback\n  line \x07")))
 
     assert found == {
@@ -127,7 +127,7 @@ def test_a_query(entry: LogEntry, conditions: dict[str, Any], accepted: bool) ->
 
 @given(st.text(), st.text(), st.text(), st.booleans())
 def test_the_needle_hides_no_line(before: str, text: str, after: str, as_json: bool) -> None:
-    """Whatever is looked for: a line that the query accepts has the needle, in both formats."""
+    """Each line that a query accepts contains the needle of the query, in both formats."""
     line = made(before + text + after)
     shown = (logline.in_json(line) if as_json else logline.shown(line)).encode()
     query = LogQuery(texts=(text,))

@@ -55,7 +55,7 @@ def test_without_facts_the_line_is_as_before() -> None:
 
 @pytest.mark.parametrize("text", [HOSTILE, "; to=<", "a\\", "x\r\n\x00\x1b[31m\u202e", "=?utf-8?Q?=3B_to=3D=3Ca=3E?=", "ÿ" * 9000])
 def test_no_value_ends_or_forges_another(text: str) -> None:
-    """In each place where a stranger, a filter or the configuration writes."""
+    """This text comes from each source: a stranger, a filter, the configuration."""
     raw = text.encode()
     field = raw.replace(b"\n", b"").replace(b"\r", b"")
     answers = {text[:60]: FilterAnswer(AnswerKind.ERROR, text), "Last": FilterAnswer(AnswerKind.OK, "", (b"X-Spam-Status: " + raw,))}

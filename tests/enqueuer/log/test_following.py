@@ -48,7 +48,7 @@ def come(follower: LogFollower) -> list[int]:
 
 
 def test_lines_that_come(tmp_path: Path, follow: Follow, writer: logfile.LogWriter) -> None:
-    """Not those that were there before."""
+    """It does not yield the lines that were there before."""
     write(writer, *range(10))
     follower = follow(tmp_path)
 
@@ -73,7 +73,7 @@ def test_a_line_comes_when_it_is_whole(tmp_path: Path, follow: Follow) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("many", [1, 2, 3, 6, 7, 12, 30])
 def test_rotation_by_size(tmp_path: Path, follow: Follow, writer: logfile.LogWriter, many: int, packed: bool) -> None:
-    """Between two looks, one file or several are closed, and perhaps compressed."""
+    """Between two calls, one file or several are closed, and perhaps compressed."""
     keeper = retention.LogRetention(str(tmp_path))
     write(writer, 0)
     follower = follow(tmp_path)
@@ -94,7 +94,7 @@ def test_rotation_by_size(tmp_path: Path, follow: Follow, writer: logfile.LogWri
 def test_a_rotation_at_any_instant(
     tmp_path: Path, writer: logfile.LogWriter, monkeypatch: pytest.MonkeyPatch, listing: int, packed: bool
 ) -> None:
-    """Just before the n-th listing of the folder: the file that is read is not taken for a new one."""
+    """A rotation just before the n-th listing of the folder does not make the file that is read count as new."""
     write(writer, 0)
     log = LogFolder(tmp_path)
     listings = 0
@@ -146,7 +146,7 @@ def test_midnight(tmp_path: Path, follow: Follow, writer: logfile.LogWriter, pac
     ids=["rename", "unlink", "truncate"],
 )
 def test_another_program_rotates(tmp_path: Path, follow: Follow, writer: logfile.LogWriter, rotate: Callable[[Path], None]) -> None:
-    """As logrotate does: by rename, unlink or copytruncate."""
+    """logrotate renames or unlinks the file, or uses copytruncate."""
     write(writer, 1, 2, 3)
     follower = follow(tmp_path)
     write(writer, 4)

@@ -176,7 +176,7 @@ def test_lines_that_came_together_are_parted_at_midnight(tmp_path: Path) -> None
 
 
 def test_the_logger_closes_days_at_its_turns(tmp_path: Path) -> None:
-    """A look costs a listing of the folder, so it is not made at each turn."""
+    """To look for past days costs a listing of the folder, so this is not done at each turn."""
     (tmp_path / "2001-01-01.log").write_text("old\n")
     writer = logfile.LogWriter(str(tmp_path))
     writer.look()
@@ -187,7 +187,7 @@ def test_the_logger_closes_days_at_its_turns(tmp_path: Path) -> None:
 
 
 def test_a_link_is_the_administrators_and_stays(tmp_path: Path) -> None:
-    """Neither it nor the file that it points to is renamed."""
+    """Neither the link nor the file that it points to is renamed."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/2026-11-28.log").symlink_to(tmp_path / "elsewhere")
     writer = logfile.LogWriter(str(tmp_path / "logs"))
@@ -237,3 +237,16 @@ def test_rotation_on_a_running_engine(trials: Trials, config: Config, mail: Make
     text = trial.log()
     assert text.count("5 TEST filler\n") == 40_000
     assert [text.count(words) for words in (" starts on ", "bytes, a.eml", "enqueued: OUT(1)", "stopped")] == [1, 1, 2, 1]
+
+
+def test_a_line_that_a_killed_logger_cut_ends_before_the_next_one(tmp_path: Path) -> None:
+    logfile.LogWriter(str(tmp_path)).emit(line(1))
+    (path,) = tmp_path.glob("*.log")
+    path.write_bytes(path.read_bytes()[:-5])
+    writer = logfile.LogWriter(str(tmp_path))
+    for number in (2, 3):
+        writer.emit(line(number))
+    writer.close()
+
+    found = texts(tmp_path)
+    assert [each.partition("TEST ")[2] for each in found] == ["lin", "line 2 ", "line 3 "]

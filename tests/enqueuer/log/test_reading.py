@@ -40,7 +40,7 @@ def numbers(folder: Path, query: LogQuery = ALL) -> list[int]:
 
 
 def test_all_lines_in_order_of_time(folder: Path) -> None:
-    """Each once, also if a file is there plain and compressed."""
+    """Each line comes once, also if a file is there plain and compressed."""
     assert numbers(folder) == list(range(1, 10))
 
 
@@ -53,7 +53,7 @@ def test_the_last_lines(folder: Path, count: int) -> None:
 
 @pytest.mark.parametrize("size", [10, 60, 100])
 def test_the_last_lines_of_a_large_file(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """They are read from its end, in larger and larger parts; a part begins within a line."""
+    """The file is read from its end, in larger and larger parts. A part begins within a line."""
     monkeypatch.setattr(reading, "WINDOWS", (size, 2 * size, 4 * size))
     (folder / "2026-11-29.log").write_text("\n".join(LINES) + "\n")
 
@@ -63,7 +63,7 @@ def test_the_last_lines_of_a_large_file(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_days_that_are_not_wanted_are_not_opened(folder: Path) -> None:
-    """Not even if they cannot be read."""
+    """They are not opened, not even if they cannot be read."""
     (folder / "2026-11-27-002.log.gz").unlink()
     (folder / "2026-11-27-001.log.gz").write_bytes(b"no gzip")
     log = LogFolder(folder)
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_named_and_the_others_are_read(folder: Path, data: byt
 
 
 def test_files_that_are_closed_and_compressed_meanwhile(folder: Path) -> None:
-    """Between two lines of the reader."""
+    """The rotation happens between two lines of the reader."""
     lines = LogFolder(folder).entries()
     found = [next(lines).id, next(lines).id]
     (folder / "2026-11-28.log").rename(folder / "2026-11-28-002.log")
@@ -134,7 +134,7 @@ def test_no_folder_is_an_empty_log(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
-    """Whatever is in a file: many lines, a line without an end, a compressed file of zeros."""
+    """The memory stays small for many lines, a line without an end, and a compressed file of zeros."""
     (tmp_path / "2026-11-26-001.log.gz").write_bytes(gzip.compress(b"\0" * (64 << 20)))
     (tmp_path / "2026-11-27-001.log").write_bytes(b"x" * (32 << 20))
     (tmp_path / "2026-11-28.log").write_bytes(b"10:00:00.000 2 QUEUE([1]) filler\n" * 1_000_000)

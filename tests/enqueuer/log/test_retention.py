@@ -29,7 +29,7 @@ def tidied(folder: Path, keep: float = NEVER, limit: int = 0, now: float | None 
 
 
 def test_a_closed_file_is_compressed(tmp_path: Path) -> None:
-    """With its mode and its time; the one that is written stays."""
+    """The compressed file keeps mode and time. The file that is written stays plain."""
     (tmp_path / OLD).write_bytes(LINES)
     (tmp_path / OLD).chmod(0o640)
     os.utime(tmp_path / OLD, (1e9, 1e9))
@@ -42,7 +42,7 @@ def test_a_closed_file_is_compressed(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """In the place of a kill: nothing after it is done."""
+    """Simulates a kill: nothing after it is done."""
 
 
 CALLS = ("rename", "unlink", "fsync", "utime", "fchmod", "open", "stat", "close")
@@ -51,7 +51,7 @@ CALLS = ("rename", "unlink", "fsync", "utime", "fchmod", "open", "stat", "close"
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 def test_a_kill_at_any_step_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, late: bool) -> None:
-    """At the n-th call of each kind, before it or after it: a compressed file is whole, or the plain one is there, and so next time."""
+    """A kill comes before or after the n-th call of each kind. Then the compressed file is whole, or the plain one is there."""
     real = getattr(os, call)
     for nth in range(1, 20):
         for path in tmp_path.iterdir():
@@ -86,7 +86,7 @@ def test_a_kill_at_any_step_loses_no_line(tmp_path: Path, monkeypatch: pytest.Mo
     ids=["empty", "head", "cut", "shorter", "longer", "foreign"],
 )
 def test_half_a_copy_is_not_taken_for_a_whole_one(tmp_path: Path, half: bytes) -> None:
-    """As another program, or a disk, may leave it: the plain file is compressed again."""
+    """Another program or a disk may leave half a file. The plain file is compressed again."""
     (tmp_path / OLD).write_bytes(LINES)
     (tmp_path / f"{OLD}.gz").write_bytes(half)
 
@@ -95,7 +95,7 @@ def test_half_a_copy_is_not_taken_for_a_whole_one(tmp_path: Path, half: bytes) -
 
 
 def test_only_files_with_our_names_are_touched(tmp_path: Path) -> None:
-    """No link, no folder, and no file that it points to."""
+    """No link, no folder, and no target of a link is touched."""
     foreign = ["2001-01-01.log.1", "2001-01-01.log.gz.old", "mail.log", "mail.log.gz.tmp", "2001-01-01-1.log", "x.gz"]
     for name in foreign:
         (tmp_path / name).write_bytes(LINES)
@@ -111,7 +111,7 @@ def test_only_files_with_our_names_are_touched(tmp_path: Path) -> None:
 
 
 def test_age_and_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Age first, then the size of all; each deletion is logged, with its reason."""
+    """Age decides first, then the size of all. Each deletion is logged with its reason."""
     caplog.set_level(0)
     for day in range(1, 8):
         (tmp_path / f"2001-01-0{day}-001.log.gz").write_bytes(os.urandom(1 << 20))
@@ -128,7 +128,7 @@ def test_age_and_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_a_file_that_cannot_be_compressed_stays_and_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As on a full disk. Nothing half-written is left."""
+    """A full disk has the same effect. No half-written file is left."""
     (tmp_path / OLD).write_bytes(LINES)
     keeper = retention.LogRetention(str(tmp_path))
     with monkeypatch.context() as patched:
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_compressed_stays_and_is_told_once(
 
 
 def test_one_bad_entry_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder in the place of a temporary file; the files before and after it are compressed and deleted."""
+    """A folder has the name of a temporary file. The files before and after it are still compressed and deleted."""
     for day in (1, 2, 3):
         (tmp_path / f"2001-01-0{day}-001.log").write_bytes(LINES)
     (tmp_path / "2001-01-02-001.log.gz.tmp").mkdir()
@@ -153,7 +153,7 @@ def test_one_bad_entry_stops_no_other(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 def test_a_killed_logger_loses_no_line(trials: Trials, config: Config) -> None:
-    """On a running engine, while it compresses 100 MB: the successor does it again, and writes the log meanwhile."""
+    """It is killed while it compresses 100 MB, on a running engine. The successor compresses again, and goes on writing the log."""
     trial = trials(config(more='[retention]\nlogs = "never"\n'))
     logs = trial.base / "SystemLogs"
     lines = LINES * 70

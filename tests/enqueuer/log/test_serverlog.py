@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,7 +89,10 @@ def _child(handler: serverlog.LogHandler, count: int) -> None:
 
 
 def test_records_survive_killed_loggers(root: logging.Logger, tmp_path: Path) -> None:
-    """Four processes log while the logger is killed again and again: no hang, no broken line, order kept, few lost."""
+    """Four processes log while the logger is killed again and again: no hang, order kept, few lost.
+
+    A kill may cut the line that is being written. It does not touch the next one.
+    """
     handler = serverlog.install(serverlog.LogWriter(str(tmp_path)), "all")
     context = multiprocessing.get_context("fork")
     ours, theirs = socket.socketpair()
@@ -118,8 +122,9 @@ def test_records_survive_killed_loggers(root: logging.Logger, tmp_path: Path) ->
 
     assert writer.exitcode == 0
     (file,) = tmp_path.iterdir()
-    lines = file.read_text().splitlines()
-    assert all(LINE.fullmatch(line) for line in lines)
+    found = file.read_text().splitlines()
+    lines = [line for line in found if LINE.fullmatch(line)]
+    assert len(found) - len(lines) <= kills
     assert 8000 - kills * 2 <= len(lines) <= 8000
     for worker in workers:
         numbers = [int(line.rpartition(" ")[2]) for line in lines if f"pid {worker.pid} " in line]
@@ -178,3 +183,19 @@ def test_installing_leaves_no_thread(tmp_path: Path) -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_the_logger_ends_with_the_last_line_and_does_not_wait_for_another(root: logging.Logger, tmp_path: Path) -> None:
+    """The order to end and the last line come together at each stop of an engine."""
+    handler = serverlog.install(logfile.LogWriter(str(tmp_path)), "all")
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there:
+        root.warning("the last line")
+        there.send(b"end")
+        logger = threading.Thread(target=handler.serve, args=(here.fileno(), lambda: not here.recv(10)), daemon=True)
+        logger.start()
+        logger.join(20)
+        assert not logger.is_alive()
+    handler.channel.reader.close()
+    handler.channel.writer.close()
+    assert "the last line" in "".join(path.read_text() for path in tmp_path.glob("*.log"))

@@ -213,7 +213,7 @@ def _in_bad(trial: Trial, data: bytes, count: int) -> list[Path]:
 @pytest.mark.parametrize("command", ["queue", "bad"])
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_message_that_is_not_whole_stays_in_bad(trials: Trials, config: Config, mail: Make, command: str, damage: str) -> None:
-    """A power cut may have left half of it, or zeros in it. It is refused in words, alone and among others."""
+    """A power cut may have left half of a message, or zeros in it. retry refuses it with a reason, alone and among others."""
     with trials(config()) as trial:
         half, other = _in_bad(trial, mail("caught", '0 ERROR "a virus"'), 2)
         data = half.read_bytes()
@@ -224,7 +224,7 @@ def test_a_message_that_is_not_whole_stays_in_bad(trials: Trials, config: Config
 
         assert (alone.returncode, all.returncode) == (exits.NOINPUT, exits.NOINPUT)
         assert f"Bad/{half.name} is not whole" in alone.stderr
-        assert all.stderr.startswith("enqueuer: 1 messages are scanned again; Bad/")
+        assert all.stderr.startswith("enqueuer: 1 message is scanned again; Bad/")
         assert half.exists()
         assert half.with_suffix(".why").exists()
         assert trial.status()["totals"]["returned"] == 1
@@ -255,7 +255,7 @@ def test_bad_lists_shows_retries_and_deletes(trials: Trials, config: Config, mai
 
 
 def test_retry_of_bad_leaves_deferred_mail_alone(trials: Trials, config: Config, mail: Make) -> None:
-    """`queue retry` is of both; `bad retry` is of Bad/ only."""
+    """`queue retry` takes a deferred message; `bad retry` takes only messages in Bad/."""
     with trials(config().replace('retry_after = "1s"', "")) as trial:
         trial.drop("later", mail("later", '0 REJECTED "not now"'))
         trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")

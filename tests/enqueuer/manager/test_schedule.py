@@ -633,7 +633,7 @@ def test_hasten_leaves_what_comes_sooner_and_what_is_not_deferred() -> None:
 
 
 def test_the_age_of_deferred_mail_is_that_of_the_one_deferred_for_longest() -> None:
-    """A try in between does not reset it, and one that left counts no more."""
+    """A further try does not reset the time. A message that has left no longer counts."""
     schedule = _schedule()
     assert schedule.deferred_since() == 0.0
     for id, now in ((1, 10.0), (2, 20.0)):

@@ -38,7 +38,7 @@ def _whole(path: Path) -> bytes:
 
 
 def _message(path: Path) -> bytes:
-    """Without the trace field: what came in, and what filters added."""
+    """Return the output without the trace field: what came in, and what filters added."""
     return bare(_whole(path))
 
 
@@ -390,7 +390,7 @@ def test_it_can_be_switched_off_and_on(trials: Trials, config: Config, mail: Mak
 
 
 def test_a_released_message_has_it_once(trials: Trials, config: Config, mail: Make) -> None:
-    """What is kept in Quarantine has none."""
+    """A message in Quarantine has no trace field."""
     data = mail("caught", '0 ERROR "a virus"')
     with trials(config()) as trial:
         trial.drop("caught", data)

@@ -89,14 +89,14 @@ def test_what_is_recommended_is_within_a_step_of_the_best(rate: float, cap: floa
 
 
 def test_one_processor_is_never_recommended() -> None:
-    """Also where it does as much as all others, or more."""
+    """One processor is not recommended, not even if it does as much as all other counts, or more."""
     for rates in ((50.0, 50.0, 50.0), (50.0, 40.0, 30.0)):
         found = advise([step(2**power, rate) for power, rate in enumerate(rates)])
         assert (found.step.processors, found.processors) == (2, 2)
 
 
 def test_no_more_processors_than_slots_are_recommended() -> None:
-    """The others could not use the filter, and the config check would warn of them."""
+    """More processors could not use the filter, and the config check would warn of them."""
     assert advise([step(1, 10, 3), step(2, 20, 3), step(4, 30, 3), step(8, 30, 3)]).processors == 3
     assert advise([step(1, 10, 1), step(2, 10, 1), step(4, 10, 1)]).processors == 2
 

@@ -18,7 +18,7 @@ def test_a_quiet_measurement_has_no_doubt() -> None:
 
 
 def test_other_programs_are_a_doubt() -> None:
-    """In one step of many; what they use in it, and no more than they use without mail."""
+    """One step of many is enough. The smaller of their use in the step and their use without mail counts."""
     steps = [step(1), step(2, outside=1.4, idle=2.0), step(4)]
 
     assert doubts(steps, steps) == [
@@ -34,7 +34,7 @@ def test_the_daemon_of_a_scanner_is_no_other_program() -> None:
 
 
 def test_a_throughput_that_varies_is_a_doubt() -> None:
-    """Only of the steps that the recommendation rests on."""
+    """Only the steps that decide the recommendation count."""
     wavering = step(4, spread=0.35)
 
     [found] = doubts([*QUIET[:2], wavering], [wavering])
@@ -54,7 +54,7 @@ def test_fewer_than_three_counts_are_a_doubt() -> None:
 
 
 def test_the_advice_carries_them() -> None:
-    """Also those of the steps with more slots."""
+    """The steps with more slots count, too."""
     assert advise(QUIET).doubts == ()
     raised = [msgspec.structs.replace(step(8, 500.0), spread=0.5)]
     assert any("with 8 processors" in each for each in advise(QUIET, raised).doubts)

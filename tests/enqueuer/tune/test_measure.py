@@ -38,7 +38,7 @@ def test_the_spread_is_that_of_the_parts() -> None:
 
 
 def test_a_spread_of_too_few_messages_is_unknown() -> None:
-    """It is not zero: that would be believed."""
+    """It is not zero, which would look like a good result."""
     assert spread_of([sample(0, 0), sample(1, 1), sample(2, 2), sample(3, 3)]) is None
 
 

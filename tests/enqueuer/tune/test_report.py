@@ -147,7 +147,7 @@ def test_a_count_that_finds_itself_is_left() -> None:
 
 
 def test_what_was_not_tried_is_not_taken_away() -> None:
-    """Stopped after three counts, eight being configured: no recommendation to go down."""
+    """It stopped after three counts, and eight processors are configured: it does not recommend fewer."""
     early = msgspec.structs.replace(FACTS, whole=False, configured=8)
     advice = advise(STEPS[:3], [], 8)
 
@@ -159,7 +159,7 @@ def test_what_was_not_tried_is_not_taken_away() -> None:
 
 
 def test_a_doubtful_measurement_recommends_nothing() -> None:
-    """The reason and the cure, and no number that could be taken for advice."""
+    """The report gives the reason and the cure, and no number that looks like advice."""
     cpu = Cpu(cores=2, busy=1.0, outside=1.4, idle_outside=1.9)
     advice = advise([msgspec.structs.replace(each, cpu=cpu) for each in STEPS], [], 4)
     told = text(advice)
@@ -190,7 +190,7 @@ def test_the_report_needs_no_knowledge_of_queueing_theory(advice: Advice) -> Non
     st.sampled_from([0.0, 0.05, 0.3, None]),
 )
 def test_no_recommendation_is_one_that_the_config_check_warns_of(rates: list[float], slots: int, spread: float | None) -> None:
-    """Two lanes need two processors, and slots limit how many can work."""
+    """Two lanes need two processors, and the slots limit how many processors can work."""
     steps = [msgspec.structs.replace(step(2**power, rate, slots), spread=spread) for power, rate in enumerate(rates)]
     facts = msgspec.structs.replace(FACTS, filters={"F": max(1, slots)}, instances={"F": 1})
     advice = advise(steps, [], 4)

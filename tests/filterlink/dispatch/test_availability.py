@@ -57,7 +57,7 @@ def test_a_dead_filter_returns_its_messages_when_a_helper_is_ready(units: list[U
 
 
 def test_a_hung_filter_returns_its_messages_only_when_it_answers_one(units: list[Unit]) -> None:
-    """A new process proves nothing: it may hang over the same messages."""
+    """A new process does not prove that the filter scans: it may hang over the same messages."""
     found = Availability(units, 0.0)
     make_ready(found, *units)
     found.overdue(others=False)

@@ -95,7 +95,7 @@ def test_down_at_the_start(kind: Kind, made: Making, asking: Asking) -> None:
 
 
 def test_its_probe_says_whether_it_answers(kind: Kind, made: Making) -> None:
-    """By the cheapest thing that the server answers; also when it has gone and is back."""
+    """The probe is the cheapest request that the server answers. It also shows when the server has ended and is back."""
     server = made()
     address = kind.addresses(server)[0]
     watch = kind.filter([address], wait=0.0).watch

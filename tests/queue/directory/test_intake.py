@@ -51,7 +51,7 @@ def test_listing_goes_by_suffix_only(intake: Intake) -> None:
 
 
 def test_a_file_that_was_not_renamed_for_long_counts_as_never_taken(intake: Intake) -> None:
-    """Before that its writer may be at work."""
+    """Before that, its writer may still write it."""
     for name in ("c.tmp", ".e.eml", "d.bad"):
         _drop(name)
     assert (_names(intake), intake.ignored) == ([], {})

@@ -1,4 +1,4 @@
-"""Counting the folders that others empty."""
+"""The messages in the folders that other programs empty are counted."""
 
 import os
 from pathlib import Path

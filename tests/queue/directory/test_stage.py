@@ -127,7 +127,7 @@ def test_a_reason_steers_no_terminal_and_says_the_same(disk: Disk) -> None:
 @pytest.mark.parametrize("size", [10, ingest.FIRST - len(BODY) - 1, ingest.FIRST - len(BODY), 3 << 20])
 @pytest.mark.parametrize("loaded", [False, True])
 def test_a_copy_is_whole_whatever_its_size(disk: Disk, size: int, loaded: bool) -> None:
-    """In one write from memory, in one from the file, or in several; and when the header needs more than the first read."""
+    """The output is the same in one write from memory, in one from the file, or in several; also if the header exceeds the first read."""
     body = BODY + b"x" * size
     Path("Submitted/.taken/7.a.eml").write_bytes(body)
     message = ingest.ingest(disk, 7, "Submitted/.taken/7.a.eml", "24-11-2026 10:00:00", "h")
@@ -138,7 +138,7 @@ def test_a_copy_is_whole_whatever_its_size(disk: Disk, size: int, loaded: bool) 
 
 
 def test_a_copy_has_what_a_helper_wrote_into_the_file(disk: Disk, message: ingest.MessageFile) -> None:
-    """Some helpers edit the message in place: what was read before does not count."""
+    """Some helpers edit the message in place: the engine does not use what it read before."""
     path = Path("Queue/7.msg")
     path.write_bytes(path.read_bytes().replace(b"hello", b"HELLO again"))
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-A: b",))

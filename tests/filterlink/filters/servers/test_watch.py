@@ -51,7 +51,7 @@ def test_the_first_result_comes_before_the_helper_is_ready(servers: Servers, wat
 
 
 def test_the_watch_outlives_what_a_probe_raises(servers: Servers, watching: Callable[..., ServerWatch]) -> None:
-    """A host name that no resolver takes is a ValueError."""
+    """A host name that no resolver accepts raises ValueError."""
     servers.fail(UnicodeError("label too long"))
     watching().begin()
     assert servers.report() == 'UNAVAILABLE "one: label too long; two: label too long"'
@@ -82,7 +82,7 @@ def test_answers_about_messages_need_no_probe(servers: Servers, watching: Callab
 
 
 def test_a_message_without_an_answer_has_the_server_probed_at_once(servers: Servers, watching: Callable[..., ServerWatch]) -> None:
-    """And its wait ends with the outage."""
+    """The wait of a message ends with the outage."""
     watch = watching(every=3600.0)
     watch.begin()
     group = ServerGroup([ONE], 3600, watch)
