@@ -21,7 +21,7 @@ from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message.printable import printable
 from enqueuer.system import inherited
 
-__all__ = ["Drops"]
+__all__ = ["Drops", "engine_account"]
 
 FOLDER = "Submitted"
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -110,16 +110,17 @@ class Drops:
                 os.close(folder)
 
 
-def _let_the_engine_read(fd: int) -> None:
-    """Give the drop the narrowest mode that lets the engine read it. The umask does not count: it is for files of the dropper's own use.
-
-    The engine's account is the owner of `.taken`.
-    """
+def engine_account() -> int:
+    """Return the account of the engine: the owner of `.taken`. Raises OSError."""
     try:
-        engine = os.stat(TAKEN).st_uid
+        return os.stat(TAKEN).st_uid
     except OSError:
-        engine = os.stat(FOLDER).st_uid
-    mode = _mode(engine, os.fstat(fd), os.stat(FOLDER))
+        return os.stat(FOLDER).st_uid
+
+
+def _let_the_engine_read(fd: int) -> None:
+    """Give the drop the narrowest mode that lets the engine read it. The umask does not count: it is for files of the dropper's own use."""
+    mode = _mode(engine_account(), os.fstat(fd), os.stat(FOLDER))
     try:
         os.fchmod(fd, mode)
     except OSError:  # a filesystem without modes of its own

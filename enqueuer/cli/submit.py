@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -16,6 +16,7 @@ from enqueuer.cli._common import Base, enter, fail, help
 
 if TYPE_CHECKING:
     from enqueuer.config.schema import Config
+    from enqueuer.queue.message.client import RemoteClient
 
 __all__ = ["add_to"]
 
@@ -25,6 +26,8 @@ _JUNK = re.compile(rb"[\0-\x1f\x7f<>]")
 _FIELD = re.compile(rb"(From |[!-9;-~]+[ \t]*:)")
 
 
+Sign = Callable[[bytes], bytes]
+"""Makes the field with the client of a message, for the start of its drop; b"" if there is no client."""
 FILTER_VARIABLE = "ENQUEUER_FILTER"
 """The variable with the name of the filter, which helpers have."""
 
@@ -36,8 +39,13 @@ def add_to(app: typer.Typer) -> None:
 EXAMPLES = (
     "enqueuer submit -f ann@example.com bob@example.com < mail.eml",
     "enqueuer submit -t --file one.eml --file two.eml",
+    "enqueuer submit -f ann@example.org --client 192.0.2.1 --helo mx.example.org bob@example.com < mail.eml",
 )
-TEXT = "Prints one name for each message; `queue show` takes it. When the command has ended, the messages are on the disk for good."
+TEXT = (
+    "Prints one name for each message; `queue show` takes it. When the command has ended, the messages are on the disk for good.\n\n"
+    "--client, --client-name, --helo and --user are for the mail of an MTA: filters judge by them. Only root and the engine's account "
+    'may use them. An empty value ("") is not known.'
+)
 
 
 def _submit(
@@ -52,6 +60,10 @@ def _submit(
     files: Annotated[
         list[str] | None, typer.Option("--file", metavar="FILE", help="Read the message from FILE; repeat it for several. - is stdin.")
     ] = None,
+    client: Annotated[str, typer.Option("--client", metavar="IP", help="The client from which an MTA has the message.")] = "",
+    client_name: Annotated[str, typer.Option("--client-name", metavar="HOST", help="The host name of the client.")] = "",
+    helo: Annotated[str, typer.Option("--helo", metavar="NAME", help="What the client said in HELO or EHLO.")] = "",
+    user: Annotated[str, typer.Option("--user", metavar="ACCOUNT", help="The account with which the client authenticated.")] = "",
     base: Base = None,
 ) -> int:
     words = [word for word in recipients or [] if word != "-"]
@@ -59,6 +71,7 @@ def _submit(
     if not inputs or "-" in (recipients or []):
         inputs.append("-")
     envelope = _envelope(sender, [] if header else words)
+    origin = _client(client, client_name, helo, user)
     from enqueuer.system import accounts
 
     with contextlib.ExitStack() as stack:
@@ -67,12 +80,13 @@ def _submit(
         where = enter(base)
         for each in given:
             each.expect_given()
+        sign = _signer(origin)
         config = _config()
         _expect_room(where, config)
         suffix = config.spool.suffixes[0]  # a suffix that the engine takes
         drops = stack.enter_context(_drop.Drops(suffix))
         for name, source in zip(inputs, sources, strict=True):
-            drops.write(_pieces(source, envelope, name), source)
+            drops.write(_pieces(source, envelope, name, sign), source)
         return exits.OK if drops.commit() == len(inputs) else exits.IOERR
 
 
@@ -92,6 +106,37 @@ def _address(text: str) -> bytes:
     if len(address) > header.MAX_ADDRESS:
         fail(f"an address has {len(address)} bytes: at most {header.MAX_ADDRESS} are allowed", exits.DATAERR)
     return address
+
+
+def _client(address: str, name: str, helo: str, user: str) -> "RemoteClient":
+    """Return what the options say about the client. Fails if they say nothing that can be right."""
+    from enqueuer.queue.message import client
+
+    try:
+        return client.given(*map(os.fsencode, (address, name, helo, user)))
+    except client.ClientError as error:
+        fail(f"--client {address!r} --user {user!r}: {error}", exits.DATAERR)
+
+
+def _signer(origin: "RemoteClient") -> Sign:
+    """Return what makes the field for the engine above the start of a drop. Fails if this account is not the engine's."""
+    from enqueuer.queue.directory import clientkey
+    from enqueuer.queue.message import client, header
+
+    if origin == client.NOBODY:
+        return lambda start: b""  # noqa: ARG005  (there is nothing to sign)
+    if os.geteuid() != _drop.engine_account():
+        fail("--client, --client-name, --helo and --user are for root and the account of the engine only", exits.NOPERM)
+    try:
+        key = clientkey.make()
+    except OSError as error:
+        fail(f"{clientkey.FILE}: {error.strerror}", exits.CANTCREAT)
+
+    def sign(start: bytes) -> bytes:
+        end = header.header_end(start)
+        return client.field(origin, key, start if end < 0 else start[:end])
+
+    return sign
 
 
 def _config() -> "Config":
@@ -126,7 +171,7 @@ def _trace() -> tuple[bytes, ...]:
     return (header.TRACE + b": " + filter.encode("ascii", "replace"),) if filter.isprintable() and filter else ()
 
 
-def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[bytes]:
+def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str, sign: Sign) -> Iterator[bytes]:
     """Return what comes before the rest of `source`: our fields, and its header without those that ours replace."""
     from enqueuer.queue.message import header
 
@@ -145,7 +190,9 @@ def _pieces(source: BinaryIO, envelope: Sequence[bytes], name: str) -> Iterator[
     except header.HeaderError as error:
         fail(f"{name}: {error}", exits.DATAERR)
     kept = _without(head, {field.partition(b":")[0].lower() for field in envelope})
-    return iter((ours, kept, data[len(head) :]))
+    rest = data[len(head) :]
+    client = sign(ours + kept + rest[:2])  # with the empty line
+    return iter((client + eol if client else b"", ours, kept, rest))
 
 
 def _without(head: bytes, fields: set[bytes]) -> bytes:

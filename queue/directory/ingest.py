@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from enqueuer.queue.directory import names
+from enqueuer.queue.directory import clientkey, names
 from enqueuer.queue.directory.disk import CHUNK, DiskPort, Stamp
+from enqueuer.queue.message import client as clients
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
@@ -71,7 +72,8 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
             header = headers.read(head)
         except headers.HeaderError as error:
             raise InvalidDrop(str(error)) from None
-        envelope = envelopes.make(header.sender, header.recipients, at, domain, dropper=disk.stranger(drop))
+        dropper = disk.stranger(drop)
+        envelope = envelopes.make(header.sender, header.recipients, at, domain, _client(disk, header, dropper), dropper)
         kept = b"".join(header.kept)
         start = kept + rest
         path = _write(disk, id, envelope, start, chunks)
@@ -85,6 +87,13 @@ def ingest(disk: DiskPort, id: int, drop: str, at: str, domain: str) -> MessageF
     size = stamp[1] - length
     content = start if size == len(start) < FIRST else b""
     return MessageFile(id, envelope, length, size, stamp, header=kept[:FIRST], hops=headers.hops(kept), content=content)
+
+
+def _client(disk: DiskPort, header: headers.Header, dropper: int | None) -> clients.RemoteClient:
+    """Return the client that `submit` wrote into the drop, if the drop is the engine's or root's and the field has the engine's key."""
+    if not header.client or dropper not in (None, 0):
+        return clients.NOBODY
+    return clients.read(header.client, clientkey.read(disk), header.below)
 
 
 def complete(disk: DiskPort, id: int) -> bool:

@@ -25,7 +25,7 @@ __all__ = ["FoundMessage", "RecoveredDirectory", "recover"]
 
 log = logging.getLogger("QUEUE")
 
-OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp", ".format", ".format.tmp")
+OWN = (".ids", ".ids.tmp", ".attempts", ".attempts.tmp", ".format", ".format.tmp", ".key", ".key.tmp")
 """Files of Queue/ that are not messages."""
 INCOMING = ("Incoming", names.parse_incoming)
 MAX_ODD = 100

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from enqueuer.queue.message.client import NOBODY, RemoteClient
+
 __all__ = [
     "MAX_HEAD",
     "NO_MARK",
@@ -34,7 +36,7 @@ PLACEHOLDER = b"O" * (O_LENGTH - 1) + b"\n"
 """The placeholder of the O line until all other bytes are written."""
 NO_MARK = b"00000000"
 _ADDRESS = re.compile(rb".*<([^<>]*)>")
-_DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})\n")
+_DROPPER = re.compile(rb"A [^ ]* uid=(\d{1,10})(?: [^\n]*)?\n")
 _O = re.compile(rb"^O L v1 (\d{15}) ([0-9a-f]{32}) ([0-9a-f]{8})\n", re.MULTILINE)
 
 
@@ -116,20 +118,20 @@ def o_line(length: int, digest: bytes, mark: bytes = NO_MARK) -> bytes:
 
 
 def make(
-    sender: bytes, recipients: Iterable[bytes], at: str, domain: str, source: str = "PIPE [0.0.0.0]", dropper: int | None = None
+    sender: bytes, recipients: Iterable[bytes], at: str, domain: str, client: RemoteClient = NOBODY, dropper: int | None = None
 ) -> Envelope:
     """Make the envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`.
 
-    `dropper`: the account, if it is not the engine's. It is a second word of the A line, because helpers count the lines. Helpers
-    also read text in brackets, on the S line and elsewhere, as an address or an account of their own.
+    `dropper`: the account, if it is not the engine's. It and the names of the client are further words of the A line, because
+    helpers count the lines. Helpers also read text in brackets, on the S line and elsewhere, as an address or an account of their own.
     """
     when = at.encode()
     recipients = tuple(recipients)
     by = b"" if dropper is None else b" uid=%d" % dropper
     lines = [
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),
-        b"S %s\n" % source.encode(),
-        b"A %s%s\n" % (domain.encode("ascii", "replace"), by),
+        b"S %s\n" % client.source,
+        b"A %s%s%s\n" % (domain.encode("ascii", "replace"), by, client.words),
         *(_recipient(when, recipient) for recipient in recipients),
     ]
     return Envelope(tuple(lines), sender, recipients)

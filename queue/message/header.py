@@ -1,8 +1,8 @@
 """Read the header of a dropped file: the envelope, and the header without the fields that the envelope replaces. Pure, and linear in time.
 
 The rules are those of CommuniGate Pro's PIPE module. Envelope-To names the recipients, if there is one. Otherwise To, Cc and Bcc
-do, without those in Envelope-Ignore. Return-Path names the sender, else From, else Sender. Bcc, Envelope-To, Envelope-Ignore and
-Return-Path are removed. Every other byte stays as it is.
+do, without those in Envelope-Ignore. Return-Path names the sender, else From, else Sender. Envelope-Client is of Enqueuer itself:
+see client.py. Bcc, Envelope-To, Envelope-Ignore, Envelope-Client and Return-Path are removed. Every other byte stays as it is.
 """
 
 import hashlib
@@ -38,13 +38,13 @@ TRACE = b"X-Enqueuer-Trace"
 
 # The possessive quantifiers (*+, ++) are not for speed: without them re keeps a mark for each repetition, 250 MB for one hostile field.
 _FIELD = re.compile(
-    rb"^(return-path|envelope-to|envelope-ignore|bcc|to|cc|from|sender)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)",
+    rb"^(return-path|envelope-to|envelope-ignore|envelope-client|bcc|to|cc|from|sender)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
 _HOP = re.compile(rb"^(?:received[ \t]*:|x-enqueuer-trace[ \t]*:([^\n]*+))", re.IGNORECASE | re.MULTILINE)
 _SAME = re.compile(rb"^(message-id|from|date|subject)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(rb"(?:\A|\n)(\r?\n)")
-_TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"bcc"))
+_TAKEN_OUT = frozenset((b"return-path", b"envelope-to", b"envelope-ignore", b"envelope-client", b"bcc"))
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|\\.|[^"()\\<>,;:]+|.', re.DOTALL)
 _ONE = re.compile(rb"""[ \t]*+(?:[\w .'-]*+<([\w.+=-]++@[\w.-]++)>|([\w.+=-]++@[\w.-]++))\s*+""")
 """One address without anything to interpret, alone or behind a name."""
@@ -70,6 +70,10 @@ class Header(msgspec.Struct, frozen=True):
     recipients: tuple[bytes, ...]
     kept: tuple[bytes, ...]
     """The header's bytes in pieces, without the fields that were removed."""
+    client: bytes = b""
+    """The value of an Envelope-Client that is the first field. It may be forged."""
+    below: bytes = b""
+    """With `client`: the header's bytes below that field."""
 
 
 def header_end(data: bytes) -> int:
@@ -124,7 +128,9 @@ def read(header: bytes) -> Header:
     recipients = _recipients(found)
     if not recipients:
         raise HeaderError("no recipient: write an Envelope-To, To, Cc or Bcc field with an address")
-    return Header(_sender(found), recipients, tuple(piece for piece in kept if piece))
+    first = _FIELD.match(header) if b"envelope-client" in found else None
+    client, below = (first[2], header[first.end() :]) if first and first[1].lower() == b"envelope-client" else (b"", b"")
+    return Header(_sender(found), recipients, tuple(piece for piece in kept if piece), client, below)
 
 
 def addresses(text: bytes) -> Iterator[bytes]:

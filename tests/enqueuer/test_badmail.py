@@ -111,7 +111,14 @@ def test_fields_are_added_above_any_header(trials: Trials, config: Config) -> No
     assert came_out == {_digest(b"X-Added: yes\n" + data) for data in judged.values()}
 
 
-@pytest.mark.parametrize("fields", [b"Bcc: eve@b.example\n", b"Return-Path: <r@b.example>\nEnvelope-To: eve@b.example,\n\tbob@b.example\n"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Bcc: eve@b.example\n",
+        b"Return-Path: <r@b.example>\nEnvelope-To: eve@b.example,\n\tbob@b.example\n",
+        b"Envelope-Client: 0 ip=192.0.2.1\n user=root\n",
+    ],
+)
 def test_only_what_the_envelope_takes_out_is_missing(trials: Trials, config: Config, fields: bytes) -> None:
     """Above, between or below the others: the rest of the message stays as it was."""
     rest = [b"Subject: \xff\r\n\tfolded\n", TO, b"X-Odd:\0\r\n"]

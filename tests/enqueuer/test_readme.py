@@ -66,7 +66,10 @@ def script(name: str, folder: Path, **instead: str) -> Path:
 
 
 def test_behind_postfix(trials: Callable[[str], Trial], tmp_path: Path) -> None:
-    """A message goes by both scripts to sendmail with its envelope and its bytes; its file is removed when sendmail took it."""
+    """A message goes by both scripts to sendmail with its envelope and its bytes; its file is removed when sendmail took it.
+
+    Postfix says from which client it has the message.
+    """
     trial = trials("rules = []\n" + ROUTES)
     (tmp_path / "sendmail").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.words"\ncat > "$0.mail"\n[ ! -e "$0.fails" ]\n')
     (tmp_path / "sendmail").chmod(0o755)
@@ -80,8 +83,13 @@ def test_behind_postfix(trials: Callable[[str], Trial], tmp_path: Path) -> None:
     mail = b"Subject: hello\n\nbody\n\n.\nR W <no@example.com>\n"
     recipients = ["bob@example.com", '"a * b"@example.com']
     trial.start()
-    subprocess.run([into, "", "--", *recipients], input=mail, check=True, timeout=20)
+    [words] = re.findall(r"argv=\S+ (\$\{sender\}.*?)\n\n", (ROOT / "docs/postfix.md").read_text(), re.DOTALL)
+    macros = {"sender": "", "client_address": "192.0.2.1", "client_hostname": "unknown", "client_helo": "--user=root", "sasl_username": ""}
+    line = [re.sub(r"\$\{(\w+)\}", lambda match: macros[match[1]], word) for word in words.split()[:-1]]
+    subprocess.run([into, *line, *recipients], input=mail, check=True, timeout=20)
     trial.wait(lambda: len(trial.outbound()) == 1, "it is enqueued")
+    assert b"\nS SMTP [192.0.2.1]\n" in trial.outbound()[0].read_bytes()
+    assert b" helo=--user%3Droot\n" in trial.outbound()[0].read_bytes()
 
     assert subprocess.run([back, trial.base / "Outbound/OUT"], check=False, timeout=20).returncode != 0
     assert len(trial.outbound()) == 1

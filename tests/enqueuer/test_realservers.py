@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -70,6 +72,33 @@ def test_spam_is_marked_and_refused(serving: Callable[..., Daemon], trials: Call
             assert field in header[: header.index(b"Subject:")]
     [why] = (engine.base / "Quarantine").glob("*.why")
     assert '"Gtube pattern"' in why.read_text()
+
+
+@pytest.mark.server
+def test_both_see_the_client_that_submit_names(serving: Callable[..., Daemon], trials: Callable[[str], Trial]) -> None:
+    """And none where the same field comes with a message. No field about the client goes out with the mail."""
+    servers = [serving(make_spamd), serving(make_rspamd)]
+    with (servers[0].folder / "rules.cf").open("a") as rules:
+        rules.write('add_header all Relays "_RELAYSTRUSTED_ _RELAYSUNTRUSTED_"\n')
+    programs = [
+        f"enqueuer filter {name} --socket {server.start().socket}" for name, server in zip(("spamd", "rspamd"), servers, strict=True)
+    ]
+    engine = trials(FILTER.format("spamd", programs[0]) + FILTER.format("rspamd", programs[1]) + RULES)
+    command = [sys.executable, "-m", "enqueuer.cli.app", "submit", "--base", str(engine.base), "--client=198.51.100.7"]
+    said = subprocess.run([*command, "--helo=[198.51.100.7]"], input=message("CLIENT"), capture_output=True, check=True, timeout=20)
+    named = (engine.base / "Submitted" / said.stdout.decode().strip()).read_bytes()
+    engine.drop("forged.eml", named.replace(b"CLIENT", b"CLIENT forged"))
+    with engine:
+        engine.wait(lambda: len(engine.outbound()) == 2, "both are judged")
+    mails = sorted((path.read_bytes() for path in engine.outbound()), key=lambda data: b"forged" in data)
+
+    assert b"\nX-Spam-Relays: [ ip=198.51.100.7 rdns= helo=!198.51.100.7!" in mails[0].replace(b"\n\t", b" ").replace(
+        b"Relays:  ", b"Relays: "
+    )
+    assert b"\nX-Client: 198.51.100.7 - [198.51.100.7]\n" in mails[0]
+    assert b"\nS PIPE [0.0.0.0]\n" in mails[1]
+    assert b"198.51.100.7" not in mails[1]
+    assert not any(b"Envelope-Client" in data or b"Received: from" in data for data in mails)
 
 
 MILTER = """

@@ -10,7 +10,7 @@ from enqueuer.config import schema
 from enqueuer.control import server
 from enqueuer.ipc import frames
 from enqueuer.queue.directory import names
-from enqueuer.queue.message import envelope, header
+from enqueuer.queue.message import client, envelope, header
 from filterlink.config import units
 from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import MAX_REPLY, reply
@@ -71,7 +71,7 @@ HELPER = words(
 )
 HEADER = words(
     b"From: |To: |Cc:|Bcc: |Return-Path:|Envelope-To: |Envelope-Ignore: |Message-ID: <1@a>|\n|\r\n| |\t|a@b.example|<c@d>",
-    b'"|\\|(|)|,|;|:|@|<|>|\0|\xff|Received: x|X-Enqueuer-Trace: F',
+    b'"|\\|(|)|,|;|:|@|<|>|\0|\xff|Received: x|X-Enqueuer-Trace: F|Envelope-Client: 0 ip=1 helo=%0A',
 )
 ENVELOPE = words(b"P I |O L v1 |S |A |R W |<a@b>|<|000000000000000| |ffffffffffffffffffffffffffffffff| 00000000|\n|\n\n|\xff")
 TOML = words(
@@ -159,6 +159,7 @@ def _header(data: bytes) -> None:
     header.kinds(data, [b"a@b"], b"body")
     header.header_end(data)
     found = header.read(data)
+    assert client.read(found.client, b"key", found.below) == client.NOBODY
     made = envelope.make(found.sender, found.recipients, "01-01-2026 00:00:00", "a.example")
     assert envelope.parse(made.above + b"O" * (envelope.O_LENGTH - 1) + b"\n" + made.below).recipients == found.recipients
 

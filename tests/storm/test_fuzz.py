@@ -31,6 +31,7 @@ from filterlink.filters.content.limits.member import Budget
 from filterlink.filters.content.mail import filenames, readings
 from filterlink.filters.runtime import envelope, verdict
 from filterlink.filters.runtime.lines import MAX_LINE, Lines
+from filterlink.filters.servers import rspamdwire, spamc
 from tests.filterlink.filters.content.test_office import CODE, ole, vba
 from tests.storm.parsers import WIRES, Parser, woven
 
@@ -147,12 +148,29 @@ OFFICE = (
     + base64.encodebytes(b"ActiveMime" + bytes(40) + b"x\x9cK\x04\0\0b\0b")
     + b"</w:binData></w:wordDocument>",
 )
-ENVELOPE = woven(b"P I ", b"R W ", b"S ", b"<a@b>", b"<", b">", b"[1.2.3.4]", b"[IPv6:::1]", b"[", b"]", b"SMTP ", b"\n", b"\0", b" ")
+ENVELOPE = woven(
+    *(b"P I ", b"R W ", b"S ", b"A h ", b"<a@b>", b"<", b">", b"[1.2.3.4]", b"[IPv6:::1]", b"[", b"]", b"SMTP ", b"\n", b"\0", b" "),
+    *(b"S SMTP [1.2.3.4]\n", b"\nA h helo=", b" name=", b"%0A", b"%5B", b"%00", b"%"),
+)
 SAID = st.text(alphabet=st.sampled_from("aF: FOUND\n\r\0\u00e4virus trojan or variant the .NOT a"), max_size=300)
 NUMBERS = st.text(alphabet="0123456789,- \u0663", max_size=20)
 
 
 # Functions under test
+
+
+def _client(lines: bytes) -> None:
+    """What a client calls itself stays in one line of each protocol."""
+    found = envelope.read_envelope(lines.split(b"\n"))
+    field = spamc.received(found, b"17", 0.0)
+    assert field == b"" or (field.endswith(b"\n") and field.count(b"\n") == 1 and field.isascii())
+    assert b"\r" not in field
+    head = rspamdwire.request(7, found, b"17")
+    assert (
+        head.count(b"\n")
+        == head.count(b"\r\n")
+        == 5 + (found.sender is not None) + len(found.recipients) + sum(map(bool, (found.peer, found.name, found.helo, found.account)))
+    )
 
 
 def _parts(message: bytes) -> None:
@@ -208,7 +226,7 @@ PARSERS = [
     Parser("as zipfile", damaged(*ARCHIVES[:3]), _as_zipfile),
     Parser("unpack", damaged(*ARCHIVES), _streams),
     Parser("office", damaged(*OFFICE), lambda data: office.Macros().read(data)),
-    Parser("envelope", ENVELOPE, lambda data: envelope.read_envelope(data.split(b"\n"))),
+    Parser("envelope", ENVELOPE, _client),
     Parser("lines", st.lists(woven(b"1 FILE ", b"\n", b"\r\n", b"x" * MAX_LINE), max_size=6), _lines),
     Parser("commandline", SAID, lambda text: [commandline.finding(each, 0, text) for each in commandline.PROFILES.values()]),
     Parser("exit codes", NUMBERS, commandline.codes, (ValueError,)),

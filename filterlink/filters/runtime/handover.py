@@ -11,11 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from filterlink.filters.runtime.lines import MAX_LINE
 from filterlink.filters.runtime.runtime import Unreadable, open_at_message
 
 __all__ = ["RECEIVED", "Handover"]
 
 RECEIVED = b"Received: by enqueuer\n"
+ORPHAN = b"X-Enqueuer-Orphan: the message begins with the next line\n"
+"""It separates a field from a message that begins with a blank, as in the engine's outputs."""
 IN_MEMORY = 8 << 20
 """Bytes; larger copies are nameless files in the temporary folder: sixteen messages at the same time may be 250 MB each."""
 PIECE = 256 << 10
@@ -42,6 +45,19 @@ class Handover:
         self._file.close()
         if self._copy:
             self._copy.close()
+
+    def put_before(self, field: bytes) -> None:
+        """Put a field with LF before what is there, in the line ends of the message: a reader may take the first line as an example.
+
+        A message that begins with a blank must not continue the field.
+        """
+        with self._told():
+            self._file.seek(self._start)
+            first = self._file.readline(MAX_LINE)
+        field += ORPHAN if field and first[:1] in (b" ", b"\t") and not self._before else b""
+        field = field.replace(b"\n", b"\r\n") if first.endswith(b"\r\n") else field
+        self._before = field + self._before
+        self.size += len(field)
 
     def envelope(self) -> list[bytes]:
         """Return the lines above the message. Raises Unreadable."""

@@ -161,12 +161,11 @@ def commands(wanted: Wanted, mail: MilterMessage) -> Iterator[Command]:
 
 def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
     number = mail.number.encode("ascii", "replace")
-    host, connect = _peer(mail.envelope.peer)
+    host, connect = _peer(mail.envelope)
     sender = mail.envelope.sender or b""
-    account = (b"{auth_authen}", mail.envelope.account) if mail.envelope.account else ()
-    yield b"C", connect, (b"j", b"localhost", b"{daemon_name}", b"enqueuer")
-    yield b"H", _strings(host), ()
-    yield b"M", _strings(b"<%b>" % sender), (b"i", number, b"{mail_addr}", sender, *account)
+    yield b"C", connect, (b"j", mail.envelope.here or b"localhost", b"{daemon_name}", b"enqueuer", *_about(mail.envelope))
+    yield b"H", _strings(mail.envelope.helo or host), ()
+    yield b"M", _strings(b"<%b>" % sender), (b"i", number, b"{mail_addr}", sender, *_authenticated(mail.envelope.account))
     for recipient in mail.envelope.recipients:
         yield b"R", _strings(b"<%b>" % recipient), (b"{rcpt_addr}", recipient)
     yield b"T", b"", (b"i", number)
@@ -180,10 +179,24 @@ def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, t
     yield b"E", b"", (b"i", number)
 
 
-def _peer(address: str) -> tuple[bytes, bytes]:
+def _about(envelope: FilterEnvelope) -> tuple[bytes, ...]:
+    """Return the macros about the client. Without an address there is none."""
+    if not envelope.peer:
+        return ()
+    name = envelope.name or b"unknown"
+    return b"{client_addr}", envelope.peer.encode(), b"{client_name}", name, b"{client_ptr}", name
+
+
+def _authenticated(account: bytes) -> tuple[bytes, ...]:
+    """Return the macros of authentication. OpenDKIM asks for {auth_type} only, which we do not know."""
+    return (b"{auth_authen}", account, b"{auth_type}", b"unknown") if account else ()
+
+
+def _peer(envelope: FilterEnvelope) -> tuple[bytes, bytes]:
     """Return name and CONNECT data; mail from inside comes from 127.0.0.1, as with Postfix."""
+    address = envelope.peer
     known = ipaddress.ip_address(address or "127.0.0.1")
-    host = b"[%b]" % address.encode() if address else b"localhost"
+    host = (envelope.name or b"[%b]" % address.encode()) if address else b"localhost"
     text = b"%b%b" % (b"IPv6:" if known.version == 6 else b"", str(known).encode())
     return host, host + b"\0" + str(known.version).encode() + b"\0\0" + text + b"\0"
 

@@ -64,7 +64,8 @@ def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: by
     if envelope.sender is not None:
         fields.append((b"From", b"<%b>" % envelope.sender))
     fields += [(b"Rcpt", b"<%b>" % recipient) for recipient in envelope.recipients[:MAX_RCPT]]
-    optional = (b"IP", envelope.peer.encode()), (b"User", envelope.account), (b"Password", password)
+    client = (b"IP", envelope.peer.encode()), (b"Hostname", envelope.name), (b"Helo", envelope.helo), (b"User", envelope.account)
+    optional = (*client, (b"Password", password))
     fields += [(name, value) for name, value in optional if value]
     return b"POST /checkv2 HTTP/1.0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in fields)
 
@@ -73,9 +74,9 @@ def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: by
 
 
 def read_result(body: bytes) -> RspamdResult:
-    """Decode a result. Raises BadResult."""
+    """Decode a result. Raises BadResult. It may repeat bytes of a client or message that are not UTF-8."""
     try:
-        return msgspec.json.decode(body, type=RspamdResult)
+        return msgspec.json.decode(body.decode("utf-8", "replace"), type=RspamdResult)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:  # RecursionError: 100,000 brackets
         raise BadResult(f"not understood: {fault}") from None
 

@@ -2,9 +2,14 @@
 
 SpamAssassin tags and does not refuse: a message is refused only with `reject_above`. A message that spamd cannot scan
 is deferred by default, and never passes unscanned.
+
+If the client is known, spamd gets a Received field with it on top of the message, so that its network tests see that client. Only
+X-Spam fields of its answer are used, so the field does not come back.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from filterlink.filters.runtime.envelope import read_envelope
@@ -13,7 +18,7 @@ from filterlink.filters.runtime.runtime import Verdict, error, header, ok, serve
 from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 from filterlink.filters.servers.exchange import USUAL, Exchange, Ping, Terms, Unscannable
 from filterlink.filters.servers.service import Address, Unavailable
-from filterlink.filters.servers.spamc import METHODS, TEMPORARY, SpamdFinding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.spamc import METHODS, TEMPORARY, SpamdFinding, finding, own_fields, received, request, spam_fields
 from filterlink.filters.servers.watch import QUIET
 
 __all__ = ["METHODS", "SpamdFilter", "SpamdSettings", "run"]
@@ -52,14 +57,14 @@ class SpamdFilter:
 
     def judge(self, path: str) -> Verdict:
         with Handover(path) as message:
-            head = request(METHODS[self._settings.add], message.size, self._user(message.envelope()))
+            envelope = read_envelope(message.envelope())
+            message.put_before(received(envelope, os.fsencode(Path(path).stem), message.time))
+            head = request(METHODS[self._settings.add], message.size, self._user(envelope.recipients))
             return self._exchange.judge(head, message, self._read)
 
-    def _user(self, envelope: list[bytes]) -> bytes:
-        if self._settings.user_from_recipient:
-            recipients = read_envelope(envelope).recipients
-            if len(recipients) == 1:
-                return recipients[0].rpartition(b"@")[0] or recipients[0] if self._settings.strip_domain else recipients[0]
+    def _user(self, recipients: Sequence[bytes]) -> bytes:
+        if self._settings.user_from_recipient and len(recipients) == 1:
+            return recipients[0].rpartition(b"@")[0] or recipients[0] if self._settings.strip_domain else recipients[0]
         return self._settings.user.encode()
 
     def _read(self, answer: ServerAnswer) -> Verdict:

@@ -1,5 +1,6 @@
 """submit: what lands in the drop folder is read by the engine as it was meant."""
 
+import contextlib
 import os
 import pwd
 import re
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from enqueuer import basedir
+from enqueuer.queue.directory import clientkey, ingest
+from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.message import header
 from tests.helpers.paths import HELPERS
 
@@ -228,3 +231,103 @@ def test_a_name_cannot_be_guessed(enqueuer: Any, base: Path) -> None:
     """In a folder that may not be listed, a name that cannot be guessed keeps other droppers from the file."""
     assert enqueuer("submit", "-t", stdin=MAIL).returncode == 0
     assert re.fullmatch(r"\d+-\d+-\d+-[0-9a-f]{16}\.sub", drops(base)[0].name)
+
+
+CLIENT = ("--client=192.0.2.1", "--client-name=mx.example", "--helo=[192.0.2.1]", "--user=ann")
+CLIENTS = (b"S <ann> SMTP [192.0.2.1]\n", b"A h name=mx.example helo=%5B192.0.2.1%5D\n")
+NOBODY = (b"S PIPE [0.0.0.0]\n", b"A h\n")
+
+
+def ingested(base: Path, drop: Path) -> tuple[tuple[bytes, ...], bytes]:
+    """What the engine makes of a drop: its S and A line, and the message."""
+    with contextlib.chdir(base), contextlib.closing(Disk()) as disk:
+        made = ingest.ingest(disk, 7, f"Submitted/{drop.name}", "24-11-2026 10:00:00", "h")
+        data = Path("Queue/7.msg").read_bytes()[made.head :]
+        Path("Queue/7.msg").unlink()
+        return made.envelope.lines[1:3], data
+
+
+@pytest.mark.parametrize("words", [(), ("-f", "eve@example.com", "carl@example.com")])
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+def test_the_client_comes_to_the_engine(enqueuer: Any, base: Path, eol: bytes, words: Sequence[str]) -> None:
+    """With the header's recipients or those of the command. The message stays as it is."""
+    mail = MAIL.replace(b"\n", eol)
+    assert enqueuer("submit", *CLIENT, *words, stdin=mail).returncode == 0
+    (drop,) = drops(base)
+
+    assert ingested(base, drop) == (CLIENTS, mail)
+    assert stat.S_IMODE((base / clientkey.FILE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mail", [b"just text\n", b"To: b@b.example", b"To: b@b.example\n\n" + b"x" * 5_000_000])
+def test_the_client_of_messages_of_any_form(enqueuer: Any, base: Path, mail: bytes) -> None:
+    """Without a header, without a body, longer than what is read at first."""
+    assert enqueuer("submit", *CLIENT, "b@b.example", stdin=mail).returncode == 0
+    assert ingested(base, drops(base)[0])[0] == CLIENTS
+
+
+def test_a_field_of_the_message_is_not_believed(enqueuer: Any, base: Path) -> None:
+    """The field of another drop, which a message brings along: as it is, with recipients of the command, and with another client."""
+    assert enqueuer("submit", *CLIENT, stdin=MAIL).returncode == 0
+    (first,) = drops(base)
+    forged = first.read_bytes()
+    first.unlink()
+    assert forged.startswith(b"Envelope-Client: ")
+    assert enqueuer("submit", "c@c.example", stdin=forged).returncode == 0
+    (second,) = drops(base)
+    assert ingested(base, second) == (NOBODY, MAIL)
+    second.unlink()
+
+    assert enqueuer("submit", "--client", "2001:db8::1", stdin=forged).returncode == 0
+    assert ingested(base, drops(base)[0]) == ((b"S SMTP [2001:db8::1]\n", b"A h\n"), MAIL)
+
+
+def test_what_an_mta_does_not_know_is_empty(enqueuer: Any, base: Path) -> None:
+    """Postfix passes empty values for mail of local programs. Then the drop is as without the options."""
+    empty = ("--client=", "--client-name=unknown", "--helo=", "--user=")
+    assert enqueuer("submit", *empty, stdin=MAIL).returncode == 0
+    assert drops(base)[0].read_bytes() == MAIL
+    assert not (base / clientkey.FILE).exists()
+
+
+@pytest.mark.parametrize("helo", ["--user=root", "-t", "a\nEnvelope-To: <e@e.example>", "h" * 10_000, "\udcff"])
+def test_a_helo_is_nothing_but_a_helo(enqueuer: Any, base: Path, helo: str) -> None:
+    """A remote client chooses it: it is no option, no field, and no reason to refuse mail."""
+    assert enqueuer("submit", f"--helo={helo}", "--client=192.0.2.1", stdin=MAIL).returncode == 0
+    (source, by), message = ingested(base, drops(base)[0])
+
+    assert (source, message) == (b"S SMTP [192.0.2.1]\n", MAIL)
+    assert len(by) < 800
+    assert by.count(b" ") == 2
+
+
+@pytest.mark.parametrize("words", [["--client=mx.example"], ["--client=" + "1" * 10_000], ["--user=a b"], ["--user=a>[1.2.3.4]"]])
+def test_a_client_that_cannot_be_right_is_refused(enqueuer: Any, base: Path, words: list[str]) -> None:
+    done = enqueuer("submit", *words, "-t", stdin=MAIL)
+
+    assert (done.returncode, done.stderr.count(b"\n"), drops(base)) == (65, 1, [])
+
+
+@as_root
+@pytest.mark.parametrize("word", CLIENT)
+def test_another_account_names_no_client(base: Path, word: str) -> None:
+    """Its drop would be refused the belief; so the command says that at once."""
+    (base / "Submitted").chmod(0o1733)
+    done = submit_as(base, STRANGER, word, "-t")
+
+    assert (done.returncode, drops(base)) == (77, [])
+    assert done.stderr == b"enqueuer: --client, --client-name, --helo and --user are for root and the account of the engine only\n"
+
+
+@as_root
+def test_root_names_a_client_for_the_engines_account(enqueuer: Any, base: Path) -> None:
+    """Its command works as that account, which can read the key."""
+    give(base, 4711)
+    base.parent.chmod(0o755)
+    assert enqueuer("submit", *CLIENT, stdin=MAIL).returncode == 0
+    os.seteuid(4711)
+    try:
+        assert ingested(base, drops(base)[0])[0] == CLIENTS
+    finally:
+        os.seteuid(0)
+    assert (base / clientkey.FILE).stat().st_uid == 4711

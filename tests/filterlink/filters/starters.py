@@ -83,6 +83,9 @@ rspamd_config:register_symbol{name = 'ENVELOPE', type = 'postfilter', callback =
             ['X-Who'] = string.format('%s %s %s %s', task:get_from('smtp')[1].addr, rcpt[#rcpt].addr, task:get_ip(), task:get_user()),
             ['X-Id'] = {value = task:get_queue_id(), order = 0},
         }}
+    elseif (task:get_header('Subject') or ''):find('CLIENT') then
+        local client = string.format('%s %s %s', task:get_ip(), task:get_hostname() or '-', task:get_helo() or '-')
+        task:set_milter_reply{add_headers = {['X-Client'] = client}}
     end
 end}
 """

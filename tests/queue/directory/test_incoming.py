@@ -14,9 +14,10 @@ from enqueuer.queue.directory.doorlock import DoorLock
 from enqueuer.queue.directory.store import Store
 from enqueuer.queue.directory.sync import EachSync, GroupSync, NoSync, Sync
 from enqueuer.queue.message import envelope
+from enqueuer.queue.message.client import RemoteClient
 
 TEXT = b"From: a@a.example\n\nhello\n" * 100
-ENVELOPE = envelope.make(b"a@a.example", (b"b@b.example",), "24-11-2026 10:00:00", "h", "SMTP [10.0.0.1]")
+ENVELOPE = envelope.make(b"a@a.example", (b"b@b.example",), "24-11-2026 10:00:00", "h", RemoteClient("10.0.0.1"))
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enqueuer.queue.directory import ingest
+from enqueuer.queue.directory import clientkey, ingest
 from enqueuer.queue.directory.disk import CHUNK, Disk
-from enqueuer.queue.message import envelope
+from enqueuer.queue.message import client, envelope, header
 
 AT = "24-11-2026 10:00:00"
 HOST = "host.example"
@@ -195,3 +195,63 @@ def test_load_reads_the_longest_envelope(disk: Disk) -> None:
     made = _derive(disk, f"To: {recipients}\n\nhello\n".encode())
 
     assert ingest.load(disk, 7, made.stamp) == made
+
+
+MAIL = b"From: a@a.example\nTo: b@b.example\n\nhello\n"
+ANN = client.given(b"192.0.2.1", b"mx.example", b"helo", b"ann")
+
+
+def _field(mail: bytes = MAIL, key: bytes | None = None) -> bytes:
+    return client.field(ANN, clientkey.make() if key is None else key, mail[: header.header_end(mail)]) + b"\n"
+
+
+def _origin(made: ingest.MessageFile) -> tuple[bytes, ...]:
+    return made.envelope.lines[1:3]
+
+
+NOBODY = (b"S PIPE [0.0.0.0]\n", b"A host.example\n")
+
+
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("owner", [None, 0])
+def test_the_client_that_submit_writes_is_believed(disk: Disk, monkeypatch: pytest.MonkeyPatch, eol: bytes, owner: int | None) -> None:
+    """In a drop of the engine's account or root. The field does not stay in the message."""
+    monkeypatch.setattr(disk, "stranger", lambda _: owner)
+    mail = MAIL.replace(b"\n", eol)
+    made = _derive(disk, _field(mail).replace(b"\n", eol) + mail)
+
+    assert _message() == mail
+    by = b"" if owner is None else b" uid=%d" % owner
+    assert _origin(made) == (b"S <ann> SMTP [192.0.2.1]\n", b"A host.example%b name=mx.example helo=helo\n" % by)
+    assert _origin(ingest.load(disk, 7, None)) == _origin(made)
+
+
+def test_the_client_of_another_accounts_drop_is_not_believed(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with the right key; nor does the field stay."""
+    monkeypatch.setattr(disk, "stranger", lambda _: 4242)
+    made = _derive(disk, _field() + MAIL)
+
+    assert _origin(made) == (NOBODY[0], b"A host.example uid=4242\n")
+    assert _message() == MAIL
+
+
+@pytest.mark.parametrize(
+    "place", ["with another key", "without a key", "below a field", "above another header", "of another message", "folded", "twice"]
+)
+def test_a_forged_client_is_not_believed(disk: Disk, place: str) -> None:
+    """A message brings the field along, which root copies into the drop folder: it says nothing, wherever it is."""
+    mail = {
+        "with another key": lambda: _field(key=b"x" * 32) + MAIL,
+        "without a key": lambda: _field(key=b"") + MAIL,
+        "below a field": lambda: b"X: y\n" + _field() + MAIL,
+        "above another header": lambda: _field() + b"Subject: more\n" + MAIL,
+        "of another message": lambda: _field() + MAIL.replace(b"a@a.example", b"e@e.example"),
+        "folded": lambda: _field().replace(b" ip=", b"\n ip=") + MAIL,
+        "twice": lambda: _field(key=b"x" * 32) + _field() + MAIL,
+    }[place]()
+    if place != "without a key":
+        clientkey.make()
+    made = _derive(disk, mail)
+
+    assert _origin(made) == NOBODY
+    assert b"Envelope-Client" not in _message()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.queue.directory import ingest, names, recovery, stage
+from enqueuer.queue.directory import clientkey, ingest, names, recovery, stage
 from enqueuer.queue.directory.attempts import AttemptsFile
 from enqueuer.queue.directory.disk import Disk, DiskPort, Stamp
 from enqueuer.queue.directory.ids import IdsFile
@@ -230,6 +230,16 @@ def test_foreign_files_are_left_alone_and_named(store: Store) -> None:
 
     assert sorted(found.foreign) == ["Queue/notes.txt", "Staged/x", "Submitted/.taken/readme"]
     assert _files() == set(found.foreign)
+
+
+def test_the_key_of_the_clients_is_our_own(store: Store) -> None:
+    for name in (clientkey.FILE, clientkey.NEXT):
+        Path(name).write_text("x")
+
+    found, _ = _recover(store, cold=True)
+
+    assert found.foreign == []
+    assert _files() == {clientkey.FILE, clientkey.NEXT}
 
 
 def test_a_reason_without_its_message_goes(store: Store) -> None:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from enqueuer.queue.message import envelope
+from enqueuer.queue.message import client, envelope
 
 AT = "24-11-2026 10:00:00"
 
@@ -71,3 +71,25 @@ def test_only_keeps_a_modules_recipients() -> None:
 def test_head_end() -> None:
     assert envelope.head_end(b"P x\n\nSubject: y") == 5
     assert envelope.head_end(b"P x\n") == -1
+
+
+@pytest.mark.parametrize(
+    ("of", "source", "by"),
+    [
+        (client.NOBODY, b"S PIPE [0.0.0.0]", b"A h"),
+        (client.given(b"192.0.2.1"), b"S SMTP [192.0.2.1]", b"A h"),
+        (client.given(b"2001:db8::1", account=b"u@v"), b"S <u@v> SMTP [2001:db8::1]", b"A h"),
+        (client.given(account=b"u"), b"S <u> PIPE [0.0.0.0]", b"A h"),
+        (client.given(b"192.0.2.1", b"mx.example", b"mx"), b"S SMTP [192.0.2.1]", b"A h name=mx.example helo=mx"),
+        (client.given(helo=b"[::1] uid=7\nR <e@f>"), b"S PIPE [0.0.0.0]", b"A h helo=%5B::1%5D%20uid%3D7%0AR%20%3Ce@f%3E"),
+    ],
+)
+def test_the_client_is_where_helpers_look_for_it(of: client.RemoteClient, source: bytes, by: bytes) -> None:
+    """In the form of CommuniGate Pro, and still in five lines; what a client calls itself is no word and no line of its own."""
+    made = envelope.make(b"a@a.example", [b"b@b.example"], AT, "h", of)
+
+    assert made.lines[1:3] == (source + b"\n", by + b"\n")
+    assert len(made.lines) == 4
+    assert (made.dropper, made.recipients) == (None, (b"b@b.example",))
+    assert envelope.parse(made.above + made.below) == made
+    assert envelope.make(b"", [b"b@b.example"], AT, "h", of, dropper=0).dropper == 0

@@ -43,3 +43,25 @@ def test_what_cannot_be_copied_is_unreadable(queued: Queued, tmp_path: Path) -> 
         message.write("/dev/full")
     with pytest.raises(Unreadable, match="No such file"):
         Handover(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+def test_a_field_on_top_has_the_line_ends_of_the_message(queued: Queued, eol: bytes) -> None:
+    """It counts in the size, and is above what was there; nothing is none."""
+    data = b"Subject: x" + eol + eol + b"body" + eol
+    with Handover(queued(data), RECEIVED) as message:
+        message.put_before(b"X: y\n")
+        message.put_before(b"")
+        expected = b"X: y" + eol + RECEIVED + data
+        assert b"".join(message.pieces()) == os.pread(message.descriptor(), 1 << 20, 0) == expected
+        assert message.size == len(expected)
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_a_message_that_begins_with_a_blank_does_not_continue_a_field(queued: Queued, blank: bytes) -> None:
+    """A field of ours separates them, as the engine does."""
+    with Handover(queued(blank + b"more\r\n\r\n")) as message:
+        message.put_before(b"X: y\n")
+        assert (
+            b"".join(message.pieces()) == b"X: y\r\nX-Enqueuer-Orphan: the message begins with the next line\r\n" + blank + b"more\r\n\r\n"
+        )

@@ -52,6 +52,28 @@ def test_signed_by_one_and_verified_by_another(serving: Serving, asking: Judging
 
 
 @pytest.mark.server
+def test_opendkim_sees_the_client(serving: Serving, judging: Judging, tmp_path: Path) -> None:
+    """It signs for addresses and host names from inside and for authenticated clients, whatever the others call themselves."""
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    (tmp_path / "inside").write_text("192.0.2.1\nmx.inside.example\n2001:db8::1\n")
+    inside = ("Mode s", "Domain b.example", "Selector s", f"KeyFile {key}", f"InternalHosts {tmp_path}/inside", "RequireSafeKeys no")
+    milter = MilterFilter([Address(serving(make_opendkim, *inside).start().socket)])
+
+    def signed(source: str, by: str = "h") -> bool:
+        lines = f"P I x <a@b.example>\nS {source}\nA {by}\nR W x <c@d>\n\n".encode()
+        return judging(milter, lines)(PLAIN).fields != ()
+
+    assert signed("SMTP [192.0.2.1]")
+    assert signed("SMTP [2001:db8::1]")
+    assert signed("SMTP [198.51.100.7]", "h name=mx.inside.example")
+    assert signed("<ann> SMTP [198.51.100.7]")
+    assert not signed("SMTP [198.51.100.7]")
+    assert not signed("SMTP [198.51.100.7]", "h name=mx.example helo=mx.inside.example")
+    assert not signed("SMTP [198.51.100.7]", "h helo=%5B192.0.2.1%5D%00{auth_type}%00PLAIN")
+
+
+@pytest.mark.server
 @pytest.mark.parametrize(
     ("action", "found"),
     [

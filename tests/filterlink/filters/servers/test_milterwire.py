@@ -59,6 +59,27 @@ def test_bodies_in_parts_and_mail_from_inside() -> None:
     assert told(Wanted(), [b""], FilterEnvelope(peer="2001:db8::1"))[0][1] == b"[2001:db8::1]\x006\0\0IPv6:2001:db8::1\0"
 
 
+def test_the_client_as_a_milter_gets_it() -> None:
+    """Name, address and HELO in their commands, and the macros that MTAs give."""
+    envelope = FilterEnvelope(b"s@x", (b"r@y",), b"ann", "2001:db8::1", b"helo.example", b"mx.example", b"here.example")
+    mail = MilterMessage("7", envelope, *split([MAIL]))
+    packets = [each.packet[4:] for each in commands(Wanted(), mail)]
+
+    assert packets[0] == (
+        b"DCj\0here.example\0{daemon_name}\0enqueuer\0{client_addr}\x002001:db8::1\0{client_name}\0mx.example\0{client_ptr}\0mx.example\0"
+    )
+    assert packets[1:3] == [b"Cmx.example\x006\0\0IPv6:2001:db8::1\0", b"Hhelo.example\0"]
+    assert packets[3] == b"DMi\x007\0{mail_addr}\0s@x\0{auth_authen}\0ann\0{auth_type}\0unknown\0"
+
+
+def test_mail_from_inside_says_nothing_about_a_client() -> None:
+    """As before: localhost, without macros about a client."""
+    packets = [each.packet[4:] for each in commands(Wanted(), MilterMessage("7", FilterEnvelope(), *split([MAIL])))]
+
+    assert packets[0] == b"DCj\0localhost\0{daemon_name}\0enqueuer\0"
+    assert packets[2] == b"Hlocalhost\0"
+
+
 @pytest.mark.parametrize("step", [1, 1000])
 def test_packets(step: int) -> None:
     """Read in any pieces; what is none is told."""

@@ -67,6 +67,24 @@ def test_rspamd_is_told_the_envelope(running: Daemon, tmp_path: Path) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.parametrize(
+    ("lines", "client"),
+    [
+        (b"S SMTP [192.0.2.7]\nA h name=mx.example helo=%5B192.0.2.7%5D\n", "192.0.2.7 mx.example [192.0.2.7]"),
+        (b"S SMTP [2001:db8::1]\nA h helo=helo.example\n", "2001:db8::1 - helo.example"),
+        (b"S SMTP [192.0.2.7]\nA h helo=a%0D%0AUser:%20root\n", "192.0.2.7 - aUser: root"),
+        (b"S SMTP [192.0.2.7]\nA h helo=%b\n" % (b"x" * 255), "192.0.2.7 - " + "x" * 255),
+        (b"S SMTP [192.0.2.7]\nA h helo=%FF%C3:%22%5C%20%25s\n", '192.0.2.7 - \ufffd\ufffd:"\\ %s'),
+    ],
+)
+def test_rspamd_sees_the_client(running: Daemon, judging: Judging, lines: bytes, client: str) -> None:
+    """Address, name and HELO, hostile ones, too."""
+    judge = judging(RspamdFilter([Address(running.socket)]), b"P I x <a@b>\n" + lines + b"R W x <c@d>\n\n")
+
+    assert judge(titled("CLIENT")).fields == (f"X-Client: {client}",)
+
+
+@pytest.mark.server
 def test_larger_than_it_takes(asking: Judging) -> None:
     """Beyond its max_message it closes the connection, as one in trouble does: the message waits, unless --max-size lets it pass."""
     too_large = titled("BAD") + b"how are you?\n" * 5_000_000

@@ -32,6 +32,13 @@ def test_a_question() -> None:
     assert request(7, FilterEnvelope(None, (b"c@d",) * 50_000), b"17").count(b"Rcpt:") == MAX_RCPT
 
 
+def test_the_client_in_a_question() -> None:
+    """Its host name and HELO, where they are known."""
+    said = request(7, FilterEnvelope(peer="192.0.2.1", name=b"mx.example", helo=b"[192.0.2.1]"), b"17").split(b"\r\n")
+
+    assert said[4:-2] == [b"IP: 192.0.2.1", b"Hostname: mx.example", b"Helo: [192.0.2.1]"]
+
+
 SUMMARY = "X-Spamd-Result: default: True [7.00 / 15.00];\n\tA(7.00);\n\tB(-1.00)"
 
 
@@ -55,6 +62,11 @@ SUMMARY = "X-Spamd-Result: default: True [7.00 / 15.00];\n\tA(7.00);\n\tB(-1.00)
 def test_each_action(action: str, more: dict[str, Any], expected: Verdict) -> None:
     """Has its verdict."""
     assert expected == verdict(result(action, **more), YOUNG, ActionRules())
+
+
+def test_bytes_of_a_client_in_a_result_are_no_fault_of_rspamd() -> None:
+    """It repeats what a client or a message said, which need not be UTF-8. That must not look like an outage."""
+    assert read_result(b'{"action": "reject", "messages": {"smtp_message": "HELO \xff\xc3"}}').action == "reject"
 
 
 def test_greylisting_is_not_for_ever() -> None:

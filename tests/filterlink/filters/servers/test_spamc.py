@@ -1,7 +1,8 @@
 import pytest
 
+from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
-from filterlink.filters.servers.spamc import SpamdFinding, finding, own_fields, request, spam_fields
+from filterlink.filters.servers.spamc import SpamdFinding, finding, own_fields, received, request, spam_fields
 
 
 def answered(spam: str, body: bytes = b"") -> ServerAnswer:
@@ -56,3 +57,34 @@ def test_fields_of_ours() -> None:
     assert status.replace("\n\t", "") == f"X-Spam-Status: Yes, score=70.2 required=5.0tests={names}"
     assert max(len(line) for line in status.split("\n")) < 80
     assert own_fields(SpamdFinding(False, -3.0, 5.0, "")) == ("X-Spam-Status: No, score=-3.0 required=5.0\n\ttests=none",)
+
+
+DATE = b"Sat, 28 Nov 2026 20:17:37 +0000"
+SECOND = 1795897057.9
+
+
+@pytest.mark.parametrize(
+    ("envelope", "text"),
+    [
+        (FilterEnvelope(), b""),
+        (FilterEnvelope(helo=b"mx", account=b"ann", here=b"h"), b""),
+        (FilterEnvelope(peer="192.0.2.1"), b"Received: from unknown ([192.0.2.1]) by localhost with ESMTP id 17; %b\n"),
+        (
+            FilterEnvelope(b"a@b", (), b"ann", "2001:db8::1", b"helo.example", b"mx.example", b"here"),
+            b"Received: from mx.example ([2001:db8::1] helo=helo.example) by here with ESMTPA id 17; %b\n",
+        ),
+        (
+            FilterEnvelope(peer="192.0.2.1", helo=b"[1.2.3.4]) by me (authenticated\xff", name=b"a\nb"),
+            b"Received: from a!b ([192.0.2.1] helo=!1.2.3.4!!!by!me!!authenticated!) by localhost with ESMTP id 17; %b\n",
+        ),
+    ],
+)
+def test_the_client_is_a_received_field(envelope: FilterEnvelope, text: bytes) -> None:
+    """In one line; what a client calls itself is one word without brackets."""
+    assert received(envelope, b"17", SECOND) == (text % DATE if text else b"")
+
+
+@pytest.mark.parametrize("second", [-1e18, 1e18])
+def test_a_file_may_have_any_time(second: float) -> None:
+    """Some filesystems take times that no date has."""
+    assert received(FilterEnvelope(peer="192.0.2.1"), b"17", second).endswith(b" +0000\n")

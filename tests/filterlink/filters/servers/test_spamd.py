@@ -122,3 +122,67 @@ def test_what_its_codes_mean(line: bytes, fault: type[Exception]) -> None:
     answer.end()
     with pytest.raises(fault):
         SpamdFilter([])._read(answer)
+
+
+RELAYS = 'add_header all Relays "_RELAYSTRUSTED_ _RELAYSUNTRUSTED_"\n'
+CLIENT = b"P I x <a@b>\nS %bSMTP [198.51.100.7]\nA here.example name=mx.example helo=%b\nR W x <c@d>\n\n"
+
+
+@pytest.fixture(scope="module")
+def relays() -> Iterator[Daemon]:
+    """One that says what it knows about the way of the message."""
+    with served(make_spamd) as server:
+        with (server.folder / "rules.cf").open("a") as rules:
+            rules.write(RELAYS)
+        yield server.start()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("eol", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("add", ["headers", "symbols", "nothing"])
+def test_spamassassin_sees_the_client(relays: Daemon, judging: Judging, eol: bytes, add: str) -> None:
+    """Address, name, HELO and account of the newest relay; its field does not come into the message."""
+    judge = judging(SpamdFilter([Address(relays.socket)], SpamdSettings(add)), CLIENT % (b"<ann> ", b"helo.example"))
+    older = b"Received: from old.example (old.example [203.0.113.9]) by mx.example (Postfix) with ESMTP id 12345\n"
+    fields = judge((older + FUN).replace(b"\n", eol)).fields
+
+    assert all(field.startswith("X-Spam-") for field in fields)
+    if add == "headers":
+        said = next(field for field in fields if field.startswith("X-Spam-Relays:")).replace("\n\t", " ")
+        assert "[ ip=198.51.100.7 rdns=mx.example helo=helo.example by=here.example ident= envfrom= intl=" in said
+        assert "auth=ESMTPA" in said
+        assert said.index("198.51.100.7") < said.index("203.0.113.9")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("lines", "relay"),
+    [
+        (CLIENT % (b"", b"Exim"), "ip=198.51.100.7 rdns=mx.example helo=Exim by=here.example"),
+        (CLIENT % (b"", b"%5B198.51.100.7%5D"), "ip=198.51.100.7 rdns=mx.example helo=!198.51.100.7! by=here.example"),
+        (CLIENT % (b"", b"a%0AX-Spam-Status:%20No"), "ip=198.51.100.7 rdns=mx.example helo=aX-Spam-Status:!No by=here.example"),
+        (CLIENT % (b"", b"x" * 255), f"ip=198.51.100.7 rdns=mx.example helo={'x' * 255} by=here.example"),
+        (b"P I x <a@b>\nS SMTP [2001:db8::1]\nA h\nR W x <c@d>\n\n", "ip=2001:db8::1 rdns= helo="),
+        (b"P I x <a@b>\nS PIPE [0.0.0.0]\nA h helo=x\nR W x <c@d>\n\n", ""),
+    ],
+)
+def test_spamassassin_sees_clients_of_any_kind(relays: Daemon, judging: Judging, lines: bytes, relay: str) -> None:
+    """Hostile ones, too; without an address it sees none, as before."""
+    fields = judging(SpamdFilter([Address(relays.socket)]), lines)(CLEAN).fields
+    said = next((field for field in fields if field.startswith("X-Spam-Relays:")), "").replace("\n\t", " ")
+
+    assert relay in said
+    assert said.count("ip=") == bool(relay)
+    assert "auth= " in said or not relay
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_a_message_cannot_continue_the_field(relays: Daemon, judging: Judging, blank: bytes) -> None:
+    """One that begins with a blank would otherwise add words to our field: here that its client has authenticated."""
+    judge = judging(SpamdFilter([Address(relays.socket)]), CLIENT % (b"", b"x"))
+    fields = judge(blank + b"by h with ESMTPA id 12345; Sat, 28 Nov 2026 20:17:37 +0000\n" + CLEAN).fields
+    said = next(field for field in fields if field.startswith("X-Spam-Relays:")).replace("\n\t", " ")
+
+    assert "ip=198.51.100.7 rdns=mx.example helo=x by=here.example" in said
+    assert "auth=ESMTPA" not in said
