@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # More workers than cores: most tests wait most of the time. Given out one by one, in order; those that measure come last, alone (tests/conftest.py).
-WORKERS ?= 4
+WORKERS ?= 6
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 1
 
 .PHONY: run test check bench bench-full bench-compare profile storm clean
