@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -34,6 +34,7 @@ __all__ = [
     "help",
     "order",
     "printable",
+    "stream",
     "written",
 ]
 
@@ -180,3 +181,12 @@ def answer(document: object) -> None:
     """Print one JSON document."""
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def stream(documents: Iterable[str]) -> None:
+    """Print one JSON array of documents that are JSON already, while they come: there may be a million."""
+    mark = "["
+    for document in documents:
+        sys.stdout.write(f"{mark}\n{document}")
+        mark = ","
+    sys.stdout.write("[]\n" if mark == "[" else "\n]\n")

@@ -3,15 +3,14 @@
 import functools
 import itertools
 import json as jsons
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enqueuer import exits
 from enqueuer.cli import _lists
-from enqueuer.cli._common import answer, enter, fail, fold, printable
+from enqueuer.cli._common import answer, enter, fail, fold, printable, stream
 from enqueuer.log import history
 from enqueuer.queue.directory import shelf
 from enqueuer.queue.directory.disk import Disk
@@ -35,7 +34,7 @@ def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
     if folder == "Queue":
         found = _with_states(found)
     if json:
-        _stream(found)
+        stream(map(jsons.dumps, found))
     else:
         _lists.messages(found, folder)
     disk.close()
@@ -158,15 +157,6 @@ def _document(entry: shelf.ShelfEntry, now: float) -> dict[str, Any]:
         "dropper": entry.dropper,
         "why": entry.why,
     }
-
-
-def _stream(documents: Iterable[dict[str, Any]]) -> None:
-    """Print one JSON array while it is read: a queue may hold a million messages."""
-    mark = "["
-    for document in documents:
-        sys.stdout.write(mark + "\n" + jsons.dumps(document))
-        mark = ","
-    sys.stdout.write("[]\n" if mark == "[" else "\n]\n")
 
 
 def _lines(data: bytes) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, enter, fail, fold, help, printable
+from enqueuer.cli._common import Base, enter, fail, fold, help, printable, stream
 from enqueuer.cli._meant import drop_id, is_drop, message_id
 from enqueuer.cli._when import span
 from filterlink.config.settings import LEVELS
@@ -72,7 +72,9 @@ def _log(
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only lines from this time on.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only lines up to this time.")] = None,
     messages: Annotated[bool, typer.Option("--messages", help="Print all lines of each message that has such a line.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document: an array with an object for each line. With -f: one object a line.")
+    ] = False,
     base: Base = None,
 ) -> int:
     from enqueuer.log.reading import ALL, LogFolder
@@ -139,6 +141,9 @@ def _whole_messages(log: "LogFolder", query: "LogQuery") -> "LogQuery":
 
 
 def _print(entries: "Iterable[LogEntry]", json: bool) -> None:
+    if json:
+        stream(entry.in_json() for entry in entries)
+        return
     found = False
     for entry in entries:
         found = True

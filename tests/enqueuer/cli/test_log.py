@@ -106,9 +106,9 @@ def test_conditions(enqueuer: Any, words: list[str], found: Any) -> None:
 
 @pytest.mark.usefixtures("logs")
 def test_json(enqueuer: Any) -> None:
-    """The output has the form of log_format = "json", whatever format the file has."""
-    (line,) = enqueuer("log", "--json", "EICAR").stdout.splitlines()
-    found = json.loads(line)
+    """The objects have the form of log_format = "json", whatever format the file has."""
+    (found,) = json.loads(enqueuer("log", "--json", "EICAR").stdout)
+    assert json.loads(enqueuer("log", "--json", "no such text").stdout) == []
 
     assert {key: found[key] for key in ("level", "level_name", "tag", "id", "text")} == {
         "level": 2,
