@@ -5,10 +5,13 @@ import time
 
 from filterlink.config.units import show_seconds
 from filterlink.dispatch.mux import Gate
+from filterlink.log.complaints import Complaints
 from filterlink.wire.frames import StateWord
 
 __all__ = ["Outage"]
 
+MOST_LINES = 10
+"""Lines a minute: a server that comes and goes must not fill the log."""
 _OUT = ("stalled", "restarting", "failed")
 
 
@@ -16,7 +19,7 @@ class Outage:
     """Observes the state of a filter."""
 
     def __init__(self, log: logging.Logger) -> None:
-        self._log = log
+        self._lines = Complaints(log, burst=MOST_LINES)
         self.since: float | None = None
         """Since when the filter scans nothing, in seconds since 1970; None: it scans, or is started for the first time."""
         self._logged = False
@@ -43,10 +46,10 @@ class Outage:
 
     def _say(self, text: str) -> None:
         self._logged = True
-        self._log.warning("%s", text)
+        self._lines.say("outage", text)
 
     def _end(self, word: StateWord) -> None:
         if self.since is not None and self._logged and word == "ready":
-            self._log.warning("scans again, after %s", show_seconds(time.time() - self.since))
+            self._lines.say("outage", f"scans again, after {show_seconds(time.time() - self.since)}")
         self.since = None
         self._logged = False
