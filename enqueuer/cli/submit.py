@@ -43,7 +43,7 @@ EXAMPLES = (
 )
 TEXT = (
     "Prints one name for each message; `queue show` takes it. When the command has ended, the messages are on the disk for good.\n\n"
-    "--client, --client-name, --helo and --user are for the mail of an MTA: filters judge by them. Only root and the engine's account "
+    "--client, --client-name, --helo and --user are for the mail of an MTA: filters use them. Only root and the engine's account "
     'may use them. An empty value ("") is not known.'
 )
 
