@@ -113,31 +113,26 @@ class Commands:
 
     def _order(self, verb: str, request: CommandRequest, reply: Reply) -> None:
         """Send a command to the queue manager. If that dies over it, abandoned() answers."""
-        manager = self._engine.children.one("manager")
         id = request.id
-        if manager is None or (id == 0 and verb not in OF_ALL):
-            reply(
-                {
-                    "ok": False,
-                    "text": "the queue manager is restarting: try again" if manager is None else f"{id} is not the id of a message",
-                }
-            )
-            return
-        token = next(self._tokens)
-        self._orders[token] = reply
-        manager.tell(frames.Order(token, verb, id, request.filter))
-        self._loop.after(ANSWER_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
+        if id == 0 and verb not in OF_ALL:
+            reply({"ok": False, "text": f"{id} is not the id of a message"})
+        else:
+            self._send(lambda token: frames.Order(token, verb, id, request.filter), ANSWER_WITHIN, reply)
 
     def _ask_states(self, ids: tuple[int, ...], reply: Reply) -> None:
         """Ask the queue manager for the states of some messages."""
+        self._send(lambda token: frames.StatesQuery(token, ids), SEEN_WITHIN, reply)
+
+    def _send(self, frame: Callable[[int], frames.Order | frames.StatesQuery], within: float, reply: Reply) -> None:
+        """Send the queue manager a frame with a new token. Its answer, or that of answered() after `within` seconds, goes to `reply`."""
         manager = self._engine.children.one("manager")
         if manager is None:
-            reply({"ok": False, "text": "the queue manager is restarting"})
+            reply({"ok": False, "text": "the queue manager is restarting: try again"})
             return
         token = next(self._tokens)
         self._orders[token] = reply
-        manager.tell(frames.StatesQuery(token, ids))
-        self._loop.after(SEEN_WITHIN, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
+        manager.tell(frame(token))
+        self._loop.after(within, lambda: self.answered(frames.CommandAnswer(token, False, "the queue manager does not answer")))
 
     def _seek(self, id: int, reply: Reply) -> None:
         """Ask the queue manager where a message is."""

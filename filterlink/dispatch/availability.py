@@ -25,7 +25,8 @@ class Availability:
         self._units = units
         self.down_since: float | None = now
         """Since when no helper is ready; None: one is."""
-        self._trouble_since: float | None = None
+        self.trouble_since: float | None = None
+        """Since when there is trouble; None: there is none."""
         self._owed = False
         """Messages were deferred because the filter could not scan. They return when it can."""
         self._hung = False
@@ -37,19 +38,12 @@ class Availability:
     @property
     def trouble(self) -> str:
         """Return what is wrong with the servers of the helpers; "" while one of them answers, or while no helper is ready."""
-        if any(unit.ready and not unit.trouble for unit in self._units):
-            return ""
-        return next((unit.trouble for unit in self._units if unit.ready), "")
+        return "" if self.serves else next((unit.trouble for unit in self._units if unit.ready), "")
 
     @property
     def serves(self) -> bool:
         """Return whether a helper is ready whose server answers, as far as the helper has reported."""
         return any(unit.ready and not unit.trouble for unit in self._units)
-
-    @property
-    def trouble_since(self) -> float | None:
-        """Return since when there is trouble; None: there is none."""
-        return self._trouble_since
 
     def report(self, now: float, unit: Unit, trouble: str) -> None:
         """Note a helper's report about its server; "" = the server answers."""
@@ -95,7 +89,7 @@ class Availability:
 
     def _look(self, now: float) -> None:
         if not self.trouble:
-            self._trouble_since = None
-        elif self._trouble_since is None:
-            self._trouble_since = now
+            self.trouble_since = None
+        elif self.trouble_since is None:
+            self.trouble_since = now
             self._owed = True
