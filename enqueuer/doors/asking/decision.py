@@ -6,13 +6,13 @@ import msgspec
 
 from enqueuer.log.facts import Verdicts
 
-__all__ = ["Action", "Decision"]
+__all__ = ["Action", "DoorDecision"]
 
 Action = Literal["accept", "reject", "tempfail", "discard", "quarantine"]
 """What the MTA does: it takes the message, refuses it for good (5xx), refuses it for now (4xx), takes it and drops it, or holds it."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class DoorDecision(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one message."""
 
     id: int

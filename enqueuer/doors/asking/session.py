@@ -1,10 +1,10 @@
-"""What a session of a door and the door process know of each other. Pure."""
+"""What a session of a door and the door process know of each other."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 from enqueuer.config.doors import Door
-from enqueuer.doors.asking.decision import Decision
+from enqueuer.doors.asking.decision import DoorDecision
 from enqueuer.doors.asking.mail import AskedMail
 from filterlink.wire.loop import Loop
 
@@ -21,7 +21,7 @@ class AskedMessagePort(Protocol):
         and the decision says tempfail.
         """
 
-    def submit(self, answer: Callable[[Decision], None]) -> None:
+    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
         """The message is complete. `answer` is called once, maybe before this call returns, unless cancel() comes first."""
 
     def cancel(self) -> None:

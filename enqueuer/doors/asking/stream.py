@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from filterlink.wire.loop import READ, WRITE, Loop
 
-__all__ = ["PIECE", "Stream"]
+__all__ = ["PIECE", "SessionStream"]
 
 PIECE = 64 << 10
 """Bytes that are read at once: the most that a session keeps of its input."""
@@ -18,7 +18,7 @@ _room = memoryview(bytearray(PIECE))
 """All streams of a process are in one thread: they share the buffer for what is being read."""
 
 
-class Stream:
+class SessionStream:
     """`received(data)` gets each piece that was read; `ended()` is called once when the peer has gone or does not read our answers."""
 
     def __init__(self, loop: Loop, sock: socket.socket, received: Callable[[bytes], None], ended: Callable[[], None]) -> None:
