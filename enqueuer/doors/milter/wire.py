@@ -35,6 +35,7 @@ __all__ = [
     "arguments",
     "connection",
     "macros",
+    "missing",
     "negotiate",
     "reply",
 ]
@@ -45,6 +46,7 @@ _TEMPFAIL = packet(b"t")
 _DISCARD = packet(b"d")
 ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE
 """What a decision can need. A site's MTA need not offer more."""
+_NAMES = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
 MAX_SMALL = 64 << 10
 """Bytes of a packet that is kept until it is whole. Header fields and bodies are taken in pieces."""
 _IN_PIECES = b"LB"
@@ -215,27 +217,27 @@ def _lines(text: str) -> Iterator[str]:
             count += 1
 
 
+def missing(decision: DoorDecision, options: MilterOptions) -> str:
+    """Return what the decision needs and the MTA has not offered."""
+    if decision.action not in ("accept", "quarantine"):
+        return ""
+    needs = ((decision.fields, ADD_FIELDS), (decision.recipients, ADD_RECIPIENTS), (decision.action == "quarantine", QUARANTINE))
+    return ", ".join(_NAMES[flag] for need, flag in needs if need and not options.actions & flag)
+
+
 def answer(decision: DoorDecision, options: MilterOptions) -> bytes:
     """Make the packets that answer the end of a message. What the MTA has not offered fails closed: it keeps the message."""
     if decision.action == "discard":
         return _DISCARD
     if decision.action in ("reject", "tempfail"):
         return reply(decision.status, decision.text) if decision.status else _TEMPFAIL
-    needed = ADD_FIELDS if decision.fields else 0
-    needed |= ADD_RECIPIENTS if decision.recipients else 0
-    needed |= QUARANTINE if decision.action == "quarantine" else 0
-    if missing := needed & ~options.actions:
-        return reply("451 4.3.5", f"the MTA does not let this milter {_missing(missing)}")
+    if lack := missing(decision, options):
+        return reply("451 4.3.5", f"the MTA does not let this milter {lack}")
     packets = [_insert(field, options) for field in reversed(decision.fields)]
     packets += [packet(b"+", strings(b"<%b>" % _UNSAFE_BYTES.sub(b"", each))) for each in decision.recipients]
     if decision.action == "quarantine":
         packets.append(packet(b"q", strings(" ".join(_lines(decision.text))[:LINE].encode() or b"quarantined")))
     return b"".join((*packets, CONTINUE))
-
-
-def _missing(flags: int) -> str:
-    names = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
-    return ", ".join(name for flag, name in names.items() if flags & flag)
 
 
 def _insert(field: bytes, options: MilterOptions) -> bytes:
