@@ -59,7 +59,7 @@ class Gate:
         if self._kept and self._desk.answer_kept(now, client, ask):
             return
         if (running := self._running.get(ask.id)) is None or not running.attach(now, client, ask):
-            self._admit(now, ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
+            self._admit(now, ScanRequest.of(ask, client, now))
         if self.backpressure and self.stalled(now):
             self._set_aside(now)
 
@@ -240,7 +240,7 @@ class Gate:
         request.tried = False
         unit.open[request.number] = request
         self._running[request.id] = request
-        self._port.send(unit.index, request.number, request.id)
+        self._port.send(unit.index, request.number, request.id, request.asked)
 
     def _forget(self, request: ScanRequest) -> None:
         if self._running.get(request.id) is request:

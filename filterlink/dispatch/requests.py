@@ -23,9 +23,12 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     n: int
     park: bool
     large: bool
-    asked: float
+    begun: float
+    """When its client asked, most recently."""
     size: int = 0
     """Bytes of the message."""
+    asked: bool = False
+    """A door asks about the message: it is in Asked/, and the queue manager does not know it."""
     number: int = 0
     since: float = math.inf
     """When its line went into the helper's pipe, or was queued for it."""
@@ -34,14 +37,19 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     late: bool = False
     """Its client got a Park: the message waits for the answer to this request."""
 
+    @classmethod
+    def of(cls, ask: Ask, client: Any, now: float) -> "ScanRequest":
+        """Return the request of a client. A request of a door never parks: the queue manager could not wake its message."""
+        return cls(client, ask.id, ask.n, ask.park and not ask.asked, ask.large, now, ask.size, ask.asked)
+
     def attach(self, now: float, client: Any, ask: Ask) -> bool:
         """Give this running request to the client that asks again, so that no message is scanned twice. False: another client has it."""
         if self.n == ask.n and self.client not in (None, client):
             return False
         self.client = client
         self.n = ask.n
-        self.park = ask.park
-        self.asked = now
+        self.park = ask.park and not ask.asked
+        self.begun = now
         self.late = False
         return True
 
@@ -111,7 +119,7 @@ class Lane:
 class MuxPort(Protocol):
     """The orders that a gate gives."""
 
-    def send(self, unit: int, number: int, message: int) -> None: ...
+    def send(self, unit: int, number: int, message: int, asked: bool) -> None: ...
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None: ...
     def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None: ...
     def wake(self, count: int, large: bool = False) -> None: ...

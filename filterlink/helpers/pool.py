@@ -44,8 +44,8 @@ class HelperPool:
     def restarts(self) -> int:
         return self._restarts + sum(max(0, runner.life.starts - 1) for runner in self.runners.values())
 
-    def send(self, place: int, number: int, message: int) -> None:
-        self.runners[place].send(number, message)
+    def send(self, place: int, number: int, message: int, asked: bool) -> None:
+        self.runners[place].send(number, message, asked)
         if self._settings.max_requests:
             self._sent[place] += 1
             if self._sent[place] == self._settings.max_requests:

@@ -65,6 +65,17 @@ def test_verdicts_reach_who_asked(rig: Rigs, base: Path, said: str, verdict: Ver
     assert verdict == rig("say.sh").ask(5)
 
 
+def test_a_helper_reads_the_message_of_a_door(rig: Rigs, base: Path) -> None:
+    """It is in Asked/; the message with the same id in Queue/ is another one."""
+    for folder, said in (("Queue", "OK"), ("Asked", "DISCARD")):
+        (base / folder).mkdir(exist_ok=True)
+        (base / folder / "5.msg").write_text(f"%N {said}\n")
+    here = rig("say.sh")
+    channel = here.send(here.client(), Ask(5, 1, "Test", False, 1, False, asked=True))
+
+    assert here.answer(channel) == VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
+
+
 def test_answers_in_any_order(rig: Rigs) -> None:
     """Three messages answered last one first, by a helper of old manners, each get their own answer."""
     here = rig("shuffle.pl")

@@ -24,6 +24,8 @@ class Book:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, int, int]] = []
+        self.asked: list[int] = []
+        """Messages whose lines named Asked/."""
         self.verdicts: list[tuple[Any, int, int, AnswerKind]] = []
         self.parks: list[int] = []
         self.aparts: list[int] = []
@@ -36,8 +38,10 @@ class Book:
         self.text = ""
         self.told: Callable[[ScanRequest], None] = lambda _: None
 
-    def send(self, unit: int, number: int, message: int) -> None:
+    def send(self, unit: int, number: int, message: int, asked: bool) -> None:
         self.sent.append((unit, number, message))
+        if asked:
+            self.asked.append(message)
 
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         self.verdicts.append((request.client, request.id, request.n, answer.kind))
@@ -77,6 +81,10 @@ def make(ready: bool = True, **values: Any) -> tuple[Gate, Book]:
 
 def ask(id: int, n: int = 1, park: bool = True, large: bool = False, size: int = 1) -> Ask:
     return Ask(id, n, "F", large, size, park)
+
+
+def of_door(id: int, n: int = 1, large: bool = False, park: bool = False) -> Ask:
+    return Ask(id, n, "F", large, 1, park, asked=True)
 
 
 def test_slots_then_parking() -> None:
@@ -598,6 +606,32 @@ def test_stalled() -> None:
     assert gate.stalled(100.0) is False
     gate.ask(100.0, "c", ask(1))
     assert (gate.stalled(104.0), gate.stalled(106.0)) == (False, True)
+
+
+def test_the_message_of_a_door_is_in_asked_for_the_next_helper_too() -> None:
+    gate, book = make()
+    gate.ask(1.0, "door", of_door(10))
+    gate.ask(1.0, "c", ask(2))
+    gate.gone(2.0, 0)
+    gate.ready(2.0, 0)
+
+    assert [message for _, _, message in book.sent] == [10, 2, 10]
+    assert book.asked == [10, 10]
+
+
+def test_a_request_of_a_door_is_never_parked_nor_set_aside() -> None:
+    """Whatever its Ask says: the queue manager could wake no message of a door. Doors wait for themselves."""
+    gate, book = make(slow_after=Seconds(1), max_in_flight=1)
+    gate.backpressure = True
+    for id in (10, 11):
+        gate.ask(1.0, "door", of_door(id, park=True))
+    gate.ask(2.0, "door", of_door(10, n=2, park=True))
+    gate.tick(9.0)
+
+    assert (book.parks, book.aparts, book.wakes) == ([], [], [])
+    answered(gate, 9.0)
+    answered(gate, 9.0)
+    assert [id for _, id, _, _ in book.verdicts] == [10, 11]
 
 
 class AnyOrder(RuleBasedStateMachine):
