@@ -34,6 +34,10 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     """When its line went into the helper's pipe, or was queued for it."""
     tried: bool = False
     """Its line went into the pipe: the helper may have seen it."""
+    ends: int = 0
+    """Helpers that ended over this message of a door."""
+    given_up: bool = False
+    """It is sent to no other helper: helpers end over this message of a door."""
     late: bool = False
     """Its client got a Park: the message waits for the answer to this request."""
 
@@ -64,6 +68,8 @@ class Unit:
         """No helper runs here, and none will be started."""
         self.retiring = False
         """Another helper has replaced it: it only answers its open requests."""
+        self.stopped = False
+        """It is being restarted because a request was overdue: its end is no fault of the others."""
         self.kept = False
         """It is reserved for a suspect, and gets no other request."""
         self.trouble = ""
