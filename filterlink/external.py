@@ -198,6 +198,9 @@ class ExternalFilter:
     def send(self, unit: int, number: int, message: int, asked: bool) -> None:
         self._pool.send(unit, number, message, asked)
 
+    def take_back(self, unit: int, number: int) -> bool:
+        return self._pool.take_back(unit, number)
+
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))
         if answer.kind in NONE:

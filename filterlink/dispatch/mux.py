@@ -69,6 +69,16 @@ class Gate:
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
 
+    def abandon(self, now: float, client: Any, id: int) -> None:
+        """Drop a request of a door, which needs no answer. A helper that already has the line scans the message for no client."""
+        self.slots.abandon(client, id)
+        self._suspects.abandon(client, id)
+        request = self._running.get(id)
+        if request is not None and request.client is client:
+            request.client = None
+            self._take_back(request)
+        self._advance(now)
+
     def evict(self) -> list[ScanRequest]:
         """Give up all requests, open ones too. Return those for which a client waits: the caller redirects them."""
         given_up = [*self.slots.take_open(), *self.slots.take_waiting(), *self._suspects.take_waiting()]
@@ -240,6 +250,14 @@ class Gate:
         unit.open[request.number] = request
         self._running[request.id] = request
         self._port.send(unit.index, request.number, request.id, request.asked)
+
+    def _take_back(self, request: ScanRequest) -> None:
+        """Take the line of a request back from its helper, if it is not yet written."""
+        unit = next(unit for unit in self.units if request.number in unit.open)
+        if not request.tried and self._port.take_back(unit.index, request.number):
+            del unit.open[request.number]
+            self._forget(request)
+            self._suspects.drop(request.id)
 
     def _forget(self, request: ScanRequest) -> None:
         if self._running.get(request.id) is request:

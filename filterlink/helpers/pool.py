@@ -51,6 +51,10 @@ class HelperPool:
             if self._sent[place] == self._settings.max_requests:
                 self._replace(place)
 
+    def take_back(self, place: int, number: int) -> bool:
+        """Take back a line that is not yet in the helper's pipe. It counts as sent for max_requests."""
+        return self.runners[place].take_back(number)
+
     def restart(self, place: int, reason: str) -> None:
         """Restart a helper that let a request wait too long, or stop it if it is retiring."""
         if place in self._retiring:

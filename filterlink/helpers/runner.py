@@ -129,6 +129,9 @@ class HelperRunner:
             line = protocol.ASKED_FILE if asked else protocol.QUEUE_FILE
             self._helper.send(line % (number, message), number)
 
+    def take_back(self, number: int) -> bool:
+        return self._helper is not None and self._helper.take_back(number)
+
     def restart(self, reason: str) -> None:
         """Replace the helper, because it let a request wait too long."""
         self._reason = reason

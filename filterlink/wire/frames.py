@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "MAX_FRAME",
     "MAX_TEXT",
+    "Abandon",
     "AnswerKind",
     "Ask",
     "Backpressure",
@@ -80,6 +81,12 @@ class Ask(Frame):
     """False: the processor waits for a slot for as long as it takes; filterlink does not answer Park."""
     asked: bool = False
     """The message is Asked/<id>.msg: a door asks about it, and the MTA keeps it. False: the message is Queue/<id>.msg."""
+
+
+class Abandon(Frame):
+    """Door -> filterlink: the door needs no answer about this message. It is scanned only if a helper already has it."""
+
+    id: int
 
 
 class FilterAnswer(msgspec.Struct, array_like=True, frozen=True, gc=False):

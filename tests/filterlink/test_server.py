@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake
+from filterlink.wire.frames import Abandon, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake, encode
 from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
@@ -74,6 +74,22 @@ def test_a_helper_reads_the_message_of_a_door(rig: Rigs, base: Path) -> None:
     channel = here.send(here.client(), Ask(5, 1, "Test", False, 1, False, asked=True))
 
     assert here.answer(channel) == VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
+
+
+def test_a_door_abandons_messages(rig: Rigs) -> None:
+    """The line in the pipe stays; the one behind it is taken back, and its slot is free at once. Unknown messages are ignored."""
+    here = rig("stubborn.sh", max_in_flight=2)
+    here.until_state("ready")
+    client = here.client()
+    for id in (5, 6, 7):
+        channel = here.send(client, Ask(id, 1, "Test", False, 1, False, asked=True))
+    slots = here.server._gates[0].slots
+    here.until(lambda: ([request.id for request in slots.open], [request.id for request in slots.waiting]) == ([5, 6], [7]))
+    for id in (99, 5, 6):
+        channel.send(encode(Abandon(id)))
+    here.until(lambda: not slots.waiting)
+
+    assert [(request.id, request.client is None) for request in slots.open] == [(5, True), (7, False)]
 
 
 def test_answers_in_any_order(rig: Rigs) -> None:
