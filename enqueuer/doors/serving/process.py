@@ -18,6 +18,7 @@ from enqueuer.config.doors import Door
 from enqueuer.doors.asking.desk import ScanDesk
 from enqueuer.doors.asking.opendoor import OpenDoor, SessionMaker
 from enqueuer.doors.asking.scanlink import ScanLink
+from enqueuer.doors.milter.session import MilterSession
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.doorlisteners import LIMIT, SCAN, ListenerNames
@@ -33,7 +34,7 @@ log = logging.getLogger("DOOR")
 
 SHOW = 0.25
 """Seconds between two publications of what the doors do, and between two looks at sessions that should end."""
-MAKERS: dict[str, SessionMaker] = {}
+MAKERS: dict[str, SessionMaker] = {"milter": MilterSession}
 """Kind of a door -> its sessions."""
 
 
