@@ -124,6 +124,8 @@ class DoorListeners:
         """Close all, and remove the names of unix sockets: the engine has ended."""
         for each in self._bound.values():
             each.close(remove=True)
+        for channel in self._channels.values():
+            channel.close()
 
     def _rename(self, old: _DoorListener, door: Door) -> None:
         """Keep the socket of an address whose door has another name, mode or group now."""
