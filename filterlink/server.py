@@ -162,14 +162,17 @@ class MultiplexerServer:
                 self._changed()
 
     def _unknown(self, link: Link, ask: Ask) -> None:
-        """Answer a request under another revision of the configuration than ours: the message is dispatched again soon."""
+        """Answer a request under another revision of the configuration than ours: the message is dispatched again soon.
+
+        A door walks its rules again by itself.
+        """
         if ask.filter not in self._orphans and len(self._orphans) < MOST_STRANGERS:
             self._orphans.add(ask.filter)
             log.warning(
                 'the configuration in use does not have filter "%s", or disables it: its messages are dispatched again',
                 ask.filter,
             )
-        if not ask.park:
+        if not (ask.park or ask.asked):
             link.send(
                 encode(
                     VerdictFrame(
@@ -182,7 +185,8 @@ class MultiplexerServer:
             )
             return
         link.send(encode(Park(ask.id, ask.n, ask.filter, "not configured here", True)))
-        self._loop.after(STRANGER_AGAIN, lambda: self._tell_manager(Wake(ask.filter, 1, id=ask.id)))
+        if not ask.asked:
+            self._loop.after(STRANGER_AGAIN, lambda: self._tell_manager(Wake(ask.filter, 1, id=ask.id)))
 
     def _client_gone(self, link: Link) -> None:
         self._links.discard(link)

@@ -221,6 +221,18 @@ def test_unknown_and_disabled_filters(rig: Rigs, settings: Make) -> None:
     assert here.until_state("disabled").pids == ()
 
 
+def test_a_door_asks_for_a_filter_that_is_not_there(rig: Rigs, settings: Make) -> None:
+    """It has other settings than filterlink, for a moment: it asks again by itself, and the manager has nothing to wake."""
+    here = rig(settings("ok.sh", enabled=False))
+    for filter in ("Nobody", "Test"):
+        channel = here.send(here.client(), Ask(10, 1, filter, False, 1, False, asked=True))
+        assert here.answer(channel) == Park(10, 1, filter, "not configured here", True)
+    assert isinstance(here.ask(1, park=True), Park)
+    here.until(lambda: here.wakes)
+
+    assert here.wakes == [Wake("Test", 1, id=1)]
+
+
 def test_intf_unanswered(rig: Rigs) -> None:
     """A helper that leaves INTF unanswered is taken for an old one, and works."""
     assert rig("silent.sh", timeout=0.3).ask(1).answer.kind == AnswerKind.OK
