@@ -91,7 +91,8 @@ class ExternalFilter:
             evicted = self.gate.evict()
             for request in evicted:
                 self.park(request, f'filter "{self.settings.name}" was removed, disabled or changed', True)
-                self.wake_one(request.id)
+                if not request.asked:  # a door asks again by itself
+                    self.wake_one(request.id)
             self.gate.release()
 
     def inherit(self, old: "ExternalFilter") -> None:

@@ -76,7 +76,9 @@ class Gate:
         request = self._running.get(id)
         if request is not None and request.client is client:
             request.client = None
-            self._take_back(request)
+            if self.slots.take_back(request):
+                self._forget(request)
+                self._suspects.drop(id)
         self._advance(now)
 
     def evict(self) -> list[ScanRequest]:
@@ -196,6 +198,8 @@ class Gate:
         self.slots.expire(now - WAKE_AGAIN)
         self._trials.expire(now - WAKE_AGAIN)
         self._set_aside(now)
+        if self.backpressure:
+            self._desk.park_woken(now)
         self._advance(now)
 
     # State
@@ -233,7 +237,7 @@ class Gate:
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:
-            self.slots.lanes[request.large].came()
+            request.woken = not request.asked and self.slots.lanes[request.large].came()
             unit = self.slots.least_loaded(request.large)
         if self.dead or (self.failing and unit is None):
             self._unavailable(request)
@@ -250,14 +254,8 @@ class Gate:
         unit.open[request.number] = request
         self._running[request.id] = request
         self._port.send(unit.index, request.number, request.id, request.asked)
-
-    def _take_back(self, request: ScanRequest) -> None:
-        """Take the line of a request back from its helper, if it is not yet written."""
-        unit = next(unit for unit in self.units if request.number in unit.open)
-        if not request.tried and self._port.take_back(unit.index, request.number):
-            del unit.open[request.number]
-            self._forget(request)
-            self._suspects.drop(request.id)
+        if request.asked:
+            self.slots.alternate(now)
 
     def _forget(self, request: ScanRequest) -> None:
         if self._running.get(request.id) is request:

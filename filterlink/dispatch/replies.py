@@ -73,6 +73,8 @@ class Desk:
         waiting = self._slots.lanes[request.large].waiting
         if request.late:
             self._missed(request)
+        elif request.woken and ready and suspect is None and self._slots.shared:
+            waiting.appendleft(request)
         elif request.park:
             self._park(request, ready)
         elif suspect is not None and suspect.request is None:
@@ -92,6 +94,14 @@ class Desk:
                 self._port.park(request, f"{self.name} is slow", True)
                 request.client = None
                 request.late = True
+
+    def park_woken(self, now: float) -> None:
+        """Park woken messages that have waited past the grace for a slot that doors use."""
+        grace = self.pace.grace(self._settings.slow_after)
+        for lane in self._slots.lanes:
+            for request in [each for each in lane.waiting if each.park and now - each.begun >= grace]:
+                lane.waiting.remove(request)
+                self._park(request, True)
 
     def _missed(self, request: ScanRequest) -> None:
         """Have a message ask again: the answer that it waits for was lost with its helper."""

@@ -34,6 +34,8 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     """When its line went into the helper's pipe, or was queued for it."""
     tried: bool = False
     """Its line went into the pipe: the helper may have seen it."""
+    woken: bool = False
+    """A message of the queue that was woken, perhaps before a door's request got the slot: it gets the next one."""
     ends: int = 0
     """Helpers that ended over this message of a door."""
     given_up: bool = False
@@ -106,10 +108,15 @@ class Lane:
         """The times at which messages were woken that are not back yet: their slots are reserved."""
         self.waiting: deque[ScanRequest] = deque()
 
-    def came(self) -> None:
-        """Note that a woken message is back. It counts as the newest: the oldest may be lost, and must reach its limit."""
+    def came(self) -> bool:
+        """Note that a message of the queue asks; return whether one was woken.
+
+        It counts as the newest that was woken: the oldest may be lost, and must reach its limit.
+        """
         if self.coming:
             self.coming.pop()
+            return True
+        return False
 
     def expire(self, before: float) -> None:
         """Give up messages that were woken at or before `before` and are not back."""

@@ -122,7 +122,10 @@ class VerdictFrame(Frame):
 
 
 class Park(Frame):
-    """filterlink -> processor: the filter has no room or is not ready; a Wake to the queue manager will follow."""
+    """filterlink -> processor: the filter has no room or is not ready; a Wake to the queue manager will follow.
+
+    A door gets it, without a Wake, if the filter was removed, disabled or changed, or is unknown: it walks its rules again soon.
+    """
 
     id: int
     n: int
