@@ -87,7 +87,7 @@ class MilterSession:
 
     def _complain(self, kind: str, text: str) -> None:
         name = self._host.door.name
-        _lines.say(f"{name} {kind}", text, {"tag": f"DOOR({name})"})
+        _lines.say(f"{name} {kind}", f"door {name}: {text}")
 
     # ---- what comes
 
