@@ -15,7 +15,20 @@ from filterlink.dispatch.mux import Gate
 from filterlink.external import ExternalFilter, numbers_from
 from filterlink.process import orphans
 from filterlink.rollover import Rollover
-from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, FilterState, Guilty, Hello, Park, Renewed, VerdictFrame, Wake, encode
+from filterlink.wire.frames import (
+    Abandon,
+    AnswerKind,
+    Ask,
+    FilterAnswer,
+    FilterState,
+    Guilty,
+    Hello,
+    Park,
+    Renewed,
+    VerdictFrame,
+    Wake,
+    encode,
+)
 from filterlink.wire.link import Link, serve
 from filterlink.wire.loop import Loop
 
@@ -32,7 +45,7 @@ MOST_STRANGERS = 100
 STRANGER_AGAIN = 1.0
 """Seconds until a message asks again for a filter that is not configured here (yet)."""
 
-_decode = msgspec.msgpack.Decoder(Hello | Ask).decode
+_decode = msgspec.msgpack.Decoder(Hello | Ask | Abandon).decode
 
 
 class MultiplexerServer:
@@ -132,9 +145,13 @@ class MultiplexerServer:
         """Serve a client that has connected."""
         self._links.add(Link(self._loop, sock, _decode, self._asked, self._client_gone))
 
-    def _asked(self, link: Link, frame: Hello | Ask) -> None:
+    def _asked(self, link: Link, frame: Hello | Ask | Abandon) -> None:
         if isinstance(frame, Hello):
             link.peer = frame
+        elif isinstance(frame, Abandon):
+            for gate in self._gates:
+                gate.abandon(self._loop.now(), link, frame.id)
+            self._changed()
         elif (found := self._succession.judging.get(frame.filter)) is None or found.gate is None:
             self._unknown(link, frame)
         elif not found.stopping:

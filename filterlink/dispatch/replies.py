@@ -46,7 +46,7 @@ class Desk:
         """Give the kept answer about a message, if there is one; return whether there was."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
-        self._port.verdict(ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now), kept)
+        self._port.verdict(ScanRequest.of(ask, client, now), kept)
         return True
 
     def answer(self, request: ScanRequest, reply: HelperReply) -> None:
@@ -88,7 +88,7 @@ class Desk:
         """Park requests past their grace, or all if the filter is stalled, so that their processors are free. The scans go on."""
         grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
         for request in requests:
-            if request.client is not None and request.park and now - request.asked >= grace:
+            if request.client is not None and request.park and now - request.begun >= grace:
                 self._port.park(request, f"{self.name} is slow", True)
                 request.client = None
                 request.late = True

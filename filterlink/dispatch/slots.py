@@ -59,6 +59,12 @@ class Slots:
         for lane in self.lanes:
             lane.waiting = deque(request for request in lane.waiting if request.client is not client)
 
+    def abandon(self, client: Any, id: int) -> None:
+        """Drop the waiting requests of a client about one message."""
+        for lane in self.lanes:
+            for request in [each for each in lane.waiting if each.id == id and each.client is client]:
+                lane.waiting.remove(request)
+
     def take_parked(self, old: "Slots") -> None:
         """Take over the parked messages of another filter object."""
         for mine, theirs in zip(self.lanes, old.lanes, strict=True):

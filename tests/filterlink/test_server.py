@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake
+from filterlink.wire.frames import Abandon, AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake, encode
 from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
@@ -63,6 +63,33 @@ def test_verdicts_reach_who_asked(rig: Rigs, base: Path, said: str, verdict: Ver
     (base / "Queue/5.msg").write_text(said + "\n")
 
     assert verdict == rig("say.sh").ask(5)
+
+
+def test_a_helper_reads_the_message_of_a_door(rig: Rigs, base: Path) -> None:
+    """It is in Asked/; the message with the same id in Queue/ is another one."""
+    for folder, said in (("Queue", "OK"), ("Asked", "DISCARD")):
+        (base / folder).mkdir(exist_ok=True)
+        (base / folder / "5.msg").write_text(f"%N {said}\n")
+    here = rig("say.sh")
+    channel = here.send(here.client(), Ask(5, 1, "Test", False, 1, False, asked=True))
+
+    assert here.answer(channel) == VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
+
+
+def test_a_door_abandons_messages(rig: Rigs) -> None:
+    """The line in the pipe stays; the one behind it is taken back, and its slot is free at once. Unknown messages are ignored."""
+    here = rig("stubborn.sh", max_in_flight=2)
+    here.until_state("ready")
+    client = here.client()
+    for id in (5, 6, 7):
+        channel = here.send(client, Ask(id, 1, "Test", False, 1, False, asked=True))
+    slots = here.server._gates[0].slots
+    here.until(lambda: ([request.id for request in slots.open], [request.id for request in slots.waiting]) == ([5, 6], [7]))
+    for id in (99, 5, 6):
+        channel.send(encode(Abandon(id)))
+    here.until(lambda: not slots.waiting)
+
+    assert [(request.id, request.client is None) for request in slots.open] == [(5, True), (7, False)]
 
 
 def test_answers_in_any_order(rig: Rigs) -> None:

@@ -14,7 +14,7 @@ from enqueuer.queue.message import client, envelope, header
 from filterlink.config import units
 from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import MAX_REPLY, reply
-from filterlink.filters.servers import clamdwire, icapwire, milterwire, rspamdwire, spamc
+from filterlink.filters.servers import clamdwire, icapwire, milterpackets, milterwire, rspamdwire, spamc
 from filterlink.filters.servers.answer import BadAnswer, ServerAnswer
 from filterlink.protocol import protocol, referee
 from filterlink.wire import frames as link_frames
@@ -57,7 +57,7 @@ ICAP = words(
     b"X-Violations-Found: 1\r\n\tx\r\n|HTTP/1.1 403 No\r\n\r\n|5\r\nhello\r\n|0\r\n\r\n|Methods: RESPMOD|Preview: |Options-TTL: ",
     b"Allow: 204|19|ffffffff\r\n",
 )
-MILTER = [milterwire._packet(letter.encode(), data) for letter in "OchiqymbpadrtfRs+-2e4" for data in (b"", b"X-A\0b\0", b"\0\0\0\1X\0y")]
+MILTER = [milterpackets.packet(letter.encode(), data) for letter in "OchiqymbpadrtfRs+-2e4" for data in (b"", b"X-A\0b\0", b"\0\0\0\1X\0y")]
 MILTER += [b"\0\0\0\0", b"\xff\xff\xff\xff", milterwire.OFFER, b"550 no\0"]
 RSPAMD = words(
     b'{"action": |"reject"|"no action"|"tag"|, "score": |null|1e308|-1|1e999|, "symbols": |{|}|"A": {"score": 1}|, "subject": "x"',

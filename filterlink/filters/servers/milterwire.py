@@ -1,7 +1,7 @@
 """The protocol between an MTA and a milter (version 6 of the milter protocol), from the MTA's side. Pure.
 
-Packets have a length (4 bytes), a letter and data. All actions are offered, because a milter that lacks one refuses to
-work. `MilterOutcome.undone` has those that the helper protocol cannot express (changes of existing content).
+All actions are offered, because a milter that lacks one refuses to work. `MilterOutcome.undone` has those that the helper protocol
+cannot express (changes of existing content). milterpackets.py has what the two sides have in common.
 """
 
 import ipaddress
@@ -12,6 +12,17 @@ from typing import NamedTuple
 
 from filterlink.filters.runtime.envelope import FilterEnvelope
 from filterlink.filters.runtime.verdict import Verdict, discard, error, header, ok, rejected
+from filterlink.filters.servers.milterpackets import (
+    CHUNK,
+    LEADING_SPACE,
+    MAX_PACKET,
+    NOT_ANSWERED,
+    NOT_SENT,
+    VERSION,
+    BadPacket,
+    packet,
+    strings,
+)
 
 __all__ = [
     "OFFER",
@@ -28,16 +39,9 @@ __all__ = [
     "split",
 ]
 
-MAX_PACKET = 1 << 20
-"""Bytes. A milter's reply has one header field, or 64 KiB of a body."""
-CHUNK = 65535
 MAX_HEAD = 8 << 20
-VERSION = 6
 ACTIONS = 0xFF
 PROTOCOL = 0x1FFFFF
-LEADING_SPACE = 0x100000
-NOT_SENT = {b"C": 0x1, b"H": 0x2, b"M": 0x4, b"R": 0x8, b"B": 0x10, b"L": 0x20, b"N": 0x40, b"T": 0x200}
-NOT_ANSWERED = {b"C": 0x1000, b"H": 0x2000, b"M": 0x4000, b"R": 0x8000, b"B": 0x80000, b"L": 0x80, b"N": 0x40000, b"T": 0x10000}
 UNDONE = {
     b"+": "adds a recipient",
     b"2": "adds a recipient",
@@ -52,10 +56,6 @@ _BARE = re.compile(rb"(?<!\r)\n")
 _BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
 # Anchored at the start of a line and without backtracking: a line of 200 kB without a colon must take linear time.
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
-
-
-class BadPacket(Exception):
-    """The bytes are not a packet of a milter."""
 
 
 class Wanted(NamedTuple):
@@ -82,12 +82,8 @@ class Command(NamedTuple):
     answered: bool
 
 
-def _packet(letter: bytes, data: bytes = b"") -> bytes:
-    return struct.pack("!I", len(data) + 1) + letter + data
-
-
-OFFER = _packet(b"O", struct.pack("!III", VERSION, ACTIONS, PROTOCOL))
-QUIT = _packet(b"Q")
+OFFER = packet(b"O", struct.pack("!III", VERSION, ACTIONS, PROTOCOL))
+QUIT = packet(b"Q")
 
 
 class Packets:
@@ -155,8 +151,8 @@ def commands(wanted: Wanted, mail: MilterMessage) -> Iterator[Command]:
         if wanted.protocol & NOT_SENT.get(letter, 0) or (letter == b"T" and wanted.version < 4):
             continue
         if macros:
-            yield Command(b"D", _packet(b"D", letter + _strings(*macros)), answered=False)
-        yield Command(letter, _packet(letter, data), not wanted.protocol & NOT_ANSWERED.get(letter, 0))
+            yield Command(b"D", packet(b"D", letter + strings(*macros)), answered=False)
+        yield Command(letter, packet(letter, data), not wanted.protocol & NOT_ANSWERED.get(letter, 0))
 
 
 def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
@@ -164,14 +160,14 @@ def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, t
     host, connect = _peer(mail.envelope)
     sender = mail.envelope.sender or b""
     yield b"C", connect, (b"j", mail.envelope.here or b"localhost", b"{daemon_name}", b"enqueuer", *_about(mail.envelope))
-    yield b"H", _strings(mail.envelope.helo or host), ()
-    yield b"M", _strings(b"<%b>" % sender), (b"i", number, b"{mail_addr}", sender, *_authenticated(mail.envelope.account))
+    yield b"H", strings(mail.envelope.helo or host), ()
+    yield b"M", strings(b"<%b>" % sender), (b"i", number, b"{mail_addr}", sender, *_authenticated(mail.envelope.account))
     for recipient in mail.envelope.recipients:
-        yield b"R", _strings(b"<%b>" % recipient), (b"{rcpt_addr}", recipient)
+        yield b"R", strings(b"<%b>" % recipient), (b"{rcpt_addr}", recipient)
     yield b"T", b"", (b"i", number)
     for name, value in _FIELD.findall(mail.header):
         value = value.replace(b"\r", b"").replace(b"\0", b"")
-        yield b"L", _strings(name, value if wanted.protocol & LEADING_SPACE else value.removeprefix(b" ")), ()
+        yield b"L", strings(name, value if wanted.protocol & LEADING_SPACE else value.removeprefix(b" ")), ()
     yield b"N", b"", ()
     for piece in mail.body:
         for at in range(0, len(piece), CHUNK):
@@ -199,10 +195,6 @@ def _peer(envelope: FilterEnvelope) -> tuple[bytes, bytes]:
     host = (envelope.name or b"[%b]" % address.encode()) if address else b"localhost"
     text = b"%b%b" % (b"IPv6:" if known.version == 6 else b"", str(known).encode())
     return host, host + b"\0" + str(known.version).encode() + b"\0\0" + text + b"\0"
-
-
-def _strings(*texts: bytes) -> bytes:
-    return b"".join(text.replace(b"\0", b"") + b"\0" for text in texts)
 
 
 class MilterOutcome:

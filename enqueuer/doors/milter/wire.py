@@ -1,0 +1,248 @@
+"""The protocol between an MTA and a milter (version 6 of the milter protocol), from the milter's side. Pure.
+
+`MilterInput` makes commands of bytes. The functions make the answers. The other side is filterlink's milterwire.py.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from enqueuer.doors.asking.decision import DoorDecision
+from filterlink.filters.servers.milterpackets import (
+    ADD_FIELDS,
+    ADD_RECIPIENTS,
+    LEADING_SPACE,
+    MAX_PACKET,
+    NOT_ANSWERED,
+    NOT_SENT,
+    QUARANTINE,
+    VERSION,
+    BadPacket,
+    packet,
+    strings,
+)
+
+__all__ = [
+    "CONTINUE",
+    "PROGRESS",
+    "BadPacket",
+    "MilterCommand",
+    "MilterInput",
+    "MilterOptions",
+    "UnixLines",
+    "answer",
+    "arguments",
+    "connection",
+    "macros",
+    "missing",
+    "negotiate",
+    "reply",
+]
+
+CONTINUE = packet(b"c")
+PROGRESS = packet(b"p")
+_TEMPFAIL = packet(b"t")
+_DISCARD = packet(b"d")
+ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE
+"""What a decision can need. A site's MTA need not offer more."""
+_NAMES = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
+MAX_SMALL = 64 << 10
+"""Bytes of a packet that is kept until it is whole. Header fields and bodies are taken in pieces."""
+_IN_PIECES = b"LB"
+_LETTERS = frozenset(b"ACDEHKLMNOQRTUB")
+LINE = 400
+"""Characters of a line of a reply: with code and line end it has less than 512 bytes (RFC 5321, 4.5.3.1.5)."""
+LINES = 10
+_STATUS = re.compile(r"([45])\d\d ([45])\.\d{1,3}\.\d{1,3}")
+_UNSAFE = re.compile(r"[^ -~]")
+_UNSAFE_BYTES = re.compile(rb"[\0\r]")
+
+
+class MilterCommand(NamedTuple):
+    """A command of the MTA, or a piece of a header field or body."""
+
+    letter: bytes
+    data: bytes
+    whole: bool = True
+    """No more pieces of this packet follow."""
+
+
+class MilterInput:
+    """Feed it what was read, and take commands. It keeps what is left of one feed and of one small packet."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._at = 0
+        self._letter = b""
+        """Of the packet that is taken in pieces."""
+        self._left = 0
+        """Bytes of it that are not taken yet."""
+
+    def feed(self, data: bytes) -> None:
+        del self._data[: self._at]
+        self._at = 0
+        self._data += data
+
+    @property
+    def partial(self) -> bool:
+        """Return whether a packet has begun that is not complete. Valid when take() has returned None."""
+        return bool(self._letter) or self._at < len(self._data)
+
+    def peek(self) -> bytes:
+        """Return the letter of the next packet; b"" if it is not known yet. Raises BadPacket."""
+        if self._letter or len(self._data) - self._at < 5:
+            return self._letter
+        (size,) = struct.unpack_from("!I", self._data, self._at)
+        letter = self._data[self._at + 4]
+        if letter not in _LETTERS:
+            raise BadPacket("a command that is none")
+        if not 0 < size <= (MAX_PACKET if letter in _IN_PIECES else MAX_SMALL):
+            raise BadPacket(f"a packet {chr(letter)} of {size} bytes")
+        return bytes((letter,))
+
+    def take(self) -> MilterCommand | None:
+        """Return the next command; None until there is one. Raises BadPacket."""
+        if self._letter:
+            return self._piece()
+        if not (letter := self.peek()):
+            return None
+        (size,) = struct.unpack_from("!I", self._data, self._at)
+        if letter in _IN_PIECES:
+            self._at += 5
+            self._letter = letter
+            self._left = size - 1
+            return self._piece()
+        begin = self._at + 5
+        end = begin + size - 1
+        if len(self._data) < end:
+            return None
+        self._at = end
+        return MilterCommand(letter, bytes(self._data[begin:end]))
+
+    def _piece(self) -> MilterCommand | None:
+        letter = self._letter
+        data = bytes(self._data[self._at : self._at + self._left])
+        if not data and self._left:
+            return None
+        self._at += len(data)
+        self._left -= len(data)
+        if self._left:
+            return MilterCommand(letter, data, False)
+        self._letter = b""
+        return MilterCommand(letter, data)
+
+
+class UnixLines:
+    """Make LF of each CRLF in a stream of pieces. A lone CR stays."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def take(self, data: bytes) -> bytes:
+        data = self._held + data
+        self._held = b"\r" if data.endswith(b"\r") else b""
+        return (data[:-1] if self._held else data).replace(b"\r\n", b"\n")
+
+    def end(self) -> bytes:
+        """Return the CR that the last piece ended with, if it did."""
+        held = self._held
+        self._held = b""
+        return held
+
+
+class MilterOptions(NamedTuple):
+    """What both sides agreed on."""
+
+    actions: int = 0
+    protocol: int = 0
+
+    def answers(self, letter: bytes) -> bool:
+        """Return whether the MTA waits for an answer to this command."""
+        return letter in NOT_ANSWERED and not self.protocol & NOT_ANSWERED[letter]
+
+    @property
+    def leading_space(self) -> bool:
+        return bool(self.protocol & LEADING_SPACE)
+
+
+def negotiate(data: bytes, answer_connect: bool) -> tuple[MilterOptions, bytes]:
+    """Choose among the options that the MTA offers; return them, and the packet that says so. Raises BadPacket."""
+    if len(data) < 12:
+        raise BadPacket("options that are none")
+    version, actions, protocol = struct.unpack_from("!III", data)
+    if version < 2:
+        raise BadPacket(f"version {version} of the milter protocol")
+    wanted = LEADING_SPACE | NOT_SENT[b"T"] | NOT_SENT[b"U"]
+    for letter, flag in NOT_ANSWERED.items():
+        wanted |= 0 if letter == b"C" and answer_connect else flag
+    options = MilterOptions(actions & ACTIONS, protocol & wanted)
+    return options, packet(b"O", struct.pack("!III", min(version, VERSION), *options))
+
+
+def arguments(data: bytes) -> list[bytes]:
+    """Split the arguments of HELO, MAIL, RCPT or of the macros."""
+    return data.removesuffix(b"\0").split(b"\0")
+
+
+def macros(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Return the letter of the command that these macros come before, and the macros. Braces stay in the names."""
+    words = arguments(data[1:])
+    return data[:1], dict(zip(words[::2], words[1::2], strict=False))
+
+
+def connection(data: bytes) -> tuple[bytes, bytes]:
+    """Return name and address of the client; b"" for what is unknown: a local program has no address."""
+    name, _, rest = data.partition(b"\0")
+    address = rest[3:].partition(b"\0")[0] if rest[:1] in (b"4", b"6") else b""
+    return (b"" if name.startswith(b"[") else name), address
+
+
+def reply(status: str, text: str) -> bytes:
+    """Make the packet of an SMTP reply. The text has been chosen by others: it is made safe and short."""
+    code, _, enhanced = (status if _STATUS.fullmatch(status) else "451 4.3.0").partition(" ")
+    lines = list(_lines(text)) or ["refused" if code[0] == "5" else "try again later"]
+    texts = [f"{code}-{enhanced} {line}" for line in lines[:-1]] + [f"{code} {enhanced} {lines[-1]}"]
+    return packet(b"y", "\r\n".join(texts).replace("%", "%%").encode() + b"\0")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield lines of ASCII, none of them empty or too long, and not too many."""
+    count = 0
+    for line in text.splitlines():
+        rest = _UNSAFE.sub("?", line.expandtabs(1)).strip()
+        while rest and count < LINES:
+            yield rest[:LINE]
+            rest = rest[LINE:].strip()
+            count += 1
+
+
+def missing(decision: DoorDecision, options: MilterOptions) -> str:
+    """Return what the decision needs and the MTA has not offered."""
+    if decision.action not in ("accept", "quarantine"):
+        return ""
+    needs = ((decision.fields, ADD_FIELDS), (decision.recipients, ADD_RECIPIENTS), (decision.action == "quarantine", QUARANTINE))
+    return ", ".join(_NAMES[flag] for need, flag in needs if need and not options.actions & flag)
+
+
+def answer(decision: DoorDecision, options: MilterOptions) -> bytes:
+    """Make the packets that answer the end of a message. What the MTA has not offered fails closed: it keeps the message."""
+    if decision.action == "discard":
+        return _DISCARD
+    if decision.action in ("reject", "tempfail"):
+        return reply(decision.status, decision.text) if decision.status else _TEMPFAIL
+    if lack := missing(decision, options):
+        return reply("451 4.3.5", f"the MTA does not let this milter {lack}")
+    packets = [_insert(field, options) for field in reversed(decision.fields)]
+    packets += [packet(b"+", strings(b"<%b>" % _UNSAFE_BYTES.sub(b"", each))) for each in decision.recipients]
+    if decision.action == "quarantine":
+        packets.append(packet(b"q", strings(" ".join(_lines(decision.text))[:LINE].encode() or b"quarantined")))
+    return b"".join((*packets, CONTINUE))
+
+
+def _insert(field: bytes, options: MilterOptions) -> bytes:
+    """Make the packet that puts a field above all others."""
+    name, _, value = _UNSAFE_BYTES.sub(b"", field).partition(b":")
+    if not options.leading_space:
+        value = value.removeprefix(b" ")
+    return packet(b"i", b"\0\0\0\0" + strings(name, value))
