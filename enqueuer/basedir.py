@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from enqueuer.queue.directory import format, layout
+from enqueuer.queue.directory import asked, format, layout
 from enqueuer.queue.directory.names import is_module
 from enqueuer.system import accounts, trust
 from enqueuer.system.openfile import open_plain
@@ -36,7 +36,7 @@ __all__ = [
 MOST = (1 << 20) + 1
 """Bytes of a config file that are read: one more than it may have."""
 
-FOLDERS = layout.FOLDERS | {"Settings": 0o750, "SystemLogs": 0o750, "Run": 0o750}
+FOLDERS = layout.FOLDERS | {asked.FOLDER: 0o750, "Settings": 0o750, "SystemLogs": 0o750, "Run": 0o750}
 """The folders and the modes with which they are made. An existing folder keeps the mode that its administrator set."""
 SHARED = 0o3730
 """A drop folder for a group: setgid, so that drops get the group; sticky, so that each account can remove only its own drops."""

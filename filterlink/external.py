@@ -91,7 +91,8 @@ class ExternalFilter:
             evicted = self.gate.evict()
             for request in evicted:
                 self.park(request, f'filter "{self.settings.name}" was removed, disabled or changed', True)
-                self.wake_one(request.id)
+                if not request.asked:  # a door asks again by itself
+                    self.wake_one(request.id)
             self.gate.release()
 
     def inherit(self, old: "ExternalFilter") -> None:
@@ -195,8 +196,11 @@ class ExternalFilter:
 
     # Orders of the gate (requests.MuxPort)
 
-    def send(self, unit: int, number: int, message: int) -> None:
-        self._pool.send(unit, number, message)
+    def send(self, unit: int, number: int, message: int, asked: bool) -> None:
+        self._pool.send(unit, number, message, asked)
+
+    def take_back(self, unit: int, number: int) -> bool:
+        return self._pool.take_back(unit, number)
 
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         request.client.send(encode(VerdictFrame(request.id, request.n, self.settings.name, answer)))

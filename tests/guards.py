@@ -27,7 +27,14 @@ MODULE = 320
 PURE_FOLDERS = ("enqueuer/config", "enqueuer/policy", "queue/message", "filterlink/protocol", "filterlink/config")
 """Folders of pure modules only. They decide and touch nothing: bytes and the time are arguments."""
 IMPURE = {"os", "socket", "select", "time", "logging", "subprocess", "threading", "multiprocessing", "signal"}
-PROCESSES = ("enqueuer/supervisor", "enqueuer/manager", "enqueuer/processor", "enqueuer/scan", "enqueuer/doors/drop")
+PROCESSES = (
+    "enqueuer/supervisor",
+    "enqueuer/manager",
+    "enqueuer/processor",
+    "enqueuer/scan",
+    "enqueuer/doors/drop",
+    "enqueuer/doors/serving",
+)
 """Folders of the engine's processes. Only the supervisor's folder imports the others, to start them."""
 LAYERS = ("filterlink", "queue", "enqueuer")
 """The layers, lowest first. Each imports only itself and those before it; queue/ imports only the pure modules of filterlink."""

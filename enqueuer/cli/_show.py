@@ -16,6 +16,7 @@ from rich.text import Text
 
 from enqueuer.cli._common import account, fold, printable
 from enqueuer.cli._details import details
+from enqueuer.cli._doorview import door_lines
 from enqueuer.cli._stops import count_of
 from enqueuer.cli._where import sentences
 from enqueuer.ipc.timings import SAMPLE
@@ -198,7 +199,7 @@ def _flow(document: dict[str, Any]) -> Table:
         "Processors": _pool(document["processors"]),
         **dict(_backlog(document)),
     }
-    for name, text in rows.items():
+    for name, text in (*rows.items(), *door_lines(document.get("doors", []))):
         table.add_row(Text(name, "dim"), Text(text, "yellow" if name == "Queue" and queue["deferred"] else ""))
     return table
 

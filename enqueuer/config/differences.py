@@ -17,7 +17,7 @@ MAX_TEXT = 1000
 MAX_VALUE = 40
 SECRET = ("program", "environment")
 """Keys whose values may have passwords: the line only says that they have changed."""
-BY_NAME = {"filters": "filter", "rules": "rule"}
+BY_NAME = {"filters": "filter", "rules": "rule", "doors": "door"}
 LONG = ("conditions", "actions")
 """Keys whose values are too long for the line."""
 _DURATIONS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))

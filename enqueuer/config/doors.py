@@ -83,10 +83,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A file with the token that HTTP clients must send; "" = none is needed."""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name == SCAN_DOOR:
-            raise ValueError(
-                f'name = {self.name!r}: use letters, digits, ".", "_" and "-", at most 32; "{SCAN_DOOR}" is a door of the engine'
-            )
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f'name = {self.name!r}: use letters, digits, ".", "_" and "-", at most 32')
         if not re.fullmatch(r"0?[0-7]{3}", self.mode):
             raise ValueError(f'mode = {self.mode!r}: write octal digits in quotes, e.g. "0660"')
         if not 0.01 <= self.answer_within <= LONGEST_ANSWER:

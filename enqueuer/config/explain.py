@@ -26,6 +26,7 @@ EXAMPLES = {
     "filters": "name it [[filters]], in double brackets",
     "rules": "name it [[rules]], in double brackets",
     "routes": "name it [[routes]], in double brackets",
+    "doors": "name it [[doors]], in double brackets",
     "actions": 'write a list of lists, e.g. actions = [["ExternalFilter", "NAME"]]',
     "conditions": 'write a list of lists, e.g. conditions = [["Message Size", "less than", "1M"]]',
     "environment": 'write a list, e.g. environment = ["NAME=value"]',
@@ -90,7 +91,7 @@ def not_toml(fault: str, text: str) -> str:
 
 def _joined(table: str, key: str, raw: dict[str, Any]) -> str:
     """A key as a person would look for it: `spool.rescan`, or `filter "VirusScan": timeout`."""
-    match = re.match(r"(filter|rule)s\[(\d+)\](.*)", table)
+    match = re.match(r"(filter|rule|door)s\[(\d+)\](.*)", table)
     if match:
         entry = raw[match[1] + "s"][int(match[2])]
         name = entry.get("name") if isinstance(entry, dict) else None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from enqueuer.config.doors import Door
 from enqueuer.config.schema import Config, EngineSettings
 from enqueuer.policy.lanes import Lanes
 from enqueuer.policy.rules import Rule
@@ -66,6 +67,7 @@ def warnings(config: Config) -> list[str]:
             *_own(filter, config),
         )
         found += [f'filter "{filter.name}": {problem}' for problem in problems]
+    found += [f'door "{door.name}": {problem}' for door in config.doors for problem in _door(door, config)]
     if not any(filter.enabled and filter.name in used for filter in config.filters):
         found.append('no rule asks an enabled filter, so mail goes on unscanned; write an action into a rule: ["ExternalFilter", NAME]')
     if (first := [route.recipient for route in config.routes].index("*")) < len(config.routes) - 1:
@@ -95,6 +97,26 @@ def _engine(config: Config) -> Iterator[str]:
     if config.spool.durability == "off":
         yield 'spool.durability = "off": nothing is synced, so a power cut loses mail; write "group"'
     yield from _logs(config)
+
+
+def _door(door: Door, config: Config) -> Iterator[str]:
+    if not door.listen.is_private:
+        yield (
+            f"listen = {door.listen}: other machines reach it, and it has no passwords"
+            + (" but the token" if door.token_file else "")
+            + "; let a firewall admit your MTAs only, or listen on 127.0.0.1"
+        )
+    if door.listen.path and door.mode.endswith(("6", "7", "2", "3")):
+        yield f'mode = "{door.mode}": every account of this machine may ask it; write "0660" and the group of the MTA'
+    slow = [each.name for each in config.filters if each.enabled and each.timeout > door.answer_within]
+    if slow:
+        yield (
+            f"answer_within = {show_seconds(door.answer_within)} is shorter than the timeout of {', '.join(slow)}: "
+            f'on_late = "{door.on_late}" applies before on_failure of the filter; write a shorter timeout into the filter'
+        )
+    for word, what in (("on_late", door.on_late), ("on_failure", door.on_failure)):
+        if what == "pass":
+            yield f'{word} = "pass": mail goes on unscanned when we cannot answer; write "defer"'
 
 
 def _logs(config: Config) -> Iterator[str]:

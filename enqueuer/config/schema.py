@@ -12,14 +12,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from enqueuer.config.doors import MAX_DOORS, SCAN_DOOR, Door, ListenAddress
 from enqueuer.config.explain import explain, not_toml
 from enqueuer.policy import routes, rules
+from enqueuer.policy.atdoors import expect_answers
 from enqueuer.queue.message.printable import printable
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
 
 __all__ = [
     "FIXED",
+    "MAX_DOOR_PROCESSES",
     "MAX_FILE",
     "Config",
     "ConfigError",
@@ -44,6 +47,8 @@ SHORTEST = 0.01
 SMALLEST = 1 << 20
 """Bytes of the smallest limit on logs: a smaller one would make a file of every few lines."""
 DAY = 86400.0
+MAX_DOOR_PROCESSES = 8
+"""The first digit of an id of a door is that of its process."""
 OURS = (".tmp", ".bad", ".why")
 """Suffixes in the drop folder that mean something else than a message to take."""
 
@@ -111,6 +116,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_hops: int = 50
     trace_field: bool = False
     """The file that `init` writes says true. A file of an older version says nothing: an upgrade must not change its mail."""
+    door_processes: int = 1
     auto_min: int = 2
     auto_max: int = 32
     auto_idle: Seconds = Seconds(30)
@@ -121,6 +127,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if self.processors != "auto":
             _within("processors", self.processors, 1, 1000)
+        _within("door_processes", self.door_processes, 1, MAX_DOOR_PROCESSES)
         _within("auto_max", self.auto_max, 1, 1000)
         if not 1 <= self.auto_min <= self.auto_max:
             raise ValueError(f"auto_min = {self.auto_min}: write a number from 1 to auto_max, which is {self.auto_max}")
@@ -175,6 +182,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     filters: tuple[Filter, ...] = ()
     rules: tuple[rules.Rule, ...]
     routes: tuple[routes.Route, ...]
+    doors: tuple[Door, ...] = ()
 
 
 def load(data: bytes, file: str = "enqueuer.toml") -> Config:
@@ -214,7 +222,10 @@ def _checked(config: Config) -> Config:
     """Check what holds between the tables. Raises ValueError."""
     _unique("filters", [filter.name for filter in config.filters])
     _unique("rules", [rule.name for rule in config.rules])
+    _unique("doors", [door.name for door in config.doors])
+    _expect_one_listener_each(config.doors)
     rules.compile(config)
+    expect_answers(config.rules, [door.name for door in config.doors])
     routes.compile(config.routes)
     return config
 
@@ -223,6 +234,16 @@ def _unique(what: str, names: list[str]) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ValueError(f'{what}[{index}].name = "{name}" is there twice: give each its own name')
+
+
+def _expect_one_listener_each(doors: tuple[Door, ...]) -> None:
+    if SCAN_DOOR in (door.name for door in doors):
+        raise ValueError(f'doors: the name "{SCAN_DOOR}" is that of the engine\'s own door: choose another one')
+    if len(doors) > MAX_DOORS:
+        raise ValueError(f"doors: at most {MAX_DOORS} doors, and these are {len(doors)}")
+    for index, door in enumerate(doors):
+        if twin := next((each.name for each in doors[:index] if each.listen == door.listen), None):
+            raise ValueError(f'doors[{index}].listen = "{door.listen}": door "{twin}" listens there: give each its own address')
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
@@ -238,7 +259,7 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
 
 def _parse(wanted: type, value: object) -> Any:
     """msgspec's hook for the types it does not know."""
-    if issubclass(wanted, (Size, Seconds, MinFree)):
+    if issubclass(wanted, (Size, Seconds, MinFree, ListenAddress)):
         return wanted.parse(value)
     raise NotImplementedError(wanted)
 
@@ -252,6 +273,7 @@ TABLES: dict[str, Any] = {
     "filters[]": Filter,
     "rules[]": rules.Rule,
     "routes[]": routes.Route,
+    "doors[]": Door,
 }
 
 

@@ -15,13 +15,13 @@ INODES = MinFree("2%")
 """The share of inodes to keep free where min_free is a size, which does not cover inodes."""
 
 
-def disk_full(keep: MinFree) -> str | None:
-    """Return what falls short of `min_free` on the disk of the messages, bytes or inodes; None: nothing does.
+def disk_full(keep: MinFree, folder: str = "") -> str | None:
+    """Return what falls short of `min_free` on the disk of a folder, bytes or inodes; None: nothing does. "" = the disk of the messages.
 
     A disk that cannot be read counts as full.
     """
     try:
-        status = os.statvfs(store_folder())
+        status = os.statvfs(folder or store_folder())
     except OSError as error:
         return f"the engine cannot read how full the disk is ({error.strerror})"
     inodes = keep if keep.endswith("%") else INODES

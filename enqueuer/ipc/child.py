@@ -53,6 +53,8 @@ class Birth(msgspec.Struct):
     """Messages that processors worked on when the last queue manager died."""
     draining: bool = False
     """The engine stops: a new queue manager takes no drop and begins no message."""
+    doors: socket.socket | None = None
+    """Of a door process: the channel on which it gets its listeners."""
 
     @property
     def hello(self) -> frames.Hello:
@@ -104,5 +106,5 @@ def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:
     setproctitle.setproctitle(f"enqueuer: {title}")
     if birth.role != "logger":
         birth.board.born(birth.role, birth.slot, os.getpid())
-        birth.log.in_child(waits=waits, gathers=birth.role == "manager")
+        birth.log.in_child(waits=waits, gathers=birth.role in ("manager", "door"))
     logging.getLogger("ENQUEUER").debug("%s %d: pid %d", birth.role, birth.number, os.getpid())

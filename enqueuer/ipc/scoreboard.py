@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from enqueuer.config.schema import MAX_DOOR_PROCESSES
+from enqueuer.ipc.doortallies import DoorTallies
 from enqueuer.ipc.sharedpage import SharedPage
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
@@ -57,7 +59,9 @@ MAX_DECIDED = 4096
 _LAPS = _DECIDED + 2 * MAX_DECIDED  # the queue manager's, then each processor's
 _INTAKE = _LAPS + MANAGER_WORDS + MAX_SLOTS * PROCESSOR_WORDS
 _INTAKE_BYTES = 64 << 10
-_SIZE = _INTAKE * 8 + _INTAKE_BYTES
+_DOORS = _INTAKE + _INTAKE_BYTES // 8
+_DOORS_BYTES = 16 << 10
+_SIZE = _DOORS * 8 + MAX_DOOR_PROCESSES * _DOORS_BYTES
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -96,6 +100,9 @@ class Scoreboard:
         self._words = memoryview(self._map).cast("Q")
         self._filters = SharedPage(self._map, _FILTERS * 8, _FILTERS_BYTES, tuple[FilterState, ...], ())
         self._intake = SharedPage(self._map, _INTAKE * 8, _INTAKE_BYTES, IntakeState, IntakeState())
+        starts = range(_DOORS * 8, _SIZE, _DOORS_BYTES)
+        self.doors = [SharedPage(self._map, start, _DOORS_BYTES, DoorTallies, DoorTallies()) for start in starts]
+        """A page for each door process, which it writes. The page outlives the process."""
 
     # ---- totals and gauges: written by the queue manager
 

@@ -16,7 +16,7 @@ from filterlink.config.settings import LEVELS
 __all__ = ["LEVEL_DIGITS", "MESSAGE_TAG", "PROBLEMS", "JsonLine", "LogEntry", "LogQuery", "parse"]
 
 _LINE = re.compile(r"(\d\d:\d\d:\d\d\.\d{3}) ([0-5]) (\S+) (.*)", re.DOTALL | re.ASCII)
-MESSAGE_TAG = re.compile(r"QUEUE\(\[([1-9][0-9]{0,17})\]\)", re.ASCII)
+MESSAGE_TAG = re.compile(r"(?:QUEUE|DOOR)\(\[([1-9][0-9]{0,17})\]\)", re.ASCII)
 """The tag of a line about one message, which has its id."""
 LEVEL_DIGITS = {word: digit for digit, word in enumerate(LEVELS)}
 _WORDS = tuple(LEVELS)

@@ -19,7 +19,7 @@ from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.printable import printable
 from filterlink.wire.frames import FilterAnswer, VerdictFrame
 
-__all__ = ["BEGIN", "MAX_RECIPIENTS", "Verdicts", "after", "before", "closing", "document", "said", "score", "without"]
+__all__ = ["BEGIN", "MAX_RECIPIENTS", "Verdicts", "after", "before", "bracketed", "closing", "document", "said", "score", "without"]
 
 BEGIN = "; to=<"
 MAX_ADDRESS = 200
@@ -59,7 +59,7 @@ def before(envelope: Envelope, header: bytes) -> str:
     count = len(envelope.recipients)
     first = _address(envelope.recipients[0]) if count else ""
     more = f" (+{count - 1})" if count > 1 else ""
-    return f"{BEGIN}{first}>{more}, message-id=<{_bracketed(fields.message_id(header))}>, delay="
+    return f"{BEGIN}{first}>{more}, message-id=<{bracketed(fields.message_id(header))}>, delay="
 
 
 def after(answers: Mapping[str, FilterAnswer], stopped: bytes | None = None) -> str:
@@ -124,10 +124,10 @@ def score(answer: FilterAnswer) -> str:
 
 
 def _address(address: bytes) -> str:
-    return _bracketed(fields.short(address, MAX_ADDRESS))
+    return bracketed(fields.short(address, MAX_ADDRESS))
 
 
-def _bracketed(text: str) -> str:
+def bracketed(text: str) -> str:
     """Escape what would end a value in brackets."""
     return text.translate(_IN_BRACKETS) if "<" in text or ">" in text else text
 

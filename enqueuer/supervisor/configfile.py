@@ -12,13 +12,15 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from enqueuer import basedir, filterlines, mounts
 from enqueuer.config import schema as configs
 from enqueuer.config.differences import differences
+from enqueuer.config.doors import Door
 from enqueuer.ipc.child import config_file
+from enqueuer.ipc.doorlisteners import ListenerError
 from enqueuer.policy import routes
 from enqueuer.queue.message.timestamps import rfc3339
 from enqueuer.system import trust
@@ -67,6 +69,8 @@ class ConfigFile:
         self.difference = ""
         """What differs between the active revision and the one before, for the log."""
         self._allow_writable = allow_writable
+        self.prepare_doors: Callable[[Sequence[Door]], None] = lambda _: None
+        """Binds the listeners of a new revision. Raises ListenerError."""
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
         self._again: float | None = None
@@ -114,6 +118,7 @@ class ConfigFile:
             if new != self.config:
                 filterlines.expect_parsed(new, FILE, LINES_WITHIN, self.config.filters)
                 make_modules(new)
+                self.prepare_doors(new.doors)
                 self._store(raw, self.revision + 1)
         except BeingWritten as error:
             self._seen = before
@@ -124,7 +129,7 @@ class ConfigFile:
             if isinstance(error, Unsafe):  # a chmod changes nothing that poll() checks
                 self._again = time.monotonic() + TRY_AGAIN
             return False
-        except (OSError, basedir.BaseDirError) as error:
+        except (OSError, basedir.BaseDirError, ListenerError) as error:
             why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
             self.error = f"{FILE} cannot become active: {why}; the engine tries it again"
             self._again = time.monotonic() + TRY_AGAIN

@@ -13,9 +13,10 @@ from enqueuer.config.schema import ConfigError
 from enqueuer.control import server
 from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
+from enqueuer.ipc.doorlisteners import DoorListeners, ListenerError
 from enqueuer.ipc.listeners import Bound, Served
 from enqueuer.policy import routes
-from enqueuer.queue.directory import format, layout
+from enqueuer.queue.directory import asked, format, layout
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
 from enqueuer.supervisor import reaper, ulimits
@@ -45,6 +46,7 @@ class Started:
     """What the supervisor holds from its start to its end."""
 
     def __init__(self, base: Path, config: ConfigFile, alone: list[int], family: list[int]) -> None:
+        """Raises OSError, ListenerError."""
         self.base = base
         self.config = config
         self.converted: list[str] = []
@@ -54,6 +56,8 @@ class Started:
         self.supervisor, self.manager, self.filterlink = (Bound(path, listen) for path in (SUPERVISOR, MANAGER, FILTERLINK))
         self.control = Bound(CONTROL, server.listen)
         self._all = (self.supervisor, self.manager, self.filterlink, self.control)
+        self.doors = DoorListeners(config.config.doors)
+        config.prepare_doors = self.doors.prepare
         self._complaints = Complaints(log)
         self._known: tuple[int, tuple[str, ...]] = (0, ())
         _write_pid()
@@ -69,6 +73,7 @@ class Started:
             if not os.path.isdir("Run"):
                 os.mkdir("Run", basedir.FOLDERS["Run"])
             missing = [each.path for each in self._all if each.mend()]
+            self._mend_doors()
             self.config.keep_again()
             if not missing:
                 return
@@ -80,6 +85,13 @@ class Started:
         self._complaints.say(
             "run", "Run/ was emptied by another program, and the engine restored it: exclude Run/ from what that program cleans"
         )
+
+    def _mend_doors(self) -> None:
+        try:
+            for path in self.doors.mend():
+                self._complaints.say("door", f"{path} was removed by another program; the engine listens there again")
+        except ListenerError as error:
+            self._complaints.say("door", str(error))
 
     def _modules(self) -> tuple[str, ...]:
         """The modules of the active configuration; read from it once."""
@@ -99,12 +111,14 @@ class Started:
             os.close(fd)
         for listener in self._all:
             listener.abandon(keep)
+        self.doors.abandon()
 
     def close(self) -> None:
         """Remove the sockets and the pid file of an engine that has ended, then release its locks."""
         for listener in self._all:
             with contextlib.suppress(OSError):
                 listener.remove()
+        self.doors.close()
         with contextlib.suppress(OSError):
             os.unlink("Run/pid")
         for fd in self._family + self._alone:
@@ -123,7 +137,7 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
     """Take the base directory, which is the current directory. `base` is its name in messages. Raises EngineCannotStart."""
     _expect_descriptors(base, ulimits.descriptors_needed())
     absent = _check_format(base)
-    _make_run(base)
+    _make_passing(base)
     _check_folders(base, absent)
     try:
         alone = _lock_folder(".", 0.0, base) + _lock("Run/supervisor", 0.0, base)
@@ -134,10 +148,13 @@ def prepare(base: Path, *, allow_writable_config: bool = False) -> Started:
         if small := ulimits.small_files(config.config):
             complain(small)
         make_modules(config.config)
+        asked.wipe()
         _see_own_command()
         started = Started(base, config, alone, family)
         started.converted = converted
         return started
+    except ListenerError as error:
+        raise EngineCannotStart(exits.TEMPFAIL if error.passes else exits.CONFIG, f"{base}: {error}") from None
     except mounts.Apart as error:
         raise EngineCannotStart(exits.CONFIG, f"{base}: {error}") from None
     except basedir.BaseDirError as error:
@@ -187,14 +204,15 @@ def _expect_descriptors(base: Path, needed: int) -> None:
         )
 
 
-def _make_run(base: Path) -> None:
-    """Make Run/ again and empty it: nothing in it outlives an engine, and a cleaner may have removed it."""
-    try:
-        os.mkdir("Run", basedir.FOLDERS["Run"])
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise EngineCannotStart(exits.NOPERM, f"{base / 'Run'}: {error.strerror}: repair it with: enqueuer init {base}") from None
+def _make_passing(base: Path) -> None:
+    """Make Run/ and Asked/ again: nothing in them outlives an engine. A cleaner may have removed them, or an older version made none."""
+    for folder in ("Run", asked.FOLDER):
+        try:
+            os.mkdir(folder, basedir.FOLDERS[folder])
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise EngineCannotStart(exits.NOPERM, f"{base / folder}: {error.strerror}: repair it with: enqueuer init {base}") from None
 
 
 def _lock(path: str, patience: float, base: Path) -> list[int]:

@@ -8,6 +8,7 @@ import msgspec
 
 from enqueuer.config.schema import EngineSettings
 from enqueuer.ipc import timings
+from enqueuer.ipc.doortallies import DoorTally, summed
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.policy.lanes import large_limit
 from enqueuer.queue.message.timestamps import rfc3339
@@ -47,6 +48,7 @@ def document(
             },
         },
         "filters": _filters(file, board),
+        "doors": _doors(file, board, now),
         "config": {"file": file.path, "loaded_at": file.loaded_at, "error": file.error, "waiting": file.waiting},
         "totals": board.totals(),
         "unaccounted": gauges["unaccounted"],
@@ -75,6 +77,18 @@ def _filters(file: ConfigFile, board: Scoreboard) -> Any:
     return [
         msgspec.to_builtins(each) | {name: _time(getattr(each, name)) for name in ("unavailable_since", "last_error_at")} for each in states
     ]
+
+
+def _doors(file: ConfigFile, board: Scoreboard, now: float) -> list[dict[str, Any]]:
+    """Return every door of the file, in its order. Its counts are those since the engine's start, and outside the totals."""
+    found = summed([page.read() for page in board.doors])
+    doors = []
+    for door in file.config.doors:
+        tally = msgspec.structs.asdict(found.get(door.name) or DoorTally(door.name))
+        oldest = tally.pop("oldest")
+        entry = {"name": door.name, "kind": door.kind, "listen": str(door.listen)}
+        doors.append(entry | tally | {"oldest_s": round(now - oldest, 3) if oldest else None})
+    return doors
 
 
 def _time(second: float | None) -> str | None:

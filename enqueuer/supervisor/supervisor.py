@@ -30,6 +30,7 @@ from enqueuer.supervisor import failure, logger, processors, startup, systemd
 from enqueuer.supervisor.callers import Callers
 from enqueuer.supervisor.children import END_WITHIN, Child
 from enqueuer.supervisor.commands import Commands
+from enqueuer.supervisor.doors import DoorProcesses
 from enqueuer.supervisor.engine import Engine
 from enqueuer.supervisor.signals import Signals
 from enqueuer.system import inherited, trust
@@ -82,6 +83,8 @@ class Supervisor:
         self._stop_now = False
         self.engine = engine = Engine(started, self._loop, self._let_go, self.maintain, born=time.monotonic())
         self._processors = processors.Processors(engine, self.maintain)
+        self._doors = DoorProcesses(engine)
+        self._drained = False
         self._systemd = systemd.SystemdService(engine)
         self._callers = Callers(self._loop, started.supervisor, engine.children, self._told)
         self._commands = Commands(engine, self._processors, reload=self.reload, stop=self.stop)
@@ -114,6 +117,8 @@ class Supervisor:
                 engine.fork(engine.birth(role), title, live, waits=waits)
         if engine.children.one("manager") is not None and engine.state != "draining":  # a draining engine begins no message
             self._processors.fill()
+        if engine.state in ("starting", "running"):
+            self._doors.fill()
 
     def _let_go(self, birth: Birth) -> None:
         """Close in a new child what only the supervisor needs."""
@@ -127,7 +132,8 @@ class Supervisor:
 
     def _told(self, child: Child, frame: frames.ToSupervisor) -> None:
         if isinstance(frame, frames.Idle):
-            self._drained()
+            self._drained = True
+            self._end_drained()
         elif isinstance(frame, frames.CommandAnswer | frames.WhereAnswer | frames.StatesAnswer):
             self._commands.answered(frame)
         elif isinstance(frame, frames.InForce):
@@ -144,13 +150,16 @@ class Supervisor:
     def _reap(self) -> None:
         for child in self.engine.children.reap():
             self._callers.reaped(child)
+            if child.role == "door":
+                self._doors.ended(child)
             if self.engine.state != "stopping":
                 self._died(child)
         self.maintain()
+        self._end_drained()
 
     def _died(self, child: Child) -> None:
         """Note an unexpected death, and act on it."""
-        useful = bool(child.in_force) if child.role in ("manager", "filterlink") else child.link is not None
+        useful = bool(child.in_force) if child.role in ("manager", "filterlink", "door") else child.link is not None
         killed = child.process.exitcode == -signal.SIGKILL
         now = time.monotonic()
         if not child.leaving:
@@ -180,6 +189,7 @@ class Supervisor:
             log.warning("a changed configuration waits, the old one stays active: %s", self.engine.file.waiting)
         if self.engine.children.end_orphans() or self.engine.children.has_ended():
             self._reap()
+        self._doors.look()
         self._signals.act_on_lost(LOOK_EACH / 2)
         self._loop.after(LOOK_EACH, self._look_around)
 
@@ -198,6 +208,7 @@ class Supervisor:
         what = self.engine.file.difference
         what = what if resized in what else f"{what}; {resized}"  # "auto" has other limits
         log.log(serverlog.MAJOR, "configuration %d accepted: %s", self.engine.file.revision, what)
+        self.engine.started.doors.commit(self.engine.file.config.doors)
         for child in self.engine.children.children:
             if child.role != "filterlink":  # it follows the queue manager: no processor may ask for a filter that is gone
                 child.tell(frames.ConfigRevision(self.engine.file.revision))
@@ -229,17 +240,19 @@ class Supervisor:
                 timeout,
             )
             self.engine.tell("manager", frames.Drain())
+            self.engine.tell("door", frames.Drain())
             self._loop.after(timeout, self._loop.stop)
 
-    def _drained(self) -> None:
-        if self.engine.state == "draining":
+    def _end_drained(self) -> None:
+        """Stop if the queue manager has no message in work, and no door has one."""
+        if self.engine.state == "draining" and self._drained and not self._doors.running:
             self._loop.stop()
 
     def _stop_everybody(self) -> None:
         """End all processes, the logger last. A process that does not end in time is killed."""
         self.engine.state = "stopping"
         self._systemd.look()
-        self._end(("watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
+        self._end(("door", "watcher", "processor", "manager"), 0.5 if self._stop_now else STOP_GRACE["workers"])
         self._end(("filterlink",), 1.0 if self._stop_now else STOP_GRACE["filterlink"])
         until = time.monotonic() + STOP_GRACE["orphans"]
         while self.engine.children.end_orphans() and time.monotonic() < until:

@@ -24,11 +24,14 @@ def raise_descriptors() -> int:
 
 
 def descriptors_needed(config: Config | None = None) -> int:
-    """Return the descriptors that the process with the most open ones needs. A processor takes up to 4, a helper and its successor 8."""
+    """Return the descriptors that the process with the most open ones needs. A processor takes up to 4, a helper and its successor 8.
+    A door process has a descriptor for each session.
+    """
     if config is None:
         return LEAST
     helpers = sum(each.instances for each in config.filters if each.enabled)
-    return LEAST + 4 * config.enqueuer.most_processors + 8 * helpers
+    sessions = sum(each.max_sessions for each in config.doors)
+    return LEAST + sessions + 4 * config.enqueuer.most_processors + 8 * helpers
 
 
 def small_files(config: Config) -> str | None:

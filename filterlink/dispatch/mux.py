@@ -13,11 +13,12 @@ from typing import Any
 from filterlink.config.settings import Filter
 from filterlink.config.units import show_seconds
 from filterlink.dispatch.availability import Availability
+from filterlink.dispatch.ends import HelperEnds
 from filterlink.dispatch.isolation import Trials
 from filterlink.dispatch.replies import Desk
 from filterlink.dispatch.requests import WAKE_AGAIN, MuxPort, ScanRequest, Unit
 from filterlink.dispatch.slots import Slots
-from filterlink.dispatch.suspects import Doubt, Suspects
+from filterlink.dispatch.suspects import Suspects
 from filterlink.protocol.protocol import HelperReply
 from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 
@@ -49,7 +50,7 @@ class Gate:
         self._kept = self._desk.kept
         self._trials = Trials(self._suspects, self.units, port)
         self.availability = Availability(self.units, now)
-        self._doubt = Doubt()
+        self._ends = HelperEnds(port, self.slots, self._suspects, lambda: f"{self._desk.name}: {reason()}")
         self._heard = now
 
     # Events of clients
@@ -59,7 +60,7 @@ class Gate:
         if self._kept and self._desk.answer_kept(now, client, ask):
             return
         if (running := self._running.get(ask.id)) is None or not running.attach(now, client, ask):
-            self._admit(now, ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now, ask.size))
+            self._admit(now, ScanRequest.of(ask, client, now))
         if self.backpressure and self.stalled(now):
             self._set_aside(now)
 
@@ -67,6 +68,18 @@ class Gate:
         """Forget a client that has ended. Its scans go on, but no client waits for their answers."""
         self.slots.client_gone(client)
         self._suspects.client_gone(client)
+
+    def abandon(self, now: float, client: Any, id: int) -> None:
+        """Drop a request of a door, which needs no answer. A helper that already has the line scans the message for no client."""
+        self.slots.abandon(client, id)
+        self._suspects.abandon(client, id)
+        request = self._running.get(id)
+        if request is not None and request.client is client:
+            request.client = None
+            if self.slots.take_back(request):
+                self._forget(request)
+                self._suspects.drop(id)
+        self._advance(now)
 
     def evict(self) -> list[ScanRequest]:
         """Give up all requests, open ones too. Return those for which a client waits: the caller redirects them."""
@@ -104,7 +117,7 @@ class Gate:
 
     def left(self, id: int) -> None:
         """Forget a message that has left the queue and asks no more."""
-        self._acquit(id)
+        self._ends.acquit(id)
         self._kept.take(id)
 
     # Events of helpers
@@ -119,14 +132,14 @@ class Gate:
                 continue
             self._forget(request)
             if self._suspects or self._suspects.leaves:
-                self._acquit(request.id)
+                self._ends.acquit(request.id)
             self.pace.add(now - request.since)
             self.availability.answered(self.units[unit], reply.answer.kind)
             self._desk.answer(request, reply)
         if known := len(replies) - len(unknown):
             self.answered += known
             self._heard = now
-            self._doubt.answered()
+            self._ends.doubt.answered()
             self.slots.doubt = self.failing = False
             self._advance(now)
         return unknown
@@ -159,11 +172,9 @@ class Gate:
     def gone(self, now: float, unit: int, over: bool = False, planned: bool = False) -> None:
         """Handle the end of a helper, whose answers were all read. `over`: it is not started again; `planned`: its end is not a fault."""
         self.leaving(now, unit)
-        lost = list(self.units[unit].open.values())
-        self.units[unit].open = {}
+        lost = self._ends.ended(now, self.units[unit], self.answered, planned)
         self.units[unit].over = over
         self.units[unit].retiring = False
-        self._accuse(now, [request for request in lost if request.tried], planned)
         for request in reversed(lost):
             self._again(now, request)
         if all(each.over for each in self.units):
@@ -181,12 +192,14 @@ class Gate:
         if not self.dead and self._past(now, self.availability.down_since):
             self.dead = True
             self._give_up()
-        if not self.failing and self._doubt.over_many and self._past(now, self._doubt.since):
+        if not self.failing and self._ends.doubt.over_many and self._past(now, self._ends.doubt.since):
             self.failing = True
             self._give_up()
         self.slots.expire(now - WAKE_AGAIN)
         self._trials.expire(now - WAKE_AGAIN)
         self._set_aside(now)
+        if self.backpressure:
+            self._desk.park_woken(now)
         self._advance(now)
 
     # State
@@ -224,7 +237,7 @@ class Gate:
         if request.id in self._suspects and not self.failing:
             unit = self._trials.unit_for(request.id)
         else:
-            self.slots.lanes[request.large].came()
+            request.woken = not request.asked and self.slots.lanes[request.large].came()
             unit = self.slots.least_loaded(request.large)
         if self.dead or (self.failing and unit is None):
             self._unavailable(request)
@@ -240,7 +253,9 @@ class Gate:
         request.tried = False
         unit.open[request.number] = request
         self._running[request.id] = request
-        self._port.send(unit.index, request.number, request.id)
+        self._port.send(unit.index, request.number, request.id, request.asked)
+        if request.asked:
+            self.slots.alternate(now)
 
     def _forget(self, request: ScanRequest) -> None:
         if self._running.get(request.id) is request:
@@ -260,32 +275,14 @@ class Gate:
         if self.backpressure:
             self._desk.set_aside(now, self.slots.open, self.stalled(now))
 
-    def _accuse(self, now: float, tried: list[ScanRequest], planned: bool) -> None:
-        """Note that a helper ended with these requests open, or left as planned."""
-        ids = [request.id for request in tried]
-        if planned or not ids:
-            self._suspects.left(ids)
-            return
-        if self._suspects.ended(ids, self.answered, now):
-            self._port.guilty(tried[0], f"{self._desk.name}: {self._reason()}")
-        for id in self._suspects.surplus():
-            self._acquit(id)
-            self._port.wake_one(id)
-        self._doubt.ended(now, ids)
-        self.slots.doubt = True
-
-    def _acquit(self, id: int) -> None:
-        """Clear a message of suspicion. If its request waits, it now waits as all others do."""
-        suspect = self._suspects.drop(id)
-        if suspect is not None and suspect.request is not None:
-            self.slots.lanes[suspect.request.large].waiting.append(suspect.request)
-
     def _again(self, now: float, request: ScanRequest) -> None:
         """Have the next helper scan the message of a request."""
         self._forget(request)
         if request.client is None and not request.late:
             return
-        if self.dead or (request.id in self._suspects and self._past(now, self._doubt.since)):
+        if request.given_up:
+            self._desk.unavailable(request, "ended over this message")
+        elif self.dead or (request.id in self._suspects and self._past(now, self._ends.doubt.since)):
             self._unavailable(request)
         else:
             self._desk.wait(request, self.is_ready, first=True)
@@ -296,10 +293,11 @@ class Gate:
         for request in late:
             del unit.open[request.number]
             self._forget(request)
-            self._acquit(request.id)  # it ended no helper; scanned beside others, it shows whether they are answered
+            self._ends.acquit(request.id)  # it ended no helper; scanned beside others, it shows whether they are answered
         text = f"{self._desk.name}: no answer within {show_seconds(self.settings.limit(late[0].size))}"
         self.leaving(now, unit.index)
         unit.retiring = False
+        unit.stopped = True
         self._port.restart(unit.index, text)
         for request in late:
             others = self._heard > request.since

@@ -46,7 +46,7 @@ class Desk:
         """Give the kept answer about a message, if there is one; return whether there was."""
         if (kept := self.kept.take(ask.id)) is None:
             return False
-        self._port.verdict(ScanRequest(client, ask.id, ask.n, ask.park, ask.large, now), kept)
+        self._port.verdict(ScanRequest.of(ask, client, now), kept)
         return True
 
     def answer(self, request: ScanRequest, reply: HelperReply) -> None:
@@ -73,6 +73,8 @@ class Desk:
         waiting = self._slots.lanes[request.large].waiting
         if request.late:
             self._missed(request)
+        elif request.woken and ready and suspect is None and self._slots.shared:
+            waiting.appendleft(request)
         elif request.park:
             self._park(request, ready)
         elif suspect is not None and suspect.request is None:
@@ -88,10 +90,18 @@ class Desk:
         """Park requests past their grace, or all if the filter is stalled, so that their processors are free. The scans go on."""
         grace = 0.0 if stalled else self.pace.grace(self._settings.slow_after)
         for request in requests:
-            if request.client is not None and request.park and now - request.asked >= grace:
+            if request.client is not None and request.park and now - request.begun >= grace:
                 self._port.park(request, f"{self.name} is slow", True)
                 request.client = None
                 request.late = True
+
+    def park_woken(self, now: float) -> None:
+        """Park woken messages that have waited past the grace for a slot that doors use."""
+        grace = self.pace.grace(self._settings.slow_after)
+        for lane in self._slots.lanes:
+            for request in [each for each in lane.waiting if each.park and now - each.begun >= grace]:
+                lane.waiting.remove(request)
+                self._park(request, True)
 
     def _missed(self, request: ScanRequest) -> None:
         """Have a message ask again: the answer that it waits for was lost with its helper."""

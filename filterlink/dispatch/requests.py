@@ -23,16 +23,30 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     n: int
     park: bool
     large: bool
-    asked: float
+    begun: float
+    """When its client asked, most recently."""
     size: int = 0
     """Bytes of the message."""
+    asked: bool = False
+    """A door asks about the message: it is in Asked/, and the queue manager does not know it."""
     number: int = 0
     since: float = math.inf
     """When its line went into the helper's pipe, or was queued for it."""
     tried: bool = False
     """Its line went into the pipe: the helper may have seen it."""
+    woken: bool = False
+    """A message of the queue that was woken, perhaps before a door's request got the slot: it gets the next one."""
+    ends: int = 0
+    """Helpers that ended over this message of a door."""
+    given_up: bool = False
+    """It is sent to no other helper: helpers end over this message of a door."""
     late: bool = False
     """Its client got a Park: the message waits for the answer to this request."""
+
+    @classmethod
+    def of(cls, ask: Ask, client: Any, now: float) -> "ScanRequest":
+        """Return the request of a client. A request of a door never parks: the queue manager could not wake its message."""
+        return cls(client, ask.id, ask.n, ask.park and not ask.asked, ask.large, now, ask.size, ask.asked)
 
     def attach(self, now: float, client: Any, ask: Ask) -> bool:
         """Give this running request to the client that asks again, so that no message is scanned twice. False: another client has it."""
@@ -40,8 +54,8 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
             return False
         self.client = client
         self.n = ask.n
-        self.park = ask.park
-        self.asked = now
+        self.park = ask.park and not ask.asked
+        self.begun = now
         self.late = False
         return True
 
@@ -56,6 +70,8 @@ class Unit:
         """No helper runs here, and none will be started."""
         self.retiring = False
         """Another helper has replaced it: it only answers its open requests."""
+        self.stopped = False
+        """It is being restarted because a request was overdue: its end is no fault of the others."""
         self.kept = False
         """It is reserved for a suspect, and gets no other request."""
         self.trouble = ""
@@ -92,10 +108,15 @@ class Lane:
         """The times at which messages were woken that are not back yet: their slots are reserved."""
         self.waiting: deque[ScanRequest] = deque()
 
-    def came(self) -> None:
-        """Note that a woken message is back. It counts as the newest: the oldest may be lost, and must reach its limit."""
+    def came(self) -> bool:
+        """Note that a message of the queue asks; return whether one was woken.
+
+        It counts as the newest that was woken: the oldest may be lost, and must reach its limit.
+        """
         if self.coming:
             self.coming.pop()
+            return True
+        return False
 
     def expire(self, before: float) -> None:
         """Give up messages that were woken at or before `before` and are not back."""
@@ -111,7 +132,11 @@ class Lane:
 class MuxPort(Protocol):
     """The orders that a gate gives."""
 
-    def send(self, unit: int, number: int, message: int) -> None: ...
+    def send(self, unit: int, number: int, message: int, asked: bool) -> None: ...
+    def take_back(self, unit: int, number: int) -> bool:
+        """Take back the line of a request if it is not yet in the helper's pipe; return whether that was possible."""
+        ...
+
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None: ...
     def park(self, request: ScanRequest, reason: str, apart: bool = False) -> None: ...
     def wake(self, count: int, large: bool = False) -> None: ...

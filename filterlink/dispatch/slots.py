@@ -1,5 +1,6 @@
 """Give the slots of a filter's helpers to requests: which are free, for which lane, and which request is next. Pure."""
 
+import itertools
 import math
 from collections import deque
 from typing import Any
@@ -59,6 +60,20 @@ class Slots:
         for lane in self.lanes:
             lane.waiting = deque(request for request in lane.waiting if request.client is not client)
 
+    def abandon(self, client: Any, id: int) -> None:
+        """Drop the waiting requests of a client about one message."""
+        for lane in self.lanes:
+            for request in [each for each in lane.waiting if each.id == id and each.client is client]:
+                lane.waiting.remove(request)
+
+    def take_back(self, request: ScanRequest) -> bool:
+        """Take the line of an open request back from its helper. Return False if it is already written."""
+        unit = next(unit for unit in self.units if request.number in unit.open)
+        if request.tried or not self._port.take_back(unit.index, request.number):
+            return False
+        del unit.open[request.number]
+        return True
+
     def take_parked(self, old: "Slots") -> None:
         """Take over the parked messages of another filter object."""
         for mine, theirs in zip(self.lanes, old.lanes, strict=True):
@@ -97,9 +112,14 @@ class Slots:
         free = sum(max(0, self._width(unit) - len(unit.open)) for unit in self.units)
         if not large or free <= 0:
             return free
+        return min(free, self._large_left)
+
+    @property
+    def _large_left(self) -> int:
+        """Return how many more large messages may be open."""
         slots = self._settings.slots
         most = min(max(1, int(slots * self.large_share)), max(1, slots - 1))
-        return min(free, most - sum(request.large for request in self.open))
+        return most - sum(request.large for request in self.open)
 
     def next(self) -> tuple[Unit, ScanRequest] | None:
         """Return the next waiting request to send, and its helper. The lanes take turns."""
@@ -112,13 +132,27 @@ class Slots:
                 return unit, waiting.popleft()
         return None
 
+    @property
+    def shared(self) -> bool:
+        """Return whether doors use the filter now."""
+        waiting = (request for lane in self.lanes for request in lane.waiting)
+        return any(request.asked for request in itertools.chain(self.open, waiting))
+
     def wake(self, now: float) -> None:
         """Wake parked messages for the free slots without a woken message. The lanes take turns."""
         small, large = self.lanes
-        if not (small.parked or large.parked):
-            return
-        free = self.room(False) - len(small.coming) - len(large.coming)
-        counts = self._shares(free, self.room(True) - len(large.coming))
+        if small.parked or large.parked:
+            free = self.room(False) - len(small.coming) - len(large.coming)
+            self._wake(now, self._shares(free, self.room(True) - len(large.coming)))
+
+    def alternate(self, now: float) -> None:
+        """Wake one parked message, because a request of a door got a slot. Until the message is here, doors use all slots."""
+        small, large = self.lanes
+        if (small.parked or large.parked) and len(small.coming) + len(large.coming) < self._settings.slots:
+            self._wake(now, self._shares(1, self._large_left - len(large.coming)))
+
+    def _wake(self, now: float, counts: tuple[int, int]) -> None:
+        """Wake this many messages of each lane."""
         for which, count in enumerate(counts):
             if count > 0:
                 self.lanes[which].parked -= count

@@ -115,9 +115,18 @@ class Suspects(OrderedDict[int, Suspect]):
         return found
 
     def client_gone(self, client: Any) -> None:
-        for suspect in self.values():
-            if suspect.request is not None and suspect.request.client is client:
+        for suspect in list(self.values()):
+            request = suspect.request
+            if request is not None and request.client is client:
                 suspect.request = None
+                if request.asked:  # its message does not ask again
+                    self.drop(suspect.id)
+
+    def abandon(self, client: Any, id: int) -> None:
+        """Drop a message of a door if its request waits here."""
+        suspect = self.get(id)
+        if suspect is not None and suspect.request is not None and suspect.request.client is client:
+            self.drop(id)
 
     def left(self, ids: list[int]) -> None:
         """Note that a helper left as planned with these messages open. LEAVES times over the same message make it a suspect."""

@@ -118,6 +118,13 @@ class Helper:
                 self._loop.soon(self._write)
             self._unsent.append((line, number))
 
+    def take_back(self, number: int) -> bool:
+        """Remove the line of this request if it is not yet written; return whether it was there."""
+        found = next((line for line in self._unsent if line[1] == number), None)
+        if found is not None:
+            self._unsent.remove(found)
+        return found is not None
+
     def read_with(self, reader: Reader) -> None:
         """Replace the reader that makes the events. Call this before the first turn of the loop."""
         self._reader = reader

@@ -44,12 +44,16 @@ class HelperPool:
     def restarts(self) -> int:
         return self._restarts + sum(max(0, runner.life.starts - 1) for runner in self.runners.values())
 
-    def send(self, place: int, number: int, message: int) -> None:
-        self.runners[place].send(number, message)
+    def send(self, place: int, number: int, message: int, asked: bool) -> None:
+        self.runners[place].send(number, message, asked)
         if self._settings.max_requests:
             self._sent[place] += 1
             if self._sent[place] == self._settings.max_requests:
                 self._replace(place)
+
+    def take_back(self, place: int, number: int) -> bool:
+        """Take back a line that is not yet in the helper's pipe. It counts as sent for max_requests."""
+        return self.runners[place].take_back(number)
 
     def restart(self, place: int, reason: str) -> None:
         """Restart a helper that let a request wait too long, or stop it if it is retiring."""

@@ -124,9 +124,13 @@ class HelperRunner:
         """Return whether the helper was started but does not run, perhaps because of the helper that runs beside it."""
         return self.life.starts > 0 and self.startable and self.life.phase in (Phase.PAUSED, Phase.OVER)
 
-    def send(self, number: int, message: int) -> None:
+    def send(self, number: int, message: int, asked: bool) -> None:
         if self._helper is not None:
-            self._helper.send(protocol.QUEUE_FILE % (number, message), number)
+            line = protocol.ASKED_FILE if asked else protocol.QUEUE_FILE
+            self._helper.send(line % (number, message), number)
+
+    def take_back(self, number: int) -> bool:
+        return self._helper is not None and self._helper.take_back(number)
 
     def restart(self, reason: str) -> None:
         """Replace the helper, because it let a request wait too long."""

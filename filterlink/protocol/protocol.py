@@ -12,6 +12,7 @@ from filterlink.protocol.strings import MAX_COMPLAINTS, check_address, check_fie
 from filterlink.wire.frames import MAX_TEXT, AnswerKind, FilterAnswer
 
 __all__ = [
+    "ASKED_FILE",
     "MAX_LINE",
     "MAX_ROUTES",
     "QUEUE_FILE",
@@ -35,6 +36,8 @@ MAX_ROUTES = 100
 """Recipients that one answer may add. They travel in one frame with its fields."""
 QUEUE_FILE = b"%d FILE Queue/%d.msg\n"
 """Format of a request, for a number and a message's id: ask for a verdict about this message in the queue."""
+ASKED_FILE = b"%d FILE Asked/%d.msg\n"
+"""The same for a message that a door asks about."""
 MAX_TROUBLE = 1000
 """Characters kept of a report that a server does not answer."""
 _SHOWN = 120

@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "MAX_FRAME",
     "MAX_TEXT",
+    "Abandon",
     "AnswerKind",
     "Ask",
     "Backpressure",
@@ -69,7 +70,7 @@ class Hello(Frame):
 
 
 class Ask(Frame):
-    """Processor -> filterlink: have this filter scan Queue/<id>.msg of `size` bytes."""
+    """Processor or door -> filterlink: have this filter scan a message of `size` bytes."""
 
     id: int
     n: int
@@ -78,6 +79,14 @@ class Ask(Frame):
     size: int
     park: bool = True
     """False: the processor waits for a slot for as long as it takes; filterlink does not answer Park."""
+    asked: bool = False
+    """The message is Asked/<id>.msg: a door asks about it, and the MTA keeps it. False: the message is Queue/<id>.msg."""
+
+
+class Abandon(Frame):
+    """Door -> filterlink: the door needs no answer about this message. It is scanned only if a helper already has it."""
+
+    id: int
 
 
 class FilterAnswer(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -113,7 +122,10 @@ class VerdictFrame(Frame):
 
 
 class Park(Frame):
-    """filterlink -> processor: the filter has no room or is not ready; a Wake to the queue manager will follow."""
+    """filterlink -> processor: the filter has no room or is not ready; a Wake to the queue manager will follow.
+
+    A door gets it, without a Wake, if the filter was removed, disabled or changed, or is unknown: it walks its rules again soon.
+    """
 
     id: int
     n: int

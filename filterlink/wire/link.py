@@ -125,6 +125,8 @@ class Link:
         self._on_end = on_end
         self._unsent: deque[bytes] = deque()
         self._vital = vital
+        self.burst = 1
+        """Frames that are read in one turn of the loop. Most peers ask one thing at a time."""
         self.closed = False
         loop.watch(sock.fileno(), self._ready)
 
@@ -179,8 +181,10 @@ class Link:
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
-        if events & ~WRITE and not self.closed:
-            self._read_one()  # one a turn: most peers ask one thing at a time, and no peer may keep the loop from the others
+        if events & ~WRITE:
+            for _ in range(self.burst):  # no peer may keep the loop from the others
+                if self.closed or not self._read_one():
+                    break
 
     def _read_one(self) -> bool:
         """Read one frame; return False if there is none now."""

@@ -12,6 +12,8 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 
 
+MANY = 1000
+"""Timers below which the cancelled ones are not removed before their time."""
 STILL = 1.0
 """Seconds by which a turn may be late before the loop counts as interrupted: its process was frozen, stopped or suspended."""
 
@@ -37,6 +39,8 @@ class Loop:
         self._watched: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
+        self._many = MANY
+        """Timers, cancelled ones included, at which the cancelled ones are removed."""
         self._soon: list[Callable[[], None]] = []
         self._stopped = False
         self._woke = time.monotonic()
@@ -66,6 +70,10 @@ class Loop:
     def at(self, when: float, action: Callable[[], None]) -> Timer:
         """Call `action` once, at `when` (seconds of time.monotonic)."""
         timer = Timer(when, action)
+        if len(self._timers) > self._many:  # a timer for each message that ends long before would fill the memory
+            self._timers = [each for each in self._timers if each[2].action is not None]
+            heapq.heapify(self._timers)
+            self._many = max(MANY, 2 * len(self._timers))
         heapq.heappush(self._timers, (when, next(self._count), timer))
         return timer
 

@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-__all__ = ["FIELD", "MAX_ACCOUNT", "MAX_TEXT", "NOBODY", "ClientError", "RemoteClient", "field", "given", "read"]
+__all__ = ["FIELD", "MAX_ACCOUNT", "MAX_TEXT", "NOBODY", "ClientError", "RemoteClient", "field", "given", "read", "words"]
 
 FIELD = b"Envelope-Client"
 MAX_TEXT = 255
@@ -52,7 +52,7 @@ class RemoteClient(msgspec.Struct, frozen=True):
     @property
     def words(self) -> bytes:
         """Return the words of the A line, each with a blank before it."""
-        return _words((b"name", self.name), (b"helo", self.helo))
+        return words((b"name", self.name), (b"helo", self.helo))
 
 
 NOBODY = RemoteClient()
@@ -80,7 +80,7 @@ def _address(text: bytes) -> str:
 
 def field(client: RemoteClient, key: bytes, below: bytes) -> bytes:
     """Make the field, without its line end. `below`: all of the header that follows its line."""
-    facts = _words((b"ip", client.address.encode()), (b"name", client.name), (b"helo", client.helo), (b"user", client.account))
+    facts = words((b"ip", client.address.encode()), (b"name", client.name), (b"helo", client.helo), (b"user", client.account))
     return b"%s: %s%s" % (FIELD, _digits(facts, key, below), facts)
 
 
@@ -99,6 +99,6 @@ def _digits(facts: bytes, key: bytes, below: bytes) -> bytes:
     return hmac.new(key, facts + b"\n" + below, hashlib.sha256).hexdigest().encode()
 
 
-def _words(*pairs: tuple[bytes, bytes]) -> bytes:
+def words(*pairs: tuple[bytes, bytes]) -> bytes:
     """Write known values as ` name=value`, with `%` and two hex digits for each byte that could mean something to a reader of lines."""
     return b"".join(b" %s=%s" % (name, _ODD.sub(lambda match: b"%%%02X" % match[0][0], value)) for name, value in pairs if value)

@@ -118,12 +118,19 @@ def o_line(length: int, digest: bytes, mark: bytes = NO_MARK) -> bytes:
 
 
 def make(
-    sender: bytes, recipients: Iterable[bytes], at: str, domain: str, client: RemoteClient = NOBODY, dropper: int | None = None
+    sender: bytes,
+    recipients: Iterable[bytes],
+    at: str,
+    domain: str,
+    client: RemoteClient = NOBODY,
+    dropper: int | None = None,
+    words: bytes = b"",
 ) -> Envelope:
     """Make the envelope of a new message. `at` is `DD-MM-YYYY HH:MM:SS`.
 
     `dropper`: the account, if it is not the engine's. It and the names of the client are further words of the A line, because
-    helpers count the lines. Helpers also read text in brackets, on the S line and elsewhere, as an address or an account of their own.
+    helpers count the lines. `words`: more of them, each with a blank before it (client.words). Helpers also read text in brackets, on the S
+    line and elsewhere, as an address or an account of their own.
     """
     when = at.encode()
     recipients = tuple(recipients)
@@ -131,7 +138,7 @@ def make(
     lines = [
         b"P I %s 0000 ____ ____ <%s>\n" % (when, sender),
         b"S %s\n" % client.source,
-        b"A %s%s%s\n" % (domain.encode("ascii", "replace"), by, client.words),
+        b"A %s%s%s%s\n" % (domain.encode("ascii", "replace"), by, client.words, words),
         *(_recipient(when, recipient) for recipient in recipients),
     ]
     return Envelope(tuple(lines), sender, recipients)

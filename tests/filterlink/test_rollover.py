@@ -286,6 +286,7 @@ def test_removed_or_disabled_meanwhile(reloads: Callable[..., Reloads], gone: bo
     """Both helpers end; what is open is dispatched again at once."""
     it = reloads("says.sh SILENCE", timeout=30)
     channel = send(it.here, 1, park=True)
+    of_door = it.here.send(it.here.client(), Ask(10, 1, "Test", False, 1, False, asked=True))
     it.to("says.sh OK never", timeout=30)
     new = it.until_beside()
     if gone:
@@ -293,7 +294,8 @@ def test_removed_or_disabled_meanwhile(reloads: Callable[..., Reloads], gone: bo
     else:
         it.to("says.sh OK never", timeout=30, enabled=False)
     assert isinstance(it.here.answer(channel), Park)
-    assert it.here.wakes == [Wake("Test", 1, id=1)]
+    assert it.here.answer(of_door).apart
+    assert it.here.wakes == [Wake("Test", 1, id=1)], "a door needs no Wake, and the manager does not know its message"
     assert len(it.reported) == 1
     it.until_ended(it.first, new)
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from filterlink.config.settings import Filter
-from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer, Park, VerdictFrame, Wake
+from filterlink.wire.frames import Abandon, AnswerKind, Ask, FilterAnswer, Hello, Park, VerdictFrame, Wake, encode
+from filterlink.wire.link import Channel, connect
 from tests.helpers.paths import PROGRAMS
 
 Rigs = Callable[..., Any]
@@ -63,6 +64,49 @@ def test_verdicts_reach_who_asked(rig: Rigs, base: Path, said: str, verdict: Ver
     (base / "Queue/5.msg").write_text(said + "\n")
 
     assert verdict == rig("say.sh").ask(5)
+
+
+@pytest.mark.parametrize(("role", "read"), [("door", 5), ("processor", 1)])
+def test_the_requests_of_a_door_come_in_bursts(rig: Rigs, role: str, read: int) -> None:
+    """It has many at a time. Other peers ask one thing at a time."""
+    here = rig("mute.sh", max_in_flight=10)
+    here.until_state("ready")
+    channel = Channel(connect("link"))
+    channel.send(encode(Hello(role, 1, 1, os.getpid())))
+    here.until(lambda: any(link.peer for link in here.server._links))
+    for id in range(5):
+        channel.send(encode(Ask(10 + id, 1, "Test", False, 1, False, asked=True)))
+    here.until(lambda: here.server._gates[0].in_flight)
+
+    assert here.server._gates[0].in_flight == read
+    channel.close()
+
+
+def test_a_helper_reads_the_message_of_a_door(rig: Rigs, base: Path) -> None:
+    """It is in Asked/; the message with the same id in Queue/ is another one."""
+    for folder, said in (("Queue", "OK"), ("Asked", "DISCARD")):
+        (base / folder).mkdir(exist_ok=True)
+        (base / folder / "5.msg").write_text(f"%N {said}\n")
+    here = rig("say.sh")
+    channel = here.send(here.client(), Ask(5, 1, "Test", False, 1, False, asked=True))
+
+    assert here.answer(channel) == VerdictFrame(5, 1, "Test", FilterAnswer(AnswerKind.DISCARD))
+
+
+def test_a_door_abandons_messages(rig: Rigs) -> None:
+    """The line in the pipe stays; the one behind it is taken back, and its slot is free at once. Unknown messages are ignored."""
+    here = rig("stubborn.sh", max_in_flight=2)
+    here.until_state("ready")
+    client = here.client()
+    for id in (5, 6, 7):
+        channel = here.send(client, Ask(id, 1, "Test", False, 1, False, asked=True))
+    slots = here.server._gates[0].slots
+    here.until(lambda: ([request.id for request in slots.open], [request.id for request in slots.waiting]) == ([5, 6], [7]))
+    for id in (99, 5, 6):
+        channel.send(encode(Abandon(id)))
+    here.until(lambda: not slots.waiting)
+
+    assert [(request.id, request.client is None) for request in slots.open] == [(5, True), (7, False)]
 
 
 def test_answers_in_any_order(rig: Rigs) -> None:
@@ -192,6 +236,18 @@ def test_unknown_and_disabled_filters(rig: Rigs, settings: Make) -> None:
 
     assert here.ask(1, filter="Nobody").answer.text == 'filter "Nobody" is not configured or disabled'
     assert here.until_state("disabled").pids == ()
+
+
+def test_a_door_asks_for_a_filter_that_is_not_there(rig: Rigs, settings: Make) -> None:
+    """It has other settings than filterlink, for a moment: it asks again by itself, and the manager has nothing to wake."""
+    here = rig(settings("ok.sh", enabled=False))
+    for filter in ("Nobody", "Test"):
+        channel = here.send(here.client(), Ask(10, 1, filter, False, 1, False, asked=True))
+        assert here.answer(channel) == Park(10, 1, filter, "not configured here", True)
+    assert isinstance(here.ask(1, park=True), Park)
+    here.until(lambda: here.wakes)
+
+    assert here.wakes == [Wake("Test", 1, id=1)]
 
 
 def test_intf_unanswered(rig: Rigs) -> None:

@@ -37,26 +37,32 @@ class DoorHost(Protocol):
     @property
     def door(self) -> Door:
         """The settings in force now: they may change during a session."""
+        ...
 
     @property
     def token(self) -> bytes:
         """The token that clients must send; b"" = none is needed."""
+        ...
 
     @property
     def max_size(self) -> int:
         """Bytes of the largest message that is taken ([spool] max_size)."""
+        ...
 
     def begin(self, mail: AskedMail) -> AskedMessagePort:
         """Begin a message. Never raises."""
+        ...
 
     def overloaded(self) -> str:
         """Return why no message can be taken now (full disk, no descriptors), "" if one can."""
+        ...
 
     def ended(self, session: "DoorSession") -> None:
         """Note that a session has closed its socket. Each session calls it once."""
 
     def ready(self) -> list[str]:
         """Return the names of enabled filters that scan nothing now (for GET /ready)."""
+        ...
 
 
 class DoorSession(Protocol):
@@ -67,6 +73,7 @@ class DoorSession(Protocol):
     @property
     def busy(self) -> bool:
         """Return whether it is in the middle of a message."""
+        ...
 
     def close(self) -> None:
         """Close it now, cancel its message, and call host.ended."""

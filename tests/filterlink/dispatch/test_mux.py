@@ -24,6 +24,8 @@ class Book:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, int, int]] = []
+        self.asked: list[int] = []
+        """Messages whose lines named Asked/."""
         self.verdicts: list[tuple[Any, int, int, AnswerKind]] = []
         self.parks: list[int] = []
         self.aparts: list[int] = []
@@ -34,10 +36,17 @@ class Book:
         self.restarts: list[int] = []
         self.returns = 0
         self.text = ""
+        self.unwritten: set[int] = set()
+        """Numbers of requests whose lines can be taken back."""
         self.told: Callable[[ScanRequest], None] = lambda _: None
 
-    def send(self, unit: int, number: int, message: int) -> None:
+    def send(self, unit: int, number: int, message: int, asked: bool) -> None:
         self.sent.append((unit, number, message))
+        if asked:
+            self.asked.append(message)
+
+    def take_back(self, unit: int, number: int) -> bool:
+        return number in self.unwritten
 
     def verdict(self, request: ScanRequest, answer: FilterAnswer) -> None:
         self.verdicts.append((request.client, request.id, request.n, answer.kind))
@@ -77,6 +86,10 @@ def make(ready: bool = True, **values: Any) -> tuple[Gate, Book]:
 
 def ask(id: int, n: int = 1, park: bool = True, large: bool = False, size: int = 1) -> Ask:
     return Ask(id, n, "F", large, size, park)
+
+
+def of_door(id: int, n: int = 1, large: bool = False, park: bool = False) -> Ask:
+    return Ask(id, n, "F", large, 1, park, asked=True)
 
 
 def test_slots_then_parking() -> None:
@@ -600,6 +613,90 @@ def test_stalled() -> None:
     assert (gate.stalled(104.0), gate.stalled(106.0)) == (False, True)
 
 
+def test_the_message_of_a_door_is_in_asked_for_the_next_helper_too() -> None:
+    gate, book = make()
+    gate.ask(1.0, "door", of_door(10))
+    gate.ask(1.0, "c", ask(2))
+    gate.gone(2.0, 0)
+    gate.ready(2.0, 0)
+
+    assert [message for _, _, message in book.sent] == [10, 2, 10]
+    assert book.asked == [10, 10]
+
+
+def test_a_request_of_a_door_is_never_parked_nor_set_aside() -> None:
+    """Whatever its Ask says: the queue manager could wake no message of a door. Doors wait for themselves."""
+    gate, book = make(slow_after=Seconds(1), max_in_flight=1)
+    gate.backpressure = True
+    for id in (10, 11):
+        gate.ask(1.0, "door", of_door(id, park=True))
+    gate.ask(2.0, "door", of_door(10, n=2, park=True))
+    gate.tick(9.0)
+
+    assert (book.parks, book.aparts, book.wakes) == ([], [], [])
+    answered(gate, 9.0)
+    answered(gate, 9.0)
+    assert [id for _, id, _, _ in book.verdicts] == [10, 11]
+
+
+def test_an_abandoned_request_that_waits_is_dropped() -> None:
+    """Whoever else asks about a message of that number is not concerned."""
+    gate, book = make(max_in_flight=1)
+    gate.ask(1.0, "c", ask(1))
+    for id in (10, 11):
+        gate.ask(1.0, "door", of_door(id))
+    gate.ask(1.0, "other", of_door(10))
+    gate.abandon(1.5, "door", 10)
+    gate.abandon(1.5, "other", 11)
+    gate.abandon(1.5, "door", 99)
+    order = [answered(gate, 2.0) for _ in range(4)]
+
+    assert order == [[1], [11], [10], []]
+    assert [client for client, *_ in book.verdicts] == ["c", "door", "other"]
+
+
+def test_an_abandoned_line_that_is_not_written_is_taken_back() -> None:
+    """Its slot is free for the next one at once. A helper that has its line scans it for nothing."""
+    gate, book = make()
+    for id in (10, 11, 12):
+        gate.ask(1.0, "door", of_door(id))
+    gate.units[0].written(1.0, [1])
+    book.unwritten = {2}
+    gate.abandon(1.5, "door", 11)
+    assert list(gate.units[0].open) == [1, 3]
+    gate.abandon(1.5, "door", 10)
+    gate.abandon(1.5, "door", 12)
+    assert list(gate.units[0].open) == [1, 3], "the helper has them"
+    assert gate.replies(2.0, 0, [HelperReply(number, FilterAnswer(AnswerKind.OK)) for number in (1, 3)]) == []
+
+    assert (book.verdicts, gate.is_idle, gate._running) == ([], True, {})
+
+
+def test_an_abandoned_suspect_is_none() -> None:
+    """Neither waiting, nor on trial: the helper that was kept for it is free for others. The same if its door ends."""
+    gate, book = make()
+    for end_of in ("abandon", "client_gone"):
+        for id in (10, 11):
+            gate.ask(1.0, "door", of_door(id))
+        end(gate, 2.0)
+        [tried] = [request.id for request in gate.units[0].open.values()]
+        book.unwritten = set(gate.units[0].open) if end_of == "abandon" else set()
+        if end_of == "abandon":
+            gate.abandon(3.0, "door", 21 - tried)
+            gate.abandon(3.0, "door", tried)
+        else:
+            gate.client_gone("door")
+            answered(gate, 3.0)
+        gate.ask(4.0, "c", ask(1, park=False))
+        gate.ask(4.0, "c", ask(2, park=False))
+        answered(gate, 4.0)
+        answered(gate, 4.0)
+
+        assert [id for _, id, _, _ in book.verdicts] == [1, 2]
+        assert (len(gate._suspects), gate.is_idle) == (0, True)
+        book.verdicts.clear()
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever helpers, clients and the clock do: each question gets one answer, a park or a verdict, and none is lost."""
 
@@ -691,6 +788,21 @@ class Crowd(RuleBasedStateMachine):
             self.owed.pop(self.gate._running[id].n, None)
         self.owed[n] = (client, id)
         self.gate.ask(self.now, client, ask(id, n, park))
+
+    @rule(client=st.sampled_from("abc"), id=st.integers(11, 14), large=st.booleans())
+    def ask_for_a_door(self, client: str, id: int, large: bool) -> None:
+        n = next(self.dispatch)
+        if id in self.gate._running:
+            self.owed.pop(self.gate._running[id].n, None)
+        self.owed[n] = (client, id)
+        self.gate.ask(self.now, client, of_door(id, n, large))
+
+    @rule(client=st.sampled_from("abc"), id=st.integers(11, 14), unwritten=st.booleans())
+    def abandon(self, client: str, id: int, unwritten: bool) -> None:
+        request = self.gate._running.get(id)
+        self.book.unwritten = {request.number} if unwritten and request is not None and not request.tried else set()
+        self.gate.abandon(self.now, client, id)
+        self.owed = {n: who for n, who in self.owed.items() if who != (client, id)}
 
     @rule(client=st.sampled_from("abc"))
     def leave(self, client: str) -> None:

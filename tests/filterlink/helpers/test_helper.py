@@ -89,6 +89,19 @@ def shell(start: Start, script: str, **values: bool) -> Owned:
     return start("/bin/sh", "-c", script, **values)
 
 
+def test_an_unwritten_line_is_taken_back(start: Start) -> None:
+    """The lines before and after it are written, and one that is written or unknown is not there."""
+    owned = start("cat")
+    owned.until(lambda: owned.helper._drained)
+    for number in (1, 2, 3):
+        owned.helper.send(b"%d OK\n" % number, number)
+    assert [owned.helper.take_back(number) for number in (2, 2, 9)] == [True, False, False]
+    owned.until(lambda: len(owned.told) == 2)
+
+    assert owned.lines == [b"1 OK\n", b"3 OK\n"]
+    assert not owned.helper.take_back(1)
+
+
 def test_programs_are_found(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path is taken as it is; a bare word is beside our own program or on PATH, and never in the base directory."""
     for name in ("scan", "sh", Path(sys.executable).name):

@@ -156,6 +156,22 @@ def test_a_talkative_peer_shares_the_loop(peers: Peers) -> None:
     channel.close()
 
 
+def test_a_burst_is_read_in_one_turn(peers: Peers) -> None:
+    """As long as it lasts, and to the end of the link; the rest in the next turn."""
+    channel, link = peers.connect()
+    link.burst = 3
+    for number in range(5):
+        channel.send(b"%d" % number)
+    peers.loop.turn(0.02)
+    assert peers.heard == [b"0", b"1", b"2"]
+    peers.loop.turn(0.02)
+    assert (peers.heard, peers.ended) == ([b"0", b"1", b"2", b"3", b"4"], [])
+    channel.send(b"5")
+    channel.close()
+    peers.loop.turn(0.02)
+    assert (peers.heard[5:], peers.ended) == ([b"5"], [link])
+
+
 def test_handlers_can_be_changed(peers: Peers) -> None:
     """The first frame says who calls; its owner takes over from then on."""
     channel, link = peers.connect()

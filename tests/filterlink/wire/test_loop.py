@@ -168,3 +168,17 @@ def test_an_alarm_has_one_timer(loop: Loop) -> None:
         loop.turn(1)
 
     assert max(calls) <= 1
+
+
+def test_cancelled_timers_do_not_fill_the_memory() -> None:
+    loop = Loop()
+    due = []
+    kept = [loop.after(0.0, lambda n=n: due.append(n)) for n in range(5)]  # type: ignore[misc]
+    for _ in range(50_000):
+        loop.after(100.0, lambda: due.append(-1)).cancel()
+    assert len(loop._timers) < 5_000
+    loop.turn(0)
+    loop.turn(0)
+    assert sorted(due) == [0, 1, 2, 3, 4]
+    assert len(kept) == 5
+    loop.close()

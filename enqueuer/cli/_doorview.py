@@ -1,0 +1,30 @@
+"""Show the doors in `status`: two lines each, which fit into 80 columns. This module asks and changes nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from enqueuer.cli._common import printable
+from filterlink.config.units import show_seconds
+
+__all__ = ["door_lines"]
+
+COUNTS = {
+    "accepted": "accepted",
+    "refused": "rejected",
+    "tempfailed": "deferred",
+    "discarded": "discarded",
+    "quarantined": "held",
+    "cancelled": "cancelled",
+}
+"""Keys of the document -> the words for what the MTA was answered."""
+
+
+def door_lines(found: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Return for each door its name, and what goes on in it."""
+    for one in found:
+        oldest = "" if one["oldest_s"] is None else f", the oldest for {show_seconds(one['oldest_s'])}"
+        sessions = f"{one['sessions']} {'session' if one['sessions'] == 1 else 'sessions'}{oldest}"
+        away = f", {one['turned_away']} turned away" if one["turned_away"] else ""
+        yield f"Door {printable(one['name'])}", f"{one['kind']} on {printable(one['listen'])}: {sessions}{away}"
+        counts = ", ".join(f"{one[key]} {word}" for key, word in COUNTS.items() if one[key])
+        yield "", f"asked about {one['asked']}{': ' if counts else ''}{counts}"

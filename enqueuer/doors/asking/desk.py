@@ -1,0 +1,259 @@
+"""The desk of a door process: receives messages, walks the rules, asks the filters, and decides in time.
+
+    begin  -> receiving -> submit -> asking -> decided
+                 |                     |
+               cancel                cancel: filterlink gets Abandon, the file is removed
+                                     answer_within is over: the door answers; the scan goes on, and its answer is kept
+
+A fault of ours (a full disk, a lost file) is noted, and decided as `trouble`: on_failure of the door says what follows.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import cached_property
+
+from enqueuer.config.doors import Door
+from enqueuer.config.schema import Config
+from enqueuer.doors.asking.decision import Cause, DoorDecision, cause_of, decided
+from enqueuer.doors.asking.kept import KeptAnswers, key_of
+from enqueuer.doors.asking.mail import AskedMail
+from enqueuer.doors.asking.report import cancelled_line, decided_line
+from enqueuer.doors.asking.scanlink import ScanLink
+from enqueuer.ipc.doortallies import DoorTally
+from enqueuer.log import serverlog
+from enqueuer.log.facts import Verdicts
+from enqueuer.policy import rules
+from enqueuer.queue.directory.asked import AskedFile, DoorIds
+from enqueuer.queue.message import client, envelope, trace
+from enqueuer.queue.message.header import header_end, hops
+from enqueuer.queue.message.timestamps import in_envelopes
+from filterlink.log.complaints import Complaints
+from filterlink.wire.frames import Ask, FilterAnswer
+from filterlink.wire.loop import Loop, Timer
+
+__all__ = ["AskedMessage", "ScanDesk"]
+
+log = logging.getLogger("DOOR")
+
+AGAIN = 0.25
+"""Seconds until the rules are walked again, after a filter was changed or removed."""
+MAX_LATE = 100
+"""Messages whose scan goes on after the door has answered. With more, the oldest is abandoned."""
+LONGEST_LATE = 600.0
+"""Seconds for which such a scan may go on."""
+TAG = "DOOR"
+
+
+class ScanDesk:
+    """What all messages of a door process share."""
+
+    def __init__(self, loop: Loop, link: ScanLink, ids: DoorIds, domain: str) -> None:
+        self.loop = loop
+        self.link = link
+        self.ids = ids
+        self.domain = domain
+        self.kept = KeptAnswers()
+        self.complaints = Complaints(log)
+        self.late: dict[AskedMessage, None] = {}
+        """Messages whose door has answered, while a filter still scans them: the oldest first."""
+
+    def configure(self, config: Config) -> None:
+        """Take a revision of the configuration. Messages that wait for a filter go on by the new rules."""
+        self.config = config
+        self.rules = rules.compile(config)
+        self.kept.clear()
+
+    def begin(self, door: Callable[[], Door], tally: DoorTally, mail: AskedMail) -> "AskedMessage":
+        """Begin a message. `door`: returns the settings in force."""
+        return AskedMessage(self, door, tally, mail, self.ids.take(time.time_ns() // 1000))
+
+    def close(self) -> None:
+        """Abandon the scans for which no client waits."""
+        for each in list(self.late):
+            each.finish()
+
+
+class AskedMessage:
+    """One message, from its first byte until its file is removed."""
+
+    def __init__(self, desk: ScanDesk, door: Callable[[], Door], tally: DoorTally, mail: AskedMail, id: int) -> None:
+        self.id = id
+        self.mail = mail
+        self._desk = desk
+        self._door = door
+        self._tally = tally
+        self._began = time.monotonic()
+        self._answer: Callable[[DoorDecision], None] | None = None
+        self._trouble = ""
+        self._verdicts = Verdicts({}, {})
+        self._asked = ""
+        """The filter whose answer is awaited."""
+        self._since = 0.0
+        self._n = 0
+        self._timer: Timer | None = None
+        self._again: Timer | None = None
+        self._header = b""
+        self._decided = self._over = False
+        self._file = self._make()
+
+    def write(self, data: bytes) -> None:
+        if self._trouble or self._over:
+            return
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self._fail(f"its file cannot be written: {error.strerror}")
+
+    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
+        self._answer = answer
+        if self._over:
+            return
+        try:
+            if not self._trouble:
+                self._file.finish()
+        except OSError as error:
+            self._fail(f"its file cannot be written: {error.strerror}")
+        begin = self._file.begin
+        end = header_end(begin)
+        self._header = begin if end < 0 else begin[:end]
+        self._timer = self._desk.loop.after(self._door().answer_within, self._late)
+        self._walk()
+        self._file.release()
+
+    def cancel(self) -> None:
+        if self._decided or self._over:
+            return
+        if self._answer is not None:
+            self._answer = None
+            self._tally.cancelled += 1
+        serverlog.tell(log, self.id, cancelled_line(self._door().name, self.mail, self._asked, self._seconds), TAG)
+        self.finish()
+
+    def finish(self) -> None:
+        """Remove the file: nothing more is needed."""
+        self._over = True
+        for timer in (self._timer, self._again):
+            if timer is not None:
+                timer.cancel()
+        self._desk.late.pop(self, None)
+        self._desk.link.abandon(self.id)
+        self._file.remove()
+
+    # The walk through the rules
+
+    def _walk(self) -> None:
+        self._again = None
+        if self._trouble:
+            self._decide(Cause.TROUBLE, rules.RuleOutcome(rules.Disposition.DEFERRED, self._trouble))
+            return
+        config = self._desk.config
+        if (passed := hops(self._header).count) > config.enqueuer.max_hops:
+            reason = f"mail loop: the message has passed {passed} hops"
+            self._decide(Cause.LOOP, rules.RuleOutcome(rules.Disposition.BAD, reason))
+            return
+        facts = rules.Facts(self._file.size, self.mail.sender, len(self.mail.recipients))
+        answers = self._verdicts.answers
+        while isinstance(result := rules.decide(self._desk.rules, facts, answers), rules.AskFilter):
+            if (known := self._known(result.filter)) is None:
+                self._ask(result.filter)
+                return
+            answers[result.filter] = known
+            self._verdicts.seconds[result.filter] = 0.0
+        self._decide(cause_of(result, self._verdicts), result)
+
+    def _known(self, filter: str) -> FilterAnswer | None:
+        """Return an answer that was kept from an earlier try."""
+        return self._desk.kept.find(time.monotonic(), self._key, filter) if self._desk.kept and self._key else None
+
+    def _ask(self, filter: str) -> None:
+        self._asked = filter
+        self._since = time.monotonic()
+        self._n += 1
+        size = self._file.size
+        large = size > self._desk.config.enqueuer.lanes.large_over
+        self._desk.link.ask(Ask(self.id, self._n, filter, large, size, park=False, asked=True), self._answered)
+
+    def _answered(self, answer: FilterAnswer | None) -> None:
+        filter = self._asked
+        self._asked = ""
+        if answer is None:
+            if self._decided:
+                self.finish()
+            else:
+                self._again = self._desk.loop.after(AGAIN, self._walk)
+            return
+        self._verdicts.answers[filter] = answer
+        self._verdicts.seconds[filter] = time.monotonic() - self._since
+        if self._decided:  # the door has answered meanwhile
+            self._keep()
+            self.finish()
+        else:
+            self._walk()
+
+    # The end
+
+    def _decide(self, cause: Cause, result: rules.RuleOutcome) -> None:
+        """Answer the session."""
+        door = self._door()
+        recipients = (*result.routes, *(address for _, address in result.copies))
+        found = decided(cause, door, self.id, result, self._verdicts, tuple(dict.fromkeys(recipients)))
+        answer = self._answer
+        self._answer = None
+        self._decided = True
+        self._tally.count(found.action)
+        serverlog.tell(log, self.id, decided_line(door.name, self.mail, self._header, found, self._seconds), TAG)
+        if found.action == "tempfail":
+            self._keep()
+        if self._asked and found.action == "tempfail":  # late: the MTA will ask again
+            self._go_on_late()
+        else:
+            self.finish()
+        if answer is not None:
+            answer(found)
+
+    def _late(self) -> None:
+        """Answer in place of a filter: answer_within is over."""
+        filter = self._asked
+        reason = f"no answer of {filter} within {self._door().answer_within:g} s" if filter else "no outcome in time"
+        self._decide(Cause.LATE, rules.RuleOutcome(rules.Disposition.DEFERRED, reason, filter))
+
+    def _go_on_late(self) -> None:
+        """Let the scan go on: its answer is kept for the next try."""
+        desk = self._desk
+        desk.late[self] = None
+        self._timer = desk.loop.after(LONGEST_LATE, self.finish)
+        if len(desk.late) > MAX_LATE:
+            next(iter(desk.late)).finish()
+
+    def _keep(self) -> None:
+        """Keep the answers so far for the next try of the MTA."""
+        if self._key:
+            for filter, answer in self._verdicts.answers.items():
+                self._desk.kept.keep(time.monotonic(), self._key, filter, answer)
+
+    @cached_property
+    def _key(self) -> bytes:
+        """What stays the same in the next try; b"" if the file cannot be read."""
+        try:
+            return key_of(self.mail, self._file.content())
+        except OSError:
+            return b""
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _make(self) -> AskedFile:
+        mail = self.mail
+        now = time.time()
+        words = client.words(
+            (b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp), (b"door", self._door().name.encode())
+        )
+        head = envelope.make(mail.sender, mail.recipients, in_envelopes(now), self._desk.domain, mail.client, words=words)
+        return AskedFile(self.id, head, trace.of_session(self._desk.domain, mail.client, mail.tls, mail.queue_id, self.id, now))
+
+    def _fail(self, trouble: str) -> None:
+        """Note a fault of ours. The session sees it in the decision."""
+        self._trouble = trouble
+        self._desk.complaints.say("file", f"a message cannot be scanned: {trouble}")

@@ -1,0 +1,63 @@
+"""Answers of filters about messages that were refused for now: the MTA tries again, and the second try is quick. Pure.
+
+Only answers are kept, never an outcome: the rules decide again. The key of an answer has the filter, the revision of the configuration,
+the session, and the content of the whole message. A new revision drops all answers.
+"""
+
+import hashlib
+
+from enqueuer.doors.asking.mail import AskedMail
+from filterlink.wire.frames import AnswerKind, FilterAnswer
+
+__all__ = ["KEPT_FOR", "KeptAnswers", "key_of"]
+
+KEPT_FOR = 600.0
+"""Seconds. MTAs try again after 5 to 15 minutes; a signature may be newer then."""
+MAX_KEPT = 2000
+MAX_BYTES = 8 << 20
+"""Answers and bytes that are kept. With more, the oldest ones are dropped."""
+KINDS = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
+"""Answers about the message. The others are about the filter's state."""
+
+
+def key_of(mail: AskedMail, content: bytes) -> bytes:
+    """Return what stays the same when an MTA offers a message again. `content`: the SHA-256 of the message."""
+    client = mail.client
+    parts = (mail.sender, *mail.recipients, client.address.encode(), client.name, client.helo, client.account, mail.tls, mail.esmtp)
+    return hashlib.sha256(b"".join(b"%d:%s," % (len(part), part) for part in (content, *parts))).digest()
+
+
+class KeptAnswers:
+    """The answers by filter and message. Times are in seconds of any clock that only moves forward."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[bytes, str], tuple[float, FilterAnswer]] = {}  # the oldest first
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def keep(self, now: float, key: bytes, filter: str, answer: FilterAnswer) -> None:
+        if answer.kind not in KINDS:
+            return
+        self._drop((key, filter))
+        self._kept[key, filter] = now, answer
+        self._bytes += answer.size
+        while self._kept and (
+            len(self._kept) > MAX_KEPT or self._bytes > MAX_BYTES or next(iter(self._kept.values()))[0] <= now - KEPT_FOR
+        ):
+            self._drop(next(iter(self._kept)))
+
+    def find(self, now: float, key: bytes, filter: str) -> FilterAnswer | None:
+        """Return the answer of a filter about a message, if it is not too old."""
+        kept = self._kept.get((key, filter))
+        return kept[1] if kept is not None and kept[0] > now - KEPT_FOR else None
+
+    def clear(self) -> None:
+        """Forget all: the configuration is another one, or the signatures of a filter are."""
+        self._kept.clear()
+        self._bytes = 0
+
+    def _drop(self, key: tuple[bytes, str]) -> None:
+        if (kept := self._kept.pop(key, None)) is not None:
+            self._bytes -= kept[1].size

@@ -1,0 +1,48 @@
+"""The line of the log about a message that a door asked about. Pure.
+
+DOOR([101764372839123456]) postfix rejected: 550 5.7.1 Eicar-Signature (VirusScan, id 1017..); to=<bob@example.com>, message-id=<a@b>,
+delay=0.048s, VirusScan=ERROR, from=<ann@example.org>, client=192.0.2.1, queue-id=4F2K1, subject="Re: hello"
+"""
+
+from enqueuer.doors.asking.decision import Action, DoorDecision
+from enqueuer.doors.asking.mail import AskedMail
+from enqueuer.log import facts
+from enqueuer.queue.message.envelope import Envelope
+from enqueuer.queue.message.fields import short
+
+__all__ = ["cancelled_line", "decided_line"]
+
+MAX_REASON = 2000
+WORDS: dict[Action, str] = {
+    "accept": "accepted",
+    "reject": "rejected",
+    "tempfail": "deferred",
+    "discard": "discarded",
+    "quarantine": "quarantined",
+}
+"""What the MTA was answered."""
+
+
+def decided_line(door: str, mail: AskedMail, header: bytes, found: DoorDecision, seconds: float) -> str:
+    """Return the line of a message that was decided. `seconds`: from its first byte to the answer."""
+    what = " ".join(filter(None, (found.status, found.reason[:MAX_REASON])))
+    before = facts.before(Envelope((), mail.sender, mail.recipients), header)
+    after = facts.after(found.verdicts.answers, header if found.action != "accept" else None)
+    return f"{door} {WORDS[found.action]}{': ' if what else ''}{what}{before}{seconds:.3f}s{_session(mail)}{after}"
+
+
+def cancelled_line(door: str, mail: AskedMail, filter: str, seconds: float) -> str:
+    """Return the line of a message whose client has gone. `filter`: the one that was scanning it."""
+    during = f"while {filter} scanned it" if filter else "before the end of the message"
+    before = facts.before(Envelope((), mail.sender, mail.recipients), b"")
+    return f"{door} cancelled: the client has gone {during}{before}{seconds:.3f}s{_session(mail)}"
+
+
+def _session(mail: AskedMail) -> str:
+    """Return the facts of the session, each with a comma before it."""
+    client = mail.client.address
+    return f", from=<{facts.bracketed(short(mail.sender, 200))}>" + (f", client={client}" if client else "") + _queue_id(mail.queue_id)
+
+
+def _queue_id(id: bytes) -> str:
+    return f", queue-id={id[:100].decode('ascii', 'replace')}" if id.isalnum() else ""

@@ -1,0 +1,52 @@
+"""The JSON documents of the HTTP door. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from enqueuer.doors.asking.decision import DoorDecision
+
+__all__ = ["clean", "field_pairs", "refused", "scan_document"]
+
+
+def scan_document(decision: DoorDecision) -> bytes:
+    """Return the answer to POST /scan."""
+    return encode(
+        {
+            "outcome": decision.disposition,
+            "text": clean(decision.text),
+            "fields": field_pairs(decision.fields),
+            "recipients": [clean(each) for each in decision.recipients],
+            "filters": [
+                {
+                    "name": name,
+                    "answer": answer.kind.upper(),
+                    "text": clean(answer.text),
+                    "seconds": round(decision.verdicts.seconds.get(name, 0.0), 6),
+                }
+                for name, answer in decision.verdicts.answers.items()
+            ],
+            "trail": [clean(each) for each in decision.trail],
+            "id": str(decision.id),
+        }
+    )
+
+
+def refused(text: str, **more: object) -> bytes:
+    """Return the body of every answer that is no decision."""
+    return encode({"error": text, **more})
+
+
+def encode(document: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode(document) + b"\n"
+
+
+def field_pairs(fields: tuple[bytes, ...]) -> list[tuple[str, str]]:
+    """Return name and value of header fields, in their order. Folds stay as LF and a blank or tab."""
+    pairs = (field.partition(b":") for field in fields)
+    return [(clean(name), clean(value.removeprefix(b" "))) for name, _, value in pairs]
+
+
+def clean(text: str | bytes) -> str:
+    """Return text that JSON can have. What is no UTF-8 is replaced."""
+    return (text.encode("utf-8", "replace") if isinstance(text, str) else text).decode("utf-8", "replace")

@@ -1,0 +1,123 @@
+"""What clients of rspamd ask and expect: Haraka's plugin and rspamc by HTTP, Exim by the older text protocol. Pure.
+
+Exim sends `CHECK RSPAMC/1.3` and header fields as HTTP has them. So its first line is rewritten, and HTTP's parser reads the rest.
+Every answer without a decision also says "soft reject": Haraka reads the action, and not the status.
+"""
+
+from enqueuer.doors.asking.decision import Action, DoorDecision
+from enqueuer.doors.asking.mail import AskedMail
+from enqueuer.doors.http import answers
+from enqueuer.doors.http.request import HttpHead, RefusedRequest, queue_id, recipients, sender
+from enqueuer.queue.message import client
+
+__all__ = ["TEXT_BEGIN", "asked_mail", "document", "http_head", "text", "text_failure", "undecided"]
+
+TEXT_BEGIN = b"CHECK RSPAMC/"
+MAX_TEXT = 30_000
+"""Bytes of a text answer: Exim reads 32,599."""
+REQUIRED = 15.0
+"""The score from which a message counts as spam for clients that read the score. Messages have either 0 or this."""
+ACTIONS: dict[Action, str] = {
+    "accept": "no action",
+    "reject": "reject",
+    "tempfail": "soft reject",
+    "discard": "discard",
+    "quarantine": "quarantine",
+}
+"""rspamd's words."""
+SCORES = dict.fromkeys(ACTIONS, REQUIRED) | {"accept": 0.0, "tempfail": 0.0}
+REFUSED = (b"file", b"path", b"shm", b"shm-offset", b"shm-length", b"settings", b"settings-id", b"key")
+"""Fields of rspamd's protocol that name files or settings, or encrypt the message."""
+
+
+def http_head(line: bytes) -> bytes:
+    """Return the HTTP request line for a line that begins with TEXT_BEGIN."""
+    return b"POST /check HTTP/1.0" + line[len(line.rstrip(b"\r\n")) :]
+
+
+def asked_mail(head: HttpHead, *, trusted: bool) -> AskedMail:
+    """Read the envelope, and the client if the peer is trusted. Raises RefusedRequest."""
+    for name in REFUSED:
+        if head.all(name):
+            raise RefusedRequest(400, f"{name.decode().title()} is not supported: send the message in the body, without settings")
+    return AskedMail(
+        sender=sender(head.first(b"from")),
+        recipients=recipients(head.all(b"rcpt") or head.all(b"deliver-to")),
+        client=_client(head) if trusted else client.NOBODY,
+        queue_id=queue_id(head.first(b"queue-id")),
+    )
+
+
+def _client(head: HttpHead) -> client.RemoteClient:
+    """Return what the MTA says about the client. A value that cannot be right is not known: no mail waits for it."""
+    facts = {"address": head.first(b"ip"), "name": head.first(b"hostname"), "helo": head.first(b"helo"), "account": head.first(b"user")}
+    for doubtful in ("account", "address"):
+        try:
+            return client.given(**facts)
+        except client.ClientError:
+            facts[doubtful] = b""
+    return client.given(**facts)
+
+
+def document(decision: DoorDecision, message_id: str) -> bytes:
+    """Return the answer to /checkv2."""
+    added: dict[str, list[dict[str, object]]] = {}
+    for order, (name, value) in enumerate(answers.field_pairs(decision.fields)):
+        added.setdefault(name, []).append({"value": value, "order": order})
+    found: dict[str, object] = {
+        "is_skipped": False,
+        "score": SCORES[decision.action],
+        "required_score": REQUIRED,
+        "action": ACTIONS[decision.action],
+        "symbols": {name: _symbol(decision, name) for name in decision.verdicts.answers},
+        "messages": {"smtp_message": said} if (said := _line(decision.text)) else {},
+        "message-id": message_id or "undef",
+        "queue-id": str(decision.id),
+    }
+    if added:
+        found["milter"] = {"add_headers": {name: values[0] if len(values) == 1 else values for name, values in added.items()}}
+    return answers.encode(found)
+
+
+def _symbol(decision: DoorDecision, name: str) -> dict[str, object]:
+    answer = decision.verdicts.answers[name]
+    score = _score(decision, name)
+    return {"name": name, "score": score, "metric_score": score, "description": f"{answer.kind.upper()} {_line(answer.text)}".strip()}
+
+
+def _score(decision: DoorDecision, name: str) -> float:
+    """Return the whole score for the filter that was asked last: its answer has decided."""
+    return SCORES[decision.action] if name == next(reversed(decision.verdicts.answers)) else 0.0
+
+
+def undecided(text: str) -> bytes:
+    """Return the answer to a request that gets no decision."""
+    return answers.refused(
+        text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": f"451 4.7.1 {text}"}
+    )
+
+
+def text(decision: DoorDecision, message_id: str) -> bytes:
+    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report."""
+    score = SCORES[decision.action]
+    lines = [
+        "RSPAMD/1.3 0 EX_OK",
+        f"Metric: default; {score >= REQUIRED}; {score:.2f} / {REQUIRED:.2f} / {REQUIRED:.2f}",
+        f"Action: {ACTIONS[decision.action]}",
+        *([f"Message: {said}"] if (said := _line(decision.text)) else []),
+        f"Message-ID: {message_id or 'undef'}",
+        *(f"Symbol: {_line(name)}({_score(decision, name):.2f})" for name in decision.verdicts.answers),
+        *(f"X-Milter-Add: {name}: {_line(value)}" for name, value in answers.field_pairs(decision.fields)),
+    ]
+    while len(found := "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")) > MAX_TEXT:
+        del lines[-1]
+    return found
+
+
+def text_failure(reason: str) -> bytes:
+    """Return an answer that is no decision. Exim cannot read a score in it, and defers the message."""
+    return f"RSPAMD/1.3 75 {_line(reason)}\r\n".encode()
+
+
+def _line(text: str) -> str:
+    return " ".join(answers.clean(text).split())

@@ -1,0 +1,156 @@
+"""Asked/: the messages that doors ask about. An MTA owns each of them, so nothing here is synced, recovered, or delivered.
+
+A file has the form of a queue file, because helpers open the path that they get. It ends when its message is decided. The folder is
+emptied at each start of the engine, and may be a filesystem in memory. The files of a door that died are removed by its successor.
+"""
+
+import contextlib
+import hashlib
+import os
+
+from enqueuer.queue.message.envelope import O_LENGTH, PLACEHOLDER, Digest, Envelope
+
+__all__ = ["FIRST_DIGIT", "FOLDER", "AskedFile", "DoorIds", "path_of", "wipe"]
+
+FOLDER = "Asked"
+GATHERED = 48 << 10
+"""Bytes of a message that are kept in memory. A longer one goes to its file piece by piece."""
+BEGIN = 16 << 10
+"""Bytes of the begin of a long message that are kept, for its header."""
+READ = 1 << 20
+FIRST_DIGIT = 10**17
+"""The ids of a door have one digit more than those of the queue: the number of its process. They never meet in filterlink or in the log."""
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def path_of(id: int) -> str:
+    return f"{FOLDER}/{id}.msg"
+
+
+class DoorIds:
+    """Gives the ids of one door process: its number, then microseconds since 1970, and never one twice."""
+
+    def __init__(self, number: int, last: int = 0) -> None:
+        """`number`: 1 to 8. `last`: the last id that an earlier process with this number gave, if known."""
+        self._base = number * FIRST_DIGIT
+        self.last = last
+
+    def take(self, microseconds: int) -> int:
+        self.last = max(self.last + 1, self._base + microseconds)
+        return self.last
+
+
+def wipe(number: int | None = None) -> int:
+    """Remove the files of all doors, or of the door process with this number. Return how many. Raises OSError for other files than ours."""
+    count = 0
+    for name in os.listdir(FOLDER):
+        if name.endswith(".msg") and (number is None or (len(name) == len("101764372839123456.msg") and name.startswith(str(number)))):
+            os.unlink(f"{FOLDER}/{name}")
+            count += 1
+    return count
+
+
+class AskedFile:
+    """One message that a door asks about: gathers its bytes, and writes the file."""
+
+    def __init__(self, id: int, envelope: Envelope, above: bytes) -> None:
+        """`above`: a field with its line end, which filters see on top of the message, and which belongs to the file only."""
+        self.id = id
+        self.size = 0
+        """Bytes of the message so far, without `above`."""
+        self.begin = b""
+        """The begin of the message, once it is finished or long: most headers whole."""
+        self._head = envelope.above
+        self._below = envelope.below + above
+        self._pieces: list[bytes] = []
+        self._fd = -1
+        self._digest: Digest | None = None
+        self._content: hashlib._Hash | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes of the message. Raises OSError."""
+        self.size += len(data)
+        if self._fd < 0:
+            self._pieces.append(data)
+            if self.size > GATHERED:
+                self._spill()
+        else:
+            self._append(data)
+
+    def finish(self) -> None:
+        """Complete the file: its O line is written last. Raises OSError."""
+        if self._fd < 0:
+            message = b"".join(self._pieces)
+            self._pieces = [message]
+            self.begin = message
+            digest = Digest(self._head, self._below, message)
+            fd = os.open(path_of(self.id), _CREATE, 0o640)
+            try:
+                _write(fd, b"".join((self._head, digest.line(), self._below, message)))
+            finally:
+                os.close(fd)
+            return
+        assert self._digest is not None
+        os.pwrite(self._fd, self._digest.line(), len(self._head))
+        self._close()
+
+    def release(self) -> None:
+        """Forget the bytes in memory: the file has them."""
+        self._pieces = []
+        self.begin = b""
+
+    def content(self) -> bytes:
+        """Return the SHA-256 of the message without `above`. Raises OSError."""
+        if self._content is None:
+            self._content = hashlib.sha256()
+            if self._pieces:
+                self._content.update(b"".join(self._pieces))
+            else:
+                self._read_into(self._content)
+        return self._content.digest()
+
+    def remove(self) -> None:
+        """Remove the file, complete or not."""
+        self._close()
+        self._pieces = []
+        with contextlib.suppress(OSError):
+            os.unlink(path_of(self.id))
+
+    def _spill(self) -> None:
+        message = b"".join(self._pieces)
+        self._pieces = []
+        self.begin = message[:BEGIN]
+        self._fd = os.open(path_of(self.id), _CREATE, 0o640)
+        self._digest = Digest(self._head, self._below)
+        self._content = hashlib.sha256()
+        _write(self._fd, self._head + PLACEHOLDER + self._below)
+        self._append(message)
+
+    def _append(self, data: bytes) -> None:
+        assert self._digest is not None
+        assert self._content is not None
+        self._digest.feed(data)
+        self._content.update(data)
+        _write(self._fd, data)
+
+    def _read_into(self, digest: "hashlib._Hash") -> None:
+        fd = os.open(path_of(self.id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            at = len(self._head) + O_LENGTH + len(self._below)
+            while data := os.pread(fd, READ, at):
+                digest.update(data)
+                at += len(data)
+        finally:
+            os.close(fd)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all of it: a disk that fills up takes only a part at first. Raises OSError."""
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
