@@ -1,14 +1,13 @@
 """Real Postfix with a milter door: Debian's master.cf, and the lines of docs/postfix.md."""
 
 import re
-import smtplib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
 from enqueuer.lab.trial import Trial
-from tests.helpers.doorcells import CELLS, Cell, engine_config, ports
+from tests.helpers.doorcells import CELLS, Cell, engine_config, message, ports, send
 from tests.helpers.postfix import Postfix, postfix
 
 pytestmark = pytest.mark.server
@@ -30,21 +29,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         Trial(tmp_path_factory.mktemp("site") / "base", engine_config(listening)) as engine,
     ):
         yield Site(engine, mta, listening)
-
-
-def message(name: str, judge: str = "0 OK", header: str = "", size: int = 0) -> bytes:
-    head = f"{header}From: ann@a.example\nTo: bob@b.example\nSubject: {name}\nX-Judge: {judge}\n"
-    return f"{head}\nbody of {name}\n{('x' * 69 + chr(10)) * (size // 70)}".encode()
-
-
-def send(port: int, data: bytes) -> str:
-    """Send a message; return the answer to its end, as one line."""
-    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
-        client.ehlo("helo.example")
-        client.mail("ann@a.example")
-        client.rcpt("bob@b.example")
-        code, text = client.data(data)
-        return f"{code} {text.decode()}"
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
