@@ -18,6 +18,7 @@ from enqueuer.config.doors import Door
 from enqueuer.doors.asking.desk import ScanDesk
 from enqueuer.doors.asking.opendoor import OpenDoor, SessionMaker
 from enqueuer.doors.asking.scanlink import ScanLink
+from enqueuer.doors.http.session import HttpSession
 from enqueuer.doors.milter.session import MilterSession
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
@@ -34,7 +35,7 @@ log = logging.getLogger("DOOR")
 
 SHOW = 0.25
 """Seconds between two publications of what the doors do, and between two looks at sessions that should end."""
-MAKERS: dict[str, SessionMaker] = {"milter": MilterSession}
+MAKERS: dict[str, SessionMaker] = {"milter": MilterSession, "http": HttpSession}
 """Kind of a door -> its sessions."""
 
 
