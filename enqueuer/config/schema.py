@@ -15,6 +15,7 @@ import msgspec
 from enqueuer.config.doors import MAX_DOORS, SCAN_DOOR, Door, ListenAddress
 from enqueuer.config.explain import explain, not_toml
 from enqueuer.policy import routes, rules
+from enqueuer.policy.atdoors import expect_answers
 from enqueuer.queue.message.printable import printable
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
@@ -224,6 +225,7 @@ def _checked(config: Config) -> Config:
     _unique("doors", [door.name for door in config.doors])
     _expect_one_listener_each(config.doors)
     rules.compile(config)
+    expect_answers(config.rules, [door.name for door in config.doors])
     routes.compile(config.routes)
     return config
 

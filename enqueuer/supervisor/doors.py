@@ -1,8 +1,6 @@
 """Keep the door processes that the configuration asks for, with their listeners. Part of the supervisor."""
 
 import logging
-import time
-from collections.abc import Callable
 
 from enqueuer.doors.serving import process
 from enqueuer.ipc import frames
@@ -21,10 +19,10 @@ ROLE = "door"
 class DoorProcesses:
     """Door processes 1 to `door_processes`."""
 
-    def __init__(self, engine: Engine, maintain: Callable[[], None]) -> None:
-        """`maintain` starts missing processes, when the engine may start them."""
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._maintain = maintain
+        self._seen: dict[int, tuple[float, float]] = {}
+        """Pid -> when its loop turned last, and since when the supervisor sees that."""
 
     @property
     def running(self) -> bool:
@@ -49,12 +47,16 @@ class DoorProcesses:
 
     def look(self) -> None:
         """Kill a door process whose loop does not turn."""
-        now = time.monotonic()
+        now = self._engine.loop.now()  # it stands still while the whole machine does
+        seen = {}
         for child in self._engine.children.of(ROLE):
-            turned = max(child.born, self._engine.board.doors[child.birth.slot].read().turned)
-            if now - turned > STUCK:
-                log.error("%s (pid %d) has not answered for %.0f s and was killed", child.title, child.pid, now - turned)
+            turned = self._engine.board.doors[child.birth.slot].read().turned
+            before = self._seen.get(child.pid, (turned, now))
+            seen[child.pid] = before if before[0] == turned else (turned, now)
+            if now - seen[child.pid][1] > STUCK:
+                log.error("%s (pid %d) has done nothing for %.0f s and is killed", child.title, child.pid, STUCK)
                 child.kill()
+        self._seen = seen
 
     def _fork(self, number: int) -> bool:
         engine = self._engine

@@ -83,7 +83,7 @@ class Supervisor:
         self._stop_now = False
         self.engine = engine = Engine(started, self._loop, self._let_go, self.maintain, born=time.monotonic())
         self._processors = processors.Processors(engine, self.maintain)
-        self._doors = DoorProcesses(engine, self.maintain)
+        self._doors = DoorProcesses(engine)
         self._drained = False
         self._systemd = systemd.SystemdService(engine)
         self._callers = Callers(self._loop, started.supervisor, engine.children, self._told)

@@ -44,7 +44,8 @@ class Mta:
                 raise EOFError
             self._data += piece
         size = struct.unpack_from("!I", self._data)[0]
-        letter, data = self._data[4:5], self._data[5 : 4 + size]
+        letter = self._data[4:5]
+        data = self._data[5 : 4 + size]
         self._data = self._data[4 + size :]
         return letter, data
 

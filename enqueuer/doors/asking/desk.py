@@ -94,7 +94,7 @@ class AskedMessage:
         self._timer: Timer | None = None
         self._again: Timer | None = None
         self._header = b""
-        self._over = False
+        self._decided = self._over = False
         self._file = self._make()
 
     def write(self, data: bytes) -> None:
@@ -122,15 +122,13 @@ class AskedMessage:
         self._file.release()
 
     def cancel(self) -> None:
-        if self._answer is None and self._over:
+        if self._decided or self._over:
             return
-        waited = self._answer is not None
-        self._answer = None
-        if not self._over:
-            if waited:
-                self._tally.cancelled += 1
-            serverlog.tell(log, self.id, cancelled_line(self._door().name, self.mail, self._asked, self._seconds), TAG)
-            self.finish()
+        if self._answer is not None:
+            self._answer = None
+            self._tally.cancelled += 1
+        serverlog.tell(log, self.id, cancelled_line(self._door().name, self.mail, self._asked, self._seconds), TAG)
+        self.finish()
 
     def finish(self) -> None:
         """Remove the file: nothing more is needed."""
@@ -180,14 +178,14 @@ class AskedMessage:
         filter = self._asked
         self._asked = ""
         if answer is None:
-            if self._answer is None:
+            if self._decided:
                 self.finish()
             else:
                 self._again = self._desk.loop.after(AGAIN, self._walk)
             return
         self._verdicts.answers[filter] = answer
         self._verdicts.seconds[filter] = time.monotonic() - self._since
-        if self._answer is None:  # the door has answered meanwhile
+        if self._decided:  # the door has answered meanwhile
             self._keep()
             self.finish()
         else:
@@ -202,6 +200,7 @@ class AskedMessage:
         found = decided(cause, door, self.id, result, self._verdicts, tuple(dict.fromkeys(recipients)))
         answer = self._answer
         self._answer = None
+        self._decided = True
         self._tally.count(found.action)
         serverlog.tell(log, self.id, decided_line(door.name, self.mail, self._header, found, self._seconds), TAG)
         if found.action == "tempfail":

@@ -42,6 +42,7 @@ class DoorHost(Protocol):
     @property
     def token(self) -> bytes:
         """The token that clients must send; b"" = none is needed."""
+        ...
 
     @property
     def max_size(self) -> int:
@@ -54,6 +55,7 @@ class DoorHost(Protocol):
 
     def overloaded(self) -> str:
         """Return why no message can be taken now (full disk, no descriptors), "" if one can."""
+        ...
 
     def ended(self, session: "DoorSession") -> None:
         """Note that a session has closed its socket. Each session calls it once."""

@@ -2,7 +2,7 @@
 
 It reads tolerantly, because CommuniGate Pro's lines come in any order and form: `P I ... <sender>`, `R W ... <recipient>`,
 `S [<account> ]SMTP [ip]`, `A host[ word=value]...`. The address is between the last pair of angle brackets. Name and HELO of the
-client are words of ours on the A line, with `%` and two hex digits for each odd byte.
+client, and the MTA's queue id, are words of ours on the A line, with `%` and two hex digits for each odd byte.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ __all__ = ["FilterEnvelope", "read_envelope"]
 _ADDRESS = re.compile(rb".*<([^<>]*)>", re.DOTALL)
 _ACCOUNT = re.compile(rb"S <([^<>]*)> ")
 _PEER = re.compile(rb".*\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]", re.DOTALL)
-_WORD = re.compile(rb" (name|helo)=([^ ]+)")
+_WORD = re.compile(rb" (name|helo|queue-id)=([^ ]+)")
 _CODE = re.compile(rb"%([0-9A-F]{2})")
 _CONTROL = re.compile(rb"[\0-\x1f\x7f]")
 
@@ -35,6 +35,8 @@ class FilterEnvelope(NamedTuple):
     """The host name that belongs to the address."""
     here: bytes = b""
     """The host that took the message in."""
+    queue_id: bytes = b""
+    """The id of the message at the MTA that asks about it."""
 
 
 def read_envelope(lines: Iterable[bytes]) -> FilterEnvelope:
@@ -49,7 +51,12 @@ def read_envelope(lines: Iterable[bytes]) -> FilterEnvelope:
             found = found._replace(account=_group(_ACCOUNT.match(line)), peer=_peer(line))
         elif line.startswith(b"A "):
             words = {name: _plain(value) for name, value in _WORD.findall(line, 2)}
-            found = found._replace(here=_plain(line[2:].partition(b" ")[0]), helo=words.get(b"helo", b""), name=words.get(b"name", b""))
+            found = found._replace(
+                here=_plain(line[2:].partition(b" ")[0]),
+                helo=words.get(b"helo", b""),
+                name=words.get(b"name", b""),
+                queue_id=words.get(b"queue-id", b""),
+            )
     return found._replace(recipients=tuple(filter(None, recipients)))
 
 

@@ -156,7 +156,7 @@ def commands(wanted: Wanted, mail: MilterMessage) -> Iterator[Command]:
 
 
 def _said(mail: MilterMessage, wanted: Wanted) -> Iterator[tuple[bytes, bytes, tuple[bytes, ...]]]:
-    number = mail.number.encode("ascii", "replace")
+    number = mail.envelope.queue_id or mail.number.encode("ascii", "replace")
     host, connect = _peer(mail.envelope)
     sender = mail.envelope.sender or b""
     yield b"C", connect, (b"j", mail.envelope.here or b"localhost", b"{daemon_name}", b"enqueuer", *_about(mail.envelope))

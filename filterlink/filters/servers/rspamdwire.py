@@ -59,8 +59,8 @@ class RspamdResult(msgspec.Struct, rename={"dkim_signature": "dkim-signature"}):
 
 
 def request(length: int, envelope: FilterEnvelope, queue_id: bytes, password: bytes = b"") -> bytes:
-    """Return all that comes before the message."""
-    fields = [(b"Host", b"rspamd"), (b"Content-Length", b"%d" % length), (b"Queue-Id", queue_id)]
+    """Return all that comes before the message. `queue_id`: ours, for a message that no MTA asks about."""
+    fields = [(b"Host", b"rspamd"), (b"Content-Length", b"%d" % length), (b"Queue-Id", envelope.queue_id or queue_id)]
     if envelope.sender is not None:
         fields.append((b"From", b"<%b>" % envelope.sender))
     fields += [(b"Rcpt", b"<%b>" % recipient) for recipient in envelope.recipients[:MAX_RCPT]]

@@ -25,6 +25,7 @@ from filterlink.filters.runtime.envelope import FilterEnvelope, read_envelope
         ([b"A host uid=1000"], FilterEnvelope(here=b"host")),
         ([b"A host name=mx.example helo=%5B::1%5D"], FilterEnvelope(here=b"host", name=b"mx.example", helo=b"[::1]")),
         ([b"A host uid=0 helo=a%0D%0AX:%20y%00%7F"], FilterEnvelope(here=b"host", helo=b"aX: y")),
+        ([b"A host name=x queue-id=4F2%3A door=a"], FilterEnvelope(here=b"host", name=b"x", queue_id=b"4F2:")),
         ([b"A helo=x", b"A"], FilterEnvelope(here=b"helo=x")),
         ([b"A host helo=%zz%5"], FilterEnvelope(here=b"host", helo=b"%zz%5")),
     ],

@@ -28,6 +28,7 @@ def test_a_question() -> None:
         *(b"Rcpt: <c@d>", b"Rcpt: <e@f>", b"IP: 192.0.2.1", b"User: u@v", b"Password: secret", b"", b""),
     ]
     assert b"From: <>\r\n" in request(7, FilterEnvelope(b""), b"17")
+    assert b"\r\nQueue-Id: 4F2\r\n" in request(7, FilterEnvelope(queue_id=b"4F2"), b"17")
     assert request(7, FilterEnvelope(), b"17").split(b"\r\n")[3:] == [b"Queue-Id: 17", b"", b""]
     assert request(7, FilterEnvelope(None, (b"c@d",) * 50_000), b"17").count(b"Rcpt:") == MAX_RCPT
 
