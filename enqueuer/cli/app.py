@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, submit, tune
+from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, scan, submit, tune
 from enqueuer.cli._common import CommandFailure, fold
+from enqueuer.cli._scan import ScanFailure
 from enqueuer.queue.message.printable import printable_lines
 from enqueuer.system import inherited
 
-__all__ = ["app", "main"]
+__all__ = ["app", "failed", "main"]
 
 HELP = """Queue mail, and have each message scanned by filters before it goes on.
 
@@ -81,7 +82,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, submit, queue, quarantine, bad, log, filters, config, tune):
+for part in (demo, engine, scan, submit, queue, quarantine, bad, log, filters, config, tune):
     part.add_to(app)
 
 
@@ -103,12 +104,10 @@ def _run() -> int:
         return _usage(error)
     except typer.Abort:
         return exits.INTERRUPTED
-    except BrokenPipeError:  # `enqueuer queue list | head`: the reader has ended
-        return _unread()
     except SystemExit as ended:  # click turns a BrokenPipeError into a silent 1
         return _unread() if ended.code == 1 else ended.code if isinstance(ended.code, int) else exits.OK
     except Exception as error:  # noqa: BLE001  the last place to turn a failure into a line and a code
-        return _failed(error)
+        return failed(error)
     return code if isinstance(code, int) else exits.OK
 
 
@@ -132,7 +131,10 @@ def _usage(error: typer.TyperException) -> int:
     return exits.USAGE
 
 
-def _failed(error: Exception) -> int:
+def failed(error: Exception) -> int:
+    """Print a failure; return its exit code."""
+    if isinstance(error, BrokenPipeError):  # `enqueuer queue list | head`: the reader has ended
+        return _unread()
     text, code = _explain(error)
     for line in f"enqueuer: {printable_lines(text)}".split("\n"):
         print(fold(line, 4, sys.stderr), file=sys.stderr)
@@ -148,7 +150,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     from enqueuer.system.accounts import RightsRefused
 
     match error:
-        case CommandFailure():
+        case CommandFailure() | ScanFailure():
             return str(error), error.code
         case BaseDirError():
             return str(error), exits.NOINPUT

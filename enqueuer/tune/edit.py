@@ -22,7 +22,7 @@ def edited(
     log_level: str = "",
 ) -> str:
     """Return the text with other `processors` (None: unchanged), `max_in_flight` by filter, and for a trial other programs and log
-    level.
+    level, and without doors: those of the real engine are in use.
 
     Raises ConfigError if the result is not valid.
     """
@@ -32,6 +32,8 @@ def edited(
         _set(engine, "processors", processors)
     if log_level:
         _set(engine, "log_level", log_level)
+    if programs is not None:
+        document.pop("doors", None)
     filters: Any = document.get("filters", [])
     for each in filters:
         if each["name"] in slots:

@@ -1,0 +1,117 @@
+"""Find the messages in files, folders, Maildirs, mboxes and stdin. Nothing is loaded whole but a message of an mbox."""
+
+import errno
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from enqueuer.lab import mbox
+
+__all__ = ["MailSource", "NoSuchMail", "sources"]
+
+PIECE = 64 << 10
+MAX_LINE = 64 << 10
+"""Bytes of a line of an mbox that are read at once."""
+MAX_IN_MBOX = 64 << 20
+"""Bytes of a message in an mbox: it is kept in memory."""
+MAILDIR = ("cur", "new", "tmp")
+
+
+class NoSuchMail(Exception):
+    """A name that means no file or folder."""
+
+
+class MailSource(NamedTuple):
+    """One message. `pieces` may raise OSError."""
+
+    name: str
+    pieces: Callable[[], Iterable[bytes]]
+
+
+def sources(names: Iterable[str]) -> Iterator[MailSource]:
+    """Yield the messages. Raises NoSuchMail before the first one, if a name means nothing."""
+    names = tuple(names)
+    for name in names:
+        if name != "-" and not Path(name).exists():
+            raise NoSuchMail(f"{name}: no such file or folder")
+    for name in names:
+        if name == "-":
+            yield from _opened("-", sys.stdin.buffer)
+        elif Path(name).is_dir():
+            yield from _folder(name)
+        else:
+            yield from _file(name)
+
+
+def _folder(folder: str) -> Iterator[MailSource]:
+    """Yield the messages of plain files in a folder and the folders in it. Of a Maildir: cur and new. Links are not followed."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        yield _unreadable(folder, error)
+        return
+    folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    maildir = all(name in folders for name in MAILDIR)
+    for entry in entries:
+        if entry.name in folders:
+            if not (maildir and entry.name == "tmp"):
+                yield from _folder(entry.path)
+        elif not maildir and entry.is_file(follow_symlinks=False):
+            yield from _file(entry.path)
+
+
+def _unreadable(name: str, error: OSError) -> MailSource:
+    def pieces() -> Iterator[bytes]:
+        raise error
+
+    return MailSource(name, pieces)
+
+
+def _file(name: str) -> Iterator[MailSource]:
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115  (whoever reads it closes it)
+        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        if plain and not _is_mbox(file):
+            file.close()
+            yield MailSource(name, lambda: _pieces(Path(name).open("rb")))  # noqa: SIM115  (it closes the file)
+            return
+    except OSError as error:
+        yield _unreadable(name, error)
+        return
+    yield from _opened(name, file)
+
+
+def _is_mbox(file: BinaryIO) -> bool:
+    found = file.readline(MAX_LINE)
+    file.seek(0)
+    return mbox.is_separator(found)
+
+
+def _opened(name: str, file: BinaryIO) -> Iterator[MailSource]:
+    """Yield the messages of a file that can be read once."""
+    first = file.readline(MAX_LINE)
+    if not mbox.is_separator(first):
+        yield MailSource(name, lambda: _pieces(file, first))
+        return
+    with file:
+        lines = itertools.chain((first,), iter(lambda: file.readline(MAX_LINE), b""))
+        for number, piece in enumerate(mbox.split(lines, MAX_IN_MBOX), 1):
+            yield _in_mbox(f"{name}#{number}", piece)
+
+
+def _in_mbox(name: str, piece: mbox.Piece) -> MailSource:
+    if piece.size > MAX_IN_MBOX:
+        return _unreadable(name, OSError(errno.EFBIG, f"a message of an mbox has at most {MAX_IN_MBOX} bytes"))
+    return MailSource(name, lambda: (piece.data[at : at + PIECE] for at in range(0, len(piece.data), PIECE)))
+
+
+def _pieces(file: BinaryIO, first: bytes = b"") -> Iterator[bytes]:
+    with file:
+        yield first
+        while piece := file.read(PIECE):
+            yield piece

@@ -1,0 +1,40 @@
+"""Run an engine for the time of one `enqueuer scan --standalone`: with the same config, in a temporary folder below Run/."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from enqueuer import exits
+from enqueuer.cli._common import enter, expect_safe_config, fail
+from enqueuer.control.client import NotRunning
+from enqueuer.lab.trial import TrialError
+from enqueuer.queue.message.printable import printable_lines
+from enqueuer.tune.rig import Stop, rig
+
+__all__ = ["standalone"]
+
+
+@contextlib.contextmanager
+def standalone(base: str | None) -> Iterator[Path]:
+    """Yield the base directory of an engine whose filters are ready. It ends with this command, however that ends.
+
+    The current directory is the caller's again: names of files are relative to it.
+    """
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    where = enter(base)
+    expect_safe_config(where)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        with rig(where, Stop()) as made:
+            made.start(1, {})
+            os.fchdir(here)
+            yield made.trial.base
+    except (TrialError, NotRunning) as error:
+        fail(printable_lines(str(error)), exits.UNAVAILABLE)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
