@@ -8,15 +8,16 @@ from typing import NamedTuple
 from tests.helpers.mta import free_port
 from tests.helpers.paths import HELPERS
 
-__all__ = ["CELLS", "DOORS", "Cell", "engine_config", "message", "ports", "send"]
+__all__ = ["CELLS", "DOOR", "DOORS", "Cell", "engine_config", "message", "ports", "send"]
 
 DOORS = {
     "defers": 'answer_within = "400ms"',
     "holds": 'answer_within = "400ms"\non_caught = "quarantine"\non_failure = "quarantine"\non_late = "quarantine"',
     "passes": 'answer_within = "400ms"\non_caught = "discard"\non_failure = "pass"\non_late = "pass"',
     "waits": "",
+    "single": "max_sessions = 1",
 }
-"""Doors by what they do in case of doubt. The last one has the defaults."""
+"""Doors by what they do in case of doubt. "waits" has the defaults."""
 CONFIG = """
 [enqueuer]
 processors = 1
