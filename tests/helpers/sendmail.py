@@ -20,6 +20,7 @@ __all__ = ["Sendmail", "sendmail"]
 ROOT = Path("/var/cache/enqueuer-tests/root")
 PROGRAM = ROOT / "usr/libexec/sendmail/sendmail"
 CF = ROOT / "usr/share/sendmail/cf"
+LIBRARIES = os.environ | {"LD_LIBRARY_PATH": ":".join(map(str, ROOT.glob("usr/lib/*-linux-gnu")))}
 MC = """
 OSTYPE(`linux')dnl
 define(`confDOMAIN_NAME', `mx.b.example')dnl
@@ -45,9 +46,10 @@ MAILER(`smtp')dnl
 class Sendmail:
     """One daemon. `ports`: name of a filter -> the port whose mail it scans."""
 
-    def __init__(self, folder: Path, filters: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, filters: Mapping[str, str], prefix: tuple[str, ...]) -> None:
         """`filters`: name -> the line of sendmail.mc that defines it."""
         self.folder = folder
+        self.prefix = prefix
         self.ports = {name: free_port() for name in filters}
         self.sink = free_port()
         for name in ("queue", "hosts", "sink"):
@@ -69,6 +71,11 @@ class Sendmail:
     def queue(self) -> list[str]:
         return [path.name for path in (self.folder / "queue").iterdir()]
 
+    def command(self, name: str, *arguments: str) -> str:
+        """Run one of Sendmail's commands; return its output."""
+        command = [*self.prefix, str(PROGRAM.with_name(name)), "-C", f"{self.folder}/sendmail.cf", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=LIBRARIES).stdout
+
     def find(self, words: bytes) -> list[bytes]:
         """Return what was relayed, once for each message."""
         return [data for path in sorted((self.folder / "sink").iterdir()) if words in (data := path.read_bytes())]
@@ -85,13 +92,12 @@ def sendmail(filters: Mapping[str, str]) -> Iterator[Sendmail]:
         pytest.skip("needs root, the package postfix, and Sendmail as .ci/install-packages unpacks it")
     prefix = in_namespaces("hostname mx.b.example", "--uts")  # with an unqualified host name it sleeps for a minute
     with tempfile.TemporaryDirectory(prefix="enqueuer-sendmail") as name, contextlib.ExitStack() as stack:
-        found = Sendmail(Path(name), filters)
-        libraries = os.environ | {"LD_LIBRARY_PATH": str(ROOT / "usr/lib/x86_64-linux-gnu")}
+        found = Sendmail(Path(name), filters, prefix)
         daemon = [*prefix, str(PROGRAM), "-C", f"{name}/sendmail.cf", "-bD"]
         sink = ["smtp-sink", "-u", "root", "-d", f"{name}/sink/%H%M%S.", f"127.0.0.1:{found.sink}", "100"]
         with (found.folder / "out").open("wb") as output:
             for command in (sink, daemon):
-                process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output, env=libraries))
+                process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=output, env=LIBRARIES))
                 stack.callback(process.terminate)
         for port in (found.sink, *found.ports.values()):
             wait(lambda port=port: _open(port), 20, f"port {port} is open")  # type: ignore[misc]

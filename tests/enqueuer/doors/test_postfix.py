@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -44,9 +44,6 @@ class Site(NamedTuple):
     postfix: Postfix
     clamav: int
     """The port of the door whose engine a test starts."""
-
-    def door(self, name: str) -> dict[str, Any]:
-        return next(each for each in self.engine.status()["doors"] if each["name"] == name)
 
 
 @pytest.fixture(scope="module")
@@ -190,12 +187,10 @@ def test_held_mail_is_released_without_another_scan(site: Site) -> None:
     assert send(mta.more["holds"], message("held.", '0 ERROR "odd"')).startswith("250 ")
     [id] = mta.held()
     assert f"\n{id}! " in mta.command("postqueue", "-p").stdout
-    asked = site.door("holds")["asked"]
     mta.command("postsuper", "-H", id)
     mta.command("postqueue", "-i", id)
-    mta.delivered(b"Subject: held.")
+    mta.delivered(b"Subject: held.")  # a scan would hold it again
 
-    assert site.door("holds")["asked"] == asked
     assert not mta.held()
 
 
