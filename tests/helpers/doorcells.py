@@ -78,6 +78,7 @@ class Cell(NamedTuple):
 
 SEEN = '0 ADDHEADER "X-Seen: yes"'
 CAUGHT = '0 ERROR "100% a virus"'
+LINES = '0 ERROR "a virus\\eand \u00e4 more"'
 LATE = "30 OK"
 BROKEN = "0 nonsense"
 LATER = r"451 4\.7\.1 Judge has not scanned the message yet, try again later \(id 1\d{17}\)"
@@ -88,6 +89,7 @@ CELLS = [
     Cell("passed", "waits", SEEN, "250 ", "delivered"),
     Cell("passed", "waits", '0 ADDROUTE "<c@b.example>"', "250 ", "delivered"),
     Cell("caught", "waits", CAUGHT, r"550 5\.7\.1 100% a virus \(Judge, id 1\d{17}\)", "refused"),
+    Cell("caught", "waits", LINES, r"550 5\.7\.1 a virus\n5\.7\.1 and \?+ more \(Judge, id 1\d{17}\)", "refused"),
     Cell("caught", "holds", CAUGHT, "250 ", "held"),
     Cell("caught", "passes", CAUGHT, "250 ", "dropped"),
     Cell("dropped", "waits", "0 DISCARD", "250 ", "dropped"),

@@ -190,7 +190,7 @@ def test_recipients_without_an_end(target: Target) -> None:
     with target.connect() as sock:
         sock.sendall(b"".join(PHASES[:3]))
         for number in range(60_000):
-            sock.sendall(packet(b"R", b"<somebody%d@example.com>\0" % number))
+            sock.sendall(packet(b"R", b"<user%d@example.com>\0" % number))
         sock.sendall(FIELD + END)
         answer = b""
         while b"452 4.5.3 more than 50000 recipients\0" not in answer:
