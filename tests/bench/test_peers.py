@@ -81,10 +81,14 @@ def test_clients_ask_a_milter_door_and_clamd(folder: Path) -> None:
 
 
 @pytest.mark.server
-def test_postfix_asks_mimedefang(folder: Path) -> None:
-    """Its worker in C lets each message pass, and Postfix throws it away."""
+@pytest.mark.parametrize("in_c", [False, True], ids=["its own worker", "worker in C"])
+def test_postfix_asks_mimedefang(folder: Path, in_c: bool) -> None:
+    """Its worker lets each message pass, and Postfix throws it away."""
     try:
-        with mimedefang_milter(folder / "defang", 2) as milter, entrances(folder / "postfix", {"bare": "", "defang": milter}) as ports:
+        with (
+            mimedefang_milter(folder / "defang", 2, in_c=in_c) as milter,
+            entrances(folder / "postfix", {"bare": "", "defang": milter}) as ports,
+        ):
             assert [accepted(port, 2, 20, 1000) > 0 for port in ports.values()] == [True, True]
     except Missing as missing:
         pytest.skip(str(missing))
