@@ -1,21 +1,23 @@
 """The verdict table of docs/doors.md as data: what a filter answers, and what an MTA does with the message. For real MTAs."""
 
 import re
+import smtplib
 import sys
 from typing import NamedTuple
 
 from tests.helpers.mta import free_port
 from tests.helpers.paths import HELPERS
 
-__all__ = ["CELLS", "DOORS", "Cell", "engine_config", "ports"]
+__all__ = ["CELLS", "DOOR", "DOORS", "Cell", "engine_config", "message", "ports", "send"]
 
 DOORS = {
     "defers": 'answer_within = "400ms"',
     "holds": 'answer_within = "400ms"\non_caught = "quarantine"\non_failure = "quarantine"\non_late = "quarantine"',
     "passes": 'answer_within = "400ms"\non_caught = "discard"\non_failure = "pass"\non_late = "pass"',
     "waits": "",
+    "single": "max_sessions = 1",
 }
-"""Doors by what they do in case of doubt. The last one has the defaults."""
+"""Doors by what they do in case of doubt. "waits" has the defaults."""
 CONFIG = """
 [enqueuer]
 processors = 1
@@ -113,3 +115,18 @@ def engine_config(ports: dict[str, int]) -> str:
         filters="".join(FILTER.format(name=name, program=program, on_failure=word) for name, word in filters),
         doors="".join(DOOR.format(name=name, port=ports[name], more=more) for name, more in DOORS.items()),
     )
+
+
+def message(name: str, judge: str = "0 OK", header: str = "", size: int = 0) -> bytes:
+    head = f"{header}From: ann@a.example\nTo: bob@b.example\nSubject: {name}\nX-Judge: {judge}\n"
+    return f"{head}\nbody of {name}\n{('x' * 69 + chr(10)) * (size // 70)}".encode()
+
+
+def send(port: int, data: bytes) -> str:
+    """Send a message; return the answer to its end, as one line."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+        client.ehlo("helo.example")
+        client.mail("ann@a.example")
+        client.rcpt("bob@b.example")
+        code, text = client.data(data.replace(b"\n", b"\r\n"))
+        return f"{code} {text.decode()}"
