@@ -1,4 +1,5 @@
-"""Postfix of the Debian package as an instance of its own: smtpd, queue, content filter, smtpd, queue, smtp to smtp-sink.
+"""Postfix of the Debian package as an instance of its own: smtpd, queue, content filter, smtpd, queue, smtp to smtp-sink. Or with milters:
+smtpd, milter, queue, and delivery into nothing.
 
 The content filter is the cheapest possible: none. What the first smtpd takes goes by `content_filter` straight to the second,
 where a real filter would give it back. So each message is in the queue twice, as behind any content filter. Postfix syncs each queue
@@ -9,13 +10,13 @@ import contextlib
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.peers.parts import PATIENCE, free_port, listens, need, need_root, until
 from bench.peers.smtp import Route, sink
 
-__all__ = ["postfix"]
+__all__ = ["entrances", "postfix"]
 
 MAIN = """compatibility_level = 3.6
 queue_directory = {queue}
@@ -41,6 +42,8 @@ default_destination_concurrency_limit = 20
 smtpd_client_connection_count_limit = 0
 smtp_tls_security_level = none
 """
+ENTRANCE = "127.0.0.1:{port} inet n - n - - smtpd -o smtpd_milters={milter} -o content_filter=\n"
+"""An smtpd that asks a milter; none if that is empty."""
 MASTER = """127.0.0.1:{entrance} inet n - n - - smtpd -o content_filter=smtp:[127.0.0.1]:{back}
 127.0.0.1:{back} inet n - n - - smtpd -o content_filter= -o myhostname=second.example.com
 pickup unix n - n 60 1 pickup
@@ -67,6 +70,25 @@ scache unix - - n - 1 scache
 
 
 @contextlib.contextmanager
+def entrances(folder: Path, milters: Mapping[str, str]) -> Iterator[dict[str, int]]:
+    """Run one Postfix with an smtpd for each milter (name -> address); yield their ports. It throws away what it takes."""
+    program = need("postfix", "postfix")
+    need_root("Postfix")
+    ports = {name: free_port() for name in milters}
+    others = MASTER.partition("pickup")[2]
+    lines = [ENTRANCE.format(port=ports[name], milter=milter) for name, milter in milters.items()]
+    main = MAIN + "default_transport = discard:\nrelay_transport = discard:\n"
+    config = _written(folder, main, "".join([*lines, "pickup", others]), sink=1)
+    log = folder / "log"
+    _run(program, config, "start", log)
+    try:
+        until(lambda: all(map(listens, ports.values())), "Postfix listens", log)
+        yield ports
+    finally:
+        _run(program, config, "stop", log)
+
+
+@contextlib.contextmanager
 def postfix(folder: Path) -> Iterator[Route]:
     """It runs."""
     program = need("postfix", "postfix")
@@ -74,16 +96,8 @@ def postfix(folder: Path) -> Iterator[Route]:
     entrance = free_port()
     back = free_port()
     out = free_port()
-    config = folder / "config"
-    queue = folder / "queue"
-    data = folder / "data"
-    account = pwd.getpwnam("postfix").pw_uid
-    for each in (folder, config, queue, data):
-        each.mkdir()
-    (config / "main.cf").write_text(MAIN.format(queue=queue, data=data, sink=out))
-    (config / "master.cf").write_text(MASTER.format(entrance=entrance, back=back))
+    config = _written(folder, MAIN, MASTER.format(entrance=entrance, back=back), sink=out)
     log = folder / "log"
-    os.chown(data, account, -1)
     with sink(out, folder) as counters:
         _run(program, config, "start", log)
         try:
@@ -91,6 +105,19 @@ def postfix(folder: Path) -> Iterator[Route]:
             yield Route(entrance, counters)
         finally:
             _run(program, config, "stop", log)
+
+
+def _written(folder: Path, main: str, master: str, sink: int) -> Path:
+    """Make the folders of an instance, and its two files; return the folder of these."""
+    config = folder / "config"
+    queue = folder / "queue"
+    data = folder / "data"
+    for each in (folder, config, queue, data):
+        each.mkdir()
+    (config / "main.cf").write_text(main.format(queue=queue, data=data, sink=sink))
+    (config / "master.cf").write_text(master)
+    os.chown(data, pwd.getpwnam("postfix").pw_uid, -1)
+    return config
 
 
 def _run(program: str, config: Path, command: str, log: Path) -> None:

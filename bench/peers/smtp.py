@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.peers.parts import PATIENCE, listens, need, running, until
 
-__all__ = ["SESSIONS", "Route", "sink"]
+__all__ = ["SESSIONS", "Route", "accepted", "sink"]
 
 SESSIONS = 8
 """SMTP sessions that give messages side by side."""
@@ -44,6 +44,14 @@ class Route:
             file.seek(max(0, self._counters.stat().st_size - _TAIL))
             found = _COUNT.findall(file.read())
         return int(found[-1]) if found else 0
+
+
+def accepted(port: int, sessions: int, messages: int, size: int) -> float:
+    """Return messages/s that a mail server accepts, from the first connection to the last answer."""
+    give = [need("postfix", "smtp-source"), "-s", str(sessions), "-m", str(messages), "-l", str(size), "-d"]
+    begun = time.monotonic()
+    subprocess.run([*give, "-f", "ann@example.com", "-t", "bob@example.org", f"127.0.0.1:{port}"], check=True, timeout=4 * PATIENCE)
+    return messages / (time.monotonic() - begun)
 
 
 @contextlib.contextmanager

@@ -34,12 +34,16 @@ class DoorProcesses:
         wanted = engine.file.config.enqueuer.door_processes
         there = {child.birth.number: child for child in engine.children.of(ROLE)}
         for number, child in there.items():
-            if number > wanted and not child.leaving:
-                child.leaving = True
-                child.tell(frames.Drain())
+            if number > wanted:
+                _drain(child)
         for number in range(1, wanted + 1):
             if number not in there and engine.may_start(ROLE) and not self._fork(number):
                 break
+
+    def drain(self) -> None:
+        """Let all of them finish their messages and end."""
+        for child in self._engine.children.of(ROLE):
+            _drain(child)
 
     def ended(self, child: Child) -> None:
         """Forget the channel of a door process that was reaped."""
@@ -66,3 +70,9 @@ class DoorProcesses:
             return engine.fork(birth, f"door {number}", process.run, waits=False)
         finally:
             birth.doors.close()
+
+
+def _drain(child: Child) -> None:
+    if not child.leaving:
+        child.leaving = True
+        child.tell(frames.Drain())

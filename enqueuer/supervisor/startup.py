@@ -72,6 +72,8 @@ class Started:
         try:
             if not os.path.isdir("Run"):
                 os.mkdir("Run", basedir.FOLDERS["Run"])
+            with contextlib.suppress(PermissionError):
+                basedir.share_asked()
             missing = [each.path for each in self._all if each.mend()]
             self._mend_doors()
             self.config.keep_again()

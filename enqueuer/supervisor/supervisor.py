@@ -240,7 +240,7 @@ class Supervisor:
                 timeout,
             )
             self.engine.tell("manager", frames.Drain())
-            self.engine.tell("door", frames.Drain())
+            self._doors.drain()
             self._loop.after(timeout, self._loop.stop)
 
     def _end_drained(self) -> None:

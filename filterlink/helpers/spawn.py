@@ -33,8 +33,8 @@ NOT_ROOT = (
     "only an engine that runs as root can start helpers as another account. An engine that root starts runs as the owner of its base "
     "directory: remove user, or give the base directory to root (chown -R root) and start the engine as root"
 )
-FOLDERS = ("Queue", "Asked")
-"""The folders of the messages that a helper must read: those of the queue, and those that doors ask about."""
+QUEUE = "Queue"
+"""The folder of the messages that a helper must read."""
 
 
 class HelperLimits(msgspec.Struct, frozen=True):
@@ -98,8 +98,7 @@ def spawn(words: Sequence[str], limits: HelperLimits = HelperLimits(), mark: int
     if account is not None:
         if os.geteuid() != 0:
             raise PermissionError(f"user = {account.pw_name}: {NOT_ROOT}")
-        for folder in FOLDERS:
-            _expect_readable(account, folder)
+        _expect_readable(account)
     if limits.writable is not None:
         _expect_confinable(limits.writable)
     try:
@@ -151,16 +150,14 @@ def _account(user: str) -> pwd.struct_passwd | None:
     return None if account is not None and account.pw_uid == os.geteuid() else account
 
 
-def _expect_readable(account: pwd.struct_passwd, place: str) -> None:
-    """Check that the account can read the messages in a folder.
-
-    A helper may answer FAILURE for a file that it cannot open, and the message would pass.
+def _expect_readable(account: pwd.struct_passwd) -> None:
+    """Check that the account can read messages. A helper may answer FAILURE for a file that it cannot open, and the message would pass.
 
     Raises PermissionError with the cure. If the folder has access lists, this check is skipped: the administrator has set the rights.
     """
-    if not os.path.isdir(place) or any(name.startswith("system.posix_acl") for name in os.listxattr(place)):
+    if not os.path.isdir(QUEUE) or any(name.startswith("system.posix_acl") for name in os.listxattr(QUEUE)):
         return
-    folder = os.stat(place)
+    folder = os.stat(QUEUE)
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     base = os.stat(".")
     if not _enters(account, groups, base):
@@ -170,7 +167,7 @@ def _expect_readable(account: pwd.struct_passwd, place: str) -> None:
     group = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()  # of the messages to come
     if not _enters(account, groups, folder) or group not in groups:
         own = grp.getgrgid(account.pw_gid).gr_name
-        raise PermissionError(f"user = {account.pw_name} may not read messages: chgrp -R {own} {place} && chmod g+rxs {place}")
+        raise PermissionError(f"user = {account.pw_name} may not read messages: chgrp -R {own} {QUEUE} && chmod g+rxs {QUEUE}")
 
 
 def _expect_confinable(folders: Sequence[str]) -> None:

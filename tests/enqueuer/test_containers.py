@@ -172,7 +172,7 @@ def test_in_a_container_that_lacks_something(
     monkeypatch.setenv("BASE", str(trial.base))
     trial.prefix = (*in_namespaces(script), *more)
     with trial:
-        for number, title in enumerate(("", "processor", "filterlink", "queue manager", "watcher", "logger")):
+        for number, title in enumerate(("", "processor", "filterlink", "queue manager", "watcher", "logger", "door")):
             if title:
                 signal_all(trial.pids(title))
             trial.drop(f"m{number}", mail(f"m{number}"))

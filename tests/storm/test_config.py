@@ -161,7 +161,7 @@ def test_an_extreme_value_that_is_taken_ends_no_process(most: int, tmp_path: Pat
     rule = '[[rules]]\nname = "scan"\nactions = [["ExternalFilter", "F"]]\n'
     with Trial(tmp_path / "base", chosen[0]) as trial:
         monkeypatch.chdir(trial.base)
-        titles = ("supervisor", "queue manager", "filterlink", "watcher", "logger")
+        titles = ("supervisor", "queue manager", "filterlink", "watcher", "logger", "door")
         before = {title: trial.pids(title)[:1] for title in titles}
         for number, text in enumerate(chosen):
             asked = text.replace("rules = []\n", "", 1) + rule if "[[filters]]" in text else text

@@ -21,8 +21,10 @@ WARM_UP = 200
 BURST = 25
 ROUND = 25
 """Kills until a pause in which all settles and is counted."""
-WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "supervisor": 10}
-CENSUS = Counter(dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "helper"), 1) | {"processor": PROCESSORS})
+WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "door": 5, "supervisor": 10}
+CENSUS = Counter(
+    dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "helper", "door"), 1) | {"processor": PROCESSORS}
+)
 
 
 class Storm:

@@ -47,7 +47,7 @@ to = "OUT"
 """
 Status = dict[str, Any]
 FIELD = b"X-Storm: seen\n"
-ROLES = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "processor")
+ROLES = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "door", "processor")
 PATIENCE = 120.0
 """Seconds until a storm that does not settle has failed: the longest pause of the engine is a minute."""
 

@@ -13,6 +13,8 @@ __all__ = ["ScanLink"]
 
 RECONNECT = 0.05
 """Seconds between two attempts to connect, if there is no listener for an instant."""
+BURST = 32
+"""Answers that are read in one turn of the loop."""
 _decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 Answered = Callable[[FilterAnswer | None], None]
 """Called with the answer. None: the filter was changed or removed meanwhile, and the rules must be walked again, a moment later."""
@@ -45,6 +47,7 @@ class ScanLink:
         except OSError:
             self._loop.after(RECONNECT, self._connect)
             return
+        self._link.burst = BURST
         self._link.send(self._hello)
         for ask, _ in list(self._open.values()):
             self._link.send(encode(ask))

@@ -78,7 +78,7 @@ def _ask(base: Path, line: bytes) -> bytes:
 
 def test_every_hostile_request_is_answered_and_ends_no_process(trials: Trials, config: Config) -> None:
     with trials(config(processors=2)) as trial:
-        before = {title: trial.pids(title)[:1] for title in ("supervisor", "queue manager", "filterlink", "watcher", "logger")}
+        before = {title: trial.pids(title)[:1] for title in ("supervisor", "queue manager", "filterlink", "watcher", "logger", "door")}
         for name, line in HOSTILE.items():
             answer = _ask(trial.base, line)
             if answer:

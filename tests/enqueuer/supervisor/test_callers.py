@@ -41,7 +41,7 @@ UNASKED = {
     "a wake for nothing": encode(frames.Wake("None", 1 << 40)),
 }
 # By the first pid of each title below: filterlink's children have its title until they are helpers.
-TITLES = ("supervisor", "queue manager", "filterlink", "watcher", "logger")
+TITLES = ("supervisor", "queue manager", "filterlink", "watcher", "logger", "door")
 
 
 @pytest.mark.parametrize("name", ["supervisor", "manager", "filterlink"])

@@ -32,8 +32,8 @@ def _command(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_every_process_has_its_name(trials: Trials, config: Config) -> None:
     with trials(config(processors=3)) as trial:
-        titles = ("supervisor", "logger", "filterlink", "queue manager", "watcher")  # a new process has that of the supervisor at first
-        trial.wait(lambda: [len(trial.pids(title)) for title in titles] == [1] * 5, "each has its name")
+        titles = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "door")  # its first title: supervisor
+        trial.wait(lambda: [len(trial.pids(title)) for title in titles] == [1] * 6, "each has its name")
         trial.wait(lambda: len(trial.pids("processor")) == 3, "three processors")
         assert trial.status()["processors"]["running"] == 3
 
@@ -189,7 +189,7 @@ def test_a_queue_manager_killed_while_draining_takes_nothing_more(trials: Trials
         assert trial.outbound() == []
 
 
-@pytest.mark.parametrize("title", ["filterlink", "watcher", "logger", "queue manager"])
+@pytest.mark.parametrize("title", ["filterlink", "watcher", "logger", "queue manager", "door"])
 def test_a_process_that_fails_as_soon_as_it_runs_is_throttled(trials: Trials, config: Config, title: str) -> None:
     """That it has said hello is no use yet: one that fails within its first second is started again after a growing pause."""
     with trials(config(processors=1)) as trial:
@@ -280,7 +280,7 @@ def _kill_one(trial: Trial, role: str, luck: random.Random) -> None:
         trial.start()
 
 
-@pytest.mark.parametrize("role", ["processor", "queue manager", "filterlink", "logger", "watcher", "helper", "supervisor"])
+@pytest.mark.parametrize("role", ["processor", "queue manager", "filterlink", "logger", "watcher", "door", "helper", "supervisor"])
 def test_killed_again_and_again_nothing_is_lost_or_doubled(trials: Trials, config: Config, mail: Make, role: str) -> None:
     """Ten kills at random instants of 500 messages, a consumer emptying Outbound: all come out, once each, right content."""
     seed = random.randrange(10**6)

@@ -1,10 +1,13 @@
 """Sessions of a milter door over real sockets, in one loop with their client. The host keeps what it gets and decides as a test says."""
 
 import logging
+import shutil
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from enqueuer.queue.message.client import RemoteClient
 from filterlink.filters.servers import milterwire
 from filterlink.filters.servers.milterpackets import packet, strings
 from filterlink.log.complaints import Complaints
+from filterlink.wire.link import serve
 from filterlink.wire.loop import Loop
 
 OFFER = packet(b"O", struct.pack("!III", 6, 0x1FF, 0x1FFFFF))
@@ -83,6 +87,34 @@ class ListHost:
 
     def ready(self) -> list[str]:
         return []
+
+
+MILTERTEST = """
+conn = mt.connect("inet:%d@127.0.0.1")
+assert(conn ~= nil)
+assert(mt.test_action(conn, SMFIF_ADDHDRS))
+assert(mt.test_action(conn, SMFIF_QUARANTINE))
+assert(not mt.test_action(conn, SMFIF_CHGBODY))
+assert(mt.test_option(conn, SMFIP_NR_BODY))
+mt.macro(conn, SMFIC_CONNECT, "j", "here.example")
+assert(mt.conninfo(conn, "mx.example", "192.0.2.1") == nil)
+assert(mt.helo(conn, "helo.example") == nil)
+for number = 1, 2 do
+    mt.macro(conn, SMFIC_MAIL, "i", "Q" .. number, "{auth_authen}", "ann")
+    assert(mt.mailfrom(conn, "<a@b>", "SIZE=12") == nil)
+    assert(mt.rcptto(conn, "<c@d>") == nil)
+    assert(mt.header(conn, "Subject", "x") == nil)
+    assert(mt.eoh(conn) == nil)
+    assert(mt.bodystring(conn, "line\\r\\n") == nil)
+    assert(mt.eom(conn) == nil)
+    assert(mt.getreply(conn) == SMFIR_ACCEPT or mt.getreply(conn) == SMFIR_CONTINUE)
+    assert(mt.eom_check(conn, MT_HDRINSERT, "X-A", " 1"))
+    assert(mt.eom_check(conn, MT_RCPTADD, "<e@f>"))
+    assert(mt.eom_check(conn, MT_QUARANTINE, "odd"))
+    mt.abort(conn)
+end
+mt.disconnect(conn)
+"""
 
 
 class Mta:
@@ -311,6 +343,32 @@ def test_clients_that_are_odd(host: ListHost) -> None:
     assert mta.hears() == (b"c", b"")
     assert host.messages[0].mail.client == RemoteClient(helo=b"helo.example")
     assert host.messages[0].mail.queue_id == b"AB"
+
+
+@pytest.mark.server
+def test_what_miltertest_says(host: ListHost, tmp_path: Path) -> None:
+    """Debian's test client of milters, from the authors of OpenDKIM."""
+    if shutil.which("miltertest") is None:
+        pytest.skip("miltertest is not installed (package miltertest)")
+    host.decision = decided(action="quarantine", text="odd", fields=(b"X-A: 1",), recipients=(b"e@f",))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        script = tmp_path / "script.lua"
+        script.write_text(MILTERTEST % listener.getsockname()[1])
+        serve(host.loop, listener, lambda sock: sessions.append(MilterSession(host, sock, "127.0.0.1", "")))
+        sessions: list[MilterSession] = []
+        with subprocess.Popen(["miltertest", "-s", str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
+            end = time.monotonic() + QUIET
+            while (client.poll() is None or not host.ends) and time.monotonic() < end:
+                host.loop.turn(0.01)
+            client.kill()
+            said = client.stdout.read() if client.stdout else ""
+        host.loop.forget(listener.fileno())
+
+    assert (client.returncode, said) == (0, "")
+    assert [message.mail.queue_id for message in host.messages] == [b"Q1", b"Q2"]
+    assert [message.data for message in host.messages] == [b"Subject: x\n\nline\n"] * 2
+    assert host.ends == sessions
 
 
 # ---- waiting for a decision
