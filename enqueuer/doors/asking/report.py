@@ -45,4 +45,4 @@ def _session(mail: AskedMail) -> str:
 
 
 def _queue_id(id: bytes) -> str:
-    return f", queue-id={id[:100].decode('ascii', 'replace')}" if id.isalnum() else ""
+    return f", queue-id={id[:100].decode('ascii', 'replace')}" if id.replace(b"-", b"").isalnum() else ""

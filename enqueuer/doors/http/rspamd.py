@@ -98,7 +98,10 @@ def undecided(text: str) -> bytes:
 
 
 def text(decision: DoorDecision, message_id: str) -> bytes:
-    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report."""
+    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report.
+
+    The fields come in the order in which they are put on top of the header, one after another.
+    """
     score = SCORES[decision.action]
     lines = [
         "RSPAMD/1.3 0 EX_OK",
@@ -107,7 +110,7 @@ def text(decision: DoorDecision, message_id: str) -> bytes:
         *([f"Message: {said}"] if (said := _line(decision.text)) else []),
         f"Message-ID: {message_id or 'undef'}",
         *(f"Symbol: {_line(name)}({_score(decision, name):.2f})" for name in decision.verdicts.answers),
-        *(f"X-Milter-Add: {name}: {_line(value)}" for name, value in answers.field_pairs(decision.fields)),
+        *(f"X-Milter-Add: {name}: {_line(value)}" for name, value in reversed(answers.field_pairs(decision.fields))),
     ]
     while len(found := "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")) > MAX_TEXT:
         del lines[-1]

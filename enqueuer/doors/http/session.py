@@ -31,6 +31,8 @@ IDLE = 60.0
 """Seconds between two requests."""
 LINGER = 5.0
 """Seconds for which the rest of a refused request is read."""
+EVENTS = 200
+"""Events of the HTTP parser in one turn of the loop: about 5 ms, for chunks of one byte."""
 FLUSH_WITHIN = 30.0
 """Seconds for which a closed session waits until the client has read its answer."""
 RETRY_AFTER = 10
@@ -100,15 +102,20 @@ class HttpSession:
         return rspamd.http_head(data[: end + 1]) + data[end + 1 :]
 
     def _advance(self) -> None:
-        """Handle what has come, up to a request that waits for its decision."""
-        if self._advancing:
+        """Handle what has come, up to a request that waits for its decision. Much in small chunks takes several turns of the loop."""
+        if self._advancing or self._ended:
             return
         self._advancing = True
-        while not (self._waiting or self._lingers or self._ended) and self._step():
-            pass
+        for _ in range(EVENTS):
+            if self._waiting or self._lingers or self._ended or not self._step():
+                later = False
+                break
+        else:
+            later = True
+            self._host.loop.after(0, self._advance)
         self._advancing = False
         if not self._ended:
-            self._stream.read(not self._waiting)
+            self._stream.read(not (self._waiting or later))
 
     def _step(self) -> bool:
         """Handle one event, or refuse its request. Return whether there may be another event."""

@@ -340,6 +340,28 @@ def test_a_client_that_does_not_read_ends_its_own_session(web: tuple[HttpDoor, i
     assert ask(port, "GET", "/health")[0] == 200
 
 
+def test_tiny_chunks_do_not_hold_up_other_sessions(web: tuple[HttpDoor, int]) -> None:
+    door, port = web
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        door.loop.after(0, turn)
+
+    door.loop.soon(turn)
+    chunks = b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
+    head = b"POST /scan HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(head)
+        until(lambda: door.mails)
+        before = turns
+        sock.sendall(chunks)
+        assert b" 200 " in sock.recv(65536)
+    assert turns - before > 50  # without a limit: 2, one for each 64 KiB
+    assert bytes(door.mails[0].data) == b"a" * 20_000
+
+
 def test_many_connections_and_a_gibibyte_leave_memory_flat(web: tuple[HttpDoor, int], monkeypatch: pytest.MonkeyPatch) -> None:
     door, port = web
     door.max_size = 1 << 31
