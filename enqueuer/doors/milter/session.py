@@ -57,6 +57,9 @@ class MilterSession:
         self._overload = overload
         self._input = MilterInput()
         self._options: MilterOptions | None = None
+        self._answered: frozenset[bytes] = frozenset()
+        """Commands for which this MTA waits for an answer. Others than Postfix and Sendmail of today have some."""
+        self._leading_space = False
         self._facts = MilterFacts()
         self._message: MilterTransaction | None = None
         self._waiting = False
@@ -127,7 +130,7 @@ class MilterSession:
             if self._options is None and command.letter != b"O":
                 raise BadPacket(f"{command.letter.decode()} before its options")
             _HANDLERS[command.letter](self, command)
-            if command.whole and self._options is not None and self._options.answers(command.letter) and not self._closed:
+            if command.letter in self._answered and command.whole and not self._closed:
                 self._stream.send(CONTINUE)
         return completed
 
@@ -137,6 +140,8 @@ class MilterSession:
         if self._options is not None:
             raise BadPacket("options twice")
         self._options, packet = negotiate(command.data, answer_connect=bool(self._overload))
+        self._answered = self._options.answered
+        self._leading_space = self._options.leading_space
         self._stream.send(packet)
 
     def _note(self, command: MilterCommand) -> None:
@@ -180,8 +185,7 @@ class MilterSession:
         self._transaction(command).recipient(command.data)
 
     def _field(self, command: MilterCommand) -> None:
-        assert self._options is not None
-        self._content(command).field(command, self._options.leading_space)
+        self._content(command).field(command, self._leading_space)
 
     def _end_of_header(self, command: MilterCommand) -> None:
         self._content(command).end_header()
@@ -207,7 +211,8 @@ class MilterSession:
 
     def _content(self, command: MilterCommand) -> MilterTransaction:
         message = self._transaction(command)
-        message.begin(self._facts)
+        if not message.begun:
+            message.begin(self._facts)
         return message
 
     def _drop(self) -> None:

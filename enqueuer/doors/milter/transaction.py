@@ -5,7 +5,7 @@ import re
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.session import AskedMessagePort, DoorHost
 from enqueuer.doors.milter.wire import BadPacket, MilterCommand, UnixLines, arguments, macros
-from enqueuer.queue.message.client import ClientError, RemoteClient, given
+from enqueuer.queue.message.client import NOBODY, ClientError, RemoteClient, given
 from enqueuer.queue.message.header import MAX_ADDRESS, MAX_HEADER, MAX_RECIPIENTS
 
 __all__ = ["ENDLESS", "MilterFacts", "MilterTransaction"]
@@ -15,9 +15,10 @@ ENDLESS = 1 << 30
 MAX_ENVELOPE = 8 << 20
 """Bytes of all recipients of a message: 50,000 usual addresses are much less."""
 MAX_ESMTP = 1000
-_KEPT = (b"i", b"tls_version", b"cipher", b"auth_authen")
-"""The macros that are of use. The others are not kept."""
-_MESSAGE = b"MRTLNBE"
+MAX_MACROS = 8 << 10
+"""Bytes of the macros before one command. Longer ones are not kept."""
+_CONNECTION = (b"C", b"H")
+_MESSAGE = (b"M", b"R", b"T", b"L", b"N", b"B", b"E")
 """Commands of one message, in their order. The macros of earlier commands stay for the whole connection."""
 _UNSAFE = re.compile(rb"[^!-~]")
 _NO_ADDRESS = re.compile(rb"[\0-\x1f\x7f<>]")
@@ -27,36 +28,32 @@ class MilterFacts:
     """The client of a connection, and the macros by the command that they came before."""
 
     def __init__(self) -> None:
-        self._address = b""
-        self._name = b""
+        self._client = NOBODY
         self._helo = b""
-        self._macros: dict[bytes, dict[bytes, bytes]] = {}
+        self._macros: dict[bytes, bytes] = {}
+        """As they came: an MTA sends the same ones before each header field, and few are of use."""
 
     def note(self, data: bytes) -> None:
         """Keep macros. They replace those that came before the same command earlier."""
-        letter, values = macros(data)
-        kept = {name: value[:MAX_ADDRESS] for given, value in values.items() if (name := given.strip(b"{}")) in _KEPT}
-        if kept or letter in self._macros:
-            self._macros[letter] = kept
+        if len(data) <= MAX_MACROS:
+            self._macros[data[:1]] = data
 
     def connect(self, name: bytes, address: bytes) -> None:
         """Note the client. All facts about an earlier one are forgotten."""
-        self._macros = {letter: values for letter, values in self._macros.items() if letter == b"C"}
+        self.forget(_CONNECTION[1:] + _MESSAGE)
         self._helo = b""
-        self._name = name
         try:
-            given(address=address)
-            self._address = address
+            self._client = given(address, name)
         except ClientError:
-            self._address = b""
+            self._client = given(name=name)
 
     def greet(self, data: bytes) -> None:
         self._helo = arguments(data)[0]
 
-    def forget(self, commands: bytes = _MESSAGE) -> None:
-        """Forget the macros of a message, or of some of its commands."""
+    def forget(self, commands: tuple[bytes, ...] = _MESSAGE) -> None:
+        """Forget the macros of a message, or of some commands."""
         for letter in commands:
-            self._macros.pop(bytes((letter,)), None)
+            self._macros.pop(letter, None)
 
     def next_message(self) -> None:
         """Forget all of the last message, if its end was not said. Macros for the new MAIL have come already."""
@@ -64,10 +61,13 @@ class MilterFacts:
 
     @property
     def client(self) -> RemoteClient:
+        client = self._client
+        account = self._macro(b"auth_authen")
         try:
-            return given(self._address, self._name, self._helo, self._macro(b"auth_authen"))
+            session = given(helo=self._helo, account=account)
         except ClientError:  # an account that no envelope line can have: filters see none
-            return given(self._address, self._name, self._helo)
+            session = given(helo=self._helo)
+        return RemoteClient(client.address, client.name, session.helo, session.account)
 
     @property
     def queue_id(self) -> bytes:
@@ -79,7 +79,13 @@ class MilterFacts:
         return b" ".join(_UNSAFE.sub(b"", value)[:100] for name in (b"tls_version", b"cipher") if (value := self._macro(name)))
 
     def _macro(self, name: bytes) -> bytes:
-        return next((value for letter in b"EBNLTRMHC" if (value := self._macros.get(bytes((letter,)), {}).get(name))), b"")
+        """Return the value that came last."""
+        for letter in reversed(_CONNECTION + _MESSAGE):
+            if (data := self._macros.get(letter)) and name in data:
+                values = macros(data)
+                if value := values.get(name) or values.get(b"{%b}" % name):
+                    return value
+        return b""
 
 
 class MilterTransaction:
@@ -88,6 +94,7 @@ class MilterTransaction:
     def __init__(self, host: DoorHost, data: bytes) -> None:
         sender, *parameters = arguments(data)
         self._host = host
+        self._most = host.max_size
         self._recipients: list[bytes] = []
         self._envelope_size = 0
         self._size = 0
@@ -121,9 +128,7 @@ class MilterTransaction:
             self._recipients.append(self._path(arguments(data)[0]))
 
     def begin(self, facts: MilterFacts) -> None:
-        """Begin the content, if it has not begun. The MTA's id is known now."""
-        if self.begun:
-            return
+        """Begin the content. The MTA's id is known now."""
         self.begun = self._host.loop.now()
         if trouble := self._host.overloaded():
             self.refuse("451 4.3.2", trouble)
@@ -186,12 +191,15 @@ class MilterTransaction:
 
     def _write(self, data: bytes) -> None:
         self._size += len(data)
-        most = self._host.max_size
-        if self._in_header and self._size > MAX_HEADER:
-            self.refuse("552 5.3.4", f"the header has more than {MAX_HEADER >> 20} MiB")
-        if self._size > most:
-            self.refuse("552 5.3.4", f"the message has more than {most} bytes")
-        if self._size > most + ENDLESS:
-            raise BadPacket("a message without an end")
+        if self._size > self._most or (self._in_header and self._size > MAX_HEADER):
+            self._refuse_size()
         if self.port is not None:
             self.port.write(data)
+
+    def _refuse_size(self) -> None:
+        if self._size > self._most + ENDLESS:
+            raise BadPacket("a message without an end")
+        if self._in_header and self._size > MAX_HEADER:
+            self.refuse("552 5.3.4", f"the header has more than {MAX_HEADER >> 20} MiB")
+        else:
+            self.refuse("552 5.3.4", f"the message has more than {self._most} bytes")

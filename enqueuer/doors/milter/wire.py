@@ -49,8 +49,9 @@ ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE
 _NAMES = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
 MAX_SMALL = 64 << 10
 """Bytes of a packet that is kept until it is whole. Header fields and bodies are taken in pieces."""
-_IN_PIECES = b"LB"
-_LETTERS = frozenset(b"ACDEHKLMNOQRTUB")
+_IN_PIECES = (b"L", b"B")
+_SIZES = {letter.encode(): MAX_PACKET if letter.encode() in _IN_PIECES else MAX_SMALL for letter in "ABCDEHKLMNOQRTU"}
+_HEAD = struct.Struct("!Ic")
 LINE = 400
 """Characters of a line of a reply: with code and line end it has less than 512 bytes (RFC 5321, 4.5.3.1.5)."""
 LINES = 10
@@ -72,7 +73,7 @@ class MilterInput:
     """Feed it what was read, and take commands. It keeps what is left of one feed and of one small packet."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data = b""
         self._at = 0
         self._letter = b""
         """Of the packet that is taken in pieces."""
@@ -80,9 +81,8 @@ class MilterInput:
         """Bytes of it that are not taken yet."""
 
     def feed(self, data: bytes) -> None:
-        del self._data[: self._at]
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
-        self._data += data
 
     @property
     def partial(self) -> bool:
@@ -93,44 +93,43 @@ class MilterInput:
         """Return the letter of the next packet; b"" if it is not known yet. Raises BadPacket."""
         if self._letter or len(self._data) - self._at < 5:
             return self._letter
-        (size,) = struct.unpack_from("!I", self._data, self._at)
-        letter = self._data[self._at + 4]
-        if letter not in _LETTERS:
-            raise BadPacket("a command that is none")
-        if not 0 < size <= (MAX_PACKET if letter in _IN_PIECES else MAX_SMALL):
-            raise BadPacket(f"a packet {chr(letter)} of {size} bytes")
-        return bytes((letter,))
+        return self._head()[1]
 
     def take(self) -> MilterCommand | None:
         """Return the next command; None until there is one. Raises BadPacket."""
         if self._letter:
             return self._piece()
-        if not (letter := self.peek()):
-            return None
-        (size,) = struct.unpack_from("!I", self._data, self._at)
-        if letter in _IN_PIECES:
-            self._at += 5
-            self._letter = letter
-            self._left = size - 1
-            return self._piece()
         begin = self._at + 5
-        end = begin + size - 1
-        if len(self._data) < end:
+        if len(self._data) < begin:
             return None
-        self._at = end
-        return MilterCommand(letter, bytes(self._data[begin:end]))
+        size, letter = self._head()
+        end = begin + size - 1
+        if len(self._data) >= end:
+            self._at = end
+            return MilterCommand(letter, self._data[begin:end])
+        if letter not in _IN_PIECES:
+            return None
+        self._at = begin
+        self._letter = letter
+        self._left = size - 1
+        return self._piece()
+
+    def _head(self) -> tuple[int, bytes]:
+        size, letter = _HEAD.unpack_from(self._data, self._at)
+        if not 0 < size <= _SIZES.get(letter, 0):
+            raise BadPacket(f"a packet {letter.decode()} of {size} bytes" if letter in _SIZES else "a command that is none")
+        return size, letter
 
     def _piece(self) -> MilterCommand | None:
-        letter = self._letter
-        data = bytes(self._data[self._at : self._at + self._left])
-        if not data and self._left:
+        data = self._data[self._at : self._at + self._left]
+        if not data:
             return None
         self._at += len(data)
         self._left -= len(data)
-        if self._left:
-            return MilterCommand(letter, data, False)
-        self._letter = b""
-        return MilterCommand(letter, data)
+        letter = self._letter
+        if not self._left:
+            self._letter = b""
+        return MilterCommand(letter, data, not self._left)
 
 
 class UnixLines:
@@ -157,9 +156,10 @@ class MilterOptions(NamedTuple):
     actions: int = 0
     protocol: int = 0
 
-    def answers(self, letter: bytes) -> bool:
-        """Return whether the MTA waits for an answer to this command."""
-        return letter in NOT_ANSWERED and not self.protocol & NOT_ANSWERED[letter]
+    @property
+    def answered(self) -> frozenset[bytes]:
+        """Return the commands for which the MTA waits for an answer, the end of a message aside."""
+        return frozenset(letter for letter, flag in NOT_ANSWERED.items() if not self.protocol & flag)
 
     @property
     def leading_space(self) -> bool:
@@ -185,10 +185,10 @@ def arguments(data: bytes) -> list[bytes]:
     return data.removesuffix(b"\0").split(b"\0")
 
 
-def macros(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """Return the letter of the command that these macros come before, and the macros. Braces stay in the names."""
+def macros(data: bytes) -> dict[bytes, bytes]:
+    """Return the macros that come before a command; the first byte is the command's letter. Braces stay in the names."""
     words = arguments(data[1:])
-    return data[:1], dict(zip(words[::2], words[1::2], strict=False))
+    return dict(zip(words[::2], words[1::2], strict=False))
 
 
 def connection(data: bytes) -> tuple[bytes, bytes]:

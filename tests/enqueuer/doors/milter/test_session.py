@@ -1,5 +1,6 @@
 """Sessions of a milter door over real sockets, in one loop with their client. The host keeps what it gets and decides as a test says."""
 
+import contextlib
 import logging
 import shutil
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enqueuer.config.doors import Door, ListenAddress
 from enqueuer.doors.asking.decision import DoorDecision
@@ -46,6 +49,7 @@ class KeptMessage:
         self.mail = mail
         self.data = b""
         self.cancelled = 0
+        self.ended = False
         self.answer: Callable[[DoorDecision], None] | None = None
         self._host = host
 
@@ -55,6 +59,7 @@ class KeptMessage:
     def submit(self, answer: Callable[[DoorDecision], None]) -> None:
         self.answer = answer
         if self._host.decision is not None:
+            self.ended = True
             answer(self._host.decision)
 
     def cancel(self) -> None:
@@ -638,3 +643,38 @@ def test_memory_of_a_session(host: ListHost) -> None:
 
     assert sent < 2 << 20
     assert len(mta.session._input._data) <= 65536 + 200
+
+
+# ---- whatever comes
+
+ODD = st.one_of(
+    st.binary(max_size=40), st.sampled_from([b"<a@b>\0", b"Subject\0 x\0", b"Mi\0A\0", b"x\x004\0\x19192.0.2.1\0", b"x\r\n" * 400])
+)
+WORDS = st.lists(st.tuples(st.sampled_from("DCHMRTLNBEAKUMRLBEE"), ODD), max_size=30)
+
+
+@given(WORDS, st.integers(1, 200), st.booleans(), st.sampled_from([6, 2]))
+def test_no_order_of_commands_harms_the_process(commands: list[tuple[str, bytes]], step: int, at_once: bool, version: int) -> None:
+    """Each message that has begun is answered or cancelled, and the session ends once."""
+    host = ListHost()
+    host.decision = decided(action="reject", status="550 5.7.1", text="no") if at_once else None
+    mta = Mta(host)
+    mta.say(packet(b"O", struct.pack("!III", version, 0x1FF, 0x1FFFFF if version == 6 else 0x3F)))
+    data = b"".join(packet(letter.encode(), text) for letter, text in commands)
+    for at in range(0, len(data), step):
+        with contextlib.suppress(OSError):
+            mta.sock.send(data[at : at + step])
+        mta.turns()
+        for each in host.messages:
+            if each.answer is not None and not each.cancelled and not each.ended and step % 2:
+                each.ended = True
+                each.answer(decided())
+    mta.sock.close()
+    mta.session.close()
+    host.loop.close()
+
+    assert host.ends == [mta.session]
+    assert not mta.session.busy
+    for each in host.messages:
+        assert each.cancelled <= 1
+        assert each.cancelled or each.ended
