@@ -92,9 +92,7 @@ def _score(decision: DoorDecision, name: str) -> float:
 
 def undecided(text: str) -> bytes:
     """Return the answer to a request that gets no decision."""
-    return answers.refused(
-        text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": f"451 4.7.1 {text}"}
-    )
+    return answers.refused(text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": text})
 
 
 def text(decision: DoorDecision, message_id: str) -> bytes:

@@ -1,5 +1,6 @@
 """HTTP sessions over real sockets: http.client and curl as strangers, and clients that mean no good."""
 
+import contextlib
 import http.client
 import json
 import resource
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enqueuer.doors.http import session as module
 from tests.helpers.httpdoor import ACCEPT, HttpDoor, decision, served, until
@@ -398,3 +401,50 @@ def test_close_cancels_and_tells_the_door_once(web: tuple[HttpDoor, int]) -> Non
     answer = door.mails[0].answer
     assert answer is not None
     answer(ACCEPT)  # too late: it must do no harm
+
+
+PARTS = st.sampled_from(
+    [
+        b"POST /scan HTTP/1.1\r\n",
+        b"CHECK RSPAMC/1.3\r\n",
+        b"GET /ping HTTP/1.0\r\n",
+        b"HEAD /health HTTP/1.1\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n",
+        b"Host: localhost\r\n",
+        b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Content-Length: 4\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close\r\n",
+        b"\r\n",
+        b"\n",
+        b"abcd",
+        b"4\r\nabcd\r\n",
+        b"0\r\n\r\n",
+        b"X-Ip: 1.2.3.4\r\n",
+        b"IP: \xff\r\n",
+    ]
+)
+
+
+@given(st.lists(st.one_of(PARTS, st.binary(max_size=5)), max_size=30), st.booleans())
+def test_no_input_raises_and_each_session_ends_once(pieces: list[bytes], answers: bool) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    ours, theirs = socket.socketpair()
+    with listener, theirs:
+        door = HttpDoor(listener)
+        door.decide = lambda _: ACCEPT if answers else None
+        session = module.HttpSession(door, ours, "", "")
+        door.sessions.add(session)
+        theirs.setblocking(False)
+        for piece in pieces:
+            with contextlib.suppress(OSError):
+                theirs.send(piece)
+            door.loop.turn(0)
+        theirs.close()
+        for _ in range(10):
+            door.loop.turn(0)
+        assert not door.sessions
+        assert not session.busy
+        assert all(message.cancelled or message.submitted for message in door.mails)
+        door.loop.close()
