@@ -190,7 +190,7 @@ class HttpSession:
             return
         port.write(self._body.end())
         self._waiting = True
-        self._watchdog.rest()
+        self._watchdog.clear()
         port.submit(partial(self._decided, port))
 
     def _answer_at_once(self) -> None:
@@ -285,7 +285,7 @@ class HttpSession:
         port = self._port
         self._port = None
         self._waiting = False
-        self._watchdog.rest()
+        self._watchdog.clear()
         if port is not None:
             port.cancel()
 

@@ -96,7 +96,7 @@ def test_the_envelope_may_be_in_the_query(web: tuple[HttpDoor, int]) -> None:
     ("action", "disposition", "text"),
     [
         ("reject", "rejected", "a virus"),
-        ("tempfail", "deferred", "VirusScan is away"),
+        ("tempfail", "deferred", "VirusScan is not ready"),
         ("discard", "discarded", ""),
         ("quarantine", "quarantined", "a virus"),
     ],
