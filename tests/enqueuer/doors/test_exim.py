@@ -1,8 +1,6 @@
 """Debian's Exim, configured as docs/exim.md prints it, in front of a running engine."""
 
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +25,6 @@ def printed(before: str) -> str:
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EximBox]:
-    if os.geteuid() or not all(map(shutil.which, ("unshare", "nsenter", "apt-get", "swaks"))):
-        pytest.skip("needs root, unshare, nsenter, apt-get and swaks")
     made = EximBox(tmp_path_factory.mktemp("exim"))
     yield made
     made.close()
