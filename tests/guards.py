@@ -49,6 +49,7 @@ WHOLE = frozenset(
         "test_exim.py",
         "test_filesystems.py",
         "test_hostile.py",
+        "test_httpdoor.py",
         "test_manners.py",
         "test_many.py",
         "test_pages.py",

@@ -1,7 +1,7 @@
 """MTAs that only ask: clients of a milter (milterload.c) and of clamd (clamdload.c), with many connections at once; MIMEDefang as a milter.
 
-MIMEDefang gets a worker in C that does the least a worker must do: it writes an empty list of results. Its own worker is a Perl program
-that takes each message apart.
+MIMEDefang runs with its own worker without any filter, or with one in C that does the least: it writes an empty list of results. Its own
+worker is a Perl program that takes each message apart.
 """
 
 import contextlib
@@ -51,18 +51,18 @@ def _ask(program: Path, address: str, connections: int, messages: int, mail: Pat
 
 
 @contextlib.contextmanager
-def mimedefang_milter(folder: Path, workers: int) -> Iterator[str]:
-    """Run MIMEDefang of the Debian package; yield its address for Postfix. Raises Missing."""
+def mimedefang_milter(folder: Path, workers: int, *, in_c: bool = False) -> Iterator[str]:
+    """Run MIMEDefang of the Debian package; yield its address for Postfix. `in_c`: the worker is in C. Raises Missing."""
     milter = need("mimedefang", "mimedefang")
     multiplexor = need("mimedefang", "mimedefang-multiplexor")
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    worker = compiled("defangworker", folder)
+    worker = ["-f", compiled("defangworker", folder)] if in_c else ["-F", "/dev/null"]
     inner = folder / "multiplexor"
     socket = folder / "milter"
     pool = ["-m", str(workers), "-x", str(workers), "-w", "1", "-i", "3600", "-r", FOR_EVER, "-I", "1024"]
     with (
-        running([multiplexor, "-D", "-U", ACCOUNT, *pool, "-z", folder, "-s", inner, "-f", worker], folder / "log"),
+        running([multiplexor, "-D", "-U", ACCOUNT, *pool, "-z", folder, "-s", inner, *worker], folder / "log"),
         running([milter, "-D", "-U", ACCOUNT, "-q", "-X", "-z", folder, "-m", inner, "-p", socket], folder / "log"),
     ):
         until(inner.exists, "the multiplexor's socket", folder / "log")

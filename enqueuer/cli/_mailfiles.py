@@ -74,7 +74,7 @@ def _unreadable(name: str, error: OSError) -> MailSource:
 
 def _file(name: str) -> Iterator[MailSource]:
     try:
-        file = Path(name).open("rb")  # noqa: SIM115  (whoever reads it closes it)
+        file = Path(name).open("rb")  # noqa: SIM115  (its reader closes it)
         plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         if plain and not _is_mbox(file):
             file.close()

@@ -1,6 +1,7 @@
 """Scan messages by the running engine, or by one of our own, and print what it says. No typer: `enqueuer scan` starts in a hurry."""
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -111,11 +112,12 @@ class _Scan:
 
     def all(self, first: MailSource | None, rest: Iterator[MailSource]) -> int:
         second = next(rest, None)
-        if first is not None:
-            self._one(first)
-        if second is not None:
-            self._one(second)
-            threads = [threading.Thread(target=self._work, args=(rest,), daemon=True) for _ in range(AT_ONCE)]
+        if second is None:
+            if first is not None:
+                self._one(first)
+        else:
+            todo = itertools.chain((first, second), rest)
+            threads = [threading.Thread(target=self._work, args=(todo,), daemon=True) for _ in range(AT_ONCE)]
             for each in threads:
                 each.start()
             for each in threads:
@@ -124,11 +126,11 @@ class _Scan:
             raise self._failure
         return self._end()
 
-    def _work(self, rest: Iterator[MailSource]) -> None:
+    def _work(self, todo: Iterator[MailSource | None]) -> None:
         try:
             while self._failure is None:
                 with self._lock:
-                    source = next(rest, None)
+                    source = next(todo, None)
                 if source is None:
                     return
                 self._one(source)

@@ -30,10 +30,17 @@ def standalone(base: str | None) -> Iterator[Path]:
     try:
         with rig(where, Stop()) as made:
             made.start(1, {})
-            os.fchdir(here)
+            _go_back(here)
             yield made.trial.base
     except (TrialError, NotRunning) as error:
         fail(printable_lines(str(error)), exits.UNAVAILABLE)
+
+
+def _go_back(folder: int) -> None:
+    try:
+        os.fchdir(folder)
+    except PermissionError:
+        fail("the engine's account may not enter the current directory: run the command in another one", exits.NOPERM)
 
 
 def _end(number: int, _frame: object) -> None:

@@ -108,7 +108,11 @@ def _door(door: Door, config: Config) -> Iterator[str]:
         )
     if door.listen.path and door.mode.endswith(("6", "7", "2", "3")):
         yield f'mode = "{door.mode}": every account of this machine may ask it; write "0660" and the group of the MTA'
-    slow = [each.name for each in config.filters if each.enabled and each.timeout > door.answer_within]
+    slow = [
+        each.name
+        for each in config.filters
+        if each.enabled and each.timeout > door.answer_within and each.on_failure not in (door.on_late, "reject")
+    ]
     if slow:
         yield (
             f"answer_within = {show_seconds(door.answer_within)} is shorter than the timeout of {', '.join(slow)}: "

@@ -37,12 +37,12 @@ class ScanSocket:
 
     def __init__(self, base: Path) -> None:
         """Raises NotRunning, and OSError if this account may not ask."""
-        self._nobody = NotRunning(f"no engine runs on {base}: start it with `enqueuer run --base {base}`, or scan with --standalone")
+        self._absent = NotRunning(f"no engine runs on {base}: start it with `enqueuer run --base {base}`, or scan with --standalone")
         self._path = str(base / SOCKET)
         try:
             self._fd = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
-            raise self._nobody from None
+            raise self._absent from None
         found = os.fstat(self._fd)
         if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.stat(base).st_uid:
             raise NotRunning(f"{self._path} is no socket of the engine on {base}")
@@ -77,7 +77,7 @@ class ScanSocket:
             sock.connect(self._path)
         except (FileNotFoundError, ConnectionError):
             sock.close()
-            raise self._nobody from None
+            raise self._absent from None
         except OSError:
             sock.close()
             raise

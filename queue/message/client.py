@@ -6,6 +6,7 @@ The digits are the HMAC-SHA256 of the facts and of the header below the field. S
 write the field, and the field counts for one header only.
 """
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -65,6 +66,7 @@ def given(address: bytes = b"", name: bytes = b"", helo: bytes = b"", account: b
     return RemoteClient(_address(address), b"" if name in _UNKNOWN else name[:MAX_TEXT], helo[:MAX_TEXT], account)
 
 
+@functools.lru_cache(maxsize=1000)
 def _address(text: bytes) -> str:
     """Return an address in the one form that all readers know. IPv4 in IPv6 becomes IPv4."""
     if text in _UNKNOWN:

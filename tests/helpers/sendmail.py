@@ -13,11 +13,12 @@ import pytest
 
 from enqueuer.lab.trial import wait
 from tests.helpers.mta import free_port
+from tests.helpers.paths import UNPACKED
 from tests.helpers.places import in_namespaces
 
 __all__ = ["Sendmail", "sendmail"]
 
-ROOT = Path("/var/cache/enqueuer-tests/root")
+ROOT = UNPACKED / "sendmail"
 PROGRAM = ROOT / "usr/libexec/sendmail/sendmail"
 CF = ROOT / "usr/share/sendmail/cf"
 LIBRARIES = os.environ | {"LD_LIBRARY_PATH": ":".join(map(str, ROOT.glob("usr/lib/*-linux-gnu")))}

@@ -32,10 +32,10 @@ def decided_line(door: str, mail: AskedMail, header: bytes, found: DoorDecision,
 
 
 def cancelled_line(door: str, mail: AskedMail, filter: str, seconds: float) -> str:
-    """Return the line of a message whose client has gone. `filter`: the one that was scanning it."""
+    """Return the line of a message for which no answer is needed any more. `filter`: the one that was scanning it."""
     during = f"while {filter} scanned it" if filter else "before the end of the message"
     before = facts.before(Envelope((), mail.sender, mail.recipients), b"")
-    return f"{door} cancelled: the client has gone {during}{before}{seconds:.3f}s{_session(mail)}"
+    return f"{door} cancelled {during}{before}{seconds:.3f}s{_session(mail)}"
 
 
 def _session(mail: AskedMail) -> str:
@@ -45,4 +45,4 @@ def _session(mail: AskedMail) -> str:
 
 
 def _queue_id(id: bytes) -> str:
-    return f", queue-id={id[:100].decode('ascii', 'replace')}" if id.isalnum() else ""
+    return f", queue-id={id[:100].decode('ascii', 'replace')}" if id.replace(b"-", b"").isalnum() else ""

@@ -92,13 +92,14 @@ def _score(decision: DoorDecision, name: str) -> float:
 
 def undecided(text: str) -> bytes:
     """Return the answer to a request that gets no decision."""
-    return answers.refused(
-        text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": f"451 4.7.1 {text}"}
-    )
+    return answers.refused(text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": text})
 
 
 def text(decision: DoorDecision, message_id: str) -> bytes:
-    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report."""
+    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report.
+
+    The fields come in the order in which they are put on top of the header, one after another.
+    """
     score = SCORES[decision.action]
     lines = [
         "RSPAMD/1.3 0 EX_OK",
@@ -107,7 +108,7 @@ def text(decision: DoorDecision, message_id: str) -> bytes:
         *([f"Message: {said}"] if (said := _line(decision.text)) else []),
         f"Message-ID: {message_id or 'undef'}",
         *(f"Symbol: {_line(name)}({_score(decision, name):.2f})" for name in decision.verdicts.answers),
-        *(f"X-Milter-Add: {name}: {_line(value)}" for name, value in answers.field_pairs(decision.fields)),
+        *(f"X-Milter-Add: {name}: {_line(value)}" for name, value in reversed(answers.field_pairs(decision.fields))),
     ]
     while len(found := "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")) > MAX_TEXT:
         del lines[-1]

@@ -5,6 +5,7 @@ come is answered at once; the rest of the body is then read for a moment and dro
 otherwise lose the answer. A client must not close its sending side before it has the answer: it counts as gone.
 """
 
+import logging
 import socket
 from email.utils import formatdate
 from functools import partial
@@ -20,8 +21,11 @@ from enqueuer.doors.http.body import MessageBody
 from enqueuer.doors.http.request import HttpHead, HttpRoute, RefusedRequest
 from enqueuer.doors.http.watchdog import Watchdog
 from enqueuer.queue.message import fields
+from filterlink.log.complaints import Complaints
 
 __all__ = ["HttpSession"]
+
+log = logging.getLogger("DOOR")
 
 HEAD_WITHIN = 10.0
 """Seconds for the head of a request, from its first byte or from the connection."""
@@ -31,19 +35,26 @@ IDLE = 60.0
 """Seconds between two requests."""
 LINGER = 5.0
 """Seconds for which the rest of a refused request is read."""
+EVENTS = 200
+"""Events of the HTTP parser in one turn of the loop: about 5 ms, for chunks of one byte."""
 FLUSH_WITHIN = 30.0
 """Seconds for which a closed session waits until the client has read its answer."""
 RETRY_AFTER = 10
 """Seconds that an overloaded door asks for."""
+MAX_FAULT = 200
+"""Characters of a fault that are repeated: it quotes the client."""
 JSON = "application/json"
 NO_ROUTE = HttpRoute(b"", "")
+_lines = Complaints(log, burst=10)
+"""Of all sessions of the process: they are in one thread."""
 
 
 class HttpSession:
     """A DoorSession."""
 
-    def __init__(self, host: DoorHost, sock: socket.socket, peer: str, overload: str) -> None:  # noqa: ARG002  (HTTP needs no peer)
+    def __init__(self, host: DoorHost, sock: socket.socket, peer: str, overload: str) -> None:
         self._host = host
+        self._peer = peer or "a local client"
         self._unix = sock.family == socket.AF_UNIX
         self._overload = overload
         self._stream = SessionStream(host.loop, sock, self._received, self._gone)
@@ -100,15 +111,20 @@ class HttpSession:
         return rspamd.http_head(data[: end + 1]) + data[end + 1 :]
 
     def _advance(self) -> None:
-        """Handle what has come, up to a request that waits for its decision."""
-        if self._advancing:
+        """Handle what has come, up to a request that waits for its decision. Much in small chunks takes several turns of the loop."""
+        if self._advancing or self._ended:
             return
         self._advancing = True
-        while not (self._waiting or self._lingers or self._ended) and self._step():
-            pass
+        for _ in range(EVENTS):
+            if self._waiting or self._lingers or self._ended or not self._step():
+                later = False
+                break
+        else:
+            later = True
+            self._host.loop.after(0, self._advance)
         self._advancing = False
         if not self._ended:
-            self._stream.read(not self._waiting)
+            self._stream.read(not (self._waiting or later))
 
     def _step(self) -> bool:
         """Handle one event, or refuse its request. Return whether there may be another event."""
@@ -118,7 +134,7 @@ class HttpSession:
             self._refuse(refusal)
         except h11.RemoteProtocolError as error:
             self._rest = True
-            self._refuse(RefusedRequest(error.error_status_hint, f"this is no HTTP request: {error}"))
+            self._refuse(RefusedRequest(error.error_status_hint, f"this is no HTTP request: {error}"[:MAX_FAULT]))
         return True
 
     def _next(self) -> bool:
@@ -183,7 +199,7 @@ class HttpSession:
             return
         port.write(self._body.end())
         self._waiting = True
-        self._watchdog.rest()
+        self._watchdog.clear()
         port.submit(partial(self._decided, port))
 
     def _answer_at_once(self) -> None:
@@ -218,6 +234,8 @@ class HttpSession:
         """Answer a request without a decision."""
         self._cancel()
         said = str(refusal)
+        name = self._host.door.name
+        _lines.say(f"{name} {refusal.status}", f"door {name}: a request of {self._peer} is refused: {refusal.status} {said}")
         if self._text:
             self._send_text(rspamd.text_failure(said))
             return
@@ -278,7 +296,7 @@ class HttpSession:
         port = self._port
         self._port = None
         self._waiting = False
-        self._watchdog.rest()
+        self._watchdog.clear()
         if port is not None:
             port.cancel()
 

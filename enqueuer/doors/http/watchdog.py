@@ -21,7 +21,7 @@ class Watchdog:
         """The seconds of the last expect()."""
 
     def expect(self, seconds: float, in_all: float = 0.0) -> None:
-        """Give the client this long from now. `in_all`: a limit that further calls do not move, until another one sets it or rest()."""
+        """Give the client this long from now. `in_all`: a limit that further calls do not move, until another one sets it, or clear()."""
         now = time.monotonic()
         if in_all:
             self._limit = now + in_all
@@ -30,13 +30,13 @@ class Watchdog:
         if self._timer is None or self._timer.action is None or self._timer.when > self._due:
             self._set()
 
-    def rest(self) -> None:
+    def clear(self) -> None:
         """Expect nothing of the client."""
         self._limit = 0.0
         self._due = 0.0
 
     def stop(self) -> None:
-        self.rest()
+        self.clear()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -98,7 +98,7 @@ def test_the_default_file_shows_each_key_with_its_default() -> None:
 def test_what_is_doubtful_is_a_warning(line: str, says: str) -> None:
     key = line.partition(" ")[0]
     door = "".join(f"{each}\n" for each in DOOR.splitlines() if not each.startswith(f"{key} ="))
-    filter = '[[filters]]\nname = "Scan"\nprogram = "true"\ntimeout = "20s"\n'
+    filter = '[[filters]]\nname = "Scan"\nprogram = "true"\ntimeout = "20s"\non_failure = "quarantine"\n'
     found = warnings(schema.load(f"{BASE}{filter}{door}{line}\n".encode()))
     assert any(says in each for each in found)
     assert not any(says in each for each in warnings(schema.load(f"{BASE}{filter}{DOOR}".encode())))

@@ -92,6 +92,7 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "reload": [["--base", "{base}"]],
     "stop": [["--base", "{base}"]],
     "submit": [["--base", "{base}", "-f", "a@a.example", "b@b.example"], ["--base", "{base}", "-t", "{mail}/mail.eml"]],
+    "scan": [["--base", "{base}", "{mail}/mail.eml"], ["--base", "{base}", "--standalone", "{mail}/mail.eml"]],
     "queue list": [["--base", "{base}"]],
     "queue show": [[name, "--base", "{base}"] for name in ("1", "99", "c.eml", "z.eml")],
     "queue retry": [["1", "--base", "{base}"]],

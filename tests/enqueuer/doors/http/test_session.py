@@ -1,5 +1,6 @@
 """HTTP sessions over real sockets: http.client and curl as strangers, and clients that mean no good."""
 
+import contextlib
 import http.client
 import json
 import resource
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enqueuer.doors.http import session as module
 from tests.helpers.httpdoor import ACCEPT, HttpDoor, decision, served, until
@@ -93,7 +96,7 @@ def test_the_envelope_may_be_in_the_query(web: tuple[HttpDoor, int]) -> None:
     ("action", "disposition", "text"),
     [
         ("reject", "rejected", "a virus"),
-        ("tempfail", "deferred", "VirusScan is away"),
+        ("tempfail", "deferred", "VirusScan is not ready"),
         ("discard", "discarded", ""),
         ("quarantine", "quarantined", "a virus"),
     ],
@@ -273,6 +276,7 @@ def test_a_bad_request_gets_a_4xx_and_the_door_goes_on(web: tuple[HttpDoor, int]
         answer = sock.recv(65536)
     assert answer[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5"), answer
     assert b'{"error":"' in answer
+    assert len(answer) < 1000
     assert not any(message.submitted for message in door.mails)
     assert ask(port, "POST", "/scan", MAIL)[0] == 200
     until(lambda: not door.sessions)
@@ -340,6 +344,28 @@ def test_a_client_that_does_not_read_ends_its_own_session(web: tuple[HttpDoor, i
     assert ask(port, "GET", "/health")[0] == 200
 
 
+def test_tiny_chunks_do_not_hold_up_other_sessions(web: tuple[HttpDoor, int]) -> None:
+    door, port = web
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        door.loop.after(0, turn)
+
+    door.loop.soon(turn)
+    chunks = b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
+    head = b"POST /scan HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(head)
+        until(lambda: door.mails)
+        before = turns
+        sock.sendall(chunks)
+        assert b" 200 " in sock.recv(65536)
+    assert turns - before > 50  # without a limit: 2, one for each 64 KiB
+    assert bytes(door.mails[0].data) == b"a" * 20_000
+
+
 def test_many_connections_and_a_gibibyte_leave_memory_flat(web: tuple[HttpDoor, int], monkeypatch: pytest.MonkeyPatch) -> None:
     door, port = web
     door.max_size = 1 << 31
@@ -376,3 +402,50 @@ def test_close_cancels_and_tells_the_door_once(web: tuple[HttpDoor, int]) -> Non
     answer = door.mails[0].answer
     assert answer is not None
     answer(ACCEPT)  # too late: it must do no harm
+
+
+PARTS = st.sampled_from(
+    [
+        b"POST /scan HTTP/1.1\r\n",
+        b"CHECK RSPAMC/1.3\r\n",
+        b"GET /ping HTTP/1.0\r\n",
+        b"HEAD /health HTTP/1.1\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n",
+        b"Host: localhost\r\n",
+        b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Content-Length: 4\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close\r\n",
+        b"\r\n",
+        b"\n",
+        b"abcd",
+        b"4\r\nabcd\r\n",
+        b"0\r\n\r\n",
+        b"X-Ip: 1.2.3.4\r\n",
+        b"IP: \xff\r\n",
+    ]
+)
+
+
+@given(st.lists(st.one_of(PARTS, st.binary(max_size=5)), max_size=30), st.booleans())
+def test_no_input_raises_and_each_session_ends_once(pieces: list[bytes], answers: bool) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    ours, theirs = socket.socketpair()
+    with listener, theirs:
+        door = HttpDoor(listener)
+        door.decide = lambda _: ACCEPT if answers else None
+        session = module.HttpSession(door, ours, "", "")
+        door.sessions.add(session)
+        theirs.setblocking(False)
+        for piece in pieces:
+            with contextlib.suppress(OSError):
+                theirs.send(piece)
+            door.loop.turn(0)
+        theirs.close()
+        for _ in range(10):
+            door.loop.turn(0)
+        assert not door.sessions
+        assert not session.busy
+        assert all(message.cancelled or message.submitted for message in door.mails)
+        door.loop.close()
