@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enqueuer import exits
-from enqueuer.cli._mailfiles import MailSource, NoSuchMail, sources
+from enqueuer.cli._mailfiles import MailFiles, MailSource, given, plain
 from enqueuer.control.client import NotRunning
 from enqueuer.control.scanclient import RefusedScan, ScanSocket
 from enqueuer.queue.message.printable import printable
@@ -49,13 +49,13 @@ class ScanOptions(NamedTuple):
 def run(options: ScanOptions) -> int:
     """Return the exit code. Raises ScanFailure, OSError, and what a base directory can raise."""
     fields = _fields(options)
-    found = sources(options.files)
-    try:
-        first = next(found, None)
-    except NoSuchMail as error:
-        raise ScanFailure(str(error), exits.NOINPUT) from None
+    for name in options.files:
+        if name != "-" and not Path(name).exists():
+            raise ScanFailure(f"{name}: no such file or folder", exits.NOINPUT)
     with _engine(options) as door:
-        return _Scan(door, fields, options.json).all(first, found)
+        leaves_root = os.geteuid() == 0 and door.owner != 0
+        found = MailFiles(given if leaves_root else plain).find(options.files)
+        return _Scan(door, fields, options.json).all(found)
 
 
 def _fields(options: ScanOptions) -> bytes:
@@ -78,9 +78,10 @@ def _engine(options: ScanOptions) -> Iterator[ScanSocket]:
             yield ScanSocket(base)
         return
     try:
-        yield ScanSocket(_base(options.base))
+        door = ScanSocket(_base(options.base))
     except NotRunning as error:
         raise ScanFailure(str(error), exits.UNAVAILABLE) from None
+    yield door
 
 
 def _base(named: str | None) -> Path:
@@ -110,7 +111,8 @@ class _Scan:
         self._unreadable = False
         self._failure: BaseException | None = None
 
-    def all(self, first: MailSource | None, rest: Iterator[MailSource]) -> int:
+    def all(self, rest: Iterator[MailSource]) -> int:
+        first = next(rest, None)
         second = next(rest, None)
         if second is None:
             if first is not None:

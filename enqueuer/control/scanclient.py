@@ -44,7 +44,9 @@ class ScanSocket:
         except (FileNotFoundError, NotADirectoryError):
             raise self._absent from None
         found = os.fstat(self._fd)
-        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.stat(base).st_uid:
+        self.owner = found.st_uid
+        """The account of the engine."""
+        if not stat.S_ISSOCK(found.st_mode) or self.owner != os.stat(base).st_uid:
             raise NotRunning(f"{self._path} is no socket of the engine on {base}")
         if os.path.exists("/proc/self/fd"):
             self._path = f"/proc/self/fd/{self._fd}"

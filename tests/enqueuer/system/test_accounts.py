@@ -91,6 +91,10 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "status": [["--base", "{base}"], ["--base", "{base}", "--json"]],
     "reload": [["--base", "{base}"]],
     "stop": [["--base", "{base}"]],
+    "scan": [
+        *(["--base", "{base}", name] for name in ("{mail}/mail.eml", "{base}/Queue", "{base}/mail.eml", "-")),
+        ["--base", "{base}", "--standalone", "{mail}/mail.eml", "{base}/mail.eml", "{base}/Queue"],
+    ],
     "submit": [["--base", "{base}", "-f", "a@a.example", "b@b.example"], ["--base", "{base}", "-t", "{mail}/mail.eml"]],
     "scan": [["--base", "{base}", "{mail}/mail.eml"], ["--base", "{base}", "--standalone", "{mail}/mail.eml"]],
     "queue list": [["--base", "{base}"]],
