@@ -17,6 +17,7 @@ Whatever is a fault of ours is never a 5xx.
 """
 
 import enum
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -33,6 +34,8 @@ Action = Literal["accept", "reject", "tempfail", "discard", "quarantine"]
 """What the MTA does: it takes the message, refuses it for good (5xx), refuses it for now (4xx), takes it and drops it, or holds it."""
 MAX_TEXT = 1000
 """Characters of a text for an MTA."""
+_PRIVATE = re.compile(r"/|\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|::|localhost")
+"""Part of a path or of an address."""
 RETRY_AFTER = 60
 """Seconds after which a client should try again. MTAs have times of their own."""
 
@@ -87,13 +90,15 @@ class _Row(msgspec.Struct, frozen=True):
     status: str = ""
     text: str = ""
     """"" = the reason itself."""
+    instead: str = ""
+    """What strangers may read instead of a reason that names a path or an address of ours."""
 
 
 _TABLE: Mapping[Cause, _Row] = {
     Cause.PASSED: _Row("accept"),
     Cause.CAUGHT: _Row("on_caught", "550 5.7.1"),
     Cause.DROPPED: _Row("discard"),
-    Cause.REFUSED: _Row("tempfail", "451 4.7.1"),
+    Cause.REFUSED: _Row("tempfail", "451 4.7.1", instead="{filter} does not take the message now, try again later"),
     Cause.FAILED: _Row("on_failure", "451 4.7.1", "{filter} cannot scan the message now, try again later"),
     Cause.KEPT: _Row("quarantine", "", "{filter} could not scan the message"),
     Cause.TURNED_AWAY: _Row("tempfail", "451 4.7.1", "{filter} cannot scan the message now, try again later"),
@@ -163,9 +168,11 @@ def _as_action(word: str) -> Action:
 
 def _text(row: _Row, id: int, result: RuleOutcome) -> str:
     """Return the reason for an MTA, with the filter's name and the id: its administrator finds both in our log."""
-    text = (row.text.format(filter=result.filter or "a filter") if row.text else result.reason)[:MAX_TEXT].rstrip()
-    names = ", ".join([result.filter] if result.filter and not row.text else [])
-    return f"{text} ({names + ', ' if names else ''}id {id})"
+    public = row.text or (row.instead if _PRIVATE.search(result.reason[:MAX_TEXT]) else "")
+    if public:
+        return f"{public.format(filter=result.filter or 'a filter')} (id {id})"
+    name = f"{result.filter}, " if result.filter else ""
+    return f"{result.reason[:MAX_TEXT].rstrip()} ({name}id {id})"
 
 
 def _trail(result: RuleOutcome, verdicts: Verdicts) -> tuple[str, ...]:

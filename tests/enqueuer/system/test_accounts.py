@@ -96,7 +96,6 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
         ["--base", "{base}", "--standalone", "{mail}/mail.eml", "{base}/mail.eml", "{base}/Queue"],
     ],
     "submit": [["--base", "{base}", "-f", "a@a.example", "b@b.example"], ["--base", "{base}", "-t", "{mail}/mail.eml"]],
-    "scan": [["--base", "{base}", "{mail}/mail.eml"], ["--base", "{base}", "--standalone", "{mail}/mail.eml"]],
     "queue list": [["--base", "{base}"]],
     "queue show": [[name, "--base", "{base}"] for name in ("1", "99", "c.eml", "z.eml")],
     "queue retry": [["1", "--base", "{base}"]],

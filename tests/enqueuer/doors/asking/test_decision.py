@@ -81,6 +81,14 @@ def test_strangers_read_no_details_of_our_faults() -> None:
     assert "/run/clamd.sock" in decide(Cause.FAILED, "cannot connect to /run/clamd.sock").reason
 
 
+@pytest.mark.parametrize("place", ["/run/clamd.sock", "192.0.2.1:3310", "[::1]:3310", "localhost:783"])
+def test_a_refusal_for_now_says_where_no_server_of_ours_is(place: str) -> None:
+    found = decide(Cause.REFUSED, f"no clamd answers: {place}: Connection refused")
+    assert found.text == f"Scan does not take the message now, try again later (id {ID})"
+    assert place in found.reason
+    assert decide(Cause.REFUSED, "greylisted").text == f"greylisted (Scan, id {ID})"
+
+
 def test_only_a_message_that_goes_on_gets_fields_and_recipients() -> None:
     assert decide(Cause.PASSED).fields == (b"X-A: b",)
     assert decide(Cause.PASSED).recipients == (b"c@c.example",)
