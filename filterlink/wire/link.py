@@ -32,6 +32,8 @@ MAX_UNSENT = 10_000
 """Frames kept for a peer that does not read. With more the peer counts as gone."""
 ACCEPT_PAUSE = 1.0
 """Seconds without accept when no descriptor or memory is left. The caller goes on waiting, and the loop must not spin."""
+ACCEPTS = 50
+"""Connections that are accepted in one turn of the loop: callers that connect all the time must not keep it from the others."""
 LINES_A_SECOND = 3
 """Log lines a second about closed links."""
 Accept = Callable[[socket.socket], None]
@@ -246,7 +248,7 @@ def serve(loop: Loop, listener: socket.socket, accepted: Accept) -> None:
 
     def ready(_events: int) -> None:
         try:
-            while True:
+            for _ in range(ACCEPTS):
                 accepted(listener.accept()[0])
         except (BlockingIOError, ConnectionAbortedError):
             pass

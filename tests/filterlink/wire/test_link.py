@@ -258,3 +258,12 @@ def test_garbage_on_a_vital_link_is_raised(peers: Peers) -> None:
         peers.until(lambda: False)
     link.close()
     theirs.close()
+
+
+def test_callers_that_connect_all_the_time_do_not_keep_the_loop_from_the_others(peers: Peers) -> None:
+    callers = [connect("link") for _ in range(3 * link_module.ACCEPTS)]
+    peers.loop.turn(0)
+    assert len(peers.links) == link_module.ACCEPTS
+    peers.until(lambda: len(peers.links) == len(callers))
+    for each in callers:
+        each.close()
