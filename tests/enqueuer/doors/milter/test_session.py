@@ -678,3 +678,15 @@ def test_no_order_of_commands_harms_the_process(commands: list[tuple[str, bytes]
     for each in host.messages:
         assert each.cancelled <= 1
         assert each.cancelled or each.ended
+
+
+def test_many_small_commands_take_several_turns(host: ListHost) -> None:
+    """Else a few connections would keep the loop from all others."""
+    host.max_size = 100_000
+    mta = Mta(host).opens()
+    fields = [packet(b"L", b"A\0b\0")] * (4 * module.COMMANDS)
+    mta.sock.send(b"".join((packet(b"M", b"<a@b>\0"), packet(b"R", b"<c@d>\0"), *fields, packet(b"N"), packet(b"E"))))
+    host.loop.turn(0)
+    assert host.messages[0].data.count(b"A:") <= 2 * module.COMMANDS
+    assert mta.hears()[0] == b"c"
+    assert host.messages[0].data.count(b"A:") == 4 * module.COMMANDS
