@@ -118,8 +118,8 @@ class ConfigFile:
             if new != self.config:
                 filterlines.expect_parsed(new, FILE, LINES_WITHIN, self.config.filters)
                 make_modules(new)
-                self.prepare_doors(new.doors)
                 self._store(raw, self.revision + 1)
+                self.prepare_doors(new.doors)  # last: it changes the listeners, and nothing may fail after that
         except BeingWritten as error:
             self._seen = before
             self.waiting = str(error)

@@ -177,6 +177,25 @@ def test_doors_change_live(trials: Trials, config: Config, mail: Mail, port: int
         assert _open(other)
 
 
+@pytest.mark.parametrize("trouble", ["no-such-group", "disk"])
+def test_a_refused_revision_leaves_engine_and_doors_as_they_were(
+    trials: Trials, config: Config, mail: Mail, port: int, trouble: str
+) -> None:
+    """A door process that starts after the refusal still knows the door by its old name."""
+    unix = '[[doors]]\nname = "unix"\nkind = "milter"\nlisten = "unix:a.sock"\n'
+    with trials(config(more=door(port) + unix)) as trial:
+        if trouble == "disk":
+            (trial.base / "Run/config.2").mkdir()  # the copy of the new revision cannot be written
+        group = 'group = "no-such-group"\n' if trouble == "no-such-group" else ""
+        trial.configure(config(more=door(port, name="renamed") + unix + group))
+        trial.wait(lambda: trial.status()["config"]["error"], "it is refused")
+        old = trial.pids("door")
+        signal_all(old)
+        trial.wait(lambda: trial.pids("door") not in ([], old), "another process is there")
+        with Mta(port, timeout=5) as mta:
+            assert mta.greet().ask(mail("1")).letter == b"c"
+
+
 def test_a_process_without_descriptors_for_a_new_door_is_replaced(trials: Trials, config: Config, mail: Mail, port: int) -> None:
     """Else the new door has a listener that no process serves, and an MTA waits for minutes."""
     other = free_port()
