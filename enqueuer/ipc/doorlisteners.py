@@ -67,19 +67,26 @@ class DoorListeners:
 
     def prepare(self, doors: Sequence[Door]) -> None:
         """Bind what is not bound yet. Raises ListenerError; then nothing has changed."""
-        made: list[tuple[str, str, str, str]] = []
-        for door in (*doors, SCAN):
-            if _key(door) not in self._bound:
+        before = self._bound.copy()
+        names = [(each, each.door) for each in before.values()]
+        try:
+            for door in (*doors, SCAN):
+                if _key(door) in self._bound:
+                    continue
                 if (old := next((each for each in self._bound.values() if each.door.listen == door.listen), None)) is not None:
                     self._rename(old, door)
-                    continue
-                try:
+                else:
                     self._bound[_key(door)] = _DoorListener(door)
-                except ListenerError:
-                    for key in made:
-                        self._bound.pop(key).close(remove=True)
-                    raise
-                made.append(_key(door))
+        except ListenerError:
+            for made in [each for each in self._bound.values() if each not in before.values()]:
+                made.close(remove=True)
+            self._bound = before
+            for each, door in names:
+                if each.door is not door:
+                    each.door = door
+                    with contextlib.suppress(ListenerError):
+                        _give(door)
+            raise
 
     def commit(self, doors: Sequence[Door]) -> None:
         """Close what these doors do not need, and send the rest to the door processes."""
@@ -128,11 +135,10 @@ class DoorListeners:
             channel.close()
 
     def _rename(self, old: _DoorListener, door: Door) -> None:
-        """Keep the socket of an address whose door has another name, mode or group now."""
-        if door.listen.path:
-            _give(door)
+        """Keep the socket of an address whose door has another name, mode or group now. Raises ListenerError."""
         self._bound = {(_key(door) if each is old else key): each for key, each in self._bound.items()}
         old.door = door
+        _give(door)
 
     def _send_all(self) -> None:
         for channel in self._channels.values():
@@ -160,7 +166,10 @@ def _bind(door: Door) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((listen.host, listen.port))
         sock.listen(BACKLOG)
-    except (OSError, KeyError) as error:
+    except ListenerError:
+        sock.close()
+        raise
+    except OSError as error:
         sock.close()
         raise _error(door, error) from None
     sock.setblocking(False)
@@ -185,10 +194,15 @@ def _bind_path(sock: socket.socket, door: Door) -> None:
 
 
 def _give(door: Door) -> None:
-    """Set group and mode of a unix socket. Raises OSError, and KeyError for an unknown group."""
-    if door.group:
-        os.chown(door.listen.path, -1, int(door.group) if door.group.isdecimal() else grp.getgrnam(door.group).gr_gid)
-    os.chmod(door.listen.path, int(door.mode, 8))
+    """Set group and mode of a unix socket. Raises ListenerError."""
+    if not door.listen.path:
+        return
+    try:
+        if door.group:
+            os.chown(door.listen.path, -1, int(door.group) if door.group.isdecimal() else grp.getgrnam(door.group).gr_gid)
+        os.chmod(door.listen.path, int(door.mode, 8))
+    except (OSError, KeyError) as error:
+        raise _error(door, error) from None
 
 
 def _answers(path: str) -> bool:

@@ -54,6 +54,8 @@ class ScanDesk:
         self.ids = ids
         self.domain = domain
         self.kept = KeptAnswers()
+        self.revision = 0
+        """Counts the revisions of the configuration."""
         self.complaints = Complaints(log)
         self.late: dict[AskedMessage, None] = {}
         """Messages whose door has answered, while a filter still scans them: the oldest first."""
@@ -63,6 +65,7 @@ class ScanDesk:
         self.config = config
         self.rules = rules.compile(config)
         self.kept.clear()
+        self.revision += 1
 
     def begin(self, door: Callable[[], Door], tally: DoorTally, mail: AskedMail) -> "AskedMessage":
         """Begin a message. `door`: returns the settings in force."""
@@ -87,6 +90,9 @@ class AskedMessage:
         self._answer: Callable[[DoorDecision], None] | None = None
         self._trouble = ""
         self._verdicts = Verdicts({}, {})
+        self._revision = desk.revision
+        self._from_kept: set[str] = set()
+        """Filters whose answers were kept from an earlier try: they do not count as new ones."""
         self._asked = ""
         """The filter whose answer is awaited."""
         self._since = 0.0
@@ -159,6 +165,7 @@ class AskedMessage:
                 self._ask(result.filter)
                 return
             answers[result.filter] = known
+            self._from_kept.add(result.filter)
             self._verdicts.seconds[result.filter] = 0.0
         self._decide(cause_of(result, self._verdicts), result)
 
@@ -227,10 +234,11 @@ class AskedMessage:
             next(iter(desk.late)).finish()
 
     def _keep(self) -> None:
-        """Keep the answers so far for the next try of the MTA."""
-        if self._key:
+        """Keep the new answers for the next try of the MTA. Those of a message that was begun in an earlier revision are not kept."""
+        if self._revision == self._desk.revision and self._key:
             for filter, answer in self._verdicts.answers.items():
-                self._desk.kept.keep(time.monotonic(), self._key, filter, answer)
+                if filter not in self._from_kept:
+                    self._desk.kept.keep(time.monotonic(), self._key, filter, answer)
 
     @cached_property
     def _key(self) -> bytes:

@@ -99,6 +99,22 @@ def test_a_door_that_cannot_listen_says_why_and_changes_nothing(base: Path, list
     listeners.close()
 
 
+@pytest.mark.parametrize("trouble", ["group", "address"])
+def test_a_refused_change_of_an_open_door_changes_nothing(trouble: str) -> None:
+    """A door process that starts later still finds the door under the name of the active configuration."""
+    listeners = DoorListeners([door("unix:a.sock", "a", mode="0600"), door("unix:c.sock", "c")])
+    wanted = [door("unix:a.sock", "renamed"), door("unix:c.sock", "c"), door("unix:none/b.sock", "b")]
+    if trouble == "group":
+        wanted = [door("unix:a.sock", "renamed"), door("unix:c.sock", "c", group="no-such-group")]
+    with pytest.raises(ListenerError):
+        listeners.prepare(wanted)
+    with listeners.channel(1) as channel:
+        assert set(received(channel)) == {"a", "c", "scan"}
+    assert stat.S_IMODE(os.stat("a.sock").st_mode) == 0o600
+    assert reach("a.sock")
+    listeners.close()
+
+
 def test_an_address_in_use_is_a_passing_trouble() -> None:
     with socket.socket() as other, socket.socket(socket.AF_UNIX) as living:
         other.bind(("127.0.0.1", 0))

@@ -1,0 +1,128 @@
+"""The desk of a door process: which answers of filters it keeps for the next try of a message."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enqueuer.config import schema
+from enqueuer.config.doors import Door, ListenAddress
+from enqueuer.doors.asking.decision import DoorDecision
+from enqueuer.doors.asking.desk import ScanDesk
+from enqueuer.doors.asking.kept import KEPT_FOR, KeptAnswers
+from enqueuer.doors.asking.mail import AskedMail
+from enqueuer.doors.asking.scanlink import Answered
+from enqueuer.ipc.doortallies import DoorTally
+from enqueuer.queue.directory.asked import DoorIds
+from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
+from filterlink.wire.loop import Loop
+
+CONFIG = """
+[[filters]]
+name = "Virus"
+program = "virus"
+[[filters]]
+name = "Spam"
+program = "spam"
+[[rules]]
+name = "all"
+actions = [["ExternalFilter", "Virus"], ["ExternalFilter", "Spam"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+OK = FilterAnswer(AnswerKind.OK)
+NOT_NOW = FilterAnswer(AnswerKind.UNAVAILABLE, "the server is down")
+
+
+class OpenLink:
+    """Holds the requests until a test answers them."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, tuple[Ask, Answered]] = {}
+
+    def ask(self, ask: Ask, answered: Answered) -> None:
+        self.open[ask.id] = ask, answered
+
+    def abandon(self, id: int) -> None:
+        self.open.pop(id, None)
+
+    def answer(self, filter: str, answer: FilterAnswer) -> None:
+        ((id, (ask, answered)),) = self.open.items()
+        assert ask.filter == filter
+        del self.open[id]
+        answered(answer)
+
+
+class DeskOnTrial:
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.link = OpenLink()
+        self.desk = ScanDesk(self.loop, self.link, DoorIds(1), "localhost")  # type: ignore[arg-type]
+        self.config = schema.load(CONFIG.encode(), "test")
+        self.desk.configure(self.config)
+        self.door = Door(name="postfix", kind="milter", listen=ListenAddress("unix:a.sock"), answer_within=0.01)  # type: ignore[arg-type]
+        self.decisions: list[DoorDecision] = []
+
+    def submit(self) -> None:
+        """Offer the same message again."""
+        message = self.desk.begin(lambda: self.door, DoorTally("postfix"), AskedMail(sender=b"a@b", recipients=(b"c@d",)))
+        message.write(b"Subject: x\n\ntext\n")
+        message.submit(self.decisions.append)
+
+    def late(self) -> None:
+        """Wait until the door answers in place of the filter."""
+        count = len(self.decisions)
+        until = time.monotonic() + 10
+        while len(self.decisions) == count and time.monotonic() < until:
+            self.loop.turn(0.1)
+        assert self.decisions[-1].action == "tempfail"
+
+
+@pytest.fixture
+def tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeskOnTrial]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Asked").mkdir()
+    found = DeskOnTrial()
+    yield found
+    found.desk.close()
+    found.loop.close()
+    assert not list((tmp_path / "Asked").iterdir())
+
+
+def kept(found: KeptAnswers) -> set[str]:
+    return {name for _, name in found._kept}
+
+
+def test_an_answer_of_the_settings_before_is_not_kept(tested: DeskOnTrial) -> None:
+    """A late scan goes on in a helper with the old settings. Its answer must not pass the next try under the new ones."""
+    tested.submit()
+    tested.late()
+    tested.desk.configure(tested.config)
+    tested.link.answer("Virus", OK)
+    assert not kept(tested.desk.kept)
+
+
+def test_answers_of_a_message_that_saw_two_revisions_are_not_kept(tested: DeskOnTrial) -> None:
+    tested.submit()
+    tested.link.answer("Virus", OK)
+    tested.desk.configure(tested.config)
+    tested.link.answer("Spam", NOT_NOW)
+    assert tested.decisions[-1].action == "tempfail"
+    assert not kept(tested.desk.kept)
+
+
+def test_a_kept_answer_does_not_live_longer_because_it_is_used(tested: DeskOnTrial) -> None:
+    """An MTA tries again each five minutes while one filter is down. The answer of the other one must get old."""
+    tested.submit()
+    tested.link.answer("Virus", OK)
+    tested.link.answer("Spam", NOT_NOW)
+    assert kept(tested.desk.kept) == {"Virus"}
+    ((key, _),) = tested.desk.kept._kept
+    first = time.monotonic()
+    tested.submit()
+    tested.link.answer("Spam", NOT_NOW)
+    assert [each.action for each in tested.decisions] == ["tempfail", "tempfail"]
+    assert tested.desk.kept.find(first, key, "Virus") is not None
+    assert tested.desk.kept.find(first + KEPT_FOR, key, "Virus") is None
