@@ -97,15 +97,23 @@ class DoorListeners:
 
     def mend(self) -> list[str]:
         """Bind unix sockets again whose names another program removed; return their paths. Raises ListenerError."""
-        lost = [each for each in self._bound.values() if each.lost()]
-        for each in lost:
+        mended: list[str] = []
+        failed: ListenerError | None = None
+        for each in [each for each in self._bound.values() if each.lost()]:
             old = each.sock
-            each.sock = _bind(each.door)
+            try:
+                each.sock = _bind(each.door)
+            except ListenerError as error:
+                failed = error
+                continue
             each.seen = _identity(each.door.listen.path)
             old.close()
-        if lost:
+            mended.append(each.door.listen.path)
+        if mended:
             self._send_all()
-        return [each.door.listen.path for each in lost]
+        if failed is not None:
+            raise failed
+        return mended
 
     def channel(self, generation: int) -> socket.socket:
         """Return a door process's end of a new channel, on which it gets the listeners. Call sent() or forget() after the fork."""

@@ -13,6 +13,8 @@ PIECE = 64 << 10
 """Bytes that are read at once: the most that a session keeps of its input."""
 MAX_UNSENT = 1 << 20
 """Bytes kept for a peer that does not read. With more the peer counts as gone."""
+FLUSH_WITHIN = 30.0
+"""Seconds for which a closed stream waits until the peer has read our answers."""
 QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 _room = memoryview(bytearray(PIECE))
 """All streams of a process are in one thread: they share the buffer for what is being read."""
@@ -68,6 +70,7 @@ class SessionStream:
             self._closing = True
             self._reading = False
             self._watch()
+            self._loop.after(FLUSH_WITHIN, self.close)
             return
         self.closed = True
         self._loop.forget(self._sock.fileno())

@@ -37,8 +37,6 @@ LINGER = 5.0
 """Seconds for which the rest of a refused request is read."""
 EVENTS = 200
 """Events of the HTTP parser in one turn of the loop: about 5 ms, for chunks of one byte."""
-FLUSH_WITHIN = 30.0
-"""Seconds for which a closed session waits until the client has read its answer."""
 RETRY_AFTER = 10
 """Seconds that an overloaded door asks for."""
 MAX_FAULT = 200
@@ -307,6 +305,4 @@ class HttpSession:
         self._cancel()
         self._watchdog.stop()
         self._stream.close(flush=flush)
-        if not self._stream.closed:
-            self._host.loop.after(FLUSH_WITHIN, self._stream.close)
         self._host.ended(self)

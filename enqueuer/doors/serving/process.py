@@ -1,13 +1,15 @@
 """A door process: serve the doors that MTAs and clients ask, scan their messages, answer. It owns no message: the MTA does.
 
-What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; any exception in its loop (exit code 70, a
-traceback in the log). The supervisor starts another one. The open sessions end, and the MTA refuses these messages for now.
+What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; no descriptor for a new listener; any
+exception in its loop (exit code 70, a traceback in the log). The supervisor starts another one. The open sessions end, and the MTA
+refuses these messages for now.
 
 What it only logs: garbage from a client, whose session it closes; a message file that cannot be written; a token file that cannot be
 read, whose door then refuses all requests. If its link to filterlink ends, it asks the next one again.
 """
 
 import contextlib
+import errno
 import logging
 import socket
 import time
@@ -111,12 +113,14 @@ class DoorProcess:
     def _received_listeners(self) -> None:
         """Take the listeners that the supervisor has bound: each message has all of them."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._channel, 1 << 16, LIMIT, socket.MSG_CMSG_CLOEXEC)
+            data, fds, flags, _ = socket.recv_fds(self._channel, 1 << 16, LIMIT, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         if not data:  # the supervisor has ended
             self.loop.forget(self._channel.fileno())
             return
+        if flags & socket.MSG_CTRUNC:  # a door would have a listener that no process serves
+            raise OSError(errno.EMFILE, "this process has no descriptors left for the listeners")
         names = msgspec.msgpack.decode(data, type=ListenerNames)
         for each in self._listeners.values():
             each.close()

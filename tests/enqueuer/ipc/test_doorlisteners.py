@@ -142,6 +142,21 @@ def test_a_removed_socket_is_bound_again() -> None:
     listeners.close()
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_removed_socket_is_served_again_though_another_one_cannot_be(base: Path, step: int) -> None:
+    (base / "b").mkdir()
+    listeners = DoorListeners([door("unix:a.sock"), door("unix:b/b.sock", "b")][::step])
+    with listeners.channel(1) as channel:
+        received(channel)
+        os.unlink("a.sock")
+        os.unlink("b/b.sock")
+        (base / "b").rmdir()
+        with pytest.raises(ListenerError, match="the folder does not exist"):
+            listeners.mend()
+        assert received(channel)["a"] == "a.sock"
+    listeners.close()
+
+
 def test_a_door_keeps_its_socket_when_its_name_changes() -> None:
     listeners = DoorListeners([door("unix:a.sock", "old")])
     channel = listeners.channel(1)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -174,6 +175,22 @@ def test_doors_change_live(trials: Trials, config: Config, mail: Mail, port: int
         trial.configure(config(more=f"[[doors]]\n{door(other, name='second')[10:]}" + door(other + 0, name="third")))
         trial.wait(lambda: "listens there" in str(trial.status()["config"]["error"]), "two doors at one address are refused")
         assert _open(other)
+
+
+def test_a_process_without_descriptors_for_a_new_door_is_replaced(trials: Trials, config: Config, mail: Mail, port: int) -> None:
+    """Else the new door has a listener that no process serves, and an MTA waits for minutes."""
+    other = free_port()
+    with trials(config(more=door(port))) as trial:
+        (pid,) = trial.pids("door")
+        trial.wait(lambda: _open(port), "it listens")
+        used = {int(each) for each in os.listdir(f"/proc/{pid}/fd")}
+        first_free = min(set(range(1000)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free + 1, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+        trial.configure(config(more=door(other, name="new") + door(port)))
+        trial.wait(lambda: "configuration 2 accepted" in trial.log(), "there are two doors")
+        for each in (other, port):
+            with Mta(each, timeout=5) as mta:
+                assert mta.greet().ask(mail("1")).letter == b"c"
 
 
 def _open(port: int) -> bool:
