@@ -1,4 +1,4 @@
-"""The OpenAPI document of the HTTP door, written by hand: a test compares it with the routes and with real answers. Pure."""
+"""The OpenAPI document of the HTTP door, written by hand. A test compares it with the routes and with real answers. Pure."""
 
 from typing import Any
 
