@@ -136,12 +136,12 @@ class OpenDoor:
         if len(self._sessions) >= most:
             overload = "too many sessions, try again later"
         elif host and self._peers.get(peer, 0) >= max(1, int(most * SHARE_OF_A_PEER)):
-            overload = "too many sessions of your address, try again later"
+            overload = "too many sessions from your address, try again later"
         else:
             overload = self.overloaded() and "no room for a message, try again later"
         if overload:
             self.tally.turned_away += 1
-            self._desk.complaints.say(f"full {self.door.name}", f"door {self.door.name} turns sessions away: {self._full[1] or overload}")
+            self._desk.complaints.say(f"full {self.door.name}", f"door {self.door.name} refuses sessions: {self._full[1] or overload}")
         if len(self._sessions) >= 2 * most:  # refusals of clients that do not read them need an end, too
             sock.close()
             return

@@ -115,7 +115,7 @@ def expect_message(head: HttpHead, max_size: int) -> None:
     """Check the fields about the body. Raises RefusedRequest."""
     chunked = head.all(b"transfer-encoding")
     if chunked and (head.all(b"content-length") or head.version < b"1.1"):
-        raise RefusedRequest(400, "Transfer-Encoding goes with HTTP/1.1, and without Content-Length")
+        raise RefusedRequest(400, "send Transfer-Encoding only with HTTP/1.1, and without Content-Length")
     if not chunked and not head.all(b"content-length"):
         raise RefusedRequest(411, "the body is the message: send it with Content-Length or Transfer-Encoding: chunked")
     if head.first(b"content-encoding").lower() not in (b"", b"identity") or head.all(b"compression"):
@@ -160,7 +160,7 @@ def sender(value: bytes) -> bytes:
         return b""
     found = _addresses((value,))
     if len(found) != 1:
-        raise RefusedRequest(400, "the sender is one address")
+        raise RefusedRequest(400, "the sender must be one address")
     return found[0]
 
 
@@ -174,7 +174,7 @@ def _addresses(values: Iterable[bytes]) -> list[bytes]:
     for value in values:
         here = list(header.addresses(value))
         if not here and value.strip():
-            raise RefusedRequest(400, "an address is written as user@example.com")
+            raise RefusedRequest(400, "write an address as user@example.com")
         found += here
     if any(len(each) > header.MAX_ADDRESS for each in found):
         raise RefusedRequest(400, f"an address has at most {header.MAX_ADDRESS} bytes")

@@ -134,7 +134,7 @@ class HttpSession:
             self._refuse(refusal)
         except h11.RemoteProtocolError as error:
             self._rest = True
-            self._refuse(RefusedRequest(error.error_status_hint, f"this is no HTTP request: {error}"[:MAX_FAULT]))
+            self._refuse(RefusedRequest(error.error_status_hint, f"this is not an HTTP request: {error}"[:MAX_FAULT]))
         return True
 
     def _next(self) -> bool:
@@ -287,7 +287,7 @@ class HttpSession:
         if self._port is None or self._lingers:
             self._end()  # nothing was asked, or the answer was sent
         else:
-            self._refuse(RefusedRequest(408, "the message has not come in time"))
+            self._refuse(RefusedRequest(408, "the message did not come in time"))
 
     def _gone(self) -> None:
         self._end()

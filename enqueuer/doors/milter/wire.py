@@ -117,7 +117,7 @@ class MilterInput:
     def _head(self) -> tuple[int, bytes]:
         size, letter = _HEAD.unpack_from(self._data, self._at)
         if not 0 < size <= _SIZES.get(letter, 0):
-            raise BadPacket(f"a packet {letter.decode()} of {size} bytes" if letter in _SIZES else "a command that is none")
+            raise BadPacket(f"a packet {letter.decode()} of {size} bytes" if letter in _SIZES else "an unknown command")
         return size, letter
 
     def _piece(self) -> MilterCommand | None:
@@ -169,7 +169,7 @@ class MilterOptions(NamedTuple):
 def negotiate(data: bytes, answer_connect: bool) -> tuple[MilterOptions, bytes]:
     """Choose among the options that the MTA offers. Return them, and the packet that accepts them. Raises BadPacket."""
     if len(data) < 12:
-        raise BadPacket("options that are none")
+        raise BadPacket("incomplete options")
     version, actions, protocol = struct.unpack_from("!III", data)
     if version < 2:
         raise BadPacket(f"version {version} of the milter protocol")
