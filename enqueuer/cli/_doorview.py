@@ -13,7 +13,7 @@ COUNTS = {
     "refused": "rejected",
     "tempfailed": "deferred",
     "discarded": "discarded",
-    "quarantined": "held",
+    "quarantined": "on hold",
     "cancelled": "cancelled",
 }
 """Keys of the document -> the words for the answers."""
@@ -27,4 +27,4 @@ def door_lines(found: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         away = f", {one['turned_away']} turned away" if one["turned_away"] else ""
         yield f"Door {printable(one['name'])}", f"{one['kind']} on {printable(one['listen'])}: {sessions}{away}"
         counts = ", ".join(f"{one[key]} {word}" for key, word in COUNTS.items() if one[key])
-        yield "", f"asked about {one['asked']}{': ' if counts else ''}{counts}"
+        yield "", f"answered {one['asked']}{': ' if counts else ''}{counts}"
