@@ -17,7 +17,7 @@ __all__ = ["DOOR_PATIENCE", "MAX_PAUSE", "Availability"]
 MAX_PAUSE = 60.0
 """Seconds at most between two returns."""
 DOOR_PATIENCE = 10.0
-"""Seconds for which a door waits for a filter of which no helper is ready. Its MTA tries again later; a restart takes a few seconds."""
+"""Seconds without a ready helper after which doors get UNAVAILABLE. A restart takes a few seconds, and the MTA tries again later."""
 
 
 class Availability:
@@ -48,7 +48,7 @@ class Availability:
         return any(unit.ready and not unit.trouble for unit in self._units)
 
     def absent(self, now: float) -> bool:
-        """Return whether doors wait no longer for a helper."""
+        """Return whether the patience of doors is over: no helper has been ready for DOOR_PATIENCE."""
         return self.down_since is not None and now - self.down_since >= DOOR_PATIENCE
 
     def report(self, now: float, unit: Unit, trouble: str) -> None:

@@ -70,7 +70,7 @@ class Gate:
         self._suspects.client_gone(client)
 
     def abandon(self, now: float, client: Any, id: int) -> None:
-        """Drop a request of a door, which needs no answer. A helper that already has the line scans the message for no client."""
+        """Drop a request whose door needs no answer. If a helper already has the line, it scans the message, and its answer is dropped."""
         self.slots.abandon(client, id)
         self._suspects.abandon(client, id)
         request = self._running.get(id)
