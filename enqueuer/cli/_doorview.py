@@ -14,7 +14,6 @@ COUNTS = {
     "tempfailed": "deferred",
     "discarded": "discarded",
     "quarantined": "on hold",
-    "cancelled": "cancelled",
 }
 """Keys of the document -> the words for the answers."""
 
@@ -27,4 +26,5 @@ def door_lines(found: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         away = f", {one['turned_away']} turned away" if one["turned_away"] else ""
         yield f"Door {printable(one['name'])}", f"{one['kind']} on {printable(one['listen'])}: {sessions}{away}"
         counts = ", ".join(f"{one[key]} {word}" for key, word in COUNTS.items() if one[key])
-        yield "", f"answered {one['asked']}{': ' if counts else ''}{counts}"
+        left = f"; {one['cancelled']} cancelled by the client" if one["cancelled"] else ""
+        yield "", f"answered {one['asked']}{': ' if counts else ''}{counts}{left}"

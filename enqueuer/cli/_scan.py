@@ -144,7 +144,7 @@ class _Scan:
             found = self._door.ask(self._fields, source.pieces())
         except RefusedScan as error:
             if error.status == BAD_REQUEST:  # an option has a fault
-                raise ScanFailure(str(error), exits.DATAERR) from None
+                raise ScanFailure(str(error).replace("X-Ip or X-User", "--client or --user"), exits.DATAERR) from None
             found = _undecided(str(error))
         except NotRunning as error:
             found = _undecided(str(error))
