@@ -127,6 +127,7 @@ class Link:
         self._vital = vital
         self.burst = 1
         """Frames that are read in one turn of the loop. Most peers ask one thing at a time."""
+        self.most_unsent = MAX_UNSENT
         self.closed = False
         loop.watch(sock.fileno(), self._ready)
 
@@ -137,7 +138,7 @@ class Link:
         if self._unsent or not self._send_now(frame):
             self._unsent.append(frame)
             self._loop.modify(self._sock.fileno(), READ | WRITE)
-            if len(self._unsent) > MAX_UNSENT:
+            if len(self._unsent) > self.most_unsent:
                 self._end()
 
     def handle(self, on_frame: Callable[["Link", Any], None], on_end: Callable[["Link"], None]) -> None:

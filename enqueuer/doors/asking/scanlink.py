@@ -15,6 +15,8 @@ RECONNECT = 0.05
 """Seconds between two attempts to connect, while there is no listener."""
 BURST = 32
 """The most answers that are read in one turn of the loop."""
+MOST_UNSENT = 300_000
+"""Frames kept while filterlink does not read: a request and its end for each session that a process can have (65,536), twice."""
 _decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 Answered = Callable[[FilterAnswer | None], None]
 """Called with the answer. None: the filter was changed or removed meanwhile. The message must walk the rules again, a moment later."""
@@ -48,6 +50,7 @@ class ScanLink:
             self._loop.after(RECONNECT, self._connect)
             return
         self._link.burst = BURST
+        self._link.most_unsent = MOST_UNSENT
         self._link.send(self._hello)
         for ask, _ in list(self._open.values()):
             self._link.send(encode(ask))

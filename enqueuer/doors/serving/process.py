@@ -135,6 +135,7 @@ class DoorProcess:
         for name, door in list(self._doors.items()):
             if name not in wanted or (wanted[name].kind, wanted[name].listen) != (door.door.kind, door.door.listen):
                 self._leaving.append(self._doors.pop(name))
+        self._tallies = {name: each for name, each in self._tallies.items() if name in wanted}  # the page has room for one configuration
         if self._draining:
             return
         for name, settings in wanted.items():

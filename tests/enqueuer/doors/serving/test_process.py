@@ -193,6 +193,23 @@ def test_a_process_without_descriptors_for_a_new_door_is_replaced(trials: Trials
                 assert mta.greet().ask(mail("1")).letter == b"c"
 
 
+def test_doors_that_get_new_names_again_and_again_are_still_counted(trials: Trials, config: Config, mail: Mail) -> None:
+    """A page that does not fit is not shown. Then the supervisor would kill the process: its loop seems to do nothing."""
+
+    def doors(generation: int) -> str:
+        listen = 'kind = "milter"\nmax_sessions = 10\nlisten = "unix:{}.sock"\n'
+        return config(more="".join(f'[[doors]]\nname = "{n:026}{generation:06}"\n{listen.format(n)}' for n in range(63)))
+
+    with trials(doors(0)) as trial:
+        for generation in range(1, 6):
+            trial.configure(doors(generation))
+            trial.wait(lambda g=generation: f"configuration {g + 1} accepted" in trial.log(), "the doors have new names")  # type: ignore[misc]
+        trial.wait(lambda: len(trial.pids("door")) == 1, "the process is there")
+        with Mta(trial.base / "0.sock") as mta:
+            assert mta.greet().ask(mail("1")).letter == b"c"
+        trial.wait(lambda: of(trial, f"{0:026}{5:06}")["asked"] == 1, "the message is counted", 5)
+
+
 def _open(port: int) -> bool:
     try:
         Mta(port).sock.close()
