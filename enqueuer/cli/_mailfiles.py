@@ -1,4 +1,4 @@
-"""Find the messages in files, folders, Maildirs, mboxes and stdin. Nothing is loaded whole but a message of an mbox."""
+"""Find the messages in files, folders, Maildirs, mboxes and stdin. Only a message of an mbox is loaded whole."""
 
 import errno
 import itertools
@@ -15,9 +15,9 @@ __all__ = ["MailFiles", "MailSource", "OpenMail", "given", "plain"]
 
 PIECE = 64 << 10
 MAX_LINE = 64 << 10
-"""Bytes of a line of an mbox that are read at once."""
+"""Bytes of a line of an mbox that are read at a time."""
 MAX_IN_MBOX = 64 << 20
-"""Bytes of a message in an mbox: it is kept in memory."""
+"""Bytes of the largest message in an mbox: it is kept in memory."""
 MAILDIR = ("cur", "new", "tmp")
 OpenMail = Callable[[str], BinaryIO]
 """Opens a file for reading. Raises OSError."""
@@ -28,7 +28,7 @@ def plain(name: str) -> BinaryIO:
 
 
 def given(name: str) -> BinaryIO:
-    """Open a file of root's that goes to another account, unless yet another account may have led root to it. Raises OSError."""
+    """Open a file for root, whose content another account gets. Refuse it if a third account may have led root to it. Raises OSError."""
     from enqueuer.system import accounts
 
     found = accounts.give(Path(name))
@@ -62,7 +62,7 @@ class MailFiles:
                 yield from self._file(name)
 
     def _folder(self, folder: str) -> Iterator[MailSource]:
-        """Yield the messages of plain files in a folder and the folders in it. Of a Maildir: cur and new. Links are not followed."""
+        """Yield the messages of the plain files in a folder and in its folders. Of a Maildir: cur and new. Links are not followed."""
         try:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -92,7 +92,7 @@ class MailFiles:
 
     @staticmethod
     def _opened(name: str, file: BinaryIO) -> Iterator[MailSource]:
-        """Yield the messages of a file that can be read once."""
+        """Yield the messages of a file that can be read only once."""
         first = file.readline(MAX_LINE)
         if not mbox.is_separator(first):
             yield MailSource(name, lambda: _pieces(file, first))

@@ -1,4 +1,4 @@
-"""Scan messages by the running engine, or by one of our own, and print what it says. No typer: `enqueuer scan` starts in a hurry."""
+"""Scan messages by the running engine, or by one that this command starts, and print the decisions. Without typer, which loads slowly."""
 
 import contextlib
 import itertools
@@ -20,14 +20,14 @@ from enqueuer.queue.message.printable import printable
 __all__ = ["ScanFailure", "ScanOptions", "run"]
 
 AT_ONCE = 8
-"""Messages that are scanned at once."""
+"""Messages that are scanned at the same time."""
 BAD_REQUEST = 400
 WORDS = {"enqueued": "passes", "deferred": "not now"}
 """The words for outcomes; all others are "caught"."""
 
 
 class ScanFailure(Exception):
-    """Nothing can be scanned: one line for the user, and the exit code."""
+    """The command cannot scan. It has one line for the user, and the exit code."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -47,7 +47,7 @@ class ScanOptions(NamedTuple):
 
 
 def run(options: ScanOptions) -> int:
-    """Return the exit code. Raises ScanFailure, OSError, and what a base directory can raise."""
+    """Scan, and return the exit code. Raises ScanFailure, OSError, and the errors of a base directory."""
     fields = _fields(options)
     for name in options.files:
         if name != "-" and not Path(name).exists():
@@ -59,7 +59,7 @@ def run(options: ScanOptions) -> int:
 
 
 def _fields(options: ScanOptions) -> bytes:
-    """Return what the options say about envelope and client, as fields of the request."""
+    """Return the envelope and the client from the options, as fields of the request."""
     pairs = [("X-From", options.sender), *(("X-Rcpt", each) for each in options.recipients)]
     pairs += [("X-Ip", options.client), ("X-Helo", options.helo), ("X-User", options.user)]
     for name, value in pairs:
@@ -70,7 +70,7 @@ def _fields(options: ScanOptions) -> bytes:
 
 @contextlib.contextmanager
 def _engine(options: ScanOptions) -> Iterator[ScanSocket]:
-    """Yield the door of the running engine, or of one that runs as long as this command."""
+    """Yield the door of the running engine, or of one that runs only for this command."""
     if options.standalone:
         from enqueuer.cli._standalone import standalone
 
@@ -85,7 +85,7 @@ def _engine(options: ScanOptions) -> Iterator[ScanSocket]:
 
 
 def _base(named: str | None) -> Path:
-    """Return the base directory, as basedir.find does. That module is loaded only where there is something to check."""
+    """Return the base directory, as basedir.find does. That module is loaded only if there is something to check."""
     if named := named or os.environ.get("ENQUEUER_BASE"):
         path = Path(named).absolute()
     elif not Path("spool").is_dir():
@@ -100,7 +100,7 @@ def _base(named: str | None) -> Path:
 
 
 class _Scan:
-    """Scans messages, some at once, and prints a line for each when its decision has come."""
+    """Scans messages, up to AT_ONCE at a time, and prints a line for each as soon as it has its decision."""
 
     def __init__(self, door: ScanSocket, fields: bytes, json: bool) -> None:
         self._door = door
@@ -144,7 +144,7 @@ class _Scan:
             found = self._door.ask(self._fields, source.pieces())
         except RefusedScan as error:
             if error.status == BAD_REQUEST:  # an option has a fault
-                raise ScanFailure(str(error), exits.DATAERR) from None
+                raise ScanFailure(str(error).replace("X-Ip or X-User", "--client or --user"), exits.DATAERR) from None
             found = _undecided(str(error))
         except NotRunning as error:
             found = _undecided(str(error))

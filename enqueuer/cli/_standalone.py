@@ -1,4 +1,4 @@
-"""Run an engine for the time of one `enqueuer scan --standalone`: with the same config, in a temporary folder below Run/."""
+"""Run an engine for one `enqueuer scan --standalone`, with the same config, in a temporary folder below Run/."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ __all__ = ["standalone"]
 
 @contextlib.contextmanager
 def standalone(base: str | None) -> Iterator[Path]:
-    """Yield the base directory of an engine whose filters are ready. It ends with this command, however that ends.
+    """Yield the base directory of an engine whose filters are ready. The engine ends when this command ends.
 
-    The current directory is the caller's again: names of files are relative to it.
+    The current directory is again the caller's: names of files are relative to it.
     """
     here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     where = enter(base)

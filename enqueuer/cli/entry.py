@@ -1,4 +1,4 @@
-"""Start the command `enqueuer`. `scan` in its usual forms runs at once; typer, which takes 30 ms to load, reads all other command lines."""
+"""Start the command `enqueuer`. The usual forms of `scan` run without typer, which takes 30 ms to load. typer reads all others."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["main", "quick"]
 
 FLAGS = {"--json": "json", "--standalone": "standalone"}
 VALUES = {"--base": "base", "--from": "sender", "--rcpt": "recipients", "--client": "client", "--helo": "helo", "--user": "user"}
-"""Options of `enqueuer scan`, and their names in ScanOptions. cli/scan.py has the same options, for help and errors."""
+"""Options of `enqueuer scan` -> their names in ScanOptions. cli/scan.py has the same options, for help and errors."""
 
 
 def main() -> None:

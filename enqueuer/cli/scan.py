@@ -1,4 +1,4 @@
-"""`enqueuer scan`: ask about messages, and store nothing. entry.py runs the usual forms of it without this module."""
+"""`enqueuer scan`: scan messages, and store nothing. entry.py runs its usual forms without this module."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ __all__ = ["add_to"]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("scan", **help("Say what the filters make of messages.", *EXAMPLES, text=TEXT))(_command)
+    app.command("scan", **help("Say whether filters and rules catch messages.", *EXAMPLES, text=TEXT))(_command)
 
 
 EXAMPLES = (
@@ -20,13 +20,14 @@ EXAMPLES = (
     "enqueuer scan --from ann@example.org --client 192.0.2.1 - < mail.eml",
     "enqueuer scan --standalone mail.eml",
 )
-TEXT = """Nothing is queued, stored or changed. FILE is a message, an mbox, or a folder, with all that is in it; of a Maildir, cur and new.
-- is stdin. Each message has a line, when its decision has come: up to 8 messages are scanned at once.
+TEXT = """The command queues, stores and changes nothing. FILE is a message, an mbox, or a folder with all files and folders in it. Of a
+Maildir the command takes cur and new. - is stdin. It scans up to 8 messages at a time, and prints a line for each as soon as it has its
+decision.
 
 The running engine scans. With --standalone no engine is needed: one with the same config runs for the time of the command.
 
-Exit codes: 0 all messages pass, 1 one was caught, 75 one could not be scanned now and none was caught, 66 no such file, 69 no engine
-runs."""
+Exit codes: 0 all messages pass, 1 one was caught, 65 an option has a fault, 66 a file cannot be read, 69 no engine runs, 75 one message
+could not be scanned now and none was caught."""
 
 
 def _command(

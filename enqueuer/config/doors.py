@@ -1,4 +1,4 @@
-"""The [[doors]] tables: where MTAs and clients ask about messages, and what they get when we cannot answer in time. Pure."""
+"""The [[doors]] tables: where MTAs and clients ask about messages, and what they get if there is no verdict in time. Pure."""
 
 import ipaddress
 import re
@@ -11,7 +11,7 @@ from filterlink.config.units import Seconds
 __all__ = ["MAX_DOORS", "SCAN_DOOR", "Door", "ListenAddress", "OnTrouble"]
 
 MAX_DOORS = 64
-"""Doors of a file. Their descriptors travel in one message (the kernel allows 253)."""
+"""Doors of a config file. One message carries their descriptors (the kernel allows 253)."""
 MAX_PATH = 107
 """Bytes of a socket's path (sun_path has 108, with the NUL)."""
 LONGEST_ANSWER = 250.0
@@ -57,7 +57,7 @@ class ListenAddress(str):
 
     @property
     def is_private(self) -> bool:
-        """Return whether only programs on this machine reach it."""
+        """Return whether only programs of this machine reach it."""
         return bool(self.path) or ipaddress.ip_address(self.host).is_loopback
 
 
@@ -75,7 +75,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     on_late: OnTrouble = "defer"
     """What follows if there is no outcome within answer_within."""
     on_failure: OnTrouble = "defer"
-    """What follows if a filter cannot scan the message and says nothing else, or the engine itself fails."""
+    """What follows if a filter whose own on_failure is "defer" gives no answer, or if the engine itself fails."""
     on_caught: Literal["reject", "quarantine", "discard"] = "reject"
     """What follows if a filter catches a message (its answer is ERROR)."""
     max_sessions: int = 1000

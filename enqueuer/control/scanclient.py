@@ -1,6 +1,6 @@
-"""Ask the running engine about messages over Run/scan.sock, by a small HTTP client: it is loaded in a few milliseconds.
+"""Ask the running engine about messages over Run/scan.sock, by a small HTTP client that loads in a few milliseconds.
 
-Root may ask the engine of another account. So the socket that is connected to is the one that was checked: no name is resolved twice.
+Root may ask the engine of another account. So the client connects to the very socket that it has checked, and resolves its name once.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ SOCKET = "Run/scan.sock"
 MAX_ANSWER = 64 << 20
 """Bytes of an answer that are read."""
 WITHIN = 300.0
-"""Seconds without any progress. A door answers within 250 s."""
+"""Seconds without progress. A door answers within 250 s."""
 
 
 class RefusedScan(Exception):
-    """The engine has not made a decision. The text has the reason."""
+    """The engine made no decision. The text has the reason."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -33,7 +33,7 @@ class RefusedScan(Exception):
 
 
 class ScanSocket:
-    """The door of an engine for `enqueuer scan`. For many threads."""
+    """The door of an engine for `enqueuer scan`. Many threads may share it."""
 
     def __init__(self, base: Path) -> None:
         """Raises NotRunning, and OSError if this account may not ask."""
@@ -47,7 +47,7 @@ class ScanSocket:
         self.owner = found.st_uid
         """The account of the engine."""
         if not stat.S_ISSOCK(found.st_mode) or self.owner != os.stat(base).st_uid:
-            raise NotRunning(f"{self._path} is no socket of the engine on {base}")
+            raise NotRunning(f"{self._path} is not the socket of the engine on {base}")
         if os.path.exists("/proc/self/fd"):
             self._path = f"/proc/self/fd/{self._fd}"
         self._connect().close()
@@ -109,4 +109,4 @@ class ScanSocket:
 
 
 class _Unsent(Exception):
-    """The engine does not read on."""
+    """The engine has stopped reading."""

@@ -1,7 +1,7 @@
-"""The listeners of doors: the supervisor binds them, and sends their descriptors to each door process. Part of the supervisor.
+"""Bind the listeners of doors, and send their descriptors to each door process. Part of the supervisor.
 
-A door process gets all listeners at its start, and all of them again after each change. So a door that is added, moved or removed
-needs no new process, and a connection that waits in a backlog is not lost.
+A door process gets all listeners at its start, and all of them again after each change. So a change of the doors needs no new process,
+and connections that wait in a backlog survive.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class ListenerError(Exception):
     """A door cannot listen. The text names the door and the cure."""
 
     def __init__(self, text: str, *, passes: bool) -> None:
-        """`passes`: it may work later."""
+        """`passes`: the cause may end by itself, so a later try may work."""
         super().__init__(text)
         self.passes = passes
 
@@ -45,7 +45,7 @@ class _DoorListener:
         self.seen = _identity(door.listen.path)
 
     def lost(self) -> bool:
-        """Return whether the name of a unix socket is gone or belongs to another file."""
+        """Return whether the path of a unix socket is missing or belongs to another file."""
         return bool(self.door.listen.path) and _identity(self.door.listen.path) != self.seen
 
     def close(self, *, remove: bool) -> None:
@@ -56,7 +56,7 @@ class _DoorListener:
 
 
 class DoorListeners:
-    """All of them. A change is made whole or not at all: prepare() binds, commit() closes what is not needed any more."""
+    """The listeners of all doors. A change is made whole or not at all: prepare() binds, commit() closes those that are not needed."""
 
     def __init__(self, doors: Sequence[Door]) -> None:
         """Raises ListenerError."""
@@ -89,7 +89,7 @@ class DoorListeners:
             raise
 
     def commit(self, doors: Sequence[Door]) -> None:
-        """Close what these doors do not need, and send the rest to the door processes."""
+        """Close the listeners that these doors do not need, and send the others to the door processes."""
         wanted = {_key(door): door for door in (*doors, SCAN)}
         for key in [key for key in self._bound if key not in wanted]:
             self._bound.pop(key).close(remove=True)
@@ -116,7 +116,9 @@ class DoorListeners:
         return mended
 
     def channel(self, generation: int) -> socket.socket:
-        """Return a door process's end of a new channel, on which it gets the listeners. Call sent() or forget() after the fork."""
+        """Return a door process's end of a new channel that brings the listeners. Close it after the fork; call forget() when the process
+        has ended.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self._channels[generation] = ours
@@ -129,14 +131,14 @@ class DoorListeners:
             channel.close()
 
     def abandon(self) -> None:
-        """Close all in a child, which gets its listeners on its channel."""
+        """Close all in a child process. A door process gets its listeners on its channel."""
         for each in self._bound.values():
             each.sock.close()
         for channel in self._channels.values():
             channel.close()
 
     def close(self) -> None:
-        """Close all, and remove the names of unix sockets: the engine has ended."""
+        """Close all, and remove the paths of unix sockets: the engine ends."""
         for each in self._bound.values():
             each.close(remove=True)
         for channel in self._channels.values():
@@ -185,7 +187,7 @@ def _bind(door: Door) -> socket.socket:
 
 
 def _bind_path(sock: socket.socket, door: Door) -> None:
-    """Bind a unix socket. A dead one of an ended engine is replaced; another program's living socket or file is not."""
+    """Bind a unix socket. Replace a dead one that an ended engine left, but no other file and no socket on which a program listens."""
     path = door.listen.path
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):

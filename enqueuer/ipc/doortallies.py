@@ -1,4 +1,4 @@
-"""What doors have done, and what goes on in them: on the scoreboard, one page a door process. Pure."""
+"""The counts and open sessions of doors, on the scoreboard: one page a door process. Pure."""
 
 import msgspec
 
@@ -11,12 +11,12 @@ _COUNTS = {
     "discard": "discarded",
     "quarantine": "quarantined",
 }
-"""The action of a decision -> what it counts as."""
+"""The action of a decision -> its counter."""
 _SUMS = ("sessions", "asked", *_COUNTS.values(), "cancelled", "turned_away")
 
 
 class DoorTally(msgspec.Struct, array_like=True):
-    """The tally of one door in one door process. The counts go on after the death of the process."""
+    """The tally of one door in one door process. A new process with the same number continues the counts."""
 
     name: str
     sessions: int = 0
@@ -28,11 +28,11 @@ class DoorTally(msgspec.Struct, array_like=True):
     discarded: int = 0
     quarantined: int = 0
     cancelled: int = 0
-    """Messages whose client left before it had an answer."""
+    """Messages whose client left before the answer."""
     turned_away: int = 0
     """Sessions that were refused at once: there were too many."""
     oldest: float = 0.0
-    """time.monotonic() at the begin of the oldest open session; 0 = none is open."""
+    """time.monotonic() at the start of the oldest open session; 0 = none is open."""
 
     def count(self, action: str) -> None:
         """Count the answer to a message."""
@@ -48,11 +48,11 @@ class DoorTallies(msgspec.Struct, array_like=True):
     last_id: int = 0
     """The last id that it gave."""
     turned: float = 0.0
-    """time.monotonic() when its loop turned last; 0 = it has not."""
+    """time.monotonic() when its loop turned last; 0 = not yet."""
 
 
 def summed(pages: list[DoorTallies]) -> dict[str, DoorTally]:
-    """Return one tally a door, of all door processes together."""
+    """Return one tally for each door, summed over all door processes."""
     found: dict[str, DoorTally] = {}
     for each in (tally for page in pages for tally in page.tallies):
         into = found.setdefault(each.name, DoorTally(each.name))

@@ -59,7 +59,7 @@ Each report reads the header. The number is not 16, because ipc/timings.py would
 
 
 class ConfigRevision(Frame):
-    """S -> all: activate Run/config.<revision>."""
+    """S -> all: activate Run/config.<revision>. S -> door, for its active revision: all filters scan by it now."""
 
     revision: int
 

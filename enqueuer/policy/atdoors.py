@@ -1,7 +1,7 @@
-"""What the actions of rules do at a door that only asks. Pure.
+"""What the actions of rules do at a door that asks. Pure.
 
-A door answers an MTA, which keeps the message. So an action must end in an answer of the MTA's protocol. An action that cannot is
-refused by the check of the configuration as soon as there is a door: its rule could meet the door's mail.
+A door answers an MTA, which keeps the message. So each action must become an answer in the MTA's protocol. If an action cannot, the
+check of the configuration refuses it as soon as the file has a door: its rule could apply to the door's mail.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,11 +15,11 @@ AT_DOORS: Mapping[str, str] = {
     "Discard": "the MTA takes the message and drops it",
     "Stop Processing": "the MTA takes the message, with the fields so far",
 }
-"""Action -> what it does. An action that is not here is refused."""
+"""Action -> what it does. All other actions are refused."""
 
 
 def expect_answers(rules: Iterable[Rule], doors: Iterable[str]) -> None:
-    """Raise ValueError, with the cure, if a rule that is on has an action which these doors cannot carry out."""
+    """Raise ValueError, with the cure, if a rule that is on has an action that these doors cannot carry out."""
     first = next(iter(doors), None)
     if first is None:
         return

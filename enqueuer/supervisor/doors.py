@@ -1,4 +1,4 @@
-"""Keep the door processes that the configuration asks for, with their listeners. Part of the supervisor."""
+"""Start, watch and end the door processes that the configuration asks for. Part of the supervisor."""
 
 import logging
 
@@ -22,14 +22,14 @@ class DoorProcesses:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._seen: dict[int, tuple[float, float]] = {}
-        """Pid -> when its loop turned last, and since when the supervisor sees that."""
+        """Pid -> when its loop turned last, and since when the supervisor has seen this value."""
 
     @property
     def running(self) -> bool:
         return bool(self._engine.children.of(ROLE))
 
     def fill(self) -> None:
-        """Start the door processes that are missing, and let the superfluous ones finish their messages and end."""
+        """Start missing door processes. Let those above the number finish their messages and end."""
         engine = self._engine
         wanted = engine.file.config.enqueuer.door_processes
         there = {child.birth.number: child for child in engine.children.of(ROLE)}
@@ -45,13 +45,21 @@ class DoorProcesses:
         for child in self._engine.children.of(ROLE):
             _drain(child)
 
+    def active(self, revision: int) -> None:
+        """Tell each door that has taken this revision that all filters scan by it, if they do: a second frame says so."""
+        filterlink = self._engine.children.one("filterlink")
+        if filterlink is not None and filterlink.in_force == revision:
+            for child in self._engine.children.of(ROLE):
+                if child.in_force == revision:
+                    child.tell(frames.ConfigRevision(revision))
+
     def ended(self, child: Child) -> None:
         """Forget the channel of a door process that was reaped."""
         self._engine.started.doors.forget(child.birth.generation)
 
     def look(self) -> None:
         """Kill a door process whose loop does not turn."""
-        now = self._engine.loop.now()  # it stands still while the whole machine does
+        now = self._engine.loop.now()  # this clock leaves out pauses of the whole machine
         seen = {}
         for child in self._engine.children.of(ROLE):
             turned = self._engine.board.doors[child.birth.slot].read().turned

@@ -144,6 +144,8 @@ class Supervisor:
             if child.role == "manager":
                 self.engine.tell("filterlink", frames.ConfigRevision(frame.revision))
             self._commands.in_force()
+            if child.role in ("filterlink", "door"):
+                self._doors.active(self.engine.file.revision)
 
     # ---- deaths
 

@@ -12,10 +12,12 @@ from filterlink.dispatch.refusals import SCANNED
 from filterlink.dispatch.requests import Unit
 from filterlink.wire.frames import AnswerKind
 
-__all__ = ["MAX_PAUSE", "Availability"]
+__all__ = ["DOOR_PATIENCE", "MAX_PAUSE", "Availability"]
 
 MAX_PAUSE = 60.0
 """Seconds at most between two returns."""
+DOOR_PATIENCE = 10.0
+"""Seconds without a ready helper after which doors get UNAVAILABLE. A restart takes a few seconds, and the MTA tries again later."""
 
 
 class Availability:
@@ -44,6 +46,10 @@ class Availability:
     def serves(self) -> bool:
         """Return whether a helper is ready whose server answers, as far as the helper has reported."""
         return any(unit.ready and not unit.trouble for unit in self._units)
+
+    def absent(self, now: float) -> bool:
+        """Return whether the patience of doors is over: no helper has been ready for DOOR_PATIENCE."""
+        return self.down_since is not None and now - self.down_since >= DOOR_PATIENCE
 
     def report(self, now: float, unit: Unit, trouble: str) -> None:
         """Note a helper's report about its server; "" = the server answers."""

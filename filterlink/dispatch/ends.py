@@ -1,7 +1,7 @@
 """Decide what follows from the end of a helper: which messages become suspects, which is charged, which is given up. Pure.
 
-The queue manager charges its own messages only. So a message that a door asks about is given up after a helper ended over it
-alone, or after MOST_ENDS helpers ended over it and others. Then its door gets UNAVAILABLE, and `on_failure` applies.
+The queue manager charges only messages of the queue. So filterlink gives up a message of a door after a helper ended over it alone,
+or after MOST_ENDS helpers ended over it and others. Then the door gets UNAVAILABLE, and `on_failure` applies.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST_ENDS = 2
 
 
 class HelperEnds:
-    """The part of a gate that handles the ends of its helpers. `reason` says why the last one ended."""
+    """The part of a gate that handles the ends of its helpers. `reason` returns why the last one ended."""
 
     def __init__(self, port: MuxPort, slots: Slots, suspects: Suspects, reason: Callable[[], str]) -> None:
         self.doubt = Doubt()
@@ -48,7 +48,7 @@ class HelperEnds:
             self._slots.lanes[suspect.request.large].waiting.append(suspect.request)
 
     def _count(self, request: ScanRequest, planned: bool, *, alone: bool) -> None:
-        """Count an end over the message of a door. A helper that leaves as planned is suspicious only if it does so again and again."""
+        """Count an end over the message of a door. A planned end counts only if the message was alone and is a suspect."""
         if planned:
             request.given_up = alone and request.id in self._suspects
             return

@@ -70,7 +70,7 @@ class Gate:
         self._suspects.client_gone(client)
 
     def abandon(self, now: float, client: Any, id: int) -> None:
-        """Drop a request of a door, which needs no answer. A helper that already has the line scans the message for no client."""
+        """Drop a request whose door needs no answer. If a helper already has the line, it scans the message, and its answer is dropped."""
         self.slots.abandon(client, id)
         self._suspects.abandon(client, id)
         request = self._running.get(id)
@@ -192,6 +192,9 @@ class Gate:
         if not self.dead and self._past(now, self.availability.down_since):
             self.dead = True
             self._give_up()
+        if self.availability.absent(now):
+            for request in self.slots.take_asked():
+                self._unavailable(request)
         if not self.failing and self._ends.doubt.over_many and self._past(now, self._ends.doubt.since):
             self.failing = True
             self._give_up()
@@ -239,7 +242,7 @@ class Gate:
         else:
             request.woken = not request.asked and self.slots.lanes[request.large].came()
             unit = self.slots.least_loaded(request.large)
-        if self.dead or (self.failing and unit is None):
+        if self.dead or (self.failing and unit is None) or (request.asked and self.availability.absent(now)):
             self._unavailable(request)
         elif unit is not None:
             self._send(now, unit, request)
@@ -312,4 +315,4 @@ class Gate:
 
     def _unavailable(self, request: ScanRequest) -> None:
         self.availability.unavailable()
-        self._desk.unavailable(request, "is not ready" if self.dead else "ends over its requests")
+        self._desk.unavailable(request, "is not ready" if self.dead or not self.is_ready else "ends over its requests")

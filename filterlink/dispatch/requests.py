@@ -35,11 +35,11 @@ class ScanRequest(msgspec.Struct, gc=False, eq=False):
     tried: bool = False
     """Its line went into the pipe: the helper may have seen it."""
     woken: bool = False
-    """A message of the queue that was woken, perhaps before a door's request got the slot: it gets the next one."""
+    """A message of the queue that was woken. It gets the next slot, even if a door has taken the one that it was woken for."""
     ends: int = 0
     """Helpers that ended over this message of a door."""
     given_up: bool = False
-    """It is sent to no other helper: helpers end over this message of a door."""
+    """No other helper gets it: helpers ended over this message of a door."""
     late: bool = False
     """Its client got a Park: the message waits for the answer to this request."""
 
@@ -71,7 +71,7 @@ class Unit:
         self.retiring = False
         """Another helper has replaced it: it only answers its open requests."""
         self.stopped = False
-        """It is being restarted because a request was overdue: its end is no fault of the others."""
+        """It is being restarted because a request was overdue. Its end is not the fault of the other requests."""
         self.kept = False
         """It is reserved for a suspect, and gets no other request."""
         self.trouble = ""

@@ -45,6 +45,13 @@ class Slots:
             lane.waiting.clear()
         return found
 
+    def take_asked(self) -> list[ScanRequest]:
+        """Remove and return the waiting requests of doors."""
+        found = [request for request in self.waiting if request.asked]
+        for lane in self.lanes:
+            lane.waiting = deque(request for request in lane.waiting if not request.asked)
+        return found
+
     def take_open(self) -> list[ScanRequest]:
         """Remove and return the open requests: their answers are ignored from now on."""
         found = self.open

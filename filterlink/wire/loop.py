@@ -70,7 +70,7 @@ class Loop:
     def at(self, when: float, action: Callable[[], None]) -> Timer:
         """Call `action` once, at `when` (seconds of time.monotonic)."""
         timer = Timer(when, action)
-        if len(self._timers) > self._many:  # a timer for each message that ends long before would fill the memory
+        if len(self._timers) > self._many:  # timers of messages that ended long ago would fill the memory
             self._timers = [each for each in self._timers if each[2].action is not None]
             heapq.heapify(self._timers)
             self._many = max(MANY, 2 * len(self._timers))

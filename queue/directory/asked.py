@@ -1,12 +1,13 @@
-"""Asked/: the messages that doors ask about. An MTA owns each of them, so nothing here is synced, recovered, or delivered.
+"""Asked/: the messages that MTAs ask about at doors. An MTA owns each of them. So the engine does not sync, recover or deliver them.
 
-A file has the form of a queue file, because helpers open the path that they get. It ends when its message is decided. The folder is
-emptied at each start of the engine, and may be a filesystem in memory. The files of a door that died are removed by its successor.
+A file has the form of a queue file, because helpers open the path that they get. The door removes it when it has decided. The engine
+empties the folder at each start. The folder may be a filesystem in memory. A new door process removes the files of its predecessor.
 """
 
 import contextlib
 import hashlib
 import os
+import re
 
 from enqueuer.queue.message.envelope import O_LENGTH, PLACEHOLDER, Digest, Envelope
 
@@ -15,11 +16,10 @@ __all__ = ["FIRST_DIGIT", "FOLDER", "AskedFile", "DoorIds", "path_of", "wipe"]
 FOLDER = "Asked"
 GATHERED = 48 << 10
 """Bytes of a message that are kept in memory. A longer one goes to its file piece by piece."""
-BEGIN = 16 << 10
-"""Bytes of the begin of a long message that are kept, for its header."""
 READ = 1 << 20
 FIRST_DIGIT = 10**17
-"""The ids of a door have one digit more than those of the queue: the number of its process. They never meet in filterlink or in the log."""
+"""The ids of a door have one digit more than those of the queue: the number of its process. So no id of a door is one of the queue."""
+_NAME = re.compile(r"[1-8][0-9]{17}\.msg")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,7 +28,7 @@ def path_of(id: int) -> str:
 
 
 class DoorIds:
-    """Gives the ids of one door process: its number, then microseconds since 1970, and never one twice."""
+    """Gives the ids of one door process: its number, then microseconds since 1970. It gives none twice."""
 
     def __init__(self, number: int, last: int = 0) -> None:
         """`number`: 1 to 8. `last`: the last id that an earlier process with this number gave, if known."""
@@ -41,25 +41,25 @@ class DoorIds:
 
 
 def wipe(number: int | None = None) -> int:
-    """Remove the files of all doors, or of the door process with this number. Return how many. Raises OSError for other files than ours."""
+    """Remove the files of all doors, or of the door process with this number. Return how many. Raises OSError if one cannot be removed."""
     count = 0
     for name in os.listdir(FOLDER):
-        if name.endswith(".msg") and (number is None or (len(name) == len("101764372839123456.msg") and name.startswith(str(number)))):
+        if _NAME.fullmatch(name) and name.startswith(str(number or "")):
             os.unlink(f"{FOLDER}/{name}")
             count += 1
     return count
 
 
 class AskedFile:
-    """One message that a door asks about: gathers its bytes, and writes the file."""
+    """The file of one message that an MTA asks about: gathers its bytes, and writes them."""
 
     def __init__(self, id: int, envelope: Envelope, above: bytes) -> None:
-        """`above`: a field with its line end, which filters see on top of the message, and which belongs to the file only."""
+        """`above`: a field with its line end, on top of the message. Only filters see it; the MTA's message does not have it."""
         self.id = id
         self.size = 0
         """Bytes of the message so far, without `above`."""
         self.begin = b""
-        """The begin of the message, once it is finished or long: most headers whole."""
+        """The start of the message, set when it is finished or long. Most headers fit into it."""
         self._head = envelope.above
         self._below = envelope.below + above
         self._pieces: list[bytes] = []
@@ -78,7 +78,7 @@ class AskedFile:
             self._append(data)
 
     def finish(self) -> None:
-        """Complete the file: its O line is written last. Raises OSError."""
+        """Complete the file, with its O line last. Raises OSError."""
         if self._fd < 0:
             message = b"".join(self._pieces)
             self._pieces = [message]
@@ -95,7 +95,7 @@ class AskedFile:
         self._close()
 
     def release(self) -> None:
-        """Forget the bytes in memory: the file has them."""
+        """Drop the bytes in memory: the file has them."""
         self._pieces = []
         self.begin = b""
 
@@ -119,7 +119,7 @@ class AskedFile:
     def _spill(self) -> None:
         message = b"".join(self._pieces)
         self._pieces = []
-        self.begin = message[:BEGIN]
+        self.begin = message[:GATHERED]
         self._fd = os.open(path_of(self.id), _CREATE, 0o640)
         self._digest = Digest(self._head, self._below)
         self._content = hashlib.sha256()
@@ -150,7 +150,7 @@ class AskedFile:
 
 
 def _write(fd: int, data: bytes) -> None:
-    """Write all of it: a disk that fills up takes only a part at first. Raises OSError."""
+    """Write all bytes: one write may take only a part, e.g. on a disk that fills up. Raises OSError."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])

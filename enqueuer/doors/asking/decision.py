@@ -1,19 +1,19 @@
-"""What a door answers about a message: the verdict table as data. Pure.
+"""Decide what a door answers about a message, by the verdict table. Pure.
 
 | cause | when | the MTA |
 |---|---|---|
 | passed | no filter and no rule stops the message | takes it, with the added fields and recipients |
-| caught | a filter answers ERROR | by on_caught of the door: refuses it with 550 5.7.1, holds it, or drops it |
+| caught | a filter answers ERROR | by on_caught of the door: refuses it with 550 5.7.1, puts it on hold, or drops it |
 | dropped | a filter answers DISCARD, or a rule has the action Discard | takes it and drops it |
 | refused | a filter answers REJECTED: not now | refuses it for now, 451 4.7.1 |
-| failed | a filter gives no answer, and its on_failure is "defer" | by on_failure of the door: 451 4.7.1, takes it, holds it |
-| kept | a filter gives no answer, and its on_failure is "quarantine" | holds it |
+| failed | a filter gives no answer, and its on_failure is "defer" | by on_failure of the door: 451 4.7.1, takes it, puts it on hold |
+| kept | a filter gives no answer, and its on_failure is "quarantine" | puts it on hold |
 | turned away | a filter gives no answer, and its on_failure is "reject" | refuses it for now, 451 4.7.1: the fault is ours |
 | loop | too many Received fields | refuses it with 554 5.4.6 |
-| late | no outcome within answer_within | by on_late of the door: 451 4.7.1, takes it, holds it |
-| trouble | we cannot write its file, or have another fault | by on_failure of the door: 451 4.3.0, takes it, holds it |
+| late | no outcome within answer_within | by on_late of the door: 451 4.7.1, takes it, puts it on hold |
+| trouble | its file cannot be written, or another fault of ours | by on_failure of the door: 451 4.3.0, takes it, puts it on hold |
 
-Whatever is a fault of ours is never a 5xx.
+A fault of ours is never a 5xx.
 """
 
 import enum
@@ -31,11 +31,11 @@ from filterlink.wire.frames import AnswerKind
 __all__ = ["Action", "Cause", "DoorDecision", "cause_of", "decided"]
 
 Action = Literal["accept", "reject", "tempfail", "discard", "quarantine"]
-"""What the MTA does: it takes the message, refuses it for good (5xx), refuses it for now (4xx), takes it and drops it, or holds it."""
+"""What the MTA does: take the message, refuse it for good (5xx), refuse it for now (4xx), take and drop it, or put it on hold."""
 MAX_TEXT = 1000
 """Characters of a text for an MTA."""
 _PRIVATE = re.compile(r"/|\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|::|localhost")
-"""Part of a path or of an address."""
+"""Matches a part of a path or of an IP address."""
 RETRY_AFTER = 60
 """Seconds after which a client should try again. MTAs have times of their own."""
 
@@ -51,7 +51,7 @@ class DoorDecision(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
     """Of reject and tempfail: the SMTP code and the enhanced one, "550 5.7.1"."""
     text: str = ""
-    """The reason, for the sender of a refused message and for the reason of a quarantine. It may have several lines, and any characters."""
+    """The reason: for the sender of a refused message, or for the MTA's quarantine. It may have several lines, and any characters."""
     fields: tuple[bytes, ...] = ()
     """Header fields to add on top of the header, newest first, without line ends; folds are LF and a blank or tab. For accept and
     quarantine only.
@@ -63,13 +63,13 @@ class DoorDecision(msgspec.Struct, frozen=True, kw_only=True):
     trail: tuple[str, ...] = ()
     """The rules and filters that the message went through, a line each."""
     retry_after: int = 0
-    """Of tempfail: seconds after which a client should try again; 0 = unknown."""
+    """Of tempfail: seconds after which a client should try again; 0 for all other actions."""
     reason: str = ""
-    """The reason for the log: it may have more than strangers should read."""
+    """The reason for the log. It may have details that strangers must not read."""
 
 
 class Cause(enum.StrEnum):
-    """Why a message gets the answer that it gets: the rows of the table."""
+    """Why a message gets its answer: the rows of the table."""
 
     PASSED = "passed"
     CAUGHT = "caught"
@@ -84,14 +84,14 @@ class Cause(enum.StrEnum):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """A row of the table: an action, or the key of the door that chooses it; the status of a refusal; what strangers may read."""
+    """A row of the table: an action, or the key of the door that chooses it; the status of a refusal; texts that strangers may read."""
 
     action: str
     status: str = ""
     text: str = ""
-    """"" = the reason itself."""
+    """The text for strangers; "" = the reason itself."""
     instead: str = ""
-    """What strangers may read instead of a reason that names a path or an address of ours."""
+    """The text for strangers if the reason names a path or an address of ours."""
 
 
 _TABLE: Mapping[Cause, _Row] = {
@@ -113,7 +113,7 @@ _CHOICES: Mapping[str, Action] = {
     "reject": "reject",
     "discard": "discard",
 }
-"""The words of the config file for what a door does."""
+"""Words of the config file -> actions."""
 _DISPOSITIONS: Mapping[Action, Disposition] = {
     "accept": Disposition.ENQUEUED,
     "reject": Disposition.REJECTED,
@@ -143,7 +143,7 @@ def cause_of(result: RuleOutcome, verdicts: Verdicts) -> Cause:
 
 
 def decided(cause: Cause, door: Door, id: int, result: RuleOutcome, verdicts: Verdicts, recipients: tuple[bytes, ...] = ()) -> DoorDecision:
-    """Return the decision for a row of the table. `recipients`: those to add if the message is taken or held."""
+    """Return the decision for a row of the table. `recipients`: those to add if the MTA takes the message or puts it on hold."""
     row = _TABLE[cause]
     action = _CHOICES[getattr(door, row.action)] if row.action.startswith("on_") else _as_action(row.action)
     goes_on = action in ("accept", "quarantine")
@@ -167,7 +167,7 @@ def _as_action(word: str) -> Action:
 
 
 def _text(row: _Row, id: int, result: RuleOutcome) -> str:
-    """Return the reason for an MTA, with the filter's name and the id: its administrator finds both in our log."""
+    """Return the reason for an MTA, with the filter's name and the id. The administrator finds both in our log."""
     public = row.text or (row.instead if _PRIVATE.search(result.reason[:MAX_TEXT]) else "")
     if public:
         return f"{public.format(filter=result.filter or 'a filter')} (id {id})"

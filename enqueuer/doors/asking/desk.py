@@ -3,9 +3,9 @@
     begin  -> receiving -> submit -> asking -> decided
                  |                     |
                cancel                cancel: filterlink gets Abandon, the file is removed
-                                     answer_within is over: the door answers; the scan goes on, and its answer is kept
+                                     answer_within is over: the door answers. If it defers, the scan goes on, and its answer is kept
 
-A fault of ours (a full disk, a lost file) is noted, and decided as `trouble`: on_failure of the door says what follows.
+After a fault of ours (a full disk, a lost file) the cause is `trouble`: on_failure of the door says what follows.
 """
 
 import logging
@@ -37,16 +37,16 @@ __all__ = ["AskedMessage", "ScanDesk"]
 log = logging.getLogger("DOOR")
 
 AGAIN = 0.25
-"""Seconds until the rules are walked again, after a filter was changed or removed."""
+"""Seconds until a message walks the rules again, after a filter was changed or removed."""
 MAX_LATE = 100
-"""Messages whose scan goes on after the door has answered. With more, the oldest is abandoned."""
+"""Messages whose scan goes on after the door has answered. With one more, the oldest scan is abandoned."""
 LONGEST_LATE = 600.0
 """Seconds for which such a scan may go on."""
 TAG = "DOOR"
 
 
 class ScanDesk:
-    """What all messages of a door process share."""
+    """The part of a door process that all its messages share."""
 
     def __init__(self, loop: Loop, link: ScanLink, ids: DoorIds, domain: str) -> None:
         self.loop = loop
@@ -55,20 +55,29 @@ class ScanDesk:
         self.domain = domain
         self.kept = KeptAnswers()
         self.revision = 0
-        """Counts the revisions of the configuration."""
+        """Counts the revisions of the configuration, and each time when the filters have followed."""
+        self.keeps = False
+        """Whether the filters have followed. Until then some answers are those of older settings."""
         self.complaints = Complaints(log)
         self.late: dict[AskedMessage, None] = {}
-        """Messages whose door has answered, while a filter still scans them: the oldest first."""
+        """Messages that a filter still scans after the door has answered: the oldest first."""
 
     def configure(self, config: Config) -> None:
-        """Take a revision of the configuration. Messages that wait for a filter go on by the new rules."""
+        """Take a revision of the configuration. Messages that wait for a filter continue with the new rules."""
         self.config = config
         self.rules = rules.compile(config)
         self.kept.clear()
         self.revision += 1
+        self.keeps = False
+
+    def active(self) -> None:
+        """Note that all filters scan by the settings of this revision: from now on answers about new messages are kept."""
+        if not self.keeps:
+            self.keeps = True
+            self.revision += 1
 
     def begin(self, door: Callable[[], Door], tally: DoorTally, mail: AskedMail) -> "AskedMessage":
-        """Begin a message. `door`: returns the settings in force."""
+        """Begin a message. `door`: returns the active settings."""
         return AskedMessage(self, door, tally, mail, self.ids.take(time.time_ns() // 1000))
 
     def close(self) -> None:
@@ -94,7 +103,7 @@ class AskedMessage:
         self._from_kept: set[str] = set()
         """Filters whose answers were kept from an earlier try: they do not count as new ones."""
         self._asked = ""
-        """The filter whose answer is awaited."""
+        """The filter that scans the message now; "" = none."""
         self._since = 0.0
         self._n = 0
         self._timer: Timer | None = None
@@ -137,7 +146,7 @@ class AskedMessage:
         self.finish()
 
     def finish(self) -> None:
-        """Remove the file: nothing more is needed."""
+        """End the message: remove its file, and abandon its scan."""
         self._over = True
         for timer in (self._timer, self._again):
             if timer is not None:
@@ -220,13 +229,13 @@ class AskedMessage:
             answer(found)
 
     def _late(self) -> None:
-        """Answer in place of a filter: answer_within is over."""
+        """Decide without the filter, because answer_within is over."""
         filter = self._asked
         reason = f"no answer of {filter} within {self._door().answer_within:g} s" if filter else "no outcome in time"
         self._decide(Cause.LATE, rules.RuleOutcome(rules.Disposition.DEFERRED, reason, filter))
 
     def _go_on_late(self) -> None:
-        """Let the scan go on: its answer is kept for the next try."""
+        """Let the scan go on, so that the next try of the MTA finds its answer."""
         desk = self._desk
         desk.late[self] = None
         self._timer = desk.loop.after(LONGEST_LATE, self.finish)
@@ -235,14 +244,14 @@ class AskedMessage:
 
     def _keep(self) -> None:
         """Keep the new answers for the next try of the MTA. Those of a message that was begun in an earlier revision are not kept."""
-        if self._revision == self._desk.revision and self._key:
+        if self._desk.keeps and self._revision == self._desk.revision and self._key:
             for filter, answer in self._verdicts.answers.items():
                 if filter not in self._from_kept:
                     self._desk.kept.keep(time.monotonic(), self._key, filter, answer)
 
     @cached_property
     def _key(self) -> bytes:
-        """What stays the same in the next try; b"" if the file cannot be read."""
+        """The part of the message that stays the same in the next try; b"" if the file cannot be read."""
         try:
             return key_of(self.mail, self._file.content())
         except OSError:
@@ -262,6 +271,6 @@ class AskedMessage:
         return AskedFile(self.id, head, trace.of_session(self._desk.domain, mail.client, mail.tls, mail.queue_id, self.id, now))
 
     def _fail(self, trouble: str) -> None:
-        """Note a fault of ours. The session sees it in the decision."""
+        """Note a fault of ours. The decision reports it to the session."""
         self._trouble = trouble
         self._desk.complaints.say("file", f"a message cannot be scanned: {trouble}")

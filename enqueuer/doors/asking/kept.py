@@ -1,7 +1,7 @@
-"""Answers of filters about messages that were refused for now: the MTA tries again, and the second try is quick. Pure.
+"""Keep the answers of filters about deferred messages. The MTA tries again, and the second try is quick. Pure.
 
-Only answers are kept, never an outcome: the rules decide again. The key of an answer has the filter, the revision of the configuration,
-the session, and the content of the whole message. A new revision drops all answers.
+Only answers are kept, and no outcome: the rules decide again. The key of an answer has the filter, the session and the content of the
+whole message. A new revision of the configuration drops all answers.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from filterlink.wire.frames import AnswerKind, FilterAnswer
 __all__ = ["KEPT_FOR", "KeptAnswers", "key_of"]
 
 KEPT_FOR = 600.0
-"""Seconds. MTAs try again after 5 to 15 minutes; a signature may be newer then."""
+"""Seconds. MTAs try again after 5 to 15 minutes. Not longer, because filters get new signatures."""
 MAX_KEPT = 2000
 MAX_BYTES = 8 << 20
 """Answers and bytes that are kept. With more, the oldest ones are dropped."""
 KINDS = (AnswerKind.OK, AnswerKind.ERROR, AnswerKind.DISCARD)
-"""Answers about the message. The others are about the filter's state."""
+"""Answers about the message. All other answers are about the filter's state."""
 
 
 def key_of(mail: AskedMail, content: bytes) -> bytes:
-    """Return what stays the same when an MTA offers a message again. `content`: the SHA-256 of the message."""
+    """Return a key that stays the same when an MTA offers a message again. `content`: the SHA-256 of the message."""
     client = mail.client
     parts = (mail.sender, *mail.recipients, client.address.encode(), client.name, client.helo, client.account, mail.tls, mail.esmtp)
     return hashlib.sha256(b"".join(b"%d:%s," % (len(part), part) for part in (content, *parts))).digest()
@@ -54,7 +54,7 @@ class KeptAnswers:
         return kept[1] if kept is not None and kept[0] > now - KEPT_FOR else None
 
     def clear(self) -> None:
-        """Forget all: the configuration is another one, or the signatures of a filter are."""
+        """Drop all answers: the configuration has changed."""
         self._kept.clear()
         self._bytes = 0
 

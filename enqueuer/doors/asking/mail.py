@@ -1,4 +1,4 @@
-"""What a session of a door knows about a message before its first byte. Pure."""
+"""The facts about a message that a session of a door has before the first byte. Pure."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""One door in a door process: its listener, its sessions, and what they get from it."""
+"""One door in a door process: its listener, its sessions, and the services that they use."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ log = logging.getLogger("DOOR")
 MAX_TOKEN = 4096
 """Bytes of a file with a token."""
 SHARE_OF_A_PEER = 0.5
-"""The part of a door's sessions that one other host may have. Programs of this machine may have all."""
+"""The share of a door's sessions that one other host may have. Programs of this machine may have all."""
 FULL_FOR = 1.0
 """Seconds between two looks at the disk."""
 SessionMaker = Callable[["OpenDoor", socket.socket, str, str], DoorSession]
@@ -60,7 +60,7 @@ class OpenDoor:
         self._full = (0.0, "")
 
     def set_token(self, path: str) -> None:
-        """Read the file with the token that clients must send; "" = none is needed. A file that cannot be read: no request is right."""
+        """Read the file with the token that clients must send; "" = none is needed. If it cannot be read, the door refuses all requests."""
         self.token = b""
         if path:
             try:
@@ -104,7 +104,7 @@ class OpenDoor:
     # What the door process does
 
     def serve(self, listener: socket.socket) -> None:
-        """Serve a listener in place of the one before."""
+        """Serve a listener, and close the former one."""
         self.stop()
         self._listener = listener
         serve(self.loop, listener, self._accepted)
@@ -136,13 +136,13 @@ class OpenDoor:
         if len(self._sessions) >= most:
             overload = "too many sessions, try again later"
         elif host and self._peers.get(peer, 0) >= max(1, int(most * SHARE_OF_A_PEER)):
-            overload = "too many sessions of your address, try again later"
+            overload = "too many sessions from your address, try again later"
         else:
             overload = self.overloaded() and "no room for a message, try again later"
         if overload:
             self.tally.turned_away += 1
-            self._desk.complaints.say(f"full {self.door.name}", f"door {self.door.name} turns sessions away: {self._full[1] or overload}")
-        if len(self._sessions) >= 2 * most:  # even refusals have an end: those who do not read them
+            self._desk.complaints.say(f"full {self.door.name}", f"door {self.door.name} refuses sessions: {self._full[1] or overload}")
+        if len(self._sessions) >= 2 * most:  # refusals of clients that do not read them need an end, too
             sock.close()
             return
         session = self._makers[self.door.kind](self, sock, peer, overload)
@@ -156,7 +156,7 @@ class OpenDoor:
 
 
 def _peer(sock: socket.socket) -> tuple[str, bool]:
-    """Return the address of a client, "" for a unix socket; and whether it is another host's."""
+    """Return the address of a client ("" for a unix socket), and whether it is that of another host."""
     if sock.family == socket.AF_UNIX:
         return "", False
     try:

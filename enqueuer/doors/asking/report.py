@@ -1,7 +1,7 @@
-"""The line of the log about a message that a door asked about. Pure.
+"""Write the line of the log about a message of a door. Pure.
 
-DOOR([101764372839123456]) postfix rejected: 550 5.7.1 Eicar-Signature (VirusScan, id 1017..); to=<bob@example.com>, message-id=<a@b>,
-delay=0.048s, VirusScan=ERROR, from=<ann@example.org>, client=192.0.2.1, queue-id=4F2K1, subject="Re: hello"
+DOOR([101764372839123456]) postfix rejected: 550 5.7.1 Eicar-Signature; to=<bob@example.com>, message-id=<a@b>, delay=0.048s,
+from=<ann@example.org>, client=192.0.2.1, queue-id=4F2K1, VirusScan=ERROR, subject="Re: hello"
 """
 
 from enqueuer.doors.asking.decision import Action, DoorDecision
@@ -20,7 +20,7 @@ WORDS: dict[Action, str] = {
     "discard": "discarded",
     "quarantine": "quarantined",
 }
-"""What the MTA was answered."""
+"""Actions -> the words of the log."""
 
 
 def decided_line(door: str, mail: AskedMail, header: bytes, found: DoorDecision, seconds: float) -> str:
@@ -32,7 +32,7 @@ def decided_line(door: str, mail: AskedMail, header: bytes, found: DoorDecision,
 
 
 def cancelled_line(door: str, mail: AskedMail, filter: str, seconds: float) -> str:
-    """Return the line of a message for which no answer is needed any more. `filter`: the one that was scanning it."""
+    """Return the line of a message that its client has cancelled. `filter`: the one that was scanning it; "" = none."""
     during = f"while {filter} scanned it" if filter else "before the end of the message"
     before = facts.before(Envelope((), mail.sender, mail.recipients), b"")
     return f"{door} cancelled {during}{before}{seconds:.3f}s{_session(mail)}"

@@ -1,4 +1,4 @@
-"""The link of a door to filterlink, with many requests in flight. When filterlink ends, its successor gets the open requests again."""
+"""Ask filterlink over one link, with many requests in flight. When filterlink ends, its successor gets the open requests again."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from filterlink.wire.loop import Loop
 __all__ = ["ScanLink"]
 
 RECONNECT = 0.05
-"""Seconds between two attempts to connect, if there is no listener for an instant."""
+"""Seconds between two attempts to connect, while there is no listener."""
 BURST = 32
-"""Answers that are read in one turn of the loop."""
+"""The most answers that are read in one turn of the loop."""
 MOST_UNSENT = 300_000
 """Frames kept while filterlink does not read: a request and its end for each session that a process can have (65,536), twice."""
 _decode = msgspec.msgpack.Decoder(VerdictFrame | Park).decode
 Answered = Callable[[FilterAnswer | None], None]
-"""Called with the answer. None: the filter was changed or removed meanwhile, and the rules must be walked again, a moment later."""
+"""Called with the answer. None: the filter was changed or removed meanwhile. The message must walk the rules again, a moment later."""
 
 
 class ScanLink:

@@ -1,4 +1,4 @@
-"""What a session of a door and the door process know of each other."""
+"""The interfaces between a session of a door and the door process."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -17,26 +17,26 @@ class AskedMessagePort(Protocol):
     id: int
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes of the message (header, empty line, body) with LF line ends. Never raises: a disk that is full is noted,
-        and the decision says tempfail.
+        """Take the next bytes of the message (header, empty line, body) with LF line ends. Never raises: after a fault of the disk,
+        on_failure of the door decides.
         """
 
     def submit(self, answer: Callable[[DoorDecision], None]) -> None:
-        """The message is complete. `answer` is called once, maybe before this call returns, unless cancel() comes first."""
+        """Complete the message. `answer` is called once, maybe before this call returns, unless cancel() comes first."""
 
     def cancel(self) -> None:
-        """The client has gone or has aborted the message: no answer is needed. May be called at any time, also twice."""
+        """Cancel the message: the client has left or has aborted it. May be called at any time, also twice."""
 
 
 class DoorHost(Protocol):
-    """What a session gets from its door."""
+    """The services of a door for its sessions."""
 
     @property
     def loop(self) -> Loop: ...
 
     @property
     def door(self) -> Door:
-        """The settings in force now: they may change during a session."""
+        """The active settings. They may change during a session."""
         ...
 
     @property
@@ -54,20 +54,20 @@ class DoorHost(Protocol):
         ...
 
     def overloaded(self) -> str:
-        """Return why no message can be taken now (full disk, no descriptors), "" if one can."""
+        """Return why the door can take no message now (full disk); "" if it can."""
         ...
 
     def ended(self, session: "DoorSession") -> None:
         """Note that a session has closed its socket. Each session calls it once."""
 
     def ready(self) -> list[str]:
-        """Return the names of enabled filters that scan nothing now (for GET /ready)."""
+        """Return the names of enabled filters that cannot scan now (for GET /ready)."""
         ...
 
 
 class DoorSession(Protocol):
-    """A connection. The door makes it with (host, sock, peer, overload): `peer` is the address of an inet client or "", `overload` says
-    why this session must be refused at once ("" = it is served).
+    """A connection. The door makes it with (host, sock, peer, overload). `peer` is the address of an inet client, or "". `overload` is
+    the reason to refuse this session at once; "" = serve it.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""A stream socket in the loop: reads bounded pieces, sends without blocking, and reports the peer's end once."""
+"""A stream socket in the loop. It reads bounded pieces, sends without blocking, and reports once that the peer has left."""
 
 import contextlib
 import select
@@ -10,18 +10,18 @@ from filterlink.wire.loop import READ, WRITE, Loop
 __all__ = ["PIECE", "SessionStream"]
 
 PIECE = 64 << 10
-"""Bytes that are read at once: the most that a session keeps of its input."""
+"""Bytes that are read at a time: the most that a session keeps of its input."""
 MAX_UNSENT = 1 << 20
 """Bytes kept for a peer that does not read. With more the peer counts as gone."""
 FLUSH_WITHIN = 30.0
 """Seconds for which a closed stream waits until the peer has read our answers."""
 QUICKACK = getattr(socket, "TCP_QUICKACK", 12)
 _room = memoryview(bytearray(PIECE))
-"""All streams of a process are in one thread: they share the buffer for what is being read."""
+"""The buffer for reading. All streams of a process share it, because they are in one thread."""
 
 
 class SessionStream:
-    """`received(data)` gets each piece that was read; `ended()` is called once when the peer has gone or does not read our answers."""
+    """Calls `received(data)` with each piece, and `ended()` once when the peer has left or does not read our answers."""
 
     def __init__(self, loop: Loop, sock: socket.socket, received: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         sock.setblocking(False)
@@ -48,7 +48,7 @@ class SessionStream:
             except BlockingIOError:
                 pass
             except OSError:
-                return  # the peer has gone: its end is read next
+                return  # the peer has left: its end is read next
         if data:
             self._unsent += data
             self._watch()
@@ -56,14 +56,14 @@ class SessionStream:
                 self._end()
 
     def read(self, on: bool) -> None:
-        """Read on, or stop reading: then the kernel's buffers slow the peer down. The peer's end is noticed in both cases."""
+        """Read on, or stop reading, so that full buffers of the kernel slow the peer down. The peer's end is noticed in both cases."""
         if self._reading != on:
             self._reading = on
             if not self.closed:
                 self._watch()
 
     def close(self, *, flush: bool = False) -> None:
-        """Close without a call of ended(). `flush`: send first what is not sent yet, and read nothing more."""
+        """Close without a call of ended(). `flush`: stop reading, and send the unsent bytes first."""
         if self.closed:
             return
         if flush and self._unsent:

@@ -1,4 +1,4 @@
-"""The JSON documents of the HTTP door. Pure."""
+"""Write the JSON documents of the HTTP door. Pure."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ def scan_document(decision: DoorDecision) -> bytes:
 
 
 def refused(text: str, **more: object) -> bytes:
-    """Return the body of every answer that is no decision."""
+    """Return the body of an answer without a decision."""
     return encode({"error": text, **more})
 
 
@@ -48,5 +48,5 @@ def field_pairs(fields: tuple[bytes, ...]) -> list[tuple[str, str]]:
 
 
 def clean(text: str | bytes) -> str:
-    """Return text that JSON can have. What is no UTF-8 is replaced."""
+    """Return text that JSON can have: bytes that are not UTF-8 are replaced."""
     return (text.encode("utf-8", "replace") if isinstance(text, str) else text).decode("utf-8", "replace")

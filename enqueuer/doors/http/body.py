@@ -1,4 +1,4 @@
-"""The body of a request on its way into the message file. Pure."""
+"""Convert the body of a request for the message file. Pure."""
 
 __all__ = ["HEAD_KEPT", "MessageBody"]
 
@@ -7,11 +7,11 @@ HEAD_KEPT = 16 << 10
 
 
 class MessageBody:
-    """Turns CRLF into LF, whatever the pieces are, and counts. A lone CR stays."""
+    """Turns CRLF into LF, also across pieces, and counts the bytes. A lone CR stays."""
 
     def __init__(self) -> None:
         self.size = 0
-        """Bytes as they were sent."""
+        """Bytes as the client sent them."""
         self.start = b""
         self._cr = b""
 
@@ -22,7 +22,7 @@ class MessageBody:
         return self._kept(data[: len(data) - len(self._cr)].replace(b"\r\n", b"\n"))
 
     def end(self) -> bytes:
-        """Return what is left at the end."""
+        """Return the rest at the end."""
         left = self._cr
         self._cr = b""
         return self._kept(left)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the HTTP door, written by hand: a test compares it with the routes and with real answers. Pure."""
+"""The OpenAPI document of the HTTP door, written by hand. A test compares it with the routes and with real answers. Pure."""
 
 from typing import Any
 
@@ -27,11 +27,11 @@ def _ref(name: str) -> dict[str, str]:
 
 
 FACTS = {
-    "from": "The sender of the envelope; none or <> is the null sender.",
-    "rcpt": "The recipients of the envelope, repeated or with commas between. None: the envelope has no recipient.",
+    "from": "The sender of the envelope; without a value, or with <>, it is the null sender.",
+    "rcpt": "The recipients of the envelope, repeated or with commas between. Without a value the envelope has no recipient.",
     "ip": "The address of the client from which the MTA has the message.",
     "hostname": "The host name of that client.",
-    "helo": "What that client said in HELO or EHLO.",
+    "helo": "The name of that client in HELO or EHLO.",
     "user": "The account with which that client authenticated.",
     "id": "The MTA's own id of the message, for the log.",
 }
@@ -41,7 +41,7 @@ RSPAMD_FACTS = {
     "Deliver-To": "The recipient, if there is no Rcpt.",
     "IP": "The address of the client. It counts on a unix socket or with the token only; so do Hostname, Helo and User.",
     "Hostname": "The host name of the client.",
-    "Helo": "What the client said in HELO or EHLO.",
+    "Helo": "The name of the client in HELO or EHLO.",
     "User": "The account with which the client authenticated.",
     "Queue-Id": "The MTA's own id of the message, for the log.",
     "Password": "The token of the door.",
@@ -50,10 +50,10 @@ MESSAGE = {"required": True, "description": "The raw message.", "content": {"mes
 REFUSALS = {
     "400": "The request has a fault.",
     "401": "The token is missing or wrong.",
-    "403": "The request is from a web page, or its Host is a name.",
-    "408": "The message has not come in time.",
+    "403": "The request comes from a web page, or its Host is a name.",
+    "408": "The message did not come in time.",
     "411": "The request has no body.",
-    "413": "The message is too large.",
+    "413": "The message has more than max_size bytes.",
     "415": "The message is compressed.",
     "503": "No message can be taken now. Retry-After says when to try again.",
 }
@@ -78,7 +78,7 @@ def _get(summary: str, *answers: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 STATUS = _object({"status": TEXT}, {"filters": TEXTS})
 CHECK = _message_route(
-    "Ask about a message, as clients of rspamd do",
+    "Ask about a message in the protocol of rspamd",
     [_parameter("header", name, text, many=name == "Rcpt") for name, text in RSPAMD_FACTS.items()],
     "RspamdResult",
     "RspamdFailure",
@@ -116,18 +116,18 @@ SCHEMAS = {
 
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
-    "info": {"title": "Enqueuer", "version": "0.1.0", "summary": "Ask what the rules and filters make of a message."},
+    "info": {"title": "Enqueuer", "version": "0.1.0", "summary": "Ask whether rules and filters catch a message."},
     "paths": {
         "/scan": SCAN,
         "/checkv2": CHECK,
         "/check": CHECK,
-        "/health": _get("Ask whether the door answers", ("200", _answer("It does.", STATUS))),
+        "/health": _get("Ask whether the door answers", ("200", _answer("It answers.", STATUS))),
         "/ready": _get(
             "Ask whether all filters can scan",
-            ("200", _answer("All can.", STATUS)),
-            ("503", _answer("These cannot.", STATUS)),
+            ("200", _answer("All filters can scan.", STATUS)),
+            ("503", _answer("These filters cannot scan now.", STATUS)),
         ),
-        "/ping": _get("Ask as clients of rspamd do", ("200", _answer("It answers.", TEXT, "text/plain"))),
+        "/ping": _get("Ask whether the door answers, in the protocol of rspamd", ("200", _answer("It answers.", TEXT, "text/plain"))),
         "/openapi.json": _get("Read this document", ("200", _answer("The document.", {"type": "object"}))),
     },
     "components": {"schemas": SCHEMAS, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},

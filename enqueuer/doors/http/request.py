@@ -1,4 +1,4 @@
-"""Read the head of an HTTP request: which route it wants, whether it may, and what it says about the message. Pure."""
+"""Read the head of an HTTP request: its route, its rights, and its facts about the message. Pure."""
 
 import hmac
 import ipaddress
@@ -13,13 +13,13 @@ from enqueuer.queue.message import client, header
 __all__ = ["ROUTES", "HttpHead", "HttpRoute", "RefusedRequest", "asked_mail", "expect_allowed", "expect_message", "has_token"]
 
 MAX_ID = 100
-"""Bytes of the MTA's id of a message. What is longer is cut."""
+"""Bytes of the MTA's id of a message. Longer ids are cut."""
 _NO_ID = re.compile(rb"[^!-~]")
 _HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|([^:\[\]]*)(?::\d{1,5})?")
 
 
 class RefusedRequest(Exception):
-    """A request that gets no decision: a status, the reason with the cure, and further fields."""
+    """A request that gets no decision. It has a status, the reason with the cure, and further fields."""
 
     def __init__(self, status: int, text: str, *fields: tuple[str, str]) -> None:
         super().__init__(text)
@@ -47,7 +47,7 @@ ROUTES = {
 
 
 class HttpHead(NamedTuple):
-    """Request line and fields. Names are in small letters."""
+    """Request line and fields. Names are in lower case."""
 
     method: bytes
     target: bytes
@@ -66,7 +66,7 @@ class HttpHead(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Return the length of the body as it was announced, 0 if it was not. h11 has checked that it is one number."""
+        """Return the length of the body by Content-Length; 0 without it. h11 has checked that it is one number."""
         return int(self.first(b"content-length") or 0)
 
     def route(self) -> HttpRoute:
@@ -82,7 +82,7 @@ class HttpHead(NamedTuple):
         return route
 
     def query(self) -> dict[bytes, list[bytes]]:
-        """Return the values by name. A plus sign stays: it is usual in addresses, and no value has blanks."""
+        """Return the values by name. A plus sign stays, because addresses have it, and no value has blanks."""
         found: dict[bytes, list[bytes]] = {}
         for part in self.target.partition(b"?")[2].split(b"&"):
             name, _, value = part.partition(b"=")
@@ -92,7 +92,7 @@ class HttpHead(NamedTuple):
 
 
 def expect_allowed(head: HttpHead, *, inet: bool) -> None:
-    """Raises RefusedRequest for what a web page in a browser on this machine could send."""
+    """Raise RefusedRequest for a request that a web page in a browser on this machine could send."""
     if head.all(b"origin"):
         raise RefusedRequest(403, "requests of web pages (with an Origin field) are refused")
     if inet and (host := head.first(b"host").decode("latin-1")) and not _is_plain(host):
@@ -112,10 +112,10 @@ def _is_plain(host: str) -> bool:
 
 
 def expect_message(head: HttpHead, max_size: int) -> None:
-    """Check what a request says about its body. Raises RefusedRequest."""
+    """Check the fields about the body. Raises RefusedRequest."""
     chunked = head.all(b"transfer-encoding")
     if chunked and (head.all(b"content-length") or head.version < b"1.1"):
-        raise RefusedRequest(400, "Transfer-Encoding goes with HTTP/1.1, and without Content-Length")
+        raise RefusedRequest(400, "send Transfer-Encoding only with HTTP/1.1, and without Content-Length")
     if not chunked and not head.all(b"content-length"):
         raise RefusedRequest(411, "the body is the message: send it with Content-Length or Transfer-Encoding: chunked")
     if head.first(b"content-encoding").lower() not in (b"", b"identity") or head.all(b"compression"):
@@ -129,14 +129,14 @@ def too_large(max_size: int) -> RefusedRequest:
 
 
 def has_token(head: HttpHead, token: bytes) -> bool:
-    """Return whether a request has the token, as `Authorization: Bearer` or, as clients of rspamd send it, as Password."""
+    """Return whether a request has the token: as `Authorization: Bearer`, or as Password from clients of rspamd."""
     word, _, value = head.first(b"authorization").partition(b" ")
     sent = value.strip() if word.lower() == b"bearer" else head.first(b"password")
     return hmac.compare_digest(sent, token)
 
 
 def asked_mail(head: HttpHead) -> AskedMail:
-    """Read the envelope and the client of POST /scan. The fields count before the query. Raises RefusedRequest."""
+    """Read the envelope and the client of POST /scan. Fields win over the query. Raises RefusedRequest."""
     query = head.query()
 
     def first(word: bytes) -> bytes:
@@ -160,7 +160,7 @@ def sender(value: bytes) -> bytes:
         return b""
     found = _addresses((value,))
     if len(found) != 1:
-        raise RefusedRequest(400, "the sender is one address")
+        raise RefusedRequest(400, "the sender must be one address")
     return found[0]
 
 
@@ -174,7 +174,7 @@ def _addresses(values: Iterable[bytes]) -> list[bytes]:
     for value in values:
         here = list(header.addresses(value))
         if not here and value.strip():
-            raise RefusedRequest(400, "an address is written as user@example.com")
+            raise RefusedRequest(400, "write an address as user@example.com")
         found += here
     if any(len(each) > header.MAX_ADDRESS for each in found):
         raise RefusedRequest(400, f"an address has at most {header.MAX_ADDRESS} bytes")

@@ -1,7 +1,7 @@
-"""What clients of rspamd ask and expect: Haraka's plugin and rspamc by HTTP, Exim by the older text protocol. Pure.
+"""Speak rspamd's protocols: HTTP for Haraka's plugin and rspamc, the older text protocol for Exim. Pure.
 
-Exim sends `CHECK RSPAMC/1.3` and header fields as HTTP has them. So its first line is rewritten, and HTTP's parser reads the rest.
-Every answer without a decision also says "soft reject": Haraka reads the action, and not the status.
+Exim sends `CHECK RSPAMC/1.3` and header fields as in HTTP. So its first line is rewritten, and the HTTP parser reads the rest.
+Each answer without a decision also says "soft reject", because Haraka reads the action and not the status.
 """
 
 from enqueuer.doors.asking.decision import Action, DoorDecision
@@ -16,7 +16,7 @@ TEXT_BEGIN = b"CHECK RSPAMC/"
 MAX_TEXT = 30_000
 """Bytes of a text answer: Exim reads 32,599."""
 REQUIRED = 15.0
-"""The score from which a message counts as spam for clients that read the score. Messages have either 0 or this."""
+"""The least score of spam, for clients that read the score. A message has either 0 or this score."""
 ACTIONS: dict[Action, str] = {
     "accept": "no action",
     "reject": "reject",
@@ -49,7 +49,7 @@ def asked_mail(head: HttpHead, *, trusted: bool) -> AskedMail:
 
 
 def _client(head: HttpHead) -> client.RemoteClient:
-    """Return what the MTA says about the client. A value that cannot be right is not known: no mail waits for it."""
+    """Return the client by the MTA's facts. A malformed value counts as unknown: it must not stop the mail."""
     facts = {"address": head.first(b"ip"), "name": head.first(b"hostname"), "helo": head.first(b"helo"), "account": head.first(b"user")}
     for doubtful in ("account", "address"):
         try:
@@ -86,17 +86,17 @@ def _symbol(decision: DoorDecision, name: str) -> dict[str, object]:
 
 
 def _score(decision: DoorDecision, name: str) -> float:
-    """Return the whole score for the filter that was asked last: its answer has decided."""
+    """Return the whole score for the last filter, whose answer decided; 0 for all others."""
     return SCORES[decision.action] if name == next(reversed(decision.verdicts.answers)) else 0.0
 
 
 def undecided(text: str) -> bytes:
-    """Return the answer to a request that gets no decision."""
+    """Return the answer to a request without a decision."""
     return answers.refused(text, action="soft reject", score=0.0, required_score=REQUIRED, symbols={}, messages={"smtp_message": text})
 
 
 def text(decision: DoorDecision, message_id: str) -> bytes:
-    """Return the answer in the text protocol: Exim reads the score and the action, and gives the rest as $spam_report.
+    """Return the answer in the text protocol. Exim reads the score and the action. $spam_report has the whole text.
 
     The fields come in the order in which they are put on top of the header, one after another.
     """
@@ -116,9 +116,9 @@ def text(decision: DoorDecision, message_id: str) -> bytes:
 
 
 def text_failure(reason: str) -> bytes:
-    """Return an answer that is no decision. Exim cannot read a score in it, and defers the message."""
+    """Return an answer without a decision. Exim finds no score in it, and defers the message."""
     return f"RSPAMD/1.3 75 {_line(reason)}\r\n".encode()
 
 
 def _line(text: str) -> str:
-    return " ".join(answers.clean(text).split())
+    return " ".join("".join(char if char.isprintable() else " " for char in answers.clean(text)).split())

@@ -1,8 +1,8 @@
-"""One HTTP connection: requests one after another, on h11. A message streams into its file; memory is one piece of it.
+"""Serve one HTTP connection with h11: one request after another. A message streams into its file; memory has one piece of it.
 
-A client that is too slow, sends nonsense or goes away ends its own session only. A request that is refused before its body has
-come is answered at once; the rest of the body is then read for a moment and dropped, since a client that still sends would
-otherwise lose the answer. A client must not close its sending side before it has the answer: it counts as gone.
+A client that is too slow, sends nonsense or leaves ends only its own session. If a request is refused before its body has come, the
+answer is sent at once. The session then reads the rest of the body for a moment and drops it: a client that still sends would lose the
+answer. A client that closes its sending side before it has the answer counts as gone.
 """
 
 import logging
@@ -38,9 +38,9 @@ LINGER = 5.0
 EVENTS = 200
 """Events of the HTTP parser in one turn of the loop: about 5 ms, for chunks of one byte."""
 RETRY_AFTER = 10
-"""Seconds that an overloaded door asks for."""
+"""Seconds after which a client of an overloaded door should try again."""
 MAX_FAULT = 200
-"""Characters of a fault that are repeated: it quotes the client."""
+"""Characters of a fault in the answer: it quotes the client."""
 JSON = "application/json"
 NO_ROUTE = HttpRoute(b"", "")
 _lines = Complaints(log, burst=10)
@@ -58,15 +58,15 @@ class HttpSession:
         self._stream = SessionStream(host.loop, sock, self._received, self._gone)
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=PIECE)
         self._first = b""
-        """What has come of the first line, until it is known whether it is one of the text protocol."""
+        """The start of the first line, until it shows which protocol the client speaks."""
         self._text: bool | None = None
-        """Whether the client speaks rspamd's text protocol. None: not known yet."""
+        """Whether the client speaks rspamd's text protocol; None = not known yet."""
         self._head: HttpHead | None = None
         self._route = NO_ROUTE
         self._port: AskedMessagePort | None = None
         self._body = MessageBody()
         self._waiting = False
-        """The request is complete, and its decision is not there yet."""
+        """The request is complete, and waits for its decision."""
         self._rest = False
         """A part of the request has not come yet."""
         self._lingers = False
@@ -97,7 +97,7 @@ class HttpSession:
         self._advance()
 
     def _first_line(self, data: bytes) -> bytes | None:
-        """Return the data for the HTTP parser; None: too little has come to tell the protocol."""
+        """Return the data for the HTTP parser; None if too little has come to know the protocol."""
         begin = rspamd.TEXT_BEGIN
         if data[: len(begin)] != begin[: len(data)]:
             self._text = False
@@ -109,7 +109,7 @@ class HttpSession:
         return rspamd.http_head(data[: end + 1]) + data[end + 1 :]
 
     def _advance(self) -> None:
-        """Handle what has come, up to a request that waits for its decision. Much in small chunks takes several turns of the loop."""
+        """Handle received data, up to a request that waits for its decision. Many small chunks take several turns of the loop."""
         if self._advancing or self._ended:
             return
         self._advancing = True
@@ -132,7 +132,7 @@ class HttpSession:
             self._refuse(refusal)
         except h11.RemoteProtocolError as error:
             self._rest = True
-            self._refuse(RefusedRequest(error.error_status_hint, f"this is no HTTP request: {error}"[:MAX_FAULT]))
+            self._refuse(RefusedRequest(error.error_status_hint, f"this is not an HTTP request: {error}"[:MAX_FAULT]))
         return True
 
     def _next(self) -> bool:
@@ -151,7 +151,7 @@ class HttpSession:
         return True
 
     def _need(self) -> None:
-        """Say until when the client has to go on."""
+        """Set the time until which the client must send more."""
         if self._port is not None:
             self._watchdog.expect(PIECE_WITHIN)
             if self._http.they_are_waiting_for_100_continue:
@@ -272,7 +272,7 @@ class HttpSession:
             self._end(flush=True)
 
     def _send_text(self, answer: bytes) -> None:
-        """Send an answer of the text protocol: the client reads up to the end."""
+        """Send an answer of the text protocol, and close: the client reads up to the end."""
         self._stream.send(answer)
         if self._rest:
             self._go_on()
@@ -285,7 +285,7 @@ class HttpSession:
         if self._port is None or self._lingers:
             self._end()  # nothing was asked, or the answer was sent
         else:
-            self._refuse(RefusedRequest(408, "the message has not come in time"))
+            self._refuse(RefusedRequest(408, "the message did not come in time"))
 
     def _gone(self) -> None:
         self._end()

@@ -1,4 +1,4 @@
-"""One deadline of a session, moved cheaply: a timer that fires too early is set again."""
+"""One deadline of a session that is cheap to move: a timer that fires too early is set again."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Watchdog:
         """The seconds of the last expect()."""
 
     def expect(self, seconds: float, in_all: float = 0.0) -> None:
-        """Give the client this long from now. `in_all`: a limit that further calls do not move, until another one sets it, or clear()."""
+        """Give the client this many seconds from now. `in_all`: a limit that stays until a call sets another one, or until clear()."""
         now = time.monotonic()
         if in_all:
             self._limit = now + in_all

@@ -1,7 +1,7 @@
-"""A connection of an MTA to a milter door: the MTA says what it has of a message, and gets one answer, at the message's end.
+"""Serve one connection of an MTA to a milter door: the MTA sends a message, and gets one answer, at the message's end.
 
-The MTA keeps the message. So whatever goes wrong here ends the connection, and the MTA defers the message (Postfix:
-milter_default_action). Commands that come while a decision is awaited are answered later, in their order.
+The MTA keeps the message. So after any fault the session ends the connection, and the MTA defers the message (Postfix:
+milter_default_action). Commands that come while a message waits for its decision are answered later, in their order.
 """
 
 import functools
@@ -33,15 +33,15 @@ __all__ = ["MilterSession"]
 log = logging.getLogger("DOOR")
 
 TICK = 5.0
-"""Seconds between two looks at the clock. So often an MTA that waits for a decision is kept waiting."""
+"""Seconds between two looks at the clock. An MTA that waits for a decision gets a progress packet each time."""
 SILENT = 60.0
 """Seconds without a byte in the middle of a message, before the options, and for one packet."""
 CONTENT = 600.0
-"""Seconds for the header and body of a message. The MTA has them on its disk."""
+"""Seconds for the header and body of a message, which the MTA has on its disk."""
 IDLE = 600.0
 """Seconds without a byte between two messages. The MTA connects again."""
 ENVELOPE = 4 * 3600.0
-"""Seconds between the recipients and the header: meanwhile the MTA's client sends the message, maybe on a slow line."""
+"""Seconds between recipients and header. Meanwhile the MTA's client sends the message, maybe on a slow line."""
 COMMANDS = 500
 """Commands of one connection in one turn of the loop: about 5 ms. A piece of what was read can have 13,000."""
 BURST = 10
@@ -60,17 +60,17 @@ class MilterSession:
         self._input = MilterInput()
         self._options: MilterOptions | None = None
         self._answered: frozenset[bytes] = frozenset()
-        """Commands for which this MTA waits for an answer. Others than Postfix and Sendmail of today have some."""
+        """Commands for which this MTA waits for an answer. Postfix and Sendmail of today wait only in a refused session."""
         self._leading_space = False
         self._facts = MilterFacts()
         self._message: MilterTransaction | None = None
         self._waiting = False
-        """The message is complete, and its decision is awaited."""
+        """The message is complete, and waits for its decision."""
         self._running = False
         self._closed = False
         self._heard = host.loop.now()
         self._packet_since = 0.0
-        """Time at which the packet that is not complete began; 0 = there is none."""
+        """Time at which the incomplete packet began; 0 = there is none."""
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._stream = SessionStream(host.loop, sock, self._received, self.close)
@@ -81,7 +81,7 @@ class MilterSession:
         return self._message is not None
 
     def close(self, *, flush: bool = False) -> None:
-        """Close now, or when all answers are sent; cancel the message; call host.ended once."""
+        """Close now, or with `flush` when all answers are sent. Cancel the message, and call host.ended once."""
         if self._closed:
             return
         self._closed = True
@@ -94,7 +94,7 @@ class MilterSession:
         name = self._host.door.name
         _lines.say(f"{name} {kind}", f"door {name}: {text}")
 
-    # ---- what comes
+    # ---- input
 
     def _received(self, data: bytes) -> None:
         self._heard = self._host.loop.now()
@@ -168,7 +168,7 @@ class MilterSession:
         pass
 
     def _abort(self, _command: MilterCommand) -> None:
-        """Forget the message: the client has gone or has said RSET."""
+        """Forget the message: the client has left or has sent RSET."""
         self._drop()
         self._facts.forget()
 

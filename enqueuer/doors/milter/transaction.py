@@ -1,4 +1,4 @@
-"""What a milter session knows: about its connection, and about one message of it. Nothing of a message outlives it."""
+"""The facts of a milter session: about its connection, and about one message of it. The next message begins without them."""
 
 import re
 
@@ -11,7 +11,7 @@ from enqueuer.queue.message.header import MAX_ADDRESS, MAX_HEADER, MAX_RECIPIENT
 __all__ = ["ENDLESS", "MilterFacts", "MilterTransaction"]
 
 ENDLESS = 1 << 30
-"""Bytes above the largest message that are read, so that the MTA gets its answer. With more the connection ends."""
+"""Bytes above the largest message that are read, so that the MTA gets its answer. With more, the connection ends."""
 MAX_ENVELOPE = 8 << 20
 """Bytes of all recipients of a message: 50,000 usual addresses are much less."""
 MAX_ESMTP = 1000
@@ -31,10 +31,10 @@ class MilterFacts:
         self._client = NOBODY
         self._helo = b""
         self._macros: dict[bytes, bytes] = {}
-        """As they came: an MTA sends the same ones before each header field, and few are of use."""
+        """Unparsed: an MTA sends the same macros before each header field, and few are used."""
 
     def note(self, data: bytes) -> None:
-        """Keep macros. They replace those that came before the same command earlier."""
+        """Keep macros. They replace earlier ones for the same command."""
         if len(data) <= MAX_MACROS:
             self._macros[data[:1]] = data
 
@@ -56,7 +56,7 @@ class MilterFacts:
             self._macros.pop(letter, None)
 
     def next_message(self) -> None:
-        """Forget all of the last message, if its end was not said. Macros for the new MAIL have come already."""
+        """Forget the last message, in case the MTA did not end it. Keep the macros for the new MAIL: they have come already."""
         self.forget(_MESSAGE[1:])
 
     @property
@@ -65,7 +65,7 @@ class MilterFacts:
         account = self._macro(b"auth_authen")
         try:
             session = given(helo=self._helo, account=account)
-        except ClientError:  # an account that no envelope line can have: filters see none
+        except ClientError:  # no envelope line can have this account: filters see none
             session = given(helo=self._helo)
         return RemoteClient(client.address, client.name, session.helo, session.account)
 
@@ -89,7 +89,7 @@ class MilterFacts:
 
 
 class MilterTransaction:
-    """One message from MAIL to the end of its body. What refuses it is answered at the end: MTAs wait for an answer there only."""
+    """One message from MAIL to the end of its body. A refusal is answered at the end: MTAs wait for an answer only there."""
 
     def __init__(self, host: DoorHost, data: bytes) -> None:
         sender, *parameters = arguments(data)
@@ -179,7 +179,7 @@ class MilterTransaction:
             self._write(rest)
 
     def refuse(self, status: str, text: str) -> None:
-        """Refuse the message, if it is not refused yet. What still comes is read, and not kept."""
+        """Refuse the message, if it is not refused yet. The rest of it is read and dropped."""
         if self.refusal is None:
             self.refusal = (status, text)
             self.cancel()

@@ -1,6 +1,6 @@
-"""The protocol between an MTA and a milter (version 6 of the milter protocol), from the milter's side. Pure.
+"""Speak the milter protocol (version 6) from the milter's side. Pure.
 
-`MilterInput` makes commands of bytes. The functions make the answers. The other side is filterlink's milterwire.py.
+`MilterInput` turns bytes into commands. The functions make the answers. The MTA's side is filterlink's milterwire.py.
 """
 
 import re
@@ -45,7 +45,7 @@ PROGRESS = packet(b"p")
 _TEMPFAIL = packet(b"t")
 _DISCARD = packet(b"d")
 ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE
-"""What a decision can need. A site's MTA need not offer more."""
+"""All that a decision can need. The MTA may offer less: see missing()."""
 _NAMES = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
 MAX_SMALL = 64 << 10
 """Bytes of a packet that is kept until it is whole. Header fields and bodies are taken in pieces."""
@@ -70,7 +70,7 @@ class MilterCommand(NamedTuple):
 
 
 class MilterInput:
-    """Feed it what was read, and take commands. It keeps what is left of one feed and of one small packet."""
+    """Takes received bytes, and gives commands. It keeps the rest of one feed and one small packet."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -86,7 +86,7 @@ class MilterInput:
 
     @property
     def partial(self) -> bool:
-        """Return whether a packet has begun that is not complete. Valid when take() has returned None."""
+        """Return whether a packet is incomplete. Valid when take() has returned None."""
         return bool(self._letter) or self._at < len(self._data)
 
     def peek(self) -> bytes:
@@ -117,7 +117,7 @@ class MilterInput:
     def _head(self) -> tuple[int, bytes]:
         size, letter = _HEAD.unpack_from(self._data, self._at)
         if not 0 < size <= _SIZES.get(letter, 0):
-            raise BadPacket(f"a packet {letter.decode()} of {size} bytes" if letter in _SIZES else "a command that is none")
+            raise BadPacket(f"a packet {letter.decode()} of {size} bytes" if letter in _SIZES else "an unknown command")
         return size, letter
 
     def _piece(self) -> MilterCommand | None:
@@ -133,7 +133,7 @@ class MilterInput:
 
 
 class UnixLines:
-    """Make LF of each CRLF in a stream of pieces. A lone CR stays."""
+    """Turns each CRLF in a stream of pieces into LF. A lone CR stays."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -151,14 +151,14 @@ class UnixLines:
 
 
 class MilterOptions(NamedTuple):
-    """What both sides agreed on."""
+    """The options on which both sides agreed."""
 
     actions: int = 0
     protocol: int = 0
 
     @property
     def answered(self) -> frozenset[bytes]:
-        """Return the commands for which the MTA waits for an answer, the end of a message aside."""
+        """Return the commands for which the MTA waits for an answer, except for the end of a message."""
         return frozenset(letter for letter, flag in NOT_ANSWERED.items() if not self.protocol & flag)
 
     @property
@@ -167,9 +167,9 @@ class MilterOptions(NamedTuple):
 
 
 def negotiate(data: bytes, answer_connect: bool) -> tuple[MilterOptions, bytes]:
-    """Choose among the options that the MTA offers; return them, and the packet that says so. Raises BadPacket."""
+    """Choose among the options that the MTA offers. Return them, and the packet that accepts them. Raises BadPacket."""
     if len(data) < 12:
-        raise BadPacket("options that are none")
+        raise BadPacket("incomplete options")
     version, actions, protocol = struct.unpack_from("!III", data)
     if version < 2:
         raise BadPacket(f"version {version} of the milter protocol")
@@ -192,14 +192,14 @@ def macros(data: bytes) -> dict[bytes, bytes]:
 
 
 def connection(data: bytes) -> tuple[bytes, bytes]:
-    """Return name and address of the client; b"" for what is unknown: a local program has no address."""
+    """Return name and address of the client; b"" for an unknown one. A local program has no address."""
     name, _, rest = data.partition(b"\0")
     address = rest[3:].partition(b"\0")[0] if rest[:1] in (b"4", b"6") else b""
     return (b"" if name.startswith(b"[") else name), address
 
 
 def reply(status: str, text: str) -> bytes:
-    """Make the packet of an SMTP reply. The text has been chosen by others: it is made safe and short."""
+    """Make the packet of an SMTP reply. The text comes from filters: it is made safe and short."""
     code, _, enhanced = (status if _STATUS.fullmatch(status) else "451 4.3.0").partition(" ")
     lines = list(_lines(text)) or ["refused" if code[0] == "5" else "try again later"]
     texts = [f"{code}-{enhanced} {line}" for line in lines[:-1]] + [f"{code} {enhanced} {lines[-1]}"]
@@ -218,7 +218,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def missing(decision: DoorDecision, options: MilterOptions) -> str:
-    """Return what the decision needs and the MTA has not offered."""
+    """Return, in words, the actions that the decision needs and the MTA has not offered."""
     if decision.action not in ("accept", "quarantine"):
         return ""
     needs = ((decision.fields, ADD_FIELDS), (decision.recipients, ADD_RECIPIENTS), (decision.action == "quarantine", QUARANTINE))
@@ -226,7 +226,7 @@ def missing(decision: DoorDecision, options: MilterOptions) -> str:
 
 
 def answer(decision: DoorDecision, options: MilterOptions) -> bytes:
-    """Make the packets that answer the end of a message. What the MTA has not offered fails closed: it keeps the message."""
+    """Make the packets that answer the end of a message. If the MTA has not offered an action that is needed, it gets a 451."""
     if decision.action == "discard":
         return _DISCARD
     if decision.action in ("reject", "tempfail"):

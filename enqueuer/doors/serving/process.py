@@ -1,11 +1,11 @@
-"""A door process: serve the doors that MTAs and clients ask, scan their messages, answer. It owns no message: the MTA does.
+"""Run a door process: it serves all doors, scans the messages that MTAs and clients ask about, and answers. The MTA owns the messages.
 
 What ends it: Exit or garbage from the supervisor; the end of its link to the supervisor; no descriptor for a new listener; any
 exception in its loop (exit code 70, a traceback in the log). The supervisor starts another one. The open sessions end, and the MTA
 refuses these messages for now.
 
 What it only logs: garbage from a client, whose session it closes; a message file that cannot be written; a token file that cannot be
-read, whose door then refuses all requests. If its link to filterlink ends, it asks the next one again.
+read, whose door then refuses all requests. If its link to filterlink ends, it connects again and repeats its open requests.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ __all__ = ["DoorProcess", "run"]
 log = logging.getLogger("DOOR")
 
 SHOW = 0.25
-"""Seconds between two publications of what the doors do, and between two looks at sessions that should end."""
+"""Seconds between two publications of the tallies, and between two looks at sessions that should end."""
 MAKERS: dict[str, SessionMaker] = {"milter": MilterSession, "http": HttpSession}
-"""Kind of a door -> its sessions."""
+"""Kind of a door -> the class of its sessions."""
 
 
 def run(birth: Birth) -> None:
@@ -84,7 +84,7 @@ class DoorProcess:
             self._birth.log.flush_due()
 
     def close(self) -> None:
-        """Close all sessions: the process ends."""
+        """Close all sessions and late scans, and publish the last tallies."""
         for each in (*self._doors.values(), *self._leaving):
             each.close()
         self._desk.close()
@@ -97,6 +97,8 @@ class DoorProcess:
 
     def _order(self, _link: Link, frame: frames.FromSupervisor) -> None:
         match frame:
+            case frames.ConfigRevision(revision) if revision == self._birth.revision:
+                self._desk.active()
             case frames.ConfigRevision(revision):
                 self._birth.take(revision)
                 self._desk.configure(self._birth.config)
@@ -111,7 +113,7 @@ class DoorProcess:
                 pass
 
     def _received_listeners(self) -> None:
-        """Take the listeners that the supervisor has bound: each message has all of them."""
+        """Take the listeners that the supervisor has bound. Each message has all of them."""
         try:
             data, fds, flags, _ = socket.recv_fds(self._channel, 1 << 16, LIMIT, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
@@ -130,7 +132,7 @@ class DoorProcess:
     # Doors
 
     def _arrange(self) -> None:
-        """Open the doors of the configuration for which there is a listener, and let the others end."""
+        """Open the doors of the configuration, give them their listeners, and let all other doors end."""
         wanted = {each.name: each for each in self._birth.config.doors} | {SCAN.name: SCAN}
         for name, door in list(self._doors.items()):
             if name not in wanted or (wanted[name].kind, wanted[name].listen) != (door.door.kind, door.door.listen):
@@ -153,7 +155,7 @@ class DoorProcess:
             door.serve(listener)
 
     def _not_ready(self) -> list[str]:
-        """Return the enabled filters that scan nothing now."""
+        """Return the enabled filters that cannot scan now."""
         states = {each.name: each for each in self._birth.board.filters()}
         enabled = [each.name for each in self._birth.config.filters if each.enabled]
         return [name for name in enabled if name not in states or states[name].state not in ("ready", "stalled")]
@@ -169,7 +171,7 @@ class DoorProcess:
         self._board.publish(DoorTallies(tuple(self._tallies.values()), self._desk.ids.last, time.monotonic()))
 
     def _look(self) -> None:
-        """Close the sessions of doors that end, as soon as they have no message; end when a draining process has none."""
+        """Close the sessions of doors that end, as soon as they have no message. End a draining process when it has no session."""
         self._leaving = [each for each in self._leaving if not each.leave()]
         open = sum(not each.leave() for each in self._doors.values()) if self._draining else 1
         if not open and not self._leaving:

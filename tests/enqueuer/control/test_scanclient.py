@@ -69,7 +69,7 @@ def test_no_engine(base: Path) -> None:
 def test_what_is_no_socket_of_the_engine_is_not_asked(base: Path) -> None:
     with served(base / "other.sock") as (door, _):
         (base / "Run/scan.sock").symlink_to(base / "other.sock")
-        with pytest.raises(NotRunning, match="is no socket of the engine"):
+        with pytest.raises(NotRunning, match="is not the socket of the engine"):
             ScanSocket(base)
         assert not door.mails
 

@@ -88,7 +88,7 @@ def test_bad_requests_end_their_own_connection(engine: Trial, port: int, mail: C
     lines = engine.wait(
         lambda: [line for line in engine.log().splitlines() if "DOOR door web: a request of 127.0.0.1 is refused: 4" in line], "lines"
     )
-    assert "refused: 400 this is no HTTP request: conflicting Content-Length headers" in "\n".join(lines)
+    assert "refused: 400 this is not an HTTP request: conflicting Content-Length headers" in "\n".join(lines)
     for sock in (*idle, slow):
         sock.close()
     assert engine.pids("door") == [pid]

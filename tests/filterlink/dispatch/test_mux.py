@@ -880,3 +880,21 @@ class Crowd(RuleBasedStateMachine):
 
 TestCrowd = Crowd.TestCase
 TestCrowd.settings = profile(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def test_a_door_does_not_wait_for_a_filter_that_cannot_start() -> None:
+    """Its MTA gets an answer after ten seconds, and at once from then on; the messages of the queue wait for the time-out."""
+    gate, book = make(ready=False, timeout=Seconds(120))
+    gate.ask(1.0, "door", of_door(10))
+    gate.ask(1.0, "c", ask(1))
+    gate.tick(9.0)
+    assert book.verdicts == []
+    gate.tick(10.0)
+    assert book.verdicts == [("door", 10, 1, AnswerKind.UNAVAILABLE)]
+    assert "is not ready" in book.text
+    gate.ask(11.0, "door", of_door(11))
+    assert book.verdicts[1:] == [("door", 11, 1, AnswerKind.UNAVAILABLE)]
+    assert (book.parks, gate.parked) == ([1], 1)
+    gate.ready(12.0, 0)
+    gate.ask(12.0, "door", of_door(12))
+    assert (0, 1, 12) in [(unit, 1, message) for unit, _, message in book.sent]

@@ -94,3 +94,5 @@ def test_a_door_wipes_what_its_predecessor_left(base: Path) -> None:
     assert len(os.listdir("Asked")) == 2
     assert wipe() == 1
     assert os.listdir("Asked") == ["note.txt"]
+    (base / "Asked/mine.msg").touch()
+    assert wipe() == 0

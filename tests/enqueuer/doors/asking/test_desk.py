@@ -62,6 +62,7 @@ class DeskOnTrial:
         self.desk = ScanDesk(self.loop, self.link, DoorIds(1), "localhost")  # type: ignore[arg-type]
         self.config = schema.load(CONFIG.encode(), "test")
         self.desk.configure(self.config)
+        self.desk.active()
         self.door = Door(name="postfix", kind="milter", listen=ListenAddress("unix:a.sock"), answer_within=0.01)  # type: ignore[arg-type]
         self.decisions: list[DoorDecision] = []
 
@@ -100,6 +101,7 @@ def test_an_answer_of_the_settings_before_is_not_kept(tested: DeskOnTrial) -> No
     tested.submit()
     tested.late()
     tested.desk.configure(tested.config)
+    tested.desk.active()
     tested.link.answer("Virus", OK)
     assert not kept(tested.desk.kept)
 
@@ -108,9 +110,24 @@ def test_answers_of_a_message_that_saw_two_revisions_are_not_kept(tested: DeskOn
     tested.submit()
     tested.link.answer("Virus", OK)
     tested.desk.configure(tested.config)
+    tested.desk.active()
     tested.link.answer("Spam", NOT_NOW)
     assert tested.decisions[-1].action == "tempfail"
     assert not kept(tested.desk.kept)
+
+
+def test_nothing_is_kept_until_the_filters_scan_by_the_new_settings(tested: DeskOnTrial) -> None:
+    """A message that begins meanwhile is scanned by the helper with the old ones."""
+    tested.desk.configure(tested.config)
+    tested.submit()
+    tested.late()
+    tested.desk.active()
+    tested.link.answer("Virus", OK)
+    assert not kept(tested.desk.kept)
+    tested.submit()
+    tested.late()
+    tested.link.answer("Virus", OK)
+    assert kept(tested.desk.kept) == {"Virus"}
 
 
 def test_a_kept_answer_does_not_live_longer_because_it_is_used(tested: DeskOnTrial) -> None:

@@ -90,8 +90,8 @@ def unharmed(target: Target) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a command that is none"),
-        (os.urandom(100_000).replace(b"\0", b"x"), "a command that is none"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "an unknown command"),
+        (os.urandom(100_000).replace(b"\0", b"x"), "an unknown command"),
         (b"\xff\xff\xff\xffO", "a packet O of 4294967295 bytes"),
         (OFFER + b"\0\0\0\0M", "a packet M of 0 bytes"),
         (OFFER + b"\x7f\xff\xff\xffB" + BODY * 10, "a packet B of 2147483647 bytes"),

@@ -523,10 +523,10 @@ def test_a_session_too_many_is_answered_at_once(host: ListHost, lines: Callable[
 @pytest.mark.parametrize(
     ("packets", "text"),
     [
-        ((b"EHLO me\r\n",), "sends a command that is none"),
-        ((b"\x16\x03\x01\x02\0\1\0\1\xfc",), "sends a command that is none"),
+        ((b"EHLO me\r\n",), "sends an unknown command"),
+        ((b"\x16\x03\x01\x02\0\1\0\1\xfc",), "sends an unknown command"),
         ((MAIL,), "sends M before its options"),
-        ((b"\0\0\0\5O\0\0\0\6",), "sends options that are none"),
+        ((b"\0\0\0\5O\0\0\0\6",), "sends incomplete options"),
         ((packet(b"O", struct.pack("!III", 1, 0, 0)),), "sends version 1 of the milter protocol"),
         ((OFFER, OFFER), "sends options twice"),
         ((OFFER, b"\xff\xff\xff\xffC"), "sends a packet C of 4294967295 bytes"),

@@ -88,7 +88,7 @@ def test_nonsense_is_refused_or_waits(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"GET / HTTP/1.1\r\n", "a command that is none"),
+        (b"GET / HTTP/1.1\r\n", "an unknown command"),
         (b"\0\0\0\0C", "a packet C of 0 bytes"),
         (b"\xff\xff\xff\xffB", "a packet B of 4294967295 bytes"),
         (b"\0\1\0\1M", "a packet M of 65537 bytes"),
