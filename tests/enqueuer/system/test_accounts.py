@@ -92,7 +92,7 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "reload": [["--base", "{base}"]],
     "stop": [["--base", "{base}"]],
     "scan": [
-        *(["--base", "{base}", name] for name in ("{mail}/mail.eml", "{base}/Queue", "{base}/mail.eml", "-")),
+        ["--base", "{base}", "{mail}/mail.eml", "{base}/mail.eml", "{base}/Queue", "-"],
         ["--base", "{base}", "--standalone", "{mail}/mail.eml", "{base}/mail.eml", "{base}/Queue"],
     ],
     "submit": [["--base", "{base}", "-f", "a@a.example", "b@b.example"], ["--base", "{base}", "-t", "{mail}/mail.eml"]],
