@@ -1,5 +1,6 @@
 """Be an MTA that asks a milter door: one connection, packets by hand, blocking reads with a time-out."""
 
+import random
 import socket
 import struct
 from pathlib import Path
@@ -92,6 +93,19 @@ def packet(letter: bytes, data: bytes = b"") -> bytes:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that no program uses, below those that Linux gives to outgoing connections: it stays free until it is bound."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(first, 11_000))
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+_given: set[int] = set()
+"""Ports that this process gave to its tests."""
