@@ -164,7 +164,8 @@ class Trial:
 
     def _runs(self) -> bool:
         with contextlib.suppress(client.NotRunning):
-            return bool(self.status()["state"] == "running")
+            status = self.status()
+            return bool(status["state"] == "running" and (self.pids("door") or "doors" not in status))  # older engines have none
         return False
 
 
