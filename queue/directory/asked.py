@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 
+from enqueuer.queue.directory.disk import write_all
 from enqueuer.queue.message.envelope import O_LENGTH, PLACEHOLDER, Digest, Envelope
 
 __all__ = ["FIRST_DIGIT", "FOLDER", "AskedFile", "DoorIds", "path_of", "wipe"]
@@ -86,7 +87,7 @@ class AskedFile:
             digest = Digest(self._head, self._below, message)
             fd = os.open(path_of(self.id), _CREATE, 0o640)
             try:
-                _write(fd, b"".join((self._head, digest.line(), self._below, message)))
+                write_all(fd, b"".join((self._head, digest.line(), self._below, message)))
             finally:
                 os.close(fd)
             return
@@ -123,7 +124,7 @@ class AskedFile:
         self._fd = os.open(path_of(self.id), _CREATE, 0o640)
         self._digest = Digest(self._head, self._below)
         self._content = hashlib.sha256()
-        _write(self._fd, self._head + PLACEHOLDER + self._below)
+        write_all(self._fd, self._head + PLACEHOLDER + self._below)
         self._append(message)
 
     def _append(self, data: bytes) -> None:
@@ -131,7 +132,7 @@ class AskedFile:
         assert self._content is not None
         self._digest.feed(data)
         self._content.update(data)
-        _write(self._fd, data)
+        write_all(self._fd, data)
 
     def _read_into(self, digest: "hashlib._Hash") -> None:
         fd = os.open(path_of(self.id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -147,10 +148,3 @@ class AskedFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _write(fd: int, data: bytes) -> None:
-    """Write all bytes: one write may take only a part, e.g. on a disk that fills up. Raises OSError."""
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])

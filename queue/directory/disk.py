@@ -16,7 +16,20 @@ from typing import Protocol
 from enqueuer.queue.directory.doorlock import held
 from enqueuer.queue.directory.rename import NO_LINK, rename_new
 
-__all__ = ["CHUNK", "MAX_TIME", "Disk", "DiskPort", "NoFolder", "Stamp", "contents", "no_room", "no_space", "replace", "store_folder"]
+__all__ = [
+    "CHUNK",
+    "MAX_TIME",
+    "Disk",
+    "DiskPort",
+    "NoFolder",
+    "Stamp",
+    "contents",
+    "no_room",
+    "no_space",
+    "replace",
+    "store_folder",
+    "write_all",
+]
 
 log = logging.getLogger("SPOOL")
 
@@ -159,7 +172,7 @@ class Disk:
             raise NoFolder(error.errno, "its folder is gone", path) from None
         try:
             for chunk in chunks:
-                _write(fd, chunk)
+                write_all(fd, chunk)
             made = os.fstat(fd)
             return made.st_mtime_ns, made.st_size
         except BaseException:
@@ -173,7 +186,7 @@ class Disk:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.lseek(fd, offset, os.SEEK_SET)
-            _write(fd, data)
+            write_all(fd, data)
         finally:
             os.close(fd)
 
@@ -295,7 +308,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
     """Call write(2) until all data is written: a disk that fills up takes only a part at first."""
     written = os.write(fd, data)
     while written < len(data):
