@@ -3,6 +3,8 @@
 S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. Each link begins with Hello.
 """
 
+from typing import Literal
+
 import msgspec
 
 from filterlink.wire.frames import Backpressure, Frame, Guilty, Hello, Left, Renewed, VerdictFrame, Wake, encode
@@ -10,6 +12,7 @@ from filterlink.wire.frames import Backpressure, Frame, Guilty, Hello, Left, Ren
 __all__ = [
     "LOOP_SAMPLE",
     "Backpressure",
+    "Born",
     "CommandAnswer",
     "ConfigRevision",
     "Deferred",
@@ -21,6 +24,8 @@ __all__ = [
     "Guilty",
     "Hello",
     "Idle",
+    "IdsGiven",
+    "IdsWanted",
     "InForce",
     "Ingested",
     "Job",
@@ -190,6 +195,24 @@ class Job(Frame):
     """The message file itself may become the output, if the output has the same content."""
     own: bool = False
     """A filter may have written its drop, which is no longer there."""
+    hold: str = ""
+    """An administrator puts the message on hold, for this reason: it is ingested if it was not, and its rules are not tried."""
+    attempts: int = 0
+    """How often the message was charged."""
+
+
+class IdsWanted(Frame):
+    """P -> Q: the outcome of this message needs ids for new messages."""
+
+    id: int
+    n: int
+    count: int
+
+
+class IdsGiven(Frame):
+    """Q -> P: the new ids. None: the disk refuses to reserve them."""
+
+    ids: tuple[int, ...]
 
 
 class Ingested(Frame):
@@ -203,6 +226,25 @@ class Ingested(Frame):
     """Size of the message in bytes, without the envelope."""
     dropper: int | None = None
     """Account that wrote the drop, if it is not the engine's."""
+
+
+class Born(Frame):
+    """A new message that is staged together with the outcome of another one, and comes into being by the same commit."""
+
+    id: int
+    size: int
+    """Bytes without the envelope."""
+    sender: bytes
+    about: str
+    """What it is, for the line in the log: `rest of [id]`, `reply of rule "x" to [id]`."""
+    state: Literal["waiting", "deferred", "on_hold"] = "waiting"
+    filter: str = ""
+    """Of a deferred one: the filter that deferred it."""
+    reason: str = ""
+    until: float = 0.0
+    """Of one on hold: seconds since 1970, 0 = until it is released."""
+    verdicts: tuple[VerdictFrame, ...] = ()
+    """What filters answered about the first message: they are not asked again."""
 
 
 class Outcome(Frame):
@@ -222,6 +264,10 @@ class Outcome(Frame):
     kinds: tuple[bytes, ...] = ()
     facts: tuple[str, str] = ("", "")
     """Facts of the message for its line in the log, before and behind the delay (log/facts.py)."""
+    born: tuple[Born, ...] = ()
+    """New messages. Their places are among `places`."""
+    until: float = 0.0
+    """Of the disposition on_hold: seconds since 1970, 0 = until it is released."""
 
 
 class Deferred(Frame):
@@ -289,9 +335,11 @@ class Judged(Frame):
 
 FromSupervisor = ConfigRevision | Drain | Exit | Reaped | Leave | Order | Seek | StatesQuery | Resized
 ToSupervisor = Hello | InForce | Idle | CommandAnswer | WhereAnswer | StatesAnswer
-FromManager = Job | Leave
+FromManager = Job | Leave | IdsGiven
 ToFilterlink = Backpressure | Left
-ToManager = Hello | SpoolChanged | Wake | Guilty | Renewed | Ingested | Judged | Outcome | Deferred | Parked | DropRefused | Trouble
+ToManager = (
+    Hello | SpoolChanged | Wake | Guilty | Renewed | Ingested | Judged | Outcome | Deferred | Parked | DropRefused | Trouble | IdsWanted
+)
 
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 decode_to_supervisor = msgspec.msgpack.Decoder(ToSupervisor).decode
