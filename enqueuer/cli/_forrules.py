@@ -42,7 +42,7 @@ def _execute(
     timeout: Timeout = TIMEOUT,
     memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="Limit the memory of the program, e.g. 4G; 0: no limit.")] = "4G",
     processes: Processes = 0,
-    program: Annotated[list[str] | None, typer.Argument(metavar="PROGRAM [ARGUMENT ...]", help="The program and its arguments.")] = None,
+    program: Annotated[list[str] | None, typer.Argument(metavar="[PROGRAM ARGUMENT ...]", help="The program and its arguments.")] = None,
 ) -> int:
     from filterlink.filters.command import execute
     from filterlink.filters.runtime import child
