@@ -134,7 +134,7 @@ def test_time_and_memory_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_helper_program(tmp_path: Path) -> None:
     """As filterlink starts it: its long answer comes whole, its parsers are confined, and small answers follow."""
-    (tmp_path / "long").write_bytes(named(*(str(n) + '"' * 200 + ".exe" for n in range(900))))
+    (tmp_path / "long").write_bytes(named(*('"' * 200 + f"{n}.exe" for n in range(2000))))
     (tmp_path / "small").write_bytes(named("a.exe"))
     command = [sys.executable, "-c", "from enqueuer.cli.app import main; main()", "filter", "facts", "--processes", "1"]
     asked = b"1 INTF 4\n2 FILE long\n3 FILE small\n4 FILE missing\n"
