@@ -10,7 +10,7 @@ file needs no source: the drop is no longer needed, and a power cut leaves the f
     durable     the message file alone; it survived a sync
     decided     the same, and its outcome, which is now only carried out
     out         its outputs are in their folders; no file in the queue has its id
-    kept        in Quarantine or Bad, with the reason beside it
+    kept        in Quarantine, Hold or Bad, with the reason beside it. One in Hold is still in the queue
 
     transition  from -> to             durable when it returns     repeated             after an error
     accept      dropped -> claimed     no; a cut: dropped again    "gone"               dropped
@@ -61,7 +61,7 @@ __all__ = [
     "Workspace",
 ]
 
-Place = Literal["bad", "quarantine"]
+Place = Literal["bad", "quarantine", "hold"]
 """The folders of kept messages."""
 AfterSync = Callable[..., None]
 """after_sync(action, *names): calls `action` once these files, and the names in these folders, are durable."""
@@ -202,6 +202,10 @@ class Recovered(Protocol):
 
     @property
     def foreign(self) -> Sequence[str]: ...
+    @property
+    def on_hold(self) -> Sequence[int]:
+        """Return the messages on hold, by id."""
+
     @property
     def unfinished(self) -> Sequence[int]:
         """Return the offered messages that a processor was working on, oldest first."""

@@ -266,8 +266,8 @@ def no_tuple_assignments_of_unrelated_things() -> Iterator[str]:
 
 def paths_stay_in_the_store() -> Iterator[str]:
     """Check that only the store knows its paths (queue/directory/layout.py). Docstrings and help texts may name them."""
-    path_of_the_store = re.compile(r"\b(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad)/(?![\s.,;:)]|$)|\.taken\b")
-    begins = re.compile(r"(?:Queue|Staged|Incoming|Outbound|Quarantine|Bad|Submitted)/$")
+    path_of_the_store = re.compile(r"\b(?:Queue|Staged|Incoming|Outbound|Quarantine|Hold|Bad)/(?![\s.,;:)]|$)|\.taken\b")
+    begins = re.compile(r"(?:Queue|Staged|Incoming|Outbound|Quarantine|Hold|Bad|Submitted)/$")
     for path in sources("enqueuer", "filterlink"):
         if _name(path) in SPEAK_THE_PROTOCOL:
             continue

@@ -26,7 +26,7 @@ def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blam
     _tell(found)
     if board.distrusts:
         board.distrust()  # kept from now on: a later sync that succeeds does not bring back what was lost before
-    present = _schedule(found, schedule, cold, board.distrusts)
+    present = _schedule(found, schedule, cold, board.distrusts) + len(found.on_hold)
     for _ in found.broken:
         board.add("bad")
     # exact, whichever process was killed: messages that came in = messages that left + messages that are here

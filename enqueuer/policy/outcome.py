@@ -100,6 +100,10 @@ class Ruling(msgspec.Struct, frozen=True):
 
     outcomes: tuple[RuleOutcome, ...]
     """At least one. If there is one only, its `recipients` is None."""
+    met: tuple[int, ...] = ()
+    """The rules whose conditions held, by their places in Rules.active; those in shadow, too."""
+    would: tuple[tuple[str, str], ...] = ()
+    """Rule and text: what rules in shadow would have done."""
 
     @property
     def only(self) -> RuleOutcome | None:

@@ -27,7 +27,7 @@ KEPT_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID
 KEPT_BEGIN = ("LC_", "ENQUEUER_")
 """The variables that stay when root becomes another account. The others may hold secrets of root."""
 LATE = (
-    *("_strptime", "rich._emoji_codes", "traceback"),
+    *("_strptime", "lark", "rich._emoji_codes", "traceback"),
     *(f"multiprocessing.{name}" for name in ("connection", "popen_fork", "queues", "synchronize")),
     *(f"encodings.{name}" for name in ("ascii", "idna", "latin_1", "unicode_escape", "utf_8_sig")),
 )

@@ -25,6 +25,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     program: str
     """Shell-style words. The first is a path from the base directory if it has a slash, else a program on PATH."""
     enabled: bool = True
+    mode: Literal["active", "shadow"] = "active"
+    """shadow: rules ask the filter, and nothing follows from its answer; the log and the counts have it."""
     log_level: LogLevel = "problems"
     timeout: Seconds = Seconds(120)
     """An answer that takes longer counts as a failure; the helper is restarted."""

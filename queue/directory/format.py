@@ -2,6 +2,7 @@
 
     1   no file
     2   Incoming/ exists, the folder of the doors
+    3   Hold/ exists, the folder of messages on hold
 
 The number is in Queue/, because it describes the messages: Queue/ may be a link to another filesystem, and a copy of it takes the
 number along. A conversion may be killed at any instant: it makes folders, which may exist already, and writes the number last.
@@ -15,11 +16,11 @@ from pathlib import Path
 
 __all__ = ["FILE", "FIRST", "FORMAT", "FormatError", "convert", "expect_known", "folders_since", "read", "write"]
 
-FORMAT = 2
+FORMAT = 3
 """The format that this engine writes, and the newest that it knows."""
 FIRST = 1
 """The format of a base directory without the file."""
-FOLDERS = {2: ("Incoming",)}
+FOLDERS = {2: ("Incoming",), 3: ("Hold",)}
 """The folders that each format added."""
 MODE = 0o750
 FILE = "Queue/.format"

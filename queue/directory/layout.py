@@ -13,11 +13,12 @@ FOLDERS = {
     "Staged": 0o750,
     "Outbound": 0o750,
     "Quarantine": 0o750,
+    "Hold": 0o750,
     "Bad": 0o750,
 }
 """The folders, and the modes with which they are made."""
 
-MOVES = ("Queue", "Incoming", TAKEN, DROPS, "Staged", "Bad", "Quarantine", "Outbound")
+MOVES = ("Queue", "Incoming", TAKEN, DROPS, "Staged", "Bad", "Quarantine", "Hold", "Outbound")
 """Messages move between these by rename."""
 
 OUTPUTS = {

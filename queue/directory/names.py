@@ -5,7 +5,8 @@
     Incoming/<door>.lock           held as long as the door lives door_lock, parse_incoming
     Queue/<id>.msg .tmp .<n>.done  a message, by its state        queue, parse_queue
     Staged/<id>.<n>.<place>        an output not yet published    staged, parse_staged
-    where a place publishes to     Outbound, Quarantine, Bad      final, nth
+    where a place publishes to     Outbound, Quarantine, Hold, Bad, and Queue of a new message   final, nth
+    queue-<new>, hold-<new>, hold-<new>-why   places of a new message, which gets the id <new>   parse_new
     Submitted/NAME.bad, .bad.why   a refused drop                 refused
     odd.<name>                     not a file, set aside          odd
 
@@ -21,6 +22,7 @@ __all__ = [
     "PLACES",
     "IncomingName",
     "Kind",
+    "NewName",
     "QueueName",
     "StagedName",
     "TakenName",
@@ -31,6 +33,7 @@ __all__ = [
     "nth",
     "odd",
     "parse_incoming",
+    "parse_new",
     "parse_queue",
     "parse_shelf",
     "parse_staged",
@@ -43,7 +46,14 @@ __all__ = [
 
 MAX_NAME = 255
 """The longest file name in bytes (NAME_MAX) of every filesystem that a spool may be on."""
-PLACES = {"quarantine": "Quarantine/{}.msg", "quarantine-why": "Quarantine/{}.why", "bad": "Bad/{}.msg", "bad-why": "Bad/{}.why"}
+PLACES = {
+    "quarantine": "Quarantine/{}.msg",
+    "quarantine-why": "Quarantine/{}.why",
+    "hold": "Hold/{}.msg",
+    "hold-why": "Hold/{}.why",
+    "bad": "Bad/{}.msg",
+    "bad-why": "Bad/{}.why",
+}
 """The places that are not module queues. They are lower case and modules are upper case, so that neither hides the other."""
 
 Kind = Literal["msg", "tmp", "done"]
@@ -55,7 +65,8 @@ _INCOMING = re.compile(rf"([a-z][a-z0-9]{{0,15}}-[1-9][0-9]{{0,3}})\.(?:{_ID}\.m
 _MODULE = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _QUEUE = re.compile(rf"{_ID}\.(?:(msg|tmp)|{_N}\.(done))")
 _PLACE = re.compile(rf"({_MODULE.pattern})(?:\.([2-9]|[1-9][0-9]{{1,3}}))?")
-_STAGED = re.compile(rf"{_ID}\.{_N}\.({_PLACE.pattern}|{'|'.join(PLACES)})")
+_NEW = re.compile(rf"(?:queue-{_ID}|hold-{_ID}(-why)?)")
+_STAGED = re.compile(rf"{_ID}\.{_N}\.({_PLACE.pattern}|{'|'.join(PLACES)}|{_NEW.pattern})")
 _SHELF = re.compile(rf"{_ID}\.msg")
 _TAKEN = re.compile(rf"{_ID}\.(.+)".encode(), re.DOTALL)
 
@@ -84,6 +95,14 @@ class StagedName(NamedTuple):
     id: int
     n: int
     place: str
+
+
+class NewName(NamedTuple):
+    id: int
+    """The id of the new message."""
+    folder: Literal["Queue", "Hold"]
+    why: bool
+    """It is the reason beside a message on hold."""
 
 
 def is_module(name: str) -> bool:
@@ -138,8 +157,18 @@ def nth(module: str, number: int) -> str:
 
 
 def staged(id: int, n: int, place: str) -> str:
-    """Name the output of dispatch `n` for `place`: nth of a module, or a key of PLACES. Raises ValueError for anything else."""
+    """Name the output of dispatch `n` for `place`: nth of a module, a key of PLACES, or that of a new message. Raises ValueError for any
+    other.
+    """
     return f"{id}.{n}.{_checked(place)}"
+
+
+def parse_new(place: str) -> NewName | None:
+    """Return what a place is of a new message: `queue-<id>`, `hold-<id>` or `hold-<id>-why`."""
+    match = _NEW.fullmatch(place)
+    if match is None:
+        return None
+    return NewName(int(match[1]), "Queue", False) if match[1] else NewName(int(match[2]), "Hold", bool(match[3]))
 
 
 def parse_staged(name: str) -> StagedName | None:
@@ -151,12 +180,14 @@ def final(id: int, place: str) -> str:
     """Return where `place` publishes message `id`, relative to the base directory. Raises ValueError for an unknown place."""
     if (known := PLACES.get(_checked(place))) is not None:
         return known.format(id)
+    if (new := parse_new(place)) is not None:
+        return f"{new.folder}/{new.id}.{'why' if new.why else 'msg'}"
     module, _, number = place.partition(".")
     return f"Outbound/{module}/{id}-{number}.msg" if number else f"Outbound/{module}/{id}.msg"
 
 
 def parse_shelf(name: str) -> int | None:
-    """Return the id of a message file in Quarantine/ or Bad/."""
+    """Return the id of a message file in Quarantine/, Hold/ or Bad/."""
     match = _SHELF.fullmatch(name)
     return int(match[1]) if match else None
 
@@ -176,7 +207,7 @@ def odd(name: str, number: int = 1) -> str:
 
 
 def _checked(place: str) -> str:
-    if place not in PLACES and not _PLACE.fullmatch(place):
+    if place not in PLACES and not _PLACE.fullmatch(place) and not _NEW.fullmatch(place):
         raise ValueError(f"{place!r} is neither a module nor a place")
     return place
 

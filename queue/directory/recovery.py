@@ -8,7 +8,7 @@ manager begins it again. Sorted numbers and one pass: a million messages take ab
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -65,6 +65,8 @@ class RecoveredDirectory(msgspec.Struct):
     foreign: list[str] = []
     unfinished: list[int] = []
     """Offered messages that a processor was working on, oldest first: it left a half written or uncommitted file."""
+    on_hold: list[int] = []
+    """Messages in Hold/, by id."""
 
 
 class _Disk(msgspec.Struct):
@@ -93,7 +95,7 @@ def recover(
     found = RecoveredDirectory()
     left = incoming.remove_dead(store.disk)
     found.foreign = seen.foreign + left.foreign
-    found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged))
+    found.highest = max((left.highest, *seen.drops, *seen.messages, *seen.done, *seen.staged, *_new_ids(seen), *_kept(store.disk, "Hold")))
     if seen.done:
         store.sync.committed()  # the process that was killed may not have done this
     for id, dispatches in sorted(seen.done.items()):
@@ -110,8 +112,9 @@ def recover(
     outputs = [names.staged(*left) for each in seen.staged.values() for left in each]
     _unlink(store.disk, "Queue", seen.temporary)
     _unlink(store.disk, "Staged", outputs)
-    for folder in ("Quarantine", "Bad"):
+    for folder in ("Quarantine", "Hold", "Bad"):
         _unlink(store.disk, folder, _lonely(store.disk, folder))
+    found.on_hold = sorted(_kept(store.disk, "Hold"))
     if cold:
         store.sync.everything()
     return found
@@ -211,23 +214,30 @@ def _finish(
         if not _tried(done, lambda n=n, places=places: store.finish(id, n, drop, places)):  # type: ignore[misc]
             continue  # it is decided: a later start finishes it
         store.sync.published([Change(id, n, places)])
-        disposition = _disposition(store.disk, id)
+        seen.messages |= {new.id for place in places if (new := names.parse_new(place)) and new.folder == "Queue"}
+        disposition = _disposition(store.disk, id, places)
         decided(id, n, disposition)
         _tried(done, lambda n=n: store.forget(id, n))  # type: ignore[misc]
         found.finished.append((id, disposition))
     seen.messages.discard(id)
 
 
-def _disposition(disk: DiskPort, id: int) -> str:
-    """Return what became of a message that still has its last name in Queue/, from the places of its outputs.
+def _disposition(disk: DiskPort, id: int, places: Sequence[str]) -> str:
+    """Return what became of a message that still has its last name in Queue/, from the places of its outputs. `places`: those that were
+    published just now. Module queues come last (store.finish).
 
-    A consumer may have taken the output from a module queue already. So a message without outputs was enqueued or discarded. The
-    first is far more likely, and the board corrects it if it knows better.
+    A message with several outcomes has the first of enqueued, quarantined, rejected, discarded and bad. A consumer may have taken the
+    output from a module queue already. So a message without outputs was enqueued or discarded. The first is far more likely, and the
+    board corrects it if it knows better.
     """
+    if any(names.is_module(place.partition(".")[0]) for place in places):
+        return "enqueued"
     try:
         if disk.stamp(names.final(id, "quarantine-why")):
             text = b"".join(disk.chunks(names.final(id, "quarantine-why")))
             return "rejected" if b'"fate": "rejected"' in text else "quarantined"
+        if disk.stamp(names.final(id, "hold-why")):
+            return "on_hold"
         return "bad" if disk.stamp(names.final(id, "bad-why")) else "enqueued"
     except OSError as error:
         log.error("%s: %s", error.filename, error.strerror)
@@ -285,6 +295,16 @@ def _set_aside(disk: DiskPort, id: int, reason: str) -> None:
     disk.create(names.final(id, "bad-why"), (text.encode(),))
     disk.rename(queue_path(id), names.final(id, "bad"))
     log.error("%s", reason, extra={"tag": f"QUEUE([{id}])"})
+
+
+def _kept(disk: DiskPort, folder: str) -> Iterator[int]:
+    """Return the ids of the messages in a folder of kept messages."""
+    return (id for name in disk.names(folder) if (id := names.parse_shelf(name)) is not None)
+
+
+def _new_ids(seen: _Disk) -> Iterator[int]:
+    """Return the ids of new messages that are staged."""
+    return (new.id for each in seen.staged.values() for left in each if (new := names.parse_new(left.place)))
 
 
 def _lonely(disk: DiskPort, folder: str) -> Iterator[str]:

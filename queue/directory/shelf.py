@@ -22,7 +22,7 @@ from enqueuer.queue.message.fields import message_id, subject
 
 __all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "output", "read", "waiting"]
 
-Folder = Literal["Queue", "Quarantine", "Bad"]
+Folder = Literal["Queue", "Quarantine", "Hold", "Bad"]
 FIRST = 16 << 10
 """Bytes of the first read: the envelope and header of nearly every message."""
 MAX_SHOWN = 1 << 20

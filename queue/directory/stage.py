@@ -6,15 +6,15 @@ This is the last step of a processor. The queue manager publishes them after the
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from enqueuer.queue.directory import names
-from enqueuer.queue.directory.disk import DiskPort
+from enqueuer.queue.directory.disk import CHUNK, DiskPort
 from enqueuer.queue.directory.ingest import FIRST, MessageFile, queue_path
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.printable import printable_json
 
-__all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_itself", "stage_why", "unchanged"]
+__all__ = ["MAX_COPIES", "modules_of", "places_of", "stage_file", "stage_itself", "stage_new", "stage_why", "unchanged"]
 
 MAX_COPIES = 1000
 """Separate copies that one message may have, each a file. A filter may ask for a hundred."""
@@ -50,20 +50,40 @@ def stage_file(
     recipients: frozenset[bytes] | None,
     fields: Iterable[bytes],
     envelope: envelopes.Envelope | None = None,
+    insert: tuple[int, bytes] | None = None,
 ) -> None:
     """Stage the message for one place with these recipients (None = all), and with `fields` on top of its header.
 
-    `envelope` replaces the message's: it has recipients that filters added.
+    `envelope` replaces the message's: it has recipients that filters added. `insert`: bytes to insert at this offset of the message.
 
     If nothing differs from the queue file, the output is a second name of it (a hard link), not a copy.
     """
     target = "Staged/" + names.staged(message.id, n, place)
     whole = envelope or message.envelope
-    if unchanged(disk, message, recipients, fields, whole):
+    if not insert and unchanged(disk, message, recipients, fields, whole):
         disk.link(queue_path(message.id), target)
         return
     everybody = recipients is None or len(recipients) == len(whole.recipients)
-    _copy(disk, message, target, whole if everybody or recipients is None else whole.only(recipients), fields)
+    _copy(disk, message, target, whole if everybody or recipients is None else whole.only(recipients), fields, insert)
+
+
+def stage_new(disk: DiskPort, id: int, n: int, place: str, envelope: envelopes.Envelope, pieces: Iterable[bytes]) -> int:
+    """Stage a new message (`place`: names.parse_new) with the outcome of message `id`; return its size without the envelope.
+
+    `pieces` are the bytes of the message. At most a chunk and a piece of them are in memory.
+    """
+    target = "Staged/" + names.staged(id, n, place)
+    rest = iter(pieces)
+    start = envelope.below
+    while len(start) <= CHUNK and (piece := next(rest, None)) is not None:
+        start += piece
+    digest = envelopes.Digest(envelope.above, start)
+    if len(start) <= CHUNK:
+        disk.create(target, (b"".join((envelope.above, digest.line(), start)),))
+    else:
+        disk.create(target, itertools.chain((envelope.above + envelopes.PLACEHOLDER + start,), digest.through(rest)))
+        disk.patch(target, len(envelope.above), digest.line())
+    return digest.length - len(envelope.above) - len(envelope.below)
 
 
 def unchanged(
@@ -83,33 +103,58 @@ def stage_itself(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, 
 
 
 def stage_why(disk: DiskPort, id: int, n: int, place: str, why: Mapping[str, object]) -> None:
-    """Stage the .why file for a message in Quarantine or Bad."""
+    """Stage the .why file for a message in Quarantine, Hold or Bad."""
     text = printable_json(json.dumps(why, indent=1, ensure_ascii=False)).encode("utf-8", "replace") + b"\n"
     disk.create("Staged/" + names.staged(id, n, place + "-why"), (text,))
 
 
-def _copy(disk: DiskPort, message: MessageFile, target: str, envelope: envelopes.Envelope, fields: Iterable[bytes]) -> None:
+def _copy(
+    disk: DiskPort,
+    message: MessageFile,
+    target: str,
+    envelope: envelopes.Envelope,
+    fields: Iterable[bytes],
+    insert: tuple[int, bytes] | None = None,
+) -> None:
     """Write the output. If the message fits into one write, so does the output; else its O line is written last."""
     above = envelope.above
     path = queue_path(message.id)
     if message.content and disk.stamp(path) == message.stamp:
-        disk.create(target, (_in_one(envelope, fields, message.content),))
+        disk.create(target, (_in_one(envelope, fields, message.content, insert),))
         return
     with contextlib.closing(disk.chunks(path, offset=message.head, first=FIRST)) as body:
         first = next(body, b"")
         if len(first) < FIRST:
-            disk.create(target, (_in_one(envelope, fields, first),))
+            disk.create(target, (_in_one(envelope, fields, first, insert),))
             return
-        start = b"".join((envelope.below, _on_top(fields, first), first))
+        rest = _inserted(itertools.chain((first,), body), insert)
+        start = b"".join((envelope.below, _on_top(fields, first), next(rest)))
         digest = envelopes.Digest(above, start)
-        disk.create(target, itertools.chain((above + envelopes.PLACEHOLDER + start,), digest.through(body)))
+        disk.create(target, itertools.chain((above + envelopes.PLACEHOLDER + start,), digest.through(rest)))
     disk.patch(target, len(above), digest.line())
 
 
-def _in_one(envelope: envelopes.Envelope, fields: Iterable[bytes], message: bytes) -> bytes:
+def _in_one(envelope: envelopes.Envelope, fields: Iterable[bytes], message: bytes, insert: tuple[int, bytes] | None) -> bytes:
     """Return the whole file of a small message."""
-    start = b"".join((envelope.below, _on_top(fields, message), message))
+    start = b"".join((envelope.below, _on_top(fields, message), *_inserted((message,), insert)))
     return b"".join((envelope.above, envelopes.Digest(envelope.above, start).line(), start))
+
+
+def _inserted(chunks: Iterable[bytes], insert: tuple[int, bytes] | None) -> Iterator[bytes]:
+    """Return the message with some bytes inserted at an offset; at its end if it is shorter."""
+    if insert is None:
+        yield from chunks
+        return
+    left, text = insert
+    for chunk in chunks:
+        if text and left <= len(chunk):
+            yield chunk[:left] + text + chunk[left:]
+            text = b""
+        else:
+            yield chunk
+            left -= len(chunk)
+    if text:
+        yield text
 
 
 def _on_top(fields: Iterable[bytes], message: bytes) -> bytes:

@@ -68,10 +68,13 @@ class Store:
         self.disk.rename(queue_path(id), "Queue/" + names.queue(id, "done", n))
 
     def finish(self, id: int, n: int, drop: str | None, places: Iterable[str]) -> None:
-        """Carry out the decision of dispatch `n`: unlink the drop, rename the outputs to their places."""
+        """Carry out the decision of dispatch `n`: unlink the drop, rename the outputs to their places.
+
+        A reason (quarantine-why) comes before its message, and module queues come last: recovery knows the disposition by what is left.
+        """
         if drop is not None:
             self.disk.unlink(drop_path(drop))
-        for place in sorted(places, reverse=True):  # a reason (quarantine-why) before its message
+        for place in sorted(places, reverse=True):
             self.publish(id, n, place)
 
     def move(self, id: int, place: str) -> None:

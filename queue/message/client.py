@@ -14,7 +14,7 @@ import re
 
 import msgspec
 
-__all__ = ["FIELD", "MAX_ACCOUNT", "MAX_TEXT", "NOBODY", "ClientError", "RemoteClient", "field", "given", "read", "words"]
+__all__ = ["FIELD", "MAX_ACCOUNT", "MAX_TEXT", "NOBODY", "ClientError", "RemoteClient", "decoded", "field", "given", "read", "words"]
 
 FIELD = b"Envelope-Client"
 MAX_TEXT = 255
@@ -93,12 +93,17 @@ def read(value: bytes, key: bytes, below: bytes) -> RemoteClient:
     if not key or not hmac.compare_digest(digits, _digits(facts, key, below)):
         return NOBODY
     found = dict(word.partition(b"=")[::2] for word in facts.split())
-    texts = [_CODE.sub(lambda match: bytes.fromhex(match[1].decode()), found.get(name, b"")) for name in (b"ip", b"name", b"helo", b"user")]
+    texts = [decoded(found.get(name, b"")) for name in (b"ip", b"name", b"helo", b"user")]
     return RemoteClient(texts[0].decode("ascii"), *texts[1:])
 
 
 def _digits(facts: bytes, key: bytes, below: bytes) -> bytes:
     return hmac.new(key, facts + b"\n" + below, hashlib.sha256).hexdigest().encode()
+
+
+def decoded(value: bytes) -> bytes:
+    """Return the value of a word: the counterpart of words()."""
+    return _CODE.sub(lambda match: bytes.fromhex(match[1].decode()), value)
 
 
 def words(*pairs: tuple[bytes, bytes]) -> bytes:

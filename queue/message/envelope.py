@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from enqueuer.queue.message.client import NOBODY, RemoteClient
+from enqueuer.queue.message.client import NOBODY, RemoteClient, decoded
 
 __all__ = [
     "MAX_HEAD",
@@ -58,6 +58,19 @@ class Envelope(msgspec.Struct, frozen=True):
         added = [each for each in dict.fromkeys(recipients) if each not in self.recipients]
         lines = (*self.lines, *(_recipient(at.encode(), each) for each in added))
         return Envelope(lines, self.sender, (*self.recipients, *added)) if added else self
+
+    def with_words(self, words: bytes) -> "Envelope":
+        """Return the same envelope with more words on the A line, each with a blank before it (client.words)."""
+        at = next((number for number, line in enumerate(self.lines) if line[:2] == b"A "), None)
+        if at is None:  # a file of another program
+            return Envelope((*self.lines[:1], b"A -%s\n" % words, *self.lines[1:]), self.sender, self.recipients)
+        return Envelope((*self.lines[:at], self.lines[at][:-1] + words + b"\n", *self.lines[at + 1 :]), self.sender, self.recipients)
+
+    def word(self, name: bytes) -> bytes:
+        """Return a word of the A line, decoded; the last one if several have this name, b"" if there is none."""
+        line = next((line for line in self.lines if line[:2] == b"A "), b"")
+        found = [value for key, is_word, value in (word.partition(b"=") for word in line.split()[2:]) if is_word and key == name]
+        return decoded(found[-1]) if found else b""
 
     def of_its_own(self, recipient: bytes, at: str) -> "Envelope":
         """Return the envelope of a copy for this recipient only."""

@@ -5,7 +5,7 @@ import re
 
 from enqueuer.queue.message.printable import printable
 
-__all__ = ["MAX_MESSAGE_ID", "MAX_SUBJECT", "message_id", "short", "subject"]
+__all__ = ["MAX_MESSAGE_ID", "MAX_SUBJECT", "decoded", "message_id", "short", "subject"]
 
 MAX_MESSAGE_ID = 200
 MAX_SUBJECT = 100
@@ -33,8 +33,13 @@ def subject(header: bytes) -> str:
     """Return the first Subject in one line, encoded words decoded; "" if there is none."""
     value = _first(header, b"subject")
     if b"=?" in value:
-        value = _WORD.sub(_decoded, _BETWEEN.sub(rb"\1", value))
+        value = decoded(value)
     return short(b" ".join(value.split()), MAX_SUBJECT)
+
+
+def decoded(value: bytes) -> bytes:
+    """Return a value with its encoded words (RFC 2047) as UTF-8."""
+    return _WORD.sub(_decoded, _BETWEEN.sub(rb"\1", value))
 
 
 def short(text: bytes, most: int) -> str:

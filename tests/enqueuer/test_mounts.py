@@ -18,7 +18,7 @@ Make = Callable[..., bytes]
 Trials = Callable[[str], Trial]
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-APART = ["Queue", "Staged", "Outbound", "Outbound/OUT", "Bad", "Quarantine", "Submitted", "Submitted/.taken"]
+APART = ["Queue", "Staged", "Outbound", "Outbound/OUT", "Bad", "Quarantine", "Hold", "Submitted", "Submitted/.taken"]
 
 
 @ROOT
@@ -68,7 +68,7 @@ def test_a_new_module_on_another_mount_is_refused(trials: Trials, config: Config
         trial.wait(lambda: len(trial.outbound()) == 1, "the old one is in force")
 
 
-@pytest.mark.parametrize("folder", ["Submitted/.taken", "Staged", "Outbound/OUT", "Quarantine", "Bad", "Queue"])
+@pytest.mark.parametrize("folder", ["Submitted/.taken", "Staged", "Outbound/OUT", "Quarantine", "Hold", "Bad", "Queue"])
 def test_a_removed_folder_is_made_again(trials: Trials, config: Config, mail: Make, folder: str) -> None:
     """No message is refused for it: what comes meanwhile waits."""
     with trials(config(processors=2)) as trial:
@@ -103,7 +103,7 @@ def test_what_is_in_the_way_in_the_drop_folder_stops_no_start(tmp_path: Path) ->
 def test_folders_that_are_links_to_another_disk(trials: Trials, config: Config, mail: Make, tmp_path: Path) -> None:
     """All of them together: messages move between them. Durability and free space are those of that disk."""
     trial = trials(config(processors=1))
-    for folder in ("Queue", "Staged", "Bad", "Quarantine", "Outbound", "Submitted"):
+    for folder in ("Queue", "Staged", "Bad", "Quarantine", "Hold", "Outbound", "Submitted"):
         shutil.move(trial.base / folder, tmp_path / folder)
         (trial.base / folder).symlink_to(tmp_path / folder)
     with trial:

@@ -65,7 +65,7 @@ class Directory:
             Path(path).unlink()
 
     def files(self) -> Files:
-        folders = ("Submitted", "Queue", "Staged", "Outbound", "Quarantine", "Bad")
+        folders = ("Submitted", "Queue", "Staged", "Outbound", "Quarantine", "Hold", "Bad")
         return {str(path): path.read_bytes() for folder in folders for path in Path(folder).rglob("*") if path.is_file()}
 
     def futures(self) -> Iterator[Files]:

@@ -181,13 +181,13 @@ def test_a_taken_of_another_account_is_no_start(trials: Trials, config: Config) 
 def test_a_base_directory_of_a_newer_version_is_refused(trials: Trials, config: Config) -> None:
     """Before anything is made or converted: one line with the place and the cure."""
     trial = trials(config())
-    (trial.base / "Queue/.format").write_text("3\n")
+    (trial.base / "Queue/.format").write_text("4\n")
     (trial.base / "Run").rmdir()
 
     ended = subprocess.run((*ENGINE, "run", "--base", str(trial.base)), capture_output=True, text=True, timeout=30, check=False)
 
     assert (ended.returncode, ended.stderr.count("\n")) == (78, 1)
-    assert f"{trial.base}/Queue/.format says format 3, and this version of Enqueuer knows formats up to 2: use" in ended.stderr
+    assert f"{trial.base}/Queue/.format says format 4, and this version of Enqueuer knows formats up to 3: use" in ended.stderr
     assert not (trial.base / "Run").exists()
 
 
@@ -196,10 +196,12 @@ def test_an_older_base_directory_is_converted_at_the_start(trials: Trials, confi
     trial = trials(config(processors=1))
     (trial.base / "Queue/.format").unlink()
     (trial.base / "Incoming").rmdir()
+    (trial.base / "Hold").rmdir()
     for _ in range(2):
         with trial:
-            assert (trial.base / "Queue/.format").read_text() == "2\n"
+            assert (trial.base / "Queue/.format").read_text() == "3\n"
             assert (trial.base / "Incoming").is_dir()
             assert trial.stop() == 0
-    assert trial.log().count("the base directory is converted from format 1 to 2: Incoming/ made") == 1
+    for step in ("1 to 2: Incoming/ made", "2 to 3: Hold/ made"):
+        assert trial.log().count(f"the base directory is converted from format {step}") == 1
     assert "not a file of the engine" not in trial.log()

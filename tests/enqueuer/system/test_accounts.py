@@ -38,6 +38,7 @@ FILES = (
     *(f"Settings/enqueuer.toml.before-tune{end}" for end in (".new", ".tmp", "~")),
     *(f"Run/{name}" for name in ("pid", "lock", "supervisor", "config.1", "config.2", "control.sock", "manager.sock", "filterlink.sock")),
     *("Run/supervisor.sock", "Queue/.ids", "Queue/.attempts", "Queue/1.msg", "Quarantine/1.msg", "Quarantine/1.why", "Bad/1.msg"),
+    *("Hold/1.msg", "Hold/1.why"),
     *("Bad/1.why", "Staged/1.1.OUT", "Submitted/a.eml", "Submitted/b.tmp", "Submitted/a.bad", "Submitted/a.bad.why", "Submitted/z.bad.why"),
     *("Submitted/.taken/1.c.eml", "Outbound/OUT/1.msg", "plot.png", "mail.eml", "Queue/.format"),
 )
@@ -51,6 +52,7 @@ FOLDERS = (
     "Outbound",
     "Outbound/OUT",
     "Quarantine",
+    "Hold",
     "Bad",
     "SystemLogs",
     "Run",

@@ -8,7 +8,7 @@ from enqueuer.queue.directory import names
 
 ids = st.integers(1, 10**17)
 drop_names = st.binary(min_size=1, max_size=255).filter(lambda name: b"/" not in name and b"\0" not in name)
-places = st.sampled_from(["OUT", "SMTP", "A-B_2", "A-2.2", "OUT.9999", *names.PLACES])
+places = st.sampled_from(["OUT", "SMTP", "A-B_2", "A-2.2", "OUT.9999", "queue-8", "hold-8", "hold-8-why", *names.PLACES])
 
 
 @given(ids, drop_names)
@@ -61,6 +61,15 @@ def test_a_place_publishes_to_its_folder() -> None:
     assert expected == [names.final(7, place) for place in ("OUT", "OUT.2", "quarantine", "quarantine-why", "bad", "bad-why")]
 
 
+def test_a_message_on_hold_and_a_new_message_have_places() -> None:
+    """A new message has its own id; the staged name has the id of the message with which it comes."""
+    places = ("hold", "hold-why", "queue-8", "hold-8", "hold-8-why")
+
+    assert [names.final(7, place) for place in places] == ["Hold/7.msg", "Hold/7.why", "Queue/8.msg", "Hold/8.msg", "Hold/8.why"]
+    assert [names.parse_new(place) for place in places] == [None, None, (8, "Queue", False), (8, "Hold", False), (8, "Hold", True)]
+    assert sorted(places, reverse=True) == ["queue-8", "hold-why", "hold-8-why", "hold-8", "hold"]
+
+
 def test_a_second_file_of_a_module_has_a_place_of_its_own() -> None:
     """The first is the module's; a module whose name ends with a number is another one."""
     assert [names.nth("OUT", number) for number in (1, 2, 10)] == ["OUT", "OUT.2", "OUT.10"]
@@ -68,7 +77,27 @@ def test_a_second_file_of_a_module_has_a_place_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["out", "../OUT", "OUT/..", "", "{}", "A" * 33, "OUT.1", "OUT.02", "OUT.10000", "OUT.", "OUT.2.3", "bad.2"]
+    "place",
+    [
+        "out",
+        "../OUT",
+        "OUT/..",
+        "",
+        "{}",
+        "A" * 33,
+        "OUT.1",
+        "OUT.02",
+        "OUT.10000",
+        "OUT.",
+        "OUT.2.3",
+        "bad.2",
+        "queue",
+        "queue-",
+        "queue-08",
+        "queue-8-why",
+        "hold-x",
+        "hold-8-why-why",
+    ],
 )
 def test_no_other_place_can_be_named(place: str) -> None:
     """A place never leads out of its folder."""

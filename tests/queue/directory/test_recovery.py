@@ -39,7 +39,7 @@ def _msg(disk: DiskPort, *, keep_drop: bool = True) -> ingest.MessageFile:
 
 
 def _files() -> set[str]:
-    folders = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Quarantine", "Bad")
+    folders = ("Submitted/.taken", "Queue", "Staged", "Outbound/OUT", "Quarantine", "Hold", "Bad")
     return {f"{folder}/{path.name}" for folder in folders for path in Path(folder).iterdir() if path.name not in (".ids", ".format")}
 
 
@@ -164,6 +164,68 @@ def test_decided_messages_are_finished(store: Store, cold: bool, steps: int) -> 
     assert decided == [(7, 3, "quarantined")]
 
 
+SPLIT = ("queue-8", "hold-9-why", "hold-9", "OUT")
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("steps", range(len(SPLIT) + 1))
+def test_new_messages_come_with_the_outcome(store: Store, cold: bool, steps: int) -> None:
+    """A rest is in the queue, another one is on hold. The counts have both; their ids are never given again."""
+    message = _msg(store.disk)
+    stage.stage_file(store.disk, message, 3, "OUT", None, (b"X-A: b",))
+    stage.stage_why(store.disk, 7, 3, "hold-9", {"fate": "on_hold", "until": 0})
+    for place in ("queue-8", "hold-9"):
+        stage.stage_new(store.disk, 7, 3, place, message.envelope, [MAIL])
+    store.commit(7, 3)
+    for place in SPLIT[:steps]:
+        store.publish(7, 3, place)
+
+    found, decided = _recover(store, cold=cold)
+
+    assert _files() == {"Queue/8.msg", "Hold/9.msg", "Hold/9.why", OUT}
+    assert [(offer.id, offer.durable, offer.ingested) for offer in found.offers] == [(8, True, True)]
+    assert (found.on_hold, found.highest, decided) == ([9], 9, [(7, 3, "enqueued")])
+
+
+def test_new_messages_that_are_not_decided_go(store: Store) -> None:
+    """Their ids count as used."""
+    message = _msg(store.disk)
+    stage.stage_new(store.disk, 7, 3, "queue-900", message.envelope, [MAIL])
+
+    found, _ = _recover(store, cold=False)
+
+    assert (_files(), [offer.id for offer in found.offers], found.highest) == ({DROP, MSG}, [7], 900)
+
+
+@pytest.mark.parametrize("cold", [True, False])
+@pytest.mark.parametrize("steps", range(3))
+def test_a_message_that_is_put_on_hold_has_not_ended(store: Store, cold: bool, steps: int) -> None:
+    message = _msg(store.disk)
+    stage.stage_why(store.disk, 7, 3, "hold", {"fate": "on_hold"})
+    stage.stage_file(store.disk, message, 3, "hold", None, ())
+    store.commit(7, 3)
+    for place in ("hold-why", "hold")[:steps]:
+        store.publish(7, 3, place)
+
+    found, decided = _recover(store, cold=cold)
+
+    assert _files() == {"Hold/7.msg", "Hold/7.why"}
+    assert (found.on_hold, found.offers, decided) == ([7], [], [(7, 3, "on_hold")])
+
+
+def test_the_first_of_several_outcomes_counts(store: Store) -> None:
+    """Module queues are published last: what is left of them shows that the message was enqueued, too."""
+    message = _msg(store.disk)
+    stage.stage_file(store.disk, message, 3, "OUT", None, ())
+    stage.stage_why(store.disk, 7, 3, "quarantine", {"fate": "quarantined"})
+    stage.stage_file(store.disk, message, 3, "quarantine", None, ())
+    store.commit(7, 3)
+
+    _, decided = _recover(store, cold=True)
+
+    assert decided == [(7, 3, "enqueued")]
+
+
 def test_a_discard_leaves_nothing(store: Store) -> None:
     _msg(store.disk)
     store.commit(7, 3)
@@ -279,7 +341,7 @@ def test_an_output_that_is_there_already_does_not_count_as_done(store: Store) ->
 
 
 @pytest.mark.parametrize("cold", [True, False])
-@pytest.mark.parametrize("shelf", ["Quarantine", "Bad"])
+@pytest.mark.parametrize("shelf", ["Quarantine", "Hold", "Bad"])
 def test_a_release_that_was_interrupted_is_finished(store: Store, cold: bool, shelf: str) -> None:
     """Renamed into Queue/, its reason still on the shelf: it is offered, with the mark of the action it goes on after."""
     message = _msg(store.disk, keep_drop=False)

@@ -144,3 +144,32 @@ def test_a_copy_has_what_a_helper_wrote_into_the_file(disk: Disk, message: inges
     stage.stage_file(disk, message, 3, "OUT", None, (b"X-A: b",))
 
     assert _read("Staged/7.3.OUT")[1] == b"X-A: b\n" + BODY.replace(b"hello", b"HELLO again")
+
+
+@pytest.mark.parametrize("size", [10, ingest.FIRST - 1, ingest.FIRST, 3 << 20], ids=["small", "below", "first", "large"])
+@pytest.mark.parametrize("at", ["begin", "middle", "end"])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_bytes_are_inserted_into_the_message(disk: Disk, size: int, at: str, in_memory: bool) -> None:
+    """At any offset, below the added fields. The digest fits."""
+    mail = b"Subject: x\nTo: a@a.example\n\n" + b"x" * size
+    Path("Submitted/.taken/8.a.eml").write_bytes(mail)
+    message = ingest.ingest(disk, 8, "Submitted/.taken/8.a.eml", "24-11-2026 10:00:00", "h")
+    if not in_memory:
+        message = ingest.load(disk, 8, None)
+    offset = {"begin": 9, "middle": len(mail) // 2, "end": len(mail)}[at]
+    stage.stage_file(disk, message, 3, "OUT", None, (b"X-A: b",), insert=(offset, b"[tag] "))
+    stage.stage_file(disk, message, 3, "OUT.2", None, (), insert=(offset, b"[tag] "))
+
+    assert _read("Staged/8.3.OUT")[1] == b"X-A: b\n" + mail[:offset] + b"[tag] " + mail[offset:]
+    assert _read("Staged/8.3.OUT.2")[1] == mail[:offset] + b"[tag] " + mail[offset:]
+
+
+@pytest.mark.parametrize("pieces", [[], [b"To: b\n\n"], [b"x" * 1000] * 3000, [b"x" * (3 << 20)]], ids=["none", "one", "many", "large"])
+@pytest.mark.parametrize("place", ["queue-9", "hold-9"])
+def test_a_new_message_is_staged_with_the_outcome_of_another(disk: Disk, pieces: list[bytes], place: str) -> None:
+    made = envelope.make(b"", [b"b@b.example"], "24-11-2026 10:00:00", "h")
+
+    assert stage.stage_new(disk, 8, 3, place, made, iter(pieces)) == len(b"".join(pieces))
+
+    assert _read(f"Staged/8.3.{place}") == (made, b"".join(pieces))
+    assert ingest.fits(disk, f"Staged/8.3.{place}")

@@ -93,3 +93,16 @@ def test_the_client_is_where_helpers_look_for_it(of: client.RemoteClient, source
     assert (made.dropper, made.recipients) == (None, (b"b@b.example",))
     assert envelope.parse(made.above + made.below) == made
     assert envelope.make(b"", [b"b@b.example"], AT, "h", of, dropper=0).dropper == 0
+
+
+def test_words_on_the_a_line_are_read_back() -> None:
+    """Any bytes; the last one counts; a file of another program gets an A line."""
+    made = envelope.make(b"a@a.example", [b"b@b.example"], "24-11-2026 10:00:00", "h", dropper=7)
+    more = made.with_words(client.words((b"did", b"0123abcd"))).with_words(client.words((b"did", b"x y=%\n")))
+
+    assert (made.word(b"did"), more.word(b"did"), more.word(b"uid"), more.word(b"h")) == (b"", b"x y=%\n", b"7", b"")
+    assert envelope.parse(more.above + more.below) == more
+    assert more.only(frozenset()).word(b"did") == b"x y=%\n"
+    assert (more.dropper, len(more.lines)) == (7, len(made.lines))
+    foreign = envelope.parse(b"P I x <a@a.example>\nR W <b@b.example>").with_words(client.words((b"did", b"1")))
+    assert (foreign.word(b"did"), foreign.recipients) == (b"1", (b"b@b.example",))

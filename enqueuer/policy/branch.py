@@ -1,0 +1,63 @@
+"""The part of a message that walks through the rules for some recipients, with what rules and filters did to it so far. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from enqueuer.policy.outcome import Copy, Disposition, Letter, Remembered, RuleOutcome
+from enqueuer.queue.message.headerlines import HeaderLines
+
+__all__ = ["Branch"]
+
+
+class Branch(msgspec.Struct):
+    """It begins with all recipients. A rule of scope "recipient" that only some of them meet splits it."""
+
+    recipients: tuple[bytes, ...]
+    fields: tuple[bytes, ...] = ()
+    """Newest first."""
+    routes: tuple[bytes, ...] = ()
+    copies: tuple[Copy, ...] = ()
+    redirected: tuple[bytes, ...] = ()
+    module: str = ""
+    queue: str = ""
+    tags: tuple[str, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    remembered: tuple[Remembered, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    done: tuple[bytes, ...] = ()
+    asked: tuple[str, ...] = ()
+    """Filters whose verdict counts already."""
+    notes: tuple[str, ...] = ()
+    """Filters that could not scan and were skipped: the reason of an enqueued message."""
+    added: HeaderLines | None = None
+
+    def split(self, recipients: Sequence[bytes]) -> "Branch":
+        """Take these recipients out; return a branch for them, with the same past."""
+        taken = frozenset(recipients)
+        self.recipients = tuple(each for each in self.recipients if each not in taken)
+        return msgspec.structs.replace(self, recipients=tuple(recipients))
+
+    def add_fields(self, fields: tuple[bytes, ...]) -> None:
+        if fields:
+            self.fields = fields + self.fields
+            self.added = HeaderLines(b"", self.fields)
+
+    def ended(self, disposition: Disposition, reason: str = "", rule: str = "", **more: object) -> RuleOutcome:
+        """Return the outcome of a branch that ends here: with what was done to the message, and the effects if they follow."""
+        found: dict[str, object] = {
+            "fields": self.fields,
+            "recipients": self.recipients,
+            "tags": self.tags,
+            "texts": self.texts,
+            "done": self.done,
+        }
+        if disposition in (Disposition.ENQUEUED, Disposition.DISCARDED, Disposition.ON_HOLD):
+            found |= {"copies": self.copies, "letters": self.letters, "remembered": self.remembered}
+        if disposition is Disposition.ENQUEUED:
+            found |= {"routes": self.routes, "redirected": self.redirected, "module": self.module, "queue": self.queue}
+        return RuleOutcome(disposition, reason, rule=rule, **(found | more))  # type: ignore[arg-type]
+
+    def passed(self, rule: str = "") -> RuleOutcome:
+        """Return the outcome of a branch that went through all rules, or that `rule` sends on."""
+        return self.ended(Disposition.ENQUEUED, "; ".join(self.notes), rule)
