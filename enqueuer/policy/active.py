@@ -10,6 +10,7 @@ from enqueuer.policy import routes, rules
 from enqueuer.policy.facts import Facts, Networks, SessionFacts, networks_of, zone_of
 from enqueuer.policy.namedlists import NamedLists
 from enqueuer.queue.message.envelope import Envelope
+from enqueuer.queue.message.session import Session
 from filterlink.config.settings import Filter
 
 __all__ = ["ActivePolicy"]
@@ -90,10 +91,6 @@ def done_of(envelope: Envelope) -> frozenset[bytes]:
 
 def session_of(envelope: Envelope) -> SessionFacts:
     """Return what the envelope lines say about the session."""
-    source = next((line[2:-1] for line in envelope.lines if line[:2] == b"S "), b"PIPE [0.0.0.0]")
-    before, _, peer = source.rpartition(b"[")
-    address = peer.rstrip(b"]").decode("ascii", "replace")
-    account, _, protocol = before.strip().rpartition(b" ")
-    word = protocol.decode("ascii", "replace")
-    known = "" if address == "0.0.0.0" else address
-    return SessionFacts(f"{word} [{known}]" if known else word, known, account.strip(b"<> ").decode("utf-8", "replace"))
+    found = Session.of(envelope)
+    account = found.account.decode("utf-8", "replace")
+    return SessionFacts(found.submit_address or "PIPE", found.address, account, found.tls.partition(" ")[0], found.orcpt)

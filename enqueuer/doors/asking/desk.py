@@ -26,7 +26,7 @@ from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
 from enqueuer.policy.active import ActivePolicy
 from enqueuer.queue.directory.asked import AskedFile, DoorIds
-from enqueuer.queue.message import client, envelope, trace
+from enqueuer.queue.message import client, envelope, session, trace
 from enqueuer.queue.message.header import header_end, hops
 from enqueuer.queue.message.timestamps import in_envelopes
 from enqueuer.system.remembered import RememberedLists
@@ -269,9 +269,9 @@ class AskedMessage:
     def _make(self) -> AskedFile:
         mail = self.mail
         now = time.time()
-        words = client.words(
-            (b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp), (b"door", self._door().name.encode())
-        )
+        door = self._door()
+        facts = ((b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp))
+        words = client.words(*facts, (b"door", door.name.encode()), (b"via", door.kind.encode())) + session.originals(mail.originals)
         head = self._envelope = envelope.make(mail.sender, mail.recipients, in_envelopes(now), self._desk.domain, mail.client, words=words)
         return AskedFile(self.id, head, trace.of_session(self._desk.domain, mail.client, mail.tls, mail.queue_id, self.id, now))
 

@@ -2,14 +2,18 @@ import hashlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from filterlink.config.settings import Filter
 from filterlink.filters.content import facts
 from filterlink.filters.content.facts import MAX_FACTS, FactsFilter, FactsSettings
+from filterlink.filters.runtime.queuefile import open_message
 from filterlink.filters.runtime.standstill import STOOD_STILL
 from filterlink.filters.runtime.verdict import Verdict, rejected, reply
 from filterlink.protocol.partfacts import FIELD, PartFacts, of_answer
@@ -155,3 +159,16 @@ def test_answers_of_others_have_no_facts() -> None:
     assert of_answer(FilterAnswer(AnswerKind.OK, fields=(FIELD + b"{",))) is None
     assert of_answer(FilterAnswer(AnswerKind.OK, fields=(FIELD + msgspec.json.encode(PartFacts(("a",))),))) == PartFacts(("a",))
     assert reply(Verdict("ADDHEADER", fields=(FIELD.decode() + "x" * 5000,))) == b"OK"
+
+
+def test_the_way_through_filterlink(rig: Callable[..., Any], base: Path) -> None:
+    """The facts come out as they went in, also where a name has quotes and backslashes and many names make a long line."""
+    names = [f"{n}-\u00e9\"'x.exe" for n in range(900)]
+    (base / "Queue" / "1.msg").write_bytes(HEAD + named(*names))
+    program = f'{sys.executable} -c "from enqueuer.cli.app import main; main()" filter facts --processes 1'
+    answer = rig(Filter(name="Test", program=program, failure_passes=False)).ask(1).answer
+
+    assert answer.kind is AnswerKind.OK
+    expected = facts.of_message(open_message("Queue/1.msg"), time.monotonic() + 60)
+    assert of_answer(answer) == expected
+    assert len(expected.names) > 800
