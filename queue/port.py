@@ -317,4 +317,7 @@ class Workspace(Protocol[M]):
     def kinds(self, message: M) -> tuple[bytes, bytes, bytes]:
         """Return the fingerprints of a message: what stays the same in changed copies."""
 
+    def header(self, message: M) -> bytes:
+        """Return the whole header, without the empty line, at most 4 MiB of it."""
+
     def source(self, ref: bytes) -> Source | None: ...

@@ -70,6 +70,7 @@ WHOLE = frozenset(
 MAY_FAIL = {
     "runtime/verdict.py": "UNSCANNABLE: --unscannable pass",
     "runtime/runtime.py": "a command that is not FILE",
+    "command/execute.py": "the action Execute: its filter has failure_passes = false",
 }
 """Modules of filterlink/filters that may answer FAILURE, and the reason."""
 

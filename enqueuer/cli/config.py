@@ -49,7 +49,7 @@ def _check(
         path = Path("Settings", file.name)
     else:
         path = file
-    config = configs.load(basedir.read_config(path), name)
+    config = configs.load(basedir.read_config(path), name, _lists(path))
     absent = list(_absent.warnings(config))
     lines = filterlines.expect_parsed(config, name, LINES_WITHIN)
     if basedir.is_base(Path()):
@@ -60,13 +60,25 @@ def _check(
     return exits.OK
 
 
+def _lists(path: Path) -> dict[str, tuple[str, ...]] | None:
+    """Return the lists beside a config file; None if it is not in a Settings folder. Raises ConfigError."""
+    from enqueuer.config.schema import ConfigError
+    from enqueuer.system import listfiles
+
+    if path.parent.name != "Settings":
+        return None
+    try:
+        return listfiles.read(str(path.parent / "lists"))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _expect_renames(config: "Config") -> None:
     """Check renames as the start of an engine does. An account that may not write there cannot find out."""
     from enqueuer import mounts
-    from enqueuer.policy import routes
 
     try:
-        mounts.expect_renames(Path(), routes.compile(config.routes).modules)
+        mounts.expect_renames(Path(), config.modules)
     except mounts.Apart as problem:
         fail(str(problem), exits.CONFIG)
     except (PermissionError, FileNotFoundError):

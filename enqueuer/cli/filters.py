@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import _gates, _scanners, _spam, _tryout, _yara
+from enqueuer.cli import _forrules, _gates, _scanners, _spam, _tryout, _yara
 from enqueuer.cli._common import Base, Json, answer, ask, enter, help
 
 __all__ = ["add_to"]
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     _scanners.add_to(shipped)
     _spam.add_to(shipped)
     _gates.add_to(shipped)
+    _forrules.add_to(shipped)
     app.add_typer(shipped, name="filter")
 
 

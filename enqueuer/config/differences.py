@@ -18,7 +18,7 @@ MAX_VALUE = 40
 SECRET = ("program", "environment")
 """Keys whose values may have passwords: the line only says that they have changed."""
 BY_NAME = {"filters": "filter", "rules": "rule", "doors": "door"}
-LONG = ("conditions", "actions")
+LONG = ("conditions", "when", "actions")
 """Keys whose values are too long for the line."""
 _DURATIONS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _SIZES = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
@@ -42,6 +42,8 @@ def _of_file(old: Config, new: Config) -> Iterator[str]:
         now = getattr(new, key)
         if key in BY_NAME:
             yield from _of_list(BY_NAME[key], key, {each.name: each for each in was}, {each.name: each for each in now})
+        elif key == "lists":
+            yield from (f"list #{name} changed" for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name))
         elif key == "routes":
             yield from _of_list("route", key, {each.recipient: each for each in was}, {each.recipient: each for each in now})
         else:

@@ -38,6 +38,8 @@ class Own(NamedTuple):
 IN_THE_BOX = {
     "clamd": Own(110, 16),
     "command": Own(110, 0, "--processes", 4 << 30),
+    "execute": Own(110, 0, "--processes", 4 << 30),
+    "facts": Own(110, 0, "--processes", 2 << 30),
     "icap": Own(110, 16),
     "milter": Own(110, 16),
     "rspamd": Own(110, 16),

@@ -16,6 +16,8 @@ from enqueuer.config.doors import MAX_DOORS, SCAN_DOOR, Door, ListenAddress
 from enqueuer.config.explain import explain, not_toml
 from enqueuer.policy import routes, rules
 from enqueuer.policy.atdoors import expect_answers
+from enqueuer.policy.facts import networks_of, zone_of
+from enqueuer.policy.namedlists import NamedLists
 from enqueuer.queue.message.printable import printable
 from filterlink.config.settings import Filter, LogLevel
 from filterlink.config.units import Seconds, Size
@@ -114,6 +116,12 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     queue_limit: int = 100_000
     drain_timeout: Seconds = Seconds(20)
     max_hops: int = 50
+    networks: tuple[str, ...] = ()
+    """Networks and addresses whose clients are `trusted` for rules."""
+    time_zone: str = ""
+    """For dates and times in rules, as "Europe/Berlin"; "" = that of the machine."""
+    reports: Literal["trusted", "never"] = "trusted"
+    """trusted: a sender gets a report about a refused message if its client is trusted or authenticated."""
     trace_field: bool = False
     """The file that `init` writes says true. A file of an older version says nothing: an upgrade must not change its mail."""
     door_processes: int = 1
@@ -136,6 +144,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _within("max_hops", self.max_hops, 1, 1000)
         _within("queue_limit", self.queue_limit, 1, 100_000_000)
         _finite("retry_after", self.retry_after)
+        networks_of(self.networks)
+        zone_of(self.time_zone)
         _size_or_none("log_file_size", self.log_file_size)
 
     @property
@@ -183,16 +193,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: tuple[rules.Rule, ...]
     routes: tuple[routes.Route, ...]
     doors: tuple[Door, ...] = ()
+    lists: NamedLists = {}
+    """Not of the file: the lists of Settings/lists/ that belong to this revision."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Return the modules that routes and rules name, each once."""
+        return tuple(dict.fromkeys((*routes.compile(self.routes).modules, *rules.modules(self.rules))))
 
 
-def load(data: bytes, file: str = "enqueuer.toml") -> Config:
-    """Raises ConfigError with one line: file, key and cure."""
+def load(data: bytes, file: str = "enqueuer.toml", lists: NamedLists | None = None) -> Config:
+    """Raises ConfigError with one line: file, key and cure. `lists`: those of Settings/lists/. None: they do not matter to the caller."""
     raw: dict[str, Any] = {}
     try:
         if len(data) > MAX_FILE:
             raise ValueError(f"larger than {MAX_FILE >> 20} MB: this is not a config file")
         raw = tomllib.loads(data.decode("utf-8-sig"))
-        return _checked(msgspec.convert(raw, Config, dec_hook=_parse))
+        if "lists" in raw:
+            raise ValueError("lists is not a key of this file: write a list into Settings/lists/NAME.txt, one entry a line")
+        return _checked(msgspec.convert(raw, Config, dec_hook=_parse), lists)
     except UnicodeDecodeError as error:
         problem = f"byte {error.start + 1} is not UTF-8: save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
@@ -213,17 +232,23 @@ def changes(old: Config, new: Config) -> list[str]:
 
 def judges_anew(old: Config, new: Config) -> frozenset[str]:
     """The filters of `old` that may judge otherwise now, or are asked no more: their own settings differ, or any rule does."""
-    if old.rules != new.rules:
+    if (old.rules, old.lists) != (new.rules, new.lists):
         return frozenset(each.name for each in old.filters)
     return frozenset(each.name for each in old.filters if each not in new.filters)
 
 
-def _checked(config: Config) -> Config:
-    """Check what holds between the tables. Raises ValueError."""
+def _checked(config: Config, lists: NamedLists | None) -> Config:
+    """Check what holds between the tables, and add the filters and lists that rules use. Raises ValueError."""
     _unique("filters", [filter.name for filter in config.filters])
+    for filter in config.filters:
+        if filter.name.startswith("#"):
+            raise ValueError(f'filter "{filter.name}": names with # are those of the engine: choose another one')
     _unique("rules", [rule.name for rule in config.rules])
     _unique("doors", [door.name for door in config.doors])
     _expect_one_listener_each(config.doors)
+    filters = (*config.filters, *rules.helpers(config.rules))
+    lists = dict.fromkeys(rules.list_names(config.rules), ()) if lists is None else lists
+    config = msgspec.structs.replace(config, filters=filters, lists=dict(lists))
     rules.compile(config)
     expect_answers(config.rules, [door.name for door in config.doors])
     routes.compile(config.routes)

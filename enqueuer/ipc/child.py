@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from pathlib import Path
 
 import msgspec
 import setproctitle
@@ -20,7 +21,7 @@ from filterlink.process.forked import die_with
 from filterlink.process.prctl import clear_ambient_capabilities
 from filterlink.wire.link import Channel, connect
 
-__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "EngineEnded", "config_file", "load_config", "settle_in"]
+__all__ = ["FILTERLINK", "MANAGER", "SUPERVISOR", "Birth", "EngineEnded", "config_file", "lists_file", "load_config", "settle_in"]
 
 SUPERVISOR = "Run/supervisor.sock"
 MANAGER = "Run/manager.sock"
@@ -89,10 +90,14 @@ def config_file(revision: int) -> str:
     return f"Run/config.{revision}"
 
 
+def lists_file(revision: int) -> str:
+    return f"Run/lists.{revision}"
+
+
 def load_config(revision: int) -> configs.Config:
     """Read a revision that the supervisor has checked before."""
-    with open(config_file(revision), "rb") as file:  # noqa: PTH123  (relative to the base directory, as all paths here)
-        return configs.load(file.read())
+    lists = msgspec.msgpack.decode(Path(lists_file(revision)).read_bytes(), type=dict[str, tuple[str, ...]])
+    return configs.load(Path(config_file(revision)).read_bytes(), lists=lists)
 
 
 def settle_in(birth: Birth, title: str, parent: int, *, waits: bool) -> None:

@@ -11,13 +11,14 @@ import msgspec
 
 from enqueuer.policy import clock, verdicts
 from enqueuer.policy.branch import Branch
-from enqueuer.policy.macros import encoded_words, expand
+from enqueuer.policy.macros import expand
 from enqueuer.policy.outcome import Copy, Disposition, Letter, Remembered, RuleOutcome, mark
 from enqueuer.policy.pictures import LIST_NAME
 from enqueuer.policy.subjects import is_tagged, subject_of
 from enqueuer.policy.view import View
 from enqueuer.queue.directory.names import is_module
 from enqueuer.queue.message.header import MAX_ADDRESS, addresses
+from enqueuer.queue.message.oneline import encoded_words
 from filterlink.config.settings import Filter
 from filterlink.config.units import Seconds
 

@@ -8,14 +8,16 @@ import ipaddress
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from enqueuer.policy.pictures import fold
 from enqueuer.queue.message.headerlines import HeaderLines, display_name, is_signed, text_of, words_of
 
-__all__ = ["Facts", "SessionFacts"]
+__all__ = ["Facts", "Networks", "SessionFacts", "networks_of", "zone_of"]
 
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 BULK = (b"bulk", b"junk", b"list")
 
 
@@ -52,7 +54,7 @@ class Facts:
         zone: tzinfo | None = None,
         attempts: int = 0,
         session: SessionFacts = UNKNOWN,
-        networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = (),
+        networks: Networks = (),
         module_of: Callable[[bytes], str] = lambda _recipient: "",
         remembered: Callable[[str], Container[str]] = lambda _name: (),
         done: Container[bytes] = (),
@@ -166,3 +168,24 @@ def _of_a_program(name: str) -> bool:
     if name.startswith(("x-list", "x-mirror", "auto-")) or name == "x-mailing-list":
         return True
     return name.startswith("x-auto") and name != "x-auto-response-suppress"
+
+
+def networks_of(texts: Sequence[str]) -> Networks:
+    """Read networks and addresses. Raises ValueError with the cure."""
+    found = list[ipaddress.IPv4Network | ipaddress.IPv6Network]()
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text.strip(), strict=False))
+        except ValueError:
+            raise ValueError(f'networks: "{text}" is neither an address nor a network: write "10.0.0.0/8" or "192.0.2.4"') from None
+    return tuple(found)
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """Return a time zone by its name; None for "", that of the machine. Raises ValueError with the cure."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # also ZoneInfoNotFoundError
+        raise ValueError(f'time_zone = "{name}" is unknown here: write a name as "Europe/Berlin", and install tzdata') from None

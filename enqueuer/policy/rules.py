@@ -1,23 +1,54 @@
-"""Server-Wide Rules: which filters scan a message, and what follows from their verdicts. Pure.
+"""Server-Wide Rules: the [[rules]] tables of the config file, and how they are compiled for the walk (walk.py). Pure."""
 
-`decide` starts from the first rule each time, with the verdicts so far. It returns the next filter to ask, or the outcome. So
-a message may stop at any filter, wait for hours, and go on in another process and under changed rules: only the
-verdicts are kept. Conditions are functions compiled once from the file; a new one is one more line in CONDITIONS.
-"""
-
-import enum
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 
+from enqueuer.policy import arrays, conditions, namedlists, when
+from enqueuer.policy.actions import MAKERS, Action, ActionContext, module_of
+from enqueuer.policy.branch import Branch
+from enqueuer.policy.conditions import Context, ListNames
+from enqueuer.policy.hiddenfilters import execute_name, hidden
+from enqueuer.policy.outcome import AskFilter, Disposition, RuleOutcome, Ruling, mark
+from enqueuer.policy.tree import AllOf, Node
+from enqueuer.policy.view import View
+from enqueuer.policy.vocabulary import ACCOUNT_ACTIONS, ACTIONS, ALIASES, Parameter
+from enqueuer.policy.walk import CompiledRule, Rules, decide, explain
 from filterlink.config.settings import Filter, OnFailure
-from filterlink.config.units import Size
-from filterlink.wire.frames import AnswerKind, FilterAnswer
 
-__all__ = ["AskFilter", "Disposition", "Facts", "Rule", "RuleOutcome", "Rules", "compile", "decide", "mark"]
+__all__ = [
+    "AskFilter",
+    "Disposition",
+    "Rule",
+    "RuleOutcome",
+    "Rules",
+    "Ruling",
+    "compile",
+    "decide",
+    "explain",
+    "helpers",
+    "list_names",
+    "mark",
+    "modules",
+    "order",
+    "written_lists",
+]
+
+REMEMBER = "Remember 'From' in"
+EXAMPLES: Mapping[Parameter, str] = {
+    "filter": "name of the filter",
+    "text": "text",
+    "time": "22:00",
+    "duration": "2h",
+    "fields": "X-Checked: yes",
+    "addresses": "ann@example.com",
+    "module": "OUT",
+    "program": "[FILE] program arguments",
+    "list": "#known",
+}
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,8 +57,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     priority: int = 5
     """0 switches the rule off. Higher ones go first, equal ones in the order of the file."""
+    comment: str = ""
     conditions: tuple[tuple[str, ...], ...] = ()
     """All of them must hold; none means every message."""
+    when: str = ""
+    """The same as a sentence, with and, or, not. If both are there, both must hold."""
+    scope: Literal["message", "recipient"] = "message"
+    """recipient: conditions about recipients hold for each one alone, and the actions act on those for which they hold."""
+    mode: Literal["active", "shadow"] = "active"
+    """shadow: the rule is evaluated, counted and logged, and nothing happens."""
     on_failure: Literal["", "defer", "pass", "quarantine", "reject"] = ""
     """What follows if a filter that this rule asks gives no answer; "" = the filter's own on_failure."""
     actions: tuple[tuple[str, ...], ...]
@@ -38,83 +76,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if not 0 <= self.priority <= 1000:
             raise ValueError(f"priority = {self.priority}: write a number from 0 (off) to 1000 (first)")
 
-
-class Disposition(enum.StrEnum):
-    """How a message ends, or that it waits: the words of the log and of the totals."""
-
-    ENQUEUED = "enqueued"
-    DISCARDED = "discarded"
-    QUARANTINED = "quarantined"
-    REJECTED = "rejected"
-    DEFERRED = "deferred"
-    BAD = "bad"
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What conditions may ask about."""
-
-    size: int
-    """Bytes of the message without its envelope."""
-    sender: bytes
-    recipients: int
-
-
-class AskFilter(msgspec.Struct, frozen=True):
-    """The verdict of this filter is needed next."""
-
-    filter: str
-
-
-class RuleOutcome(msgspec.Struct, frozen=True):
-    """The outcome: what to do with the message, and why."""
-
-    disposition: Disposition
-    reason: str = ""
-    filter: str = ""
-    """The filter whose verdict decided; empty if a rule did, or nothing stopped the message."""
-    rule: str = ""
-    """The rule that ended it; empty if the message went through all rules."""
-    fields: tuple[bytes, ...] = ()
-    """Header fields to add on top of the header, newest first."""
-    routes: tuple[bytes, ...] = ()
-    """Recipients to add."""
-    copies: tuple[tuple[str, bytes], ...] = ()
-    """Separate copies: the filter that asks for the copy, and the address."""
-
-
-Condition = Callable[[Facts], bool]
-Made = TypeVar("Made")
-
-
-class _Progress(msgspec.Struct):
-    """What one walk through the rules has collected."""
-
-    verdicts: Mapping[str, FilterAnswer]
-    rule: str = ""
-    fields: tuple[bytes, ...] = ()
-    routes: tuple[bytes, ...] = ()
-    copies: tuple[tuple[str, bytes], ...] = ()
-    seen: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    """Filters that could not scan and were skipped: the reason of an enqueued message."""
-
-
-Action = Callable[[_Progress], AskFilter | RuleOutcome | None]
-"""None: go on."""
-
-
-class _Compiled(msgspec.Struct, frozen=True):
-    name: str
-    conditions: tuple[Condition, ...]
-    actions: tuple[Action, ...]
-    marks: tuple[bytes, ...]
-    """The mark of each action."""
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """The rules that are on, highest priority first."""
-
-    active: tuple[_Compiled, ...]
+    @property
+    def node(self) -> Node:
+        """Return its condition. Raises ValueError with the cure."""
+        rows = arrays.of_rows(self.conditions)
+        if not self.when:
+            return rows
+        sentence = when.parse(self.when)
+        return AllOf((*rows.parts, sentence)) if isinstance(rows, AllOf) and rows.parts else sentence
 
 
 class _Source(Protocol):
@@ -124,167 +93,101 @@ class _Source(Protocol):
     @property
     def filters(self) -> tuple[Filter, ...]: ...
 
-
-def mark(rule: str, filter: str) -> bytes:
-    """Return the 8 hex digits in the O line of a released message: it goes on after this filter's action in this rule."""
-    return hashlib.sha256(f"{rule}\n{filter}".encode()).hexdigest()[:8].encode()
+    @property
+    def lists(self) -> Mapping[str, Sequence[str]]: ...
 
 
-def decide(rules: Rules, facts: Facts, verdicts: Mapping[str, FilterAnswer], after: bytes = b"") -> AskFilter | RuleOutcome:
-    """Say which filter to ask next, or the outcome. `verdicts` are those already there, by filter name.
-
-    `after`: the mark of the action after which a released message goes on. If no action has it, the walk begins at the start.
-    """
-    progress = _Progress(verdicts)
-    first, done = _resume(rules, after)
-    for rule in rules.active[first:]:
-        if all(holds(facts) for holds in rule.conditions):
-            progress.rule = rule.name
-            for act in rule.actions[done:]:
-                if (end := act(progress)) is not None:
-                    return end
-        done = 0
-    return _passed(progress)
-
-
-def _resume(rules: Rules, after: bytes) -> tuple[int, int]:
-    """Find where the walk begins: the index of a rule, and how many of its actions are done already."""
-    if after:
-        for index, rule in enumerate(rules.active):
-            if after in rule.marks:
-                return index, rule.marks.index(after) + 1
-    return 0, 0
-
-
-def _passed(progress: _Progress, rule: str = "") -> RuleOutcome:
-    reason = "; ".join(progress.notes)
-    return RuleOutcome(Disposition.ENQUEUED, reason, rule=rule, fields=progress.fields, routes=progress.routes, copies=progress.copies)
+def order(rules: Sequence[Rule]) -> list[int]:
+    """Return the places of the rules that are on, in the order in which they are tried."""
+    return sorted((n for n, rule in enumerate(rules) if rule.priority), key=lambda n: (-rules[n].priority, n))
 
 
 def compile(config: _Source) -> Rules:
     """Compile the file's tables for decide(). Raises ValueError with rule and cure; rules that are off are checked too."""
-    filters = {filter.name: filter for filter in config.filters}
-    compiled = [_compile(rule, filters) for rule in config.rules]
-    order = sorted((n for n, rule in enumerate(config.rules) if rule.priority), key=lambda n: (-config.rules[n].priority, n))
-    return Rules(tuple(compiled[n] for n in order))
+    filters = {filter.name: filter for filter in (*config.filters, *helpers(config.rules))}
+    lists: ListNames = {**dict.fromkeys(written_lists(config.rules)), **config.lists}
+    programs = itertools.count(1)
+    compiled = [_compile(rule, filters, lists, programs) for rule in config.rules]
+    return Rules(tuple(compiled[n] for n in order(config.rules)))
 
 
-def _compile(rule: Rule, filters: Mapping[str, Filter]) -> _Compiled:
+def helpers(rules: Sequence[Rule]) -> tuple[Filter, ...]:
+    """Return the filters that rules need and the file does not have: for facts of a worker, and for each Execute. Raises ValueError."""
+    on = [rule for rule in rules if rule.priority]
+    try:
+        facts = any(conditions.uses_worker(rule.node) for rule in on)
+        return hidden(facts, [words[1] for rule in on for words in rule.actions if _name(words) == "Execute" and len(words) == 2])
+    except ValueError:
+        return ()  # compile() names the rule
+
+
+def written_lists(rules: Sequence[Rule]) -> list[str]:
+    """Return the names of the lists that rules write."""
+    return [words[1].removeprefix("#") for rule in rules for words in rule.actions if len(words) == 2 and _name(words) == REMEMBER]
+
+
+def list_names(rules: Sequence[Rule]) -> set[str]:
+    """Return the names of the lists that conditions use."""
+    return namedlists.list_names(rule.node for rule in rules)
+
+
+def modules(rules: Sequence[Rule]) -> list[str]:
+    """Return the modules that rules name. The rules are valid."""
+    return [module_of(words[1])[0] for rule in rules for words in rule.actions if _name(words) == "Route to"]
+
+
+def _compile(rule: Rule, filters: Mapping[str, Filter], lists: ListNames, programs: Iterator[int]) -> CompiledRule:
     if rule.on_failure:  # this rule's on_failure replaces that of the filters
         filters = {name: msgspec.structs.replace(filter, on_failure=rule.on_failure) for name, filter in filters.items()}
     try:
-        conditions = tuple(_make("condition", line, CONDITIONS) for line in rule.conditions)
-        actions = tuple(_make("action", line, ACTIONS, filters) for line in rule.actions)
+        condition = conditions.compile(rule.node, Context(lists, filters.keys(), when.print_when))
+        actions = tuple(_action(rule, words, filters, programs) for words in rule.actions)
     except ValueError as error:
         raise ValueError(f'rule "{rule.name}": {error}') from None
-    marks = tuple(mark(rule.name, line[1] if line[0] == "ExternalFilter" else "") for line in rule.actions)
-    return _Compiled(rule.name, conditions, actions, marks)
+    marks = tuple(mark(rule.name, *(words[1:] if words[0] == "ExternalFilter" else words)) for words in rule.actions)
+    text = ", ".join(" ".join((words[0], *(f'"{word}"' for word in words[1:]))) for words in rule.actions)
+    on_failure: OnFailure = rule.on_failure or "defer"
+    return CompiledRule(rule.name, condition, actions, marks, text, rule.scope == "recipient", rule.mode == "shadow", on_failure)
 
 
-def _make(what: str, line: Sequence[str], table: Mapping[str, Callable[..., Made]], *context: object) -> Made:
-    name = line[0] if line else ""
-    if name not in table:
-        close = get_close_matches(name, table, 1)
-        raise ValueError(
-            f'{what} "{name}" is unknown' + (f': did you mean "{close[0]}"?' if close else f"; known {what}s: {_quoted(table)}")
-        )
+def _name(words: Sequence[str]) -> str:
+    """Return the name of an action as vocabulary.py spells it; "" if there is none."""
+    return ALIASES.get(words[0], words[0]) if words else ""
+
+
+def _action(rule: Rule, words: tuple[str, ...], filters: Mapping[str, Filter], programs: Iterator[int]) -> Action:
+    """Compile one action. Raises ValueError with the cure."""
+    name = _name(words)
+    known = ACTIONS.get(name)
+    if known is None:
+        raise ValueError(_unknown(words[0] if words else ""))
     try:
-        return table[name](line[1:], *context)
+        if known.parameter == "none" and words[1:]:
+            raise ValueError("takes no parameter: leave out " + _quoted(words[1:]))
+        if known.parameter != "none" and not (len(words) == 2 or (known.optional and len(words) == 1)):
+            raise ValueError(f'write ["{name}", "{EXAMPLES[known.parameter]}"]')
+        word = words[1] if len(words) == 2 else ""
+        execute = ""
+        if name == "Execute":
+            hidden(False, [word])  # checks it
+            execute = execute_name(next(programs)) if rule.priority else ""
+        step = MAKERS[name](word, ActionContext(rule.name, words, filters, execute))
     except ValueError as error:
-        raise ValueError(f'{what} "{name}": {error}') from None
+        raise ValueError(f'action "{name}": {error}') from None
+    return step or _nothing
 
 
-def _quoted(names: Mapping[str, object]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _nothing(_branch: Branch, _view: View) -> None:
+    """Do nothing: the filter of the action is disabled."""
 
 
-# Conditions: the words after the name -> a function of the facts.
+def _unknown(name: str) -> str:
+    if name in ACCOUNT_ACTIONS:
+        return f'action "{name}" is for the rules of an account, which do not exist here: use "{ACCOUNT_ACTIONS[name]}"'
+    close = get_close_matches(name, ACTIONS, 1)
+    hint = f': did you mean "{close[0]}"?' if close else "; known actions: " + _quoted(ACTIONS)
+    return f'action "{name}" is unknown{hint}'
 
 
-def _message_size(words: Sequence[str]) -> Condition:
-    """Compile ["Message Size", "greater than" | "less than", "10K"]: the size without the envelope."""
-    if len(words) != 2 or words[0] not in ("greater than", "less than"):
-        raise ValueError('write ["Message Size", "greater than", "10K"] or ["Message Size", "less than", "10K"]')
-    limit = Size.parse(words[1])
-    if words[0] == "greater than":
-        return lambda facts: facts.size > limit
-    return lambda facts: facts.size < limit
-
-
-CONDITIONS: Mapping[str, Callable[[Sequence[str]], Condition]] = {"Message Size": _message_size}
-
-
-# Actions: the words after the name, and the filters there are -> a step of the walk.
-
-
-def _external_filter(words: Sequence[str], filters: Mapping[str, Filter]) -> Action:
-    """Compile ["ExternalFilter", NAME]: ask the filter once, and act on its verdict; a disabled filter does nothing."""
-    if len(words) != 1:
-        raise ValueError('write ["ExternalFilter", "name of the filter"]')
-    if words[0] not in filters:
-        known = f"known filters: {_quoted(filters)}" if filters else "add a [[filters]] table with this name"
-        raise ValueError(f'no filter is named "{words[0]}"; {known}')
-    filter = filters[words[0]]
-    return lambda progress: _judge(progress, filter) if filter.enabled else None
-
-
-def _discard(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
-    _no_words(words)
-    return lambda progress: RuleOutcome(Disposition.DISCARDED, f"rule {progress.rule}", rule=progress.rule)
-
-
-def _stop(words: Sequence[str], _filters: Mapping[str, Filter]) -> Action:
-    _no_words(words)
-    return lambda progress: _passed(progress, progress.rule)
-
-
-def _no_words(words: Sequence[str]) -> None:
-    if words:
-        raise ValueError(f"takes no parameter: leave out {_quoted(dict.fromkeys(words))}")
-
-
-ACTIONS: Mapping[str, Callable[[Sequence[str], Mapping[str, Filter]], Action]] = {
-    "ExternalFilter": _external_filter,
-    "Discard": _discard,
-    "Stop Processing": _stop,
-}
-
-
-# Verdicts
-
-VERDICTS: Mapping[AnswerKind, Disposition] = {
-    AnswerKind.ERROR: Disposition.QUARANTINED,
-    AnswerKind.REJECTED: Disposition.DEFERRED,
-    AnswerKind.DISCARD: Disposition.DISCARDED,
-}
-"""The verdicts that decide by themselves. OK goes on. FAILURE goes on, too, as the protocol requires, unless `failure_passes` is false."""
-NO_ANSWER = (AnswerKind.TIMEOUT, AnswerKind.UNAVAILABLE, AnswerKind.INVALID)
-NO_VERDICT: Mapping[OnFailure, Disposition | None] = {
-    "defer": Disposition.DEFERRED,
-    "pass": None,
-    "quarantine": Disposition.QUARANTINED,
-    "reject": Disposition.REJECTED,
-}
-"""on_failure: what follows if the filter gave no answer in time, gave none of the protocol, or could not be started. Each rule that asks
-it has its own setting.
-"""
-
-
-def _judge(progress: _Progress, filter: Filter) -> AskFilter | RuleOutcome | None:
-    verdict = progress.verdicts.get(filter.name)
-    if verdict is None:
-        return AskFilter(filter.name)
-    first = filter.name not in progress.seen
-    if first:
-        progress.seen += (filter.name,)
-        progress.fields = verdict.fields + progress.fields
-        progress.routes += verdict.routes
-        progress.copies += tuple((filter.name, address) for address in verdict.copies)
-    no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is AnswerKind.FAILURE and not filter.failure_passes)
-    disposition = NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)
-    reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
-    if disposition is not None:
-        return RuleOutcome(disposition, reason, filter.name, progress.rule, progress.fields)
-    if first and verdict.kind is not AnswerKind.OK:
-        progress.notes += (f"passed by {filter.name}: {reason}",)
-    return None
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f'"{word}"' for word in words)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from enqueuer.policy.macros import encoded_words
 from enqueuer.queue.message.headerlines import words_of
+from enqueuer.queue.message.oneline import encoded_words
 
 __all__ = ["Insertion", "insertion", "is_tagged", "tagged"]
 

@@ -48,7 +48,7 @@ def apply(branch: Branch, view: View, filter: Filter, rule: str) -> RuleOutcome 
         branch.routes += verdict.routes
         branch.copies += tuple(Copy(filter.name, address) for address in verdict.copies)
     if disposition is not None:
-        return branch.ended(disposition, reason, rule, filter=filter.name, action=("ExternalFilter", filter.name))
+        return branch.ended(disposition, reason, rule, filter=filter.name)
     if first and verdict.kind is not AnswerKind.OK:
         branch.notes += (f"passed by {filter.name}: {reason}",)
     return None

@@ -5,28 +5,36 @@ log, the message charged unless it waited for a filter); 10 s after the queue ma
 Only logged: OSError and ValueError over a message. It reports Trouble, and the message is tried again.
 """
 
+import errno
 import logging
 import select
 import socket
 import time
+from collections.abc import Sequence
 from typing import NoReturn
+
+import msgspec
 
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, EngineEnded
 from enqueuer.ipc.timings import PROCESSOR, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
-from enqueuer.policy import routes, rules
+from enqueuer.policy import rules
+from enqueuer.policy.active import ActivePolicy
+from enqueuer.policy.facts import Facts
+from enqueuer.processor.correspondence import Correspondence
 from enqueuer.processor.fingerprints import Fingerprints
+from enqueuer.processor.outputs import ORDER, Outputs
 from enqueuer.processor.reasons import facts_of, fitting, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.workspace import DirectoryWorkspace
 from enqueuer.queue.message import trace
-from enqueuer.queue.message.envelope import Envelope
-from enqueuer.queue.message.header import TRACE
 from enqueuer.queue.message.printable import printable
 from enqueuer.queue.message.timestamps import in_envelopes
+from enqueuer.system.remembered import RememberedLists
+from filterlink.config.settings import LEVELS
 from filterlink.wire.client import Client
 from filterlink.wire.frames import AnswerKind, Ask, Park
 from filterlink.wire.link import Channel
@@ -34,6 +42,8 @@ from filterlink.wire.link import Channel
 __all__ = ["Processor", "run"]
 
 log = logging.getLogger("ENQUEUER")
+RULES = "ENQUEUERRULES"
+rules_log = logging.getLogger(RULES)
 
 LINK_GRACE = 10.0
 """Seconds that the supervisor gets to end a processor whose queue manager has died."""
@@ -42,8 +52,6 @@ SOON_MS = 2
 queue manager dies meanwhile, it does not know of the message file, and the log has no line about its arrival.
 """
 Answer = frames.Outcome | frames.Deferred | frames.Parked | frames.DropRefused | frames.Trouble
-Places = dict[str, frozenset[bytes] | None]
-"""Destinations of a message, each with its recipients; None: all recipients."""
 
 
 def run(birth: Birth) -> None:
@@ -62,6 +70,7 @@ class Processor:
         self._disk = Disk()
         self._workspace = DirectoryWorkspace(self._disk)
         self._fingerprints = Fingerprints(self._workspace)
+        self._remembered = RememberedLists()
         self._domain = socket.gethostname() or "localhost"
         self._by = trace.domain(self._domain)
         self._supervisor = Channel(birth.call(SUPERVISOR))
@@ -114,10 +123,21 @@ class Processor:
         return message
 
     def _decide(self, job: frames.Job, message: ingest.MessageFile) -> Answer:
-        facts = rules.Facts(message.size, message.envelope.sender, len(message.envelope.recipients))
+        policy = self._policy
+        facts = policy.facts(
+            job.id,
+            message.size,
+            message.envelope,
+            lambda: self._workspace.header(message),
+            self._remembered.read,
+            now=time.time(),
+            attempts=job.attempts,
+        )
         verdicts = Verdicts.of(job.verdicts)
         answers = verdicts.answers
-        while isinstance(result := rules.decide(self._rules, facts, answers, message.mark), rules.AskFilter):
+        if job.hold:
+            return self._stage(job, message, _held(job.hold), verdicts, facts)
+        while isinstance(result := rules.decide(policy.rules, facts, answers, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             asked = time.monotonic()
             answer = self._filters.ask(Ask(job.id, job.n, result.filter, job.large, message.size), self._wait)
@@ -126,17 +146,22 @@ class Processor:
             answers[result.filter] = answer.answer
             verdicts.seconds[result.filter] = time.monotonic() - asked
             self._say("rules", job)
-        if result.disposition is rules.Disposition.DEFERRED:
-            about = facts_of(message, answers)
-            held_by = answers.pop(result.filter, None)
-            held = frames.Deferred(
-                job.id, job.n, result.filter, result.reason[:2000], fitting(job, verdicts), message.stamp, rule=result.rule, facts=about
-            )
-            if held_by is not None:
-                held.charge = held_by.charge
-                held.refused = held_by.kind is not AnswerKind.TIMEOUT
-            return self._fingerprints.add(held, job, message, result.filter)
-        return self._stage(job, message, result, verdicts)
+        only = result.only
+        if only is not None and only.disposition is rules.Disposition.DEFERRED:
+            return self._deferred(job, message, only, verdicts)
+        return self._stage(job, message, result, verdicts, facts)
+
+    def _deferred(self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: Verdicts) -> frames.Deferred:
+        answers = verdicts.answers
+        about = facts_of(message, answers)
+        held_by = answers.pop(result.filter, None)
+        held = frames.Deferred(
+            job.id, job.n, result.filter, result.reason[:2000], fitting(job, verdicts), message.stamp, rule=result.rule, facts=about
+        )
+        if held_by is not None:
+            held.charge = held_by.charge
+            held.refused = held_by.kind is not AnswerKind.TIMEOUT
+        return self._fingerprints.add(held, job, message, result.filter)
 
     def _circling(self, job: frames.Job, message: ingest.MessageFile) -> frames.Outcome | None:
         """Return the outcome of a message that is in a mail loop: Bad/. It is found before any filter can send the message around again."""
@@ -156,62 +181,71 @@ class Processor:
         places = "bad", "bad-why"
         return frames.Outcome(job.id, job.n, result.disposition, places, reason, message.stamp, facts=facts_of(message, {}))
 
-    def _stage(self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, verdicts: Verdicts) -> frames.Outcome:
+    def _stage(
+        self, job: frames.Job, message: ingest.MessageFile, ruling: rules.Ruling, verdicts: Verdicts, facts: Facts
+    ) -> frames.Outcome:
         """Stage the outputs side by side under Staged/: one rename each publishes them."""
         self._say("writing", job)
-        places: Places = {}
-        reason = result.reason
-        traced = tuple[bytes, ...]()
-        envelope = message.envelope
-        copies = tuple[str, ...]()
-        if result.disposition is rules.Disposition.ENQUEUED:
-            traced = self._trace(job)
-            envelope = envelope.plus(result.routes, _now()) if result.routes else envelope
-            places |= stage.modules_of(envelope.recipients, self._routes.module_of)
-            copies = self._stage_copies(job, message, result, traced, tuple(places)) if result.copies else ()
-            where = [f"{module}({len(theirs or ())})" for module, theirs in places.items()]
-            reason = ", ".join([*where, *map(_copy_in, copies)]) + (f"; {reason}" if reason else "")
-        elif result.disposition in (rules.Disposition.QUARANTINED, rules.Disposition.REJECTED):
-            places["quarantine"] = None
-            stage.stage_why(self._disk, job.id, job.n, "quarantine", why(job, message, result, time.time(), verdicts))
-        fields = (*traced, *result.fields)
-        may_move = job.moves and result.disposition is rules.Disposition.ENQUEUED and not copies
-        moved = may_move and self._is_the_output(message, fields, places, envelope)
-        for place, recipients in () if moved else places.items():
-            stage.stage_file(self._disk, message, job.n, place, recipients, fields, envelope)
-        staged = tuple(places) + copies + (("quarantine-why",) if "quarantine" in places else ())
-        stopped = result.disposition is not rules.Disposition.ENQUEUED
-        about = facts_of(message, verdicts.answers, stopped=stopped)
-        outcome = frames.Outcome(job.id, job.n, result.disposition, staged, reason[:2000], message.stamp, moved, facts=about)
+        ordered = sorted(ruling.outcomes, key=lambda each: ORDER.index(each.disposition))
+        main = ordered[0]
+        correspondence = Correspondence(
+            self._disk, job.n, message, facts, self._remembered, self._by, reports=self._birth.config.enqueuer.reports == "trusted"
+        )
+        outputs = Outputs(
+            self._disk,
+            job,
+            message,
+            facts,
+            verdicts,
+            module_of=self._policy.routes.module_of,
+            traced=self._trace(job),
+            correspondence=correspondence,
+            new_ids=lambda count: self._new_ids(job, count),
+            trail=lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark),
+        )
+        staged = outputs.stage(msgspec.structs.replace(ruling, outcomes=tuple(ordered)))
+        self._report(job, ruling, facts, verdicts, message.mark)
+        stopped = main.disposition is not rules.Disposition.ENQUEUED
+        said = main.reason if ruling.only or not stopped else ""  # otherwise the parts have it
+        reason = "; ".join(filter(None, (", ".join(staged.parts), said)))
+        outcome = frames.Outcome(
+            job.id,
+            job.n,
+            main.disposition,
+            tuple(staged.places),
+            reason[:2000],
+            message.stamp,
+            staged.moved,
+            facts=facts_of(message, verdicts.answers, stopped=stopped),
+            born=tuple(staged.born),
+            until=main.until,
+        )
         told = stopped or job.loops or job.n % frames.LOOP_SAMPLE == 0
-        return self._fingerprints.add(outcome, job, message, result.filter or " or ".join(verdicts.answers)) if told else outcome
+        return self._fingerprints.add(outcome, job, message, main.filter or " or ".join(verdicts.answers)) if told else outcome
+
+    def _report(self, job: frames.Job, ruling: rules.Ruling, facts: Facts, verdicts: Verdicts, after: bytes) -> None:
+        """Log what rules say about a message, and at low-level how they decided."""
+        for rule, text in (*(each for outcome in ruling.outcomes for each in outcome.texts), *ruling.would):
+            serverlog.tell(rules_log, job.id, f'rule "{rule}": {text}', RULES)
+        if rules_log.isEnabledFor(LEVELS["low-level"]):
+            for line in rules.explain(self._policy.rules, facts, verdicts.answers, after):
+                rules_log.info("%s", line, extra=serverlog.message_tag(job.id, RULES))
+
+    def _new_ids(self, job: frames.Job, count: int) -> Sequence[int]:
+        """Get ids of new messages from the queue manager. Raises OSError, EngineEnded."""
+        self._send(frames.IdsWanted(job.id, job.n, count))
+        self._wait(self._manager.fileno())
+        data = self._manager.receive()
+        given = frames.decode_from_manager(data) if data else None
+        if not isinstance(given, frames.IdsGiven):
+            self._await_the_end()
+        if not given.ids:
+            raise OSError(errno.ENOSPC, "the queue manager cannot reserve ids")
+        return given.ids
 
     def _trace(self, job: frames.Job) -> tuple[bytes, ...]:
         """Return the trace field of a message for a module queue; none if `trace_field` is false."""
         return (trace.received(self._by, job.id, time.time()),) if self._birth.config.enqueuer.trace_field else ()
-
-    def _is_the_output(self, message: ingest.MessageFile, fields: tuple[bytes, ...], places: Places, envelope: Envelope) -> bool:
-        """Return whether the message file can be moved to its only destination, so that no file is written."""
-        if len(places) != 1:
-            return False
-        (recipients,) = places.values()
-        return stage.unchanged(self._disk, message, recipients, fields, envelope)
-
-    def _stage_copies(
-        self, job: frames.Job, message: ingest.MessageFile, result: rules.RuleOutcome, traced: tuple[bytes, ...], taken: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """Stage a file for each place a filter mirrors the message to, with the name of the filter; return the places."""
-        by = {address: filter for filter, address in reversed(result.copies)}
-        places = stage.places_of(by, self._routes.module_of, taken)
-        if cut := [by[address] for address in list(by)[len(places) :]]:
-            told = len(cut), len(by), ", ".join(dict.fromkeys(cut)), len(places)
-            log.warning(
-                "%d of %d copies that filters want are left out (%s): at most %d are made", *told, extra=serverlog.message_tag(job.id)
-            )
-        for place, address in places.items():
-            fields = (*traced, TRACE + b": " + by[address].encode("ascii", "replace"), *result.fields)
-            stage.stage_file(self._disk, message, job.n, place, None, fields, message.envelope.of_its_own(address, _now()))
-        return tuple(places)
 
     def _wait(self, fd: int) -> None:
         """Wait until `fd` is readable, and read the supervisor's frames meanwhile. Raises EngineEnded at the engine's end."""
@@ -259,8 +293,7 @@ class Processor:
         self._supervisor.send(frames.encode(frames.InForce(revision)))
 
     def _compile(self) -> None:
-        self._rules = rules.compile(self._birth.config)
-        self._routes = routes.compile(self._birth.config.routes)
+        self._policy = ActivePolicy.of(self._birth.config)
         self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
@@ -281,9 +314,10 @@ def _now() -> str:
     return in_envelopes(time.time())
 
 
+def _held(reason: str) -> rules.Ruling:
+    """Return the ruling about a message that an administrator puts on hold."""
+    return rules.Ruling((rules.RuleOutcome(rules.Disposition.ON_HOLD, reason),))
+
+
 def _kind(error: OSError | ValueError) -> str:
     return f"{type(error).__name__} {error.errno}" if isinstance(error, OSError) else type(error).__name__
-
-
-def _copy_in(place: str) -> str:
-    return place.partition(".")[0] + "(copy)"

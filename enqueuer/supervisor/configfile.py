@@ -15,15 +15,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from enqueuer import basedir, filterlines, mounts
 from enqueuer.config import schema as configs
 from enqueuer.config.differences import differences
 from enqueuer.config.doors import Door
-from enqueuer.ipc.child import config_file
+from enqueuer.ipc.child import config_file, lists_file
 from enqueuer.ipc.doorlisteners import ListenerError
-from enqueuer.policy import routes
+from enqueuer.policy.namedlists import MAX_BYTES
 from enqueuer.queue.message.timestamps import rfc3339
-from enqueuer.system import trust
+from enqueuer.system import listfiles, trust
 
 __all__ = ["FILE", "BeingWritten", "ConfigFile", "make_modules"]
 
@@ -43,7 +45,7 @@ time.
 TRY_AGAIN = 5.0
 """Seconds after which a file is tried again that was refused because of the disk, not because of its content."""
 
-Seen = tuple[int, int, int]
+Seen = tuple[tuple[int, int, int], listfiles.ListState]
 
 
 class BeingWritten(configs.ConfigError):
@@ -74,16 +76,15 @@ class ConfigFile:
         self._seen = self._look()
         self._changing: tuple[Seen | None, float] | None = None
         self._again: float | None = None
-        self._raw = _read_patiently()
+        self._raw, self.config = _load_patiently()
         self._expect_safe()
-        self.config = configs.load(self._raw, FILE)
         self.loaded_at = rfc3339(time.time())
 
     def keep(self) -> None:
         """Write the first revision for the processes that are forked next. Needs the locks. Raises OSError."""
-        for old in Path("Run").glob("config.*"):
+        for old in (*Path("Run").glob("config.*"), *Path("Run").glob("lists.*")):
             old.unlink()
-        self._store(self._raw, 1)
+        self._store(self._raw, self.config, 1)
         self.revision = 1
 
     def poll(self, now: float) -> bool:
@@ -110,15 +111,14 @@ class ConfigFile:
         self._changing = None
         self.waiting = self._again = None
         try:
-            raw, _ = _read()
+            raw, new, _ = _load()
             self._expect_safe()
-            new = configs.load(raw, FILE)
             if fixed := configs.changes(self.config, new):
                 raise configs.ConfigError(f"{FILE}: {', '.join(fixed)} cannot change while the engine runs: restart the engine")
             if new != self.config:
                 filterlines.expect_parsed(new, FILE, LINES_WITHIN, self.config.filters)
                 make_modules(new)
-                self._store(raw, self.revision + 1)
+                self._store(raw, new, self.revision + 1)
                 self.prepare_doors(new.doors)  # last: it changes the listeners, and nothing may fail after that
         except BeingWritten as error:
             self._seen = before
@@ -147,7 +147,7 @@ class ConfigFile:
     def keep_again(self) -> None:
         """Write the active revision again if a cleaner has removed it. Raises OSError."""
         if not os.path.exists(config_file(self.revision)):
-            self._store(self._raw, self.revision)
+            self._store(self._raw, self.config, self.revision)
 
     def _expect_safe(self) -> None:
         """Raise Unsafe if another account may write the file: that account could run programs as the engine."""
@@ -160,45 +160,73 @@ class ConfigFile:
         if problem:
             raise Unsafe(f"{problem} (or start the engine with --allow-writable-config)")
 
-    def _store(self, raw: bytes, revision: int) -> None:
-        """Store the checked bytes in Run/, where every process reads them: the file itself may change again.
+    def _store(self, raw: bytes, config: configs.Config, revision: int) -> None:
+        """Store the checked bytes and lists in Run/, where every process reads them: the files themselves may change again.
 
-        Only the engine's account can read the copy, because the file may contain secrets.
+        Only the engine's account can read the copies, because the file may contain secrets.
         """
-        path = Path(config_file(revision))
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            path.touch(0o600, exist_ok=False)
-            path.write_bytes(raw)
-        except OSError:
+        _write_private(lists_file(revision), msgspec.msgpack.encode(config.lists))
+        _write_private(config_file(revision), raw)
+        for old in (lists_file(revision - 2), config_file(revision - 2)):
             with contextlib.suppress(OSError):
-                path.unlink()
-            raise
-        with contextlib.suppress(OSError):
-            Path(config_file(revision - 2)).unlink()
+                Path(old).unlink()
 
     def _look(self) -> Seen | None:
         try:
             status = os.stat(FILE)
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return (status.st_mtime_ns, status.st_size, status.st_ino), listfiles.look()
+
+
+def _write_private(name: str, data: bytes) -> None:
+    path = Path(name)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        path.touch(0o600, exist_ok=False)
+        path.write_bytes(data)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def make_modules(config: configs.Config) -> None:
     """Make the module queues that the routes name, and check that messages can move to them. Raises OSError and BaseDirError."""
-    names = routes.compile(config.routes).modules
+    names = config.modules
     basedir.make_modules(Path(), names)
     mounts.expect_renames(Path(), names)
 
 
-def _read_patiently() -> bytes:
+def _load() -> tuple[bytes, configs.Config, bool]:
+    """Read the file and the lists: return its bytes, the configuration, and whether leases proved that no process had one of them open
+    for writing. Raises ConfigError.
+    """
+    raw, leased = _read(FILE)
+    all_leased = [leased]
+
+    def content(path: str) -> bytes:
+        data, leased = _read(path, MAX_BYTES)
+        all_leased.append(leased)
+        return data
+
+    try:
+        lists = listfiles.read(content=content)
+    except ValueError as error:
+        raise configs.ConfigError(str(error)) from None
+    except OSError as error:
+        raise configs.ConfigError(f"{error.filename}: {error.strerror}: the engine needs the lists") from None
+    return raw, configs.load(raw, FILE, lists), all(all_leased)
+
+
+def _load_patiently() -> tuple[bytes, configs.Config]:
     """Read the file for a start; wait while it is open for writing. Raises ConfigError."""
     until = time.monotonic() + START_PATIENCE
     while True:
         try:
-            return _read()[0]
+            raw, config, _ = _load()
+            return raw, config
         except BeingWritten:
             if time.monotonic() >= until:
                 raise
@@ -208,8 +236,7 @@ def _read_patiently() -> bytes:
 def _unfinished(old: configs.Config, rested: float) -> str | None:
     """Return why a changed file should not be taken yet, or None. take() reports all other errors in it."""
     try:
-        raw, leased = _read()
-        new = configs.load(raw, FILE)
+        _, new, leased = _load()
     except BeingWritten as error:
         return str(error)
     except configs.ConfigError:
@@ -222,56 +249,57 @@ def _unfinished(old: configs.Config, rested: float) -> str | None:
 
 
 def _missing(old: configs.Config, new: configs.Config) -> Iterator[str]:
+    yield from (f"list #{name}" for name in old.lists if name not in new.lists)
     for kind, was, now in (("filter", old.filters, new.filters), ("rule", old.rules, new.rules)):
         names = {each.name for each in now}
         yield from (f'{kind} "{each.name}"' for each in was if each.name not in names)
 
 
-def _read() -> tuple[bytes, bool]:
-    """Return the file's bytes, and whether a lease proved that no process had it open for writing. Raises ConfigError."""
+def _read(path: str, most: int = configs.MAX_FILE) -> tuple[bytes, bool]:
+    """Return a file's bytes, and whether a lease proved that no process had it open for writing. Raises ConfigError."""
     try:
-        fd = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a FIFO of this name would block us
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a FIFO of this name would block us
     except FileNotFoundError:
-        raise configs.ConfigError(f"{FILE} is missing: put it back, or let `enqueuer init` write the default one") from None
+        raise configs.ConfigError(f"{path} is missing: put it back, or let `enqueuer init` write the default one") from None
     except BlockingIOError:  # the owner of the file holds a write lease
-        raise _being_written() from None
+        raise _being_written(path) from None
     except OSError as error:
-        raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
+        raise configs.ConfigError(f"{path}: {error.strerror}: the engine needs this file") from None
     try:
-        return _read_open(fd)
+        return _read_open(fd, path, most)
     except OSError as error:
-        raise configs.ConfigError(f"{FILE}: {error.strerror}: the engine needs this file") from None
+        raise configs.ConfigError(f"{path}: {error.strerror}: the engine needs this file") from None
     finally:
         os.close(fd)
 
 
-def _read_open(fd: int) -> tuple[bytes, bool]:
+def _read_open(fd: int, path: str, most: int) -> tuple[bytes, bool]:
     before = os.fstat(fd)
     if not stat.S_ISREG(before.st_mode):
-        raise configs.ConfigError(f"{FILE} is not a regular file: replace it with one")
-    leased = _lease(fd)
+        raise configs.ConfigError(f"{path} is not a regular file: replace it with one")
+    leased = _lease(fd, path)
     data = b""
-    while len(data) <= configs.MAX_FILE and (more := os.read(fd, configs.MAX_FILE)):
+    while len(data) <= most and (more := os.read(fd, most)):
         data += more
     after = os.fstat(fd)
     if (leased and fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK) or (after.st_size, after.st_mtime_ns) != (
         before.st_size,
         before.st_mtime_ns,
     ):
-        raise _being_written()
+        raise _being_written(path)
     return data, leased
 
 
-def _lease(fd: int) -> bool:
+def _lease(fd: int, path: str) -> bool:
     """Take a read lease. Return False if this file allows none. Raises BeingWritten."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:
-            raise _being_written() from None
+            raise _being_written(path) from None
         return False
     return True
 
 
-def _being_written() -> BeingWritten:
-    return BeingWritten(f"{FILE} is open for writing in another process: the engine takes it when that process closes it")
+def _being_written(path: str) -> BeingWritten:
+    return BeingWritten(f"{path} is open for writing in another process: the engine takes it when that process closes it")

@@ -15,7 +15,6 @@ from enqueuer.control.client import CONTROL
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR
 from enqueuer.ipc.doorlisteners import DoorListeners, ListenerError
 from enqueuer.ipc.listeners import Bound, Served
-from enqueuer.policy import routes
 from enqueuer.queue.directory import asked, format, layout
 from enqueuer.queue.directory.disk import no_space
 from enqueuer.queue.message.printable import printable
@@ -98,7 +97,7 @@ class Started:
     def _modules(self) -> tuple[str, ...]:
         """The modules of the active configuration; read from it once."""
         if self._known[0] != self.config.revision:
-            self._known = self.config.revision, routes.compile(self.config.config.routes).modules
+            self._known = self.config.revision, self.config.config.modules
         return self._known[1]
 
     def _lock_again(self) -> None:

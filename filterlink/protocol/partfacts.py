@@ -4,6 +4,8 @@ The worker is a filter (`enqueuer filter facts`). It answers in the helper proto
 not add to the message.
 """
 
+import json
+
 import msgspec
 
 from filterlink.wire.frames import FilterAnswer
@@ -35,7 +37,7 @@ _decode = msgspec.json.Decoder(PartFacts).decode
 
 def to_field(facts: PartFacts) -> bytes:
     """Return the field that carries the facts, in ASCII and without line ends."""
-    return FIELD + msgspec.json.encode(facts)
+    return FIELD + json.dumps(msgspec.to_builtins(facts), separators=(",", ":")).encode("ascii")
 
 
 def of_answer(answer: FilterAnswer) -> PartFacts | None:

@@ -18,7 +18,7 @@ from enqueuer.queue.message import client as clients
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message import header as headers
 
-__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "fits", "ingest", "kinds", "load", "queue_path", "whole"]
+__all__ = ["InvalidDrop", "MessageFile", "complete", "finished", "fits", "ingest", "kinds", "load", "queue_path", "whole", "whole_header"]
 
 FIRST = 64 << 10
 """Bytes of the first read: most messages whole, and nearly every header."""
@@ -150,6 +150,18 @@ def kinds(disk: DiskPort, message: MessageFile) -> tuple[bytes, bytes, bytes]:
 def _end(message: MessageFile) -> int:
     """Return where the header ends in the message file."""
     return message.head + len(message.header)
+
+
+def whole_header(disk: DiskPort, message: MessageFile) -> bytes:
+    """Return the whole header of a message, at most MAX_HEADER bytes of it. Raises OSError."""
+    data = message.header
+    if len(data) < FIRST:
+        return data
+    end = -1
+    with contextlib.closing(disk.chunks(queue_path(message.id), message.head + len(data), CHUNK)) as chunks:
+        while (end := headers.header_end(data)) < 0 and len(data) <= headers.MAX_HEADER and (chunk := next(chunks, b"")):
+            data += chunk
+    return data[: headers.MAX_HEADER] if end < 0 else data[:end]
 
 
 def load(disk: DiskPort, id: int, stamp: Stamp | None) -> MessageFile:

@@ -28,6 +28,9 @@ class DirectoryWorkspace:
     def kinds(self, message: ingest.MessageFile) -> tuple[bytes, bytes, bytes]:
         return ingest.kinds(self._disk, message)
 
+    def header(self, message: ingest.MessageFile) -> bytes:
+        return ingest.whole_header(self._disk, message)
+
     def source(self, ref: bytes) -> Source | None:
         if (taken := taken_of(ref)) is None:
             return None

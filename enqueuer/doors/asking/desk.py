@@ -24,10 +24,12 @@ from enqueuer.ipc.doortallies import DoorTally
 from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
+from enqueuer.policy.active import ActivePolicy
 from enqueuer.queue.directory.asked import AskedFile, DoorIds
-from enqueuer.queue.message import client, envelope, trace
+from enqueuer.queue.message import client, envelope, session, trace
 from enqueuer.queue.message.header import header_end, hops
 from enqueuer.queue.message.timestamps import in_envelopes
+from enqueuer.system.remembered import RememberedLists
 from filterlink.log.complaints import Complaints
 from filterlink.wire.frames import Ask, FilterAnswer
 from filterlink.wire.loop import Loop, Timer
@@ -54,6 +56,7 @@ class ScanDesk:
         self.ids = ids
         self.domain = domain
         self.kept = KeptAnswers()
+        self.remembered = RememberedLists()
         self.revision = 0
         """Counts the revisions of the configuration, and each time when the filters have followed."""
         self.keeps = False
@@ -65,7 +68,7 @@ class ScanDesk:
     def configure(self, config: Config) -> None:
         """Take a revision of the configuration. Messages that wait for a filter continue with the new rules."""
         self.config = config
-        self.rules = rules.compile(config)
+        self.policy = ActivePolicy.of(config)
         self.kept.clear()
         self.revision += 1
         self.keeps = False
@@ -167,16 +170,18 @@ class AskedMessage:
             reason = f"mail loop: the message has passed {passed} hops"
             self._decide(Cause.LOOP, rules.RuleOutcome(rules.Disposition.BAD, reason))
             return
-        facts = rules.Facts(self._file.size, self.mail.sender, len(self.mail.recipients))
+        policy = self._desk.policy
+        facts = policy.facts(self.id, self._file.size, self._envelope, lambda: self._header, self._desk.remembered.read, now=time.time())
         answers = self._verdicts.answers
-        while isinstance(result := rules.decide(self._desk.rules, facts, answers), rules.AskFilter):
+        while isinstance(result := rules.decide(policy.rules, facts, answers), rules.AskFilter):
             if (known := self._known(result.filter)) is None:
                 self._ask(result.filter)
                 return
             answers[result.filter] = known
             self._from_kept.add(result.filter)
             self._verdicts.seconds[result.filter] = 0.0
-        self._decide(cause_of(result, self._verdicts), result)
+        outcome = result.only or rules.RuleOutcome(rules.Disposition.DEFERRED, "its recipients have different outcomes")
+        self._decide(cause_of(outcome, self._verdicts), outcome)
 
     def _known(self, filter: str) -> FilterAnswer | None:
         """Return an answer that was kept from an earlier try."""
@@ -212,7 +217,7 @@ class AskedMessage:
     def _decide(self, cause: Cause, result: rules.RuleOutcome) -> None:
         """Answer the session."""
         door = self._door()
-        recipients = (*result.routes, *(address for _, address in result.copies))
+        recipients = (*result.routes, *(copy.address for copy in result.copies))
         found = decided(cause, door, self.id, result, self._verdicts, tuple(dict.fromkeys(recipients)))
         answer = self._answer
         self._answer = None
@@ -264,10 +269,10 @@ class AskedMessage:
     def _make(self) -> AskedFile:
         mail = self.mail
         now = time.time()
-        words = client.words(
-            (b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp), (b"door", self._door().name.encode())
-        )
-        head = envelope.make(mail.sender, mail.recipients, in_envelopes(now), self._desk.domain, mail.client, words=words)
+        door = self._door()
+        facts = ((b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp))
+        words = client.words(*facts, (b"door", door.name.encode()), (b"via", door.kind.encode())) + session.originals(mail.originals)
+        head = self._envelope = envelope.make(mail.sender, mail.recipients, in_envelopes(now), self._desk.domain, mail.client, words=words)
         return AskedFile(self.id, head, trace.of_session(self._desk.domain, mail.client, mail.tls, mail.queue_id, self.id, now))
 
     def _fail(self, trouble: str) -> None:

@@ -24,6 +24,7 @@ def key_of(mail: AskedMail, content: bytes) -> bytes:
     """Return a key that stays the same when an MTA offers a message again. `content`: the SHA-256 of the message."""
     client = mail.client
     parts = (mail.sender, *mail.recipients, client.address.encode(), client.name, client.helo, client.account, mail.tls, mail.esmtp)
+    parts += tuple(each for pair in mail.originals for each in pair)
     return hashlib.sha256(b"".join(b"%d:%s," % (len(part), part) for part in (content, *parts))).digest()
 
 

@@ -20,3 +20,5 @@ class AskedMail(msgspec.Struct, kw_only=True):
     """Version and cipher of the client's TLS; b"" = none."""
     esmtp: bytes = b""
     """The parameters of MAIL, with blanks between."""
+    originals: tuple[tuple[bytes, bytes], ...] = ()
+    """Recipients, and for each the address of its ORCPT parameter."""

@@ -5,6 +5,7 @@ import re
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.session import AskedMessagePort, DoorHost
 from enqueuer.doors.milter.wire import BadPacket, MilterCommand, UnixLines, arguments, macros
+from enqueuer.queue.message import session
 from enqueuer.queue.message.client import NOBODY, ClientError, RemoteClient, given
 from enqueuer.queue.message.header import MAX_ADDRESS, MAX_HEADER, MAX_RECIPIENTS
 
@@ -96,6 +97,7 @@ class MilterTransaction:
         self._host = host
         self._most = host.max_size
         self._recipients: list[bytes] = []
+        self._originals: list[tuple[bytes, bytes]] = []
         self._envelope_size = 0
         self._size = 0
         self._lines = UnixLines()
@@ -123,9 +125,13 @@ class MilterTransaction:
         self._envelope_size += len(data)
         if len(self._recipients) >= MAX_RECIPIENTS or self._envelope_size > MAX_ENVELOPE:
             self._recipients.clear()
+            self._originals.clear()
             self.refuse("452 4.5.3", f"more than {MAX_RECIPIENTS} recipients")
         if self.refusal is None:
-            self._recipients.append(self._path(arguments(data)[0]))
+            address, *parameters = arguments(data)
+            self._recipients.append(self._path(address))
+            if original := session.original(parameters):
+                self._originals.append((self._recipients[-1], original))
 
     def begin(self, facts: MilterFacts) -> None:
         """Begin the content. The MTA's id is known now."""
@@ -141,6 +147,7 @@ class MilterTransaction:
                     queue_id=facts.queue_id,
                     tls=facts.tls,
                     esmtp=self._esmtp,
+                    originals=tuple(self._originals),
                 )
             )
 

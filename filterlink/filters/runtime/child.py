@@ -42,15 +42,18 @@ class ChildExit(NamedTuple):
     late: bool
 
 
-def run_limited(arguments: Sequence[str], limits: ChildLimits) -> ChildExit:
-    """Run a program to its end. Raises OSError if it cannot start, or its limits cannot be set."""
+def run_limited(arguments: Sequence[str | bytes], limits: ChildLimits, *, stdin: int = -1, errors_only: bool = False) -> ChildExit:
+    """Run a program to its end. Raises OSError if it cannot start, or its limits cannot be set.
+
+    `stdin`: the file that it reads; -1 = an empty one. `errors_only`: only its standard error is kept; its standard output is dropped.
+    """
     nothing = os.memfd_create("nothing")  # there may be no /dev/null
     try:
         process = subprocess.Popen(
             arguments,
-            stdin=nothing,
+            stdin=nothing if stdin < 0 else stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if errors_only else subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=functools.partial(_confine, limits, os.getpid()),  # noqa: PLW1509 - one thread only
         )
@@ -75,21 +78,25 @@ def _confine(limits: ChildLimits, parent: int) -> None:
 
 def _attend(process: subprocess.Popen[bytes], time: Awake) -> tuple[bytes, bool]:
     """Read its output until it has ended. Do not wait for a child of its own that keeps the pipe open."""
-    assert process.stdout
-    out = process.stdout.fileno()
+    kept = process.stderr or process.stdout
+    assert kept
+    pipes = [pipe.fileno() for pipe in (process.stdout, process.stderr) if pipe]
     exited = os.pidfd_open(process.pid)
     output = bytearray()
     poll = select.poll()
-    poll.register(out, select.POLLIN)
-    poll.register(exited, select.POLLIN)
+    for fd in (*pipes, exited):
+        poll.register(fd, select.POLLIN)
     try:
         while ready := time.wait(poll):
-            if out not in ready:
+            readable = [fd for fd in pipes if fd in ready]
+            if not readable:
                 return bytes(output), False
-            data = os.read(out, 65536)
-            output += data[: MAX_OUTPUT - len(output)]
-            if not data:
-                poll.unregister(out)
+            for fd in readable:
+                data = os.read(fd, 65536)
+                if fd == kept.fileno():
+                    output += data[: MAX_OUTPUT - len(output)]
+                if not data:
+                    poll.unregister(fd)
         return bytes(output), True
     finally:
         os.close(exited)

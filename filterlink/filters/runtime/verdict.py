@@ -25,7 +25,8 @@ __all__ = [
 
 MAX_REPLY = 4096
 """The longest reply line that the protocol allows."""
-ROOM = MAX_REPLY - 96
+FRAME = 96
+ROOM = MAX_REPLY - FRAME
 """Bytes of a quoted string: the rest is for the request number (at most 64 bytes), the verb, OK and the line's end."""
 MAX_VALUE = 200
 """The longest value of a field that field() makes; no signature has a longer name."""
@@ -84,19 +85,22 @@ UNSCANNABLE = {"defer": rejected, "error": error, "pass": failure}
 """Choices for a message that cannot be scanned."""
 
 
-def reply(verdict: Verdict) -> bytes:
-    """Return the text after the request number, without the OK that interface version 4 puts after ADDHEADER."""
+def reply(verdict: Verdict, most: int = MAX_REPLY) -> bytes:
+    """Return the text after the request number, without the OK that interface version 4 puts after ADDHEADER.
+
+    `most`: bytes of the line. More than MAX_REPLY are for filters of ours that only our engine asks.
+    """
     if verdict.word == "ADDHEADER":
-        text = _fitting(verdict.fields)
+        text = _fitting(verdict.fields, most - FRAME)
         return b'ADDHEADER "%b"' % text if text else b"OK"
     if not verdict.text:
         return verdict.word.encode()
     return b"%b %b" % (verdict.word.encode(), quote(verdict.text))
 
 
-def is_reply(said: bytes) -> bool:
-    """Return whether this may follow a request number: one verdict, in one line."""
-    return len(said) <= MAX_REPLY and _REPLY.fullmatch(said) is not None
+def is_reply(said: bytes, most: int = MAX_REPLY) -> bool:
+    """Return whether this may follow a request number: one verdict, in one line of at most `most` bytes."""
+    return len(said) <= most and _REPLY.fullmatch(said) is not None
 
 
 def quote(text: str, room: int = ROOM) -> bytes:
@@ -111,12 +115,12 @@ def quote(text: str, room: int = ROOM) -> bytes:
     return bytes(written + b'"')
 
 
-def _fitting(fields: tuple[str, ...]) -> bytes:
+def _fitting(fields: tuple[str, ...], room: int) -> bytes:
     r"""Join the fields with \e, as many as fit whole."""
     written = b""
     for field in map(_safe, fields):
         longer = b"\\e".join(filter(None, (written, b"".join(_escaped(char, _IN_HEADER) for char in field))))
-        if len(longer) <= ROOM - 2:
+        if len(longer) <= room - 2:
             written = longer
     return written
 

@@ -22,14 +22,14 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from filterlink.filters.runtime.standstill import STOOD_STILL, stood_still, used
-from filterlink.filters.runtime.verdict import Verdict, is_reply, rejected, reply
+from filterlink.filters.runtime.verdict import MAX_REPLY, Verdict, is_reply, rejected, reply
 from filterlink.process import sandbox
 from filterlink.process.forked import die_with, restrain
 
 __all__ = ["GRACE", "Handed", "Judge", "ScanBounds", "ThreadWorker", "Unreadable", "WorkerProcess", "internal", "judged"]
 
 MAX_RECORD = 16 << 10
-"""Bytes. A path has at most 4096, a reply as well."""
+"""Bytes. A path has at most 4096, and most replies as well."""
 MAX_FAULT = 500
 """Characters of an error's text: the answer has room for them and for the count of errors."""
 GRACE = 5.0
@@ -63,12 +63,15 @@ class ScanBounds(NamedTuple):
     The alarm is for code that reads no clock; it ends the process. A filter that reads one gives its verdict earlier.
 
     `confined`: it may open only the interpreter's files, and gets its message as a Handed path (sandbox.confine).
+
+    `reply`: bytes of the longest answer.
     """
 
     seconds: float = 0.0
     late: Verdict = rejected("internal error: too slow")
     memory: int = 0
     confined: bool = False
+    reply: int = MAX_REPLY
 
 
 NO_BOUNDS = ScanBounds()
@@ -135,10 +138,10 @@ class WorkerProcess:
     def result(self) -> bytes | None:
         """Return the reply; None if the worker has ended, or sent what is not a reply: hostile data may have taken it over."""
         try:
-            said = self.sock.recv(MAX_RECORD)
+            said = self.sock.recv(max(MAX_RECORD, self._bounds.reply + 1))
         except ConnectionResetError:
             return None
-        self._odd = bool(said) and not is_reply(said)
+        self._odd = bool(said) and not is_reply(said, self._bounds.reply)
         return None if self._odd else said or None
 
     def speaks(self) -> bool:
@@ -207,7 +210,7 @@ def _work(sock: socket.socket, judge: Judge, parent: int, foreign: list[WorkerPr
         while path := _given(sock):
             _BUSY.pack_into(busy, 0, used())
             signal.setitimer(signal.ITIMER_REAL, bounds.seconds)
-            said = reply(judged(judge, path))
+            said = reply(judged(judge, path), bounds.reply)
             signal.setitimer(signal.ITIMER_REAL, 0)
             sock.send(said)
         status = 0

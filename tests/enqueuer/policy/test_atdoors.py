@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.policy import rules
 from enqueuer.policy.atdoors import AT_DOORS, expect_answers
 from enqueuer.policy.rules import Rule
+from enqueuer.policy.vocabulary import ACTIONS
 from tests.guards import ROOT
 
 MIRROR = Rule(name="copy", actions=(("Mirror To", "a@a.example"),))
@@ -21,6 +21,6 @@ def test_an_action_that_needs_the_message_is_refused_if_there_is_a_door() -> Non
 
 def test_the_page_has_each_action_of_the_table() -> None:
     page = Path(ROOT / "docs/doors.md").read_text()
-    assert AT_DOORS.keys() <= rules.ACTIONS.keys()
-    for action in rules.ACTIONS:
+    assert AT_DOORS.keys() <= ACTIONS.keys()
+    for action in AT_DOORS:
         assert f"| `{action}` |" in page

@@ -4,10 +4,12 @@ import pytest
 
 from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
-from enqueuer.policy.rules import AskFilter, Disposition, Facts, RuleOutcome
+from enqueuer.policy.facts import Facts
+from enqueuer.policy.outcome import Copy
+from enqueuer.policy.rules import AskFilter, Disposition, RuleOutcome
 from filterlink.wire.frames import AnswerKind, FilterAnswer, VerdictFrame
 
-FACTS = Facts(20_000, b"ann@example.com", 1)
+FACTS = Facts(20_000, b"ann@example.com", (b"bob@example.com",))
 TWO = """
 filters = [{name = "A", program = "a"}, {name = "B", program = "b"}]
 routes = [{recipient = "*", to = "OUT"}]
@@ -20,7 +22,11 @@ def config(text: str) -> Config:
 
 
 def decide(text: str, *verdicts: VerdictFrame, facts: Facts = FACTS) -> AskFilter | RuleOutcome:
-    return rules.decide(rules.compile(config(text)), facts, {verdict.filter: verdict.answer for verdict in verdicts})
+    found = rules.decide(rules.compile(config(text)), facts, {verdict.filter: verdict.answer for verdict in verdicts})
+    if isinstance(found, AskFilter):
+        return found
+    assert found.only is not None
+    return found.only
 
 
 def says(filter: str, kind: AnswerKind, text: str = "", *fields: bytes) -> VerdictFrame:
@@ -55,7 +61,7 @@ def test_added_recipients_and_copies_are_told_apart() -> None:
     """Of copies also who wants them, for the trace."""
     said = VerdictFrame(1, 1, "A", FilterAnswer(AnswerKind.OK, routes=(b"r",), copies=(b"c",)))
 
-    assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED, routes=(b"r",), copies=(("A", b"c"),))
+    assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED, routes=(b"r",), copies=(Copy("A", b"c"),))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_message_size(condition: str, size: int, holds: bool) -> None:
     """10K itself is neither greater nor less than 10K."""
     text = TWO + f'[[rules]]\nname = "R"\nconditions = [["Message Size", "{condition}", "10K"]]\nactions = [["Discard"]]\n'
 
-    assert (decide(text, facts=Facts(size, b"", 1)) == RuleOutcome(Disposition.DISCARDED, "rule R", rule="R")) is holds
+    assert (decide(text, facts=Facts(size, b"", (b"bob@example.com",))) == RuleOutcome(Disposition.DISCARDED, "rule R", rule="R")) is holds
 
 
 def test_all_conditions_must_hold() -> None:
@@ -149,8 +155,8 @@ def test_all_conditions_must_hold() -> None:
     conditions = '[["Message Size", "greater than", "1K"], ["Message Size", "less than", "2K"]]'
     text = TWO + f'[[rules]]\nname = "R"\nconditions = {conditions}\nactions = [["ExternalFilter", "A"]]\n'
 
-    assert decide(text, facts=Facts(1500, b"", 1)) == AskFilter("A")
-    assert decide(text, facts=Facts(3000, b"", 1)) == RuleOutcome(Disposition.ENQUEUED)
+    assert decide(text, facts=Facts(1500, b"", (b"bob@example.com",))) == AskFilter("A")
+    assert decide(text, facts=Facts(3000, b"", (b"bob@example.com",))) == RuleOutcome(Disposition.ENQUEUED)
 
 
 def test_stop_processing_ends_all_rules() -> None:

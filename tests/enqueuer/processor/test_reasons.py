@@ -67,6 +67,8 @@ def test_a_reason_has_the_facts(trials: Trials, config: Config, mail: Make) -> N
         "message_id": "one@test.example",
         "subject": "one",
         "log": ["Judge: ERROR a virus"],
+        "action": [],
+        "trail": ['rule "scan everything": met', "quarantined: a virus"],
     }
 
 

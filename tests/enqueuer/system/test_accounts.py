@@ -115,7 +115,7 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "filters bench": [["enqueuer", "{mail}/mail.eml", "--count", "2", "--timeout", "1s"]],
     "config check": [["--base", "{base}"], ["{base}/Settings/enqueuer.toml"]],
     "tune": [["--base", "{base}", "--seconds", "5", "--apply", "--png", "{base}/plot.png"]],
-    **{f"filter {name}": [["--help"]] for name in ("clamd", "command", "icap", "milter", "rspamd", "spamd", "yara")},
+    **{f"filter {name}": [["--help"]] for name in ("clamd", "command", "execute", "facts", "icap", "milter", "rspamd", "spamd", "yara")},
 }
 """How each command is tried. A command that is missing here fails the test: say how it touches a base directory."""
 

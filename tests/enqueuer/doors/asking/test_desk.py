@@ -15,6 +15,9 @@ from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.scanlink import Answered
 from enqueuer.ipc.doortallies import DoorTally
 from enqueuer.queue.directory.asked import DoorIds
+from enqueuer.queue.message import envelope
+from enqueuer.queue.message.client import RemoteClient
+from enqueuer.queue.message.session import Session
 from filterlink.wire.frames import AnswerKind, Ask, FilterAnswer
 from filterlink.wire.loop import Loop
 
@@ -143,3 +146,18 @@ def test_a_kept_answer_does_not_live_longer_because_it_is_used(tested: DeskOnTri
     assert [each.action for each in tested.decisions] == ["tempfail", "tempfail"]
     assert tested.desk.kept.find(first, key, "Virus") is not None
     assert tested.desk.kept.find(first + KEPT_FOR, key, "Virus") is None
+
+
+def test_the_envelope_lines_have_the_session(tested: DeskOnTrial) -> None:
+    """Rules and filters read the facts from the file, by the lines alone."""
+    remote = RemoteClient("192.0.2.1", b"mx", b"helo", b"ann")
+    mail = AskedMail(recipients=(b"c@d",), client=remote, tls=b"TLSv1.3 AES", esmtp=b"SIZE=1", originals=((b"c@d", b"e@f"),))
+    message = tested.desk.begin(lambda: tested.door, DoorTally("postfix"), mail)
+    message.write(b"Subject: x\n\n")
+    message.submit(tested.decisions.append)
+    lines = envelope.parse(Path(f"Asked/{message.id}.msg").read_bytes().partition(b"\n\n")[0])
+
+    assert Session.of(lines) == Session(
+        "MILTER [192.0.2.1]", "192.0.2.1", b"ann", b"mx", b"helo", "TLSv1.3 AES", (b"SIZE=1",), {b"c@d": b"e@f"}
+    )
+    message.cancel()

@@ -234,7 +234,7 @@ def test_one_message_as_postfix_has_it(host: ListHost, tcp: bool) -> None:
     mta.say(macro(b"H", b"{tls_version}", b"TLSv1.3", b"{cipher}", b"AES", b"{cipher_bits}", b"256"), HELO)
     mta.say(macro(b"M", b"{mail_addr}", b"a@b", b"{auth_authen}", b"ann"), MAIL)
     assert mta.session.busy
-    mta.say(macro(b"R", b"{rcpt_addr}", b"c@d"), RCPT, macro(b"R", b"i", b"ABC"), packet(b"R", strings(b"<e@f>")))
+    mta.say(macro(b"R", b"{rcpt_addr}", b"c@d"), RCPT, macro(b"R", b"i", b"ABC"), packet(b"R", strings(b"<e@f>", b"ORCPT=rfc822;g+2Bx@h")))
     assert not host.messages
     mta.say(macro(b"L", b"i", b"ABC"), SUBJECT, macro(b"N", b"i", b"ABC"), END_OF_HEADER, macro(b"B", b"i", b"ABC"), BODY)
     mta.say(macro(b"E", b"i", b"ABC"))
@@ -252,6 +252,7 @@ def test_one_message_as_postfix_has_it(host: ListHost, tcp: bool) -> None:
         queue_id=b"ABC",
         tls=b"TLSv1.3 AES",
         esmtp=b"SIZE=12 BODY=8BITMIME",
+        originals=((b"e@f", b"g+x@h"),),
     )
     mta.say(QUIT)
     assert mta.hears() == (b"", b"")
