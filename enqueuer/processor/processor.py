@@ -18,6 +18,7 @@ from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import routes, rules
 from enqueuer.processor.fingerprints import Fingerprints
+from enqueuer.processor.holding import put_on_hold
 from enqueuer.processor.reasons import facts_of, fitting, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
@@ -94,6 +95,8 @@ class Processor:
         """Scan a message, stage what its outcome needs, and return the answer. A disk error is an answer, too."""
         try:
             message = self._message(job)
+            if job.hold:
+                return put_on_hold(self._disk, job, message)
             return self._circling(job, message) or self._decide(job, message)
         except ingest.InvalidDrop as refused:
             return frames.DropRefused(job.id, job.n, str(refused))
