@@ -95,13 +95,17 @@ class Resized(Frame):
 
 
 class Order(Frame):
-    """S -> Q: an administrator releases, retries or deletes one message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
+    """S -> Q: an administrator releases, retries, deletes or holds a message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
 
     token: int
     verb: str
     id: int
     filter: str = ""
     """Retry of 0: only the messages that this filter deferred or sent to Bad/."""
+    until: float = 0.0
+    """Of hold: seconds since 1970, 0 = until it is released."""
+    reason: str = ""
+    """Of hold."""
 
 
 class CommandAnswer(Frame):
@@ -198,6 +202,8 @@ class Job(Frame):
     """An administrator puts the message on hold, for this reason: it is ingested if it was not, and its rules are not tried."""
     attempts: int = 0
     """How often the message was charged."""
+    hold_until: float = 0.0
+    """Of `hold`: seconds since 1970, 0 = until it is released."""
 
 
 class Ingested(Frame):

@@ -25,6 +25,7 @@ from enqueuer.policy.active import ActivePolicy
 from enqueuer.policy.facts import Facts
 from enqueuer.processor.correspondence import Correspondence
 from enqueuer.processor.fingerprints import Fingerprints
+from enqueuer.processor.holding import put_on_hold
 from enqueuer.processor.outputs import ORDER, Outputs
 from enqueuer.processor.reasons import facts_of, fitting, report, why
 from enqueuer.queue.directory import ingest, stage
@@ -101,6 +102,8 @@ class Processor:
         """Scan a message, stage what its outcome needs, and return the answer. A disk error is an answer, too."""
         try:
             message = self._message(job)
+            if job.hold:
+                return put_on_hold(self._disk, job, message)
             return self._circling(job, message) or self._decide(job, message)
         except ingest.InvalidDrop as refused:
             return frames.DropRefused(job.id, job.n, str(refused))
@@ -133,8 +136,6 @@ class Processor:
         )
         verdicts = Verdicts.of(job.verdicts)
         answers = verdicts.answers
-        if job.hold:
-            return self._stage(job, message, _held(job.hold), verdicts, facts)
         while isinstance(result := rules.decide(policy.rules, facts, answers, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             asked = time.monotonic()
@@ -304,11 +305,6 @@ class Processor:
 
 def _now() -> str:
     return in_envelopes(time.time())
-
-
-def _held(reason: str) -> rules.Ruling:
-    """Return the ruling about a message that an administrator puts on hold."""
-    return rules.Ruling((rules.RuleOutcome(rules.Disposition.ON_HOLD, reason),))
 
 
 def _kind(error: OSError | ValueError) -> str:

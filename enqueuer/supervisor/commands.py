@@ -90,7 +90,7 @@ class Commands:
                 reply(self._status())
             case "reload":
                 self._reload(reply)
-            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" as verb:
+            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" | "hold" | "release-hold" as verb:
                 self._order(verb, request, reply)
             case "rules":
                 reply({"ok": True, **self._rule_counts()})
@@ -120,7 +120,7 @@ class Commands:
         if id == 0 and verb not in OF_ALL:
             reply({"ok": False, "text": f"{id} is not the id of a message"})
         else:
-            self._send(lambda token: frames.Order(token, verb, id, request.filter), ANSWER_WITHIN, reply)
+            self._send(lambda token: frames.Order(token, verb, id, request.filter, request.until, request.reason), ANSWER_WITHIN, reply)
 
     def _ask_states(self, ids: tuple[int, ...], reply: Reply) -> None:
         """Ask the queue manager for the states of some messages."""

@@ -101,6 +101,8 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "queue list": [["--base", "{base}"]],
     "queue show": [[name, "--base", "{base}"] for name in ("1", "99", "c.eml", "z.eml")],
     "queue retry": [["1", "--base", "{base}"]],
+    "queue hold": [["1", "--for", "2h", "--reason", "x", "--base", "{base}"]],
+    "queue release": [["1", "--base", "{base}"]],
     "quarantine list": [["--base", "{base}"]],
     "quarantine show": [["1", "--base", "{base}"]],
     "quarantine release": [["1", "--base", "{base}"]],
