@@ -55,7 +55,9 @@ LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
 FILES_KEPT = 3
 """Files of the log that should fit into the limit of all: the one that is written, and two that wait to be compressed."""
-FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--self-test", "--strip-domain", "--user-from-recipient"})
+FLAGS = frozenset(("--file", "--rcpt", "--retpath", "--stderr", "--no-default-rules", "--result-for-all", "--self-test")) | frozenset(
+    ("--strip-domain", "--user-from-recipient")
+)
 """Options of theirs that take no value."""
 
 

@@ -13,11 +13,24 @@ import msgspec
 
 from enqueuer.config.schema import MAX_DOOR_PROCESSES
 from enqueuer.ipc.doortallies import DoorTallies
+from enqueuer.ipc.ruletallies import RuleTallies
 from enqueuer.ipc.sharedpage import SharedPage
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
-__all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "IntakeState", "Scoreboard", "StuckDrops", "Task"]
+__all__ = [
+    "DISPOSITIONS",
+    "GAUGES",
+    "HEARTBEAT",
+    "MAX_PROCESSORS",
+    "MAX_SLOTS",
+    "STATES",
+    "TOTALS",
+    "IntakeState",
+    "Scoreboard",
+    "StuckDrops",
+    "Task",
+]
 
 HEARTBEAT = 0.5
 """Seconds within which the loops of queue manager and filterlink turn, if only to show that they run."""
@@ -101,6 +114,7 @@ class Scoreboard:
         self._filters = SharedPage(self._map, _FILTERS * 8, _FILTERS_BYTES, tuple[FilterState, ...], ())
         self._intake = SharedPage(self._map, _INTAKE * 8, _INTAKE_BYTES, IntakeState, IntakeState())
         starts = range(_DOORS * 8, _SIZE, _DOORS_BYTES)
+        self.rules = RuleTallies(MAX_SLOTS + MAX_DOOR_PROCESSES)
         self.doors = [SharedPage(self._map, start, _DOORS_BYTES, DoorTallies, DoorTallies()) for start in starts]
         """A page for each door process, which it writes. The page outlives the process."""
 

@@ -21,6 +21,7 @@ from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.report import cancelled_line, decided_line
 from enqueuer.doors.asking.scanlink import ScanLink
 from enqueuer.ipc.doortallies import DoorTally
+from enqueuer.ipc.ruletallies import TallySlot
 from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
@@ -57,6 +58,8 @@ class ScanDesk:
         self.domain = domain
         self.kept = KeptAnswers()
         self.remembered = RememberedLists()
+        self.tally: TallySlot | None = None
+        """Counts the rules that messages meet."""
         self.revision = 0
         """Counts the revisions of the configuration, and each time when the filters have followed."""
         self.keeps = False
@@ -69,6 +72,8 @@ class ScanDesk:
         """Take a revision of the configuration. Messages that wait for a filter continue with the new rules."""
         self.config = config
         self.policy = ActivePolicy.of(config)
+        if self.tally is not None:
+            self.tally.configure(rule.name for rule in self.policy.rules.active)
         self.kept.clear()
         self.revision += 1
         self.keeps = False
@@ -180,6 +185,8 @@ class AskedMessage:
             answers[result.filter] = known
             self._from_kept.add(result.filter)
             self._verdicts.seconds[result.filter] = 0.0
+        if self._desk.tally is not None:
+            self._desk.tally.count(result.met)
         outcome = result.only or rules.RuleOutcome(rules.Disposition.DEFERRED, "its recipients have different outcomes")
         self._decide(cause_of(outcome, self._verdicts), outcome)
 

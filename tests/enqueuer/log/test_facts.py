@@ -92,7 +92,7 @@ def test_many_filters_have_a_limit() -> None:
     ],
 )
 def test_a_score_is_found_where_filters_write_it(answer: FilterAnswer, score: str) -> None:
-    assert facts.score(answer) == score
+    assert score(answer) == score
 
 
 def test_a_reason_has_the_facts_too() -> None:
