@@ -24,7 +24,7 @@ changes nothing.
 Exit codes: 0 the rules are correct, 78 they are not."""
 EXPORT = """Prints the rules in the form of Settings/Rules.settings of CommuniGate Pro. A rule with `or` becomes several rules, if its
 actions may be repeated. A rule that cannot be said there is left out; stderr names it, and why."""
-IMPORT = """Prints [[rules]] tables for our config file. FILE is Settings/Rules.settings of CommuniGate Pro, or "-" for stdin. A rule of
+IMPORT = """Prints the rules as tables for our config file. FILE is Settings/Rules.settings of CommuniGate Pro, or "-" for stdin. A rule of
 which a part has no counterpart here is switched off (priority = 0); stderr names the part, and what to use instead. Then check the
 file with `enqueuer rules check`.
 

@@ -80,7 +80,7 @@ name = "scan \\"all\\""
 priority = 9
 comment = "two\\nlines"
 conditions = [["Any Recipient", "in", "*@example.org,#ours"], ["Human Generated"]]
-actions = [["ExternalFilter", "Virus"], ["Add Header", "X-A: \\\\ \\t^S"]]
+actions = [["ExternalFilter", "Virus"], ["Add Header", "X-A: \\\\ é ^S"]]
 
 [[rules]]
 name = "off"
