@@ -1,5 +1,6 @@
 """Server-Wide Rules: the [[rules]] tables of the config file, and how they are compiled for the walk (walk.py). Pure."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -125,7 +126,11 @@ def written_lists(rules: Sequence[Rule]) -> list[str]:
 
 def list_names(rules: Sequence[Rule]) -> set[str]:
     """Return the names of the lists that conditions use."""
-    return namedlists.list_names(rule.node for rule in rules)
+    found = set[str]()
+    for rule in rules:
+        with contextlib.suppress(ValueError):  # compile() names the rule
+            found |= namedlists.list_names([rule.node])
+    return found
 
 
 def modules(rules: Sequence[Rule]) -> list[str]:
