@@ -58,6 +58,10 @@ class DoorDecision(msgspec.Struct, frozen=True, kw_only=True):
     """
     recipients: tuple[bytes, ...] = ()
     """Recipients to add."""
+    removed: tuple[bytes, ...] = ()
+    """Recipients of the message that it does not go to."""
+    changes: tuple[tuple[bytes, bytes], ...] = ()
+    """Name and new value of header fields whose first one is to be changed, as it is in the header: folds are LF and a blank or tab."""
     verdicts: Verdicts
     """What the filters answered, and the seconds of each."""
     trail: tuple[str, ...] = ()

@@ -12,6 +12,8 @@ from enqueuer.doors.asking.decision import DoorDecision
 from filterlink.filters.servers.milterpackets import (
     ADD_FIELDS,
     ADD_RECIPIENTS,
+    CHANGE_FIELDS,
+    DELETE_RECIPIENTS,
     LEADING_SPACE,
     MAX_PACKET,
     NOT_ANSWERED,
@@ -44,9 +46,15 @@ CONTINUE = packet(b"c")
 PROGRESS = packet(b"p")
 _TEMPFAIL = packet(b"t")
 _DISCARD = packet(b"d")
-ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE
+ACTIONS = ADD_FIELDS | ADD_RECIPIENTS | QUARANTINE | DELETE_RECIPIENTS | CHANGE_FIELDS
 """All that a decision can need. The MTA may offer less: see missing()."""
-_NAMES = {ADD_FIELDS: "add header fields", ADD_RECIPIENTS: "add recipients", QUARANTINE: "hold messages"}
+_NAMES = {
+    ADD_FIELDS: "add header fields",
+    ADD_RECIPIENTS: "add recipients",
+    QUARANTINE: "hold messages",
+    DELETE_RECIPIENTS: "delete recipients",
+    CHANGE_FIELDS: "change header fields",
+}
 MAX_SMALL = 64 << 10
 """Bytes of a packet that is kept until it is whole. Header fields and bodies are taken in pieces."""
 _IN_PIECES = (b"L", b"B")
@@ -221,7 +229,13 @@ def missing(decision: DoorDecision, options: MilterOptions) -> str:
     """Return, in words, the actions that the decision needs and the MTA has not offered."""
     if decision.action not in ("accept", "quarantine"):
         return ""
-    needs = ((decision.fields, ADD_FIELDS), (decision.recipients, ADD_RECIPIENTS), (decision.action == "quarantine", QUARANTINE))
+    needs = (
+        (decision.fields, ADD_FIELDS),
+        (decision.recipients, ADD_RECIPIENTS),
+        (decision.action == "quarantine", QUARANTINE),
+        (decision.removed, DELETE_RECIPIENTS),
+        (decision.changes, CHANGE_FIELDS),
+    )
     return ", ".join(_NAMES[flag] for need, flag in needs if need and not options.actions & flag)
 
 
@@ -233,11 +247,23 @@ def answer(decision: DoorDecision, options: MilterOptions) -> bytes:
         return reply(decision.status, decision.text) if decision.status else _TEMPFAIL
     if lack := missing(decision, options):
         return reply("451 4.3.5", f"the MTA does not let this milter {lack}")
-    packets = [_insert(field, options) for field in reversed(decision.fields)]
-    packets += [packet(b"+", strings(b"<%b>" % _UNSAFE_BYTES.sub(b"", each))) for each in decision.recipients]
+    packets = [_change(name, value, options) for name, value in decision.changes]
+    packets += [_insert(field, options) for field in reversed(decision.fields)]
+    packets += [packet(b"-", strings(_path(each))) for each in decision.removed]
+    packets += [packet(b"+", strings(_path(each))) for each in decision.recipients]
     if decision.action == "quarantine":
         packets.append(packet(b"q", strings(" ".join(_lines(decision.text))[:LINE].encode() or b"quarantined")))
     return b"".join((*packets, CONTINUE))
+
+
+def _path(address: bytes) -> bytes:
+    return b"<%b>" % _UNSAFE_BYTES.sub(b"", address)
+
+
+def _change(name: bytes, value: bytes, options: MilterOptions) -> bytes:
+    """Make the packet that changes the first field of this name."""
+    value = _UNSAFE_BYTES.sub(b"", value)
+    return packet(b"m", b"\0\0\0\1" + strings(name, b" " + value if options.leading_space else value))
 
 
 def _insert(field: bytes, options: MilterOptions) -> bytes:

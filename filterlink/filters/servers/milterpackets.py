@@ -8,7 +8,9 @@ import struct
 __all__ = [
     "ADD_FIELDS",
     "ADD_RECIPIENTS",
+    "CHANGE_FIELDS",
     "CHUNK",
+    "DELETE_RECIPIENTS",
     "LEADING_SPACE",
     "MAX_PACKET",
     "NOT_ANSWERED",
@@ -27,6 +29,8 @@ CHUNK = 65535
 """Bytes of a body in one packet, at most."""
 ADD_FIELDS = 0x1
 ADD_RECIPIENTS = 0x4
+DELETE_RECIPIENTS = 0x8
+CHANGE_FIELDS = 0x10
 QUARANTINE = 0x20
 LEADING_SPACE = 0x100000
 """Values of header fields have the blank that follows the colon."""

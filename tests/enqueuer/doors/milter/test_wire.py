@@ -149,7 +149,7 @@ def test_what_postfix_and_sendmail_offer() -> None:
     """Nothing is answered but the end of a message, and values keep their leading space."""
     options, packet = negotiate(POSTFIX, False)
 
-    assert packets(packet) == [(b"O", struct.pack("!III", 6, 0x25, 0x1FF380))]
+    assert packets(packet) == [(b"O", struct.pack("!III", 6, 0x3D, 0x1FF380))]
     assert options.leading_space
     assert not options.answered
 
@@ -200,6 +200,19 @@ def test_all_actions() -> None:
     ]
 
 
+def test_changes_of_the_message() -> None:
+    """The first Subject gets another value, and recipients go, before the new ones come."""
+    decision = decided(changes=((b"Subject", b"[X] a\n\tb\r\0"),), removed=(b"c@d",), recipients=(b"e@f",))
+
+    assert packets(answer(decision, ALL)) == [
+        (b"m", b"\0\0\0\1Subject\0 [X] a\n\tb\0"),
+        (b"-", b"<c@d>\0"),
+        (b"+", b"<e@f>\0"),
+        (b"c", b""),
+    ]
+    assert packets(answer(decision, MilterOptions(0x3D, 0)))[0][1].startswith(b"\0\0\0\1Subject\0[X]")
+
+
 def test_a_leading_space_is_sent_where_it_was_agreed_on() -> None:
     assert packets(answer(decided(fields=(b"X: 1",)), MilterOptions(0x1, 0)))[0] == (b"i", b"\0\0\0\0X\x001\0")
 
@@ -210,6 +223,8 @@ def test_a_leading_space_is_sent_where_it_was_agreed_on() -> None:
         ({"fields": (b"X: 1",)}, "add header fields"),
         ({"recipients": (b"a@b",)}, "add recipients"),
         ({"action": "quarantine"}, "hold messages"),
+        ({"removed": (b"a@b",)}, "delete recipients"),
+        ({"changes": ((b"Subject", b"x"),)}, "change header fields"),
     ],
 )
 def test_what_was_not_offered_defers_the_message(facts: dict[str, Any], text: str) -> None:
