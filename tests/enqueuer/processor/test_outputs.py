@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,117 @@ actions = [["Route to", "LATER(night)"]]
     assert [b"new@smtp.example"] in [_recipients(each) for each in copies]
     assert b" queue=night\n" in later.read_bytes()
     assert _message(later).endswith(mail("three", size=100_000).partition(b"Subject: ")[2])
+
+
+def test_a_deferred_recipient_becomes_a_message_of_its_own(trials: Trials, config: Config, mail: Make) -> None:
+    """The others get theirs at once. The rest is asked again, alone, without what was done already."""
+    rules = """
+[[rules]]
+name = "copy"
+priority = 10
+actions = [["Mirror to", "copy@smtp.example"]]
+[[rules]]
+name = "not yet"
+priority = 9
+scope = "recipient"
+when = 'any recipient is "bob@*" and header("X-Late") is "yes" and not any recipient in #open'
+actions = [["ExternalFilter", "Never"], ["Stop Processing"]]
+[[filters]]
+name = "Never"
+program = "false"
+timeout = "1s"
+"""
+    trial = trials(config(more=rules))
+    _lists(trial, "open", "nobody")
+    data = mail("one", to=FOR_THREE).replace(b"Subject:", b"X-Late: yes\nSubject:")
+    with trial:
+        trial.drop("one", data)
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "two recipients have it")
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "the third is deferred")
+        assert trial.status()["totals"]["received"] == 2
+        _lists(trial, "open", "bob@*")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 2, "the third has it, too")
+        assert trial.status()["unaccounted"] == 0
+        outputs = sorted(trial.outbound())
+        copies = trial.outbound("SMTP")
+        log = trial.log()
+    assert sorted(_recipients(each) for each in outputs) == [[b"ann@a.example", b"carl@c.example"], [b"bob@b.example"]]
+    assert [_message(each) for each in outputs] == [data] * 2
+    assert len(copies) == 1, "the effect of the first rule came once"
+    assert re.search(r"QUEUE\(\[\d+\]\) from <ann@a.example>, \d+ bytes, rest of \[\d+\]", log)
+
+
+def test_hold_and_release_by_a_rule(trials: Trials, config: Config, mail: Make) -> None:
+    """It waits with its reason, is released by time, and goes on after the action."""
+    rules = """
+[[rules]]
+name = "wait"
+priority = 9
+actions = [["Add Header", "X-Before: 1"], ["Hold for", "2s"], ["Add Header", "X-After: 1"]]
+"""
+    with trials(config(more=rules)) as trial:
+        trial.drop("one", mail("one"))
+        trial.wait(lambda: trial.status()["queue"]["on_hold"] == 1, "it is on hold")
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "its time has come")
+        totals = trial.status()["totals"]
+        (out,) = trial.outbound()
+    assert (totals["received"], totals["returned"]) == (1, 0)
+    assert _message(out) == b"X-After: 1\nX-Before: 1\n" + mail("one")
+
+
+def test_a_reply_a_forward_and_no_answer_to_answers(trials: Trials, config: Config, mail: Make) -> None:
+    """New messages walk through the rules, too, as SRULE; a reply goes to a person once a day."""
+    rules = """
+[[rules]]
+name = "answer"
+priority = 9
+when = 'not submit_address in "SRULE,DSN"'
+actions = [["Reply with", "+Subject: away\\nX-Note: ^S\\n\\nThanks for ^S"], ["Forward to", "boss@smtp.example"]]
+"""
+    with trials(config(more=rules)) as trial:
+        for count, name in enumerate(("one", "two"), 1):
+            trial.drop(name, mail(name))
+            trial.wait(lambda count=count: len(trial.outbound("SMTP")) == count, "it is forwarded")  # type: ignore[misc]
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 5, "all have left")
+        assert trial.status()["totals"]["received"] == 5
+        replies = [path for path in trial.outbound() if _recipients(path) == [b"ann@a.example"]]
+        forwards = trial.outbound("SMTP")
+    (reply,) = replies
+    text = _message(reply)
+    assert b"\nSubject: away\n" in text
+    assert b"\nX-Note: one\n" in text
+    assert text.endswith(b"\n\nThanks for one\n")
+    assert b"\nAuto-Submitted: auto-replied\n" in text
+    assert reply.read_bytes().partition(b"\n")[0].endswith(b"<>")
+    assert b"S SRULE [0.0.0.0]\n" in reply.read_bytes()
+    assert all(name in b"".join(map(_message, forwards)) for name in (mail("one"), mail("two")))
+
+
+def test_a_report_goes_to_trusted_senders_only(trials: Trials, config: Config, mail: Make) -> None:
+    """The sender of a submitted message with a trusted client gets a report; any other message is kept. A null sender gets none."""
+    rules = """
+[[rules]]
+name = "no"
+priority = 9
+when = 'not submit_address is "DSN"'
+actions = [["Reject with", "not ^S"]]
+"""
+    with trials(config(more=rules, engine='networks = ["192.0.2.0/24"]')) as trial:
+        _submit(trial, mail("one"), "192.0.2.7")
+        trial.wait(lambda: trial.status()["totals"]["rejected"] == 1, "it is refused")
+        trial.wait(trial.outbound, "the report is there")
+        _submit(trial, mail("two"), "198.51.100.7")
+        trial.wait(lambda: trial.status()["totals"]["rejected"] == 2, "the other is refused")
+        (kept,) = (trial.base / "Quarantine").glob("*.msg")
+        (report,) = trial.outbound()
+    assert mail("two") == _message(kept)
+    assert _recipients(report) == [b"ann@a.example"]
+    text = _message(report)
+    assert b"Content-Type: multipart/report; report-type=delivery-status" in text
+    assert b"\nFinal-Recipient: rfc822; bob@b.example\nAction: failed\nStatus: 5.7.1\nDiagnostic-Code: smtp; 550 5.7.1 not one\n" in text
+    assert b"\nMessage-ID: <one@test.example>\n" in text
+
+
+def _submit(trial: Trial, data: bytes, address: str) -> None:
+    command = [sys.executable, "-m", "enqueuer.cli.app", "submit", "--base", str(trial.base), "--client", address, "-t", "-"]
+    subprocess.run(command, input=data, check=True, capture_output=True, timeout=60)
