@@ -23,7 +23,7 @@ from filterlink.filters.servers.clamdwire import END_OF_STREAM, BadClamdReply, R
 from filterlink.filters.servers.service import Address, Away, ServerGroup, TooLate, Unavailable, fault_text, left
 from filterlink.filters.servers.watch import ServerWatch
 
-__all__ = ["ClamdFilter", "ClamdSettings", "Session", "run"]
+__all__ = ["ClamdFilter", "ClamdSession", "ClamdSettings", "run"]
 
 MAX_IDLE = 15.0
 """Seconds for which a session is kept for the next message. clamd closes it after 30 (IdleTimeout)."""
@@ -71,7 +71,7 @@ class ClamdFilter:
         self.watch = ServerWatch(addresses, _ping)
         self._service = ServerGroup(addresses, settings.wait, self.watch)
         self._settings = settings
-        self._idle: dict[Address, list[Session]] = {address: [] for address in addresses}
+        self._idle: dict[Address, list[ClamdSession]] = {address: [] for address in addresses}
         self._no_descriptors: set[Address] = set()
         """Sockets that do not pass descriptors on, such as a proxy's: they get the message itself."""
 
@@ -106,15 +106,15 @@ class ClamdFilter:
 
     def _scan_anew(self, address: Address, message: Handover, end: float) -> ScannerFinding:
         try:
-            return self._scan_in(Session(address), message, end)
+            return self._scan_in(ClamdSession(address), message, end)
         except Faulty as fault:
             if address.port or address in self._no_descriptors or not takes_no_descriptor(str(fault)):
                 raise
         complain(f"clamd at {address}: its socket takes no file descriptors, so the messages themselves are sent")
         self._no_descriptors.add(address)
-        return self._scan_in(Session(address), message, end)
+        return self._scan_in(ClamdSession(address), message, end)
 
-    def _scan_in(self, session: "Session", message: Handover, end: float) -> ScannerFinding:
+    def _scan_in(self, session: "ClamdSession", message: Handover, end: float) -> ScannerFinding:
         try:
             found = session.scan(message, end, stream=bool(session.address.port) or session.address in self._no_descriptors)
         except BaseException:
@@ -126,7 +126,7 @@ class ClamdFilter:
             self._idle[session.address].append(session)
         return found
 
-    def _kept(self, address: Address) -> "Session | None":
+    def _kept(self, address: Address) -> "ClamdSession | None":
         """Return the session that was used last, if it is still usable."""
         with contextlib.suppress(IndexError):
             while session := self._idle[address].pop():
@@ -136,7 +136,7 @@ class ClamdFilter:
         return None
 
 
-class Session:
+class ClamdSession:
     """A connection to one clamd. Every error is an OSError or Unavailable; after one it must be closed."""
 
     def __init__(self, address: Address) -> None:
@@ -247,7 +247,7 @@ def _watch(addresses: Sequence[Address]) -> None:
 
 def _version(address: Address) -> str:
     try:
-        with contextlib.closing(Session(address)) as session:
+        with contextlib.closing(ClamdSession(address)) as session:
             return session.ask("VERSION", time.monotonic() + LOOK_EVERY)
     except (OSError, Unavailable) as fault:
         return AWAY + fault_text(fault)
@@ -255,6 +255,6 @@ def _version(address: Address) -> str:
 
 def _ping(address: Address, end: float) -> None:
     """Probe a clamd (ServerWatch)."""
-    with contextlib.closing(Session(address)) as session:
+    with contextlib.closing(ClamdSession(address)) as session:
         if (said := session.ask("PING", end)) != "PONG":
             raise Unavailable(f"answers PING with {said:.80}")
