@@ -261,7 +261,7 @@ class MessageStore(Protocol):
     def requeue(
         self, id: int, place: Place, mark: bytes | None, after_sync: AfterSync, arrived: Callable[[int, OSError | None], None]
     ) -> None:
-        """Bring a kept message back. `mark`: the action after which it goes on; None: it is scanned from the start.
+        """Bring a kept message back. `mark`: the action after which it goes on; None: it is scanned from the start; b"": as it was.
 
         `arrived(size, error)` is called when it is in the queue, or when it could not come back. Raises NotKept, ValueError.
         """

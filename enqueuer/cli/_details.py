@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from enqueuer.cli._when import end_of_hold
 from filterlink.config.units import show_short
 
 __all__ = ["details"]
@@ -35,7 +36,11 @@ def details(document: dict[str, Any]) -> Iterator[tuple[str, list[object]]]:
             or (key == "log" and (document.get("log") or (verdicts and _repeats(value, verdicts))))
         ):
             continue
-        if key == "delay_s" and isinstance(value, int | float):
+        if key == "until":
+            yield "until", [end_of_hold(value)]
+        elif key == "action" and isinstance(value, list):
+            yield "action", [" ".join(map(str, value))]
+        elif key == "delay_s" and isinstance(value, int | float):
             yield "delay", [f"{show_short(value)} from its arrival to this decision"]
         else:
             yield str(key), _list(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from enqueuer.cli._common import fold, printable
+from enqueuer.cli._when import end_of_hold
 from filterlink.config.units import show_seconds, show_size
 
 __all__ = ["messages"]
@@ -38,6 +39,8 @@ def _line(entry: dict[str, Any], folder: str, width: int) -> str:
     subject = f"{_column(entry['subject'], SUBJECT, width)} " if _with_subject(folder, width) else ""
     sender = entry["drop"] if entry["sender"] is None else f"<{entry['sender']}>"
     why = f"  {entry['why']['reason']}" if entry["why"].get("reason") else ""
+    if entry["state"] == "on_hold":
+        why += f", until {end_of_hold(entry['why'].get('until'))}" if why else f"  until {end_of_hold(entry['why'].get('until'))}"
     facts = f"{show_seconds(entry['age_s']):>6} {show_size(entry['size']):>6} {state}{_to(entry['recipients'], width)}"
     return f"{entry['id']:<16} {facts} {subject}{printable(f'{sender}{why}')}"
 

@@ -26,11 +26,12 @@ Described = tuple[shelf.ShelfEntry, tuple[bytes, bytes]]
 
 
 def list_folder(folder: shelf.Folder, base: str | None, json: bool) -> None:
-    """Print all messages of the folder."""
+    """Print all messages of the folder. Those on hold are in the queue."""
     expect_known(enter(base))
     disk = Disk()
     now = time.time()
-    found: Iterator[dict[str, Any]] = (_document(entry, now) for entry in shelf.entries(disk, folder))
+    entries = shelf.queued(disk) if folder == "Queue" else shelf.entries(disk, folder)
+    found: Iterator[dict[str, Any]] = (_document(entry, now) for entry in entries)
     if folder == "Queue":
         found = _with_states(found)
     if json:
@@ -73,7 +74,7 @@ def show_queued(id: int, json: bool) -> None:
 
     expect_known(Path.cwd())
     now = _where.ask(Path.cwd(), id)
-    folders: tuple[shelf.Folder, ...] = ("Queue", "Quarantine", "Bad", "Queue")  # twice, because the message may come back meanwhile
+    folders: tuple[shelf.Folder, ...] = ("Queue", "Hold", "Quarantine", "Bad", "Queue")  # twice: it may come back meanwhile
     document = next((found for folder in folders if (found := _read(folder, id)) is not None), None)
     log = _meant.told(id)
     if document is None:

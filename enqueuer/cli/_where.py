@@ -11,6 +11,7 @@ __all__ = ["MOST_STATES", "ask", "sentences", "states"]
 MOST_STATES = 200
 """Messages whose states are asked for at once: a request has at most 4096 bytes."""
 ELSEWHERE = {
+    "on_hold": "on hold; to let it go on: enqueuer queue release {id}",
     "quarantine": "in quarantine; to let it go on: enqueuer quarantine release {id}; to delete it: enqueuer quarantine delete {id}",
     "bad": "given up; to scan it again: enqueuer queue retry {id}; to delete it: enqueuer bad delete {id}",
 }

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, scan, submit, tune
+from enqueuer.cli import bad, config, demo, engine, filters, log, quarantine, queue, rules, scan, submit, tune
 from enqueuer.cli._common import CommandFailure, fold
 from enqueuer.cli._scan import ScanFailure
 from enqueuer.queue.message.printable import printable_lines
@@ -82,7 +82,7 @@ def _main(
     pass
 
 
-for part in (demo, engine, scan, submit, queue, quarantine, bad, log, filters, config, tune):
+for part in (demo, engine, scan, submit, queue, quarantine, bad, log, filters, rules, config, tune):
     part.add_to(app)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli._common import Base, enter, fail, help, printable
+from enqueuer.cli import _configfile
+from enqueuer.cli._common import Base, fail, help, printable
 
 if TYPE_CHECKING:
     from enqueuer.config.schema import Config
@@ -38,18 +39,9 @@ def _check(
     from enqueuer.cli import _absent
     from enqueuer.config import lint
     from enqueuer.config import schema as configs
-    from enqueuer.system import accounts
 
-    path = Path(basedir.CONFIG)
-    name = str(file)
-    if file is None:
-        name = str(enter(base) / basedir.CONFIG)
-    elif file.absolute().parent.name == "Settings":  # the programs of a base directory are relative to it
-        accounts.enter(file.absolute().parent.parent)
-        path = Path("Settings", file.name)
-    else:
-        path = file
-    config = configs.load(basedir.read_config(path), name, _lists(path))
+    name, path, data, lists = _configfile.read(file, base)
+    config = configs.load(data, name, lists)
     absent = list(_absent.warnings(config))
     lines = filterlines.expect_parsed(config, name, LINES_WITHIN)
     if basedir.is_base(Path()):
@@ -58,19 +50,6 @@ def _check(
         print(f"warning: {printable(warning)}", file=sys.stderr)
     print(f"{printable(name)}: ok")
     return exits.OK
-
-
-def _lists(path: Path) -> dict[str, tuple[str, ...]] | None:
-    """Return the lists beside a config file; None if it is not in a Settings folder. Raises ConfigError."""
-    from enqueuer.config.schema import ConfigError
-    from enqueuer.system import listfiles
-
-    if path.parent.name != "Settings":
-        return None
-    try:
-        return listfiles.read(str(path.parent / "lists"))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def _expect_renames(config: "Config") -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from enqueuer.config.doors import Door
 from enqueuer.config.schema import Config, EngineSettings
+from enqueuer.policy import rulelint
 from enqueuer.policy.lanes import Lanes
 from enqueuer.policy.rules import Rule
 from filterlink.config.settings import Filter
@@ -54,7 +55,9 @@ LITTLE = 64 << 10
 """Bytes: a disk with less is full, and what is larger is no large mail."""
 FILES_KEPT = 3
 """Files of the log that should fit into the limit of all: the one that is written, and two that wait to be compressed."""
-FLAGS = frozenset({"--no-default-rules", "--result-for-all", "--self-test", "--strip-domain", "--user-from-recipient"})
+FLAGS = frozenset(("--file", "--rcpt", "--retpath", "--stderr", "--no-default-rules", "--result-for-all", "--self-test")) | frozenset(
+    ("--strip-domain", "--user-from-recipient")
+)
 """Options of theirs that take no value."""
 
 
@@ -62,6 +65,7 @@ def warnings(config: Config) -> list[str]:
     """One line each."""
     used = {name for rule in config.rules if rule.priority for name in _asked(rule)}
     found = [*_engine(config), *(f'rule "{rule.name}": {problem}' for rule in config.rules for problem in _rule(rule))]
+    found += rulelint.warnings(config.rules)
     for filter in config.filters:
         problems = (
             *_filter(filter, filter.name in used),

@@ -37,6 +37,10 @@ class CommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     filter: str = ""
     """Of `retry`: the filter whose messages are meant."""
     now: bool = False
+    until: Annotated[float, msgspec.Meta(ge=0, le=1e11)] = 0.0
+    """Of `hold`: seconds since 1970; 0 = until it is released."""
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    """Of `hold`."""
 
 
 def read_request(line: bytes) -> CommandRequest:
@@ -45,7 +49,7 @@ def read_request(line: bytes) -> CommandRequest:
         return _decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"a request must be one JSON object on one line, with the keys command, id, ids, filter and now: {error}"
+            f"a request must be one JSON object on one line, with the keys command, id, ids, filter, now, until and reason: {error}"
         ) from None
 
 

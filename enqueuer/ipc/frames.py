@@ -3,10 +3,9 @@
 S = supervisor, Q = queue manager, P = processor, F = filterlink, W = watcher. Each link begins with Hello.
 """
 
-from typing import Literal
-
 import msgspec
 
+from enqueuer.ipc.newmessages import Born, IdsGiven, IdsWanted
 from filterlink.wire.frames import Backpressure, Frame, Guilty, Hello, Left, Renewed, VerdictFrame, Wake, encode
 
 __all__ = [
@@ -96,13 +95,17 @@ class Resized(Frame):
 
 
 class Order(Frame):
-    """S -> Q: an administrator releases, retries or deletes one message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
+    """S -> Q: an administrator releases, retries, deletes or holds a message. The id 0 means all of them (retry, retry-bad, delete-bad)."""
 
     token: int
     verb: str
     id: int
     filter: str = ""
     """Retry of 0: only the messages that this filter deferred or sent to Bad/."""
+    until: float = 0.0
+    """Of hold: seconds since 1970, 0 = until it is released."""
+    reason: str = ""
+    """Of hold."""
 
 
 class CommandAnswer(Frame):
@@ -199,20 +202,8 @@ class Job(Frame):
     """An administrator puts the message on hold, for this reason: it is ingested if it was not, and its rules are not tried."""
     attempts: int = 0
     """How often the message was charged."""
-
-
-class IdsWanted(Frame):
-    """P -> Q: the outcome of this message needs ids for new messages."""
-
-    id: int
-    n: int
-    count: int
-
-
-class IdsGiven(Frame):
-    """Q -> P: the new ids. None: the disk refuses to reserve them."""
-
-    ids: tuple[int, ...]
+    hold_until: float = 0.0
+    """Of `hold`: seconds since 1970, 0 = until it is released."""
 
 
 class Ingested(Frame):
@@ -226,25 +217,6 @@ class Ingested(Frame):
     """Size of the message in bytes, without the envelope."""
     dropper: int | None = None
     """Account that wrote the drop, if it is not the engine's."""
-
-
-class Born(Frame):
-    """A new message that is staged together with the outcome of another one, and comes into being by the same commit."""
-
-    id: int
-    size: int
-    """Bytes without the envelope."""
-    sender: bytes
-    about: str
-    """What it is, for the line in the log: `rest of [id]`, `reply of rule "x" to [id]`."""
-    state: Literal["waiting", "deferred", "on_hold"] = "waiting"
-    filter: str = ""
-    """Of a deferred one: the filter that deferred it."""
-    reason: str = ""
-    until: float = 0.0
-    """Of one on hold: seconds since 1970, 0 = until it is released."""
-    verdicts: tuple[VerdictFrame, ...] = ()
-    """What filters answered about the first message: they are not asked again."""
 
 
 class Outcome(Frame):

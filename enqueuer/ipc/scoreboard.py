@@ -13,11 +13,24 @@ import msgspec
 
 from enqueuer.config.schema import MAX_DOOR_PROCESSES
 from enqueuer.ipc.doortallies import DoorTallies
+from enqueuer.ipc.ruletallies import RuleTallies
 from enqueuer.ipc.sharedpage import SharedPage
 from enqueuer.ipc.timings import MANAGER_WORDS, PROCESSOR_WORDS
 from filterlink.wire.frames import FilterState
 
-__all__ = ["DISPOSITIONS", "GAUGES", "HEARTBEAT", "MAX_PROCESSORS", "STATES", "TOTALS", "IntakeState", "Scoreboard", "StuckDrops", "Task"]
+__all__ = [
+    "DISPOSITIONS",
+    "GAUGES",
+    "HEARTBEAT",
+    "MAX_PROCESSORS",
+    "MAX_SLOTS",
+    "STATES",
+    "TOTALS",
+    "IntakeState",
+    "Scoreboard",
+    "StuckDrops",
+    "Task",
+]
 
 HEARTBEAT = 0.5
 """Seconds within which the loops of queue manager and filterlink turn, if only to show that they run."""
@@ -26,6 +39,9 @@ MAX_SLOTS = 2 * MAX_PROCESSORS
 """Slots for twice the processors: leaving ones occupy theirs while their successors start."""
 TOTALS = ("received", "returned", "enqueued", "discarded", "quarantined", "rejected", "bad", "refused")
 DISPOSITIONS = TOTALS[2:7]
+"""How a message ends."""
+DECISIONS = (*TOTALS, "on_hold")
+"""What may be decided of a message. One that is put on hold has not ended: no total has it."""
 GAUGES = (
     "spool",
     "waiting",
@@ -40,6 +56,7 @@ GAUGES = (
     "settling",
     "unaccounted",
     "oldest_deferred",
+    "on_hold",
 )
 STATES = ("idle", "reading", "rules", "filter", "writing")
 
@@ -101,6 +118,7 @@ class Scoreboard:
         self._filters = SharedPage(self._map, _FILTERS * 8, _FILTERS_BYTES, tuple[FilterState, ...], ())
         self._intake = SharedPage(self._map, _INTAKE * 8, _INTAKE_BYTES, IntakeState, IntakeState())
         starts = range(_DOORS * 8, _SIZE, _DOORS_BYTES)
+        self.rules = RuleTallies(MAX_SLOTS + MAX_DOOR_PROCESSES)
         self.doors = [SharedPage(self._map, start, _DOORS_BYTES, DoorTallies, DoorTallies()) for start in starts]
         """A page for each door process, which it writes. The page outlives the process."""
 
@@ -148,14 +166,15 @@ class Scoreboard:
         """Note the disposition of a message before its commit, for a successor that finds the outcome decided."""
         at = _DECIDED + self._words[_DECISIONS] % MAX_DECIDED * 2
         self._words[at] = 0
-        self._words[at + 1] = TOTALS.index(disposition)
+        self._words[at + 1] = DECISIONS.index(disposition)
         self._words[at] = id
         self._words[_DECISIONS] += 1
 
     def decided(self, id: int) -> str | None:
-        """Return the disposition of a message that was committed a short time ago."""
-        ids = self._words[_DECIDED : _DECIDED + 2 * MAX_DECIDED : 2].tolist()
-        return TOTALS[self._words[_DECIDED + 2 * ids.index(id) + 1]] if id in ids else None
+        """Return the last disposition of a message that was committed a short time ago. A released message may have had another one."""
+        count = self._words[_DECISIONS]
+        slots = (_DECIDED + number % MAX_DECIDED * 2 for number in range(count - 1, max(count - MAX_DECIDED, 0) - 1, -1))
+        return next((DECISIONS[self._words[at + 1]] for at in slots if self._words[at] == id), None)
 
     def told(self) -> None:
         """Note that the log has all decisions so far."""
@@ -165,7 +184,7 @@ class Scoreboard:
         """Return messages, with their dispositions, whose decision may be missing in the log."""
         first = max(self._words[_TOLD], self._words[_DECISIONS] - MAX_DECIDED, 0)
         slots = [_DECIDED + number % MAX_DECIDED * 2 for number in range(first, self._words[_DECISIONS])]
-        return [(self._words[at], TOTALS[self._words[at + 1]]) for at in slots]
+        return [(self._words[at], DECISIONS[self._words[at + 1]]) for at in slots]
 
     @property
     def moving(self) -> int:

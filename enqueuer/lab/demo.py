@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from enqueuer import exits
 from enqueuer.control import client
-from enqueuer.lab.ownmail import Letter, addressed
+from enqueuer.lab.ownmail import OwnMail, addressed
 from enqueuer.lab.samples import SampleMessage
 from enqueuer.lab.trial import Trial, TrialError
 from enqueuer.log import history
@@ -60,7 +60,7 @@ class DemoListener:
         """Take the result of each message."""
 
 
-def copies(letters: Sequence[Letter]) -> list[SampleMessage]:
+def copies(letters: Sequence[OwnMail]) -> list[SampleMessage]:
     """Return the user's own mail as samples: any verdict is right, if each message comes out once and unchanged."""
     return [SampleMessage(f"mail-{number:04}", addressed(letter.data), "any", letter.name) for number, letter in enumerate(letters, 1)]
 

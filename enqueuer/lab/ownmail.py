@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from enqueuer.lab.mbox import is_separator, split
 from enqueuer.queue.message import header as headers
 
-__all__ = ["MOST", "SOMEBODY", "Letter", "MailFound", "NoMail", "addressed", "read"]
+__all__ = ["MOST", "SOMEBODY", "MailFound", "NoMail", "OwnMail", "addressed", "read"]
 
 LINE = 64 << 10
 """Bytes of a line that are read at once."""
@@ -29,7 +29,7 @@ class NoMail(Exception):
     """There is no message to read. The text says where, and what would be one."""
 
 
-class Letter(NamedTuple):
+class OwnMail(NamedTuple):
     """A message, and its origin, for people."""
 
     name: str
@@ -50,7 +50,7 @@ MOST = Most()
 class MailFound(NamedTuple):
     """The messages, what was skipped and why, and how many files were not read."""
 
-    letters: list[Letter]
+    letters: list[OwnMail]
     skipped: list[tuple[str, str]]
     more: bool
 
@@ -104,7 +104,7 @@ def _spread(files: list[Path], most: int) -> tuple[list[Path], bool]:
     return [files[at * len(files) // most] for at in range(most)], True
 
 
-def _letters(file: Path, root: Path, most: Most, skipped: list[tuple[str, str]]) -> Iterator[Letter]:
+def _letters(file: Path, root: Path, most: Most, skipped: list[tuple[str, str]]) -> Iterator[OwnMail]:
     """Yield the messages of one file; add a reason to `skipped` if there is none. For the named file itself it raises."""
     name = str(file.relative_to(root)) if file != root else file.name
     try:
@@ -116,7 +116,7 @@ def _letters(file: Path, root: Path, most: Most, skipped: list[tuple[str, str]])
         skipped.append((name, (error.strerror or str(error)).lower()))
 
 
-def _messages(source: BinaryIO, name: str, most: Most, skipped: list[tuple[str, str]]) -> Iterator[Letter]:
+def _messages(source: BinaryIO, name: str, most: Most, skipped: list[tuple[str, str]]) -> Iterator[OwnMail]:
     size = os.fstat(source.fileno()).st_size
     first = source.readline(LINE)
     source.seek(0)
@@ -128,7 +128,7 @@ def _messages(source: BinaryIO, name: str, most: Most, skipped: list[tuple[str, 
         yield from _checked(name, source.read() if wanted else first, size, most, skipped)
 
 
-def _checked(name: str, data: bytes, size: int, most: Most, skipped: list[tuple[str, str]]) -> Iterator[Letter]:
+def _checked(name: str, data: bytes, size: int, most: Most, skipped: list[tuple[str, str]]) -> Iterator[OwnMail]:
     if size > most.each:
         skipped.append((name, f"is larger than {most.each >> 20} MiB"))
     elif not data:
@@ -136,7 +136,7 @@ def _checked(name: str, data: bytes, size: int, most: Most, skipped: list[tuple[
     elif not _FIELD.match(data):
         skipped.append((name, "does not begin with a header field, as mail messages do"))
     else:
-        yield Letter(name, data)
+        yield OwnMail(name, data)
 
 
 @contextlib.contextmanager

@@ -10,16 +10,16 @@ mail of strangers: it is short, printable, and has no character that would end i
 """
 
 import functools
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
+from enqueuer.policy.scores import score
 from enqueuer.queue.message import fields
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.printable import printable
 from filterlink.wire.frames import FilterAnswer, VerdictFrame
 
-__all__ = ["BEGIN", "MAX_RECIPIENTS", "Verdicts", "after", "before", "bracketed", "closing", "document", "said", "score", "without"]
+__all__ = ["BEGIN", "MAX_RECIPIENTS", "Verdicts", "after", "before", "bracketed", "closing", "document", "said", "without"]
 
 BEGIN = "; to=<"
 MAX_ADDRESS = 200
@@ -28,15 +28,6 @@ MAX_RECIPIENTS = 20
 """Recipients that a .why names. It has the count of all."""
 MAX_VERDICTS = 1000
 """Characters of all verdicts in one line."""
-MAX_LOOKED_AT = 4000
-"""Characters of a field or report in which a score is looked for."""
-_SCORES = (
-    re.compile(r"X-Spam-Status:[^\n]*?\b(?:score|hits)=(-?\d{1,6}(?:\.\d{1,4})?) required=(-?\d{1,6}(?:\.\d{1,4})?)", re.IGNORECASE),
-    re.compile(r"X-Spamd-Result:[^\n\[]{0,100}\[(-?\d{1,6}(?:\.\d{1,4})?) / (-?\d{1,6}(?:\.\d{1,4})?)\]", re.IGNORECASE),
-    re.compile(r"X-Spam-Score:\s{0,10}(-?\d{1,6}(?:\.\d{1,4})?)()\b", re.IGNORECASE),
-)
-"""Fields that filters for spam add, with a score and, if they have one, its limit."""
-_REPORT = re.compile(r"\bscore (-?\d{1,6}(?:\.\d{1,4})?)(?: of (-?\d{1,6}(?:\.\d{1,4})?))?\b")
 _IN_NAMES = {ord(char): f"\\x{ord(char):02x}" for char in ',;=<>"\\'}
 _IN_BRACKETS = {ord(char): f"\\x{ord(char):02x}" for char in "<>"}
 
@@ -109,18 +100,6 @@ def said(answer: FilterAnswer) -> str:
     """Return an answer and its score, as `OK 3.1/5.0`."""
     word = answer.kind.upper()
     return f"{word} {found}" if (found := score(answer)) else word
-
-
-def score(answer: FilterAnswer) -> str:
-    """Return a score with its limit, `3.1/5.0`, from the fields that a filter adds or from its report; "" if none has one."""
-    for field in answer.fields:
-        if field[:6].lower() == b"x-spam":
-            text = field[:MAX_LOOKED_AT].decode("ascii", "replace").replace("\n", " ")
-            if match := next((match for each in _SCORES if (match := each.match(text))), None):
-                return "/".join(filter(None, match.groups()))
-    if answer.text and (match := _REPORT.search(answer.text[:MAX_LOOKED_AT])):
-        return "/".join(filter(None, match.groups()))
-    return ""
 
 
 def _address(address: bytes) -> str:

@@ -24,6 +24,7 @@ from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.log.facts import closing
 from enqueuer.manager import where
+from enqueuer.manager.births import Births
 from enqueuer.manager.blame import Blame
 from enqueuer.manager.filterpeer import FilterPeer
 from enqueuer.manager.pauses import Machine
@@ -81,6 +82,8 @@ class Manager:
         self._settler.give_back = self._setbacks.give_back
         self._setbacks.forgotten = self._forget
         self._returns = Returns(self._loop, self._store, self._settler, self._schedule, self._board, self._blame, birth.config)
+        self._births = Births(self._schedule, self._board, self._returns.holds, self._filterlink.pause, birth.config)
+        self._settler.enter = self._births.enter
         self._spooler = self._setbacks.spooler = self._recover()
         self._audit = Reconciliation(self._loop, self._store, self._schedule, self._board)
         self._supervisor = Link(
@@ -121,8 +124,8 @@ class Manager:
 
     def _recover(self) -> Spooler:
         """Take over the files on disk, then begin to list the drop folder."""
-        highest = take_over(self._store, self._birth, self._schedule, self._blame)
-        ids = self._store.ids(highest, self._settler.after_sync)
+        highest = take_over(self._store, self._birth, self._schedule, self._blame, self._returns.holds)
+        self._births.ids = ids = self._store.ids(highest, self._settler.after_sync)
         return Spooler(self._loop, self._store, self._intake, ids, self._schedule, self._birth.config, lambda: self._board.add("refused"))
 
     # ---- links
@@ -152,8 +155,8 @@ class Manager:
                 self._bury(generation, waiting)
             case frames.Leave(generation):
                 self._workers.leave(generation)
-            case frames.Order(token, verb, id, filter):
-                self._returns.carry_out(verb, id, functools.partial(self._answer, token), filter)
+            case frames.Order(token, verb, id, filter, until, reason):
+                self._returns.carry_out(verb, id, functools.partial(self._answer, token), filter, until, reason)
             case frames.StatesQuery(token, ids):
                 known = (self._schedule.entries.get(id) for id in ids)
                 self._supervisor.send(frames.encode(frames.StatesAnswer(token, tuple(entry.state if entry else "" for entry in known))))
@@ -178,6 +181,7 @@ class Manager:
         self._spooler.configure(config)
         self._schedule.wake_all()
         self._returns.configure(config)
+        self._births.configure(config)
 
     def _end(self) -> None:
         self._ended = True
@@ -204,7 +208,8 @@ class Manager:
         about = entry.large, entry.ref, entry.ingested, not entry.counted, entry.stamp, entry.verdicts
         loops = self._blame.begin(entry)
         moves = self._store.moves
-        job = frames.Job(entry.id, entry.n, self._birth.revision, *about, loops, moves, entry.own)
+        asked = entry.hold, self._blame.attempts.of(entry.id), entry.hold_until
+        job = frames.Job(entry.id, entry.n, self._birth.revision, *about, loops, moves, entry.own, *asked)
         worker.link.send(frames.encode(job))
 
     def _told(self, worker: ProcessorLink, frame: frames.ToManager) -> None:
@@ -220,6 +225,9 @@ class Manager:
         if isinstance(frame, frames.Ingested):
             tell_received(entry.id, self._store.name(entry.ref), frame.sender, frame.size, frame.dropper)
             return
+        if isinstance(frame, frames.IdsWanted):
+            worker.link.send(frames.encode(frames.IdsGiven(self._births.new_ids(frame.count))))
+            return
         self._workers.rest(worker)
         entry.deaths = 0
         self._blame.cleared(entry)
@@ -230,7 +238,9 @@ class Manager:
                 self._settler.add(entry, frame)
             case frames.Parked():
                 entry.verdicts = frame.verdicts
-                if not self._blame.doomed(entry):
+                if entry.hold and entry.doom is None:
+                    self._schedule.wait(entry)
+                elif not self._blame.doomed(entry):
                     self._schedule.park(entry, frame.filter, apart=frame.apart, now=time.monotonic(), reason=frame.reason)
             case frames.Deferred():
                 self._defer(entry, frame)
@@ -265,6 +275,9 @@ class Manager:
             return  # the message was given up, refused or given back
         if not entry.durable:
             self._settler.add(entry, None)
+        if entry.hold:
+            self._schedule.wait(entry)
+            return
         now = time.monotonic()
         self._schedule.defer(entry, frame.filter, now + self._filterlink.pause(frame.filter, now, pause), now=now, reason=frame.reason)
 
@@ -294,8 +307,8 @@ class Manager:
         """
         if self._birth.log.flush_due(at_once=self._schedule.counts["settling"] == 0):
             self._board.told()
-        deferred = int(self._schedule.deferred_since() * 1e9)
-        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), self._audit.unaccounted, deferred))
+        more = self._audit.unaccounted, int(self._schedule.deferred_since() * 1e9), len(self._schedule.on_hold)
+        self._board.set_gauges((self._spooler.unclaimed, *self._schedule.gauges(), *more))
         now = time.monotonic()
         intake = IntakeState(self._spooler.paused(now) or self._machine.reason(now), self._spooler.stuck)
         if intake != self._shown:

@@ -48,14 +48,19 @@ class Reconciliation:
     def audit(self) -> Iterator[None]:
         """Do one audit, in slices."""
         before = set(self._schedule.entries)
+        on_hold = set(self._schedule.on_hold)
         found: set[int] = set()
         for count, id in enumerate(self._store.inventory()):
             found.add(id)
             if count % SLICE == SLICE - 1:
                 yield
         now = self._schedule.entries
+        yield
+        kept = set(self._store.kept("hold"))
+        now_on_hold = self._schedule.on_hold
+        astray = (on_hold & now_on_hold.keys()) - kept | kept - now_on_hold.keys() - on_hold - now.keys()
         missing = {id for id in before & now.keys() if id not in found and now[id].state != "settling"}
-        self._judge(frozenset(missing | (found - now.keys() - before)))
+        self._judge(frozenset(missing | astray | (found - now.keys() - before)))
 
     def _begin(self) -> None:
         self._go_on(self.audit())
@@ -75,7 +80,8 @@ class Reconciliation:
         """Log what was wrong in this audit and in the last one."""
         wrong = doubtful & self._doubtful
         self._doubtful = doubtful
-        here = sum(entry.counted for entry in self._schedule.entries.values())
+        entries = self._schedule.entries
+        here = sum(entry.counted for entry in entries.values()) + len(self._schedule.on_hold.keys() - entries.keys())
         totals = self._board.totals()
         difference = totals["received"] + totals["returned"] - sum(totals[disposition] for disposition in DISPOSITIONS) - here
         if wrong - self._wrong:

@@ -1,5 +1,5 @@
-"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete from both. Offer deferred messages earlier
-when the config file changed.
+"""Carry out the orders of an administrator: release from Quarantine, retry from Bad, delete from both, hold and release. Offer
+deferred messages earlier when the config file changed.
 
 The store brings a kept message back into the queue (queue/directory/requeue.py).
 """
@@ -15,9 +15,10 @@ from enqueuer.config.schema import Config, judges_anew
 from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
+from enqueuer.manager.holds import Holds
+from enqueuer.manager.marks import goes_on
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.manager.settler import Settler
-from enqueuer.policy import rules
 from enqueuer.queue.port import MessageStore, NotKept, Place
 from filterlink.wire.loop import Loop
 
@@ -46,6 +47,8 @@ class Returns:
         self._schedule = schedule
         self._board = board
         self._blame = blame
+        self.holds = Holds(loop, store, schedule, settler.after_sync)
+        settler.decided = self.holds.decided
         self._loop = loop
         self._config = config
 
@@ -55,11 +58,12 @@ class Returns:
         self._schedule.hasten(judges_anew(self._config, config), now + IN_FORCE, now + config.enqueuer.retry_after)
         self._config = config
 
-    def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "") -> None:
+    def carry_out(self, verb: str, id: int, answer: Answer, filter: str = "", until: float = 0.0, reason: str = "") -> None:
         """Carry out an order. `answer(done, line)` is called once, now or later.
 
         release and delete apply to Quarantine, retry-bad and delete-bad to Bad/. retry applies to Bad/ and to deferred messages. The id
-        0 means all of these. `filter`: only the messages that this filter deferred or sent to Bad/.
+        0 means all of these. `filter`: only the messages that this filter deferred or sent to Bad/. hold and release-hold apply to
+        messages in the queue.
         """
         if not id:
             self._all(verb, filter, answer)
@@ -68,6 +72,8 @@ class Returns:
             "release": self._release,
             "retry": self._retry,
             "retry-bad": self._retry_bad,
+            "hold": lambda id, answer: self.holds.hold(id, until, reason, answer),
+            "release-hold": self.holds.release,
             "delete": functools.partial(self._delete, "quarantine"),
             "delete-bad": functools.partial(self._delete, "bad"),
         }
@@ -113,19 +119,13 @@ class Returns:
         return False
 
     def _release(self, id: int, answer: Answer) -> None:
-        why = self._store.reason(id, "quarantine")
-        mark = None
-        rule = why.get("rule")
-        filter = why.get("filter")
-        text = "released: it is scanned again"
-        if isinstance(rule, str) and isinstance(filter, str):
-            with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair cannot be a name of ours
-                mark = rules.mark(rule, filter)
-                text = f'released: goes on after filter "{filter:.100}" in rule "{rule:.100}"'
-        self._bring_back(id, "quarantine", mark, text, answer)
+        mark, text = goes_on(self._store.reason(id, "quarantine"))
+        self._bring_back(id, "quarantine", mark, f"released: {text}", answer)
 
     def _retry(self, id: int, answer: Answer) -> None:
         entry = self._schedule.entries.get(id)
+        if id in self._schedule.on_hold:
+            raise NotKept(f"message {id} is on hold; to release it: enqueuer queue release {id}")
         if entry is not None and entry.state == "deferred":
             self._schedule.wait(entry)
             answer(True, f"{id} is offered again now")
@@ -142,7 +142,7 @@ class Returns:
         answer(True, f"{id} deleted")
 
     def _bring_back(self, id: int, place: Place, mark: bytes | None, text: str, answer: Answer) -> None:
-        if id in self._schedule.entries:
+        if id in self._schedule.entries or id in self._schedule.on_hold:
             raise NotKept(f"{place.capitalize()} holds no message {id}")
 
         def arrived(size: int, error: OSError | None) -> None:

@@ -83,6 +83,10 @@ class Entry(msgspec.Struct):
     """Its first dispatch, in nanoseconds since 1970."""
     deaths: int = 0
     """Processors in a row that ended while they had it."""
+    hold: str = ""
+    """An administrator puts it on hold, for this reason: its next dispatch does it."""
+    hold_until: float = 0.0
+    """Seconds since 1970; 0 = until it is released."""
 
 
 class Schedule:
@@ -91,6 +95,8 @@ class Schedule:
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
         self.entries: dict[int, Entry] = {}
+        self.on_hold: dict[int, float] = {}
+        """Messages that no processor gets, with their times (holds.py)."""
         self.counts: dict[State, int] = dict.fromkeys(COUNTED, 0)
         self._large = dict(self.counts)  # how many of each are large
         self._ready: tuple[list[int], ...] = ([], [], [])  # waiting ids by lane: heaps; stale ids are skipped

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from enqueuer.ipc import frames
-from enqueuer.ipc.scoreboard import Scoreboard
+from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.ipc.timings import MANAGER, StageTimings
 from enqueuer.log import serverlog
 from enqueuer.log.facts import closing
@@ -67,6 +67,10 @@ class Settler(Witness[Settling]):
         self._put_off = put_off
         self.ended: Callable[[int], None] = lambda _id: None
         """Called with the id of each message that has left."""
+        self.decided: Callable[[int, str, float], None] = lambda _id, _disposition, _until: None
+        """Called with each outcome that was carried out, and the time of a message that is on hold now."""
+        self.enter: Callable[[frames.Born], None] = lambda _born: None
+        """Called with each new message."""
         self.give_back: Callable[[Entry], None] = lambda _entry: None
         """Called with each message whose drop was changed after it was taken."""
         self._timings = StageTimings(board.manager_timings, MANAGER)
@@ -179,10 +183,14 @@ class Settler(Witness[Settling]):
 
     def left(self, decision: Settling) -> None:
         assert decision.outcome is not None
-        self._board.announce(decision.id, decision.outcome.disposition)
-        self._board.add(decision.outcome.disposition)
         outcome = decision.outcome
-        text = f"{outcome.disposition}: {outcome.reason}"
+        if outcome.disposition in DISPOSITIONS:
+            self._board.announce(decision.id, outcome.disposition)
+            self._board.add(outcome.disposition)
+        for born in outcome.born:
+            self.enter(born)
+        self.decided(decision.id, outcome.disposition, outcome.until)
+        text = f"{outcome.disposition.replace('_', ' ')}: {outcome.reason}"
         serverlog.tell(log, decision.id, closing(text, outcome.facts, outcome.stamp[0], time.time()))
 
     def gone(self, decision: Settling) -> None:

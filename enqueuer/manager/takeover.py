@@ -7,6 +7,7 @@ from enqueuer.ipc.child import Birth
 from enqueuer.ipc.scoreboard import DISPOSITIONS, Scoreboard
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
+from enqueuer.manager.holds import Holds
 from enqueuer.manager.schedule import Entry, Schedule
 from enqueuer.queue.message.printable import printable
 from enqueuer.queue.port import MessageStore, Recovered
@@ -16,7 +17,7 @@ __all__ = ["take_over"]
 log = logging.getLogger("QUEUE")
 
 
-def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blame) -> int:
+def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blame, holds: Holds) -> int:
     """Recover, schedule the messages to scan, and set the totals right; return the highest id that any file has."""
     board = birth.board
     cold = not birth.board.recovered
@@ -27,6 +28,7 @@ def take_over(store: MessageStore, birth: Birth, schedule: Schedule, blame: Blam
     if board.distrusts:
         board.distrust()  # kept from now on: a later sync that succeeds does not bring back what was lost before
     present = _schedule(found, schedule, cold, board.distrusts) + len(found.on_hold)
+    holds.restore(found.on_hold)
     for _ in found.broken:
         board.add("bad")
     # exact, whichever process was killed: messages that came in = messages that left + messages that are here
@@ -92,12 +94,13 @@ def _tell(found: Recovered) -> None:
 
 
 def _decided(board: Scoreboard, id: int, disposition: str) -> None:
-    """Count a message whose outcome the recovery carried out, once, and write its line in the log."""
+    """Count a message whose outcome the recovery carried out, once, and write its line in the log. One on hold has not ended."""
     disposition = board.decided(id) or disposition
-    board.announce(id, disposition)
-    board.add(disposition)
+    if disposition in DISPOSITIONS:
+        board.announce(id, disposition)
+        board.add(disposition)
     _say(id, disposition)
 
 
 def _say(id: int, disposition: str) -> None:
-    log.log(serverlog.MAJOR, "%s: decided before a restart", disposition, extra=serverlog.message_tag(id))
+    log.log(serverlog.MAJOR, "%s: decided before a restart", disposition.replace("_", " "), extra=serverlog.message_tag(id))

@@ -24,7 +24,7 @@ class _Settings(Protocol):
     def time_zone(self) -> str: ...
 
 
-class _Source(Protocol):
+class _PolicySource(Protocol):
     @property
     def enqueuer(self) -> _Settings: ...
 
@@ -50,7 +50,7 @@ class ActivePolicy(msgspec.Struct, frozen=True):
     zone: tzinfo | None
 
     @classmethod
-    def of(cls, config: _Source) -> "ActivePolicy":
+    def of(cls, config: _PolicySource) -> "ActivePolicy":
         """Compile a configuration, which was checked before."""
         settings = config.enqueuer
         return cls(rules.compile(config), routes.compile(config.routes), networks_of(settings.networks), zone_of(settings.time_zone))

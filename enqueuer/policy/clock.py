@@ -85,9 +85,12 @@ def _date(text: str) -> datetime:
     text = " ".join(text.split())
     if match := _DATE.fullmatch(text):
         month = next((at + 1 for at, name in enumerate(MONTHS) if name.casefold() == match[2].casefold()), 0)
-        year, day = int(match[3]), int(match[1])
+        year = int(match[3])
+        day = int(match[1])
     elif match := _ISO.fullmatch(text):
-        year, month, day = int(match[1]), int(match[2]), int(match[3])
+        year = int(match[1])
+        month = int(match[2])
+        day = int(match[3])
     if match and 1970 <= year <= 9000:
         try:
             return datetime(year, month, day, int(match[4] or 0), int(match[5] or 0), int(match[6] or 0))

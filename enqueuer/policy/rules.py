@@ -1,5 +1,6 @@
 """Server-Wide Rules: the [[rules]] tables of the config file, and how they are compiled for the walk (walk.py). Pure."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from enqueuer.policy.branch import Branch
 from enqueuer.policy.conditions import Context, ListNames
 from enqueuer.policy.hiddenfilters import execute_name, hidden
 from enqueuer.policy.outcome import AskFilter, Disposition, RuleOutcome, Ruling, mark
-from enqueuer.policy.tree import AllOf, Node
+from enqueuer.policy.tree import Node, all_of
 from enqueuer.policy.view import View
 from enqueuer.policy.vocabulary import ACCOUNT_ACTIONS, ACTIONS, ALIASES, Parameter
 from enqueuer.policy.walk import CompiledRule, Rules, decide, explain
@@ -80,10 +81,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def node(self) -> Node:
         """Return its condition. Raises ValueError with the cure."""
         rows = arrays.of_rows(self.conditions)
-        if not self.when:
-            return rows
-        sentence = when.parse(self.when)
-        return AllOf((*rows.parts, sentence)) if isinstance(rows, AllOf) and rows.parts else sentence
+        return all_of((rows, when.parse(self.when))) if self.when else rows
 
 
 class _Source(Protocol):
@@ -128,7 +126,11 @@ def written_lists(rules: Sequence[Rule]) -> list[str]:
 
 def list_names(rules: Sequence[Rule]) -> set[str]:
     """Return the names of the lists that conditions use."""
-    return namedlists.list_names(rule.node for rule in rules)
+    found = set[str]()
+    for rule in rules:
+        with contextlib.suppress(ValueError):  # compile() names the rule
+            found |= namedlists.list_names([rule.node])
+    return found
 
 
 def modules(rules: Sequence[Rule]) -> list[str]:

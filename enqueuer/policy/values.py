@@ -5,8 +5,8 @@ Texts are folded (pictures.fold).
 
 from collections.abc import Callable, Mapping, Sequence
 
-from enqueuer.log.facts import score
 from enqueuer.policy.pictures import fold
+from enqueuer.policy.scores import score
 from enqueuer.policy.tree import Test
 from enqueuer.policy.view import View
 from filterlink.protocol.partfacts import PartFacts

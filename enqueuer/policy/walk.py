@@ -56,7 +56,7 @@ def decide(rules: Rules, facts: Facts, answers: Mapping[str, FilterAnswer], afte
     `after`: the mark of the action after which a released message goes on. If no action has it, the walk begins at the start.
     """
     try:
-        return _Walk(facts, answers).run(rules, after)
+        return _RuleWalk(facts, answers).run(rules, after)
     except AnswerNeeded as needed:
         return AskFilter(needed.filter)
 
@@ -64,7 +64,7 @@ def decide(rules: Rules, facts: Facts, answers: Mapping[str, FilterAnswer], afte
 def explain(rules: Rules, facts: Facts, answers: Mapping[str, FilterAnswer], after: bytes = b"") -> tuple[str, ...]:
     """Return the trail of a walk: each rule that was tried, what did not hold with the value seen, and the outcomes."""
     trail: list[str] = []
-    walk = _Walk(facts, answers, trail)
+    walk = _RuleWalk(facts, answers, trail)
     try:
         ruling = walk.run(rules, after)
     except AnswerNeeded as needed:
@@ -82,7 +82,7 @@ def _some(recipients: Sequence[bytes]) -> str:
     return ", ".join(text_of(each) for each in recipients[:3]) + more
 
 
-class _Walk:
+class _RuleWalk:
     def __init__(self, facts: Facts, answers: Mapping[str, FilterAnswer], trail: list[str] | None = None) -> None:
         self._facts = facts
         self._answers = answers

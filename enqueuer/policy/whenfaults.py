@@ -11,7 +11,7 @@ from enqueuer.queue.message.printable import printable
 if TYPE_CHECKING:
     from lark import Token
 
-__all__ = ["WhenError", "character", "unexpected", "unknown"]
+__all__ = ["WhenError", "character", "pointed", "unexpected", "unknown"]
 
 PIECE = 40
 """Characters of the sentence in an error."""
@@ -46,7 +46,15 @@ class WhenError(ValueError):
         self.column = at - sentence.rfind("\n", 0, at)
         rest = sentence[at : at + PIECE + 1].split("\n")[0].rstrip()
         piece = printable(rest if len(rest) <= PIECE else rest[:PIECE] + "...")
-        super().__init__(f"line {self.line}, column {self.column}, {f'at `{piece}`' if piece else 'at its end'}: {problem}")
+        super().__init__(f"when: line {self.line}, column {self.column}, {f'at `{piece}`' if piece else 'at its end'}: {problem}")
+
+
+def pointed(sentence: str, line: int, column: int, width: int = 76) -> tuple[str, str]:
+    """Return the line of the sentence that has the place, cut to a width, and a line with a caret below the place."""
+    text = sentence.split("\n")[line - 1]
+    begin = max(0, min(column - 1 - width // 2, len(text) - width))
+    shown = text[begin : begin + width]
+    return "".join(each if each.isprintable() else " " for each in shown), " " * (column - 1 - begin) + "^"
 
 
 def unknown(word: str) -> str:

@@ -29,7 +29,8 @@ REPLY_EACH = 86400.0
 """Seconds between two replies to one address."""
 REPORT_EACH = 60.0
 """Seconds between two reports to one address. What comes sooner is kept in Quarantine."""
-REPLIED, REPORTED = "_replied", "_reported"
+REPLIED = "_replied"
+REPORTED = "_reported"
 """Lists of State/lists/ of the engine itself."""
 
 

@@ -25,8 +25,9 @@ from enqueuer.policy.active import ActivePolicy
 from enqueuer.policy.facts import Facts
 from enqueuer.processor.correspondence import Correspondence
 from enqueuer.processor.fingerprints import Fingerprints
+from enqueuer.processor.holding import put_on_hold
 from enqueuer.processor.outputs import ORDER, Outputs
-from enqueuer.processor.reasons import facts_of, fitting, why
+from enqueuer.processor.reasons import facts_of, fitting, report, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.workspace import DirectoryWorkspace
@@ -34,7 +35,6 @@ from enqueuer.queue.message import trace
 from enqueuer.queue.message.printable import printable
 from enqueuer.queue.message.timestamps import in_envelopes
 from enqueuer.system.remembered import RememberedLists
-from filterlink.config.settings import LEVELS
 from filterlink.wire.client import Client
 from filterlink.wire.frames import AnswerKind, Ask, Park
 from filterlink.wire.link import Channel
@@ -42,8 +42,6 @@ from filterlink.wire.link import Channel
 __all__ = ["Processor", "run"]
 
 log = logging.getLogger("ENQUEUER")
-RULES = "ENQUEUERRULES"
-rules_log = logging.getLogger(RULES)
 
 LINK_GRACE = 10.0
 """Seconds that the supervisor gets to end a processor whose queue manager has died."""
@@ -71,6 +69,7 @@ class Processor:
         self._workspace = DirectoryWorkspace(self._disk)
         self._fingerprints = Fingerprints(self._workspace)
         self._remembered = RememberedLists()
+        self._tally = birth.board.rules.slot(birth.slot)
         self._domain = socket.gethostname() or "localhost"
         self._by = trace.domain(self._domain)
         self._supervisor = Channel(birth.call(SUPERVISOR))
@@ -103,6 +102,8 @@ class Processor:
         """Scan a message, stage what its outcome needs, and return the answer. A disk error is an answer, too."""
         try:
             message = self._message(job)
+            if job.hold:
+                return put_on_hold(self._disk, job, message)
             return self._circling(job, message) or self._decide(job, message)
         except ingest.InvalidDrop as refused:
             return frames.DropRefused(job.id, job.n, str(refused))
@@ -135,8 +136,6 @@ class Processor:
         )
         verdicts = Verdicts.of(job.verdicts)
         answers = verdicts.answers
-        if job.hold:
-            return self._stage(job, message, _held(job.hold), verdicts, facts)
         while isinstance(result := rules.decide(policy.rules, facts, answers, message.mark), rules.AskFilter):
             self._say("filter", job, result.filter)
             asked = time.monotonic()
@@ -204,7 +203,8 @@ class Processor:
             trail=lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark),
         )
         staged = outputs.stage(msgspec.structs.replace(ruling, outcomes=tuple(ordered)))
-        self._report(job, ruling, facts, verdicts, message.mark)
+        self._tally.count(ruling.met)
+        report(job.id, ruling, lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark))
         stopped = main.disposition is not rules.Disposition.ENQUEUED
         said = main.reason if ruling.only or not stopped else ""  # otherwise the parts have it
         reason = "; ".join(filter(None, (", ".join(staged.parts), said)))
@@ -222,14 +222,6 @@ class Processor:
         )
         told = stopped or job.loops or job.n % frames.LOOP_SAMPLE == 0
         return self._fingerprints.add(outcome, job, message, main.filter or " or ".join(verdicts.answers)) if told else outcome
-
-    def _report(self, job: frames.Job, ruling: rules.Ruling, facts: Facts, verdicts: Verdicts, after: bytes) -> None:
-        """Log what rules say about a message, and at low-level how they decided."""
-        for rule, text in (*(each for outcome in ruling.outcomes for each in outcome.texts), *ruling.would):
-            serverlog.tell(rules_log, job.id, f'rule "{rule}": {text}', RULES)
-        if rules_log.isEnabledFor(LEVELS["low-level"]):
-            for line in rules.explain(self._policy.rules, facts, verdicts.answers, after):
-                rules_log.info("%s", line, extra=serverlog.message_tag(job.id, RULES))
 
     def _new_ids(self, job: frames.Job, count: int) -> Sequence[int]:
         """Get ids of new messages from the queue manager. Raises OSError, EngineEnded."""
@@ -294,6 +286,7 @@ class Processor:
 
     def _compile(self) -> None:
         self._policy = ActivePolicy.of(self._birth.config)
+        self._tally.configure(rule.name for rule in self._policy.rules.active)
         self._fingerprints.configure(self._birth.config.filters)
 
     def _answer(self, answer: Answer) -> None:
@@ -312,11 +305,6 @@ class Processor:
 
 def _now() -> str:
     return in_envelopes(time.time())
-
-
-def _held(reason: str) -> rules.Ruling:
-    """Return the ruling about a message that an administrator puts on hold."""
-    return rules.Ruling((rules.RuleOutcome(rules.Disposition.ON_HOLD, reason),))
 
 
 def _kind(error: OSError | ValueError) -> str:

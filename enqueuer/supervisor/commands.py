@@ -10,6 +10,7 @@ import msgspec
 from enqueuer.control.client import Answer
 from enqueuer.control.server import CommandRequest, ControlServer, Reply
 from enqueuer.ipc import frames
+from enqueuer.policy import rules
 from enqueuer.supervisor import status, where
 from enqueuer.supervisor.engine import Engine
 from enqueuer.supervisor.processors import Processors
@@ -89,8 +90,10 @@ class Commands:
                 reply(self._status())
             case "reload":
                 self._reload(reply)
-            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" as verb:
+            case "release" | "retry" | "delete" | "retry-bad" | "delete-bad" | "hold" | "release-hold" as verb:
                 self._order(verb, request, reply)
+            case "rules":
+                reply({"ok": True, **self._rule_counts()})
             case "states":
                 self._ask_states(request.ids, reply)
             case "where":
@@ -117,7 +120,7 @@ class Commands:
         if id == 0 and verb not in OF_ALL:
             reply({"ok": False, "text": f"{id} is not the id of a message"})
         else:
-            self._send(lambda token: frames.Order(token, verb, id, request.filter), ANSWER_WITHIN, reply)
+            self._send(lambda token: frames.Order(token, verb, id, request.filter, request.until, request.reason), ANSWER_WITHIN, reply)
 
     def _ask_states(self, ids: tuple[int, ...], reply: Reply) -> None:
         """Ask the queue manager for the states of some messages."""
@@ -179,6 +182,13 @@ class Commands:
         self._reloading.append((file.revision, time.monotonic() + IN_FORCE_WITHIN, reply))
         self._loop.after(IN_FORCE_WITHIN, self.in_force)
         self.in_force()
+
+    def _rule_counts(self) -> Answer:
+        """Return the rules that are on, in firing order, and how often the conditions of each held."""
+        config = self._engine.file.config
+        names = [config.rules[at].name for at in rules.order(config.rules)]
+        counts = self._engine.board.rules.sums(names)
+        return {"rules": [{"name": name, "met": met} for name, met in zip(names, counts, strict=False)]}
 
     def _status(self) -> Answer:
         engine = self._engine

@@ -38,7 +38,11 @@ def document(
         "spool": {"waiting": gauges["spool"], "stuck": msgspec.to_builtins(intake.stuck)},
         "intake": {"paused": intake.paused},
         "queue": {name: gauges[name] for name in ("waiting", "active", "settling", "parked", "deferred")}
-        | {"on_hold": 0, "oldest_waiting_s": _age(gauges["oldest"], now), "oldest_deferred_s": _age(gauges["oldest_deferred"], now)},
+        | {
+            "on_hold": gauges["on_hold"],
+            "oldest_waiting_s": _age(gauges["oldest"], now),
+            "oldest_deferred_s": _age(gauges["oldest_deferred"], now),
+        },
         "lanes": {
             "small": {"waiting": gauges["small_waiting"], "active": gauges["small_active"]},
             "large": {

@@ -1,4 +1,4 @@
-"""Bring a kept message back into the queue: from Quarantine (release) or Bad (retry).
+"""Bring a kept message back into the queue: from Quarantine or Hold (release) or Bad (retry).
 
 It keeps its id. The last field of the O line says where a released message goes on (after the action that kept it). The field is
 written in place and made durable before the rename into Queue/. The .why goes after that rename is durable, too. A message in Bad
@@ -32,14 +32,15 @@ class Requeue:
         return id in self._coming
 
     def begin(self, id: int, place: Place, mark: bytes | None, after_sync: AfterSync, arrived: Arrived) -> None:
-        """Write the mark, and continue when it is durable."""
+        """Write the mark, and continue when it is durable. None: the mark is removed; empty: it stays as it is."""
         path = names.final(id, place)
         stamp = self._disk.stamp(path)
         if stamp is None or id in self._coming:
             raise NotKept(f"{place.capitalize()} holds no message {id}")
         if place == "bad" and not fits(self._disk, path):
             raise NotKept(f"{path} is not whole: it does not fit the length and digest in its O line, so it is not scanned again")
-        self._mark(path, mark or envelopes.NO_MARK)
+        if mark != b"":
+            self._mark(path, envelopes.NO_MARK if mark is None else mark)
         self._coming.add(id)
         after_sync(lambda: self._arrive(id, place, stamp[1], after_sync, arrived), path)
 

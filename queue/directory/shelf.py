@@ -1,10 +1,11 @@
-"""List the messages in Queue, Quarantine and Bad, for people and scripts. It reads the disk and changes nothing.
+"""List the messages in Queue, Quarantine, Hold and Bad, for people and scripts. It reads the disk and changes nothing.
 
 A listing needs no engine and takes no lock. So a file may go while it is read: it is then left out. Ages come from the times of
 the files, not from the ids.
 """
 
 import contextlib
+import heapq
 import json
 import os
 import re
@@ -20,9 +21,10 @@ from enqueuer.queue.directory.layout import TAKEN
 from enqueuer.queue.message import envelope, header
 from enqueuer.queue.message.fields import message_id, subject
 
-__all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "output", "read", "waiting"]
+__all__ = ["Folder", "ShelfEntry", "claimed", "enqueued", "entries", "head", "output", "queued", "read", "waiting"]
 
 Folder = Literal["Queue", "Quarantine", "Hold", "Bad"]
+STATES = {"Hold": "on_hold"}
 FIRST = 16 << 10
 """Bytes of the first read: the envelope and header of nearly every message."""
 MAX_SHOWN = 1 << 20
@@ -34,7 +36,7 @@ class ShelfEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     state: str
-    """waiting = claimed, not begun; active = being scanned; deferred = waits for a filter; otherwise the word of the folder."""
+    """waiting = claimed, not begun; active = being scanned; deferred = waits for a filter; otherwise STATES or the word of the folder."""
     time: float
     """When the file was made, in seconds since 1970."""
     size: int
@@ -61,6 +63,11 @@ def entries(disk: Disk, folder: Folder) -> Iterator[ShelfEntry]:
             yield _entry(disk, folder, id, drops.get(id))
         except (OSError, ValueError):
             continue
+
+
+def queued(disk: Disk) -> Iterator[ShelfEntry]:
+    """Return all messages in the queue by id, those on hold included."""
+    return heapq.merge(entries(disk, "Queue"), entries(disk, "Hold"), key=lambda entry: entry.id)
 
 
 def read(disk: Disk, folder: Folder, id: int) -> ShelfEntry:
@@ -141,7 +148,7 @@ def _entry(disk: Disk, folder: Folder, id: int, drop: bytes | None) -> ShelfEntr
         return _drop(disk, folder, id, drop)
     lines, fields = head(disk, folder, id)
     parsed = envelope.parse(lines)
-    state = ("active" if drop else "deferred") if folder == "Queue" else folder.lower()
+    state = ("active" if drop else "deferred") if folder == "Queue" else STATES.get(folder, folder.lower())
     return ShelfEntry(
         id=id,
         state=state,

@@ -25,6 +25,7 @@ from enqueuer.doors.asking.scanlink import ScanLink
 from enqueuer.doors.asking.sessionlines import envelope_of, received
 from enqueuer.doors.asking.split import SplitDecision, most_severe, split
 from enqueuer.ipc.doortallies import DoorTally
+from enqueuer.ipc.ruletallies import TallySlot
 from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
@@ -61,6 +62,8 @@ class ScanDesk:
         self.kept = KeptAnswers()
         self.handover = CopyWriter(loop)
         self.remembered = RememberedLists()
+        self.tally: TallySlot | None = None
+        """Counts the rules that messages meet."""
         self.revision = 0
         """Counts the revisions of the configuration, and each time when the filters have followed."""
         self.keeps = False
@@ -73,6 +76,8 @@ class ScanDesk:
         """Take a revision of the configuration. Messages that wait for a filter continue with the new rules."""
         self.config = config
         self.policy = ActivePolicy.of(config)
+        if self.tally is not None:
+            self.tally.configure(rule.name for rule in self.policy.rules.active)
         self.kept.clear()
         self.revision += 1
         self.keeps = False
@@ -183,10 +188,7 @@ class AskedMessage:
             self._fail(f"its file cannot be read: {error.strerror}")
             self._walk()
             return
-        if isinstance(result, rules.AskFilter):
-            self._ask(result.filter)
-        else:
-            self._conclude(result)
+        self._ask(result.filter) if isinstance(result, rules.AskFilter) else self._conclude(result)
 
     def _follow_rules(self) -> rules.AskFilter | rules.Ruling:
         """Walk the rules, with the answers that were kept. Raises OSError."""
@@ -236,7 +238,7 @@ class AskedMessage:
             if self._lacks is None or rulelog.explains()
             else ()
         )
-        rulelog.report(self.id, ruling, trail)
+        rulelog.report(self.id, ruling, trail, self._desk.tally)
         found = [self._decision(cause_of(each, self._verdicts), each, trail) for each in ruling.outcomes]
         if len(found) == 1:
             self._end(found[0])

@@ -26,6 +26,7 @@ from enqueuer.ipc import frames
 from enqueuer.ipc.child import SUPERVISOR, Birth
 from enqueuer.ipc.doorlisteners import LIMIT, SCAN, ListenerNames
 from enqueuer.ipc.doortallies import DoorTallies, DoorTally
+from enqueuer.ipc.scoreboard import MAX_SLOTS
 from enqueuer.queue.directory import asked
 from enqueuer.queue.message import trace
 from filterlink.wire.link import Link
@@ -63,6 +64,7 @@ class DoorProcess:
         self._link = ScanLink(self.loop, birth.hello)
         ids = asked.DoorIds(birth.number, tallies.last_id)
         self._desk = ScanDesk(self.loop, self._link, ids, trace.domain(socket.gethostname()))
+        self._desk.tally = birth.board.rules.slot(MAX_SLOTS + birth.slot)
         self._desk.configure(birth.config)
         self._doors: dict[str, OpenDoor] = {}
         self._leaving: list[OpenDoor] = []

@@ -98,9 +98,27 @@ def test_a_base_directory_of_a_newer_version_is_not_read(enqueuer: Any, base: Pa
     """One line with the place and the cure, and 78, as for the engine."""
     for path in ("Queue/1.msg", "Quarantine/1.msg"):
         put(base, path)
-    (base / "Queue/.format").write_text("3\n")
+    (base / "Queue/.format").write_text("4\n")
 
     ended = enqueuer(*words, *([str(base)] if words == ("init",) else []))
 
     assert (ended.returncode, ended.stdout, ended.stderr.count(b"\n")) == (78, b"", 1)
-    assert b"/Queue/.format says format 3" in ended.stderr
+    assert b"/Queue/.format says format 4" in ended.stderr
+
+
+def test_the_list_has_messages_on_hold(enqueuer: Any, base: Path) -> None:
+    """In the order of the ids, with reason and time; no engine is needed."""
+    for path in ("Hold/1.msg", "Queue/2.msg", "Hold/3.msg"):
+        put(base, path)
+    (base / "Hold/1.why").write_text(json.dumps({"reason": "ask Ann", "until": 4e9, "rule": None, "action": ["Hold for", "2h"]}))
+    found = json.loads(enqueuer("queue", "list", "--json").stdout)
+    lines = enqueuer("queue", "list").stdout.decode().splitlines()
+    shown = enqueuer("queue", "show", "1").stdout.decode()
+
+    assert [(entry["id"], entry["state"]) for entry in found] == [(1, "on_hold"), (2, "deferred"), (3, "on_hold")]
+    assert found[0]["why"]["until"] == 4e9
+    assert "ask Ann, until 2096-10-02" in lines[1]
+    assert lines[3].endswith("until it is released")
+    assert "until: 2096-10-02" in shown
+    assert "action: Hold for 2h" in shown
+    assert "enqueuer queue release 1" in shown

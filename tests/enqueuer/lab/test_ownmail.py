@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.lab.ownmail import SOMEBODY, Letter, Most, NoMail, addressed, read
+from enqueuer.lab.ownmail import SOMEBODY, Most, NoMail, OwnMail, addressed, read
 from enqueuer.queue.message import header
 
 ONE = b"From: a@b.c\nTo: b@b.c\n\none\n"
@@ -56,14 +56,14 @@ def test_a_maildir_is_read(maildir: Path) -> None:
     """What is in new and cur; not what is being delivered, nor the index files of servers."""
     found = read(maildir)
 
-    assert found == ([Letter("cur/1.x:2,S", ONE), Letter("new/2.x", TWO)], [], False)
+    assert found == ([OwnMail("cur/1.x:2,S", ONE), OwnMail("new/2.x", TWO)], [], False)
 
 
 def test_a_folder_of_files_is_read(tmp_path: Path) -> None:
     """Messages and mboxes; the rest is named with the reason, and nothing is waited for."""
     found = read(make_folder(tmp_path / "mail"))
 
-    assert found.letters == [Letter("1.eml", ONE), Letter("box#1", TWO), Letter("box#2", b"A: b\n\nFrom x\n")]
+    assert found.letters == [OwnMail("1.eml", ONE), OwnMail("box#1", TWO), OwnMail("box#2", b"A: b\n\nFrom x\n")]
     assert dict(found.skipped) == {
         "empty": "is empty",
         "notes.txt": "does not begin with a header field, as mail messages do",
@@ -98,7 +98,7 @@ def test_what_cannot_be_opened_is_named(maildir: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "open", refuse)
 
-    assert read(maildir) == ([Letter("cur/1.x:2,S", ONE)], [("new/2.x", "permission denied")], False)
+    assert read(maildir) == ([OwnMail("cur/1.x:2,S", ONE)], [("new/2.x", "permission denied")], False)
 
 
 def test_one_file_is_read(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_one_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(ONE)
     (tmp_path / "b").write_bytes(FROM + ONE)
 
-    assert read(tmp_path / "m").letters == [Letter("m", ONE)]
-    assert read(tmp_path / "b").letters == [Letter("b#1", ONE)]
+    assert read(tmp_path / "m").letters == [OwnMail("m", ONE)]
+    assert read(tmp_path / "b").letters == [OwnMail("b#1", ONE)]
 
 
 def test_where_there_is_no_mail_that_is_said(tmp_path: Path) -> None:

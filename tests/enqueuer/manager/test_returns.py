@@ -69,6 +69,16 @@ def _quarantined(trial: Trial, data: bytes) -> Path:
     return path
 
 
+def test_release_goes_on_after_the_action_of_a_rule(trials: Trials, config: Config, mail: Make) -> None:
+    """The reason has the words of the action. What follows it in the file's order is tried."""
+    with trials(config()) as trial:
+        path = _quarantined(trial, mail("caught", '0 ERROR "a virus"'))
+        path.with_suffix(".why").write_text(json.dumps({"rule": "scan everything", "action": ["ExternalFilter", "x"], "filter": None}))
+        done = _enqueuer(trial, "quarantine", "release", path.stem)
+
+        assert done.stdout == f'{path.stem} released: goes on after "ExternalFilter" in rule "scan everything"\n', done.stderr
+
+
 def test_release_goes_on_after_the_rule_that_kept_it(trials: Trials, config: Config, mail: Make) -> None:
     """The filter that said ERROR is not asked again, a later rule's is; the message is what lay in Quarantine."""
     text = config(more=SECOND.format(judge=sys.executable + " " + str(HELPERS / "judge.py")))

@@ -13,6 +13,7 @@ from enqueuer.ipc.scoreboard import Scoreboard
 from enqueuer.lab.trial import Trial
 from enqueuer.log import serverlog
 from enqueuer.manager.blame import Blame
+from enqueuer.manager.holds import Holds
 from enqueuer.manager.schedule import Schedule
 from enqueuer.manager.takeover import take_over
 from enqueuer.policy.lanes import Lanes
@@ -20,6 +21,7 @@ from enqueuer.queue.directory import ingest
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.messagestore import DirectoryStore
 from enqueuer.queue.directory.ref import Taken, taken_of
+from filterlink.wire.loop import Loop
 
 
 @pytest.fixture
@@ -32,13 +34,15 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 
 def _take_over(disk: Disk, board: Scoreboard) -> Schedule:
+    loop = Loop()
     schedule = Schedule(Lanes(1000, 0.5, 4))
     settings = configs.load(Path("Settings/enqueuer.toml").read_bytes())
     log: serverlog.LogHandler = None  # type: ignore[assignment]  # not used here
     birth = Birth("manager", 0, -1, 1, settings, 1, board, log)
     store = DirectoryStore(disk)
     blame = Blame(store, board, schedule, lambda _entry, _outcome: None, lambda _entry, _reason: None, lambda *_: None)
-    take_over(store, birth, schedule, blame)
+    take_over(store, birth, schedule, blame, Holds(loop, store, schedule, lambda *_: None))
+    loop.close()
     return schedule
 
 
@@ -110,6 +114,36 @@ def test_a_batch_of_which_one_was_being_counted_is_counted_once(disk: Disk, rise
     _take_over(disk, board)
 
     assert board.total("enqueued") == board.total("received") == 2
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_message_that_was_put_on_hold_has_not_ended(disk: Disk, published: bool) -> None:
+    """It is present, and in no total. The queue manager died before or after it forgot the message."""
+    board = Scoreboard()
+    _take_over(disk, board)
+    board.decide(7, "on_hold")
+    Path("Hold/7.msg").write_bytes(b"x")
+    Path("Hold/7.why").write_text("{}")
+    if not published:
+        Path("Queue/7.1.done").write_bytes(b"x")
+
+    schedules = [_take_over(disk, board) for _ in range(2)]
+
+    assert [list(schedule.on_hold) for schedule in schedules] == [[7], [7]]
+    assert {name: count for name, count in board.totals().items() if count} == {"received": 1}
+
+
+def test_a_released_message_has_its_last_disposition(disk: Disk) -> None:
+    """It was on hold a short time before: the scoreboard has both decisions."""
+    board = Scoreboard()
+    _take_over(disk, board)
+    board.decide(7, "on_hold")
+    board.decide(7, "discarded")
+    Path("Queue/7.2.done").write_bytes(b"x")
+
+    _take_over(disk, board)
+
+    assert {name: count for name, count in board.totals().items() if count} == {"received": 1, "discarded": 1}
 
 
 @pytest.mark.parametrize("kind", ["folder", "FIFO"])

@@ -7,6 +7,7 @@ from enqueuer.policy import rules
 from enqueuer.policy.facts import Facts
 from enqueuer.policy.outcome import Copy
 from enqueuer.policy.rules import AskFilter, Disposition, RuleOutcome
+from enqueuer.policy.when import print_when
 from filterlink.wire.frames import AnswerKind, FilterAnswer, VerdictFrame
 
 FACTS = Facts(20_000, b"ann@example.com", (b"bob@example.com",))
@@ -165,3 +166,10 @@ def test_stop_processing_ends_all_rules() -> None:
     text += '[[rules]]\nname = "later"\npriority = 1\nactions = [["Discard"]]\n'
 
     assert decide(text, says("A", AnswerKind.OK, "", b"X: 1")) == RuleOutcome(Disposition.ENQUEUED, rule="R", fields=(b"X: 1",))
+
+
+def test_conditions_and_when_must_both_hold() -> None:
+    """One row alone counts, too."""
+    rule = rules.Rule(name="R", conditions=(("Human Generated",),), when="size < 10K or size > 1M", actions=())
+
+    assert print_when(rule.node) == "human and (size is less than 10K or size is greater than 1M)"

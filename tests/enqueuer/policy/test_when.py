@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from enqueuer.policy.tree import ALWAYS, AllOf, AnyOf, Node, Not, Test
 from enqueuer.policy.when import MAX_LEVELS, WhenError, parse, print_when
+from enqueuer.policy.whenfaults import pointed
 from tests.helpers.trees import nodes
 
 HUMAN = Test("human")
@@ -128,6 +129,15 @@ def test_any_text_is_a_tree_or_an_error_of_one_line(sentence: str) -> None:
         assert parse(text) == node
 
     assert text.isprintable()
+
+
+def test_a_caret_points_to_the_place() -> None:
+    with pytest.raises(WhenError) as found:
+        parse("human and\n\tsize over 10K")
+
+    assert pointed("human and\n\tsize over 10K", found.value.line, found.value.column) == (" size over 10K", "      ^")
+    assert pointed("a" * 1000, 1, 900) == ("a" * 76, " " * 38 + "^")
+    assert pointed("a" * 20, 1, 21) == ("a" * 20, " " * 20 + "^")
 
 
 def test_always_has_no_sentence() -> None:

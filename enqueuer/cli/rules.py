@@ -1,0 +1,111 @@
+"""`enqueuer rules`: check the rules of a config file, and translate them from and to CommuniGate Pro."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enqueuer import exits
+from enqueuer.cli import _configfile
+from enqueuer.cli._common import Base, fail, fold, help, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from enqueuer.policy.cgp import Remark
+
+__all__ = ["add_to"]
+
+CHECK = """Prints "ok" if the rules are correct, and warnings of what they probably do not mean: actions and rules that are never reached,
+conditions that never hold. Prints each error with its rule; of a sentence also the line, with a mark below the place. Needs no engine and
+changes nothing.
+
+Exit codes: 0 the rules are correct, 78 they are not."""
+EXPORT = """Prints the rules in the form of Settings/Rules.settings of CommuniGate Pro. A rule with `or` becomes several rules, if its
+actions may be repeated. A rule that cannot be said there is left out; stderr names it, and why."""
+IMPORT = """Prints the rules as tables for our config file. FILE is Settings/Rules.settings of CommuniGate Pro, or "-" for stdin. A rule of
+which a part has no counterpart here is switched off (priority = 0); stderr names the part, and what to use instead. Then check the
+file with `enqueuer rules check`.
+
+Exit codes: 0 success, 65 the file has no rules of CommuniGate Pro."""
+FileGiven = Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: the config file of the base directory.")]
+Cgp = Annotated[bool, typer.Option("--cgp", help="The form of CommuniGate Pro. It is the only one yet, and must be named.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(help="Check, list, try and translate rules.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("check", **help("Check the rules.", "enqueuer rules check", "enqueuer rules check new.toml", text=CHECK))(_check)
+    group.command("export", **help("Write rules for CommuniGate Pro.", "enqueuer rules export --cgp > Rules.settings", text=EXPORT))(
+        _export
+    )
+    group.command("import", **help("Read rules of CommuniGate Pro.", "enqueuer rules import --cgp Rules.settings", text=IMPORT))(_import)
+    app.add_typer(group, name="rules")
+
+
+def _check(file: FileGiven = None, base: Base = None) -> int:
+    from enqueuer.cli import _rulesview
+    from enqueuer.config import lint
+    from enqueuer.config import schema as configs
+
+    given = _configfile.read(file, base)
+    faults = _rulesview.sentence_faults(given.data, given.name)
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+        return exits.CONFIG
+    config = configs.load(given.data, given.name, given.lists)
+    for warning in lint.warnings(config):
+        if warning.startswith('rule "'):
+            print(fold(f"warning: {printable(warning)}", 4, sys.stderr), file=sys.stderr)
+    count = len(config.rules)
+    off = sum(not rule.priority for rule in config.rules)
+    print(f"{printable(given.name)}: {count} rule{'s' * (count != 1)}" + (f", {off} of them off" if off else "") + ": ok")
+    return exits.OK
+
+
+def _export(cgp: Cgp = False, file: FileGiven = None, base: Base = None) -> int:
+    from enqueuer.config import schema as configs
+    from enqueuer.policy.cgp import PlainRule, export_rules
+
+    _expect_cgp(cgp)
+    given = _configfile.read(file, base)
+    rules = configs.load(given.data, given.name, given.lists).rules
+    text, remarks = export_rules(
+        PlainRule(rule.name, rule.priority, rule.node, rule.actions, rule.comment, rule.on_failure, rule.scope, rule.mode) for rule in rules
+    )
+    sys.stdout.write(text)
+    _print_remarks(remarks)
+    return exits.OK
+
+
+def _import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help='Settings/Rules.settings, or "-".')],
+    cgp: Cgp = False,
+) -> int:
+    from enqueuer.cli import _rulesview
+    from enqueuer.policy.cgp import import_rules
+    from enqueuer.policy.cgpfile import MAX_CGP_FILE, CgpSyntaxError
+
+    _expect_cgp(cgp)
+    if str(file) == "-":
+        data = sys.stdin.buffer.read(MAX_CGP_FILE + 1)
+    else:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_CGP_FILE + 1)
+    try:
+        rules, remarks = import_rules(data)
+    except CgpSyntaxError as error:
+        fail(f"{printable(str(file))}: {error}", exits.DATAERR)
+    print("\n".join(map(_rulesview.table, rules)), end="")
+    _print_remarks(remarks)
+    return exits.OK
+
+
+def _expect_cgp(cgp: bool) -> None:
+    if not cgp:
+        raise typer.BadParameter("write --cgp: it is the only form yet", param_hint="--cgp")
+
+
+def _print_remarks(remarks: "Iterable[Remark]") -> None:
+    for rule, text in remarks:
+        print(fold(f'rule "{printable(rule)}": {printable(text)}', 4, sys.stderr), file=sys.stderr)

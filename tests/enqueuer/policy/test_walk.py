@@ -1,0 +1,299 @@
+"""The walk: actions, macros, scopes, shadow, and the trail."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enqueuer.config.schema import ConfigError, load
+from enqueuer.policy import rules
+from enqueuer.policy.facts import Facts, SessionFacts
+from enqueuer.policy.outcome import Copy, Remembered, RuleOutcome, mark
+from enqueuer.policy.rules import AskFilter, Disposition, Ruling
+from enqueuer.policy.vocabulary import ACTIONS
+from filterlink.wire.frames import AnswerKind, FilterAnswer
+
+A, B, C = (b"%s@example.com" % name for name in (b"ann", b"bob", b"carl"))
+HEADER = b"From: =?utf-8?q?Zo=C3=AB?= <zoe@example.org>\nSubject: hello\nMessage-ID: <1@x>\nReceived: by y\n"
+BASE = """
+routes = [{recipient = "*", to = "OUT"}]
+[[filters]]
+name = "Scan"
+program = "scan"
+[[filters]]
+name = "Quiet"
+program = "scan"
+mode = "shadow"
+"""
+ENCODED = b"X-B: =?UTF-8?B?Wm/DqyA8em9lQGV4YW1wbGUub3JnPiBe?="
+NOW = 1_800_000_000.0
+
+
+def compiled(text: str) -> rules.Rules:
+    return rules.compile(load((BASE + text).encode(), lists={}))
+
+
+def rule(name: str, *actions: str, more: str = "") -> str:
+    return f'[[rules]]\nname = "{name}"\n{more}\nactions = [{", ".join(actions)}]\n'
+
+
+def facts(*recipients: bytes, **more: object) -> Facts:
+    return Facts(100, b"zoe@example.org", recipients or (A, B, C), lambda: HEADER, id=7, now=NOW, **more)  # type: ignore[arg-type]
+
+
+def walk(text: str, message: Facts | None = None, **answers: FilterAnswer) -> Ruling:
+    found = rules.decide(compiled(text), message or facts(), answers)
+    assert isinstance(found, Ruling), found
+    return found
+
+
+def only(text: str, message: Facts | None = None, **answers: FilterAnswer) -> RuleOutcome:
+    found = walk(text, message, **answers).only
+    assert found is not None
+    return found
+
+
+OK = FilterAnswer(AnswerKind.OK)
+KNOWN = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", "zoe")
+ENQUEUED = Disposition.ENQUEUED
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ('["Stop Processing"]', RuleOutcome(ENQUEUED, rule="R")),
+        ('["Discard"]', RuleOutcome(Disposition.DISCARDED, "rule R", rule="R")),
+        (
+            '["Reject with", "no ^S for ^R"]',
+            RuleOutcome(
+                Disposition.REJECTED,
+                "no hello for ann@example.com, bob@example.com, carl@example.com",
+                rule="R",
+                action=("Reject with", "no ^S for ^R"),
+                report=True,
+            ),
+        ),
+        ('["Quarantine", "odd"]', RuleOutcome(Disposition.QUARANTINED, "odd", rule="R", action=("Quarantine", "odd"))),
+        (
+            '["Hold for", "2h"]',
+            RuleOutcome(Disposition.ON_HOLD, "rule R", rule="R", action=("Hold for", "2h"), until=NOW + 7200),
+        ),
+        ('["Hold for"]', RuleOutcome(Disposition.ON_HOLD, "rule R", rule="R", action=("Hold for",))),
+        (
+            '["Add Header", "X-A: ^Q\\\\eX-B: ^F ^^"]',
+            RuleOutcome(ENQUEUED, fields=(b"X-A: 7", b"X-B: =?UTF-8?B?Wm/DqyA8em9lQGV4YW1wbGUub3JnPiBe?=")),
+        ),
+        ('["Tag Subject", "[EXT]"]', RuleOutcome(ENQUEUED, tags=("[EXT]",))),
+        ('["Redirect To", "x@y.example, z@y.example"]', RuleOutcome(ENQUEUED, redirected=(b"x@y.example", b"z@y.example"))),
+        ('["Route to", "SMTP(relay)"]', RuleOutcome(ENQUEUED, module="SMTP", queue="relay")),
+    ],
+)
+def test_actions(action: str, expected: RuleOutcome) -> None:
+    assert only(rule("R", action)) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ('["Mirror to", "x@y.example"]', {"copies": (Copy("R", b"x@y.example"),)}),
+        ('["Forward to", "x@y.example"]', {"letters": ("forward", (b"x@y.example",), "")}),
+        ('["Reply with", "thanks for ^S"]', {"letters": ("reply", (b"zoe@example.org",), "thanks for hello")}),
+        ('["Remember \'From\' in", "#known"]', {"remembered": (Remembered("known", b"zoe@example.org"),)}),
+        ('["Write To Log", "from ^E at ^T"]', {"texts": (("R", "from zoe@example.org at Fri, 15 Jan 2027 08:00:00 +0000"),)}),
+    ],
+)
+def test_effects_come_once(action: str, expected: dict[str, object]) -> None:
+    """They are part of the outcome; an effect that another part of the message had is left out."""
+    found = only(rule("R", action), facts(session=KNOWN))
+    for name, value in expected.items():
+        there = getattr(found, name)
+        assert (there and (there[0].kind, there[0].recipients, there[0].text)) == value if name == "letters" else there == value
+    assert len(found.done) == 1
+    again = only(rule("R", action), facts(session=KNOWN, done=frozenset(found.done)))
+    assert not any(getattr(again, name) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("action", "kept"), [('["Discard"]', True), ('["Quarantine"]', False), ('["Reject with"]', False), ('["Hold for"]', True)]
+)
+def test_effects_of_mail_that_does_not_go_on(action: str, kept: bool) -> None:
+    found = only(rule("R", '["Mirror to", "x@y.example"]', action))
+    assert bool(found.copies) is kept
+
+
+def test_remembered_and_replied_are_only_proper_senders() -> None:
+    assert not only(rule("R", '["Remember \'From\' in", "#known"]')).remembered
+    bulk = Facts(1, b"zoe@example.org", (A,), lambda: b"Precedence: bulk\n", now=NOW)
+    assert not only(rule("R", '["Reply with", "x"]'), bulk).letters
+
+
+def test_discard_after_redirect_sends_to_the_new_recipients() -> None:
+    assert only(rule("R", '["Redirect To", "x@y.example"]', '["Discard"]')).redirected == (b"x@y.example",)
+
+
+def test_a_tag_is_there_once() -> None:
+    for subject, tagged in ((b"[EXT] a", False), (b"Re: [EXT] a", False), (b"Fwd: Re: [EXT] a", False), (b"a [EXT]", True), (b"", True)):
+        message = Facts(1, b"", (A,), lambda subject=subject: b"Subject: " + subject + b"\n")  # type: ignore[misc]
+        assert bool(only(rule("R", '["Tag Subject", "[EXT]"]', '["Tag Subject", "[EXT]"]'), message).tags) is tagged
+
+
+def test_later_rules_see_added_fields_and_the_new_route() -> None:
+    first = rule("1", '["Add Header", "X-A: 1"]', '["Route to", "LATER"]', more="priority = 9")
+    assert (
+        only(first + rule("2", '["Discard"]', more='when = \'header("X-A") is 1 and any route is "LATER*"\'')).disposition
+        is Disposition.DISCARDED
+    )
+
+
+def test_a_block_list_refuses_one_recipient_and_scans_once() -> None:
+    """The message is asked about once, and splits by outcome."""
+    block = rule("block", '["Reject with", "not ^S"]', more="scope = 'recipient'\npriority = 9\nwhen = 'any recipient is \"bob@*\"'")
+    text = block + rule("scan", '["ExternalFilter", "Scan"]')
+    assert rules.decide(compiled(text), facts(), {}) == AskFilter("Scan")
+    refused, passed = walk(text, Scan=OK).outcomes
+    assert (refused.disposition, refused.recipients) == (Disposition.REJECTED, (B,))
+    assert (passed.disposition, passed.recipients) == (ENQUEUED, (A, C))
+
+
+def test_a_rule_without_scope_acts_on_the_whole_message() -> None:
+    found = only(rule("block", '["Reject with"]', more="when = 'any recipient is \"bob@*\"'"))
+    assert (found.disposition, found.recipients) == (Disposition.REJECTED, None)
+
+
+def test_each_effect_of_a_split_message_comes_once() -> None:
+    """The part that is deferred notes what the other part has done."""
+    mirror = rule("copy", '["Mirror to", "x@y.example"]', more="priority = 9")
+    split = rule("scan", '["ExternalFilter", "Scan"]', more="scope = 'recipient'\nwhen = 'any recipient is \"bob@*\"'")
+    passed, deferred = walk(mirror + split, Scan=FilterAnswer(AnswerKind.REJECTED, "later")).outcomes[::-1]
+    assert (deferred.recipients, deferred.disposition, deferred.copies) == ((B,), Disposition.DEFERRED, ())
+    assert len(passed.copies) == 1
+    assert deferred.done == (mark("copy", "Mirror to", "x@y.example"),)
+
+
+def test_outcomes_that_are_alike_are_one() -> None:
+    """Recipients with the same outcome share it, in the order of the envelope."""
+    one = rule("1", '["Add Header", "X-A: 1"]', more="scope = 'recipient'\npriority = 9\nwhen = 'any recipient is \"bob@*\"'")
+    other = rule("2", '["Add Header", "X-A: 1"]', more="scope = 'recipient'\nwhen = 'not any recipient is \"bob@*\"'")
+    found = only(one + other)
+    assert (found.fields, found.recipients) == ((b"X-A: 1",), None)
+
+
+def test_too_many_outcomes_are_bad() -> None:
+    """Each may be a copy of the message."""
+    text = "".join(
+        rule(f"r{n}", f'["Add Header", "X-{n}: 1"]', more=f"scope = 'recipient'\nwhen = 'any recipient is \"*{n}*\"'") for n in range(10)
+    )
+    many = tuple(b"%d@example.com" % n for n in range(1000, 2000))
+    assert only(text, facts(*many)).disposition is Disposition.BAD
+
+
+def test_shadow_changes_nothing() -> None:
+    """The rule is counted, and says what it would have done; so does the filter."""
+    shadow = rule("S", '["Reject with", "no"]', more="mode = 'shadow'\npriority = 9")
+    found = walk(shadow + rule("Q", '["ExternalFilter", "Quiet"]'), Quiet=FilterAnswer(AnswerKind.ERROR, "spam", (b"X-Spam: 1",)))
+    assert found.only == RuleOutcome(ENQUEUED, texts=(("Q", "shadow filter Quiet would have decided quarantined: spam"),))
+    assert found.met == (0, 1)
+    assert found.would == (("S", 'would have done Reject with "no" for ann@example.com, bob@example.com, carl@example.com'),)
+
+
+def test_a_released_message_goes_on_after_the_action() -> None:
+    text = rule("R", '["Hold for", "1h"]', '["Add Header", "X-A: 1"]')
+    held = only(text)
+    found = rules.decide(compiled(text), facts(), {}, mark("R", *held.action))
+    assert isinstance(found, Ruling)
+    assert found.only == RuleOutcome(ENQUEUED, fields=(b"X-A: 1",))
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "expected"), [("", Disposition.DEFERRED), ("pass", ENQUEUED), ("quarantine", Disposition.QUARANTINED)]
+)
+def test_facts_that_the_worker_cannot_find_out(on_failure: str, expected: Disposition) -> None:
+    """on_failure of the rule decides; by default the message is deferred."""
+    text = rule("R", '["Discard"]', more=f"when = 'any attachment_name is \"*.exe\"'\non_failure = '{on_failure}'")
+    found = rules.decide(compiled(text), facts(), {"#facts": FilterAnswer(AnswerKind.TIMEOUT)})
+    assert isinstance(found, Ruling)
+    assert found.outcomes[0].disposition is expected
+
+
+def test_the_trail_says_what_did_not_hold() -> None:
+    text = rule("1", '["Discard"]', more="priority = 9\nwhen = 'size < 1K and subject is \"bye\"'") + rule("2", '["Reject with", "no"]')
+    assert rules.explain(compiled(text), facts(), {}) == (
+        'rule "1": not met: subject is "bye" (it is "hello")',
+        'rule "2": met',
+        "rejected: no",
+    )
+
+
+def test_macros_inject_nothing() -> None:
+    """Line ends, controls, marks of direction and length: what a macro inserts is one line."""
+    subject = b"a\r\n\tBcc: x\x00\x1b[31m\xe2\x80\xae" + b"x" * 5000
+    message = Facts(1, b"zoe@example.org", (A,), lambda: b"Subject: " + subject + b"\n")
+    (field,) = only(rule("R", '["Add Header", "X-S: ^S"]'), message).fields
+    assert len(field) < 600
+    assert not any(byte < 32 or byte > 126 for byte in field)
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        ('["Add Header", "no field"]', "not a header field"),
+        ('["Add Header", "X-A: 1\\nno field"]', "not a header field"),
+        ('["Mirror to", "nobody"]', "not an address"),
+        ('["Redirect To", "-x@y"]', "not an address"),
+        ('["Route to", "out"]', "not a module"),
+        ('["Hold until", "later"]', "not a date"),
+        ('["Hold for", "0s"]', "duration"),
+        ('["Remember \'From\' in", "known"]', "not a list"),
+        ('["Execute", ""]', "names no program"),
+        ('["Tag Subject", ""]', "1 to 100"),
+        ('["Discard", "x"]', "takes no parameter"),
+        ('["Reject"]', 'did you mean "Reject with"'),
+        ('["Store in", "INBOX"]', 'rules of an account.*use "Route to"'),
+        ('["ExternalFilter", "Scam"]', "no filter is named"),
+        ('["Reply with"]', r"write \[\"Reply with\", \"text\"\]"),
+    ],
+)
+def test_a_wrong_action_names_rule_and_cure(action: str, error: str) -> None:
+    with pytest.raises(ConfigError, match=f'rule "R": action.*{error}'):
+        compiled(rule("R", action))
+
+
+def test_each_action_is_tested_above() -> None:
+    import inspect
+    import sys
+
+    text = inspect.getsource(sys.modules[__name__])
+    assert all(f'"{name}' in text or f"{name}".replace("'", "\\'") in text for name in ACTIONS)
+
+
+@given(
+    header=st.binary(max_size=300),
+    sender=st.binary(max_size=30),
+    recipients=st.lists(st.binary(min_size=1, max_size=30), min_size=1, max_size=5, unique=True),
+)
+def test_no_message_is_an_error(header: bytes, sender: bytes, recipients: list[bytes]) -> None:
+    """What the check accepts walks through any message: here with each condition and each action at once."""
+    found = rules.decide(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+    assert isinstance(found, Ruling | AskFilter)
+    rules.explain(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+
+
+EVERYTHING = compiled(
+    "".join(
+        rule(f"{scope}{n}", '["Add Header", "X-N: ^S ^F ^E ^I ^R ^T ^Q"]', more=f"when = '{when}'\nscope = '{scope}'")
+        for scope in ("message", "recipient")
+        for n, when in enumerate(
+            (
+                'from is "*a*" or sender not in "b" or to is "c" or cc is "d" or reply_to is "e"',
+                'any to_or_cc is "*x*" or each to_or_cc is not "*"',
+                'from_name is "*" and subject is not "x" and message_id is "*@*"',
+                'human or header("Subject") is "*" or header("X-N") is "*"',
+                'any recipient is "*a*" or each route is "OUT(*"',
+                'source is "" and submit_address is "P*" and security is "" and client is not "10.0.0.0/8"',
+                'date is "*" and day is "*" and time_of_day < "23:00"',
+                'verdict("Scan") is "ok" or score("Scan") > 1 or attempts is 0',
+            )
+        )
+    )
+    + rule("e", '["Execute", "[FILE] true"]', '["ExternalFilter", "Scan"]', '["Tag Subject", "[x]"]', '["Mirror to", "a@b.example"]')
+    + rule("f", '["Reply with", "+Subject: ^S\\n\\n^F"]', '["Forward to", "a@b.example"]', '["Hold until", "12:00"]')
+)
