@@ -11,6 +11,7 @@ import re
 
 from enqueuer.queue.directory.disk import write_all
 from enqueuer.queue.message.envelope import O_LENGTH, PLACEHOLDER, Digest, Envelope
+from enqueuer.queue.message.header import MAX_HEADER, header_end
 
 __all__ = ["FIRST_DIGIT", "FOLDER", "AskedFile", "DoorIds", "path_of", "wipe"]
 
@@ -61,6 +62,7 @@ class AskedFile:
         """Bytes of the message so far, without `above`."""
         self.begin = b""
         """The start of the message, set when it is finished or long. Most headers fit into it."""
+        self._header: bytes | None = None
         self._head = envelope.above
         self._below = envelope.below + above
         self._pieces: list[bytes] = []
@@ -96,9 +98,32 @@ class AskedFile:
         self._close()
 
     def release(self) -> None:
-        """Drop the bytes in memory: the file has them."""
+        """Drop the bytes in memory: the file has them. A header that is whole stays."""
+        if self._header is None and (header_end(self.begin) >= 0 or len(self.begin) == self.size):
+            self._header = self.header_begin
         self._pieces = []
         self.begin = b""
+
+    @property
+    def header_begin(self) -> bytes:
+        """Return the header, without the empty line; of a long one its begin. Valid until release()."""
+        end = header_end(self.begin)
+        return self.begin if end < 0 else self.begin[:end]
+
+    def header(self) -> bytes:
+        """Return the header of a finished message, at most MAX_HEADER bytes of it. Raises OSError."""
+        if self._header is None:
+            self._header = self._read_header()
+        return self._header
+
+    def _read_header(self) -> bytes:
+        fd = os.open(path_of(self.id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            data = os.pread(fd, MAX_HEADER, len(self._head) + O_LENGTH + len(self._below))
+        finally:
+            os.close(fd)
+        end = header_end(data)
+        return data if end < 0 else data[:end]
 
     def content(self) -> bytes:
         """Return the SHA-256 of the message without `above`. Raises OSError."""

@@ -60,7 +60,7 @@ class AskedMessage:
         self.length += len(data)
         self.data += data[: max(0, (64 << 10) - len(self.data))]
 
-    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
+    def submit(self, answer: Callable[[DoorDecision], None], lacks: Callable[[DoorDecision], str] | None = None) -> None:
         self.submitted = True
         if (decided := self._host.decide(self)) is not None:
             answer(decided)

@@ -11,25 +11,28 @@ After a fault of ours (a full disk, a lost file) the cause is `trouble`: on_fail
 import logging
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import partial
 
 from enqueuer.config.doors import Door
 from enqueuer.config.schema import Config
-from enqueuer.doors.asking.decision import Cause, DoorDecision, cause_of, decided
-from enqueuer.doors.asking.kept import KeptAnswers, key_of
+from enqueuer.doors.asking import rulelog
+from enqueuer.doors.asking.decision import AskedContent, Cause, DoorDecision, cause_of, decided
+from enqueuer.doors.asking.handover import CopyForQueue, CopyWriter
+from enqueuer.doors.asking.kept import KeptAnswers, KeptOfMessage
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.report import cancelled_line, decided_line
 from enqueuer.doors.asking.scanlink import ScanLink
+from enqueuer.doors.asking.sessionlines import envelope_of, received
+from enqueuer.doors.asking.split import SplitDecision, most_severe, split
 from enqueuer.ipc.doortallies import DoorTally
 from enqueuer.ipc.ruletallies import TallySlot
 from enqueuer.log import serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
 from enqueuer.policy.active import ActivePolicy
+from enqueuer.policy.facts import Facts
 from enqueuer.queue.directory.asked import AskedFile, DoorIds
-from enqueuer.queue.message import client, envelope, session, trace
-from enqueuer.queue.message.header import header_end, hops
-from enqueuer.queue.message.timestamps import in_envelopes
+from enqueuer.queue.message.header import hops
 from enqueuer.system.remembered import RememberedLists
 from filterlink.log.complaints import Complaints
 from filterlink.wire.frames import Ask, FilterAnswer
@@ -57,6 +60,7 @@ class ScanDesk:
         self.ids = ids
         self.domain = domain
         self.kept = KeptAnswers()
+        self.handover = CopyWriter(loop)
         self.remembered = RememberedLists()
         self.tally: TallySlot | None = None
         """Counts the rules that messages meet."""
@@ -92,6 +96,7 @@ class ScanDesk:
         """Abandon the scans for which no client waits."""
         for each in list(self.late):
             each.finish()
+        self.handover.close()
 
 
 class AskedMessage:
@@ -108,8 +113,6 @@ class AskedMessage:
         self._trouble = ""
         self._verdicts = Verdicts({}, {})
         self._revision = desk.revision
-        self._from_kept: set[str] = set()
-        """Filters whose answers were kept from an earlier try: they do not count as new ones."""
         self._asked = ""
         """The filter that scans the message now; "" = none."""
         self._since = 0.0
@@ -117,8 +120,13 @@ class AskedMessage:
         self._timer: Timer | None = None
         self._again: Timer | None = None
         self._header = b""
+        """The header, or the begin of a long one."""
+        self._lacks: Callable[[DoorDecision], str] | None = None
         self._decided = self._over = False
-        self._file = self._make()
+        now = time.time()
+        self._envelope = envelope_of(mail, door(), desk.domain, now)
+        self._file = AskedFile(id, self._envelope, received(mail, desk.domain, id, now))
+        self._kept = KeptOfMessage(desk.kept, mail, self._file.content)
 
     def write(self, data: bytes) -> None:
         if self._trouble or self._over:
@@ -128,8 +136,9 @@ class AskedMessage:
         except OSError as error:
             self._fail(f"its file cannot be written: {error.strerror}")
 
-    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
+    def submit(self, answer: Callable[[DoorDecision], None], lacks: Callable[[DoorDecision], str] | None = None) -> None:
         self._answer = answer
+        self._lacks = lacks
         if self._over:
             return
         try:
@@ -137,9 +146,7 @@ class AskedMessage:
                 self._file.finish()
         except OSError as error:
             self._fail(f"its file cannot be written: {error.strerror}")
-        begin = self._file.begin
-        end = header_end(begin)
-        self._header = begin if end < 0 else begin[:end]
+        self._header = self._file.header_begin
         self._timer = self._desk.loop.after(self._door().answer_within, self._late)
         self._walk()
         self._file.release()
@@ -175,24 +182,27 @@ class AskedMessage:
             reason = f"mail loop: the message has passed {passed} hops"
             self._decide(Cause.LOOP, rules.RuleOutcome(rules.Disposition.BAD, reason))
             return
-        policy = self._desk.policy
-        facts = policy.facts(self.id, self._file.size, self._envelope, lambda: self._header, self._desk.remembered.read, now=time.time())
-        answers = self._verdicts.answers
-        while isinstance(result := rules.decide(policy.rules, facts, answers), rules.AskFilter):
-            if (known := self._known(result.filter)) is None:
-                self._ask(result.filter)
-                return
-            answers[result.filter] = known
-            self._from_kept.add(result.filter)
-            self._verdicts.seconds[result.filter] = 0.0
-        if self._desk.tally is not None:
-            self._desk.tally.count(result.met)
-        outcome = result.only or rules.RuleOutcome(rules.Disposition.DEFERRED, "its recipients have different outcomes")
-        self._decide(cause_of(outcome, self._verdicts), outcome)
+        try:
+            result = self._follow_rules()
+        except OSError as error:
+            self._fail(f"its file cannot be read: {error.strerror}")
+            self._walk()
+            return
+        self._ask(result.filter) if isinstance(result, rules.AskFilter) else self._conclude(result)
 
-    def _known(self, filter: str) -> FilterAnswer | None:
-        """Return an answer that was kept from an earlier try."""
-        return self._desk.kept.find(time.monotonic(), self._key, filter) if self._desk.kept and self._key else None
+    def _follow_rules(self) -> rules.AskFilter | rules.Ruling:
+        """Walk the rules, with the answers that were kept. Raises OSError."""
+        answers = self._verdicts.answers
+        while isinstance(result := rules.decide(self._desk.policy.rules, self._facts(), answers), rules.AskFilter):
+            if (known := self._kept.find(time.monotonic(), result.filter)) is None:
+                return result
+            answers[result.filter] = known
+            self._verdicts.seconds[result.filter] = 0.0
+        return result
+
+    def _facts(self) -> Facts:
+        desk = self._desk
+        return desk.policy.facts(self.id, self._file.size, self._envelope, self._file.header, desk.remembered.read, now=time.time())
 
     def _ask(self, filter: str) -> None:
         self._asked = filter
@@ -221,16 +231,55 @@ class AskedMessage:
 
     # The end
 
+    def _conclude(self, ruling: rules.Ruling) -> None:
+        """Decide by the outcomes of the rules."""
+        trail = (
+            rules.explain(self._desk.policy.rules, self._facts(), self._verdicts.answers)
+            if self._lacks is None or rulelog.explains()
+            else ()
+        )
+        rulelog.report(self.id, ruling, trail, self._desk.tally)
+        found = [self._decision(cause_of(each, self._verdicts), each, trail) for each in ruling.outcomes]
+        if len(found) == 1:
+            self._end(found[0])
+        elif self._lacks is None:
+            self._end(most_severe(found))
+        elif not (one := split(found)).handed or self._lacks(one.decision):
+            self._end(one.decision)
+        else:
+            self._hand_over(one)
+
+    def _hand_over(self, found: SplitDecision) -> None:
+        """Give the queue a copy for some recipients, and then answer."""
+        mail = self.mail
+        if self._timer is not None:
+            self._timer.cancel()
+        copy = CopyForQueue(self.id, mail.sender, found.handed, mail.client, self._desk.config.spool.suffixes[0])
+        self._desk.handover.give(copy, partial(self._handed, found.decision))
+
+    def _handed(self, decision: DoorDecision, trouble: str) -> None:
+        if self._over:
+            return
+        if trouble:
+            self._desk.complaints.say("copy", f"a message is deferred: {trouble}")
+            self._decide(Cause.NOT_HANDED, rules.RuleOutcome(rules.Disposition.DEFERRED, trouble))
+        else:
+            self._end(decision)
+
     def _decide(self, cause: Cause, result: rules.RuleOutcome) -> None:
+        self._end(self._decision(cause, result))
+
+    def _decision(self, cause: Cause, result: rules.RuleOutcome, trail: tuple[str, ...] = ()) -> DoorDecision:
+        content = AskedContent(self.id, self.mail.recipients, self._file.header)
+        return decided(cause, self._door(), content, result, self._verdicts, trail)
+
+    def _end(self, found: DoorDecision) -> None:
         """Answer the session."""
-        door = self._door()
-        recipients = (*result.routes, *(copy.address for copy in result.copies))
-        found = decided(cause, door, self.id, result, self._verdicts, tuple(dict.fromkeys(recipients)))
         answer = self._answer
         self._answer = None
         self._decided = True
         self._tally.count(found.action)
-        serverlog.tell(log, self.id, decided_line(door.name, self.mail, self._header, found, self._seconds), TAG)
+        serverlog.tell(log, self.id, decided_line(self._door().name, self.mail, self._header, found, self._seconds), TAG)
         if found.action == "tempfail":
             self._keep()
         if self._asked and found.action == "tempfail":  # late: the MTA will ask again
@@ -256,31 +305,12 @@ class AskedMessage:
 
     def _keep(self) -> None:
         """Keep the new answers for the next try of the MTA. Those of a message that was begun in an earlier revision are not kept."""
-        if self._desk.keeps and self._revision == self._desk.revision and self._key:
-            for filter, answer in self._verdicts.answers.items():
-                if filter not in self._from_kept:
-                    self._desk.kept.keep(time.monotonic(), self._key, filter, answer)
-
-    @cached_property
-    def _key(self) -> bytes:
-        """The part of the message that stays the same in the next try; b"" if the file cannot be read."""
-        try:
-            return key_of(self.mail, self._file.content())
-        except OSError:
-            return b""
+        if self._desk.keeps and self._revision == self._desk.revision:
+            self._kept.keep(time.monotonic(), self._verdicts.answers)
 
     @property
     def _seconds(self) -> float:
         return time.monotonic() - self._began
-
-    def _make(self) -> AskedFile:
-        mail = self.mail
-        now = time.time()
-        door = self._door()
-        facts = ((b"queue-id", mail.queue_id), (b"tls", mail.tls), (b"esmtp", mail.esmtp))
-        words = client.words(*facts, (b"door", door.name.encode()), (b"via", door.kind.encode())) + session.originals(mail.originals)
-        head = self._envelope = envelope.make(mail.sender, mail.recipients, in_envelopes(now), self._desk.domain, mail.client, words=words)
-        return AskedFile(self.id, head, trace.of_session(self._desk.domain, mail.client, mail.tls, mail.queue_id, self.id, now))
 
     def _fail(self, trouble: str) -> None:
         """Note a fault of ours. The decision reports it to the session."""

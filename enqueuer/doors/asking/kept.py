@@ -5,11 +5,13 @@ whole message. A new revision of the configuration drops all answers.
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from enqueuer.doors.asking.mail import AskedMail
 from filterlink.wire.frames import AnswerKind, FilterAnswer
 
-__all__ = ["KEPT_FOR", "KeptAnswers", "key_of"]
+__all__ = ["KEPT_FOR", "KeptAnswers", "KeptOfMessage", "key_of"]
 
 KEPT_FOR = 600.0
 """Seconds. MTAs try again after 5 to 15 minutes. Not longer, because filters get new signatures."""
@@ -62,3 +64,36 @@ class KeptAnswers:
     def _drop(self, key: tuple[bytes, str]) -> None:
         if (kept := self._kept.pop(key, None)) is not None:
             self._bytes -= kept[1].size
+
+
+class KeptOfMessage:
+    """The answers that were kept about one message. `content`: returns the SHA-256 of the message, and may raise OSError."""
+
+    def __init__(self, kept: KeptAnswers, mail: AskedMail, content: Callable[[], bytes]) -> None:
+        self._kept = kept
+        self._mail = mail
+        self._content = content
+        self._used: set[str] = set()
+        """Filters whose answers were found: they do not count as new ones."""
+
+    def find(self, now: float, filter: str) -> FilterAnswer | None:
+        """Return an answer that was kept from an earlier try."""
+        if not self._kept or not self._key:
+            return None
+        if found := self._kept.find(now, self._key, filter):
+            self._used.add(filter)
+        return found
+
+    def keep(self, now: float, answers: Mapping[str, FilterAnswer]) -> None:
+        """Keep the new answers for the next try."""
+        for filter, answer in answers.items() if self._key else ():
+            if filter not in self._used:
+                self._kept.keep(now, self._key, filter, answer)
+
+    @cached_property
+    def _key(self) -> bytes:
+        """The part of the message that stays the same in the next try; b"" if the file cannot be read."""
+        try:
+            return key_of(self._mail, self._content())
+        except OSError:
+            return b""

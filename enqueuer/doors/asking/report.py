@@ -25,10 +25,11 @@ WORDS: dict[Action, str] = {
 
 def decided_line(door: str, mail: AskedMail, header: bytes, found: DoorDecision, seconds: float) -> str:
     """Return the line of a message that was decided. `seconds`: from its first byte to the answer."""
+    word = "put on hold" if found.disposition == "on_hold" else WORDS[found.action]
     what = " ".join(filter(None, (found.status, found.reason[:MAX_REASON])))
     before = facts.before(Envelope((), mail.sender, mail.recipients), header)
     after = facts.after(found.verdicts.answers, header if found.action != "accept" else None)
-    return f"{door} {WORDS[found.action]}{': ' if what else ''}{what}{before}{seconds:.3f}s{_session(mail)}{after}"
+    return f"{door} {word}{': ' if what else ''}{what}{before}{seconds:.3f}s{_session(mail)}{after}"
 
 
 def cancelled_line(door: str, mail: AskedMail, filter: str, seconds: float) -> str:

@@ -21,8 +21,12 @@ class AskedMessagePort(Protocol):
         on_failure of the door decides.
         """
 
-    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
-        """Complete the message. `answer` is called once, maybe before this call returns, unless cancel() comes first."""
+    def submit(self, answer: Callable[[DoorDecision], None], lacks: Callable[[DoorDecision], str] | None = None) -> None:
+        """Complete the message. `answer` is called once, maybe before this call returns, unless cancel() comes first.
+
+        `lacks`: returns what the client cannot do of a decision, in words. None: the client carries out nothing, and is told each
+        recipient's outcome.
+        """
 
     def cancel(self) -> None:
         """Cancel the message: the client has left or has aborted it. May be called at any time, also twice."""

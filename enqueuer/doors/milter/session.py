@@ -204,11 +204,11 @@ class MilterSession:
         if command.data:
             message.body(command.data)
         message.end()
-        if message.refusal is not None or message.port is None:
+        if message.refusal is not None or message.port is None or self._options is None:
             self._refuse(message)
             return
         self._waiting = True
-        message.port.submit(functools.partial(self._decided, message))
+        message.port.submit(functools.partial(self._decided, message), functools.partial(missing, options=self._options))
 
     def _transaction(self, command: MilterCommand) -> MilterTransaction:
         if self._message is None:

@@ -35,6 +35,19 @@ actions = [["ExternalFilter", "Virus"], ["ExternalFilter", "Spam"]]
 recipient = "*"
 to = "OUT"
 """
+ROUTES = """
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+BLOCK = """
+[[rules]]
+name = "block list"
+scope = "recipient"
+when = 'any recipient is "c@d"'
+actions = [["Reject with", "no mail for it"]]
+"""
+MESSAGE = b"Subject: x\n\ntext\n"
 OK = FilterAnswer(AnswerKind.OK)
 NOT_NOW = FilterAnswer(AnswerKind.UNAVAILABLE, "the server is down")
 
@@ -69,6 +82,18 @@ class DeskOnTrial:
         self.door = Door(name="postfix", kind="milter", listen=ListenAddress("unix:a.sock"), answer_within=0.01)  # type: ignore[arg-type]
         self.decisions: list[DoorDecision] = []
 
+    def offer(self, rules: str, message: bytes, *, lack: str | None = "") -> DoorDecision:
+        """Offer another message, to these rules; return the decision. `lack`: what the MTA cannot do; None = it is no MTA."""
+        self.desk.configure(schema.load(f"{rules}{ROUTES}".encode(), "test"))
+        asked = self.desk.begin(lambda: self.door, DoorTally("postfix"), AskedMail(sender=b"a@b", recipients=(b"c@d", b"e@f", b"g@h")))
+        asked.write(message)
+        count = len(self.decisions)
+        asked.submit(self.decisions.append, None if lack is None else lambda _: lack)
+        until = time.monotonic() + 10
+        while len(self.decisions) == count and time.monotonic() < until:
+            self.loop.turn(0.1)
+        return self.decisions[count]
+
     def submit(self) -> None:
         """Offer the same message again."""
         message = self.desk.begin(lambda: self.door, DoorTally("postfix"), AskedMail(sender=b"a@b", recipients=(b"c@d",)))
@@ -87,7 +112,8 @@ class DeskOnTrial:
 @pytest.fixture
 def tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeskOnTrial]:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "Asked").mkdir()
+    for folder in ("Asked", "Submitted", "Queue"):
+        (tmp_path / folder).mkdir()
     found = DeskOnTrial()
     yield found
     found.desk.close()
@@ -161,3 +187,49 @@ def test_the_envelope_lines_have_the_session(tested: DeskOnTrial) -> None:
         "MILTER [192.0.2.1]", "192.0.2.1", b"ann", b"mx", b"helo", "TLSv1.3 AES", (b"SIZE=1",), {b"c@d": b"e@f"}
     )
     message.cancel()
+
+
+def test_one_recipient_is_refused_and_two_get_the_message(tested: DeskOnTrial) -> None:
+    """The queue has the copy for the first one before the MTA has its answer."""
+    found = tested.offer(BLOCK, MESSAGE)
+    assert (found.action, found.removed) == ("accept", (b"c@d",))
+    assert [(part.recipients, part.disposition) for part in found.parts] == [((b"c@d",), "rejected"), ((b"e@f", b"g@h"), "enqueued")]
+    (drop,) = Path("Submitted").glob("*.sub")
+    assert drop.read_bytes().startswith(b"Return-Path: <a@b>\nEnvelope-To: <c@d>\nReceived: ")
+
+
+def test_without_a_copy_nothing_is_taken(tested: DeskOnTrial) -> None:
+    """The MTA tries again. The log has the reason, and the client does not."""
+    Path("Submitted").rmdir()
+    found = tested.offer(BLOCK, MESSAGE)
+    assert (found.action, found.status, found.removed) == ("tempfail", "451 4.3.0", ())
+    assert found.text.startswith("the message cannot be taken now")
+    assert "No such file" in found.reason
+
+
+def test_an_mta_that_cannot_delete_recipients_gets_no_copy(tested: DeskOnTrial) -> None:
+    """Its session answers 451, so a copy would come with each try."""
+    assert tested.offer(BLOCK, MESSAGE, lack="delete recipients").removed == (b"c@d",)
+    assert not list(Path("Submitted").iterdir())
+
+
+def test_a_client_that_decides_by_itself_gets_all_outcomes_and_the_trail(tested: DeskOnTrial) -> None:
+    found = tested.offer(BLOCK, MESSAGE, lack=None)
+    assert (found.disposition, found.removed) == ("rejected", ())
+    assert [part.disposition for part in found.parts] == ["rejected", "enqueued"]
+    assert found.trail[0] == 'rule "block list": met for c@d'
+    assert not list(Path("Submitted").iterdir())
+
+
+def test_conditions_see_a_long_header_to_its_end(tested: DeskOnTrial) -> None:
+    """A sender must not hide a field behind 48 KiB of others."""
+    rule = """
+[[rules]]
+name = "hidden"
+when = 'header("X-Bad") is "yes"'
+actions = [["Quarantine", "it is bad"]]
+"""
+    long = b"X-Long: %s\n" % (b"x" * 900) * 200
+    found = tested.offer(rule, b"Subject: x\n" + long + b"X-Bad: yes\n\ntext\n")
+    assert (found.action, found.text.partition(" (")[0]) == ("quarantine", "it is bad")
+    assert tested.offer(rule, b"Subject: x\n" + long + b"\nX-Bad: yes\n").action == "accept"

@@ -56,7 +56,9 @@ class KeptMessage:
     def write(self, data: bytes) -> None:
         self.data += data
 
-    def submit(self, answer: Callable[[DoorDecision], None]) -> None:
+    def submit(self, answer: Callable[[DoorDecision], None], lacks: Callable[[DoorDecision], str] | None = None) -> None:
+        assert lacks is not None
+        assert lacks(decided()) == ""
         self.answer = answer
         if self._host.decision is not None:
             self.ended = True

@@ -1,0 +1,111 @@
+"""Copies for the queue, as the drop folder reads them."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enqueuer.doors.asking.handover import CopyForQueue, CopyWriter, write
+from enqueuer.queue.directory.asked import AskedFile
+from enqueuer.queue.directory.disk import Disk
+from enqueuer.queue.directory.ingest import ingest
+from enqueuer.queue.message.client import NOBODY, RemoteClient
+from enqueuer.queue.message.envelope import make
+from filterlink.wire.loop import Loop
+
+ID = 10**17 + 7
+CLIENT = RemoteClient("192.0.2.1", b"mx.example", b"helo.example", b"ann@a.example")
+RECEIVED = b"Received: by here (Enqueuer) with ESMTP id 7;\n\tSun, 1 Jan 2026\n"
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("Asked", "Submitted", "Queue"):
+        (tmp_path / folder).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    found = Loop()
+    yield found
+    found.close()
+
+
+def asked(message: bytes) -> None:
+    file = AskedFile(ID, make(b"ann@a.example", (b"bob@b.example", b"cid@c.example"), "at", "here", CLIENT, words=b" door=x"), RECEIVED)
+    file.write(message)
+    file.finish()
+
+
+def copy(*recipients: bytes, client: RemoteClient = CLIENT, sender: bytes = b"ann@a.example") -> CopyForQueue:
+    return CopyForQueue(ID, sender, recipients or (b"cid@c.example",), client, ".sub")
+
+
+def drop() -> bytes:
+    (found,) = Path("Submitted").iterdir()
+    assert found.suffix == ".sub"
+    assert found.stat().st_mode & 0o777 == 0o600
+    return found.read_bytes()
+
+
+@pytest.mark.parametrize("client", [CLIENT, NOBODY], ids=["client", "none"])
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_the_engine_reads_the_copy(size: int, client: RemoteClient) -> None:
+    """Its envelope is the given one, whatever the header says. The client is believed, and all other bytes stay."""
+    body = b"x" * size
+    header = b"Subject: x\nEnvelope-To: <eve@e.example>\n\t,<f@f>\nReturn-Path: <no>\nTo: all@example.com\n"
+    asked(header + b"\n" + body)
+    write(copy(b"cid@c.example", b'"odd, one"@d.example', client=client))
+    drop()
+    (path,) = Path("Submitted").iterdir()
+    found = ingest(Disk(), 5, str(path), "at", "here")
+
+    assert found.envelope.sender == b"ann@a.example"
+    assert found.envelope.recipients == (b"cid@c.example", b'"odd, one"@d.example')
+    assert found.envelope.lines[1] == (b"S <ann@a.example> SMTP [192.0.2.1]\n" if client == CLIENT else b"S PIPE [0.0.0.0]\n")
+    assert found.envelope.word(b"helo") == (b"helo.example" if client == CLIENT else b"")
+    assert Path("Queue/5.msg").read_bytes()[found.head :] == RECEIVED + b"Subject: x\nTo: all@example.com\n\n" + body
+
+
+def test_the_null_sender_stays() -> None:
+    """The From field is not taken in its place."""
+    asked(b"From: eve@e.example\n\n")
+    write(copy(sender=b"", client=NOBODY))
+    assert drop().startswith(b"Return-Path: <>\nEnvelope-To: <cid@c.example>\nReceived: ")
+
+
+def test_what_cannot_be_handed_over(loop: Loop) -> None:
+    """The reason comes back, and nothing stays: an address that the drop folder would read in another way, a lost file, a full disk."""
+    asked(b"Subject: x\n\n")
+    writer = CopyWriter(loop)
+    said: list[str] = []
+    writer.give(copy(b"a b@c"), said.append)
+    writer.give(CopyForQueue(ID + 1, b"", (b"c@d",), NOBODY, ".sub"), said.append)
+    Path("Submitted").rename("Gone")
+    writer.give(copy(client=NOBODY), said.append)
+    until = time.monotonic() + 10
+    while len(said) < 3 and time.monotonic() < until:
+        loop.turn(0.1)
+    writer.close()
+
+    assert sorted(said) == [
+        "the queue cannot take a copy: No such file or directory",
+        "the queue cannot take a copy: No such file or directory",
+        "the queue cannot take a copy: the drop folder does not know addresses like b'a b@c'",
+    ]
+    assert not list(Path("Gone").iterdir())
+
+
+def test_an_error_while_it_is_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(b"Subject: x\n\n")
+
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("enqueuer.doors.asking.handover.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write(copy(client=NOBODY))
+    assert not list(Path("Submitted").iterdir())
