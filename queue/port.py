@@ -28,8 +28,8 @@ file needs no source: the drop is no longer needed, and a power cut leaves the f
     inventory   the ids of all messages in the queue; changes nothing
 
 hold and settle are one path, `settlement`: decisions are gathered, one sync serves many of them, and the steps of each follow it.
-A decision without places is a hold. release (Quarantine, Hold) and retry (Bad) are requeue with another mark. Doors will
-have an accept of their own. New messages come with the settle of another one. Every call may raise OSError, and then nothing is lost. EEXIST never means done. Pure.
+A decision without places is a hold. release (Quarantine, Hold) and retry (Bad) are requeue with another mark. New messages come
+with the settle of another one. Every call may raise OSError, and then nothing is lost. EEXIST never means done. Pure.
 """
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence

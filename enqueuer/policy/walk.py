@@ -113,7 +113,7 @@ class _RuleWalk:
         except FactsMissing as missing:
             self._missing(rule, branch, missing.answer)
             return
-        if not met:
+        if met is None:
             return
         self._met.append(index)
         self._note(rule, f"met for {_some(met)}" if len(met) < len(branch.recipients) else "met")
@@ -134,8 +134,11 @@ class _RuleWalk:
             view.added = branch.added
             view.module = _place(branch)
 
-    def _meeting(self, rule: CompiledRule, branch: Branch) -> Sequence[bytes]:
-        """Return the recipients of a branch for which the conditions hold. Raises FactsMissing and AnswerNeeded."""
+    def _meeting(self, rule: CompiledRule, branch: Branch) -> Sequence[bytes] | None:
+        """Return the recipients of a branch for which the conditions hold; None if they do not hold. Raises FactsMissing and AnswerNeeded.
+
+        A message of an HTTP client may have no recipients: then it is () if they hold.
+        """
         condition = rule.condition
         if rule.each_recipient and condition.by_recipient:
             view = self._view(branch, ())
@@ -147,13 +150,13 @@ class _RuleWalk:
             if not met and self._trail is not None:
                 view.recipients = branch.recipients[:1]
                 self._note(rule, f"not met: {condition.failed(view)}")
-            return met
+            return met or None
         view = self._view(branch, self._facts.recipients)
         if condition.holds(view):
             return branch.recipients
         if self._trail is not None:
             self._note(rule, f"not met: {condition.failed(view)}")
-        return ()
+        return None
 
     def _missing(self, rule: CompiledRule, branch: Branch, answer: FilterAnswer) -> None:
         """A worker could not find out the facts of a condition: on_failure of the rule says what follows."""

@@ -239,6 +239,7 @@ class AskedMessage:
             else ()
         )
         rulelog.report(self.id, ruling, trail, self._desk.tally)
+        self._desk.handover.remember(self._door(), ruling)
         found = [self._decision(cause_of(each, self._verdicts), each, trail) for each in ruling.outcomes]
         if len(found) == 1:
             self._end(found[0])

@@ -5,18 +5,23 @@ A thread writes it, because a sync takes long on a busy disk. The door process h
 
 import concurrent.futures
 import contextlib
+import logging
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from enqueuer.config.doors import SCAN_DOOR, Door
+from enqueuer.policy.outcome import Remembered, Ruling
 from enqueuer.queue.directory import clientkey
 from enqueuer.queue.directory.asked import path_of
 from enqueuer.queue.directory.disk import write_all
 from enqueuer.queue.message import client, envelope, header
+from enqueuer.system.remembered import RememberedLists
+from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
 
 __all__ = ["CopyForQueue", "CopyWriter", "write"]
@@ -24,6 +29,7 @@ __all__ = ["CopyForQueue", "CopyWriter", "write"]
 FOLDER = "Submitted"
 _ENVELOPE = re.compile(rb"^(?:return-path|envelope-[a-z]+)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
 THREADS = 4
+_lines = Complaints(logging.getLogger("DOOR"))
 
 
 class CopyForQueue(msgspec.Struct, frozen=True):
@@ -38,7 +44,7 @@ class CopyForQueue(msgspec.Struct, frozen=True):
 
 
 class CopyWriter:
-    """Writes copies, and calls back in the loop."""
+    """Writes copies and lists in threads, and calls back in the loop."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -49,7 +55,16 @@ class CopyWriter:
 
     def give(self, copy: CopyForQueue, done: Callable[[str], None]) -> None:
         """Write a copy. `done` gets "" when it is durable, or the reason why there is none."""
-        future = self._pool.submit(write, copy)
+        self._start(lambda: write(copy), lambda fault: done(fault and f"the queue cannot take a copy: {fault}"))
+
+    def remember(self, door: Door, ruling: Ruling) -> None:
+        """Add senders to lists, as rules say. `enqueuer scan` changes no list."""
+        found = [each for outcome in ruling.outcomes for each in outcome.remembered]
+        if found and door.name != SCAN_DOOR:
+            self._start(lambda: _add(found), _complain)
+
+    def _start(self, work: Callable[[], None], done: Callable[[str], None]) -> None:
+        future = self._pool.submit(work)
         self._open[future] = done
         future.add_done_callback(lambda _: os.eventfd_write(self._woken, 1))
 
@@ -65,7 +80,18 @@ class CopyWriter:
         for future in [each for each in self._open if each.done()]:
             done = self._open.pop(future)
             error = future.exception()
-            done("" if error is None else f"the queue cannot take a copy: {getattr(error, 'strerror', None) or error}")
+            done("" if error is None else str(getattr(error, "strerror", None) or error))
+
+
+def _complain(fault: str) -> None:
+    if fault:
+        _lines.say("list", f"a rule cannot add to its list: {fault}")
+
+
+def _add(found: Sequence[Remembered]) -> None:
+    lists = RememberedLists()
+    for each in found:
+        lists.add(each.list, each.address, time.time())
 
 
 def write(copy: CopyForQueue) -> None:

@@ -4,23 +4,34 @@ from pathlib import Path
 
 import pytest
 
-from enqueuer.policy.atdoors import AT_DOORS, expect_answers
+from enqueuer.policy.atdoors import AT_DOORS, NOT_AT_DOORS, expect_answers
 from enqueuer.policy.rules import Rule
 from enqueuer.policy.vocabulary import ACTIONS
 from tests.guards import ROOT
 
-MIRROR = Rule(name="copy", actions=(("Mirror To", "a@a.example"),))
+FORWARD = Rule(name="copy", actions=(("Forward To", "a@a.example"),))
 
 
 def test_an_action_that_needs_the_message_is_refused_if_there_is_a_door() -> None:
-    with pytest.raises(ValueError, match='rule "copy": action "Mirror To" is impossible for mail of door "postfix"'):
-        expect_answers([MIRROR], ["postfix"])
-    expect_answers([MIRROR], [])
-    expect_answers([Rule(name="copy", priority=0, actions=MIRROR.actions)], ["postfix"])
+    with pytest.raises(
+        ValueError, match='rule "copy": action "Forward to" is impossible for mail of door "postfix": it makes a new message'
+    ):
+        expect_answers([FORWARD], ["postfix"])
+    expect_answers([FORWARD], [])
+    expect_answers([Rule(name="copy", priority=0, actions=FORWARD.actions)], ["postfix"])
+    expect_answers([Rule(name="all", actions=tuple((name,) for name in (*AT_DOORS, "Mirror To")))], ["postfix"])
+
+
+def test_each_action_has_its_place() -> None:
+    assert AT_DOORS.keys() | NOT_AT_DOORS.keys() == ACTIONS.keys()
+    assert not AT_DOORS.keys() & NOT_AT_DOORS.keys()
 
 
 def test_the_page_has_each_action_of_the_table() -> None:
+    """With the same words."""
     page = Path(ROOT / "docs/doors.md").read_text()
-    assert AT_DOORS.keys() <= ACTIONS.keys()
-    for action in AT_DOORS:
+    for action, text in AT_DOORS.items():
+        assert f"| `{action}` |" in page
+        assert f"| {text} |" in page
+    for action in NOT_AT_DOORS:
         assert f"| `{action}` |" in page

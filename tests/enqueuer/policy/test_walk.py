@@ -159,6 +159,15 @@ def test_a_rule_without_scope_acts_on_the_whole_message() -> None:
     assert (found.disposition, found.recipients) == (Disposition.REJECTED, None)
 
 
+def test_a_message_without_recipients_meets_rules() -> None:
+    """An HTTP client may ask about one. Its rules must not be passed over."""
+    nobody = Facts(5, b"a@b", ())
+    for scope in ("message", "recipient"):
+        found = only(rule("r", '["Quarantine", "odd"]', more=f'scope = "{scope}"'), nobody)
+        assert found.disposition is Disposition.QUARANTINED
+    assert only(rule("r", '["Quarantine"]', more="when = 'any recipient is \"x@y\"'"), nobody).disposition is Disposition.ENQUEUED
+
+
 def test_each_effect_of_a_split_message_comes_once() -> None:
     """The part that is deferred notes what the other part has done."""
     mirror = rule("copy", '["Mirror to", "x@y.example"]', more="priority = 9")

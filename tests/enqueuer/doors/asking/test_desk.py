@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from enqueuer.config import schema
 from enqueuer.config.doors import Door, ListenAddress
 from enqueuer.doors.asking.decision import DoorDecision
 from enqueuer.doors.asking.desk import ScanDesk
+from enqueuer.doors.asking.handover import CopyWriter
 from enqueuer.doors.asking.kept import KEPT_FOR, KeptAnswers
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.scanlink import Answered
@@ -233,3 +235,48 @@ actions = [["Quarantine", "it is bad"]]
     found = tested.offer(rule, b"Subject: x\n" + long + b"X-Bad: yes\n\ntext\n")
     assert (found.action, found.text.partition(" (")[0]) == ("quarantine", "it is bad")
     assert tested.offer(rule, b"Subject: x\n" + long + b"\nX-Bad: yes\n").action == "accept"
+
+
+REMEMBER = """
+[enqueuer]
+networks = ["192.0.2.0/24"]
+[[rules]]
+name = "known"
+actions = [["Remember 'From' in", "#known"]]
+"""
+
+
+@pytest.mark.parametrize(("door", "added"), [("postfix", True), ("scan", False)])
+def test_a_sender_is_remembered(tested: DeskOnTrial, door: str, added: bool) -> None:
+    """Only if the client is trusted. `enqueuer scan` changes no list."""
+    tested.desk.configure(schema.load((REMEMBER + ROUTES).encode(), "test"))
+    tested.door = msgspec.structs.replace(tested.door, name=door)
+    for address in ("192.0.2.1", "198.51.100.1"):
+        mail = AskedMail(sender=b"a@b", recipients=(b"c@d",), client=RemoteClient(address))
+        message = tested.desk.begin(lambda: tested.door, DoorTally("postfix"), mail)
+        message.write(b"From: Ann <%b@a.example>\n\n" % address.encode())
+        message.submit(tested.decisions.append)
+    tested.desk.handover.close()
+    tested.desk.handover = CopyWriter(tested.loop)
+
+    assert list(tested.desk.remembered.read("known")) == (["192.0.2.1@a.example"] if added else [])
+
+
+def test_the_client_may_be_trusted(tested: DeskOnTrial) -> None:
+    """The address that the MTA names counts, and the submit address is that of the door."""
+    rule = """
+[enqueuer]
+networks = ["192.0.2.0/24"]
+[[rules]]
+name = "strangers"
+when = 'source is not "trusted" or submit_address is not "MILTER [192.0.2.1]"'
+actions = [["Quarantine"]]
+"""
+    tested.desk.configure(schema.load((rule + ROUTES).encode(), "test"))
+    for client in (RemoteClient("192.0.2.1"), RemoteClient("198.51.100.1"), RemoteClient()):
+        message = tested.desk.begin(
+            lambda: tested.door, DoorTally("postfix"), AskedMail(sender=b"a@b", recipients=(b"c@d",), client=client)
+        )
+        message.write(MESSAGE)
+        message.submit(tested.decisions.append)
+    assert [each.action for each in tested.decisions] == ["accept", "quarantine", "quarantine"]
