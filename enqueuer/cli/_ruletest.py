@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from enqueuer.cli._common import Base, Json, answer, enter, expect_safe_config, 
 if TYPE_CHECKING:
     from enqueuer.config.schema import Config
     from enqueuer.lab.ruletrial import GivenSession, RuleTrial
+    from enqueuer.policy.facts import Facts
     from enqueuer.policy.outcome import RuleOutcome
     from filterlink.wire.frames import FilterAnswer
 
@@ -170,7 +171,7 @@ def _print(name: str, trial: "RuleTrial") -> None:
         some = f" and {len(whom) - 5} more" if len(whom) > 5 else ""
         reason = f": {printable(outcome.reason)}" if outcome.reason else ""
         _line(0, f"=> {outcome.disposition} for {', '.join(printable(each) for each in whom[:5])}{some}{reason}")
-        for line in _details(outcome):
+        for line in _details(outcome, facts.zone):
             _line(3, printable(line))
 
 
@@ -182,7 +183,7 @@ def _line(indent: int, text: str) -> None:
     print(fold(" " * indent + text, indent + 4))
 
 
-def _details(outcome: "RuleOutcome") -> list[str]:
+def _details(outcome: "RuleOutcome", zone: tzinfo | None) -> list[str]:
     """Return what else happens, a line each."""
     lines = [f"adds {field.decode('utf-8', 'replace')}" for field in outcome.fields]
     lines += [f'tags the subject "{tag}"' for tag in outcome.tags]
@@ -197,7 +198,7 @@ def _details(outcome: "RuleOutcome") -> list[str]:
     lines += [f"remembers {_addresses((each.address,))} in #{each.list}" for each in outcome.remembered]
     lines += [f'writes to the log: "{text}"' for _, text in outcome.texts]
     if outcome.until:
-        lines.append(f"until {datetime.fromtimestamp(outcome.until):%Y-%m-%d %H:%M:%S}")
+        lines.append(f"until {datetime.fromtimestamp(outcome.until, zone):%Y-%m-%d %H:%M:%S}")
     return lines
 
 
@@ -224,12 +225,12 @@ def document(name: str, trial: "RuleTrial") -> dict[str, Any]:
             for each in trial.asked
         ],
         "shadow": [{"rule": rule, "text": text} for rule, text in trial.ruling.would],
-        "outcomes": [_outcome(each, facts.recipients) for each in trial.ruling.outcomes],
+        "outcomes": [_outcome(each, facts) for each in trial.ruling.outcomes],
     }
 
 
-def _outcome(outcome: "RuleOutcome", recipients: Sequence[bytes]) -> dict[str, Any]:
-    whom = outcome.recipients if outcome.recipients is not None else recipients
+def _outcome(outcome: "RuleOutcome", facts: "Facts") -> dict[str, Any]:
+    whom = outcome.recipients if outcome.recipients is not None else facts.recipients
     return {
         "outcome": outcome.disposition,
         "recipients": [each.decode("utf-8", "replace") for each in whom],
@@ -237,5 +238,5 @@ def _outcome(outcome: "RuleOutcome", recipients: Sequence[bytes]) -> dict[str, A
         "rule": outcome.rule or None,
         "filter": outcome.filter or None,
         "until": outcome.until or None,
-        "effects": _details(outcome),
+        "effects": _details(outcome, facts.zone),
     }
