@@ -43,7 +43,7 @@ def _sentences(text: str) -> list[tuple[str, str]]:
     except (tomllib.TOMLDecodeError, RecursionError):
         return []
     tables = [each for each in rules if isinstance(each, dict)] if isinstance(rules, list) else []
-    return [(str(each.get("name", "")), each["when"]) for each in tables if isinstance(each.get("when"), str)]
+    return [(str(each.get("name", "")), each["when"]) for each in tables if isinstance(each.get("when"), str) and each["when"]]
 
 
 def _place(text: str, sentence: str, line: int, column: int) -> tuple[int, int]:
