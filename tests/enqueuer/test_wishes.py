@@ -121,6 +121,7 @@ def test_by_the_drop_folder(site: Site, case: str) -> None:
     site.engine.drop(name, _mail(name, **about))
     site.engine.wait(lambda: _found(site.engine.base, name), "it is decided")
     path = _found(site.engine.base, name)
+    assert path is not None
     if expected.endswith(("hello", "BAD")):
         data = path.read_bytes()
         head = data[envelope.head_end(data) :].partition(b"\n\n")[0]
