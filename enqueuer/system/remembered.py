@@ -24,6 +24,8 @@ MAX_BYTES = 8 << 20
 MAX_ADDRESS = 320
 AGAIN = 86400.0
 """Seconds after which the time of an address is written again."""
+AHEAD = 60.0
+"""Seconds: a time that is further ahead is that of a wrong clock, and does not count."""
 
 
 class RememberedLists:
@@ -52,7 +54,7 @@ class RememberedLists:
             return False
         with self._locked():
             found = self.read(name)
-            if 0 <= now - found.get(key, 0.0) < within:  # a time to come is that of a wrong clock
+            if -AHEAD < now - found.get(key, 0.0) < within:
                 return False
             found = {each: at for each, at in found.items() if at > now - KEPT and each != key}
             found[key] = now

@@ -15,7 +15,8 @@ def test_an_address_is_there_and_due_once(tmp_path: Path) -> None:
     assert lists.read("known") == {}
     assert lists.add("known", b"Ann@Example.org", NOW, 60)
     assert not lists.add("known", b"ann@example.ORG", NOW + 59, 60)
-    assert lists.add("known", b"ann@example.org", NOW + 60, 60)
+    assert lists.add("known", b"ann@example.org", NOW + 60.7, 60)
+    assert not lists.add("known", b"ann@example.org", NOW + 60.8, 60), "its time is rounded up"
     assert "ann@example.org" in RememberedLists(str(tmp_path / "lists")).read("known")
 
 
