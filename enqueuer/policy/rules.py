@@ -172,7 +172,7 @@ def _action(rule: Rule, words: tuple[str, ...], filters: Mapping[str, Filter], p
         execute = ""
         if name == "Execute":
             hidden(False, [word])  # checks it
-            execute = execute_name(next(programs)) if rule.priority else ""
+            execute = execute_name(next(programs), word) if rule.priority else ""
         step = MAKERS[name](word, ActionContext(rule.name, words, filters, execute))
     except ValueError as error:
         raise ValueError(f'action "{name}": {error}') from None

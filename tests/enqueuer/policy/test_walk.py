@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from enqueuer.config.schema import ConfigError, load
 from enqueuer.policy import rules
 from enqueuer.policy.facts import Facts, SessionFacts
+from enqueuer.policy.hiddenfilters import execute_name
 from enqueuer.policy.outcome import Copy, Remembered, RuleOutcome, mark
 from enqueuer.policy.rules import AskFilter, Disposition, Ruling
 from enqueuer.policy.vocabulary import ACTIONS
@@ -53,6 +54,7 @@ def only(text: str, message: Facts | None = None, **answers: FilterAnswer) -> Ru
 
 
 OK = FilterAnswer(AnswerKind.OK)
+ANSWERS = {"Scan": OK, execute_name(1, "[FILE] true"): OK}
 KNOWN = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", "zoe")
 ENQUEUED = Disposition.ENQUEUED
 
@@ -281,9 +283,9 @@ def test_each_action_is_tested_above() -> None:
 )
 def test_no_message_is_an_error(header: bytes, sender: bytes, recipients: list[bytes]) -> None:
     """What the check accepts walks through any message: here with each condition and each action at once."""
-    found = rules.decide(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+    found = rules.decide(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), ANSWERS)
     assert isinstance(found, Ruling | AskFilter)
-    rules.explain(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+    rules.explain(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), ANSWERS)
 
 
 EVERYTHING = compiled(
@@ -420,3 +422,12 @@ def test_a_rule_on_the_whole_message_holds_for_each_part_of_it() -> None:
 def test_a_rule_that_several_parts_meet_counts_once() -> None:
     text = rule("1", '["Add Header", "X-A: 1"]', more=f"priority = 9\n{BOB_WAITS}") + rule("2", '["Discard"]', more="mode = 'shadow'")
     assert walk(text).met == (0, 1)
+
+
+def test_the_answer_of_a_program_is_not_that_of_another_one() -> None:
+    """The rules may change while a message waits. A program whose rule takes the place of another must not count as run."""
+    scan = rule("scan", '["Execute", "scan-mail"]')
+    asked = rules.decide(compiled(rule("archive", '["Execute", "archive"]', more="priority = 9") + scan), facts(), {})
+    assert isinstance(asked, AskFilter)
+    found = rules.decide(compiled(scan), facts(), {asked.filter: OK})
+    assert isinstance(found, AskFilter)
