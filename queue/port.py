@@ -28,8 +28,8 @@ file needs no source: the drop is no longer needed, and a power cut leaves the f
     inventory   the ids of all messages in the queue; changes nothing
 
 hold and settle are one path, `settlement`: decisions are gathered, one sync serves many of them, and the steps of each follow it.
-A decision without places is a hold. release (Quarantine) and retry (Bad) are requeue with another mark. Doors and reports will
-have an accept of their own. Every call may raise OSError, and then nothing is lost. EEXIST never means done. Pure.
+A decision without places is a hold. release (Quarantine, Hold) and retry (Bad) are requeue with another mark. New messages come
+with the settle of another one. Every call may raise OSError, and then nothing is lost. EEXIST never means done. Pure.
 """
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
@@ -80,9 +80,8 @@ class Unwiped(OSError):
 
 
 class Accepted(NamedTuple):
-    """A drop that was claimed."""
-
     ref: bytes
+    """By which the store knows the drop that was claimed."""
 
 
 class Source(NamedTuple):
@@ -203,9 +202,7 @@ class Recovered(Protocol):
     @property
     def foreign(self) -> Sequence[str]: ...
     @property
-    def on_hold(self) -> Sequence[int]:
-        """Return the messages on hold, by id."""
-
+    def on_hold(self) -> Sequence[int]: ...
     @property
     def unfinished(self) -> Sequence[int]:
         """Return the offered messages that a processor was working on, oldest first."""

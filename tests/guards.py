@@ -61,6 +61,7 @@ WHOLE = frozenset(
         "test_servers.py",
         "test_stops.py",
         "test_strace.py",
+        "test_wishes.py",
         "test_wrappings.py",
     }
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["GivenConfig", "read"]
+__all__ = ["GivenConfig", "read", "read_here"]
 
 
 class GivenConfig(NamedTuple):
@@ -33,6 +33,14 @@ def read(file: Path | None, base: str | None) -> GivenConfig:
     else:
         path = file
     return GivenConfig(name, path, basedir.read_config(path), _lists(path))
+
+
+def read_here(base: Path) -> GivenConfig:
+    """Read the file of the base directory that is the current directory. `base`: its path, for people. Raises OSError and ConfigError."""
+    from enqueuer import basedir
+
+    path = Path(basedir.CONFIG)
+    return GivenConfig(str(base / path), path, basedir.read_config(path), _lists(path))
 
 
 def _lists(path: Path) -> dict[str, tuple[str, ...]] | None:

@@ -4,12 +4,15 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from enqueuer.queue.message.printable import printable
+from enqueuer.cli._common import fold, printable
 
 if TYPE_CHECKING:
-    from enqueuer.policy.cgp import PlainRule
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["sentence_faults", "table"]
+    from enqueuer.policy.cgp import PlainRule
+    from enqueuer.policy.rules import Rule
+
+__all__ = ["listing", "sentence_faults", "show", "table"]
 
 WIDE = 100
 """Characters of rows on one line."""
@@ -40,7 +43,7 @@ def _sentences(text: str) -> list[tuple[str, str]]:
     except (tomllib.TOMLDecodeError, RecursionError):
         return []
     tables = [each for each in rules if isinstance(each, dict)] if isinstance(rules, list) else []
-    return [(str(each.get("name", "")), each["when"]) for each in tables if isinstance(each.get("when"), str)]
+    return [(str(each.get("name", "")), each["when"]) for each in tables if isinstance(each.get("when"), str) and each["when"]]
 
 
 def _place(text: str, sentence: str, line: int, column: int) -> tuple[int, int]:
@@ -74,3 +77,74 @@ def _rows(rows: tuple[tuple[str, ...], ...]) -> str:
 def _quoted(text: str) -> str:
     """Write a string of TOML: JSON's escapes are TOML's, too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def listing(rules: "Sequence[Rule]", counts: "Mapping[str, int] | None") -> list[dict[str, Any]]:
+    """Return the rules in firing order, those that are off last. `counts`: from the engine; None if none runs."""
+    from enqueuer.policy.rules import order
+    from enqueuer.policy.when import print_when
+
+    on = order(rules)
+    found: list[dict[str, Any]] = []
+    for at in (*on, *(n for n in range(len(rules)) if n not in set(on))):
+        rule = rules[at]
+        ends, filters = _ends(rule)
+        found.append(
+            {
+                "name": rule.name,
+                "priority": rule.priority,
+                "on": rule.priority > 0,
+                "when": print_when(rule.node),
+                "actions": [list(words) for words in rule.actions],
+                "ends": ends,
+                "filters": filters,
+                "scope": rule.scope,
+                "mode": rule.mode,
+                "on_failure": rule.on_failure or None,
+                "comment": rule.comment,
+                "met": counts.get(rule.name) if counts is not None and rule.priority else None,
+            }
+        )
+    return found
+
+
+def _ends(rule: "Rule") -> tuple[str | None, list[str]]:
+    """Return the action that ends the message, and the filters whose verdict may end it."""
+    from enqueuer.policy.vocabulary import ACTIONS, ALIASES
+
+    names = [ALIASES.get(words[0], words[0]) for words in rule.actions]
+    filters = [words[1] for words, name in zip(rule.actions, names, strict=True) if name == "ExternalFilter"]
+    return next((name for name in names if ACTIONS[name].ends), None), filters
+
+
+def show(rules: "Sequence[Mapping[str, Any]]") -> None:
+    """Print a listing for people: a block for each rule."""
+    on = [rule for rule in rules if rule["on"]]
+    for rule in on:
+        _show_rule(rule)
+    if off := [rule["name"] for rule in rules if not rule["on"]]:
+        print(fold(f"off: {printable(', '.join(off))}", 5))
+    if not rules:
+        print("no rules: mail goes on unscanned")
+
+
+def _show_rule(rule: "Mapping[str, Any]") -> None:
+    shadow = rule["mode"] == "shadow"
+    marks = [mark for mark, is_so in (("shadow", shadow), ("for each recipient", rule["scope"] == "recipient")) if is_so]
+    met = "" if rule["met"] is None else f", met {rule['met']} times" if rule["met"] != 1 else ", met once"
+    notes = f" ({', '.join(marks)})" if marks else ""
+    print(fold(f"{rule['priority']:>4}  {printable(rule['name'])}{notes}{met}", 6))
+    if rule["comment"]:
+        print(fold(f"      # {printable(rule['comment'])}", 8))
+    print(fold(f"      when  {printable(rule['when']) or 'always'}", 12))
+    for number, words in enumerate(rule["actions"]):
+        text = " ".join((words[0], *(f'"{word}"' for word in words[1:])))
+        print(fold(f"      {'' if number else 'do':<4}  {printable(text)}", 12))
+    print(fold(f"      then  {_then(rule, shadow)}", 12))
+
+
+def _then(rule: "Mapping[str, Any]", shadow: bool) -> str:
+    if shadow:
+        return "the next rule: in shadow, the actions are only logged"
+    stopped = f"; filter {', '.join(map(printable, rule['filters']))} may end it" if rule["filters"] else ""
+    return (f'it ends with "{rule["ends"]}"' if rule["ends"] else "the next rule") + stopped

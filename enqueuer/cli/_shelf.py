@@ -80,7 +80,7 @@ def show_queued(id: int, json: bool) -> None:
     if document is None:
         document = _left(id, log)
     else:
-        document |= {"now": now, "state": now["state"] or document["state"]}
+        document |= {"now": now, "state": now["state"] or document["state"], "files": shelf.enqueued(id)}
     lines = [line for entry in log for line in entry.shown()]
     if len(log) == _meant.MAX_LINES and not json:
         lines.insert(0, f"the last {len(log)} lines; all of them: enqueuer log --id {id}")

@@ -92,6 +92,8 @@ def message(document: dict[str, Any]) -> None:
         _fields("now", sentences(document["now"], document["state"], document["id"]))
     if "ended" in document:
         _fields("ended", _ended(document))
+    elif document.get("files"):
+        _fields("also", [f"for other recipients, to be delivered: {', '.join(document['files'])}"])
     if document["dropper"] is not None:
         _fields("dropped", [account(document["dropper"])])
     for name, values in details(document):

@@ -1,5 +1,6 @@
-"""`enqueuer rules`: check the rules of a config file, and translate them from and to CommuniGate Pro."""
+"""`enqueuer rules`: check, list and try the rules of a config file, and translate them from and to CommuniGate Pro."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enqueuer import exits
-from enqueuer.cli import _configfile
-from enqueuer.cli._common import Base, fail, fold, help, printable
+from enqueuer.cli import _configfile, _ruletest
+from enqueuer.cli._common import Base, Json, answer, enter, fail, fold, help, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,9 @@ conditions that never hold. Prints each error with its rule; of a sentence also 
 changes nothing.
 
 Exit codes: 0 the rules are correct, 78 they are not."""
+LIST = """Shows the rules in the order in which they are tried: priority, name, conditions as a sentence, actions, and what ends the message
+there. From a running engine also how often the conditions held, since the rules were last changed. Rules that are off are named at the end.
+Needs no engine."""
 EXPORT = """Prints the rules in the form of Settings/Rules.settings of CommuniGate Pro. A rule with `or` becomes several rules, if its
 actions may be repeated. A rule that cannot be said there is left out; stderr names it, and why."""
 IMPORT = """Prints the rules as tables for our config file. FILE is Settings/Rules.settings of CommuniGate Pro, or "-" for stdin. A rule of
@@ -36,6 +40,8 @@ Cgp = Annotated[bool, typer.Option("--cgp", help="The form of CommuniGate Pro. I
 def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="Check, list, try and translate rules.", no_args_is_help=True, rich_markup_mode=None)
     group.command("check", **help("Check the rules.", "enqueuer rules check", "enqueuer rules check new.toml", text=CHECK))(_check)
+    group.command("list", **help("List the rules in firing order.", "enqueuer rules list", "enqueuer rules list --json", text=LIST))(_list)
+    _ruletest.add_to(group)
     group.command("export", **help("Write rules for CommuniGate Pro.", "enqueuer rules export --cgp > Rules.settings", text=EXPORT))(
         _export
     )
@@ -60,6 +66,26 @@ def _check(file: FileGiven = None, base: Base = None) -> int:
     count = len(config.rules)
     off = sum(not rule.priority for rule in config.rules)
     print(f"{printable(given.name)}: {count} rule{'s' * (count != 1)}" + (f", {off} of them off" if off else "") + ": ok")
+    return exits.OK
+
+
+def _list(base: Base = None, json: Json = False) -> int:
+    from enqueuer.cli import _rulesview
+    from enqueuer.config import schema as configs
+    from enqueuer.control import client
+
+    where = enter(base)
+    given = _configfile.read_here(where)
+    config = configs.load(given.data, given.name, given.lists)
+    counts: dict[str, int] | None = None
+    with contextlib.suppress(client.NotRunning):
+        found = client.ask(where, {"command": "rules"}, 5.0, here=Path())
+        counts = {each["name"]: each["met"] for each in found["rules"]}
+    listed = _rulesview.listing(config.rules, counts)
+    if json:
+        answer(listed)
+    else:
+        _rulesview.show(listed)
     return exits.OK
 
 

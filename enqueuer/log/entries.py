@@ -16,7 +16,7 @@ from filterlink.config.settings import LEVELS
 __all__ = ["LEVEL_DIGITS", "MESSAGE_TAG", "PROBLEMS", "JsonLine", "LogEntry", "LogQuery", "parse"]
 
 _LINE = re.compile(r"(\d\d:\d\d:\d\d\.\d{3}) ([0-5]) (\S+) (.*)", re.DOTALL | re.ASCII)
-MESSAGE_TAG = re.compile(r"(?:QUEUE|DOOR)\(\[([1-9][0-9]{0,17})\]\)", re.ASCII)
+MESSAGE_TAG = re.compile(r"(?:QUEUE|DOOR|ENQUEUERRULES)\(\[([1-9][0-9]{0,17})\]\)", re.ASCII)
 """The tag of a line about one message, which has its id."""
 LEVEL_DIGITS = {word: digit for digit, word in enumerate(LEVELS)}
 _WORDS = tuple(LEVELS)
@@ -97,7 +97,7 @@ class LogQuery(NamedTuple):
     def needle(self) -> bytes:
         """A part in lower case that every wanted line has, in both formats; empty if none is known."""
         if self.ids is not None and len(self.ids) == 1:
-            return f"queue([{next(iter(self.ids))}])".encode()
+            return f"([{next(iter(self.ids))}])".encode()
         words = re.findall(r'[^\s"\\\x00-\x1f\x7f-\U0010ffff]+', " ".join(self.texts))
         return max(words, key=len, default="").lower().encode()
 

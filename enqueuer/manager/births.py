@@ -45,9 +45,13 @@ class Births:
         self._retry_after: float = config.enqueuer.retry_after
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return ids for new messages. None of them is given again, whatever becomes of the outcome. Empty: the disk refuses."""
+        """Return ids for new messages. None of them is given again, whatever becomes of the outcome. Empty: the disk refuses, or they
+        are too many.
+        """
+        if count > MOST_IDS:
+            return ()
         try:
-            return tuple(self.ids.take(time.time_ns() // 1000) for _ in range(min(count, MOST_IDS)))
+            return tuple(self.ids.take(time.time_ns() // 1000) for _ in range(count))
         except OSError as error:
             self._complaints.say("ids", f"no ids for new messages: {error}; their message is tried again")
             return ()

@@ -18,7 +18,7 @@ def goes_on(why: Mapping[str, object]) -> tuple[bytes | None, str]:
     if isinstance(rule, str) and words:
         with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair cannot be a word of ours
             "".join((rule, *words)).encode()
-            what = f'"{words[0]:.100}"' if "action" in why else f'filter "{words[0]:.100}"'
+            what = f'"{words[0]:.100}"' if why.get("action") else f'filter "{words[0]:.100}"'
             return mark(rule, *words), f'goes on after {what} in rule "{rule:.100}"'
     return None, "it is scanned again"
 

@@ -34,7 +34,7 @@ MEANT = {
 """What is written in other languages, and our words for it."""
 PICTURES = {"contains": "*text*", "matches": "*text*", "like": "*text*", "begins": "text*", "starts": "text*", "ends": "*text"}
 """Operations of other languages that are a picture here."""
-_WORD_BEFORE = re.compile(r"([A-Za-z_][\w-]*)\s*\Z")
+_WORD_BEFORE = re.compile(r"(?<![\w-])([A-Za-z_][\w-]{0,60}+)\s{0,60}+\Z")
 
 
 class WhenError(ValueError):

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from enqueuer.queue.proof import doors
-from enqueuer.queue.proof.scenario import DROPPED, ENDS, MAIL, MORE, VERDICTS, WAITS, ModelEntry, Scenario, disposition, straight
+from enqueuer.queue.proof.scenario import DROPPED, ENDS, HOLD, MAIL, MORE, NEW, ModelEntry, Scenario, disposition, rights
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 from enqueuer.queue.proof.stepper import Call, FailedCall, Position, perform
 from enqueuer.queue.proof.world import DECIDED, World, commits, looked, put
@@ -71,7 +71,7 @@ class _Moves:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._begun: dict[tuple[Any, ...], Position] = {}
-        self._rights = [{verdict: disposition(straight(verdict, MAIL + MORE * count)) for verdict in VERDICTS} for count in range(3)]
+        self._rights = [rights(MAIL + MORE * count) for count in range(3)]
 
     def of(self, world: World) -> Iterator[tuple[str, World]]:
         """Return every world that may follow. Steps of the engine have a label with "engine": a world without one is an end."""
@@ -95,14 +95,15 @@ class _Moves:
         if left or world.entry:
             return f"stays behind: {', '.join(sorted(left)) or world.entry}"
         decided = [path.partition(".")[2] for path in files if path.startswith(DECIDED)]
-        rights = self._rights[world.least : world.written + 1]
+        allowed = self._rights[world.least : world.written + 1]
         if (complaint := doors.complaint(world, not decided and not disposition(files))) is not None:
             return complaint or None
         end = disposition(files)
-        whole = {output for right in rights for outputs in right.values() for output in outputs}
+        whole = {output for right in allowed for outputs in right.values() for output in outputs}
         cut = {output for right in self._rights[: world.least] for outputs in right.values() for output in outputs}
         outputs = [output[0] if output in whole else f"{output[0]} ({'cut' if output in cut else 'broken'})" for output in end]
-        right = len(decided) == 1 and any(end == each[decided[0]] for each in rights)
+        final = " and ".join(sorted(each for each in decided if each != HOLD))
+        right = any(end == each.get(final, ()) for each in allowed) and final in self._rights[0]
         return None if right else f"{' and '.join(decided) or 'undecided'}, but leaves {', '.join(outputs) or 'nothing'}"
 
     # ---- the engine
@@ -113,7 +114,7 @@ class _Moves:
         if entry and entry.state == "waiting" and not world.recovers:
             n = world.n + 1
             entry = entry._replace(state="active", n=n)
-            for verdict in (*VERDICTS, *(WAITS if world.bounds.waits else ())):
+            for verdict in self._scenario.verdicts(entry.id, world.bounds.waits):
                 judged = entry._replace(verdict=verdict)
                 position = self._position("process", judged)
                 yield f"engine: dispatch {n} ({verdict})", self._runs(world._replace(entry=judged, n=n), "processor", position)
@@ -131,6 +132,8 @@ class _Moves:
                 return "recover", world.recovers == "cold"
             case None if DROPPED in world.disk.names():
                 return "claim", world.ids + 1
+            case None if on_hold := [name for name in world.disk.names() if name.startswith("Hold/") and name.endswith(".msg")]:
+                return "release", int(on_hold[0][5:-4])
             case "decided":
                 return "settle", entry
             case "reaped":
@@ -229,6 +232,8 @@ class _Moves:
             case "trouble":  # the disks here are never full
                 return world._replace(entry=entry._replace(state="stuck"))
             case tuple(places) if trusted:
+                bounds = bounds._replace(waits=bounds.waits - (entry.verdict == HOLD))
+                world = world._replace(bounds=bounds)
                 return world._replace(entry=entry._replace(state="decided", places=places))
             case _:
                 return world._replace(entry=entry._replace(state="reaped"))
@@ -239,7 +244,14 @@ class _Moves:
 
     def _settle_ended(self, world: World, position: Position) -> World:
         assert world.entry
-        return world._replace(entry=None if position.value else world.entry._replace(state="reaped"))
+        if not position.value:
+            return world._replace(entry=world.entry._replace(state="reaped"))
+        new = world.entry.id + NEW
+        born = ModelEntry(new, None, ingested=True) if f"queue-{new}" in world.entry.places else None
+        return world._replace(entry=born)
+
+    def _release_ended(self, world: World, position: Position) -> World:
+        return world._replace(entry=ModelEntry(position.action[1], None, ingested=True) if position.value else None)
 
     def _refuse_ended(self, world: World, position: Position) -> World:
         assert world.entry

@@ -5,17 +5,34 @@ module of the engine imports it.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from enqueuer.queue.directory import ingest, names, recovery, stage
 from enqueuer.queue.directory.disk import DiskPort, Stamp
 from enqueuer.queue.directory.ref import ref_of, taken_of
+from enqueuer.queue.directory.requeue import Requeue
 from enqueuer.queue.directory.settle import DirectorySettlement
 from enqueuer.queue.directory.store import Store, drop_path
 from enqueuer.queue.port import Decision, Witness
 from enqueuer.queue.proof.simdisk import SimulatedDisk
 
-__all__ = ["DROPPED", "ENDS", "MAIL", "MORE", "VERDICTS", "WAITS", "ModelEntry", "Scenario", "disposition", "straight"]
+__all__ = [
+    "DROPPED",
+    "ENDS",
+    "HOLD",
+    "MAIL",
+    "MORE",
+    "NEW",
+    "SPLITS",
+    "VERDICTS",
+    "WAITS",
+    "ModelEntry",
+    "Scenario",
+    "disposition",
+    "rights",
+    "straight",
+]
 
 MAIL = b"From: a@a.example\nTo: b@b.example, c@c.example\n\n" + b"hello\n" * 100
 MORE = b"what its writer wrote after a pause\n"
@@ -30,6 +47,15 @@ VERDICTS: dict[str, dict[str, frozenset[bytes] | None]] = {
     "discarded": {},
 }
 """The possible decisions, and the recipients of each place. The first is the message file itself, the second are copies."""
+NEW = 50
+"""The id of a new message is that of the message with which it comes, plus this."""
+SPLITS: dict[str, dict[str, frozenset[bytes] | None]] = {
+    "a rest waits": {"OUT": frozenset({b"b@b.example"}), "queue": frozenset({b"c@c.example"})},
+    "a rest is on hold": {"OUT": frozenset({b"b@b.example"}), "hold": frozenset({b"c@c.example"})},
+}
+"""Decisions with a new message: the rest of the recipients, in the queue or on hold."""
+HOLD = "on hold"
+"""The decision that the whole message waits in Hold/."""
 WAITS = ("deferred", "parked")
 ENDS = ("Outbound/", "Taken/", "Quarantine/", "Bad/")
 """Where a message may end. Taken/ has the outputs that a consumer took."""
@@ -83,8 +109,17 @@ class Scenario:
 
     moves = True
     """A message file that is unchanged and for one module is moved there."""
+    splits = False
+    """Decisions make new messages, or put the message on hold, and messages on hold are released."""
     knows_what_it_wrote = True
     """It knows that the last dispatch ingested a message file, and not one before a failed sync."""
+
+    def verdicts(self, id: int, waits: int) -> tuple[str, ...]:
+        """Return what may be decided about a message, or what it may wait for."""
+        if not self.splits:
+            return (*VERDICTS, *(WAITS if waits else ()))
+        new = () if id > NEW else tuple(SPLITS)
+        return ("one module", *new, *((HOLD,) if waits else ()))
 
     def store(self, disk: DiskPort) -> Store:
         return Store(disk)
@@ -106,7 +141,7 @@ class Scenario:
         """Do a processor's work; return the places for which it staged, or that the message waits, or that it could not be scanned."""
         try:
             message = self.message(disk, entry)
-            return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, VERDICTS[entry.verdict])
+            return entry.verdict if entry.verdict in WAITS else self.put_out(disk, message, entry.n, _places(entry))
         except ingest.InvalidDrop:
             return "refused"
         except (OSError, ValueError):
@@ -118,13 +153,14 @@ class Scenario:
         return ingest.ingest(disk, entry.id, drop_path(entry.drop), "24-11-2026 10:00:00", "h")
 
     def put_out(self, disk: DiskPort, message: ingest.MessageFile, n: int, places: dict[str, frozenset[bytes] | None]) -> tuple[str, ...]:
-        if "quarantine" in places:
-            stage.stage_why(disk, message.id, n, "quarantine", {"fate": "quarantined"})
+        whys = tuple(place for place in places if place.startswith(("quarantine", "hold")))
+        for place in whys:
+            stage.stage_why(disk, message.id, n, place, {"fate": "quarantined" if place == "quarantine" else "on_hold"})
         if self.is_moved(disk, tuple(places)) and stage.unchanged(disk, message, None, (), message.envelope):
             return tuple(places)
         for place, recipients in places.items():
             stage.stage_file(disk, message, n, place, recipients, ())
-        return (*places, *(("quarantine-why",) if "quarantine" in places else ()))
+        return (*places, *(f"{place}-why" for place in whys))
 
     def settle(self, disk: DiskPort, entry: ModelEntry) -> bool:
         """Take the decision to its end, by settle.py. False: the sync failed."""
@@ -160,10 +196,33 @@ class Scenario:
         store.give_back(entry.id, entry.drop or "")
         return True
 
+    def release(self, disk: DiskPort, id: int) -> bool:
+        """Bring a message on hold back into the queue. False: the sync failed."""
+
+        def after_sync(action: Callable[[], object], *_: str) -> None:
+            disk.sync()
+            action()
+
+        came = list[OSError | None]()
+        try:
+            Requeue(disk).begin(id, "hold", None, after_sync, lambda _, error: came.append(error))
+        except OSError:
+            return bool(came)
+        return came == [None]
+
     def put_off(self, disk: DiskPort, id: int) -> bool:
         """Remove the staged files of a dispatch without an outcome; return whether there is a message file."""
         self.store(disk).wipe({id: sys.maxsize})
         return disk.stamp(ingest.queue_path(id)) is not None
+
+
+def _places(entry: ModelEntry) -> dict[str, frozenset[bytes] | None]:
+    if entry.verdict == HOLD:
+        return {"hold": ALL}
+    if entry.verdict not in SPLITS:
+        return VERDICTS[entry.verdict]
+    new = entry.id + NEW
+    return {place if names.is_module(place) else f"{place}-{new}": theirs for place, theirs in SPLITS[entry.verdict].items()}
 
 
 def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
@@ -177,6 +236,20 @@ def straight(verdict: str, mail: bytes = MAIL) -> dict[str, bytes]:
     assert isinstance(places, tuple)
     scenario.settle(simdisk, entry._replace(places=places))
     return simdisk.state.read()
+
+
+def rights(mail: bytes) -> dict[str, tuple[tuple[str, bytes], ...]]:
+    """Return the right end of each decision. A new message is enqueued."""
+    found = {verdict: disposition(straight(verdict, mail)) for verdict in VERDICTS}
+    for verdict in SPLITS:
+        simdisk = SimulatedDisk()
+        for path, data in straight(verdict, mail).items():
+            simdisk.create(path, (data,))
+        (path,) = [path for path in simdisk.state.names() if path.startswith(("Queue/", "Hold/")) and path.endswith(".msg")]
+        simdisk.rename(path, "Taken/0.OUT")
+        both = sorted(("one module", verdict))
+        found[" and ".join(both)] = disposition(simdisk.state.read())
+    return found
 
 
 def disposition(files: dict[str, bytes]) -> tuple[tuple[str, bytes], ...]:

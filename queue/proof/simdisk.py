@@ -1,9 +1,10 @@
 """The simulated disk: the Disk port in memory, a filesystem that keeps the states that a power cut may leave.
 
 It promises what a journaled ext4 or an xfs does, and nothing more. Names change one after the other, and a cut keeps any prefix
-of the changes since the last sync. The data of a file that was written since is broken or whole, in every combination. fsync makes one
-file's data durable, and all names up to now. After a failed sync the file's data is never durable again, even if a later sync
-succeeds (Linux forgets which pages it could not write). All folders exist. No clock, no real file.
+of the changes since the last sync. The data of a file that was written since is broken or whole, in every combination. A durable
+file that was patched since is the old one or the new one: a patch changes a few bytes of one block. fsync makes one file's data
+durable, and all names up to now. After a failed sync the file's data is never durable again, even if a later sync succeeds (Linux
+forgets which pages it could not write). All folders exist. No clock, no real file.
 """
 
 import errno
@@ -29,6 +30,8 @@ class File(NamedTuple):
     changes: int = 0
     """How often its writer changed it after it was dropped."""
     mark: int = -1
+    old: bytes | None = None
+    """Its durable data, if it was patched since the last sync."""
 
 
 class State(NamedTuple):
@@ -63,9 +66,11 @@ class State(NamedTuple):
     def _broken(self, names: dict[str, int]) -> Iterator["State"]:
         """Return these names, with the files that are not durable broken or whole in every combination."""
         there = [(number, file) for number, file in self.files if number in names.values()]
-        choices = [(file.data,) if file.care == "durable" else (file.data, broken(file.data)) for _, file in there]
+        choices = [_left(file) for _, file in there]
         for data in itertools.product(*choices):
-            files = tuple((number, file._replace(data=each, care="durable")) for (number, file), each in zip(there, data, strict=True))
+            files = tuple(
+                (number, file._replace(data=each, care="durable", old=None)) for (number, file), each in zip(there, data, strict=True)
+            )
             yield State(tuple(sorted(names.items())), (), files)
 
 
@@ -120,7 +125,8 @@ class SimulatedDisk:
     def patch(self, path: str, offset: int, data: bytes) -> None:
         file = self._file(path)
         text = file.data[:offset] + data + file.data[offset + len(data) :]
-        self._files[self._names[path]] = file._replace(data=text, care="lost" if file.care == "lost" else "written", mark=-1)
+        old = file.data if file.care == "durable" else file.old
+        self._files[self._names[path]] = file._replace(data=text, care="lost" if file.care == "lost" else "written", mark=-1, old=old)
 
     def chunks(self, path: str, offset: int = 0, first: int = CHUNK) -> Generator[bytes, None, None]:
         data = self._file(path).data[offset:]
@@ -216,7 +222,7 @@ class SimulatedDisk:
         self._log = ()
         for number in numbers:
             if (file := self._files[number]).care == "written":
-                self._files[number] = file._replace(care="durable")
+                self._files[number] = file._replace(care="durable", old=None)
 
     def _number(self, path: str) -> int:
         if path not in self._names:
@@ -237,6 +243,13 @@ class SimulatedDisk:
     def _change(self, *change: tuple[str, int | None]) -> None:
         self._log += (change,)
         _apply(self._names, change)
+
+
+def _left(file: File) -> tuple[bytes, ...]:
+    """Return what a cut may leave of a file."""
+    if file.care == "durable" or file.data == file.old:
+        return (file.data,)
+    return file.data, broken(file.data) if file.old is None else file.old
 
 
 def _apply(names: dict[str, int], change: Change) -> None:

@@ -1,9 +1,11 @@
 """Run the kill storm: any process of the tree, even the supervisor, dies or stops at any instant. The mail must not be affected."""
 
 import contextlib
+import json
 import os
 import random
 import signal
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,11 +21,12 @@ KILLS_PER_SECOND = 8
 WARM_UP = 200
 """Messages at once, so that every processor has had some and has all its connections."""
 BURST = 25
+HOLDS_PER_SECOND = 8
 ROUND = 25
 """Kills until a pause in which all settles and is counted."""
 WEIGHTS = {"processor": 35, "helper": 15, "queue manager": 15, "filterlink": 10, "logger": 10, "watcher": 5, "door": 5, "supervisor": 10}
 CENSUS = Counter(
-    dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "helper", "door"), 1) | {"processor": PROCESSORS}
+    dict.fromkeys(("supervisor", "logger", "filterlink", "queue manager", "watcher", "door"), 1) | {"processor": PROCESSORS, "helper": 2}
 )
 
 
@@ -33,11 +36,13 @@ class Storm:
     def __init__(self, trial: Trial, chance: random.Random) -> None:
         self.trial = trial
         self.chance = chance
-        self.ledger = weather.Ledger(chance)
+        self.ledger = weather.Ledger(chance, splits=True)
+        self.holds = 0
+        self._asked: list[socket.socket] = []
         self.struck: Counter[str] = Counter()
         self.stops = 0
         self._stopped: list[tuple[float, int]] = []
-        self._next_drop = self._next_strike = 0.0
+        self._next_drop = self._next_strike = self._next_hold = 0.0
 
     def blow(self, kills: int, supervisor: bool) -> None:
         """Go on until this many processes were killed, the supervisor at least once or not at all. Then let everything settle."""
@@ -48,12 +53,15 @@ class Storm:
             self._revive()
             self._resume(now)
             self.drop_due(now)
+            self._hold_or_release(now)
             if now >= self._next_strike:
                 overdue = supervisor and self.struck["supervisor"] == spared and self.struck.total() > target - kills // 2
                 self._strike(now, "supervisor" if overdue else self._choose(supervisor))
             weather.take_outbound(self.trial.base, self.ledger)
             weather.until(min(self._next_drop, self._next_strike, now + 0.01))
         self._resume(float("inf"))
+        while self._asked:
+            self._asked.pop().close()
         weather.settled(self.trial, self._settling)
         weather.take_quarantine(self.trial.base, self.ledger)
 
@@ -66,6 +74,27 @@ class Storm:
         mail = self.ledger.make()
         self.trial.drop(mail.name, mail.data)
         return mail
+
+    def _hold_or_release(self, now: float) -> None:
+        """Order to put some message on hold for a short time, or to release one. The order may be lost with the process that gets it."""
+        if now < self._next_hold:
+            return
+        self._next_hold = now + self.chance.expovariate(HOLDS_PER_SECOND)
+        folder, verb = self.chance.choice((("Queue", "hold"), ("Queue", "hold"), ("Hold", "release-hold")))
+        ids = [int(name.partition(".")[0]) for name in os.listdir(self.trial.base / folder) if name.endswith(".msg")]
+        if not ids:
+            return
+        order = {"command": verb, "id": self.chance.choice(ids)} | ({"until": time.time() + 0.3} if verb == "hold" else {})
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            sock.connect(str(self.trial.base / "Run/control.sock"))
+            sock.sendall(json.dumps(order).encode() + b"\n")
+            self.holds += 1
+        self._asked.append(sock)  # open until an answer can have come
+        for old in self._asked[:-20]:
+            old.close()
+        self._asked = self._asked[-20:]
 
     def _settling(self) -> None:
         self._revive()
@@ -131,7 +160,7 @@ def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path
     """Each message has exactly one disposition, the right one; dead processes leave nothing behind; the totals and the log agree."""
     began = time.monotonic()
     chance = weather.seeded("kill storm")
-    with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS)) as trial:
+    with Trial(tmp_path / "base", weather.config(tmp_path / "markers", PROCESSORS, splits=True)) as trial:
         storm = Storm(trial, chance)
         usual = _warmed_up(storm)
         rounds = max(2, kills // ROUND)
@@ -143,7 +172,7 @@ def test_every_message_has_one_fate_whoever_is_killed(kills: int, tmp_path: Path
         assert weather.inhabitants(trial.base) == []
     print(
         f"kill storm: {len(storm.ledger.mails)} messages, {storm.struck.total()} kills ({dict(storm.struck)}), "
-        f"{storm.stops} stops, {time.monotonic() - began:.0f} s"
+        f"{storm.stops} stops, {storm.holds} holds and releases, {time.monotonic() - began:.0f} s"
     )
 
 

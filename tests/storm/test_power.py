@@ -102,7 +102,7 @@ def test_what_was_durable_comes_out_once_after_a_power_cut(kind: str, cuts: int,
     with ExitStack() as stack:
         outer = _outer(tmp_path, stack)
         while seen["cuts"] < cuts:
-            ledger = weather.Ledger(random.Random(chance.random()))
+            ledger = weather.Ledger(random.Random(chance.random()), splits=True)
             taken = _live(kind, outer, tmp_path, ledger, chance, min(CUTS_A_RUN, cuts - seen["cuts"]))
             for cut in taken:  # the loop may add more cuts
                 taken += _recovered(kind, cut, tmp_path / "after", ledger, chance, seen)
@@ -127,7 +127,7 @@ def _live(kind: str, outer: Path, tmp_path: Path, ledger: weather.Ledger, chance
     disks.make(kind, image)
     with ExitStack() as stack:
         place = stack.enter_context(disks.mounted(image, tmp_path / "live", *OPTIONS[kind]))
-        trial = stack.enter_context(Trial(place / "base", weather.config(tmp_path / "markers")))
+        trial = stack.enter_context(Trial(place / "base", weather.config(tmp_path / "markers", splits=True)))
         load = Load(place, ledger)
         load.start()
         stack.callback(load.finish)
@@ -178,6 +178,7 @@ def _count(base: Path, seen: Counter[str]) -> None:
     for path in (base / "Queue").iterdir():
         if path.suffix in kinds:
             seen[kinds[path.suffix]] += 1
+    seen["on hold"] += len(os.listdir(base / "Hold")) // 2
     seen["staged"] += len(os.listdir(base / "Staged"))
 
 

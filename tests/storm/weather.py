@@ -45,18 +45,68 @@ to = "SMTP"
 recipient = "*"
 to = "OUT"
 """
+SPLITS = """
+[[filters]]
+name = "Again"
+program = "{judge}"
+max_in_flight = 20
+auto_restart = "100ms"
+[[rules]]
+name = "scan for some"
+priority = 3
+scope = "recipient"
+conditions = [["Any Recipient", "is", "lou@late.example"]]
+actions = [["ExternalFilter", "Again"]]
+[[rules]]
+name = "hold for some"
+priority = 2
+scope = "recipient"
+conditions = [["Any Recipient", "is", "hal@held.example"]]
+actions = [["Hold for", "1s"]]
+[[rules]]
+name = "forward some"
+priority = 1
+conditions = [["Any Recipient", "is", "fay@b.example"]]
+actions = [["Forward to", "far@forward.example"]]
+[[routes]]
+recipient = "*@late.example"
+to = "LATE"
+[[routes]]
+recipient = "*@held.example"
+to = "HELD"
+[[routes]]
+recipient = "*@forward.example"
+to = "FORWARD"
+"""
+"""Rules by which a message becomes several: a rest that is deferred, one that is on hold, and a new message."""
+BEFORE = """[[routes]]
+recipient = "*@smtp.example"
+"""
 Status = dict[str, Any]
+ADDRESSES = {
+    "OUT": "bob@b.example",
+    "SMTP": "sue@smtp.example",
+    "LATE": "lou@late.example",
+    "HELD": "hal@held.example",
+    "FORWARD": "fay@b.example",
+}
+"""A recipient for each module. That of FORWARD gets the message in OUT, and another address gets a new one."""
 FIELD = b"X-Storm: seen\n"
 ROLES = ("supervisor", "logger", "filterlink", "queue manager", "watcher", "door", "processor")
 PATIENCE = 120.0
 """Seconds until a storm that does not settle has failed: the longest pause of the engine is a minute."""
 
 
-def config(markers: Path, processors: int = 4, log_level: str = "major", min_free: str = "1%") -> str:
+def config(markers: Path, processors: int = 4, log_level: str = "major", min_free: str = "1%", *, splits: bool = False) -> str:
     """Return the config file. `markers`: the folder in which the helper remembers messages that it has deferred."""
     markers.mkdir(exist_ok=True)
     judge = f"{sys.executable} -IS {JUDGE} 0 {markers}"
-    return CONFIG.format(processors=processors, log_level=log_level, min_free=min_free, judge=judge)
+    text = CONFIG.format(processors=processors, log_level=log_level, min_free=min_free, judge=judge)
+    if not splits:
+        return text
+    again = markers.with_name(f"{markers.name}-again")
+    again.mkdir(exist_ok=True)
+    return text.replace(BEFORE, SPLITS.format(judge=f"{sys.executable} -IS {JUDGE} 0 {again}") + BEFORE)
 
 
 def seeded(name: str) -> random.Random:
@@ -89,15 +139,19 @@ class Mail(NamedTuple):
 class Ledger:
     """Every message that was made, and every place in which it came out."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, splits: bool = False) -> None:
+        """`splits`: some messages become several (SPLITS)."""
         self._chance = chance
+        self._splits = splits
+        self.ids: dict[str, dict[str, set[str]]] = {}
+        """The ids under which each message came out, and the places of each."""
         self.mails: dict[str, Mail] = {}
         self.came: dict[str, list[str]] = {}
         self.faults: list[str] = []
 
     def fresh(self) -> "Ledger":
         """Return a ledger of the same messages, without any output yet."""
-        other = Ledger(self._chance)
+        other = Ledger(self._chance, splits=self._splits)
         other.mails = self.mails
         return other
 
@@ -105,15 +159,28 @@ class Ledger:
         """Make a new message with a random verdict. One in ten has recipients in two modules, one in twenty is large."""
         name = f"m{len(self.mails):06}"
         chance = self._chance
-        modules = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
+        modules: tuple[str, ...] = chance.choices((("OUT",), ("SMTP", "OUT")), (9, 1))[0]
         answer, dispositions = self._verdict(frozenset(modules))
-        to = ", ".join({"OUT": "bob@b.example", "SMTP": "sue@smtp.example"}[module] for module in modules)
+        if self._splits:
+            modules, dispositions = self._split(modules, answer, dispositions)
+        to = ", ".join(ADDRESSES[module] for module in modules)
         seconds = chance.choice((0, 0, 0.005, 0.02, 0.1))
         head = f"From: ann@a.example\nTo: {to}\nMessage-ID: <{name}>\nX-Judge: {seconds} {answer}\n\n"
         size = 40_000 if chance.random() < 0.05 else chance.randrange(2000)
         mail = Mail(name, head.encode() + chance.randbytes(size // 2).hex().encode() + b"\n", dispositions, FIELD * ("ADDHEADER" in answer))
         self.mails[name] = mail
         return mail
+
+    def _split(
+        self, modules: tuple[str, ...], answer: str, dispositions: tuple[frozenset[str], ...]
+    ) -> tuple[tuple[str, ...], tuple[frozenset[str], ...]]:
+        """Give some messages recipients for whom they become messages of their own. Return the modules, and what may come out."""
+        more = tuple(module for module in ("LATE", "HELD", "FORWARD") if self._chance.random() < 0.1)
+        if "fickle" in answer or (more[:1] == ("LATE",) and answer not in ("OK", "once OK")):
+            return modules, dispositions
+        if "FORWARD" not in more and more and self._chance.random() < 0.2:
+            return more, tuple(frozenset(more) if places == frozenset(modules) else places for places in dispositions)
+        return (*modules, *more), tuple(places | set(more) if places == frozenset(modules) else places for places in dispositions)
 
     def _verdict(self, modules: frozenset[str]) -> tuple[str, tuple[frozenset[str], ...]]:
         passes = modules
@@ -130,8 +197,8 @@ class Ledger:
         )
         return self._chance.choices(verdicts, (6, 3, 2, 2, 1, 1, 2))[0]
 
-    def take(self, place: str, data: bytes) -> str:
-        """Note that a file came out in a place, whole or not; return the message's name."""
+    def take(self, place: str, data: bytes, id: str = "") -> str:
+        """Note that a file came out in a place, whole or not, with this id; return the message's name."""
         end = envelope.head_end(data)
         found = re.search(rb"^Message-ID: <(m\d+)>$", data[end:], re.MULTILINE)
         mail = self.mails.get(found[1].decode()) if found else None
@@ -139,8 +206,14 @@ class Ledger:
             self.faults.append(f"unknown file in {place}: {data[:300]!r}")
             return ""
         line = envelope.parse_o(data)
-        digest = envelope.Digest(data[: line.offset], data[line.offset + envelope.O_LENGTH :]).line() if line else b""
+        digest = envelope.Digest(data[: line.offset], data[line.offset + envelope.O_LENGTH :]).line(line.mark) if line else b""
         message = bare(data[end:]) if place != "Quarantine" else data[end:]
+        self.ids.setdefault(mail.name, {}).setdefault(id, set()).add(place)
+        if place == "FORWARD":
+            if digest not in data or mail.data not in data[end:]:
+                self.faults.append(f"{mail.name} was not forwarded whole: {data[:1000]!r}")
+            self.came.setdefault(mail.name, []).append(place)
+            return mail.name
         if digest not in data or message.removeprefix(mail.fields) != mail.data:
             self.faults.append(f"{mail.name} came broken to {place}: {data[:300]!r}")
         if place != "Quarantine" and not message.startswith(mail.fields):
@@ -163,11 +236,11 @@ class Ledger:
 
     def totals(self, names: Iterable[str]) -> dict[str, int]:
         """Return the totals that `status` must have for these messages."""
-        count = Counter(_disposition(self.came.get(name, [])) for name in names)
+        count = Counter(_disposition(places) for name in names for places in self.ids.get(name, {"": set()}).values())
         return {disposition: count[disposition] for disposition in ("enqueued", "discarded", "quarantined")} | {"received": count.total()}
 
 
-def _disposition(places: list[str]) -> str:
+def _disposition(places: set[str]) -> str:
     return "discarded" if not places else "quarantined" if "Quarantine" in places else "enqueued"
 
 
@@ -178,14 +251,14 @@ def take_outbound(base: Path, ledger: Ledger) -> None:
     """Consume the output: read each file, note it, remove it. Hidden files are skipped: a new queue manager tests a rename (mounts.py)."""
     for module in (base / "Outbound").iterdir():
         for path in module.glob("[!.]*"):
-            ledger.take(module.name, path.read_bytes())
+            ledger.take(module.name, path.read_bytes(), path.stem.partition("-")[0])
             path.unlink()
 
 
 def take_quarantine(base: Path, ledger: Ledger) -> None:
     """Consume Quarantine: note and remove each message and its reason. Call this only when no message is in work."""
     for path in sorted((base / "Quarantine").glob("*.msg")):
-        ledger.take("Quarantine", path.read_bytes())
+        ledger.take("Quarantine", path.read_bytes(), path.stem)
         if not path.with_suffix(".why").exists():
             ledger.faults.append(f"{path.name} has no reason beside it")
         path.with_suffix(".why").unlink(missing_ok=True)
@@ -194,7 +267,7 @@ def take_quarantine(base: Path, ledger: Ledger) -> None:
 
 def left(base: Path) -> list[str]:
     """Return the files of messages that have not left yet. All names count except those that begin with a dot."""
-    folders = ("Submitted", "Submitted/.taken", "Queue", "Staged", "Bad")
+    folders = ("Submitted", "Submitted/.taken", "Queue", "Staged", "Hold", "Bad")
     return [f"{folder}/{name}" for folder in folders for name in os.listdir(base / folder) if not name.startswith(".")]
 
 

@@ -265,7 +265,9 @@ def test_on_a_running_engine(trials: Trials, config: Config, mail: Make) -> None
             following.end()
         command = [sys.executable, "-m", "enqueuer.cli.app", "log", "--base", str(trial.base)]
         story = subprocess.run([*command, "--messages", "a.eml"], capture_output=True, text=True, check=True).stdout.splitlines()
-        assert [re.sub(r".*\]\) (\w+).*", r"\1", line) for line in story] == ["from", "enqueued"]
+        told = [line for line in story if " QUEUE([" in line]
+        assert [re.sub(r".*\]\) (\w+).*", r"\1", line) for line in told] == ["from", "enqueued"]
+        assert any(" ENQUEUERRULES([" in line and 'rule "scan everything": met' in line for line in story)
         assert subprocess.run([*command, "--id", "a.eml"], capture_output=True, text=True, check=True).stdout.splitlines() == story
         show = [sys.executable, "-m", "enqueuer.cli.app", "queue", "show", "a.eml", "--json", "--base", str(trial.base)]
         for place in (["Outbound/OUT"], []):  # until another program takes it

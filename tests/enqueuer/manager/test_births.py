@@ -124,7 +124,8 @@ def test_ids_are_given_once(bench: _Bench) -> None:
 
     assert len(set(given)) == 6
     assert sorted(given) == list(given)
-    assert len(bench.births.new_ids(10**9)) == MOST_IDS
+    assert len(bench.births.new_ids(MOST_IDS)) == MOST_IDS
+    assert bench.births.new_ids(MOST_IDS + 1) == ()
 
     class Full:
         def take(self, microseconds: int) -> int:

@@ -116,6 +116,8 @@ WORDS: dict[str, Sequence[Sequence[str]]] = {
     "filters test": [[name, "{mail}/mail.eml", "--base", "{base}"] for name in ("Own", "Bare", "Root")],
     "filters bench": [["enqueuer", "{mail}/mail.eml", "--count", "2", "--timeout", "1s"]],
     "rules check": [["--base", "{base}"], ["{base}/Settings/enqueuer.toml"]],
+    "rules list": [["--base", "{base}"]],
+    "rules test": [["{mail}/mail.eml", "--base", "{base}"]],
     "rules export": [["--cgp", "--base", "{base}"], ["--cgp", "{base}/Settings/enqueuer.toml"]],
     "rules import": [["--cgp", "{mail}/mail.eml"]],
     "config check": [["--base", "{base}"], ["{base}/Settings/enqueuer.toml"]],

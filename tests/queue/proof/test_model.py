@@ -90,6 +90,40 @@ def test_what_is_staged_comes_to_one_fate_too(bounds: FaultBounds) -> None:
     assert not report.cut_short
 
 
+class Splitting(Scenario):
+    """Decisions with new messages and with holds; what is on hold is released."""
+
+    splits = True
+
+
+class SplittingInSteps(Splitting):
+    def store(self, disk: DiskPort) -> Store:
+        return Store(disk, EachSync(disk))
+
+
+@pytest.mark.parametrize("scenario", [Splitting, SplittingInSteps])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        FaultBounds(kills=1, cuts=0, waits=1),
+        FaultBounds(kills=0, cuts=1, waits=1),
+        FaultBounds(kills=1, cuts=1, waits=0),
+        pytest.param(FaultBounds(kills=2, cuts=0, waits=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=1, cuts=1, waits=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=0, cuts=2, waits=1), marks=pytest.mark.storm),
+        pytest.param(FaultBounds(kills=0, cuts=1, waits=0, fails=1), marks=pytest.mark.storm),
+    ],
+    ids=str,
+)
+def test_new_messages_and_holds_come_to_one_fate_each(scenario: type[Scenario], bounds: FaultBounds) -> None:
+    """A rest is there if and only if its first message was decided so; a message on hold comes back."""
+    report = explore(scenario(), begin(bounds))
+
+    print(f"{bounds}: {report.worlds} worlds")
+    assert report.wrong == {}
+    assert not report.cut_short
+
+
 # ---- wrong orders
 
 
@@ -329,6 +363,53 @@ class _GivesBackFirst(Store):
         return b""
 
 
+class _NewBeforeCommit(DirectorySettlement[Decision]):
+    def commit(self, decision: Decision) -> None:
+        for place in decision.places or ():
+            if names.parse_new(place):
+                self.store.publish(decision.id, decision.n, place)
+        super().commit(decision)
+
+
+class NewMessagesBeforeTheCommit(Splitting):
+    order = _NewBeforeCommit
+
+
+class _NewAfterForget(DirectorySettlement[Decision]):
+    def publish(self, decision: Decision) -> None:
+        self.store.finish(decision.id, decision.n, "1.a.eml", [place for place in decision.places or () if not names.parse_new(place)])
+
+    def forget(self, decision: Decision) -> None:
+        super().forget(decision)
+        self.store.finish(decision.id, decision.n, None, [place for place in decision.places or () if names.parse_new(place)])
+
+
+class NewMessagesAfterTheEnd(Splitting):
+    order = _NewAfterForget
+
+
+class ForgetNewMessages(Splitting):
+    """A recovery offers only what was in the queue before it carried out a decision."""
+
+    def recover(self, disk: DiskPort, cold: bool) -> list[ModelEntry] | None:
+        before = set(disk.names("Queue"))
+        found = super().recover(disk, cold)
+        return found and [entry for entry in found if names.queue(entry.id) in before or entry.drop]
+
+
+class _ReleaseAtOnce(DirectorySettlement[Decision]):
+    def forget(self, decision: Decision) -> None:
+        if "hold" in (decision.places or ()):
+            self.store.disk.rename(names.final(decision.id, "hold"), ingest.queue_path(decision.id))
+        super().forget(decision)
+
+
+class ReleaseBeforeTheEnd(Splitting):
+    """A message goes back into the queue while it still has its .done."""
+
+    order = _ReleaseAtOnce
+
+
 CUT = FaultBounds(kills=0, cuts=1, waits=0)
 KILL = FaultBounds(kills=1, cuts=0, waits=0)
 STRAY = ("Outbound/OUT/1.msg", b"what stood there when the power was cut")
@@ -354,6 +435,10 @@ WRONG: list[tuple[type[Scenario], World, str]] = [
     (ReleaseWithoutComparison, begin(FaultBounds(kills=0, cuts=0, waits=1, writes=1)), "one module, but leaves OUT (cut)"),
     (TrustWhatAnyDropBecame, begin(KILL._replace(writes=1)), "one module, but leaves OUT (cut)"),
     (GiveBackBeforeTheMessageGoes, begin(KILL._replace(writes=1)), "one module and one module, but leaves OUT (cut), OUT"),
+    (NewMessagesBeforeTheCommit, begin(KILL), "stays behind: Queue/51.msg"),
+    (NewMessagesAfterTheEnd, begin(KILL), "a rest waits, but leaves OUT"),
+    (ForgetNewMessages, begin(KILL), "stays behind: Queue/51.msg"),
+    (ReleaseBeforeTheEnd, begin(KILL._replace(waits=1)), "stays behind: Queue/1.msg"),
     (TakeAnyMessageFile, begin(FaultBounds(kills=1, cuts=1, waits=0, fails=1)), "one module, but leaves OUT (broken)"),
 ]
 

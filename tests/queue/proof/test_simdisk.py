@@ -231,3 +231,16 @@ def test_a_cut_ends_the_processes_that_hold_locks() -> None:
     assert [SimulatedDisk(cut).held("Incoming/smtp-1.lock") for cut in simdisk.state.cuts()] == [False]
     simdisk.hold("Incoming/smtp-1.lock", alive=False)
     assert not simdisk.held("Incoming/smtp-1.lock")
+
+
+def test_a_patch_of_a_durable_file_is_made_or_not() -> None:
+    """A few bytes of one block; of a file that was just written, all is open."""
+    simdisk = SimulatedDisk()
+    simdisk.create("Queue/1.msg", (b"0123",))
+    simdisk.sync()
+    simdisk.patch("Queue/1.msg", 1, b"x")
+    simdisk.patch("Queue/1.msg", 2, b"y")
+
+    assert {cut.read()["Queue/1.msg"] for cut in simdisk.state.cuts()} == {b"0xy3", b"0123"}
+    simdisk.sync()
+    assert {cut.read()["Queue/1.msg"] for cut in simdisk.state.cuts()} == {b"0xy3"}
