@@ -318,3 +318,11 @@ def test_priorities_over_ten_keep_their_order() -> None:
     given = [PlainRule(str(priority), priority, node, DISCARD) for priority, node in zip((10, 900, 20, 3), nodes, strict=True)]
 
     assert [(each.name, each.priority) for each in imported(exported(*given)[0])[0]] == [("900", 10), ("20", 10), ("10", 10), ("3", 3)]
+
+
+def test_a_redirect_that_also_delivers_is_named() -> None:
+    """Unless Discard follows, the first recipients get the message there, and not here."""
+    alone = b'((5, away, (), (("Redirect To", "new@example.org"))))'
+    both = b'((5, away, (), (("Redirect To", "new@example.org"), (Discard))))'
+    assert ["Mirror to" in remark.text for remark in import_rules(alone)[1]] == [True]
+    assert import_rules(both)[1] == []
