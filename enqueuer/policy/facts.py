@@ -93,6 +93,11 @@ class Facts:
         return known
 
     @cached_property
+    def whole_lines(self) -> Sequence[str]:
+        """Return `name: value` of all fields, folded."""
+        return tuple(f"{name}: {fold(value)}" for name, value in self.lines.texts())
+
+    @cached_property
     def _addresses(self) -> dict[tuple[str, ...], tuple[str, ...]]:
         return {}
 

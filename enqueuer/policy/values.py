@@ -33,8 +33,8 @@ def _header(test: Test) -> Texts:
 
 
 def _lines(view: View) -> Sequence[str]:
-    names = dict.fromkeys((*(view.added.names() if view.added is not None else ()), *view.facts.lines.names()))
-    return [f"{name}: {fold(value)}" for name in names for value in view.values(name)]
+    lines = view.facts.whole_lines
+    return lines if view.added is None else (*(f"{name}: {fold(value)}" for name, value in view.added.texts()), *lines)
 
 
 def _addresses(*names: str) -> Texts:
