@@ -195,7 +195,10 @@ def _reply(word: str, context: ActionContext) -> Action:
 
     def act(branch: Branch, view: View) -> None:
         if view.facts.human:
-            branch.letters += (Letter("reply", context.rule, (view.facts.sender,), expand(word, view), mark=context.mark),)
+            text = expand(word, view)
+            if text.startswith("+") and not word.startswith("+"):  # a macro must not begin header lines
+                text = " " + text
+            branch.letters += (Letter("reply", context.rule, (view.facts.sender,), text, mark=context.mark),)
 
     return _once(act, context)
 

@@ -81,6 +81,7 @@ class ActivePolicy(msgspec.Struct, frozen=True):
             module_of=self.routes.module_of,
             remembered=remembered,
             done=done_of(envelope),
+            route=envelope.word(b"route").decode("ascii", "replace"),
         )
 
 

@@ -26,6 +26,8 @@ class Branch(msgspec.Struct):
     remembered: tuple[Remembered, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
     done: tuple[bytes, ...] = ()
+    added_to: tuple[bytes, ...] = ()
+    """Marks of filters whose ADDROUTE is in `routes`."""
     asked: tuple[str, ...] = ()
     """Filters whose verdict counts already."""
     notes: tuple[str, ...] = ()
@@ -50,12 +52,13 @@ class Branch(msgspec.Struct):
             "recipients": self.recipients,
             "tags": self.tags,
             "texts": self.texts,
-            "done": self.done,
         }
         if disposition in (Disposition.ENQUEUED, Disposition.DISCARDED, Disposition.ON_HOLD):
-            found |= {"copies": self.copies, "letters": self.letters, "remembered": self.remembered}
-        if disposition is Disposition.ENQUEUED:
-            found |= {"routes": self.routes, "redirected": self.redirected, "module": self.module, "queue": self.queue}
+            found |= {"copies": self.copies, "letters": self.letters, "remembered": self.remembered, "done": self.done}
+        if disposition in (Disposition.ENQUEUED, Disposition.ON_HOLD):
+            found |= {"routes": self.routes, "done": self.done + self.added_to}
+        if disposition not in (Disposition.DISCARDED, Disposition.DEFERRED):  # a kept message may be released, and goes on then
+            found |= {"redirected": self.redirected, "module": self.module, "queue": self.queue}
         return RuleOutcome(disposition, reason, rule=rule, **(found | more))  # type: ignore[arg-type]
 
     def passed(self, rule: str = "") -> RuleOutcome:

@@ -5,7 +5,7 @@ condition needs it. What a worker has to find out (files, digest) is the answer 
 """
 
 import ipaddress
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -57,11 +57,13 @@ class Facts:
         networks: Networks = (),
         module_of: Callable[[bytes], str] = lambda _recipient: "",
         remembered: Callable[[str], Container[str]] = lambda _name: (),
-        done: Container[bytes] = (),
+        done: Collection[bytes] = (),
+        route: str = "",
     ) -> None:
         """`size`: bytes of the message without its envelope. `header`: reads the header, without the empty line. `now`: seconds since 1970.
 
         `remembered`: reads a list of State/lists/. `done`: marks of actions that were carried out for the message of which this is a rest.
+        `route`: MODULE(queue) of a Route to before the action that kept the message.
         """
         self.size = size
         self.sender = sender
@@ -74,6 +76,7 @@ class Facts:
         self.module_of = module_of
         self.remembered = remembered
         self.done = done
+        self.route = route
         self._networks = networks
         self._read = header
 

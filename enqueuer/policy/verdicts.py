@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from enqueuer.policy.branch import Branch
-from enqueuer.policy.outcome import Copy, Disposition, RuleOutcome
+from enqueuer.policy.outcome import Copy, Disposition, RuleOutcome, mark
 from enqueuer.policy.view import AnswerNeeded, View
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.wire.frames import AnswerKind, FilterAnswer
@@ -45,13 +45,22 @@ def apply(branch: Branch, view: View, filter: Filter, rule: str) -> RuleOutcome 
         return None
     if first:
         branch.add_fields(verdict.fields)
-        branch.routes += verdict.routes
-        branch.copies += tuple(Copy(filter.name, address) for address in verdict.copies)
+        _add_recipients(branch, view, filter.name, verdict)
     if disposition is not None:
         return branch.ended(disposition, reason, rule, filter=filter.name)
     if first and verdict.kind is not AnswerKind.OK:
         branch.notes += (f"passed by {filter.name}: {reason}",)
     return None
+
+
+def _add_recipients(branch: Branch, view: View, filter: str, verdict: FilterAnswer) -> None:
+    """Take over ADDROUTE and MIRRORTO, if no earlier part of the message had them."""
+    if verdict.routes and (done := mark(filter, "ADDROUTE")) not in view.facts.done:
+        branch.routes += verdict.routes
+        branch.added_to += (done,)
+    if verdict.copies and (done := mark(filter, "MIRRORTO")) not in view.facts.done:
+        branch.copies += tuple(Copy(filter, address) for address in verdict.copies)
+        branch.done += (done,)
 
 
 def judge(verdict: FilterAnswer, filter: Filter) -> Disposition | None:

@@ -6,6 +6,7 @@ verdicts are kept. A rule without scope acts on the whole message. A rule of sco
 conditions hold; if these are some of them only, the message goes on in two branches, and each ends with its own outcome.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -26,6 +27,8 @@ __all__ = ["MAX_OUTCOMES", "CompiledRule", "Rules", "decide", "explain"]
 
 MAX_OUTCOMES = 100
 """Different outcomes of one message. With more it goes to Bad/: each one may be a copy of the message."""
+MAX_BRANCHES = 1000
+"""Branches of one message. With more it goes to Bad/: each rule is tried for each of them."""
 
 
 class CompiledRule(msgspec.Struct, frozen=True):
@@ -87,7 +90,8 @@ class _RuleWalk:
         self._facts = facts
         self._answers = answers
         self._trail = trail
-        self._live = [Branch(facts.recipients)]
+        module, _, queue = facts.route.rstrip(")").partition("(")
+        self._live = [Branch(facts.recipients, module=module, queue=queue)]
         self._ended: list[RuleOutcome] = []
         self._met: list[int] = []
         self._would: list[tuple[str, str]] = []
@@ -102,6 +106,8 @@ class _RuleWalk:
             done = 0
             if before and not self._live:
                 break
+            if len(self._live) + len(self._ended) > MAX_BRANCHES:
+                return Ruling((_too_many(len(self._live) + len(self._ended)),), tuple(self._met), tuple(self._would))
         for branch in self._live:
             self._ended.append(branch.passed())
         return Ruling(_merged(self._ended, self._facts), tuple(self._met), tuple(self._would))
@@ -195,33 +201,49 @@ def _merged(ended: Sequence[RuleOutcome], facts: Facts) -> tuple[RuleOutcome, ..
     """Join the outcomes that differ in their recipients only. Each effect stays in one outcome."""
     if len(ended) == 1:
         return (msgspec.structs.replace(ended[0], recipients=None),)
-    groups: dict[RuleOutcome, list[bytes]] = {}
+    groups: dict[RuleOutcome, list[RuleOutcome]] = {}
     for each in ended:
-        groups.setdefault(msgspec.structs.replace(each, recipients=()), []).extend(each.recipients or ())
+        groups.setdefault(_without_effects(each), []).append(each)
     if len(groups) > MAX_OUTCOMES:
-        reason = f"the rules give {len(groups)} different outcomes for its recipients; at most {MAX_OUTCOMES} are possible"
-        return (RuleOutcome(Disposition.BAD, reason),)
+        return (_too_many(len(groups)),)
     order = {recipient: at for at, recipient in enumerate(facts.recipients)}
-    found = [msgspec.structs.replace(each, recipients=tuple(sorted(whose, key=order.__getitem__))) for each, whose in groups.items()]
-    if len(found) == 1:
+    found = [_joined(alike, order) for alike in groups.values()]
+    if len(found) == 1 or all(each.disposition is Disposition.DEFERRED for each in found):
         return (msgspec.structs.replace(found[0], recipients=None),)
     return _with_each_effect_once(found)
 
 
-EFFECTS = ("routes", "copies", "letters", "remembered", "texts")
+def _too_many(count: int) -> RuleOutcome:
+    reason = f"the rules give {count} different outcomes for its recipients; at most {MAX_OUTCOMES} are possible"
+    return RuleOutcome(Disposition.BAD, reason)
+
+
+EFFECTS = ("routes", "copies", "letters", "remembered", "texts", "done")
+NO_EFFECTS = dict.fromkeys(EFFECTS, ())
+
+
+def _without_effects(outcome: RuleOutcome) -> RuleOutcome:
+    """Return what decides whether two outcomes are one."""
+    passed = {"rule": ""} if outcome.disposition is Disposition.ENQUEUED else {}
+    return msgspec.structs.replace(outcome, recipients=(), **passed, **NO_EFFECTS)
+
+
+def _joined(alike: Sequence[RuleOutcome], order: Mapping[bytes, int]) -> RuleOutcome:
+    """Return one outcome with all recipients and effects."""
+    whose = sorted(itertools.chain.from_iterable(each.recipients or () for each in alike), key=order.__getitem__)
+    effects = {name: tuple(dict.fromkeys(itertools.chain.from_iterable(getattr(each, name) for each in alike))) for name in EFFECTS}
+    return msgspec.structs.replace(alike[0], recipients=tuple(whose), **effects)
 
 
 def _with_each_effect_once(outcomes: Sequence[RuleOutcome]) -> tuple[RuleOutcome, ...]:
-    """Leave each effect to the first outcome that has it. Deferred ones have none now, and note what the others have done."""
+    """Leave each effect to the first outcome that has it. Deferred ones have none now. All note what was done, also by others."""
     known: dict[str, set[object]] = {name: set() for name in EFFECTS}
-    done = dict.fromkeys(mark for each in outcomes if each.disposition is not Disposition.DEFERRED for mark in each.done)
+    done = tuple(dict.fromkeys(mark for each in outcomes for mark in each.done))
     found = list[RuleOutcome]()
     for each in outcomes:
         deferred = each.disposition is Disposition.DEFERRED
         changes: dict[str, object] = {name: () if deferred else _new(getattr(each, name), known[name]) for name in EFFECTS}
-        if deferred:
-            changes["done"] = tuple(done)
-        found.append(msgspec.structs.replace(each, **changes))
+        found.append(msgspec.structs.replace(each, **(changes | {"done": done})))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ recipients that is deferred, or a second part on hold, becomes a message of its 
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -106,7 +106,7 @@ class Outputs:
                 case Disposition.DEFERRED | Disposition.ON_HOLD:
                     self._rest(next(ids), outcome)
                 case Disposition.BAD:
-                    self._whole("bad", outcome)
+                    self._whole("bad", outcome, self._envelope(outcome))
             self._copies(outcome)
             self._correspondence.remember(outcome)
             if len(outcomes) > 1:
@@ -130,11 +130,7 @@ class Outputs:
 
     def _enqueued(self, outcome: RuleOutcome, *, alone: bool) -> None:
         """Stage a file for each module."""
-        envelope = self._envelope(outcome)
-        if outcome.redirected:
-            envelope = envelope.only(frozenset()).plus(outcome.redirected, self._at)
-        if outcome.routes:
-            envelope = envelope.plus(outcome.routes, self._at)
+        envelope = self._addressed(outcome)
         if outcome.queue:
             envelope = envelope.with_words(client.words((b"queue", outcome.queue.encode())))
         fields, insert = self._changes(outcome)
@@ -158,6 +154,15 @@ class Outputs:
     def _envelope(self, outcome: RuleOutcome) -> envelopes.Envelope:
         envelope = self._message.envelope
         return envelope if outcome.recipients is None else envelope.only(frozenset(outcome.recipients))
+
+    def _addressed(self, *outcomes: RuleOutcome) -> envelopes.Envelope:
+        """Return the envelope with the recipients that rules and filters gave to these outcomes."""
+        stay = [self._envelope(each).recipients for each in outcomes if not each.redirected]
+        more = [address for each in outcomes for address in (*each.redirected, *each.routes)]
+        envelope = self._message.envelope
+        if len(outcomes) > 1 or outcomes[0].redirected or outcomes[0].recipients is not None:
+            envelope = envelope.only(frozenset(itertools.chain.from_iterable(stay)))
+        return envelope.plus(more, self._at)
 
     def _changes(self, outcome: RuleOutcome) -> tuple[tuple[bytes, ...], tuple[int, bytes] | None]:
         """Return the fields to add on top, and what to insert into the header for Tag Subject."""
@@ -193,18 +198,16 @@ class Outputs:
         """Stage one file in Quarantine for all recipients whose message is kept there."""
         if not outcomes:
             return
-        first = outcomes[0]
-        if len(outcomes) > 1:
-            whose = tuple(itertools.chain.from_iterable(each.recipients or () for each in outcomes))
-            reason = "; ".join(dict.fromkeys(each.reason for each in outcomes))
-            first = msgspec.structs.replace(first, recipients=whose, reason=reason)
-        self._whole("quarantine", first)
+        reason = "; ".join(dict.fromkeys(each.reason for each in outcomes))
+        self._whole("quarantine", msgspec.structs.replace(outcomes[0], reason=reason), self._addressed(*outcomes))
 
-    def _whole(self, place: str, outcome: RuleOutcome, until: float | None = None) -> None:
+    def _whole(self, place: str, outcome: RuleOutcome, envelope: envelopes.Envelope, until: float | None = None) -> None:
         """Stage the message and its reason for a place where messages are kept."""
-        envelope = self._envelope(outcome)
         if outcome.done:
-            envelope = envelope.with_words(_done(outcome.done))
+            envelope = envelope.with_words(self._done(outcome))
+        if outcome.module:
+            route = f"{outcome.module}({outcome.queue})" if outcome.queue else outcome.module
+            envelope = envelope.with_words(client.words((b"route", route.encode())))
         document = why(self._job, self._message, outcome, self._now, self._verdicts, envelope=envelope, trail=self._trail())
         if until is not None:
             document["until"] = until
@@ -214,7 +217,7 @@ class Outputs:
         self._staged.places += [place, place + "-why"]
 
     def _hold(self, place: str, outcome: RuleOutcome) -> None:
-        self._whole(place, outcome, outcome.until)
+        self._whole(place, outcome, self._addressed(outcome), outcome.until)
 
     # ---- new messages
 
@@ -228,7 +231,7 @@ class Outputs:
                 frames.Born(id, self._message.size, sender, about, "on_hold", reason=outcome.reason[:2000], until=outcome.until)
             )
             return
-        envelope = self._envelope(outcome).with_words(_done((*self._facts_done(), *outcome.done)))
+        envelope = self._envelope(outcome).with_words(self._done(outcome))
         place = f"queue-{id}"
         stage.stage_file(self._disk, self._message, self._job.n, place, None, (), envelope)
         if self._message.mark:
@@ -248,8 +251,9 @@ class Outputs:
             )
         )
 
-    def _facts_done(self) -> Sequence[bytes]:
-        return tuple(self._facts.done) if isinstance(self._facts.done, frozenset | tuple) else ()
+    def _done(self, outcome: RuleOutcome) -> bytes:
+        """Return the word with the marks of what was done, also for the message of which this is a rest."""
+        return client.words((b"did", b",".join(dict.fromkeys((*self._facts.done, *outcome.done)))))
 
     def _without(self, filter: str) -> Verdicts:
         """Return the verdicts without that of the filter which is asked again."""
@@ -263,7 +267,3 @@ class Outputs:
 def shown(address: bytes) -> str:
     """Return an address for a line of the log."""
     return f"<{bracketed(short(address, 200))}>"
-
-
-def _done(marks: Iterable[bytes]) -> bytes:
-    return client.words((b"did", b",".join(dict.fromkeys(marks))))

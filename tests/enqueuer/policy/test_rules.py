@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
 from enqueuer.policy.facts import Facts, SessionFacts
-from enqueuer.policy.outcome import Copy
+from enqueuer.policy.outcome import Copy, mark
 from enqueuer.policy.rules import AskFilter, Disposition, RuleOutcome
 from enqueuer.policy.tree import Node
 from enqueuer.policy.when import print_when
@@ -72,7 +72,10 @@ def test_added_recipients_and_copies_are_told_apart() -> None:
     """Of copies also who wants them, for the trace."""
     said = VerdictFrame(1, 1, "A", FilterAnswer(AnswerKind.OK, routes=(b"r",), copies=(b"c",)))
 
-    assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(Disposition.ENQUEUED, routes=(b"r",), copies=(Copy("A", b"c"),))
+    done = mark("A", "MIRRORTO"), mark("A", "ADDROUTE")
+    assert decide(BOTH, said, says("B", AnswerKind.OK)) == RuleOutcome(
+        Disposition.ENQUEUED, routes=(b"r",), copies=(Copy("A", b"c"),), done=done
+    )
 
 
 @pytest.mark.parametrize(

@@ -306,3 +306,78 @@ EVERYTHING = compiled(
     + rule("e", '["Execute", "[FILE] true"]', '["ExternalFilter", "Scan"]', '["Tag Subject", "[x]"]', '["Mirror to", "a@b.example"]')
     + rule("f", '["Reply with", "+Subject: ^S\\n\\n^F"]', '["Forward to", "a@b.example"]', '["Hold until", "12:00"]')
 )
+
+
+BOB_WAITS = "scope = 'recipient'\nwhen = 'any recipient is \"bob@*\"'"
+LATER = FilterAnswer(AnswerKind.REJECTED, "later")
+MARK = mark("copy", "Mirror to", "x@y.example")
+MIRROR = rule("copy", '["Mirror to", "x@y.example"]', more="priority = 9")
+
+
+def test_a_part_that_does_not_go_on_has_done_nothing() -> None:
+    """Its copies are not sent. So a part that is deferred must not leave them out later."""
+    kept = rule("keep", '["Quarantine"]', more=f"priority = 8\n{BOB_WAITS}")
+    text = MIRROR + kept + rule("scan", '["ExternalFilter", "Scan"]')
+    found = {each.disposition: each for each in walk(text, Scan=LATER).outcomes}
+    assert (found[Disposition.QUARANTINED].copies, found[Disposition.DEFERRED].done) == ((), ())
+
+
+def test_a_part_on_hold_does_not_repeat_what_others_did() -> None:
+    hold = rule("wait", '["Hold for", "1h"]', more=f"priority = 10\n{BOB_WAITS}")
+    found = {each.disposition: each for each in walk(hold + MIRROR).outcomes}
+    assert len(found[ENQUEUED].copies) == 1
+    assert found[Disposition.ON_HOLD].done == (MARK,)
+
+
+def test_what_a_filter_adds_comes_once() -> None:
+    """A part that is deferred keeps the answer, and must not add its copies and recipients again."""
+    both = BASE + '[[filters]]\nname = "Other"\nprogram = "scan"\n'
+    text = rule("scan", '["ExternalFilter", "Scan"]', more="priority = 9") + rule("more", '["ExternalFilter", "Other"]', more=BOB_WAITS)
+    answers = {"Scan": FilterAnswer(AnswerKind.OK, routes=(b"r@x.example",), copies=(b"c@x.example",)), "Other": LATER}
+    policy = rules.compile(load((both + text).encode(), lists={}))
+    found = rules.decide(policy, facts(), answers)
+    assert isinstance(found, Ruling)
+    passed = next(each for each in found.outcomes if each.disposition is ENQUEUED)
+    rest = next(each for each in found.outcomes if each.disposition is Disposition.DEFERRED)
+    assert (passed.routes, passed.copies) == ((b"r@x.example",), (Copy("Scan", b"c@x.example"),))
+    again = rules.decide(policy, facts(B, done=frozenset(rest.done)), answers | {"Other": OK})
+    assert isinstance(again, Ruling)
+    assert (again.outcomes[0].routes, again.outcomes[0].copies) == ((), ())
+
+
+def test_effects_alone_do_not_split_a_message() -> None:
+    """200 users with a copy each: one outcome with 200 copies, and not too many outcomes."""
+    text = "".join(
+        rule(f"r{n}", f'["Mirror to", "{n}@y.example"]', more=f"scope = 'recipient'\nwhen = 'any recipient is \"{n}@example.com\"'")
+        for n in range(200)
+    )
+    found = only(text, facts(*(b"%d@example.com" % n for n in range(200))))
+    assert (found.disposition, len(found.copies), len(found.done)) == (ENQUEUED, 200, 200)
+
+
+def test_parts_that_wait_for_different_filters_are_one_message() -> None:
+    """Nothing was done yet, so the whole message is deferred."""
+    both = BASE + '[[filters]]\nname = "Other"\nprogram = "scan"\n'
+    text = rule("more", '["ExternalFilter", "Other"]', more=f"priority = 9\n{BOB_WAITS}") + rule("scan", '["ExternalFilter", "Scan"]')
+    found = rules.decide(rules.compile(load((both + text).encode(), lists={})), facts(), {"Scan": LATER, "Other": LATER})
+    assert isinstance(found, Ruling)
+    assert found.only is not None
+    assert (found.only.disposition, found.only.recipients) == (Disposition.DEFERRED, None)
+
+
+@pytest.mark.parametrize("action", ['["Hold for"]', '["Quarantine"]'])
+def test_a_message_that_is_kept_goes_on_as_it_was(action: str) -> None:
+    """Redirect To and Route to before the action hold after a release."""
+    text = rule("R", '["Redirect To", "x@y.example"]', '["Route to", "LATER(night)"]', action)
+    found = only(text)
+    assert (found.redirected, found.module, found.queue) == ((b"x@y.example",), "LATER", "night")
+    after = rules.decide(compiled(text), facts(b"x@y.example", route="LATER(night)"), {}, mark("R", *found.action))
+    assert isinstance(after, Ruling)
+    assert after.only == RuleOutcome(ENQUEUED, module="LATER", queue="night")
+
+
+def test_a_subject_begins_no_header_of_a_reply() -> None:
+    """Only the text of the rule says with "+" that header lines follow."""
+    message = Facts(1, b"zoe@example.org", (A,), lambda: b"Subject: +Reply-To: evil@x.example\n")
+    (letter,) = only(rule("R", '["Reply with", "^S\\n\\nthanks"]'), message).letters
+    assert not letter.text.startswith("+")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from enqueuer.lab.trial import Trial
 from enqueuer.queue.message import envelope
+from tests.enqueuer.conftest import JUDGE
 from tests.helpers.trace import bare
 
 Make = Callable[..., bytes]
@@ -241,3 +242,39 @@ actions = [["Reject with", "not ^S"]]
 def _submit(trial: Trial, data: bytes, address: str) -> None:
     command = [sys.executable, "-m", "enqueuer.cli.app", "submit", "--base", str(trial.base), "--client", address, "-t", "-"]
     subprocess.run(command, input=data, check=True, capture_output=True, timeout=60)
+
+
+def test_a_redirected_message_on_hold_goes_to_its_new_recipients(trials: Trials, config: Config, mail: Make) -> None:
+    """Redirect To and Route to come before the hold: the release does not undo them."""
+    rules = """
+[[rules]]
+name = "away"
+priority = 9
+actions = [["Redirect To", "new@smtp.example"], ["Route to", "LATER(night)"], ["Hold for", "1s"]]
+"""
+    with trials(config(more=rules)) as trial:
+        trial.drop("one", mail("one", to=FOR_THREE))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "its time has come")
+        (out,) = trial.outbound("LATER")
+    assert _recipients(out) == [b"new@smtp.example"]
+    assert b" queue=night\n" in out.read_bytes()
+
+
+def test_two_filters_that_wait_defer_the_whole_message(trials: Trials, config: Config, mail: Make) -> None:
+    rules = f"""
+[[rules]]
+name = "for bob"
+priority = 9
+scope = "recipient"
+when = 'any recipient is "bob@*"'
+actions = [["ExternalFilter", "Other"], ["Stop Processing"]]
+[[filters]]
+name = "Other"
+program = "{JUDGE}"
+"""
+    with trials(config(more=rules)) as trial:
+        trial.drop("one", mail("one", '0 REJECTED "not now"', to="ann@a.example, bob@b.example"))
+        trial.wait(lambda: trial.status()["queue"]["deferred"] == 1, "it is deferred")
+        assert trial.status()["totals"]["received"] == 1
+        log = trial.log()
+    assert "Traceback" not in log
