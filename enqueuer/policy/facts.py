@@ -15,7 +15,7 @@ import msgspec
 from enqueuer.policy.pictures import fold
 from enqueuer.queue.message.headerlines import HeaderLines, display_name, is_signed, text_of, words_of
 
-__all__ = ["Facts", "Networks", "SessionFacts", "networks_of", "zone_of"]
+__all__ = ["Facts", "Networks", "SessionFacts", "folded_lines", "folded_values", "networks_of", "zone_of"]
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 BULK = (b"bulk", b"junk", b"list")
@@ -88,17 +88,27 @@ class Facts:
     def lines(self) -> HeaderLines:
         return HeaderLines(self.header)
 
+    def values(self, name: str) -> Sequence[str]:
+        """Return the folded values of the fields of this name (lower case)."""
+        known = self._values.get(name)
+        if known is None:
+            known = self._values[name] = folded_values(self.lines, name)
+        return known
+
+    @cached_property
+    def _values(self) -> dict[str, Sequence[str]]:
+        return {}
+
+    @cached_property
+    def whole_lines(self) -> Sequence[str]:
+        return folded_lines(self.lines)
+
     def addresses(self, *names: str) -> Sequence[str]:
         """Return the folded addresses in fields of these names."""
         known = self._addresses.get(names)
         if known is None:
             known = self._addresses[names] = tuple(map(fold, self.lines.addresses(*names)))
         return known
-
-    @cached_property
-    def whole_lines(self) -> Sequence[str]:
-        """Return `name: value` of all fields, folded."""
-        return tuple(f"{name}: {fold(value)}" for name, value in self.lines.texts())
 
     @cached_property
     def _addresses(self) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -169,6 +179,16 @@ class Facts:
     def address_of(self, recipient: bytes) -> str:
         """Return what conditions about recipients compare: the ORCPT, if the sender gave one, or the address."""
         return fold(text_of(self.session.orcpt.get(recipient, recipient)))
+
+
+def folded_values(lines: HeaderLines, name: str) -> Sequence[str]:
+    """Return the values of the fields of this name (lower case), as they are compared."""
+    return [fold(text_of(value)) for value in lines.values(name)]
+
+
+def folded_lines(lines: HeaderLines) -> Sequence[str]:
+    """Return `name: value` of all fields, as they are compared."""
+    return [f"{name}: {value}" for name in lines.names() for value in folded_values(lines, name)]
 
 
 def _of_a_program(name: str) -> bool:

@@ -142,7 +142,7 @@ def _compile(rule: Rule, filters: Mapping[str, Filter], lists: ListNames, progra
     if rule.on_failure:  # this rule's on_failure replaces that of the filters
         filters = {name: msgspec.structs.replace(filter, on_failure=rule.on_failure) for name, filter in filters.items()}
     try:
-        condition = conditions.compile(rule.node, Context(lists, filters.keys(), when.print_when))
+        condition = conditions.compile(rule.node, Context(lists, filters.keys(), when.print_when, rule.scope == "recipient"))
         actions = tuple(_action(rule, words, filters, programs) for words in rule.actions)
     except ValueError as error:
         raise ValueError(f'rule "{rule.name}": {error}') from None

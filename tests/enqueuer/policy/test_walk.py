@@ -381,3 +381,29 @@ def test_a_subject_begins_no_header_of_a_reply() -> None:
     message = Facts(1, b"zoe@example.org", (A,), lambda: b"Subject: +Reply-To: evil@x.example\n")
     (letter,) = only(rule("R", '["Reply with", "^S\\n\\nthanks"]'), message).letters
     assert not letter.text.startswith("+")
+
+
+def test_only_what_is_about_recipients_is_tried_for_each() -> None:
+    """With 50,000 recipients and a header of 4 MiB, a condition about the header would take hours."""
+    asked: list[str] = []
+
+    def remembered(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return ()
+
+    remember = rule("1", '["Remember \'From\' in", "#known"]', more="priority = 9")
+    refuse = rule("2", '["Discard"]', more="scope = 'recipient'\nwhen = 'not from in #known and any recipient is \"b*\"'")
+    many = tuple(b"%d@example.com" % n for n in range(100))
+    walk(remember + refuse, facts(*many, remembered=remembered))
+    assert asked == ["known"]
+
+
+def test_too_many_branches_are_bad() -> None:
+    """Each rule would be tried for each of them."""
+    text = "".join(
+        rule(f"r{n}", '["ExternalFilter", "Scan"]', more=f"scope = 'recipient'\nwhen = 'any recipient is \"*{chr(97 + n)}*\"'")
+        for n in range(11)
+    )
+    names = (b"%s@x" % bytes(97 + bit for bit in range(11) if n >> bit & 1) for n in range(1, 2048))
+    found = only(text, facts(*names), Scan=OK)
+    assert (found.disposition, found.recipients) == (Disposition.BAD, None)
