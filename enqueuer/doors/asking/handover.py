@@ -135,8 +135,15 @@ def _head(source: int, copy: CopyForQueue) -> tuple[bytes, int]:
     below = message if end < 0 else message[:end]
     fields = [b"Return-Path: <%b>\n" % _same(copy.sender), *(b"Envelope-To: <%b>\n" % _same(each) for each in copy.recipients)]
     ours = b"".join(fields) + _ENVELOPE.sub(b"", below)
-    signed = b"" if copy.client == client.NOBODY else client.field(copy.client, clientkey.make(), ours) + b"\n"
+    known = msgspec.structs.replace(copy.client, session=_session(start[:begin]))
+    signed = b"" if known == client.NOBODY else client.field(known, clientkey.make(), ours) + b"\n"
     return signed + ours, begin + len(below)
+
+
+def _session(head: bytes) -> bytes:
+    """Return the words about the session, so that the rules see in the queue what they saw at the door."""
+    line = next((line for line in head.split(b"\n") if line[:2] == b"A "), b"")
+    return b"".join(b" " + word for word in line.split()[2:] if not word.startswith((b"name=", b"helo=")))
 
 
 def _same(address: bytes) -> bytes:
