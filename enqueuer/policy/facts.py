@@ -34,6 +34,8 @@ class SessionFacts(msgspec.Struct, frozen=True):
     """The version of TLS, "" = not encrypted."""
     orcpt: Mapping[bytes, bytes] = {}
     """ESMTP ORCPT of recipients: the address to which the sender had written."""
+    others: tuple[bytes, ...] = ()
+    """The other recipients of the message of which this is a part."""
 
 
 UNKNOWN = SessionFacts()
@@ -83,6 +85,11 @@ class Facts:
     @cached_property
     def header(self) -> bytes:
         return self._read()
+
+    @cached_property
+    def all_recipients(self) -> Sequence[bytes]:
+        """Return the recipients, with those of the other parts of the message."""
+        return (*self.recipients, *self.session.others)
 
     @cached_property
     def lines(self) -> HeaderLines:

@@ -407,3 +407,16 @@ def test_too_many_branches_are_bad() -> None:
     names = (b"%s@x" % bytes(97 + bit for bit in range(11) if n >> bit & 1) for n in range(1, 2048))
     found = only(text, facts(*names), Scan=OK)
     assert (found.disposition, found.recipients) == (Disposition.BAD, None)
+
+
+def test_a_rule_on_the_whole_message_holds_for_each_part_of_it() -> None:
+    """A part that was deferred is tried with all recipients of the message, and its own ones get the outcome."""
+    text = rule("keep", '["Quarantine"]', more="when = 'any recipient is \"ann@*\"'")
+    part = facts(C, session=SessionFacts(others=(A, B)))
+    assert only(text, part).disposition is Disposition.QUARANTINED
+    assert only(text.replace("when", "scope = 'recipient'\nwhen"), part).disposition is ENQUEUED
+
+
+def test_a_rule_that_several_parts_meet_counts_once() -> None:
+    text = rule("1", '["Add Header", "X-A: 1"]', more=f"priority = 9\n{BOB_WAITS}") + rule("2", '["Discard"]', more="mode = 'shadow'")
+    assert walk(text).met == (0, 1)

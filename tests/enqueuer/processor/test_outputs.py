@@ -165,6 +165,7 @@ timeout = "1s"
     assert sorted(_recipients(each) for each in outputs) == [[b"ann@a.example", b"carl@c.example"], [b"bob@b.example"]]
     assert [_message(each) for each in outputs] == [data] * 2
     assert len(copies) == 1, "the effect of the first rule came once"
+    assert any(each.read_bytes().count(b" other=ann@a.example other=carl@c.example\n") for each in outputs)
     assert re.search(r"QUEUE\(\[\d+\]\) from <ann@a.example>, \d+ bytes, rest of \[\d+\]", log)
 
 
