@@ -37,7 +37,15 @@ __all__ = [
 MOST = (1 << 20) + 1
 """Bytes of a config file that are read: one more than it may have."""
 
-FOLDERS = layout.FOLDERS | {asked.FOLDER: 0o750, "Settings": 0o750, "SystemLogs": 0o750, "Run": 0o750}
+FOLDERS = layout.FOLDERS | {
+    asked.FOLDER: 0o750,
+    "Settings": 0o750,
+    "Settings/lists": 0o750,
+    "State": 0o750,
+    "State/lists": 0o750,
+    "SystemLogs": 0o750,
+    "Run": 0o750,
+}
 """The folders and the modes with which they are made. An existing folder keeps the mode that its administrator set."""
 SHARED = 0o3730
 """A drop folder for a group: setgid, so that drops get the group; sticky, so that each account can remove only its own drops."""

@@ -172,7 +172,8 @@ class _Scan:
 
 def _undecided(text: str) -> dict[str, Any]:
     """Return the document of a message without a decision."""
-    return {"outcome": "deferred", "text": text, "fields": [], "recipients": [], "filters": [], "trail": [], "id": ""}
+    lists = dict.fromkeys(("fields", "changes", "recipients", "removed", "outcomes", "filters", "trail"), ())
+    return {"outcome": "deferred", "text": text, **lists, "id": ""}
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

@@ -192,10 +192,11 @@ def _flow(document: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     oldest = "" if queue["oldest_waiting_s"] is None else f", the oldest for {show_seconds(queue['oldest_waiting_s'])}"
     deferred = "" if queue["oldest_deferred_s"] is None else f", the oldest for {show_seconds(queue['oldest_deferred_s'])}"
+    on_hold = f", {queue['on_hold']} on hold" if queue["on_hold"] else ""
     rows = {
         "Submitted": f"{document['spool']['waiting']} not taken yet",
         "Queue": f"{queue['waiting']} waiting{oldest}, {queue['active']} active, {queue['parked']} parked,"
-        f" {queue['deferred']} deferred{deferred}",
+        f" {queue['deferred']} deferred{deferred}{on_hold}",
         "Small": f"{lanes['small']['waiting']} waiting, {lanes['small']['active']} active",
         "Large": f"{lanes['large']['waiting']} waiting, {lanes['large']['active']} active of at most {lanes['large']['limit']}",
         "Processors": _pool(document["processors"]),

@@ -85,6 +85,8 @@ def _import_rule(item: CgpItem, names: dict[str, int], remarks: list[Remark]) ->
     conditions = [_import_condition(row, found) for row in _rows(parts[2], "conditions")]
     actions = [_import_action(row, found) for row in _rows(parts[3], "actions")]
     comment = _text(parts[4], "a comment") if len(parts) == 5 else ""
+    if ("Redirect To",) in [each[:1] for each in actions if each] and ("Discard",) not in actions:
+        found.append('action "Redirect To": CommuniGate Pro also delivers to the first recipients; to do that here: "Mirror to"')
     if priority and (None in conditions or None in actions):
         priority = 0
         found.append("it is switched off (priority = 0), as a part of it is missing")

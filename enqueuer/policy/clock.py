@@ -83,6 +83,7 @@ def _clock(text: str) -> Key:
 
 def _date(text: str) -> datetime:
     text = " ".join(text.split())
+    year = month = day = 0
     if match := _DATE.fullmatch(text):
         month = next((at + 1 for at, name in enumerate(MONTHS) if name.casefold() == match[2].casefold()), 0)
         year = int(match[3])

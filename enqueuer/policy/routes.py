@@ -3,11 +3,13 @@
 The first route whose pattern matches the whole address wins. The last one takes all, so every recipient has a route.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
+from enqueuer.policy.pictures import Matcher, fold, one
 from enqueuer.queue.directory.names import is_module
+from enqueuer.queue.message.headerlines import text_of
 
 __all__ = ["Route", "Routes", "compile"]
 
@@ -24,14 +26,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Routes:
     """The compiled routes."""
 
-    def __init__(self, table: Sequence[tuple[Callable[[bytes], bool], str]]) -> None:
+    def __init__(self, table: Sequence[tuple[Matcher, str]]) -> None:
         self._table = tuple(table)
         self.modules = tuple(dict.fromkeys(module for _, module in self._table))
         """Each module once, in the order of the file."""
 
     def module_of(self, recipient: bytes) -> str:
         """Return the module of `recipient`: that of the first matching route."""
-        address = recipient.lower()
+        address = fold(text_of(recipient))
         return next(module for fits, module in self._table if fits(address))
 
 
@@ -39,7 +41,7 @@ def compile(routes: Sequence[Route]) -> Routes:
     """Compile the table. Raises ValueError with the cure if a route has no module, or the last does not take all."""
     if not routes or routes[-1].recipient != "*":
         raise ValueError('routes: the last route must take all: add recipient = "*" with the module for everything else')
-    return Routes([(_pattern(route.recipient), _module(index, route.to)) for index, route in enumerate(routes)])
+    return Routes([(one(route.recipient), _module(index, route.to)) for index, route in enumerate(routes)])
 
 
 def _module(index: int, to: str) -> str:
@@ -48,25 +50,3 @@ def _module(index: int, to: str) -> str:
     if "(" in to:
         raise ValueError(f'routes[{index}].to = "{to}": MODULE(queue)address is not supported yet: write the module alone, e.g. "OUT"')
     raise ValueError(f'routes[{index}].to = "{to}" is not a module: write capital letters, digits, - and _, at most 32, e.g. "OUT"')
-
-
-def _pattern(pattern: str) -> Callable[[bytes], bool]:
-    """Match by pieces, not by a regular expression: so the time is linear for any address."""
-    head, *rest = pattern.encode().lower().split(b"*")
-    if not rest:
-        return head.__eq__
-    *middle, tail = rest
-
-    def fits(address: bytes) -> bool:
-        if len(address) < len(head) + len(tail) or not (address.startswith(head) and address.endswith(tail)):
-            return False
-        at = len(head)
-        end = len(address) - len(tail)
-        for piece in middle:
-            found = address.find(piece, at, end)
-            if found < 0:
-                return False
-            at = found + len(piece)
-        return True
-
-    return fits

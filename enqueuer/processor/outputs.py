@@ -160,7 +160,7 @@ class Outputs:
         stay = [self._envelope(each).recipients for each in outcomes if not each.redirected]
         more = [address for each in outcomes for address in (*each.redirected, *each.routes)]
         envelope = self._message.envelope
-        if len(outcomes) > 1 or outcomes[0].redirected or outcomes[0].recipients is not None:
+        if any(each.redirected or each.recipients is not None for each in outcomes):
             envelope = envelope.only(frozenset(itertools.chain.from_iterable(stay)))
         return envelope.plus(more, self._at)
 

@@ -18,7 +18,7 @@ import msgspec
 from enqueuer.ipc import frames
 from enqueuer.ipc.child import FILTERLINK, MANAGER, SUPERVISOR, Birth, EngineEnded
 from enqueuer.ipc.timings import PROCESSOR, StageTimings
-from enqueuer.log import serverlog
+from enqueuer.log import ruletrail, serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
 from enqueuer.policy.active import ActivePolicy
@@ -27,7 +27,7 @@ from enqueuer.processor.correspondence import Correspondence
 from enqueuer.processor.fingerprints import Fingerprints
 from enqueuer.processor.holding import put_on_hold
 from enqueuer.processor.outputs import ORDER, Outputs
-from enqueuer.processor.reasons import facts_of, fitting, report, why
+from enqueuer.processor.reasons import facts_of, fitting, why
 from enqueuer.queue.directory import ingest, stage
 from enqueuer.queue.directory.disk import Disk, no_room
 from enqueuer.queue.directory.workspace import DirectoryWorkspace
@@ -204,7 +204,7 @@ class Processor:
         )
         staged = outputs.stage(msgspec.structs.replace(ruling, outcomes=tuple(ordered)))
         self._tally.count(ruling.met)
-        report(job.id, ruling, lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark))
+        ruletrail.report(job.id, ruling, lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark))
         stopped = main.disposition is not rules.Disposition.ENQUEUED
         said = main.reason if ruling.only or not stopped else ""  # otherwise the parts have it
         reason = "; ".join(filter(None, (", ".join(staged.parts), said)))

@@ -1,21 +1,17 @@
 """Describe what happened to a message: its verdicts for the next dispatch, its reason for .why, its facts for the log."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from enqueuer.ipc import frames
-from enqueuer.log import facts, serverlog
+from enqueuer.log import facts
 from enqueuer.policy import rules
 from enqueuer.queue.directory.ingest import MessageFile
 from enqueuer.queue.message.envelope import Envelope
 from enqueuer.queue.message.timestamps import rfc3339
-from filterlink.config.settings import LEVELS
 from filterlink.wire.frames import MAX_TEXT, FilterAnswer, VerdictFrame
 
-__all__ = ["facts_of", "fitting", "report", "why"]
+__all__ = ["facts_of", "fitting", "why"]
 
-RULES = "ENQUEUERRULES"
-log = logging.getLogger(RULES)
 NONE = facts.Verdicts({}, {})
 MAX_TRAIL = 300
 """Lines of a trail that a .why has."""
@@ -62,13 +58,3 @@ def why(
         "log": [f"{filter}: {answer.kind.upper()} {answer.text}".strip() for filter, answer in verdicts.answers.items()],
         "trail": list(trail[:MAX_TRAIL]),
     }
-
-
-def report(id: int, ruling: rules.Ruling, trail: Callable[[], Sequence[str]], word: str = RULES) -> None:
-    """Log what rules write about a message, what those in shadow would have done, and at low-level how all of them decided."""
-    carried_out = (each for each in ruling.outcomes if each.disposition is not rules.Disposition.DEFERRED)
-    for rule, text in (*(text for outcome in carried_out for text in outcome.texts), *ruling.would):
-        serverlog.tell(log, id, f'rule "{rule}": {text}', word)
-    if log.isEnabledFor(LEVELS["low-level"]):
-        for line in trail():
-            log.log(LEVELS["low-level"], "%s", line, extra=serverlog.message_tag(id, word))

@@ -10,6 +10,8 @@ __all__ = ["HeaderLines", "address_of", "display_name", "is_signed", "text_of", 
 
 MAX_ADDRESSES = 50_000
 """Addresses of all fields of one name that are read."""
+MAX_LIST = 512 << 10
+"""Bytes of one field in which addresses are read: tens of thousands. A door serves other sessions, too."""
 MAX_WORDS = 64 << 10
 """Bytes of a field in which encoded words are decoded."""
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
@@ -43,7 +45,7 @@ class HeaderLines:
         found = list[str]()
         for name in names:
             for value in self.values(name):
-                for address in addresses(value):
+                for address in addresses(value[:MAX_LIST]):
                     found.append(text_of(address))
                     if len(found) >= MAX_ADDRESSES:
                         return found
@@ -62,11 +64,12 @@ def words_of(value: bytes) -> str:
 
 def address_of(value: bytes) -> str:
     """Return the first address of a value; "" if there is none."""
-    return text_of(next(iter(addresses(value)), b""))
+    return text_of(next(iter(addresses(value[:MAX_LIST])), b""))
 
 
 def display_name(value: bytes) -> str:
     """Return the name beside the address in a From field, decoded; "" if there is none."""
+    value = value[:MAX_WORDS]
     name, bracket, _ = value.rpartition(b"<")
     if bracket:
         return words_of(name.strip().strip(b'"').replace(b'\\"', b'"').strip())

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from enqueuer.config.doors import Door, ListenAddress
-from enqueuer.doors.asking.decision import DoorDecision
+from enqueuer.doors.asking.decision import DoorDecision, PartDecision
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.asking.session import DoorSession
 from enqueuer.doors.http.session import HttpSession
@@ -34,6 +34,10 @@ ACCEPT = DoorDecision(
     disposition="enqueued",
     fields=(b"X-Second: b\n\tfolded", b"X-First: a"),
     recipients=(b"carl@c.example",),
+    parts=(
+        PartDecision((b"bob@b.example", b"carl@c.example"), "enqueued"),
+        PartDecision((b"dora@d.example",), "discarded", "why"),
+    ),
     verdicts=Verdicts({"VirusScan": FilterAnswer(AnswerKind.OK)}, {"VirusScan": 0.25}),
     trail=("rule scan everything", "VirusScan: OK"),
 )

@@ -8,7 +8,11 @@ from enqueuer.policy.vocabulary import DATA, OPERATIONS, Datum
 __all__ = ["conditions", "nodes"]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=32, exclude_characters="\x7f"), max_size=12)
-PICTURES = st.one_of(TEXT, st.text('\\"*,# a', max_size=8), st.sampled_from(["#partners", "10K", "5", "17:30", "a@b", "\\*", '"', "\\"]))
+PICTURES = st.one_of(
+    TEXT,
+    st.text('\\"*,# a', max_size=8),
+    st.sampled_from(["#partners", "10K", "5", "17:30", "a@b", "Sat", "24 Dec 2026 18:00", "10.0.0.0/8", "::1", "ok", "\\*", '"', "\\"]),
+)
 ANY_OR_EACH: list[Quantifier] = ["any", "each"]
 ALONE: list[Quantifier] = [""]
 ARGUMENTS = st.one_of(st.just("X-Spam"), TEXT.map(lambda text: text.strip().replace("(", "").replace(")", "")).filter(bool))

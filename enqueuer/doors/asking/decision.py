@@ -250,12 +250,17 @@ def _text(row: _Row, id: int, result: RuleOutcome) -> str:
     """Return the reason for an MTA, with the filter's name and the id. The administrator finds both in our log."""
     public = row.text or (row.instead if _PRIVATE.search(result.reason[:MAX_TEXT]) else "")
     if public:
-        return f"{public.format(filter=result.filter or 'a filter')} (id {id})"
+        return f"{public.format(filter=_name(result.filter))} (id {id})"
     reason = result.reason[:MAX_TEXT].rstrip()
     if result.disposition is Disposition.ON_HOLD:
         reason = f"{reason}, {_until(result)}"
-    name = f"{result.filter}, " if result.filter else ""
+    name = f"{_name(result.filter)}, " if result.filter else ""
     return f"{reason} ({name}id {id})"
+
+
+def _name(filter: str) -> str:
+    """Return the name of a filter for strangers. Those with # are of the engine, for rules."""
+    return "a program" if filter.startswith("#") else filter or "a filter"
 
 
 def _answers(verdicts: Verdicts) -> tuple[str, ...]:

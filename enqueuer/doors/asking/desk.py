@@ -15,7 +15,6 @@ from functools import partial
 
 from enqueuer.config.doors import Door
 from enqueuer.config.schema import Config
-from enqueuer.doors.asking import rulelog
 from enqueuer.doors.asking.decision import AskedContent, Cause, DoorDecision, cause_of, decided
 from enqueuer.doors.asking.handover import CopyForQueue, CopyWriter
 from enqueuer.doors.asking.kept import KeptAnswers, KeptOfMessage
@@ -26,7 +25,7 @@ from enqueuer.doors.asking.sessionlines import envelope_of, received
 from enqueuer.doors.asking.split import SplitDecision, most_severe, split
 from enqueuer.ipc.doortallies import DoorTally
 from enqueuer.ipc.ruletallies import TallySlot
-from enqueuer.log import serverlog
+from enqueuer.log import ruletrail, serverlog
 from enqueuer.log.facts import Verdicts
 from enqueuer.policy import rules
 from enqueuer.policy.active import ActivePolicy
@@ -235,10 +234,12 @@ class AskedMessage:
         """Decide by the outcomes of the rules."""
         trail = (
             rules.explain(self._desk.policy.rules, self._facts(), self._verdicts.answers)
-            if self._lacks is None or rulelog.explains()
+            if self._lacks is None or ruletrail.explains()
             else ()
         )
-        rulelog.report(self.id, ruling, trail, self._desk.tally)
+        if self._desk.tally is not None:
+            self._desk.tally.count(ruling.met)
+        ruletrail.report(self.id, ruling, lambda: trail)
         self._desk.handover.remember(self._door(), ruling)
         found = [self._decision(cause_of(each, self._verdicts), each, trail) for each in ruling.outcomes]
         if len(found) == 1:

@@ -16,7 +16,13 @@ def scan_document(decision: DoorDecision) -> bytes:
             "outcome": decision.disposition,
             "text": clean(decision.text),
             "fields": field_pairs(decision.fields),
+            "changes": [(clean(name), clean(value)) for name, value in decision.changes],
             "recipients": [clean(each) for each in decision.recipients],
+            "removed": [clean(each) for each in decision.removed],
+            "outcomes": [
+                {"recipients": [clean(each) for each in part.recipients], "outcome": part.disposition, "text": clean(part.text)}
+                for part in decision.parts
+            ],
             "filters": [
                 {
                     "name": name,

@@ -93,7 +93,8 @@ SCAN = _message_route(
     "Failure",
 )
 FILTER = _object({"name": TEXT, "answer": TEXT, "text": TEXT, "seconds": NUMBER})
-OUTCOME = {"enum": ["enqueued", "quarantined", "discarded", "rejected", "deferred"]}
+OUTCOME = {"enum": ["enqueued", "quarantined", "on_hold", "discarded", "rejected", "deferred"]}
+PART = _object({"recipients": TEXTS, "outcome": OUTCOME, "text": TEXT})
 SCORES = {"action": TEXT, "score": NUMBER, "required_score": NUMBER, "symbols": {"type": "object"}, "messages": {"type": "object"}}
 SCHEMAS = {
     "Decision": _object(
@@ -101,7 +102,10 @@ SCHEMAS = {
             "outcome": OUTCOME,
             "text": TEXT | {"description": "The reason."},
             "fields": {"type": "array", "items": PAIR, "description": "Header fields to add on top, in this order: name and value."},
+            "changes": {"type": "array", "items": PAIR, "description": "Fields whose first one gets a new value: name and value."},
             "recipients": TEXTS | {"description": "Recipients to add."},
+            "removed": TEXTS | {"description": "Recipients to delete: the message goes to others in their place."},
+            "outcomes": {"type": "array", "items": PART, "description": "The outcome of each recipient; `outcome` is the most severe."},
             "filters": {"type": "array", "items": FILTER},
             "trail": TEXTS | {"description": "The rules and filters that the message went through."},
             "id": TEXT,

@@ -4,6 +4,8 @@ Exim sends `CHECK RSPAMC/1.3` and header fields as in HTTP. So its first line is
 Each answer without a decision also says "soft reject", because Haraka reads the action and not the status.
 """
 
+import msgspec
+
 from enqueuer.doors.asking.decision import Action, DoorDecision
 from enqueuer.doors.asking.mail import AskedMail
 from enqueuer.doors.http import answers
@@ -59,8 +61,17 @@ def _client(head: HttpHead) -> client.RemoteClient:
     return client.given(**facts)
 
 
+def _possible(decision: DoorDecision) -> DoorDecision:
+    """Return the decision, or one that defers: the protocol cannot say that a message goes to other recipients."""
+    if decision.action != "accept" or not decision.removed:
+        return decision
+    text = f"a rule gives the message other recipients, which this protocol cannot say (id {decision.id})"
+    return msgspec.structs.replace(decision, action="tempfail", disposition="deferred", text=text, fields=(), changes=())
+
+
 def document(decision: DoorDecision, message_id: str) -> bytes:
     """Return the answer to /checkv2."""
+    decision = _possible(decision)
     added: dict[str, list[dict[str, object]]] = {}
     for order, (name, value) in enumerate(answers.field_pairs(decision.fields)):
         added.setdefault(name, []).append({"value": value, "order": order})
@@ -74,8 +85,12 @@ def document(decision: DoorDecision, message_id: str) -> bytes:
         "message-id": message_id or "undef",
         "queue-id": str(decision.id),
     }
+    changes = [(answers.clean(name), answers.clean(value)) for name, value in decision.changes]
+    for name, value in changes:
+        added.setdefault(name, []).append({"value": value, "order": len(decision.fields)})
     if added:
-        found["milter"] = {"add_headers": {name: values[0] if len(values) == 1 else values for name, values in added.items()}}
+        removed = {"remove_headers": {name: 1 for name, _ in changes}} if changes else {}
+        found["milter"] = {"add_headers": {name: values[0] if len(values) == 1 else values for name, values in added.items()}} | removed
     return answers.encode(found)
 
 
@@ -100,6 +115,7 @@ def text(decision: DoorDecision, message_id: str) -> bytes:
 
     The fields come in the order in which they are put on top of the header, one after another.
     """
+    decision = _possible(decision)
     score = SCORES[decision.action]
     lines = [
         "RSPAMD/1.3 0 EX_OK",

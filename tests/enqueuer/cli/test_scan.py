@@ -58,7 +58,19 @@ def test_json_is_the_answer_of_the_door_with_the_file(engine: Trial, folder: Pat
     found = {Path(each["file"]).name: each for each in map(json.loads, out.splitlines())}
     assert (code, found["good.eml"]["outcome"], found["bad.eml"]["outcome"]) == (1, "enqueued", "rejected")
     bad = found["bad.eml"]
-    assert set(bad) == {"file", "outcome", "text", "fields", "recipients", "filters", "trail", "id"}
+    assert set(bad) == {
+        "file",
+        "outcome",
+        "text",
+        "fields",
+        "changes",
+        "recipients",
+        "removed",
+        "outcomes",
+        "filters",
+        "trail",
+        "id",
+    }
     assert (bad["filters"][0]["name"], bad["filters"][0]["answer"], bad["filters"][0]["text"]) == ("Judge", "ERROR", "Eicar found")
 
 

@@ -34,7 +34,15 @@ def document() -> dict[str, Any]:
         "spool": {"waiting": 3, "stuck": []},
         "intake": {"paused": None},
         "stops": [],
-        "queue": {"waiting": 7, "active": 30, "parked": 1, "deferred": 2, "oldest_waiting_s": 12.0, "oldest_deferred_s": 300.0},
+        "queue": {
+            "waiting": 7,
+            "active": 30,
+            "parked": 1,
+            "deferred": 2,
+            "on_hold": 0,
+            "oldest_waiting_s": 12.0,
+            "oldest_deferred_s": 300.0,
+        },
         "lanes": {"small": {"waiting": 7, "active": 29}, "large": {"waiting": 0, "active": 1, "limit": 2}},
         "filters": [
             {
@@ -75,6 +83,13 @@ def test_status_leads_from_state_to_cause(document: dict[str, Any], capsys: pyte
     assert -1 not in places
     assert places == sorted(places)
     assert "\x1b" not in page
+
+
+def test_status_counts_messages_on_hold(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    document["queue"]["on_hold"] = 3
+    _show.status(document)
+
+    assert ", 3 on hold" in capsys.readouterr().out
 
 
 def test_status_of_an_idle_engine_is_short(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,51 @@ def test_a_stop_answers_what_is_open(engine: Trial, port: int, mail: Callable[..
         engine.wait(lambda: asked(engine), "a scan")
         assert engine.stop() == 0
         assert b'"outcome":"enqueued"' in sock.recv(65536)
+
+
+ATTACHMENTS = """
+[[rules]]
+name = "executables"
+priority = 9
+scope = "recipient"
+when = 'any attachment_name is "*.exe" and any attachment_type is "application/x-dosexec" and not any recipient is "lab@b.example"'
+actions = [["Reject with", "no programs: ^S"]]
+[[rules]]
+name = "archive"
+priority = 8
+when = 'subject is "*archive*"'
+on_failure = "quarantine"
+actions = [["Execute", "[STDERR] [FILE] [RCPT] {script} own"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+
+
+def test_rules_about_attachments_and_programs(trials: Callable[[str], Trial], port: int, tmp_path: Path) -> None:
+    """The engine asks its hidden filters about a message of a door, and the client gets the outcome of each recipient."""
+    script = tmp_path / "script"
+    script.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/seen\ngrep -q bad "$3" || exit 0\necho it is bad >&2\nexit 3\n')
+    script.chmod(0o755)
+    engine = trials(ATTACHMENTS.format(script=script) + DOOR.format(port=port))
+    engine.start()
+    message = EmailMessage()
+    message["Subject"] = "tools"
+    message.set_content("see the file")
+    message.add_attachment(b"MZ\x90\0\3" + bytes(60), "application", "octet-stream", filename="a.exe")
+    found = ask(port, message.as_bytes(), "/scan?rcpt=bob@b.example&rcpt=lab@b.example")[1]
+    assert found["outcome"] == "rejected"
+    assert [(each["recipients"], each["outcome"]) for each in found["outcomes"]] == [  # type: ignore[attr-defined]
+        (["bob@b.example"], "rejected"),
+        (["lab@b.example"], "enqueued"),
+    ]
+    assert str(found["text"]).startswith("no programs: tools (id 1")
+    assert 'rule "executables": met for bob@b.example' in found["trail"]  # type: ignore[operator]
+    assert found["fields"] == []
+
+    good = ask(port, b"Subject: archive\n\ntext\n", "/scan?rcpt=bob@b.example")[1]
+    assert good["outcome"] == "enqueued"
+    assert re.fullmatch(r"own -f Asked/1\d{17}\.msg -r bob@b\.example\n", (tmp_path / "seen").read_text())
+    bad = ask(port, b"Subject: archive\n\nbad\n", "/scan?rcpt=bob@b.example")[1]
+    assert bad["outcome"] == "quarantined"
+    assert any("exit code 3: it is bad" in str(each) for each in bad["filters"])  # type: ignore[attr-defined]

@@ -39,11 +39,47 @@ to = "OUT"
 """
 
 
+RULES = (
+    """
+[enqueuer]
+processors = 1
+[[rules]]
+name = "block list"
+scope = "recipient"
+when = 'any recipient is "blocked@b.example"'
+actions = [["Reject with", """
+    + '"""No mail for ^R\nsee https://b.example/why"""'
+    + """]]
+[[rules]]
+name = "tag"
+when = 'subject is "*tag*" and return_path is not "*@b.example"'
+actions = [["Tag Subject", "[EXTERNAL]"]]
+[[rules]]
+name = "move"
+when = 'subject is "*move*"'
+actions = [["Redirect To", "new@b.example"], ["Mirror to", "copy@b.example"]]
+[[rules]]
+name = "wait"
+when = 'subject is "*wait*"'
+actions = [["Hold for", "1h"]]
+[[rules]]
+name = "odd"
+when = 'subject is "*odd*"'
+actions = [["Quarantine", "^S is odd"]]
+[[routes]]
+recipient = "*"
+to = "OUT"
+"""
+)
+
+
 class Site(NamedTuple):
     engine: Trial
     postfix: Postfix
     clamav: int
     """The port of the door whose engine a test starts."""
+    ruled: int
+    """The same for the engine with rules."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +89,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     clamav = free_port()
     others = {name: f"inet:127.0.0.1:{port}" for name, port in listening.items()}
     others["clamav"] = f"inet:127.0.0.1:{clamav}"
+    ruled = free_port()
+    others["rules"] = f"inet:127.0.0.1:{ruled}"
     others["unix"] = UNIX_MAIN.partition(" = ")[2].strip()
     others["hasty"] = f"inet:127.0.0.1:{listening['waits']}\n  -o milter_content_timeout=6s"
     main = (MAIN + NON_SMTPD + DEFAULT_ACTION).replace("8891", str(listening["waits"]))
@@ -60,7 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         postfix(main, others) as mta,
         Trial(tmp_path_factory.mktemp("site") / "base", engine_config(listening)) as engine,
     ):
-        yield Site(engine, mta, clamav)
+        yield Site(engine, mta, clamav, ruled)
 
 
 def test_the_page_has_the_door_of_these_tests() -> None:
@@ -250,3 +288,83 @@ def test_a_unix_socket_in_the_chroot(site: Site, trials: Callable[[str], Trial],
         assert send(site.postfix.more["unix"], message("unix.")).startswith("250 ")
         site.postfix.delivered(b"Subject: unix.")
         engine.wait(lambda: engine.status()["doors"][0]["accepted"] == 1, "the door has scanned it")
+
+
+@pytest.fixture(scope="module")
+def ruled(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """Yield the engine with rules, behind the service `rules` of Postfix."""
+    with Trial(tmp_path_factory.mktemp("ruled") / "base", RULES + DOOR.format(name="postfix", port=site.ruled, more="")) as engine:
+        yield engine
+
+
+def offer(site: Site, subject: str, *recipients: str, head: str = "") -> tuple[int, str]:
+    """Send a message to these recipients; return the answer."""
+    with smtplib.SMTP("127.0.0.1", site.postfix.more["rules"], timeout=60) as client:
+        client.ehlo("helo.example")
+        client.mail("ann@a.example")
+        for each in recipients or ("bob@b.example",):
+            client.rcpt(each)
+        code, text = client.data(f"{head}From: ann@a.example\nTo: all@b.example\nSubject: {subject}\n\ntext\n".replace("\n", "\r\n"))
+        return code, text.decode()
+
+
+def to(message: bytes) -> str:
+    """The address that Postfix delivered to."""
+    found = re.search(rb"^Delivered-To: (.*)$", message, re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
+def test_a_rule_refuses_in_the_open_session(site: Site, ruled: Trial) -> None:
+    """With its text, in its lines, and the id for the log."""
+    code, text = offer(site, "no1.", "blocked@b.example")
+    assert code == 550
+    assert re.fullmatch(r"5\.7\.1 No mail for blocked@b\.example\n5\.7\.1 see https://b\.example/why \(id 1\d{17}\)", text)
+    ruled.wait(lambda: "DOOR" in ruled.log() and "postfix rejected: 550 5.7.1 No mail for" in ruled.log(), "the log has it")
+
+
+def test_one_of_three_recipients_is_refused(site: Site, ruled: Trial) -> None:
+    """Two are delivered. The third one's copy is in the queue, where the rules refuse it: a stranger gets no report."""
+    assert offer(site, "three.", "bob@b.example", "blocked@b.example", "cid@b.example")[0] == 250
+    assert {to(each) for each in site.postfix.delivered(b"Subject: three.", 2)} == {"bob@b.example", "cid@b.example"}
+    ruled.wait(lambda: list((ruled.base / "Quarantine").glob("*.msg")), "the copy is kept")
+    (kept,) = [path.read_bytes() for path in (ruled.base / "Quarantine").glob("*.msg")]
+
+    assert b"<blocked@b.example>\n" in kept
+    assert b"bob@b.example" not in kept
+    assert b"Subject: three.\n" in kept
+    assert len(site.postfix.find(b"Subject: three.")) == 2
+    assert not site.postfix.queue()
+
+
+def test_a_subject_is_tagged_and_all_other_bytes_stay(site: Site, ruled: Trial) -> None:
+    """Once: a message that has the tag is not tagged again."""
+    odd = "X-Odd:\tx  y \n z\nX-Other:no blank\nMessage-ID: <odd@a.example>\nDate: Sun, 29 Nov 2026 03:43:53 +0000\n"
+    assert offer(site, "tag this.\n\tfolded", head=odd)[0] == 250
+    assert offer(site, "Re: [EXTERNAL] tag again.")[0] == 250
+    [found] = site.postfix.delivered(b"tag this.")
+    [again] = site.postfix.delivered(b"tag again.")
+
+    begin = found.index(b"X-Odd")
+    expected = f"{odd}From: ann@a.example\nTo: all@b.example\nSubject: [EXTERNAL] tag this.\n\tfolded\n\ntext\n"
+    assert found[begin:].rstrip() == expected.encode().rstrip()
+    assert b"Subject: Re: [EXTERNAL] tag again.\n" in again
+
+
+def test_a_message_goes_to_other_recipients(site: Site, ruled: Trial) -> None:
+    """Those of Redirect To in place of its own, and those of Mirror to."""
+    assert offer(site, "move.", "bob@b.example", "cid@b.example")[0] == 250
+    assert {to(each) for each in site.postfix.delivered(b"Subject: move.", 2)} == {"new@b.example", "copy@b.example"}
+    assert not site.postfix.queue()
+
+
+@pytest.mark.parametrize(("subject", "reason"), [("wait1.", "rule wait, until "), ("strange odd.", "quarantined: strange odd. is odd;")])
+def test_a_rule_puts_mail_on_hold(site: Site, ruled: Trial, subject: str, reason: str) -> None:
+    """Postfix keeps it, and logs the reason."""
+    mta = site.postfix
+    before = set(mta.held())
+    assert offer(site, subject)[0] == 250
+    (id,) = set(mta.held()) - before
+    assert f"{id}: milter-hold: END-OF-MESSAGE" in mta.log()
+    ruled.wait(lambda: reason in ruled.log(), "the log has the reason")
+    mta.command("postsuper", "-d", id)
+    assert not mta.find(subject.encode())

@@ -3,18 +3,31 @@
 import time
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enqueuer.config.schema import load
+from enqueuer.policy.active import ActivePolicy
 from enqueuer.policy.cgp import PlainRule, export_rules, import_rules
 from enqueuer.policy.cgpfile import CgpSyntaxError
+from enqueuer.policy.facts import Facts, SessionFacts
+from enqueuer.policy.outcome import AskFilter, Disposition, RuleOutcome
 from enqueuer.policy.tree import AllOf, AnyOf, Node, Not, Test, all_of, any_of
 from enqueuer.policy.vocabulary import ACCOUNT_ACTIONS, ACTIONS, DATA
-from enqueuer.policy.when import parse
+from enqueuer.policy.walk import decide
+from enqueuer.policy.when import parse, print_when
 from tests.helpers.trees import conditions
 
 DKIM = r"""( (6, "SIGN DKIM", ((Source, in, "trusted,authenticated"), ("Any Route", is, "SMTP\*")), ((ExternalFilter, SIGN),
 ("Stop Processing"))) )"""
+SPAM = """
+        (
+          // scan what comes from outside
+          (9, "Spam scan", (("Header Field", "is not", "From: MAILER-DAEMON@*"), (Source, "not in", "trusted,authenticated"),
+            ("Any Route", in, "LOCAL(*,LIST(*")), ((ExternalFilter, CGPAV)), "a comment")
+        )
+    """
 
 
 def imported(text: str) -> tuple[list[PlainRule], list[str]]:
@@ -47,13 +60,7 @@ def test_the_rule_that_signs() -> None:
 
 
 def test_the_rule_of_a_spam_filter() -> None:
-    rules, remarks = imported("""
-        (
-          // scan what comes from outside
-          (9, "Spam scan", (("Header Field", "is not", "From: MAILER-DAEMON@*"), (Source, "not in", "trusted,authenticated"),
-            ("Any Route", in, "LOCAL(*,LIST(*")), ((ExternalFilter, CGPAV)), "a comment")
-        )
-    """)
+    rules, remarks = imported(SPAM)
 
     assert remarks == []
     assert rules == [
@@ -158,6 +165,44 @@ def test_many_rules_cost_linear_time(piece: str) -> None:
         assert any(each in str(error) for each in ("more than 2000 words", "a rule is"))  # noqa: PT017
 
     assert time.monotonic() - began < 20
+
+
+# They behave
+
+
+def outcome(
+    text: str, recipient: bytes, *, account: str = "", client: str = "", header: bytes = b"From: a@b\n"
+) -> AskFilter | RuleOutcome | None:
+    """Return the next step for a message to this recipient, whose module is LOCAL or SMTP."""
+    found, _ = imported(text)
+    names = {words[1] for rule in found for words in rule.actions if words[0] == "ExternalFilter"}
+    given = {
+        "filters": [{"name": name, "program": "x"} for name in names],
+        "routes": [{"recipient": "*@example.org", "to": "LOCAL"}, {"recipient": "*", "to": "SMTP"}],
+        "rules": [
+            {"name": each.name, "priority": each.priority, "when": print_when(each.condition), "actions": each.actions} for each in found
+        ],
+    }
+    policy = ActivePolicy.of(load(tomlkit.dumps(given).encode()))
+    session = SessionFacts(account=account, client=client)
+    facts = Facts(1000, b"a@b", [recipient], lambda: header, session=session, module_of=policy.routes.module_of)
+    result = decide(policy.rules, facts, {})
+    return result if isinstance(result, AskFilter) else result.only
+
+
+def test_the_rule_that_signs_behaves() -> None:
+    """It signs the mail of our own users that leaves by SMTP."""
+    assert outcome(DKIM, b"x@else.example", account="ann") == AskFilter("SIGN")
+    assert outcome(DKIM, b"x@example.org", account="ann") == RuleOutcome(Disposition.ENQUEUED)
+    assert outcome(DKIM, b"x@else.example") == RuleOutcome(Disposition.ENQUEUED)
+
+
+def test_the_rule_of_a_spam_filter_behaves() -> None:
+    """It scans what strangers send to our own users, but no reports."""
+    assert outcome(SPAM, b"x@example.org") == AskFilter("CGPAV")
+    assert outcome(SPAM, b"x@else.example") == RuleOutcome(Disposition.ENQUEUED)
+    assert outcome(SPAM, b"x@example.org", account="ann") == RuleOutcome(Disposition.ENQUEUED)
+    assert outcome(SPAM, b"x@example.org", header=b"From: MAILER-DAEMON@b\n") == RuleOutcome(Disposition.ENQUEUED)
 
 
 # Export
@@ -273,3 +318,11 @@ def test_priorities_over_ten_keep_their_order() -> None:
     given = [PlainRule(str(priority), priority, node, DISCARD) for priority, node in zip((10, 900, 20, 3), nodes, strict=True)]
 
     assert [(each.name, each.priority) for each in imported(exported(*given)[0])[0]] == [("900", 10), ("20", 10), ("10", 10), ("3", 3)]
+
+
+def test_a_redirect_that_also_delivers_is_named() -> None:
+    """Unless Discard follows, the first recipients get the message there, and not here."""
+    alone = b'((5, away, (), (("Redirect To", "new@example.org"))))'
+    both = b'((5, away, (), (("Redirect To", "new@example.org"), (Discard))))'
+    assert ["Mirror to" in remark.text for remark in import_rules(alone)[1]] == [True]
+    assert import_rules(both)[1] == []

@@ -1,14 +1,24 @@
 """Rules: what they ask, and what follows from the verdicts."""
 
+from collections.abc import Mapping
+
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from enqueuer.config.schema import Config, load
 from enqueuer.policy import rules
-from enqueuer.policy.facts import Facts
+from enqueuer.policy.facts import Facts, SessionFacts
 from enqueuer.policy.outcome import Copy, mark
 from enqueuer.policy.rules import AskFilter, Disposition, RuleOutcome
+from enqueuer.policy.tree import Node
 from enqueuer.policy.when import print_when
+from filterlink.config.settings import Filter
+from filterlink.protocol import partfacts
+from filterlink.protocol.partfacts import PartFacts, to_field
 from filterlink.wire.frames import AnswerKind, FilterAnswer, VerdictFrame
+from tests.helpers.trees import nodes
 
 FACTS = Facts(20_000, b"ann@example.com", (b"bob@example.com",))
 TWO = """
@@ -176,3 +186,46 @@ def test_conditions_and_when_must_both_hold() -> None:
     rule = rules.Rule(name="R", conditions=(("Human Generated",),), when="size < 10K or size > 1M", actions=())
 
     assert print_when(rule.node) == "human and (size is less than 10K or size is greater than 1M)"
+
+
+FIELDS = [
+    b"From: =?utf-8?q?=C3=A9?= <a@b>\n",
+    b'To: a@b, "x" <c@d>;\n',
+    b"Subject: =?x?b?!?=\n",
+    b"X-Spam: yes\n\tfolded\n",
+    b"no field\n",
+    b": \n",
+    b"Message-ID: <\xff>\n",
+    b"Precedence: bulk\n",
+]
+HEADERS = st.binary(max_size=60) | st.lists(st.sampled_from(FIELDS), max_size=6).map(b"".join)
+ADDRESSES = st.binary(max_size=8) | st.sampled_from([b"a@b", b"", b"A@B", b"\xff@b"])
+
+
+@given(nodes(), HEADERS, ADDRESSES, st.lists(ADDRESSES, max_size=3, unique=True), st.sampled_from(AnswerKind), st.floats(0, 4e9))
+def test_what_the_check_accepts_never_raises(
+    node: Node, header: bytes, sender: bytes, recipients: list[bytes], kind: AnswerKind, now: float
+) -> None:
+    """On any message, with any answers; nor does its explanation."""
+    rule = rules.Rule(name="R", when=print_when(node), scope="recipient", actions=(("Add Header", "X: ^S^F^E^I^R^T^Q"), ("Discard",)))
+    source = CheckedSource((rule,))
+    try:
+        compiled = rules.compile(source)
+    except ValueError as error:
+        text = str(error)
+    else:
+        answers = {
+            "X-Spam": FilterAnswer(kind, "score 5"),
+            partfacts.FACTS: FilterAnswer(kind, "", (to_field(PartFacts(("a.exe",), ("x/y",))),)),
+        }
+        facts = Facts(1000, sender, recipients, lambda: header, now=now, session=SessionFacts("SMTP [::1]", "::1", "ann", "TLSv1.3"))
+        rules.decide(compiled, facts, answers)
+        text = "".join(rules.explain(compiled, facts, answers))
+
+    assert "\n" not in text
+
+
+class CheckedSource(msgspec.Struct, frozen=True):
+    rules: tuple[rules.Rule, ...]
+    filters: tuple[Filter, ...] = (Filter(name="X-Spam", program="x"),)
+    lists: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {"partners": ("a@b", "*")})

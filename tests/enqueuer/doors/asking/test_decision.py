@@ -165,3 +165,10 @@ def test_other_recipients() -> None:
     assert (dropped.action, dropped.disposition, dropped.recipients) == ("accept", "discarded", (b"m@m",))
     assert dropped.removed == CONTENT.recipients
     assert ruled(RuleOutcome(Disposition.ENQUEUED, copies=(Copy("r", b"m@m"),))).removed == ()
+
+
+def test_a_program_of_a_rule_has_no_name_for_strangers() -> None:
+    failed = Verdicts({"#execute 1": FilterAnswer(AnswerKind.FAILURE, "exit code 1")}, {})
+    result = RuleOutcome(Disposition.DEFERRED, "exit code 1", "#execute 1")
+    found = decided(cause_of(result, failed), door(), CONTENT, result, failed)
+    assert found.text == f"a program cannot scan the message now, try again later (id {ID})"

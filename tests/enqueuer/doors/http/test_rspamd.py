@@ -48,6 +48,18 @@ def test_each_action_has_a_word_of_rspamd(action: Any, word: str, score: float) 
             assert [each["score"] for each in document["symbols"].values()] == [0.0, score]
 
 
+def test_changes_that_rspamd_knows() -> None:
+    """The first Subject is removed, and the new one added. Other recipients cannot be said, so the message is deferred."""
+    with served() as (door, port):
+        door.decide = lambda _: decision(changes=((b"Subject", b"[X] hello"),), fields=())
+        document = ask(int(port), "POST", "/checkv2", MAIL)[2]
+        assert document["milter"] == {"add_headers": {"Subject": {"value": "[X] hello", "order": 0}}, "remove_headers": {"Subject": 1}}
+        door.decide = lambda _: decision(removed=(b"bob@b.example",), recipients=(b"n@n.example",))
+        document = ask(int(port), "POST", "/checkv2", MAIL)[2]
+        assert (document["action"], "milter" in document) == ("soft reject", False)
+        assert "which this protocol cannot say" in document["messages"]["smtp_message"]
+
+
 @pytest.mark.parametrize("name", ["File", "Path", "Shm", "Shm-Offset", "Shm-Length", "Settings", "Settings-Id", "Key", "Compression"])
 def test_what_names_files_or_settings_is_refused(name: str) -> None:
     with served() as (door, port):

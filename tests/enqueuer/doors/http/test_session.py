@@ -48,6 +48,7 @@ def raw(port: int, data: bytes) -> bytes:
 
 def test_a_message_is_asked_about_with_its_envelope_and_client(web: tuple[HttpDoor, int]) -> None:
     door, port = web
+    door.decide = lambda _: decision(removed=(b"bob@b.example",), changes=((b"Subject", b"[X] hello"),))
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     link.putrequest("POST", "/scan")
     for name, value in (
@@ -69,7 +70,13 @@ def test_a_message_is_asked_about_with_its_envelope_and_client(web: tuple[HttpDo
         "outcome": "enqueued",
         "text": "",
         "fields": [["X-Second", "b\n\tfolded"], ["X-First", "a"]],
+        "changes": [["Subject", "[X] hello"]],
         "recipients": ["carl@c.example"],
+        "removed": ["bob@b.example"],
+        "outcomes": [
+            {"recipients": ["bob@b.example", "carl@c.example"], "outcome": "enqueued", "text": ""},
+            {"recipients": ["dora@d.example"], "outcome": "discarded", "text": "why"},
+        ],
         "filters": [{"name": "VirusScan", "answer": "OK", "text": "", "seconds": 0.25}],
         "trail": ["rule scan everything", "VirusScan: OK"],
         "id": str(ACCEPT.id),
