@@ -5,6 +5,7 @@ condition needs it. What a worker has to find out (files, digest) is the answer 
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -19,6 +20,7 @@ __all__ = ["Facts", "Networks", "SessionFacts", "folded_lines", "folded_values",
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 BULK = (b"bulk", b"junk", b"list")
+_ROBOT = re.compile(rb"(?:mailer-daemon|owner-[^@]*+|[^@]*?(?:-request|-owner|-bounces))@", re.IGNORECASE)
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -145,6 +147,19 @@ class Facts:
         if not self.sender or any(value.lower().startswith(BULK) for value in self.lines.values("precedence")):
             return False
         return not any(map(_of_a_program, self.lines.names()))
+
+    @cached_property
+    def answerable(self) -> bool:
+        """Return whether the sender may get an automatic reply (RFC 3834): a person, not through a list, who does not refuse it."""
+        suppressed = b",".join(self.lines.values("x-auto-response-suppress")).lower()
+        if not self.human or any(word in suppressed for word in (b"all", b"autoreply")):
+            return False
+        return not any(name.startswith("list-") for name in self.lines.names()) and not _ROBOT.match(self.sender)
+
+    def made_by(self, rule: str) -> bool:
+        """Return whether a letter of this rule is among the messages from which this one was made."""
+        made = self.session.submit_address.startswith("SRULE")
+        return made and rule.encode("ascii", "replace") in self.lines.values("x-enqueuer-trace")
 
     @cached_property
     def source(self) -> Sequence[str]:

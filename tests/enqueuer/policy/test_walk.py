@@ -431,3 +431,25 @@ def test_the_answer_of_a_program_is_not_that_of_another_one() -> None:
     assert isinstance(asked, AskFilter)
     found = rules.decide(compiled(scan), facts(), {asked.filter: OK})
     assert isinstance(found, AskFilter)
+
+
+@pytest.mark.parametrize(
+    ("sender", "field"),
+    [
+        (b"zoe@x", b"List-Id: <l.x>"),
+        (b"zoe@x", b"X-Auto-Response-Suppress: OOF, AutoReply"),
+        (b"MAILER-DAEMON@x", b"X-A: b"),
+        (b"list-bounces@x", b"X-A: b"),
+        (b"owner-list@x", b"X-A: b"),
+    ],
+)
+def test_lists_and_programs_get_no_reply(sender: bytes, field: bytes) -> None:
+    assert not only(rule("R", '["Reply with", "x"]'), Facts(1, sender, (A,), lambda: field + b"\n", now=NOW)).letters
+
+
+def test_a_rule_does_not_forward_what_it_forwarded() -> None:
+    """Two rules that forward all mail would double it at each hop. A field of a stranger stops nothing."""
+    header = b"X-Enqueuer-Trace: other\nX-Enqueuer-Trace: R\n"
+    for source, count in (("SRULE", 0), ("SMTP [192.0.2.1]", 1)):
+        message = Facts(1, b"", (A,), lambda: header, now=NOW, session=SessionFacts(source))
+        assert len(only(rule("R", '["Forward to", "x@y.example"]'), message).letters) == count
