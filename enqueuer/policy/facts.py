@@ -199,8 +199,12 @@ class Facts:
         return datetime.fromtimestamp(self.now, self.zone)
 
     def address_of(self, recipient: bytes) -> str:
-        """Return what conditions about recipients compare: the ORCPT, if the sender gave one, or the address."""
-        return fold(text_of(self.session.orcpt.get(recipient, recipient)))
+        """Return what conditions about recipients compare: the address, or the ORCPT that a known sender gave.
+
+        A stranger could pass by the rules about a recipient with an ORCPT of another one.
+        """
+        known = self.session.orcpt and (self.trusted or self.session.account)
+        return fold(text_of(self.session.orcpt.get(recipient, recipient) if known else recipient))
 
 
 def folded_values(lines: HeaderLines, name: str) -> Sequence[str]:

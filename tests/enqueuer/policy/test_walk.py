@@ -453,3 +453,11 @@ def test_a_rule_does_not_forward_what_it_forwarded() -> None:
     for source, count in (("SRULE", 0), ("SMTP [192.0.2.1]", 1)):
         message = Facts(1, b"", (A,), lambda: header, now=NOW, session=SessionFacts(source))
         assert len(only(rule("R", '["Forward to", "x@y.example"]'), message).letters) == count
+
+
+@pytest.mark.parametrize(("account", "refused"), [("", (B,)), ("zoe", None)])
+def test_a_stranger_does_not_choose_the_address_that_rules_see(account: str, refused: tuple[bytes, ...] | None) -> None:
+    """ORCPT is a parameter of the sender. Of a known one it is the address before aliases."""
+    session = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", account, orcpt={B: b"other@x"})
+    found = walk(rule("block", '["Reject with"]', more=BOB_WAITS), facts(session=session)).outcomes
+    assert next((each.recipients for each in found if each.disposition is Disposition.REJECTED), None) == refused
