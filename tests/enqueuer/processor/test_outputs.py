@@ -279,3 +279,20 @@ program = "{JUDGE}"
         assert trial.status()["totals"]["received"] == 1
         log = trial.log()
     assert "Traceback" not in log
+
+
+def test_a_filter_in_shadow_that_cannot_start_stops_no_mail(trials: Trials, config: Config, mail: Make) -> None:
+    rules = """
+[[rules]]
+name = "try"
+priority = 9
+actions = [["ExternalFilter", "New"]]
+[[filters]]
+name = "New"
+program = "false"
+mode = "shadow"
+timeout = "1s"
+"""
+    with trials(config(more=rules)) as trial:
+        trial.drop("one", mail("one"))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "it is enqueued")
