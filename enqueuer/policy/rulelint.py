@@ -47,6 +47,8 @@ STABLE = {
     "attempts",
 }
 """Data that no rule changes, and that is the same for all recipients."""
+HOLDS = ("Hold until", "Hold for")
+"""Actions after which a message goes on when it is released."""
 LITERAL = "*\\,#"
 """Characters that a parameter does not have if it is compared as it is."""
 
@@ -62,7 +64,7 @@ def warnings(rules: Sequence[CheckedRule]) -> list[str]:
 
 def _unreached(rule: CheckedRule) -> Iterator[str]:
     names = list(map(_action, rule.actions))
-    end = next((name for name in names if ACTIONS[name].ends), None)
+    end = next(filter(_is_end, names), None)
     if end is not None and (after := names[names.index(end) + 1 :]):
         yield f'action "{after[0]}" is never reached: "{end}" ends the rule; write it before, or remove it'
 
@@ -94,7 +96,11 @@ def _hidden(rule: CheckedRule, before: Sequence[CheckedRule]) -> Iterator[str]:
 def _end(rule: CheckedRule) -> str | None:
     """Return the action with which a rule ends a message for certain if its conditions hold."""
     names = [] if rule.mode == "shadow" else list(map(_action, rule.actions))
-    return next((name for name in names if ACTIONS[name].ends), None)
+    return next(filter(_is_end, names), None)
+
+
+def _is_end(name: str) -> bool:
+    return ACTIONS[name].ends and name not in HOLDS
 
 
 def _stable(node: Node) -> bool:

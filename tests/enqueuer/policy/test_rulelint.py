@@ -28,10 +28,24 @@ def warnings(*rules: Given) -> list[str]:
     return rulelint.warnings(rules)
 
 
-@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine", "Hold for"])
+@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine"])
 def test_an_action_after_the_end(end: str) -> None:
     assert warnings(Given("R", "human", ((end,), ("Write To Log", "x")))) == [
         f'rule "R": action "Write To Log" is never reached: "{end}" ends the rule; write it before, or remove it'
+    ]
+
+
+@pytest.mark.parametrize("hold", [("Hold for", "2h"), ("Hold until", "20:00")])
+def test_a_hold_does_not_hide_what_is_behind_it(hold: tuple[str, str]) -> None:
+    assert not warnings(Given("R", "", (hold, ("Write To Log", "x"))), Given("low", "human", priority=1))
+
+
+def test_what_ends_a_message_after_its_hold_hides_the_rest() -> None:
+    found = warnings(Given("R", "", (("Hold for", "2h"), ("Discard",), ("Write To Log", "x"))), Given("low", "human", priority=1))
+
+    assert [each.partition(" before")[0] for each in found] == [
+        'rule "R": action "Write To Log" is never reached: "Discard" ends the rule; write it',
+        'rule "low": it is never reached: rule "R"',
     ]
 
 
@@ -39,7 +53,7 @@ def test_an_end_after_other_actions_is_fine() -> None:
     assert not warnings(Given("R", "human", (("Add Header", "X: 1"), ("Mirror To", "a@b"), ("Discard",))))
 
 
-@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine", "Hold for"])
+@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine"])
 def test_a_rule_behind_one_that_always_ends(end: str) -> None:
     low = Given("low", "human", priority=1)
 
