@@ -131,7 +131,7 @@ def _test(test: Test, context: Context) -> tuple[Holds, Seen]:
         return FLAGS[test.data], _fixed(text)
     try:
         if test.data in ("verdict", "score") and test.argument not in context.filters:
-            raise ValueError(f'no filter is named "{test.argument}"')
+            raise ValueError(f'no filter is named "{test.argument}"; correct the name, or add a [[filters]] table with it')
         if kind in ("date", "day", "time"):
             return _clock(test, text)
         if test.data in NUMBERS:

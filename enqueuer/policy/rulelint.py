@@ -4,10 +4,11 @@ Only what is certain is named. A rule that is off (priority 0) is not looked at.
 """
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from enqueuer.policy import clock
+from enqueuer.policy import clock, pictures
 from enqueuer.policy.spelling import nearest
 from enqueuer.policy.tree import AllOf, Node, Not, Test, tests
 from enqueuer.policy.vocabulary import ACTIONS, ALIASES, BY_WORD
@@ -47,6 +48,14 @@ STABLE = {
     "attempts",
 }
 """Data that no rule changes, and that is the same for all recipients."""
+HOLDS = ("Hold until", "Hold for")
+"""Actions after which a message goes on when it is released."""
+CLOCKS = {
+    "day": (re.compile("|".join(f"{day[:3]}|{day}" for day in clock.DAYS), re.IGNORECASE), "Sat"),
+    "time": (re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII), "09:00"),
+    "date": (re.compile(r"\d\d [a-z]{3} \d{4}( \d\d:\d\d(:\d\d)?)?", re.ASCII | re.IGNORECASE), "04 Dec 2026"),
+}
+"""The forms that `is` and `in` are compared with, and an example of each."""
 LITERAL = "*\\,#"
 """Characters that a parameter does not have if it is compared as it is."""
 
@@ -54,7 +63,7 @@ LITERAL = "*\\,#"
 def warnings(rules: Sequence[CheckedRule]) -> list[str]:
     """Return one line for each problem, in the order of the file."""
     on = sorted((rule for rule in rules if rule.priority), key=lambda rule: -rule.priority)
-    found = {rule.name: [*_unreached(rule), *_never_met(rule)] for rule in on}
+    found = {rule.name: [*_unreached(rule), *_never_met(rule), *_never_shown(rule)] for rule in on}
     for at, rule in enumerate(on):
         found[rule.name] += [*_hidden(rule, on[:at]), *_never_asked(rule, on[:at])]
     return [f'rule "{rule.name}": {problem}' for rule in rules for problem in found.get(rule.name, ())]
@@ -62,7 +71,7 @@ def warnings(rules: Sequence[CheckedRule]) -> list[str]:
 
 def _unreached(rule: CheckedRule) -> Iterator[str]:
     names = list(map(_action, rule.actions))
-    end = next((name for name in names if ACTIONS[name].ends), None)
+    end = next(filter(_is_end, names), None)
     if end is not None and (after := names[names.index(end) + 1 :]):
         yield f'action "{after[0]}" is never reached: "{end}" ends the rule; write it before, or remove it'
 
@@ -94,7 +103,11 @@ def _hidden(rule: CheckedRule, before: Sequence[CheckedRule]) -> Iterator[str]:
 def _end(rule: CheckedRule) -> str | None:
     """Return the action with which a rule ends a message for certain if its conditions hold."""
     names = [] if rule.mode == "shadow" else list(map(_action, rule.actions))
-    return next((name for name in names if ACTIONS[name].ends), None)
+    return next(filter(_is_end, names), None)
+
+
+def _is_end(name: str) -> bool:
+    return ACTIONS[name].ends and name not in HOLDS
 
 
 def _stable(node: Node) -> bool:
@@ -123,6 +136,18 @@ def _never_met(rule: CheckedRule) -> Iterator[str]:
         if _contradict(one, other) or _contradict(other, one):
             yield f"it never applies: `{print_when(one)}` and `{print_when(other)}` never hold together" + _cure(one, other)
             return
+
+
+def _never_shown(rule: CheckedRule) -> Iterator[str]:
+    """Warn of a day, time or date in a form that the clock does not have."""
+    for test in tests(rule.node):
+        kind = BY_WORD[test.data].kind
+        if kind not in CLOCKS or test.operation not in ("is", "in"):
+            continue
+        form, example = CLOCKS[kind]
+        for item in pictures.items(test.parameter) if test.operation == "in" else (test.parameter,):
+            if not any(mark in item for mark in LITERAL) and not form.fullmatch(item):
+                yield f'no {kind} has the form "{item}", so it never fits: write for example "{example}"'
 
 
 def _cure(one: Node, other: Node) -> str:

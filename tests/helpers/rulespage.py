@@ -22,9 +22,9 @@ PARAMETERS = {
     "network": 'addresses and networks: `"10.0.0.0/8"`',
     "size": "a size: `10K`",
     "number": "a number: `5`",
-    "date": '`"24 Dec 2026"`, `"24 Dec 2026 18:00"`',
-    "day": '`"Sat"`',
-    "time": "`17:30`",
+    "date": '`"24 Dec 2026"`, `"24 Dec 2026 18:00"`; `is` and `in` also take pictures: `"04 Dec *"`',
+    "day": '`"Sat"` or `"Saturday"`; the week begins on Monday',
+    "time": '`17:30`; `is` and `in` also take pictures: `"09:*"`',
     "verdict": "`ok`, `error`, `rejected`, `discard`, `failure`",
     "flag": "none",
 }

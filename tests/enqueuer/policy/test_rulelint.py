@@ -28,18 +28,57 @@ def warnings(*rules: Given) -> list[str]:
     return rulelint.warnings(rules)
 
 
-@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine", "Hold for"])
+@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine"])
 def test_an_action_after_the_end(end: str) -> None:
     assert warnings(Given("R", "human", ((end,), ("Write To Log", "x")))) == [
         f'rule "R": action "Write To Log" is never reached: "{end}" ends the rule; write it before, or remove it'
     ]
 
 
+@pytest.mark.parametrize("hold", [("Hold for", "2h"), ("Hold until", "20:00")])
+def test_a_hold_does_not_hide_what_is_behind_it(hold: tuple[str, str]) -> None:
+    assert not warnings(Given("R", "", (hold, ("Write To Log", "x"))), Given("low", "human", priority=1))
+
+
+def test_what_ends_a_message_after_its_hold_hides_the_rest() -> None:
+    found = warnings(Given("R", "", (("Hold for", "2h"), ("Discard",), ("Write To Log", "x"))), Given("low", "human", priority=1))
+
+    assert [each.partition(" before")[0] for each in found] == [
+        'rule "R": action "Write To Log" is never reached: "Discard" ends the rule; write it',
+        'rule "low": it is never reached: rule "R"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "item", "form"),
+    [
+        ('day is "Samstag"', "Samstag", "Sat"),
+        ('day in "Sat, Sonntag"', "Sonntag", "Sat"),
+        ('human or not time_of_day is "9:00"', "9:00", "09:00"),
+        ('date is "2026-12-24"', "2026-12-24", "04 Dec 2026"),
+        ('date in "24 Dec 2026,1 Jan 2027"', "1 Jan 2027", "04 Dec 2026"),
+    ],
+)
+def test_a_day_or_time_in_a_form_that_the_clock_never_has(sentence: str, item: str, form: str) -> None:
+    (found,) = warnings(Given("R", sentence))
+
+    assert found.startswith('rule "R": no ')
+    assert found.endswith(f' has the form "{item}", so it never fits: write for example "{form}"')
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ['day in "sat,Sunday,S*,#days"', 'time_of_day in "09:00,09:00:30,9*"', 'date in "24 dec 2026,01 Jan 2027 18:00,* Dec *"', "day > Fri"],
+)
+def test_a_day_or_time_that_fits_is_fine(sentence: str) -> None:
+    assert not warnings(Given("R", sentence.replace("> Fri", '> "Fri"')))
+
+
 def test_an_end_after_other_actions_is_fine() -> None:
     assert not warnings(Given("R", "human", (("Add Header", "X: 1"), ("Mirror To", "a@b"), ("Discard",))))
 
 
-@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine", "Hold for"])
+@pytest.mark.parametrize("end", ["Stop Processing", "Discard", "Reject with", "Quarantine"])
 def test_a_rule_behind_one_that_always_ends(end: str) -> None:
     low = Given("low", "human", priority=1)
 

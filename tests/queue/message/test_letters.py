@@ -1,7 +1,9 @@
 """New messages: nothing of the first message gets out of its place."""
 
 import email
+import email.message
 import email.policy
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -14,8 +16,8 @@ ABOUT = letters.About(8, 7, "here.example", "r\u2028Bcc: evil@x", b"ann@a.exampl
 ODD = b"bob\r\nAction: relayed@x"
 
 
-def _parsed(pieces: object) -> email.message.Message:
-    return email.message_from_bytes(b"".join(pieces), policy=email.policy.compat32)  # type: ignore[call-overload, no-any-return]
+def _parsed(pieces: Iterable[bytes]) -> email.message.Message:
+    return email.message_from_bytes(b"".join(pieces), policy=email.policy.compat32)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +29,9 @@ def _parsed(pieces: object) -> email.message.Message:
     ],
     ids=["forward", "reply", "report"],
 )
-def test_no_field_is_injected(pieces: object) -> None:
-    message = _parsed(pieces())  # type: ignore[operator]
-    head = b"".join(pieces()).partition(b"\n\n")[0]  # type: ignore[operator]
+def test_no_field_is_injected(pieces: Callable[[], Iterable[bytes]]) -> None:
+    message = _parsed(pieces())
+    head = b"".join(pieces()).partition(b"\n\n")[0]
     assert message.get_all("Bcc") is None
     assert len(message.get_all("To", ())) == len(message.get_all("From", ())) == len(message.get_all("Subject", ())) == 1
     assert not any(byte < 32 and byte not in b"\n\t" for byte in head)
@@ -37,6 +39,6 @@ def test_no_field_is_injected(pieces: object) -> None:
 
 
 def test_each_recipient_of_a_report_has_one_action() -> None:
-    _, status, _ = _parsed(letters.report(ABOUT, (b"ann@a",), "no\nAction: relayed", (ODD, b"c@d"))).get_payload()
-    groups = status.get_payload()  # type: ignore[union-attr]
-    assert [group["Action"] for group in groups[1:]] == ["failed", "failed"]  # type: ignore[index, union-attr]
+    text = b"".join(letters.report(ABOUT, (b"ann@a",), "no\nAction: relayed", (ODD, b"c@d")))
+    assert text.count(b"\nAction: failed\n") == 2
+    assert b"\nAction: relayed" not in text
