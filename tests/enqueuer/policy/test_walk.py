@@ -461,3 +461,10 @@ def test_a_stranger_does_not_choose_the_address_that_rules_see(account: str, ref
     session = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", account, orcpt={B: b"other@x"})
     found = walk(rule("block", '["Reject with"]', more=BOB_WAITS), facts(session=session)).outcomes
     assert next((each.recipients for each in found if each.disposition is Disposition.REJECTED), None) == refused
+
+
+@pytest.mark.parametrize("action", ['["Hold for", "1h"]', '["Hold for"]', '["Quarantine"]', '["Quarantine", "x"]'])
+def test_the_same_hold_twice_is_refused(action: str) -> None:
+    """A released message goes on after the first action with this mark: it would be kept again each time."""
+    with pytest.raises(ConfigError, match=r'rule "R": action ".*" is there twice'):
+        compiled(rule("R", action, '["Add Header", "X-A: 1"]', action))
