@@ -2,8 +2,8 @@
 
     ((priority, name, (conditions), (actions)[, comment]), ...)        condition: (data, operation, parameter); action: (name[, parameter])
 
-What has no counterpart is named in a remark, and never only left out of a rule: an imported rule is then switched off (priority 0), since
-without a condition it would apply to more mail, and without an action it might lose mail. A rule that cannot be exported is left out whole.
+A remark names each part that has no counterpart. An imported rule without such a part is switched off (priority 0): without a condition
+it would apply to more mail, and without an action it might lose mail. A rule that cannot be exported is left out whole.
 """
 
 import re
@@ -187,7 +187,7 @@ def _no_action(name: str) -> str:
 
 
 class _NoCounterpart(ValueError):
-    """The rule cannot be said there."""
+    """The rule has no form there."""
 
 
 def export_rules(rules: Iterable[PlainRule]) -> tuple[str, list[Remark]]:
