@@ -19,7 +19,7 @@ WIDE = 100
 
 
 def sentence_faults(data: bytes, name: str) -> list[str]:
-    """Return three lines for each `when` of a config file that cannot be read. What else is wrong with the file is not looked at."""
+    """Return three lines for each `when` of a config file that cannot be read. Other errors of the file are not found."""
     from enqueuer.policy.when import WhenError, parse
     from enqueuer.policy.whenfaults import pointed
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-TEXT = """Shows each rule that is tried on FILE, the first condition that does not hold with the value seen, the answer and time of each
-filter, and the outcome for each recipient. A FILE is a message or a file of Queue/. Options replace what its envelope says; without
-either, the header names sender and recipients. Nothing is sent or moved.
+TEXT = """Shows each rule that is tried on FILE, and the first condition that does not hold, with the value seen. Then shows the answer and
+time of each filter, and the outcome for each recipient. A FILE is a message or a file of Queue/. Options replace what its envelope says.
+Without an envelope and options, the header names sender and recipients. The command sends and moves nothing.
 
-A filter is asked for real, in a temporary directory, unless --verdict gives its answer. Programs of Execute do not run; exit code 0 is
-assumed."""
+It runs each filter in a temporary directory, unless --verdict gives the answer. It does not run programs of Execute, and assumes exit
+code 0."""
 EXAMPLES = (
     "enqueuer rules test mail.eml",
     "enqueuer rules test mail.eml -f ann@example.com --to bob@example.org --client 192.0.2.7",

@@ -30,12 +30,16 @@ Exit code 66: no folder has the message, and no line of the log is about it."""
 SHOWN = ("enqueuer queue show 1764000000000000", "enqueuer queue show 1764000000000000000-4711-1.sub")
 
 
-HOLD = """Stops a message that waits, is parked or is deferred. A message that is being scanned is stopped as soon as its processor is done
-with it; if it is decided by then, the command says so (exit code 66). Without --for and --until it stays until `queue release`. Needs a
-running engine."""
+HOLD = """Stops a message that waits, is parked or is deferred. If a processor has the message, the engine stops it when the processor is
+done. If the message has ended by then, the command says how. Without --for and --until the message stays until `queue release`. Needs a
+running engine.
 
-RELEASE = """A message that a rule put on hold goes on after that action: the rest of that rule, then the next rules. One that `queue hold`
-stopped is tried again by all rules. Needs a running engine."""
+Exit codes: 0 the message is on hold, or will be, 66 it is not in the queue, has ended, or is on hold already."""
+
+RELEASE = """A message that a rule put on hold goes on after that action: the rest of that rule, then the next rules. For a message that
+`queue hold` stopped, all rules are tried again. Needs a running engine.
+
+Exit codes: 0 the message goes on, 66 it is not on hold."""
 
 HELD = ("enqueuer queue hold 1764000000000000 --for 2h", 'enqueuer queue hold 1764000000000000 --until 18:00 --reason "ask Ann"')
 

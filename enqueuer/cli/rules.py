@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-CHECK = """Prints "ok" if the rules are correct, and warnings of what they probably do not mean: actions and rules that are never reached,
-conditions that never hold. Prints each error with its rule; of a sentence also the line, with a mark below the place. Needs no engine and
-changes nothing.
+CHECK = """Prints "ok" if the rules are correct. Prints each error with its rule. For an error in `when` it also prints the line, with a
+mark below the place. Warns of actions and rules that are never reached, and of conditions that never hold. Needs no engine and changes
+nothing. The named lists are those of the base directory. If FILE is in no folder Settings/, its lists are not checked.
 
 Exit codes: 0 the rules are correct, 78 they are not."""
 LIST = """Shows the rules in the order in which they are tried: priority, name, conditions as a sentence, actions, and what ends the message
 there. From a running engine also how often the conditions held, since the rules were last changed. Rules that are off are named at the end.
 Needs no engine."""
 EXPORT = """Prints the rules in the form of Settings/Rules.settings of CommuniGate Pro. A rule with `or` becomes several rules, if its
-actions may be repeated. A rule that cannot be said there is left out; stderr names it, and why."""
+actions may be repeated. A rule that has no form there is left out. Stderr has its name and the reason."""
 IMPORT = """Prints the rules as tables for our config file. FILE is Settings/Rules.settings of CommuniGate Pro, or "-" for stdin. A rule of
-which a part has no counterpart here is switched off (priority = 0); stderr names the part, and what to use instead. Then check the
-file with `enqueuer rules check`.
+which a part has no counterpart here is switched off (priority = 0). Stderr names the part, and what to use instead. Put the tables into
+the config file, and run `enqueuer rules check`.
 
 Exit codes: 0 success, 65 the file has no rules of CommuniGate Pro."""
 FileGiven = Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: the config file of the base directory.")]
-Cgp = Annotated[bool, typer.Option("--cgp", help="The form of CommuniGate Pro. It is the only one yet, and must be named.")]
+Cgp = Annotated[bool, typer.Option("--cgp", help="The form of CommuniGate Pro. This option is needed.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -129,7 +129,7 @@ def _import(
 
 def _expect_cgp(cgp: bool) -> None:
     if not cgp:
-        raise typer.BadParameter("write --cgp: it is the only form yet", param_hint="--cgp")
+        raise typer.BadParameter("write --cgp: the form of CommuniGate Pro is the only one", param_hint="--cgp")
 
 
 def _print_remarks(remarks: "Iterable[Remark]") -> None:

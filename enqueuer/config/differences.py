@@ -43,7 +43,9 @@ def _of_file(old: Config, new: Config) -> Iterator[str]:
         if key in BY_NAME:
             yield from _of_list(BY_NAME[key], key, {each.name: each for each in was}, {each.name: each for each in now})
         elif key == "lists":
-            yield from (f"list #{name} changed" for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name))
+            for name in sorted(was.keys() | now.keys()):
+                if was.get(name) != now.get(name):
+                    yield f"list #{name} " + ("added" if name not in was else "changed" if name in now else "removed")
         elif key == "routes":
             yield from _of_list("route", key, {each.recipient: each for each in was}, {each.recipient: each for each in now})
         else:

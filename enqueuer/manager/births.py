@@ -45,8 +45,8 @@ class Births:
         self._retry_after: float = config.enqueuer.retry_after
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return ids for new messages. None of them is given again, whatever becomes of the outcome. Empty: the disk refuses, or they
-        are too many.
+        """Return ids for new messages. None of them is given again, also if the outcome fails. Empty: the disk refuses, or they are
+        too many.
         """
         if count > MOST_IDS:
             return ()

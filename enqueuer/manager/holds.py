@@ -20,7 +20,7 @@ __all__ = ["Holds", "until_of"]
 
 log = logging.getLogger("QUEUE")
 EACH = 0.5
-"""Seconds between two looks at the clock: it may be set."""
+"""Seconds between two readings of the clock, which an administrator may set."""
 SLICE = 0.002
 """Seconds that releases and the reading of reasons may take in one turn of the loop. Only the last message may exceed them."""
 AGAIN = 30.0

@@ -84,7 +84,7 @@ class Entry(msgspec.Struct):
     deaths: int = 0
     """Processors in a row that ended while they had it."""
     hold: str = ""
-    """An administrator puts it on hold, for this reason: its next dispatch does it."""
+    """Why an administrator puts it on hold. Its next dispatch does it."""
     hold_until: float = 0.0
     """Seconds since 1970; 0 = until it is released."""
 

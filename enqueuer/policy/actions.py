@@ -107,9 +107,14 @@ def _hold_until(word: str, context: ActionContext) -> Action:
 def _hold_for(word: str, context: ActionContext) -> Action:
     if not word:
         return _hold(lambda _view: 0.0, context)
-    seconds = Seconds.parse(word)
+    try:
+        seconds = Seconds.parse(word)
+    except ValueError:
+        seconds = Seconds(0)
     if not 1 <= seconds <= 10 * 365 * 86400:
-        raise ValueError(f'"{word}": write a duration of 1s to 3650d, or leave it out: the message waits until it is released')
+        raise ValueError(
+            f'"{word:.60}": write a duration of 1s to 3650d, e.g. "2h", or leave it out: the message waits until it is released'
+        )
     return _hold(lambda view: view.facts.now + seconds, context)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-from enqueuer.policy.spelling import account_only, expect_sense, nearest, word_of
+from enqueuer.policy.spelling import PICTURES, account_only, expect_sense, nearest, word_of
 from enqueuer.policy.tree import AllOf, Node, Quantifier, Test, all_of
 from enqueuer.policy.vocabulary import BY_WORD, DATA, OPERATIONS, Datum, Operation
 from enqueuer.queue.message.printable import printable
@@ -91,9 +91,10 @@ def _operation(words: Sequence[str], datum: Datum) -> Operation:
     if not allowed:
         raise ValueError("takes no operation: write the name alone")
     meant = nearest(operation, [each for each in known if each])
-    raise ValueError(
-        f'the operation "{printable(words[0][:100])}" is not one of {allowed}' + (f': did you mean "{meant}"?' if meant else "")
-    )
+    hint = f': did you mean "{meant}"?' if meant else ""
+    if (picture := PICTURES.get(operation.split(" ")[0])) and "in" in known:
+        hint = f': write "is" with "{picture}"'
+    raise ValueError(f'the operation "{printable(words[0][:100])}" is not one of {allowed}{hint}')
 
 
 def _hint(name: str) -> str:

@@ -2,8 +2,8 @@
 
     ((priority, name, (conditions), (actions)[, comment]), ...)        condition: (data, operation, parameter); action: (name[, parameter])
 
-What has no counterpart is named in a remark, and never only left out of a rule: an imported rule is then switched off (priority 0), since
-without a condition it would apply to more mail, and without an action it might lose mail. A rule that cannot be exported is left out whole.
+A remark names each part that has no counterpart. An imported rule without such a part is switched off (priority 0): without a condition
+it would apply to more mail, and without an action it might lose mail. A rule that cannot be exported is left out whole.
 """
 
 import re
@@ -187,7 +187,7 @@ def _no_action(name: str) -> str:
 
 
 class _NoCounterpart(ValueError):
-    """The rule cannot be said there."""
+    """The rule has no form there."""
 
 
 def export_rules(rules: Iterable[PlainRule]) -> tuple[str, list[Remark]]:
@@ -232,14 +232,14 @@ def _rows_of(part: Node) -> list[Test]:
     parts = part.parts if isinstance(part, AllOf) else (part,)
     wrong = next((each for each in parts if not isinstance(each, Test)), None)
     if wrong is not None:
-        raise _NoCounterpart("`not`" if isinstance(wrong, Not) else "`or` inside of `and`")
+        raise _NoCounterpart(("`not`" if isinstance(wrong, Not) else "`or` inside of `and`") + " has no form there")
     return [each for each in parts if isinstance(each, Test)]
 
 
 def _export_test(test: Test, found: list[str]) -> tuple[str, ...]:
     datum = BY_WORD[test.data]
     if datum.ours:
-        raise _NoCounterpart(f'condition "{datum.name}"')
+        raise _NoCounterpart(f'condition "{datum.name}" does not exist there')
     if not test.operation:
         return datum.name, NO_OPERATION
     if _DOUBTFUL.search(test.parameter):
@@ -250,7 +250,7 @@ def _export_test(test: Test, found: list[str]) -> tuple[str, ...]:
         return datum.name, test.operation, f"{test.argument}: {test.parameter}"
     pictures = list(items(test.parameter))
     if any(each.startswith("#") for each in pictures):
-        raise _NoCounterpart(f'a list with condition "{datum.name}({test.argument})"')
+        raise _NoCounterpart(f'a list with condition "{datum.name}({test.argument})" has no form there')
     return datum.name, test.operation, ",".join(f"{test.argument}: {each}" for each in pictures)
 
 
@@ -260,7 +260,7 @@ def _export_action(words: tuple[str, ...], found: list[str]) -> tuple[str, ...] 
         found.append(f'action "{name}": left out')
         return None
     if name not in ACTIONS or ACTIONS[name].ours:
-        raise _NoCounterpart(f'action "{name}"')
+        raise _NoCounterpart(f'action "{name}" does not exist there')
     if any("^Q" in word for word in words[1:]) and ACTIONS[name].parameter in ("text", "fields"):
         found.append(f'action "{name}": the macro ^Q is unknown there')
     return (name, *words[1:])

@@ -1,7 +1,7 @@
 """What conditions and macros may ask about a message. Each fact is made when a rule asks for it, once. Pure.
 
-Whoever has the message gives the facts as arguments: a processor, a door, `rules test`. The header is read by a function when the first
-condition needs it. What a worker has to find out (files, digest) is the answer of the hidden filter #facts.
+A processor, a door or `rules test` gives the facts as arguments. A function reads the header when the first condition needs it. What a
+worker has to find out (files, digest) is the answer of the hidden filter #facts.
 """
 
 import ipaddress

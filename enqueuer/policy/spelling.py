@@ -7,8 +7,10 @@ from typing import Literal
 from enqueuer.policy.tree import Quantifier, Test
 from enqueuer.policy.vocabulary import ACCOUNT_DATA, BY_WORD, DATA, OPERATIONS, Datum
 
-__all__ = ["Part", "SpellingError", "account_only", "expect_sense", "listed", "nearest", "word_of"]
+__all__ = ["PICTURES", "Part", "SpellingError", "account_only", "expect_sense", "listed", "nearest", "word_of"]
 
+PICTURES = {"contains": "*text*", "matches": "*text*", "like": "*text*", "begins": "text*", "starts": "text*", "ends": "*text"}
+"""Operations of other languages that are a picture here."""
 Part = Literal["data", "quantifier", "argument", "operation", "parameter"]
 
 

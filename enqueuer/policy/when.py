@@ -3,9 +3,9 @@
     when = 'any recipient is in "*@example.org,#partners" and not (human or size is greater than 10K)'
 
 `or` binds weakest, then `and`, then `not`. A condition is [any|each] WORD [("NAME")] [OPERATION PARAMETER]. Case of the words does not
-matter. A parameter is in quotation marks, or it is #List, or it begins with a digit (10K). Inside "..." a backslash protects `"` and `\\`,
-and only these, so that the `\\*` and `\\,` of a picture need no second backslash. Inside '...' each character means itself. The tree is in
-the normal form of tree.py.
+matter. A parameter is in quotation marks, or it is #List, or it begins with a digit (10K). Inside "..." a backslash protects only `"` and
+`\\`. So the `\\*` and `\\,` of a picture need no second backslash. Inside '...' each character means itself. The tree is in the normal form
+of tree.py.
 """
 
 import functools

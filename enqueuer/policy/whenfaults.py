@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from enqueuer.policy.spelling import account_only, listed, nearest, word_of
+from enqueuer.policy.spelling import PICTURES, account_only, listed, nearest, word_of
 from enqueuer.policy.vocabulary import BY_WORD, OPERATIONS
 from enqueuer.queue.message.printable import printable
 
@@ -32,8 +32,6 @@ MEANT = {
     "smaller": "less than",
 }
 """What is written in other languages, and our words for it."""
-PICTURES = {"contains": "*text*", "matches": "*text*", "like": "*text*", "begins": "text*", "starts": "text*", "ends": "*text"}
-"""Operations of other languages that are a picture here."""
 _WORD_BEFORE = re.compile(r"(?<![\w-])([A-Za-z_][\w-]{0,60}+)\s{0,60}+\Z")
 
 

@@ -24,7 +24,7 @@ class AskedMessagePort(Protocol):
     def submit(self, answer: Callable[[DoorDecision], None], lacks: Callable[[DoorDecision], str] | None = None) -> None:
         """Complete the message. `answer` is called once, maybe before this call returns, unless cancel() comes first.
 
-        `lacks`: returns what the client cannot do of a decision, in words. None: the client carries out nothing, and is told each
+        `lacks`: returns what the client cannot do of a decision, in words. None: the client carries out nothing, and gets each
         recipient's outcome.
         """
 

@@ -4,14 +4,14 @@ An MTA asks once about a message, and gets one answer. So one part of the messag
 
 | part | the MTA |
 |---|---|
-| a part that is refused for now | refuses the whole message for now: it tries again, and the answers of filters are kept |
+| deferred | refuses the whole message for now: it tries again, and the answers of filters are kept |
 | accepted (the first one) | takes the message |
 | accepted with the same changes | takes it, too |
 | discarded | deletes these recipients |
 | refused, quarantined, on hold, or accepted with other changes | deletes these recipients; the queue gets a copy for them |
 
-The rules decide again about a copy in the queue. If no part is accepted, the part for quarantine or on hold is answered in its place.
-If there is none of them, either, a refused part stands for all.
+The rules decide again about a copy in the queue. If no part is accepted, the door answers for a part that is
+quarantined or on hold. If there is no such part, the message is refused for all.
 """
 
 from collections.abc import Sequence

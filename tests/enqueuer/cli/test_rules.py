@@ -110,7 +110,7 @@ def test_what_has_no_counterpart_is_named(enqueuer: Run, file: Path) -> None:
     file.write_text(HEAD + '[[rules]]\nname = "R"\nwhen = "not human"\nactions = [["Discard"]]\n')
     done = enqueuer("rules", "export", "--cgp", str(file))
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"()\n", b'rule "R": left out: `not`\n')
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"()\n", b'rule "R": left out: `not` has no form there\n')
 
 
 def test_nonsense_is_one_line_and_65(enqueuer: Run) -> None:

@@ -78,6 +78,16 @@ def test_each_kind_of_difference(old: str, new: str, said: str) -> None:
     assert differences(schema.load(BASE.encode()), schema.load(changed.encode())) == said
 
 
+def test_lists_that_come_change_and_go() -> None:
+    lists: dict[str, tuple[str, ...]] = {"a": ("1",), "b": ("1",), "c": ()}
+    old = schema.load(BASE.encode(), lists=lists)
+    new = schema.load(BASE.encode(), lists=lists | {"b": ("2",)})
+
+    assert differences(old, new) == "list #b changed"
+    assert differences(schema.load(BASE.encode(), lists={}), new) == "list #a added; list #b added; list #c added"
+    assert differences(new, schema.load(BASE.encode(), lists={})) == "list #a removed; list #b removed; list #c removed"
+
+
 def test_another_order_is_said() -> None:
     first = BASE.index("[[rules]]")
     second = BASE.index(SECOND)

@@ -272,7 +272,7 @@ def test_or_becomes_several_rules_where_that_is_the_same(actions: tuple[tuple[st
         (PlainRule("R", 5, parse('any recipient is "a"'), DISCARD, scope="recipient"), 'scope = "recipient"'),
     ],
 )
-def test_a_rule_that_cannot_be_said_is_left_out_whole(given: PlainRule, remark: str) -> None:
+def test_a_rule_that_cannot_be_exported_is_left_out_whole(given: PlainRule, remark: str) -> None:
     text, remarks = exported(given)
 
     assert text == "()\n"

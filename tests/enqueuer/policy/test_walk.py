@@ -103,7 +103,7 @@ def test_actions(action: str, expected: RuleOutcome) -> None:
         ('["Write To Log", "from ^E at ^T"]', {"texts": (("R", "from zoe@example.org at Fri, 15 Jan 2027 08:00:00 +0000"),)}),
     ],
 )
-def test_effects_come_once(action: str, expected: dict[str, object]) -> None:
+def test_effects_are_carried_out_once(action: str, expected: dict[str, object]) -> None:
     """They are part of the outcome; an effect that another part of the message had is left out."""
     found = only(rule("R", action), facts(session=KNOWN))
     for name, value in expected.items():
@@ -170,7 +170,7 @@ def test_a_message_without_recipients_meets_rules() -> None:
     assert only(rule("r", '["Quarantine"]', more="when = 'any recipient is \"x@y\"'"), nobody).disposition is Disposition.ENQUEUED
 
 
-def test_each_effect_of_a_split_message_comes_once() -> None:
+def test_each_effect_of_a_split_message_is_carried_out_once() -> None:
     """The part that is deferred notes what the other part has done."""
     mirror = rule("copy", '["Mirror to", "x@y.example"]', more="priority = 9")
     split = rule("scan", '["ExternalFilter", "Scan"]', more="scope = 'recipient'\nwhen = 'any recipient is \"bob@*\"'")
@@ -253,6 +253,8 @@ def test_macros_inject_nothing() -> None:
         ('["Route to", "out"]', "not a module"),
         ('["Hold until", "later"]', "not a date"),
         ('["Hold for", "0s"]', "duration"),
+        ('["Hold for", "2 hours"]', '"2 hours": write a duration of 1s to 3650d, e.g. "2h", or leave it out'),
+        ('["Hold for", "never"]', '"never": write a duration'),
         ('["Remember \'From\' in", "known"]', "not a list"),
         ('["Execute", ""]', "names no program"),
         ('["Tag Subject", ""]', "1 to 100"),
@@ -331,7 +333,7 @@ def test_a_part_on_hold_does_not_repeat_what_others_did() -> None:
     assert found[Disposition.ON_HOLD].done == (MARK,)
 
 
-def test_what_a_filter_adds_comes_once() -> None:
+def test_what_a_filter_adds_is_added_once() -> None:
     """A part that is deferred keeps the answer, and must not add its copies and recipients again."""
     both = BASE + '[[filters]]\nname = "Other"\nprogram = "scan"\n'
     text = rule("scan", '["ExternalFilter", "Scan"]', more="priority = 9") + rule("more", '["ExternalFilter", "Other"]', more=BOB_WAITS)

@@ -115,7 +115,7 @@ class SplittingInSteps(Splitting):
     ],
     ids=str,
 )
-def test_new_messages_and_holds_come_to_one_fate_each(scenario: type[Scenario], bounds: FaultBounds) -> None:
+def test_each_new_message_and_hold_has_one_disposition(scenario: type[Scenario], bounds: FaultBounds) -> None:
     """A rest is there if and only if its first message was decided so; a message on hold comes back."""
     report = explore(scenario(), begin(bounds))
 
