@@ -188,8 +188,9 @@ def _redirect(word: str, _context: ActionContext) -> Action:
 def _forward(word: str, context: ActionContext) -> Action:
     letter = Letter("forward", context.rule, _addresses(word), mark=context.mark)
 
-    def act(branch: Branch, _view: View) -> None:
-        branch.letters += (letter,)
+    def act(branch: Branch, view: View) -> None:
+        if not view.facts.made_by(context.rule):  # two such rules would make two messages of each new one
+            branch.letters += (letter,)
 
     return _once(act, context)
 
@@ -199,7 +200,7 @@ def _reply(word: str, context: ActionContext) -> Action:
         raise ValueError('write the text of the answer; "+" before it: it begins with header lines and an empty line')
 
     def act(branch: Branch, view: View) -> None:
-        if view.facts.human:
+        if view.facts.answerable:
             text = expand(word, view)
             if text.startswith("+") and not word.startswith("+"):  # a macro must not begin header lines
                 text = " " + text

@@ -94,4 +94,4 @@ def session_of(envelope: Envelope) -> SessionFacts:
     """Return what the envelope lines say about the session."""
     found = Session.of(envelope)
     account = found.account.decode("utf-8", "replace")
-    return SessionFacts(found.submit_address or "PIPE", found.address, account, found.tls.partition(" ")[0], found.orcpt)
+    return SessionFacts(found.submit_address or "PIPE", found.address, account, found.tls.partition(" ")[0], found.orcpt, found.others)

@@ -54,6 +54,8 @@ class Context(msgspec.Struct, frozen=True):
     filters: Container[str]
     say: Callable[[Node], str]
     """Writes a part of the condition as text."""
+    each_recipient: bool = False
+    """It is tried for each recipient: what is not about recipients is found out once a view."""
 
 
 def compile(node: Node, context: Context) -> Compiled:
@@ -68,6 +70,25 @@ def uses_worker(node: Node) -> bool:
 
 
 def _node(node: Node, context: Context) -> tuple[Holds, Seen]:
+    holds, failed = _part(node, context)
+    if context.each_recipient and not any(test.data in OF_RECIPIENTS for test in tests(node)):
+        return _once(holds), failed
+    return holds, failed
+
+
+def _once(holds: Holds) -> Holds:
+    """Keep the result in the view."""
+
+    def known(view: View) -> bool:
+        found = view.known.get(holds)
+        if found is None:
+            found = view.known[holds] = holds(view)
+        return found
+
+    return known
+
+
+def _part(node: Node, context: Context) -> tuple[Holds, Seen]:
     match node:
         case Test():
             return _test(node, context)

@@ -5,6 +5,7 @@ worker has to find out (files, digest) is the answer of the hidden filter #facts
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -15,10 +16,11 @@ import msgspec
 from enqueuer.policy.pictures import fold
 from enqueuer.queue.message.headerlines import HeaderLines, display_name, is_signed, text_of, words_of
 
-__all__ = ["Facts", "Networks", "SessionFacts", "networks_of", "zone_of"]
+__all__ = ["Facts", "Networks", "SessionFacts", "folded_lines", "folded_values", "networks_of", "zone_of"]
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 BULK = (b"bulk", b"junk", b"list")
+_ROBOT = re.compile(rb"(?:mailer-daemon|owner-[^@]*+|[^@]*?(?:-request|-owner|-bounces))@", re.IGNORECASE)
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class SessionFacts(msgspec.Struct, frozen=True):
     """The version of TLS, "" = not encrypted."""
     orcpt: Mapping[bytes, bytes] = {}
     """ESMTP ORCPT of recipients: the address to which the sender had written."""
+    others: tuple[bytes, ...] = ()
+    """The other recipients of the message of which this is a part."""
 
 
 UNKNOWN = SessionFacts()
@@ -85,8 +89,28 @@ class Facts:
         return self._read()
 
     @cached_property
+    def all_recipients(self) -> Sequence[bytes]:
+        """Return the recipients, with those of the other parts of the message."""
+        return (*self.recipients, *self.session.others)
+
+    @cached_property
     def lines(self) -> HeaderLines:
         return HeaderLines(self.header)
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return the folded values of the fields of this name (lower case)."""
+        known = self._values.get(name)
+        if known is None:
+            known = self._values[name] = folded_values(self.lines, name)
+        return known
+
+    @cached_property
+    def _values(self) -> dict[str, Sequence[str]]:
+        return {}
+
+    @cached_property
+    def whole_lines(self) -> Sequence[str]:
+        return folded_lines(self.lines)
 
     def addresses(self, *names: str) -> Sequence[str]:
         """Return the folded addresses in fields of these names."""
@@ -94,11 +118,6 @@ class Facts:
         if known is None:
             known = self._addresses[names] = tuple(map(fold, self.lines.addresses(*names)))
         return known
-
-    @cached_property
-    def whole_lines(self) -> Sequence[str]:
-        """Return `name: value` of all fields, folded."""
-        return tuple(f"{name}: {fold(value)}" for name, value in self.lines.texts())
 
     @cached_property
     def _addresses(self) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -128,6 +147,19 @@ class Facts:
         if not self.sender or any(value.lower().startswith(BULK) for value in self.lines.values("precedence")):
             return False
         return not any(map(_of_a_program, self.lines.names()))
+
+    @cached_property
+    def answerable(self) -> bool:
+        """Return whether the sender may get an automatic reply (RFC 3834): a person, not through a list, who does not refuse it."""
+        suppressed = b",".join(self.lines.values("x-auto-response-suppress")).lower()
+        if not self.human or any(word in suppressed for word in (b"all", b"autoreply")):
+            return False
+        return not any(name.startswith("list-") for name in self.lines.names()) and not _ROBOT.match(self.sender)
+
+    def made_by(self, rule: str) -> bool:
+        """Return whether a letter of this rule is among the messages from which this one was made."""
+        made = self.session.submit_address.startswith("SRULE")
+        return made and rule.encode("ascii", "replace") in self.lines.values("x-enqueuer-trace")
 
     @cached_property
     def source(self) -> Sequence[str]:
@@ -167,8 +199,22 @@ class Facts:
         return datetime.fromtimestamp(self.now, self.zone)
 
     def address_of(self, recipient: bytes) -> str:
-        """Return what conditions about recipients compare: the ORCPT, if the sender gave one, or the address."""
-        return fold(text_of(self.session.orcpt.get(recipient, recipient)))
+        """Return what conditions about recipients compare: the address, or the ORCPT that a known sender gave.
+
+        A stranger could pass by the rules about a recipient with an ORCPT of another one.
+        """
+        known = self.session.orcpt and (self.trusted or self.session.account)
+        return fold(text_of(self.session.orcpt.get(recipient, recipient) if known else recipient))
+
+
+def folded_values(lines: HeaderLines, name: str) -> Sequence[str]:
+    """Return the values of the fields of this name (lower case), as they are compared."""
+    return [fold(text_of(value)) for value in lines.values(name)]
+
+
+def folded_lines(lines: HeaderLines) -> Sequence[str]:
+    """Return `name: value` of all fields, as they are compared."""
+    return [f"{name}: {value}" for name in lines.names() for value in folded_values(lines, name)]
 
 
 def _of_a_program(name: str) -> bool:

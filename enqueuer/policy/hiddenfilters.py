@@ -3,6 +3,7 @@
 ["Execute", "[STDERR] [FILE] /usr/local/bin/archive --fast"]  ->  enqueuer filter execute --stderr --file -- /usr/local/bin/archive --fast
 """
 
+import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -51,15 +52,18 @@ def parse_program(text: str) -> Program:
     return Program(tuple(tag for tag in TAGS if tag in tags), tuple(words))
 
 
-def execute_name(number: int) -> str:
-    """Return the name of the hidden filter of a program: `number` counts from 1."""
-    return f"#execute {number}"
+def execute_name(number: int, text: str) -> str:
+    """Return the name of the hidden filter of a program: `number` counts from 1, `text` is the parameter of Execute.
+
+    A message that waits keeps answers by name. So a number must never become that of another program.
+    """
+    return f"#execute {number} {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def hidden(uses_facts: bool, programs: Sequence[str]) -> tuple[Filter, ...]:
     """Return the hidden filters. `programs`: the parameters of Execute, each once. Raises ValueError with the cure."""
     facts = (_filter(FACTS, "enqueuer filter facts"),) if uses_facts else ()
-    return facts + tuple(_filter(execute_name(number), parse_program(text).line) for number, text in enumerate(programs, 1))
+    return facts + tuple(_filter(execute_name(number, text), parse_program(text).line) for number, text in enumerate(programs, 1))
 
 
 def _filter(name: str, program: str) -> Filter:

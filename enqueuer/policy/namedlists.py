@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from enqueuer.policy.pictures import LIST_NAME, items
 from enqueuer.policy.tree import Node, tests
+from enqueuer.queue.message.printable import printable
 
 __all__ = ["MAX_BYTES", "MAX_LISTS", "SUFFIX", "NamedLists", "list_names", "parse"]
 
@@ -20,7 +21,9 @@ NamedLists = Mapping[str, Sequence[str]]
 def parse(name: str, data: bytes) -> tuple[str, ...]:
     """Read the entries of a list. Raises ValueError with the cure."""
     if not LIST_NAME.fullmatch(name):
-        raise ValueError(f'"{name}" is not the name of a list: rename the file to 1 to 64 letters, digits, _ and -, with {SUFFIX} behind')
+        raise ValueError(
+            f'"{printable(name)}" is not the name of a list: rename the file to 1 to 64 letters, digits, _ and -, with {SUFFIX} behind'
+        )
     found = dict[str, None]()
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:

@@ -142,8 +142,9 @@ def _compile(rule: Rule, filters: Mapping[str, Filter], lists: ListNames, progra
     if rule.on_failure:  # this rule's on_failure replaces that of the filters
         filters = {name: msgspec.structs.replace(filter, on_failure=rule.on_failure) for name, filter in filters.items()}
     try:
-        condition = conditions.compile(rule.node, Context(lists, filters.keys(), when.print_when))
+        condition = conditions.compile(rule.node, Context(lists, filters.keys(), when.print_when, rule.scope == "recipient"))
         actions = tuple(_action(rule, words, filters, programs) for words in rule.actions)
+        _expect_each_once(rule.actions)
     except ValueError as error:
         raise ValueError(f'rule "{rule.name}": {error}') from None
     marks = tuple(mark(rule.name, *(words[1:] if words[0] == "ExternalFilter" else words)) for words in rule.actions)
@@ -172,11 +173,19 @@ def _action(rule: Rule, words: tuple[str, ...], filters: Mapping[str, Filter], p
         execute = ""
         if name == "Execute":
             hidden(False, [word])  # checks it
-            execute = execute_name(next(programs)) if rule.priority else ""
+            execute = execute_name(next(programs), word) if rule.priority else ""
         step = MAKERS[name](word, ActionContext(rule.name, words, filters, execute))
     except ValueError as error:
         raise ValueError(f'action "{name}": {error}') from None
     return step or _nothing
+
+
+def _expect_each_once(actions: Sequence[tuple[str, ...]]) -> None:
+    """Raise ValueError if a release after an action would come to the same one again, and so never end."""
+    kept = [words for words in actions if ACTIONS[_name(words)].ends and _name(words) not in ("Discard", "Stop Processing")]
+    twice = next((words for at, words in enumerate(kept) if words in kept[:at]), None)
+    if twice:
+        raise ValueError(f'action "{twice[0]}" is there twice: a released message goes on after the first one; remove one of them')
 
 
 def _nothing(_branch: Branch, _view: View) -> None:

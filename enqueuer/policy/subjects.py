@@ -37,7 +37,7 @@ def _match_end(text: str) -> int:
 def insertion(header: bytes, tags: Sequence[str]) -> Insertion | None:
     """Return where in the message the tags go, before the value of the first Subject field. None: it has no such field."""
     match = _SUBJECT.search(header)
-    return (match.end(), _bytes(tags)) if match else None
+    return (match.end(), _bytes(tags, header[match.end() : match.end() + 2])) if match else None
 
 
 def tagged(header: bytes, tags: Sequence[str]) -> bytes:
@@ -46,12 +46,19 @@ def tagged(header: bytes, tags: Sequence[str]) -> bytes:
     if match is None:
         return _bytes(tags).rstrip()
     end = re.compile(rb"\r?\n(?![ \t])|\Z").search(header, match.end())
-    return _bytes(tags) + header[match.end() : end.start() if end else len(header)]
+    return _bytes(tags, header[match.end() : match.end() + 2]) + header[match.end() : end.start() if end else len(header)]
 
 
-def _bytes(tags: Sequence[str]) -> bytes:
-    """Return the tags, the last one first, each with a blank behind it."""
-    return b"".join(encoded_words(tag) + b" " for tag in reversed(tags))
+def _bytes(tags: Sequence[str], next: bytes = b"") -> bytes:
+    """Return the tags, the last one first, each with a blank behind it. `next`: the first bytes of the subject.
+
+    Readers drop the blanks between two encoded words. So the blank is a part of the first one.
+    """
+    found = b""
+    for tag in tags:
+        inside = not tag.isascii() and (found or next).startswith(b"=?")
+        found = encoded_words(tag + " " if inside else tag) + b" " + found
+    return found
 
 
 def subject_of(values: Sequence[bytes]) -> str:

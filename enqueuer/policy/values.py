@@ -24,17 +24,12 @@ def _header(test: Test) -> Texts:
     """Return values of a field, or whole lines if no field is named: of the fields whose name fits, if the picture begins with a name."""
     if test.argument:
         name = test.argument.lower()
-        return lambda view: [fold(value) for value in view.values(name)]
+        return lambda view: view.values(name)
     head, colon, _ = fold(test.parameter).partition(":")
     known = head if colon and not any(mark in head for mark in "*\\#,") and test.operation in ("is", "is not") else ""
     if known:
-        return lambda view: [f"{known}: {fold(value)}" for value in view.values(known)]
-    return _lines
-
-
-def _lines(view: View) -> Sequence[str]:
-    lines = view.facts.whole_lines
-    return lines if view.added is None else (*(f"{name}: {fold(value)}" for name, value in view.added.texts()), *lines)
+        return lambda view: [f"{known}: {value}" for value in view.values(known)]
+    return lambda view: view.whole_lines()
 
 
 def _addresses(*names: str) -> Texts:

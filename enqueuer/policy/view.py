@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from enqueuer.policy.facts import Facts
+from enqueuer.policy.facts import Facts, folded_lines, folded_values
 from enqueuer.queue.message.headerlines import HeaderLines, text_of
 from filterlink.protocol.partfacts import FACTS, PartFacts, of_answer
 from filterlink.wire.frames import FilterAnswer
@@ -44,6 +44,8 @@ class View(msgspec.Struct):
     """Module and queue of an earlier Route to, as `MODULE(queue)`; "" = those of [[routes]]."""
     asked: Sequence[str] = ()
     """Filters that earlier rules asked."""
+    known: dict[object, bool] = {}
+    """Parts of a condition that are the same for each recipient."""
 
     def parts(self) -> PartFacts:
         """Return what the worker found. Raises AnswerNeeded and FactsMissing."""
@@ -55,12 +57,15 @@ class View(msgspec.Struct):
             raise FactsMissing(answer)
         return found
 
-    def values(self, name: str) -> list[str]:
-        """Return the values of all fields of this name (lower case), added ones first, as text."""
-        values = self.facts.lines.values(name)
-        if self.added is not None:
-            values = [*self.added.values(name), *values]
-        return [text_of(value) for value in values]
+    def values(self, name: str) -> Sequence[str]:
+        """Return the folded values of all fields of this name (lower case), added ones first."""
+        values = self.facts.values(name)
+        return values if self.added is None else [*folded_values(self.added, name), *values]
+
+    def whole_lines(self) -> Sequence[str]:
+        """Return `name: value` of all fields, folded, added ones first."""
+        lines = self.facts.whole_lines
+        return lines if self.added is None else [*folded_lines(self.added), *lines]
 
     def routes(self) -> list[str]:
         """Return `MODULE(queue)address` of each recipient. The queue is the domain, if no rule names another one."""

@@ -79,7 +79,7 @@ DATA: tuple[Datum, ...] = (
         "no field says that a program or a list sent the message, and the envelope has a sender",
     ),
     Datum("Header Field", "header", "text", "negative", "a field of the header, also one that a filter or a rule added", argument=True),
-    Datum("Recipient", "recipient", "address", "always there", "the recipients of the envelope, or their ORCPT", quantified=True),
+    Datum("Recipient", "recipient", "address", "always there", "envelope recipients, or the ORCPT of known senders", quantified=True),
     Datum("Route", "route", "text", "always there", "MODULE(queue)address of the recipients, after routing", quantified=True),
     Datum("Source", "source", "text", "empty", "trusted: the client is in `networks`; authenticated: it logged in"),
     Datum("Submit Address", "submit_address", "text", "always there", "how it came: SMTP [address], MILTER [address], PIPE, DSN, SRULE"),

@@ -110,7 +110,7 @@ class _RuleWalk:
                 return Ruling((_too_many(len(self._live) + len(self._ended)),), tuple(self._met), tuple(self._would))
         for branch in self._live:
             self._ended.append(branch.passed())
-        return Ruling(_merged(self._ended, self._facts), tuple(self._met), tuple(self._would))
+        return Ruling(_merged(self._ended, self._facts), tuple(dict.fromkeys(self._met)), tuple(dict.fromkeys(self._would)))
 
     def _try(self, rule: CompiledRule, index: int, branch: Branch, done: int) -> None:
         """Try a rule on a branch. `done`: how many of its actions were carried out before."""
@@ -157,7 +157,7 @@ class _RuleWalk:
                 view.recipients = branch.recipients[:1]
                 self._note(rule, f"not met: {condition.failed(view)}")
             return met or None
-        view = self._view(branch, self._facts.recipients)
+        view = self._view(branch, self._facts.all_recipients)
         if condition.holds(view):
             return branch.recipients
         if self._trail is not None:

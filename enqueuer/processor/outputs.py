@@ -22,7 +22,7 @@ from enqueuer.processor.reasons import fitting, why
 from enqueuer.queue.directory import names, stage
 from enqueuer.queue.directory.disk import DiskPort
 from enqueuer.queue.directory.ingest import MessageFile
-from enqueuer.queue.message import client
+from enqueuer.queue.message import client, session
 from enqueuer.queue.message import envelope as envelopes
 from enqueuer.queue.message.fields import short
 from enqueuer.queue.message.header import TRACE
@@ -160,7 +160,7 @@ class Outputs:
         stay = [self._envelope(each).recipients for each in outcomes if not each.redirected]
         more = [address for each in outcomes for address in (*each.redirected, *each.routes)]
         envelope = self._message.envelope
-        if len(outcomes) > 1 or outcomes[0].redirected or outcomes[0].recipients is not None:
+        if any(each.redirected or each.recipients is not None for each in outcomes):
             envelope = envelope.only(frozenset(itertools.chain.from_iterable(stay)))
         return envelope.plus(more, self._at)
 
@@ -203,8 +203,7 @@ class Outputs:
 
     def _whole(self, place: str, outcome: RuleOutcome, envelope: envelopes.Envelope, until: float | None = None) -> None:
         """Stage the message and its reason for a place where messages are kept."""
-        if outcome.done:
-            envelope = envelope.with_words(self._done(outcome))
+        envelope = envelope.with_words(self._noted(outcome))
         if outcome.module:
             route = f"{outcome.module}({outcome.queue})" if outcome.queue else outcome.module
             envelope = envelope.with_words(client.words((b"route", route.encode())))
@@ -231,7 +230,7 @@ class Outputs:
                 frames.Born(id, self._message.size, sender, about, "on_hold", reason=outcome.reason[:2000], until=outcome.until)
             )
             return
-        envelope = self._envelope(outcome).with_words(self._done(outcome))
+        envelope = self._envelope(outcome).with_words(self._noted(outcome))
         place = f"queue-{id}"
         stage.stage_file(self._disk, self._message, self._job.n, place, None, (), envelope)
         if self._message.mark:
@@ -251,9 +250,16 @@ class Outputs:
             )
         )
 
-    def _done(self, outcome: RuleOutcome) -> bytes:
-        """Return the word with the marks of what was done, also for the message of which this is a rest."""
-        return client.words((b"did", b",".join(dict.fromkeys((*self._facts.done, *outcome.done)))))
+    def _noted(self, outcome: RuleOutcome) -> bytes:
+        """Return the words of a part: what was done, also with an earlier part, and the other recipients.
+
+        A rule on the whole message must not decide in another way because the message was split.
+        """
+        done = client.words((b"did", b",".join(dict.fromkeys((*self._facts.done, *outcome.done)))))
+        if outcome.recipients is None:
+            return done
+        whose = frozenset(outcome.recipients)
+        return done + session.others(each for each in self._facts.recipients if each not in whose)
 
     def _without(self, filter: str) -> Verdicts:
         """Return the verdicts without that of the filter which is asked again."""

@@ -146,7 +146,7 @@ class ConfigFile:
 
     def keep_again(self) -> None:
         """Write the active revision again if a cleaner has removed it. Raises OSError."""
-        if not os.path.exists(config_file(self.revision)):
+        if not (os.path.exists(config_file(self.revision)) and os.path.exists(lists_file(self.revision))):
             self._store(self._raw, self.config, self.revision)
 
     def _expect_safe(self) -> None:
@@ -260,7 +260,8 @@ def _read(path: str, most: int = configs.MAX_FILE) -> tuple[bytes, bool]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a FIFO of this name would block us
     except FileNotFoundError:
-        raise configs.ConfigError(f"{path} is missing: put it back, or let `enqueuer init` write the default one") from None
+        default = ", or let `enqueuer init` write the default one" if path == FILE else ""
+        raise configs.ConfigError(f"{path} is missing: put it back{default}") from None
     except BlockingIOError:  # the owner of the file holds a write lease
         raise _being_written(path) from None
     except OSError as error:

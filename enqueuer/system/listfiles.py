@@ -16,7 +16,7 @@ ListState = tuple[tuple[str, int, int, int], ...]
 
 
 def names(folder: str = FOLDER) -> list[str]:
-    """Return the names of the files that are lists. Editors' copies and hidden files are none."""
+    """Return the names of the files that are lists. Editors' copies and hidden files are none. Raises OSError."""
     try:
         found = os.listdir(folder)
     except FileNotFoundError:
@@ -25,9 +25,13 @@ def names(folder: str = FOLDER) -> list[str]:
 
 
 def look(folder: str = FOLDER) -> ListState:
-    """Return the state of all lists: it differs if one of them has changed."""
+    """Return the state of all lists: it differs if one of them has changed. Never raises."""
+    try:
+        there = names(folder)
+    except OSError as error:  # no folder, or not ours: read() names the fault
+        return (("", error.errno or 0, 0, 0),)
     found = []
-    for name in names(folder):
+    for name in there:
         try:
             status = os.stat(f"{folder}/{name}")
         except OSError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from enqueuer.policy.pictures import LIST_NAME, fold
 from enqueuer.queue.message.headerlines import text_of
+from enqueuer.system.openfile import open_plain
 
 __all__ = ["FOLDER", "KEPT", "MOST", "RememberedLists"]
 
@@ -23,6 +24,8 @@ MAX_BYTES = 8 << 20
 MAX_ADDRESS = 320
 AGAIN = 86400.0
 """Seconds after which the time of an address is written again."""
+AHEAD = 60.0
+"""Seconds: a time that is further ahead is that of a wrong clock, and does not count."""
 
 
 class RememberedLists:
@@ -51,7 +54,7 @@ class RememberedLists:
             return False
         with self._locked():
             found = self.read(name)
-            if now - found.get(key, 0.0) < within:
+            if -AHEAD < now - found.get(key, 0.0) < within:
                 return False
             found = {each: at for each, at in found.items() if at > now - KEPT and each != key}
             found[key] = now
@@ -68,7 +71,7 @@ class RememberedLists:
     def _load(self, name: str) -> dict[str, float]:
         found = dict[str, float]()
         try:
-            with Path(self._path(name)).open("rb") as file:
+            with open_plain(Path(self._path(name))) as file:
                 data = file.read(MAX_BYTES)
         except OSError:
             return found
@@ -81,6 +84,7 @@ class RememberedLists:
     def _store(self, name: str, found: dict[str, float]) -> None:
         path = self._path(name)
         temporary = Path(f"{path}.tmp")
+        temporary.unlink(missing_ok=True)  # whatever it is: a FIFO would block us
         temporary.write_text("".join(f"{at:.0f} {address}\n" for address, at in found.items()), "utf-8")
         temporary.rename(path)
 

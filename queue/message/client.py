@@ -43,6 +43,8 @@ class RemoteClient(msgspec.Struct, frozen=True):
     """What the client said in HELO or EHLO: any bytes."""
     account: bytes = b""
     """The account with which the client authenticated."""
+    session: bytes = b""
+    """More words of the A line, each with a blank before it: what a door knows of the session (session.py)."""
 
     @property
     def source(self) -> bytes:
@@ -53,7 +55,7 @@ class RemoteClient(msgspec.Struct, frozen=True):
     @property
     def words(self) -> bytes:
         """Return the words of the A line, each with a blank before it."""
-        return words((b"name", self.name), (b"helo", self.helo))
+        return words((b"name", self.name), (b"helo", self.helo)) + self.session
 
 
 NOBODY = RemoteClient()
@@ -82,7 +84,8 @@ def _address(text: bytes) -> str:
 
 def field(client: RemoteClient, key: bytes, below: bytes) -> bytes:
     """Make the field, without its line end. `below`: all of the header that follows its line."""
-    facts = words((b"ip", client.address.encode()), (b"name", client.name), (b"helo", client.helo), (b"user", client.account))
+    known = (b"ip", client.address.encode()), (b"name", client.name), (b"helo", client.helo), (b"user", client.account)
+    facts = words(*known, (b"session", client.session))
     return b"%s: %s%s" % (FIELD, _digits(facts, key, below), facts)
 
 
@@ -93,7 +96,7 @@ def read(value: bytes, key: bytes, below: bytes) -> RemoteClient:
     if not key or not hmac.compare_digest(digits, _digits(facts, key, below)):
         return NOBODY
     found = dict(word.partition(b"=")[::2] for word in facts.split())
-    texts = [decoded(found.get(name, b"")) for name in (b"ip", b"name", b"helo", b"user")]
+    texts = [decoded(found.get(name, b"")) for name in (b"ip", b"name", b"helo", b"user", b"session")]
     return RemoteClient(texts[0].decode("ascii"), *texts[1:])
 
 

@@ -61,6 +61,8 @@ class Envelope(msgspec.Struct, frozen=True):
 
     def with_words(self, words: bytes) -> "Envelope":
         """Return the same envelope with more words on the A line, each with a blank before it (client.words)."""
+        if not words:
+            return self
         at = next((number for number, line in enumerate(self.lines) if line[:2] == b"A "), None)
         if at is None:  # a file of another program
             return Envelope((*self.lines[:1], b"A -%s\n" % words, *self.lines[1:]), self.sender, self.recipients)

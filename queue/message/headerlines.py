@@ -1,7 +1,7 @@
 """Read the header of a message for conditions: its fields by name, addresses, display names, decoded words. Pure, linear in time."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from enqueuer.queue.message.fields import decoded
 from enqueuer.queue.message.header import addresses
@@ -39,12 +39,6 @@ class HeaderLines:
     def names(self) -> Iterable[str]:
         """Return the names of all fields, in lower case."""
         return self._values
-
-    def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield name (in lower case) and value of all fields."""
-        for name, values in self._values.items():
-            for value in values:
-                yield name, text_of(value)
 
     def addresses(self, *names: str) -> list[str]:
         """Return the addresses in the fields of these names."""

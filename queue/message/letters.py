@@ -113,7 +113,7 @@ def _head(about: About, recipients: Sequence[bytes], subject: str, auto: bytes) 
     hops = len(about.lines.values("received"))
     return b"".join(
         (
-            *(b"%s: %s\n" % (TRACE, trace[:MOST]) for trace in reversed(traces)),
+            *(b"%s: %s\n" % (TRACE, _visible(trace[:MOST])) for trace in reversed(traces)),
             *(b"%s: hop\n" % TRACE for _ in range(hops)),
             f"Date: {in_headers(int(about.now))}\n".encode("ascii"),
             f"Message-ID: <{about.id}.enqueuer@{about.domain}>\n".encode("ascii"),
@@ -127,6 +127,11 @@ def _head(about: About, recipients: Sequence[bytes], subject: str, auto: bytes) 
 
 def _address(address: bytes) -> bytes:
     return bytes(byte if 32 < byte < 127 else 63 for byte in address)
+
+
+def _visible(text: bytes) -> bytes:
+    """Return text with `?` for each control character: a CR alone ends a line for some readers."""
+    return bytes(byte if 32 <= byte < 127 else 63 for byte in text)
 
 
 def _boundary(about: About) -> bytes:

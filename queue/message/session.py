@@ -16,10 +16,10 @@ import msgspec
 from enqueuer.queue.message import client
 from enqueuer.queue.message.envelope import Envelope
 
-__all__ = ["MAX_ORIGINALS", "Session", "original", "originals"]
+__all__ = ["MAX_ORIGINALS", "Session", "original", "originals", "others"]
 
 MAX_ORIGINALS = 64 << 10
-"""Bytes of the words about ORCPT in one envelope. Later ones are left out: a sender need not give any."""
+"""Bytes of the words about ORCPT in one envelope, and of those about other recipients. Later ones are left out."""
 _SOURCE = re.compile(rb"S (?:<([^<>]*)>[ ]+)?([A-Za-z0-9_-]*)")
 _ADDRESS = re.compile(rb".*\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]", re.DOTALL | re.IGNORECASE)
 _WORD = re.compile(rb" ([a-z-]+)=([^ \n]+)")
@@ -46,6 +46,8 @@ class Session(msgspec.Struct, frozen=True):
     """The parameters of MAIL."""
     orcpt: Mapping[bytes, bytes] = {}
     """Recipient -> the address that the sender gave as ORCPT, if that is another one."""
+    others: tuple[bytes, ...] = ()
+    """The other recipients of the message of which this is a part."""
 
     @property
     def security(self) -> tuple[str, ...]:
@@ -71,6 +73,7 @@ class Session(msgspec.Struct, frozen=True):
             tls=found.get(b"tls", b"").decode("ascii", "replace"),
             esmtp=tuple(found.get(b"esmtp", b"").split()),
             orcpt=dict(value.partition(b"\0")[::2] for name, value in words if name == b"orcpt" and b"\0" in value),
+            others=tuple(value for name, value in words if name == b"other"),
         )
 
 
@@ -85,11 +88,18 @@ def original(parameters: Iterable[bytes]) -> bytes:
 
 def originals(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return words of the A line for recipients and their ORCPT, each with a blank before it."""
+    known = ((recipient, address) for recipient, address in pairs if address and address.lower() != recipient.lower())
+    return _bounded(client.words((b"orcpt", recipient + b"\0" + address)) for recipient, address in known)
+
+
+def others(recipients: Iterable[bytes]) -> bytes:
+    """Return words of the A line of a part of a message, for its other recipients, each with a blank before it."""
+    return _bounded(client.words((b"other", each)) for each in recipients)
+
+
+def _bounded(words: Iterable[bytes]) -> bytes:
     found = bytearray()
-    for recipient, address in pairs:
-        if not address or address.lower() == recipient.lower():
-            continue
-        word = client.words((b"orcpt", recipient + b"\0" + address))
+    for word in words:
         if len(found) + len(word) > MAX_ORIGINALS:
             break
         found += word

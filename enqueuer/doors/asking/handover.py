@@ -19,7 +19,7 @@ from enqueuer.policy.outcome import Remembered, Ruling
 from enqueuer.queue.directory import clientkey
 from enqueuer.queue.directory.asked import path_of
 from enqueuer.queue.directory.disk import write_all
-from enqueuer.queue.message import client, envelope, header
+from enqueuer.queue.message import client, envelope, header, session
 from enqueuer.system.remembered import RememberedLists
 from filterlink.log.complaints import Complaints
 from filterlink.wire.loop import Loop
@@ -135,8 +135,17 @@ def _head(source: int, copy: CopyForQueue) -> tuple[bytes, int]:
     below = message if end < 0 else message[:end]
     fields = [b"Return-Path: <%b>\n" % _same(copy.sender), *(b"Envelope-To: <%b>\n" % _same(each) for each in copy.recipients)]
     ours = b"".join(fields) + _ENVELOPE.sub(b"", below)
-    signed = b"" if copy.client == client.NOBODY else client.field(copy.client, clientkey.make(), ours) + b"\n"
+    handed = frozenset(copy.recipients)
+    others = (each for each in envelope.parse(start[:begin]).recipients if each not in handed)
+    known = msgspec.structs.replace(copy.client, session=_session(start[:begin]) + session.others(others))
+    signed = b"" if known == client.NOBODY else client.field(known, clientkey.make(), ours) + b"\n"
     return signed + ours, begin + len(below)
+
+
+def _session(head: bytes) -> bytes:
+    """Return the words about the session, so that the rules see in the queue what they saw at the door."""
+    line = next((line for line in head.split(b"\n") if line[:2] == b"A "), b"")
+    return b"".join(b" " + word for word in line.split()[2:] if not word.startswith((b"name=", b"helo=")))
 
 
 def _same(address: bytes) -> bytes:

@@ -186,7 +186,7 @@ def test_a_program_of_execute_does_not_run(enqueuer: Run, ruled: Path, tmp_path:
     (tmp_path / "exe.eml").write_text('Subject: x\nContent-Disposition: attachment; filename="a.exe"\n\ngood\n')
     done = enqueuer("rules", "test", str(tmp_path / "exe.eml"))
 
-    assert "filter #execute 1: OK not run; exit code 0 is assumed (given)" in done.stdout.decode()
+    assert "OK not run; exit code 0 is assumed (given)" in done.stdout.decode()
     assert "=> discarded for recipient@example.org" in done.stdout.decode()
 
 

@@ -17,7 +17,7 @@ AGAIN = None, "it is scanned again"
             {"rule": "r", "action": ["Hold for", "2h"], "filter": None},
             (mark("r", "Hold for", "2h"), 'goes on after "Hold for" in rule "r"'),
         ),
-        ({"rule": "r", "filter": "F", "action": []}, (mark("r", "F"), 'goes on after "F" in rule "r"')),
+        ({"rule": "r", "filter": "F", "action": []}, (mark("r", "F"), 'goes on after filter "F" in rule "r"')),
         ({"rule": "r", "filter": None}, AGAIN),
         ({"filter": "F"}, AGAIN),
         ({"rule": "r", "action": ["Hold for", 2]}, AGAIN),

@@ -39,7 +39,7 @@ def test_the_hidden_filters() -> None:
     """Their lines are words for the same parser again, and FAILURE of them never lets a message pass."""
     filters = hidden(True, ["[FILE] x 'a b'", "--y"])
 
-    assert [each.name for each in filters] == [FACTS, execute_name(1), "#execute 2"]
+    assert [each.name for each in filters] == [FACTS, execute_name(1, "[FILE] x 'a b'"), execute_name(2, "--y")]
     assert [each.words()[1:] for each in filters] == [
         ["filter", "facts"],
         ["filter", "execute", "--file", "--", "x", "a b"],

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from enqueuer.config.schema import ConfigError, load
 from enqueuer.policy import rules
 from enqueuer.policy.facts import Facts, SessionFacts
+from enqueuer.policy.hiddenfilters import execute_name
 from enqueuer.policy.outcome import Copy, Remembered, RuleOutcome, mark
 from enqueuer.policy.rules import AskFilter, Disposition, Ruling
 from enqueuer.policy.vocabulary import ACTIONS
@@ -53,6 +54,7 @@ def only(text: str, message: Facts | None = None, **answers: FilterAnswer) -> Ru
 
 
 OK = FilterAnswer(AnswerKind.OK)
+ANSWERS = {"Scan": OK, execute_name(1, "[FILE] true"): OK}
 KNOWN = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", "zoe")
 ENQUEUED = Disposition.ENQUEUED
 
@@ -283,9 +285,9 @@ def test_each_action_is_tested_above() -> None:
 )
 def test_no_message_is_an_error(header: bytes, sender: bytes, recipients: list[bytes]) -> None:
     """What the check accepts walks through any message: here with each condition and each action at once."""
-    found = rules.decide(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+    found = rules.decide(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), ANSWERS)
     assert isinstance(found, Ruling | AskFilter)
-    rules.explain(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), {"Scan": OK, "#execute 1": OK})
+    rules.explain(EVERYTHING, Facts(1, sender, recipients, lambda: header, now=NOW), ANSWERS)
 
 
 EVERYTHING = compiled(
@@ -383,3 +385,88 @@ def test_a_subject_begins_no_header_of_a_reply() -> None:
     message = Facts(1, b"zoe@example.org", (A,), lambda: b"Subject: +Reply-To: evil@x.example\n")
     (letter,) = only(rule("R", '["Reply with", "^S\\n\\nthanks"]'), message).letters
     assert not letter.text.startswith("+")
+
+
+def test_only_what_is_about_recipients_is_tried_for_each() -> None:
+    """With 50,000 recipients and a header of 4 MiB, a condition about the header would take hours."""
+    asked: list[str] = []
+
+    def remembered(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        return ()
+
+    remember = rule("1", '["Remember \'From\' in", "#known"]', more="priority = 9")
+    refuse = rule("2", '["Discard"]', more="scope = 'recipient'\nwhen = 'not from in #known and any recipient is \"b*\"'")
+    many = tuple(b"%d@example.com" % n for n in range(100))
+    walk(remember + refuse, facts(*many, remembered=remembered))
+    assert asked == ["known"]
+
+
+def test_too_many_branches_are_bad() -> None:
+    """Each rule would be tried for each of them."""
+    text = "".join(
+        rule(f"r{n}", '["ExternalFilter", "Scan"]', more=f"scope = 'recipient'\nwhen = 'any recipient is \"*{chr(97 + n)}*\"'")
+        for n in range(11)
+    )
+    names = (b"%s@x" % bytes(97 + bit for bit in range(11) if n >> bit & 1) for n in range(1, 2048))
+    found = only(text, facts(*names), Scan=OK)
+    assert (found.disposition, found.recipients) == (Disposition.BAD, None)
+
+
+def test_a_rule_on_the_whole_message_holds_for_each_part_of_it() -> None:
+    """A part that was deferred is tried with all recipients of the message, and its own ones get the outcome."""
+    text = rule("keep", '["Quarantine"]', more="when = 'any recipient is \"ann@*\"'")
+    part = facts(C, session=SessionFacts(others=(A, B)))
+    assert only(text, part).disposition is Disposition.QUARANTINED
+    assert only(text.replace("when", "scope = 'recipient'\nwhen"), part).disposition is ENQUEUED
+
+
+def test_a_rule_that_several_parts_meet_counts_once() -> None:
+    text = rule("1", '["Add Header", "X-A: 1"]', more=f"priority = 9\n{BOB_WAITS}") + rule("2", '["Discard"]', more="mode = 'shadow'")
+    assert walk(text).met == (0, 1)
+
+
+def test_the_answer_of_a_program_is_not_that_of_another_one() -> None:
+    """The rules may change while a message waits. A program whose rule takes the place of another must not count as run."""
+    scan = rule("scan", '["Execute", "scan-mail"]')
+    asked = rules.decide(compiled(rule("archive", '["Execute", "archive"]', more="priority = 9") + scan), facts(), {})
+    assert isinstance(asked, AskFilter)
+    found = rules.decide(compiled(scan), facts(), {asked.filter: OK})
+    assert isinstance(found, AskFilter)
+
+
+@pytest.mark.parametrize(
+    ("sender", "field"),
+    [
+        (b"zoe@x", b"List-Id: <l.x>"),
+        (b"zoe@x", b"X-Auto-Response-Suppress: OOF, AutoReply"),
+        (b"MAILER-DAEMON@x", b"X-A: b"),
+        (b"list-bounces@x", b"X-A: b"),
+        (b"owner-list@x", b"X-A: b"),
+    ],
+)
+def test_lists_and_programs_get_no_reply(sender: bytes, field: bytes) -> None:
+    assert not only(rule("R", '["Reply with", "x"]'), Facts(1, sender, (A,), lambda: field + b"\n", now=NOW)).letters
+
+
+def test_a_rule_does_not_forward_what_it_forwarded() -> None:
+    """Two rules that forward all mail would double it at each hop. A field of a stranger stops nothing."""
+    header = b"X-Enqueuer-Trace: other\nX-Enqueuer-Trace: R\n"
+    for source, count in (("SRULE", 0), ("SMTP [192.0.2.1]", 1)):
+        message = Facts(1, b"", (A,), lambda: header, now=NOW, session=SessionFacts(source))
+        assert len(only(rule("R", '["Forward to", "x@y.example"]'), message).letters) == count
+
+
+@pytest.mark.parametrize(("account", "refused"), [("", (B,)), ("zoe", None)])
+def test_a_stranger_does_not_choose_the_address_that_rules_see(account: str, refused: tuple[bytes, ...] | None) -> None:
+    """ORCPT is a parameter of the sender. Of a known one it is the address before aliases."""
+    session = SessionFacts("SMTP [192.0.2.1]", "192.0.2.1", account, orcpt={B: b"other@x"})
+    found = walk(rule("block", '["Reject with"]', more=BOB_WAITS), facts(session=session)).outcomes
+    assert next((each.recipients for each in found if each.disposition is Disposition.REJECTED), None) == refused
+
+
+@pytest.mark.parametrize("action", ['["Hold for", "1h"]', '["Hold for"]', '["Quarantine"]', '["Quarantine", "x"]'])
+def test_the_same_hold_twice_is_refused(action: str) -> None:
+    """A released message goes on after the first action with this mark: it would be kept again each time."""
+    with pytest.raises(ConfigError, match=r'rule "R": action ".*" is there twice'):
+        compiled(rule("R", action, '["Add Header", "X-A: 1"]', action))

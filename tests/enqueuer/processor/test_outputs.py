@@ -165,6 +165,7 @@ timeout = "1s"
     assert sorted(_recipients(each) for each in outputs) == [[b"ann@a.example", b"carl@c.example"], [b"bob@b.example"]]
     assert [_message(each) for each in outputs] == [data] * 2
     assert len(copies) == 1, "the effect of the first rule came once"
+    assert any(each.read_bytes().count(b" other=ann@a.example other=carl@c.example\n") for each in outputs)
     assert re.search(r"QUEUE\(\[\d+\]\) from <ann@a.example>, \d+ bytes, rest of \[\d+\]", log)
 
 
@@ -278,3 +279,20 @@ program = "{JUDGE}"
         assert trial.status()["totals"]["received"] == 1
         log = trial.log()
     assert "Traceback" not in log
+
+
+def test_a_filter_in_shadow_that_cannot_start_stops_no_mail(trials: Trials, config: Config, mail: Make) -> None:
+    rules = """
+[[rules]]
+name = "try"
+priority = 9
+actions = [["ExternalFilter", "New"]]
+[[filters]]
+name = "New"
+program = "false"
+mode = "shadow"
+timeout = "1s"
+"""
+    with trials(config(more=rules)) as trial:
+        trial.drop("one", mail("one"))
+        trial.wait(lambda: trial.status()["totals"]["enqueued"] == 1, "it is enqueued")

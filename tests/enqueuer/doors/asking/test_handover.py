@@ -4,14 +4,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from enqueuer.config.doors import Door, ListenAddress
 from enqueuer.doors.asking.handover import CopyForQueue, CopyWriter, write
+from enqueuer.doors.asking.mail import AskedMail
+from enqueuer.doors.asking.sessionlines import envelope_of
 from enqueuer.queue.directory.asked import AskedFile
 from enqueuer.queue.directory.disk import Disk
 from enqueuer.queue.directory.ingest import ingest
 from enqueuer.queue.message.client import NOBODY, RemoteClient
 from enqueuer.queue.message.envelope import make
+from enqueuer.queue.message.session import Session
 from filterlink.wire.loop import Loop
 
 ID = 10**17 + 7
@@ -74,7 +79,29 @@ def test_the_null_sender_stays() -> None:
     """The From field is not taken in its place."""
     asked(b"From: eve@e.example\n\n")
     write(copy(sender=b"", client=NOBODY))
-    assert drop().startswith(b"Return-Path: <>\nEnvelope-To: <cid@c.example>\nReceived: ")
+    assert b"\nReturn-Path: <>\nEnvelope-To: <cid@c.example>\nReceived: " in drop()
+
+
+def test_rules_see_the_same_session_in_the_queue() -> None:
+    """A rule that refused a recipient at the door must refuse it there, too."""
+    door = Door(name="postfix", kind="milter", listen=ListenAddress.parse("inet:127.0.0.1:8891"))
+    mail = AskedMail(
+        sender=b"ann@a.example",
+        recipients=(b"bob@b.example", b"cid@c.example"),
+        client=CLIENT,
+        tls=b"TLSv1.3 X",
+        originals=((b"bob@b.example", b"b@x"),),
+    )
+    envelope = envelope_of(mail, door, "here", 0.0)
+    file = AskedFile(ID, envelope, RECEIVED)
+    file.write(b"Subject: x\n\n")
+    file.finish()
+    write(copy(b"bob@b.example"))
+    (path,) = Path("Submitted").iterdir()
+
+    found = Session.of(ingest(Disk(), 5, str(path), "at", "here").envelope)
+    assert found == msgspec.structs.replace(Session.of(envelope), others=(b"cid@c.example",))
+    assert (found.submit_address, found.tls, found.orcpt) == ("MILTER [192.0.2.1]", "TLSv1.3 X", {b"bob@b.example": b"b@x"})
 
 
 def test_what_cannot_be_handed_over(loop: Loop) -> None:
