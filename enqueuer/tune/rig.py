@@ -18,6 +18,7 @@ from enqueuer import basedir
 from enqueuer.config.schema import Config, load
 from enqueuer.lab.handmade import program
 from enqueuer.lab.trial import Trial, TrialError
+from enqueuer.system import listfiles
 from enqueuer.tune.edit import edited
 from filterlink.config.settings import LEVELS
 
@@ -147,6 +148,7 @@ def _link(real: Path, base: Path) -> None:
     for entry in real.iterdir():
         if entry.name not in own:
             (base / entry.name).symlink_to(entry)
+    (base / listfiles.FOLDER).rmdir()
     for entry in (real / "Settings").iterdir():
         if entry.name not in (Path(basedir.CONFIG).name, Trial.NEW):
             (base / "Settings" / entry.name).symlink_to(entry)

@@ -79,9 +79,8 @@ def test_each_kind_of_difference(old: str, new: str, said: str) -> None:
 
 
 def test_lists_that_come_change_and_go() -> None:
-    lists: dict[str, tuple[str, ...]] = {"a": ("1",), "b": ("1",), "c": ()}
-    old = schema.load(BASE.encode(), lists=lists)
-    new = schema.load(BASE.encode(), lists=lists | {"b": ("2",)})
+    old = schema.load(BASE.encode(), lists={"a": ("1",), "b": ("1",), "c": ()})
+    new = schema.load(BASE.encode(), lists={"a": ("1",), "b": ("2",), "c": ()})
 
     assert differences(old, new) == "list #b changed"
     assert differences(schema.load(BASE.encode(), lists={}), new) == "list #a added; list #b added; list #c added"

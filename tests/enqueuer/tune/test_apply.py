@@ -18,7 +18,7 @@ def test_two_keys_are_written(make_base: Callable[..., Path]) -> None:
     assert file.read_text() == before.replace("processors = 4 ", "processors = 12 ").replace("= 16 ", "= 24 ")
     assert (base / OLD).read_text() == before
     assert file.stat().st_mode & 0o777 == 0o604
-    assert sorted(path.name for path in file.parent.iterdir()) == ["enqueuer.toml", "enqueuer.toml.before-tune"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["enqueuer.toml", "enqueuer.toml.before-tune", "lists"]
 
 
 def test_what_stands_there_is_not_written_again(make_base: Callable[..., Path]) -> None:
