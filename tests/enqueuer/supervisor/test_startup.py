@@ -146,7 +146,7 @@ def test_the_account_may_start_no_process_more(trials: Trials, config: Config, m
         os.chown(path, ACCOUNT, -1)
     process = trial.launch()
     trial.drop("a", mail("a"))
-    trial.wait(lambda: "cannot be started: Resource temporarily unavailable" in trial.log(), "the log says so")
+    trial.wait(lambda: "cannot be started: Resource temporarily unavailable" in trial.log(), "the log says so", 60)
     assert process.poll() is None
     assert trial.status()["pid"] == process.pid
     for pid in trial.processes():
