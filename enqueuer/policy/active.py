@@ -1,8 +1,9 @@
 """The policy of one revision of the configuration, compiled: rules, routes, networks, time zone. Pure."""
 
+import functools
 from collections.abc import Callable, Container
 from datetime import tzinfo
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -14,6 +15,10 @@ from enqueuer.queue.message.session import Session
 from filterlink.config.settings import Filter
 
 __all__ = ["ActivePolicy"]
+
+LINES = (b"S ", b"A ")
+MAX_LINES = 1000
+"""Bytes of the lines of a message whose facts are remembered for the next message."""
 
 
 class _Settings(Protocol):
@@ -67,6 +72,7 @@ class ActivePolicy(msgspec.Struct, frozen=True):
         attempts: int = 0,
     ) -> Facts:
         """Return what rules may ask about a message. `size`: bytes without the envelope. `header`: reads the header."""
+        found = facts_of(envelope)
         return Facts(
             size,
             envelope.sender,
@@ -76,22 +82,37 @@ class ActivePolicy(msgspec.Struct, frozen=True):
             now=now,
             zone=self.zone,
             attempts=attempts,
-            session=session_of(envelope),
+            session=found.session,
             networks=self.networks,
             module_of=self.routes.module_of,
             remembered=remembered,
-            done=done_of(envelope),
-            route=envelope.word(b"route").decode("ascii", "replace"),
+            done=found.done,
+            route=found.route,
         )
 
 
-def done_of(envelope: Envelope) -> frozenset[bytes]:
-    """Return the marks of actions that were carried out with another part of this message."""
-    return frozenset(filter(None, envelope.word(b"did").split(b",")))
+class EnvelopeFacts(NamedTuple):
+    """What the S and A lines of an envelope say."""
+
+    session: SessionFacts
+    done: frozenset[bytes]
+    """Marks of actions that were carried out with another part of this message."""
+    route: str
 
 
-def session_of(envelope: Envelope) -> SessionFacts:
-    """Return what the envelope lines say about the session."""
+def facts_of(envelope: Envelope) -> EnvelopeFacts:
+    """Read the lines about the session and the parts of a message. Most messages of a site have the same lines."""
+    lines = tuple(line for line in envelope.lines if line[:2] in LINES)
+    return _remembered(lines) if sum(map(len, lines)) < MAX_LINES else _read(lines)
+
+
+def _read(lines: tuple[bytes, ...]) -> EnvelopeFacts:
+    envelope = Envelope(lines, b"", ())
     found = Session.of(envelope)
     account = found.account.decode("utf-8", "replace")
-    return SessionFacts(found.submit_address or "PIPE", found.address, account, found.tls.partition(" ")[0], found.orcpt, found.others)
+    session = SessionFacts(found.submit_address or "PIPE", found.address, account, found.tls.partition(" ")[0], found.orcpt, found.others)
+    done = frozenset(filter(None, envelope.word(b"did").split(b",")))
+    return EnvelopeFacts(session, done, envelope.word(b"route").decode("ascii", "replace"))
+
+
+_remembered = functools.lru_cache(maxsize=64)(_read)

@@ -10,7 +10,7 @@ from enqueuer.queue.message.headerlines import HeaderLines
 __all__ = ["Branch"]
 
 
-class Branch(msgspec.Struct):
+class Branch(msgspec.Struct, gc=False):
     """It begins with all recipients. A rule of scope "recipient" that only some of them meet splits it."""
 
     recipients: tuple[bytes, ...]

@@ -20,13 +20,13 @@ class Disposition(enum.StrEnum):
     ON_HOLD = "on_hold"
 
 
-class AskFilter(msgspec.Struct, frozen=True):
+class AskFilter(msgspec.Struct, frozen=True, gc=False):
     """The verdict of this filter is needed next."""
 
     filter: str
 
 
-class Copy(msgspec.Struct, frozen=True):
+class Copy(msgspec.Struct, frozen=True, gc=False):
     """A separate copy, with the same sender and header (MIRRORTO of a filter, Mirror to)."""
 
     by: str
@@ -57,7 +57,7 @@ class Remembered(msgspec.Struct, frozen=True):
     address: bytes
 
 
-class RuleOutcome(msgspec.Struct, frozen=True):
+class RuleOutcome(msgspec.Struct, frozen=True, gc=False):
     """The outcome for some recipients: what to do with the message, and why."""
 
     disposition: Disposition
@@ -95,7 +95,7 @@ class RuleOutcome(msgspec.Struct, frozen=True):
     """A rule refused it: a session that is open answers with the reason; otherwise a report or the quarantine follows."""
 
 
-class Ruling(msgspec.Struct, frozen=True):
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """The outcomes of one message. Each recipient has exactly one of them."""
 
     outcomes: tuple[RuleOutcome, ...]

@@ -31,7 +31,7 @@ class FactsMissing(Exception):
         self.answer = answer
 
 
-class View(msgspec.Struct):
+class View(msgspec.Struct, gc=False):
     """What a rule sees."""
 
     facts: Facts
