@@ -61,6 +61,25 @@ class Branch(msgspec.Struct, gc=False):
             found |= {"redirected": self.redirected, "module": self.module, "queue": self.queue}
         return RuleOutcome(disposition, reason, rule=rule, **(found | more))  # type: ignore[arg-type]
 
-    def passed(self, rule: str = "") -> RuleOutcome:
-        """Return the outcome of a branch that went through all rules, or that `rule` sends on."""
-        return self.ended(Disposition.ENQUEUED, "; ".join(self.notes), rule)
+    def passed(self, rule: str = "", *, alone: bool = False) -> RuleOutcome:
+        """Return the outcome of a branch that went through all rules, or that `rule` sends on. `alone`: it is the whole message.
+
+        Nearly all messages end here, so nothing is built twice.
+        """
+        return RuleOutcome(
+            Disposition.ENQUEUED,
+            "; ".join(self.notes),
+            rule=rule,
+            fields=self.fields,
+            routes=self.routes,
+            copies=self.copies,
+            recipients=None if alone else self.recipients,
+            redirected=self.redirected,
+            module=self.module,
+            queue=self.queue,
+            tags=self.tags,
+            letters=self.letters,
+            remembered=self.remembered,
+            texts=self.texts,
+            done=self.done + self.added_to,
+        )

@@ -108,6 +108,8 @@ class _RuleWalk:
                 break
             if len(self._live) + len(self._ended) > MAX_BRANCHES:
                 return Ruling((_too_many(len(self._live) + len(self._ended)),), tuple(self._met), tuple(self._would))
+        if len(self._live) == 1 and not self._ended:
+            return Ruling((self._live[0].passed(alone=True),), tuple(self._met), tuple(self._would))
         for branch in self._live:
             self._ended.append(branch.passed())
         return Ruling(_merged(self._ended, self._facts), tuple(dict.fromkeys(self._met)), tuple(dict.fromkeys(self._would)))

@@ -107,7 +107,8 @@ class Outputs:
                     self._rest(next(ids), outcome)
                 case Disposition.BAD:
                     self._whole("bad", outcome, self._envelope(outcome))
-            self._copies(outcome)
+            if outcome.copies:
+                self._copies(outcome)
             self._correspondence.remember(outcome)
             if len(outcomes) > 1:
                 self._say(outcome)

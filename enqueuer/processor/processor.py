@@ -185,8 +185,10 @@ class Processor:
     ) -> frames.Outcome:
         """Stage the outputs side by side under Staged/: one rename each publishes them."""
         self._say("writing", job)
-        ordered = sorted(ruling.outcomes, key=lambda each: ORDER.index(each.disposition))
-        main = ordered[0]
+        if ruling.only is None:
+            ordered = sorted(ruling.outcomes, key=lambda each: ORDER.index(each.disposition))
+            ruling = msgspec.structs.replace(ruling, outcomes=tuple(ordered))
+        main = ruling.outcomes[0]
         correspondence = Correspondence(
             self._disk, job.n, message, facts, self._remembered, self._by, reports=self._birth.config.enqueuer.reports == "trusted"
         )
@@ -202,7 +204,7 @@ class Processor:
             new_ids=lambda count: self._new_ids(job, count),
             trail=lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark),
         )
-        staged = outputs.stage(msgspec.structs.replace(ruling, outcomes=tuple(ordered)))
+        staged = outputs.stage(ruling)
         self._tally.count(ruling.met)
         ruletrail.report(job.id, ruling, lambda: rules.explain(self._policy.rules, facts, verdicts.answers, message.mark))
         stopped = main.disposition is not rules.Disposition.ENQUEUED
