@@ -46,16 +46,16 @@ class Branch(msgspec.Struct, gc=False):
             self.added = HeaderLines(b"", self.fields)
 
     def ended(self, disposition: Disposition, reason: str = "", rule: str = "", **more: object) -> RuleOutcome:
-        """Return the outcome of a branch that ends here: with what was done to the message, and the effects if they follow."""
+        """Return the outcome of a branch that an action or a verdict ends: what was done to the message, and the effects if they follow."""
         found: dict[str, object] = {
             "fields": self.fields,
             "recipients": self.recipients,
             "tags": self.tags,
             "texts": self.texts,
         }
-        if disposition in (Disposition.ENQUEUED, Disposition.DISCARDED, Disposition.ON_HOLD):
+        if disposition in (Disposition.DISCARDED, Disposition.ON_HOLD):
             found |= {"copies": self.copies, "letters": self.letters, "remembered": self.remembered, "done": self.done}
-        if disposition in (Disposition.ENQUEUED, Disposition.ON_HOLD):
+        if disposition is Disposition.ON_HOLD:
             found |= {"routes": self.routes, "done": self.done + self.added_to}
         if disposition not in (Disposition.DISCARDED, Disposition.DEFERRED):  # a kept message may be released, and goes on then
             found |= {"redirected": self.redirected, "module": self.module, "queue": self.queue}

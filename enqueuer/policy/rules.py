@@ -101,8 +101,11 @@ def order(rules: Sequence[Rule]) -> list[int]:
 
 
 def compile(config: _Source) -> Rules:
-    """Compile the file's tables for decide(). Raises ValueError with rule and cure; rules that are off are checked too."""
-    filters = {filter.name: filter for filter in (*config.filters, *helpers(config.rules))}
+    """Compile the file's tables for decide(). Raises ValueError with rule and cure; rules that are off are checked too.
+
+    `config.filters` has those of helpers(), too.
+    """
+    filters = {filter.name: filter for filter in config.filters}
     lists: ListNames = {**dict.fromkeys(written_lists(config.rules)), **config.lists}
     programs = itertools.count(1)
     compiled = [_compile(rule, filters, lists, programs) for rule in config.rules]

@@ -8,7 +8,7 @@ from enqueuer.policy.view import AnswerNeeded, View
 from filterlink.config.settings import Filter, OnFailure
 from filterlink.wire.frames import AnswerKind, FilterAnswer
 
-__all__ = ["NO_ANSWER", "NO_VERDICT", "VERDICTS", "apply", "judge"]
+__all__ = ["NO_ANSWER", "NO_VERDICT", "VERDICTS", "apply", "disposition_of"]
 
 VERDICTS: Mapping[AnswerKind, Disposition] = {
     AnswerKind.ERROR: Disposition.QUARANTINED,
@@ -36,7 +36,7 @@ def apply(branch: Branch, view: View, filter: Filter, rule: str) -> RuleOutcome 
     first = filter.name not in branch.asked
     if first:
         branch.asked += (filter.name,)
-    disposition = judge(verdict, filter)
+    disposition = disposition_of(verdict, filter)
     reason = verdict.text or f"{filter.name} said {verdict.kind.upper()}"
     if filter.mode == "shadow":
         if first and verdict.kind is not AnswerKind.OK:
@@ -63,7 +63,7 @@ def _add_recipients(branch: Branch, view: View, filter: str, verdict: FilterAnsw
         branch.done += (done,)
 
 
-def judge(verdict: FilterAnswer, filter: Filter) -> Disposition | None:
+def disposition_of(verdict: FilterAnswer, filter: Filter) -> Disposition | None:
     """Return the disposition that a verdict decides; None: the message goes on."""
     no_verdict = verdict.kind in NO_ANSWER or (verdict.kind is AnswerKind.FAILURE and not filter.failure_passes)
     return NO_VERDICT[filter.on_failure] if no_verdict else VERDICTS.get(verdict.kind)

@@ -72,7 +72,8 @@ class Correspondence:
     def write(self, id: int, letter: Letter) -> frames.Born:
         """Stage a letter as a new message with this id."""
         message = self._message
-        about = letters.About(id, message.id, self._domain, letter.rule, message.envelope.sender, self._facts.header, self._facts.now)
+        facts = self._facts
+        about = letters.About(id, message.id, self._domain, letter.rule, message.envelope.sender, facts.header, facts.lines, facts.now)
         pieces: Iterable[bytes]
         match letter.kind:
             case "forward":

@@ -34,11 +34,10 @@ class About(msgspec.Struct, frozen=True):
     rule: str
     sender: bytes
     header: bytes
+    """The header of the first message."""
+    lines: HeaderLines
+    """The same, read."""
     now: float
-
-    @property
-    def lines(self) -> HeaderLines:
-        return HeaderLines(self.header)
 
 
 def forward(about: About, recipients: Sequence[bytes], message: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from enqueuer.queue.message import letters
+from enqueuer.queue.message.headerlines import HeaderLines
 
 HEADER = (
     b"Subject: a =?utf-8?q?=0D=0ABcc:_evil@x?=\r\nMessage-ID: <1@x>\x0bBcc: evil@x\nX-Enqueuer-Trace: Scan\rBcc: evil@x\nReceived: by y\n"
 )
-ABOUT = letters.About(8, 7, "here.example", "r\u2028Bcc: evil@x", b"ann@a.example", HEADER, 1_800_000_000.0)
+ABOUT = letters.About(8, 7, "here.example", "r\u2028Bcc: evil@x", b"ann@a.example", HEADER, HeaderLines(HEADER), 1_800_000_000.0)
 ODD = b"bob\r\nAction: relayed@x"
 
 
